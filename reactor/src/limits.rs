@@ -1,0 +1,49 @@
+//! Every limit of the loop, with its reason and what happens when it is reached.
+
+use std::time::Duration;
+
+/// What one process, one peer and one turn may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at the same time. Beyond it accepting pauses and the kernel's backlog holds the
+    /// peers.
+    pub connections: usize,
+    /// Connections accepted in one turn; the rest waits for the next. Keeps a storm of connects
+    /// from starving those who are in.
+    pub accepts_per_turn: usize,
+    /// Bytes read from one connection in one turn; it goes on in the next. Also the size of the
+    /// shared read buffer, less `input_rest`.
+    pub read_per_turn: usize,
+    /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
+    /// closes it.
+    pub input_rest: usize,
+    /// Output waiting for one peer above which it is read no more.
+    pub high_water: usize,
+    /// Output waiting for one peer below which it is read again.
+    pub low_water: usize,
+    /// A peer that takes nothing of what waits for it for this long is closed.
+    pub write_stall: Duration,
+    /// How long a connection that was closed in order may go on sending before it is dropped.
+    pub linger: Duration,
+    /// How long all connections together may take to end when the loop stops.
+    pub drain: Duration,
+    /// How long accepting pauses when descriptors have run out, unless a connection ends before.
+    pub accept_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            accepts_per_turn: 64,
+            read_per_turn: 64 * 1024,
+            input_rest: 64 * 1024,
+            high_water: 256 * 1024,
+            low_water: 64 * 1024,
+            write_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(1),
+            drain: Duration::from_millis(500),
+            accept_pause: Duration::from_millis(100),
+        }
+    }
+}

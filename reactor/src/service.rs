@@ -1,0 +1,198 @@
+//! The seam between the loop and what it serves: [`Service`] is called, [`Io`] is how it answers.
+//!
+//! A service never sees a socket, a file descriptor or a clock. The event loop implements [`Io`]
+//! over real sockets; a test implements it over buffers and drives the same service with it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::token::{Timer, Token};
+
+/// What the event loop serves.
+///
+/// Order of calls for one connection: [`opened`](Self::opened) once, then any number of
+/// [`received`](Self::received), [`drained`](Self::drained) and [`expired`](Self::expired),
+/// [`ended`](Self::ended) at most once and no `received` after it, and [`closed`](Self::closed)
+/// exactly once, whatever ended it. A connection that was asked for with [`Io::connect`] and
+/// failed gets `closed` alone.
+///
+/// Once in every turn, after all connections that were ready, [`turn_ended`](Self::turn_ended) is
+/// called; only then does the loop write. Whatever was sent during the turn leaves after it: a
+/// service that makes its effects durable in `turn_ended` can't answer too early.
+pub trait Service {
+    /// What ends the whole loop at once, see [`turn_ended`](Self::turn_ended).
+    type Fatal: std::error::Error;
+
+    /// A peer was accepted, or an outgoing connection was established.
+    fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr);
+
+    /// Bytes that were not consumed so far, the oldest first: what an earlier call left, then what
+    /// has arrived since. Returns how many of them are consumed now; the rest comes again, with
+    /// more behind it, when more has arrived.
+    ///
+    /// More than [`Limits::input_rest`](crate::Limits::input_rest) left over closes the connection
+    /// with [`CloseReason::InputOverflow`]: a decoder has a maximum, and it is lower.
+    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize;
+
+    /// The peer will send nothing more; `rest` is what was never consumed. Its reading side is
+    /// still open: answers reach it. A service that has no more of them calls [`Io::close`].
+    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]);
+
+    /// Output that had been above [`Limits::high_water`](crate::Limits::high_water) has fallen
+    /// below [`Limits::low_water`](crate::Limits::low_water): a service that holds more of it goes on.
+    fn drained(&mut self, io: &mut impl Io, connection: Token) {
+        let _ = (io, connection);
+    }
+
+    /// The deadline set by [`Io::set_deadline`] has passed. It is set no longer.
+    fn expired(&mut self, io: &mut impl Io, connection: Token);
+
+    /// A timer of the service's own has fired. It is set no longer.
+    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+        let _ = (io, timer);
+    }
+
+    /// The connection is gone; its token names nothing any more. `peer` is `None` for one that was
+    /// never established.
+    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason);
+
+    /// Something happened to the listening socket that an operator may want to read.
+    fn listening(&mut self, event: &ListenerEvent) {
+        let _ = event;
+    }
+
+    /// A signal asked the process to end, or [`Io::stop`] did. Answers sent now still leave; after
+    /// this call no more input is delivered, and every connection is closed as by [`Io::close`],
+    /// within [`Limits::drain`](crate::Limits::drain).
+    fn stopping(&mut self, io: &mut impl Io, cause: StopCause);
+
+    /// Every connection that was ready has been served: commit what they brought, and send the
+    /// answers that waited for it. Called in every turn, also in one in which nothing happened.
+    ///
+    /// # Errors
+    /// What the process must not survive. The loop ends at once and writes nothing that was sent
+    /// in this turn.
+    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), Self::Fatal> {
+        let _ = io;
+        Ok(())
+    }
+}
+
+/// What a service can ask of the loop. A token that names no open connection is ignored everywhere.
+pub trait Io {
+    /// The time at which this turn began, monotonic. Stays the same all through a turn.
+    fn now(&self) -> Instant;
+
+    /// Queues bytes for the peer. They leave after the turn's [`Service::turn_ended`].
+    ///
+    /// No effect after [`close`](Self::close).
+    fn send(&mut self, to: Token, bytes: &[u8]) {
+        self.send_with(to, |out| out.extend_from_slice(bytes));
+    }
+
+    /// Like [`send`](Self::send), for what is encoded straight into the output buffer: `write`
+    /// appends to it. Not called when the connection can't be sent to.
+    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>));
+
+    /// Bytes queued for the peer that its socket has not taken yet.
+    fn backlog(&self, connection: Token) -> usize;
+
+    /// Ends a connection in order: what was sent still leaves, then the peer is told that nothing
+    /// follows, and what it still sends is read and thrown away for a bounded time.
+    fn close(&mut self, connection: Token);
+
+    /// Ends a connection at the end of this turn, whatever is still queued.
+    fn abort(&mut self, connection: Token);
+
+    /// Calls [`Service::expired`] when the connection still exists after `after`; `None` takes an
+    /// earlier deadline back. One deadline per connection: a new one replaces the old.
+    fn set_deadline(&mut self, connection: Token, after: Option<Duration>);
+
+    /// Calls [`Service::fired`] after `after`; `None` takes the timer back.
+    fn set_timer(&mut self, timer: Timer, after: Option<Duration>);
+
+    /// Begins a connection to `address`. [`Service::opened`] follows, or [`Service::closed`] with
+    /// [`CloseReason::NotConnected`], never within this call.
+    fn connect(&mut self, address: SocketAddr) -> Token;
+
+    /// Ends the loop as a signal would, see [`Service::stopping`].
+    fn stop(&mut self);
+}
+
+/// Why a connection is gone.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// In order: everything that was sent has left.
+    Done,
+    /// The service aborted it.
+    Aborted,
+    /// The socket failed: the peer reset it, or is unreachable.
+    Failed(io::Error),
+    /// It was never established.
+    NotConnected(io::Error),
+    /// The peer took nothing of what waited for it for [`Limits::write_stall`](crate::Limits::write_stall).
+    WriteStalled {
+        /// Bytes that waited.
+        backlog: usize,
+    },
+    /// The service left more input unconsumed than [`Limits::input_rest`](crate::Limits::input_rest).
+    InputOverflow {
+        /// Bytes left over.
+        rest: usize,
+    },
+    /// It was still there when the time for draining was over.
+    DrainDeadline {
+        /// Bytes that waited.
+        backlog: usize,
+    },
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Aborted => f.write_str("aborted"),
+            Self::Failed(error) => write!(f, "connection failed: {error}"),
+            Self::NotConnected(error) => write!(f, "not connected: {error}"),
+            Self::WriteStalled { backlog } => {
+                write!(f, "the peer doesn't read: {backlog} bytes wait for it")
+            }
+            Self::InputOverflow { rest } => write!(f, "{rest} bytes of input were not consumed"),
+            Self::DrainDeadline { backlog } => {
+                write!(f, "not done when the time to end was over, {backlog} bytes unsent")
+            }
+        }
+    }
+}
+
+/// What can happen to the listening socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ListenerEvent {
+    /// Everybody who had knocked was let in: it waits for the next one.
+    Waiting,
+    /// Accepting pauses: no descriptors left, or as many connections as
+    /// [`Limits::connections`](crate::Limits::connections) allows. Tried again by itself.
+    Paused {
+        /// Connections there are.
+        connections: usize,
+        /// What `accept` said; `None` at the limit.
+        error: Option<io::Error>,
+    },
+    /// Accepting goes on after a pause.
+    Resumed,
+    /// The listening socket is closed.
+    Closed,
+}
+
+/// Why the loop ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopCause {
+    /// A signal, by its name (`SIGTERM`, `SIGINT`).
+    Signal(&'static str),
+    /// The service called [`Io::stop`].
+    Asked,
+}

@@ -1,0 +1,79 @@
+//! Newline framing, the echo protocol: a line is every byte up to the next `\n`.
+//!
+//! Knows nothing of text: a line is bytes, in any encoding or none.
+
+/// One line, borrowed from the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The line without its `\n`.
+    pub bytes: &'a [u8],
+    /// How many bytes of the input the line took up, `\n` included.
+    pub used: usize,
+}
+
+/// A line is longer than the decoder allows. The stream can't be trusted after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a line is at most {max} bytes long, found more than that without a newline")]
+pub struct LineTooLong {
+    /// The most bytes a line may have, its `\n` not counted.
+    pub max: usize,
+}
+
+/// Finds lines in a stream that arrives in pieces.
+///
+/// Feed [`decode`](Self::decode) with all bytes that were not consumed so far, the oldest first;
+/// drop `used` bytes from the front after each line; at the end of the stream ask
+/// [`decode_eof`](Self::decode_eof) for what has no newline.
+///
+/// Invariant: the first `scanned` bytes of the input hold no `\n`. They are not searched again,
+/// so a line that arrives byte by byte costs no more than one that arrives whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineDecoder {
+    max: usize,
+    scanned: usize,
+}
+
+impl LineDecoder {
+    /// A decoder of lines of at most `max` bytes, the newline not counted.
+    pub fn new(max: usize) -> Self {
+        Self { max, scanned: 0 }
+    }
+
+    /// The next line of `input`, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`LineTooLong`] as soon as `max + 1` bytes stand there without a newline: no need to wait
+    /// for the end of a line that will be refused.
+    pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<Line<'a>>, LineTooLong> {
+        let from = self.scanned.min(input.len());
+        let Some(found) = memchr::memchr(b'\n', &input[from..]) else {
+            self.scanned = input.len();
+            return if input.len() > self.max { Err(self.too_long()) } else { Ok(None) };
+        };
+        let end = from + found;
+        self.scanned = 0;
+        if end > self.max {
+            return Err(self.too_long());
+        }
+        Ok(Some(Line { bytes: &input[..end], used: end + 1 }))
+    }
+
+    /// The last line of a stream that has ended, which needs no newline. `None` when nothing is left.
+    ///
+    /// # Errors
+    /// [`LineTooLong`] like [`decode`](Self::decode).
+    pub fn decode_eof<'a>(&mut self, input: &'a [u8]) -> Result<Option<Line<'a>>, LineTooLong> {
+        match self.decode(input)? {
+            Some(line) => Ok(Some(line)),
+            None if input.is_empty() => Ok(None),
+            None => {
+                self.scanned = 0;
+                Ok(Some(Line { bytes: input, used: input.len() }))
+            }
+        }
+    }
+
+    fn too_long(self) -> LineTooLong {
+        LineTooLong { max: self.max }
+    }
+}
