@@ -25,6 +25,11 @@ pub trait Service {
     /// What ends the whole loop at once, see [`turn_ended`](Self::turn_ended).
     type Fatal: std::error::Error;
 
+    /// The loop begins. First call of all, once.
+    fn started(&mut self, io: &mut impl Io) {
+        let _ = io;
+    }
+
     /// A peer was accepted, or an outgoing connection was established.
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr);
 
