@@ -1,9 +1,38 @@
-//! A single-threaded readiness loop, and what a program needs around it.
+//! A single-threaded readiness loop on `mio`, and what a program needs around it.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`service`] | the seam: [`Service`] is what is served, [`Io`] is what it can ask for |
+//! | `event_loop` | the turn: wait, serve, commit, write, reap |
+//! | `connections` | all connections and the lists of what is to be done with them |
+//! | `connection` | one socket, its readiness, its bytes in between, its states |
+//! | `listener` | the listening socket, and whether somebody may be waiting at it |
+//! | `timers` | deadlines in order of time |
+//! | `buffer` | output that waits, and the pool of memory |
+//! | `signals` | SIGTERM and SIGINT as one more source |
+//! | [`limits`] | every limit of the loop, with its reason |
+//! | [`token`] | names of connections and timers |
+//!
+//! Knows nothing of what the bytes mean. There is one thread, and nothing here is shared with
+//! another: no lock, no channel, no atomic.
 
+mod buffer;
+mod connection;
+mod connections;
+mod event_loop;
 pub mod limits;
+mod listener;
 pub mod service;
+mod signals;
+mod timers;
 pub mod token;
 
+pub use connections::Counters;
+pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
 pub use service::{CloseReason, Io, ListenerEvent, Service, StopCause};
 pub use token::{Timer, Token};
+
+mod logging {
+    pub(crate) fn flush() {}
+}

@@ -27,6 +27,9 @@ pub struct Limits {
     pub linger: Duration,
     /// How long all connections together may take to end when the loop stops.
     pub drain: Duration,
+    /// Silence after which TCP itself asks whether the peer still exists; zero never asks. A peer
+    /// that may wait for ever, and one that is half-open, are told apart by nothing else.
+    pub keepalive: Duration,
     /// How long accepting pauses when descriptors have run out, unless a connection ends before.
     pub accept_pause: Duration,
 }
@@ -43,6 +46,7 @@ impl Default for Limits {
             write_stall: Duration::from_secs(30),
             linger: Duration::from_secs(1),
             drain: Duration::from_millis(500),
+            keepalive: Duration::from_mins(1),
             accept_pause: Duration::from_millis(100),
         }
     }

@@ -1,0 +1,231 @@
+//! One connection: its socket, what the socket is known to be ready for, and bytes in between.
+//!
+//! Moves between its states:
+//!
+//! ```text
+//!              established          close()            all sent
+//!  Connecting ------------> Open ------------> Closing ---------> Lingering ----> Closed
+//!      |                     |                    |   peer ended       |            ^
+//!      |                     |                    +---------------------------------|
+//!      +---------------------+---- failure, abort, deadline ----------+-------------+
+//! ```
+//!
+//! Knows nothing of services and of other connections: every method does one thing to this one and
+//! says what came of it.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use crate::buffer::{Output, Pool};
+use crate::service::CloseReason;
+use crate::timers::{Alarm, Moment};
+
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Asked for by [`Io::connect`](crate::Io::connect), not established yet.
+    Connecting,
+    /// Input is delivered, output is taken.
+    Open,
+    /// The rest of the output leaves; input is thrown away.
+    Closing,
+    /// The peer was told that nothing follows. Its input is still read and thrown away: closing a
+    /// socket with unread input resets the connection, and the peer would lose the answer.
+    Lingering,
+    /// Marked; reaped at the end of the turn.
+    Closed(CloseReason),
+}
+
+/// What the socket is known to be ready for.
+///
+/// Readiness is edge-triggered: it is told once and lasts until a call says `WouldBlock`.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The kernel has seen the end of the peer's stream. Bytes may stand before it.
+    pub(crate) read_closed: bool,
+}
+
+/// Lists of the event loop that the connection is on: each at most once.
+#[derive(Debug, Default)]
+pub(crate) struct Queued {
+    pub(crate) ready: bool,
+    pub(crate) flush: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) generation: u32,
+    pub(crate) state: State,
+    pub(crate) readiness: Readiness,
+    pub(crate) queued: Queued,
+    /// The peer will send nothing more, and we have read up to there.
+    pub(crate) peer_ended: bool,
+    /// Output went above the high-water mark and has not fallen below the low one: not read.
+    pub(crate) throttled: bool,
+    /// It has just fallen below: the service is to be told.
+    pub(crate) released: bool,
+    /// Input that the service has not consumed.
+    pub(crate) input: Vec<u8>,
+    pub(crate) output: Output,
+    /// The service's deadline.
+    pub(crate) service_due: Option<Moment>,
+    /// The loop's own: a stalled write, or the end of lingering.
+    pub(crate) own_due: Option<Moment>,
+    /// The earlier of the two.
+    pub(crate) alarm: Alarm,
+}
+
+/// What one `read` brought.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Bytes(usize),
+    Nothing,
+    Ended,
+    Failed(io::Error),
+}
+
+/// What an attempt to send what waits came to.
+#[derive(Debug)]
+pub(crate) enum Flush {
+    /// This many bytes were taken by the socket, maybe none.
+    Sent(usize),
+    Failed(io::Error),
+}
+
+/// How an outgoing connection stands.
+#[derive(Debug)]
+pub(crate) enum Established {
+    Yes(std::net::SocketAddr),
+    NotYet,
+    Failed(io::Error),
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, generation: u32, state: State) -> Self {
+        Self {
+            stream,
+            generation,
+            state,
+            readiness: Readiness { writable: true, ..Readiness::default() },
+            queued: Queued::default(),
+            peer_ended: false,
+            throttled: false,
+            released: false,
+            input: Vec::new(),
+            output: Output::default(),
+            service_due: None,
+            own_due: None,
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Remembers what the kernel says. The flags are hints: `read` and `write` decide.
+    pub(crate) fn note(&mut self, event: &Event) {
+        let closed = event.is_read_closed() || event.is_error();
+        self.readiness.read_closed |= closed;
+        self.readiness.readable |= event.is_readable() || closed;
+        self.readiness.writable |= event.is_writable() || event.is_write_closed();
+    }
+
+    /// Whether there is something to read, and somebody to read it for.
+    pub(crate) fn wants_read(&self) -> bool {
+        let alive = match self.state {
+            State::Open => !self.throttled,
+            State::Closing | State::Lingering => true,
+            State::Connecting | State::Closed(_) => false,
+        };
+        alive && self.readiness.readable && !self.peer_ended
+    }
+
+    /// Whether what the socket reads is delivered to the service.
+    pub(crate) fn delivers(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Whether output may still be queued.
+    pub(crate) fn takes_output(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Whether an event for an ended peer says that it is gone altogether.
+    pub(crate) fn is_lost(&self, event: &Event) -> bool {
+        self.peer_ended && (event.is_error() || event.is_write_closed())
+    }
+
+    /// Why it is lost, as far as the socket knows.
+    pub(crate) fn take_error(&self) -> io::Error {
+        match self.stream.take_error() {
+            Ok(Some(error)) | Err(error) => error,
+            Ok(None) => io::ErrorKind::ConnectionReset.into(),
+        }
+    }
+
+    /// One `read` into `buffer`, which isn't empty: reading into nothing looks like the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        debug_assert!(!buffer.is_empty(), "the caller keeps room for at least one byte");
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.readiness.readable = false;
+                    self.peer_ended = true;
+                    return Read::Ended;
+                }
+                Ok(count) => {
+                    // A stream socket gives less than was asked for when it has no more: the next
+                    // arrival is a new edge, so the call that would say `WouldBlock` is saved. Only
+                    // an end that was already announced has no edge to come.
+                    self.readiness.readable = count == buffer.len() || self.readiness.read_closed;
+                    return Read::Bytes(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.readable = false;
+                    return Read::Nothing;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Read::Failed(error),
+            }
+        }
+    }
+
+    /// Sends what waits until the socket takes no more.
+    pub(crate) fn flush(&mut self, pool: &mut Pool) -> Flush {
+        let mut sent = 0;
+        while self.readiness.writable && !self.output.is_empty() {
+            match self.stream.write(self.output.waiting()) {
+                Ok(0) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.output.advance(pool, count);
+                    sent += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Flush::Failed(error),
+            }
+        }
+        Flush::Sent(sent)
+    }
+
+    /// Tells the peer that nothing follows.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Whether an outgoing connection has been established.
+    pub(crate) fn established(&self) -> Established {
+        if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
+            return Established::Failed(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(peer) => Established::Yes(peer),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Established::NotYet,
+            Err(error) => Established::Failed(error),
+        }
+    }
+}

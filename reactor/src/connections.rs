@@ -1,0 +1,453 @@
+//! All connections, and the lists of what is to be done with them: the loop's side of [`Io`].
+//!
+//! A service is called with this while the loop is in the middle of a turn. So nothing here calls a
+//! service, and nothing is freed: connections are marked, and the loop acts on the marks later in
+//! the turn.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+use slab::Slab;
+use socket2::SockRef;
+
+use crate::buffer::Pool;
+use crate::connection::{Connection, Flush, State};
+use crate::limits::Limits;
+use crate::listener;
+use crate::service::{CloseReason, Io};
+use crate::timers::{Alarm, Moment, Timers};
+use crate::token::{Timer, Token};
+
+/// Places from here on are never used: they are tokens of the loop's own sources.
+const PLACES_MAX: usize = u32::MAX as usize - 16;
+
+/// Whose deadline it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Connection(Token),
+    Service(Timer),
+    /// Accepting is tried again.
+    Accept,
+    /// Draining is over.
+    Drain,
+}
+
+/// How often things happened since the loop was made. For tests, and for an operator's curiosity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Turns in which nothing at all came about: no byte moved, nobody came or went, no timer
+    /// fired, no signal. A few are normal (a readiness event is a hint); many would be a busy loop.
+    pub idle_turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Times that accepting had to pause.
+    pub accept_pauses: u64,
+    /// Connections closed, for whatever reason.
+    pub closed: u64,
+    /// Bytes read, those thrown away included.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Deadlines and timers that fired.
+    pub timers_fired: u64,
+}
+
+impl Counters {
+    /// A number that changes whenever something came about.
+    pub(crate) fn progress(&self) -> u64 {
+        [self.accepted, self.closed, self.bytes_read, self.bytes_written, self.timers_fired]
+            .into_iter()
+            .fold(0, u64::wrapping_add)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) limits: Limits,
+    pub(crate) counters: Counters,
+    pub(crate) slab: Slab<Connection>,
+    pub(crate) timers: Timers<Key>,
+    pub(crate) accept_alarm: Alarm,
+    pub(crate) drain_alarm: Alarm,
+    service_alarms: BTreeMap<Timer, Alarm>,
+    /// May have something to read, or something to be told: served this turn.
+    pub(crate) ready: Vec<Token>,
+    /// Have output, or are to be closed: looked at after the turn's `turn_ended`.
+    pub(crate) flush: Vec<Token>,
+    /// Marked as closed: reaped at the end of the turn.
+    pub(crate) doomed: Vec<Token>,
+    /// Outgoing connections that failed before there was a socket to wait for.
+    pub(crate) stillborn: Vec<(Token, io::Error)>,
+    pub(crate) stop_asked: bool,
+    pub(crate) stopping: bool,
+    pub(crate) pool: Pool,
+    registry: Registry,
+    generation: u32,
+    epoch: Instant,
+    now: Instant,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits, registry: Registry) -> Self {
+        let now = Instant::now();
+        Self {
+            limits,
+            counters: Counters::default(),
+            slab: Slab::new(),
+            timers: Timers::new(),
+            accept_alarm: Alarm::default(),
+            drain_alarm: Alarm::default(),
+            service_alarms: BTreeMap::new(),
+            ready: Vec::new(),
+            flush: Vec::new(),
+            doomed: Vec::new(),
+            stillborn: Vec::new(),
+            stop_asked: false,
+            stopping: false,
+            pool: Pool::default(),
+            registry,
+            generation: 0,
+            epoch: now,
+            now,
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.now = Instant::now();
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::new(self.epoch, self.now)
+    }
+
+    /// The connection that a token names, if it still lives.
+    pub(crate) fn get(&mut self, token: Token) -> Option<&mut Connection> {
+        find(&mut self.slab, token)
+    }
+
+    /// Whether some work is left that no event will announce.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.flush.is_empty()
+            || !self.doomed.is_empty()
+            || !self.stillborn.is_empty()
+            || self.stop_asked
+    }
+
+    /// Registers a socket for both directions, once and for all.
+    ///
+    /// With edge-triggered readiness the interest in writing costs nothing while nothing waits to
+    /// be written, so it is never changed and no connection ever costs another `epoll_ctl`.
+    pub(crate) fn insert(&mut self, mut stream: TcpStream, state: State) -> io::Result<Token> {
+        let place = self.slab.vacant_key();
+        let index = u32::try_from(place).ok().filter(|_| place < PLACES_MAX);
+        let index = index.ok_or(io::ErrorKind::OutOfMemory)?;
+        let token = self.next_token(index);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut stream, token.into(), interest)?;
+        self.slab.insert(Connection::new(stream, token.generation(), state));
+        Ok(token)
+    }
+
+    fn next_token(&mut self, index: u32) -> Token {
+        self.generation = self.generation.wrapping_add(1);
+        Token::new(index, self.generation)
+    }
+
+    /// Takes a connection that was marked as closed out of the slab.
+    pub(crate) fn remove(&mut self, token: Token) -> Option<CloseReason> {
+        self.get(token)?;
+        let mut connection = self.slab.remove(token.index());
+        // Fails only for a socket that isn't registered; it is dropped in the next line anyway.
+        let _ = self.registry.deregister(&mut connection.stream);
+        self.pool.refill(&mut connection.input, &[]);
+        connection.output.discard(&mut self.pool);
+        match connection.state {
+            State::Closed(reason) => Some(reason),
+            _ => unreachable!("only a marked connection is reaped"),
+        }
+    }
+
+    /// Marks a connection as closed. The first reason stands.
+    pub(crate) fn doom(&mut self, token: Token, reason: CloseReason) {
+        let Some(connection) = self.get(token) else { return };
+        if matches!(connection.state, State::Closed(_)) {
+            return;
+        }
+        connection.state = State::Closed(reason);
+        self.doomed.push(token);
+    }
+
+    /// Puts a connection on the list of those served in this turn or the next.
+    pub(crate) fn queue_ready(&mut self, token: Token) {
+        let Some(connection) = self.get(token) else { return };
+        if !std::mem::replace(&mut connection.queued.ready, true) {
+            self.ready.push(token);
+        }
+    }
+
+    fn queue_flush(&mut self, token: Token) {
+        let Some(connection) = self.get(token) else { return };
+        if !std::mem::replace(&mut connection.queued.flush, true) {
+            self.flush.push(token);
+        }
+    }
+
+    /// A writable socket with something waiting is looked at in this turn.
+    pub(crate) fn queue_flush_if_waiting(&mut self, token: Token) {
+        if self.get(token).is_some_and(|connection| !connection.output.is_empty()) {
+            self.queue_flush(token);
+        }
+    }
+
+    /// Keeps what the service did not consume.
+    pub(crate) fn keep_input(&mut self, token: Token, rest: &[u8]) {
+        let Some(connection) = find(&mut self.slab, token) else { return };
+        let kept = if connection.delivers() { rest } else { &[] };
+        if kept.len() > self.limits.input_rest {
+            self.doom(token, CloseReason::InputOverflow { rest: rest.len() });
+            return;
+        }
+        self.pool.refill(&mut connection.input, kept);
+    }
+
+    /// Sends what waits, once for each connection, and moves those on that are closing.
+    pub(crate) fn flush_all(&mut self) {
+        let mut list = std::mem::take(&mut self.flush);
+        for token in list.drain(..) {
+            self.flush_one(token);
+        }
+        // Nothing was queued meanwhile: only a service does that. Keeps the list's memory.
+        self.flush = list;
+    }
+
+    fn flush_one(&mut self, token: Token) {
+        let Some(connection) = find(&mut self.slab, token) else { return };
+        connection.queued.flush = false;
+        if matches!(connection.state, State::Closed(_)) {
+            return;
+        }
+        match connection.flush(&mut self.pool) {
+            Flush::Failed(error) => self.doom(token, CloseReason::Failed(error)),
+            Flush::Sent(sent) => self.flushed(token, sent),
+        }
+    }
+
+    /// Draws the consequences of a flush: stall clock, throttle, end of a closing connection.
+    fn flushed(&mut self, token: Token, sent: usize) {
+        self.counters.bytes_written += sent as u64;
+        let (high, low) = (self.limits.high_water, self.limits.low_water);
+        let stall = self.moment().after(self.limits.write_stall);
+        let Some(connection) = self.get(token) else { return };
+        let backlog = connection.output.len();
+        let was_throttled = connection.throttled;
+        connection.throttled = if was_throttled { backlog > low } else { backlog > high };
+        let released = was_throttled && !connection.throttled;
+        connection.released |= released;
+        let done = backlog == 0 && matches!(connection.state, State::Closing);
+        if backlog == 0 {
+            self.set_own_deadline(token, None);
+        } else if sent > 0 || connection.own_due.is_none() {
+            self.set_own_deadline(token, Some(stall));
+        }
+        if released {
+            self.queue_ready(token);
+        }
+        if done {
+            self.finish(token);
+        }
+    }
+
+    /// Everything was sent: say so to the peer, and wait a little for its end.
+    fn finish(&mut self, token: Token) {
+        let linger = self.moment().after(self.limits.linger);
+        let Some(connection) = self.get(token) else { return };
+        if connection.peer_ended {
+            self.doom(token, CloseReason::Done);
+        } else if let Err(error) = connection.shutdown() {
+            self.doom(token, CloseReason::Failed(error));
+        } else {
+            connection.state = State::Lingering;
+            self.set_own_deadline(token, Some(linger));
+            self.queue_ready(token);
+        }
+    }
+
+    fn set_own_deadline(&mut self, token: Token, due: Option<Moment>) {
+        let Some(connection) = find(&mut self.slab, token) else { return };
+        if connection.own_due != due {
+            connection.own_due = due;
+            Self::set_alarm(&mut self.timers, token, connection);
+        }
+    }
+
+    fn set_alarm(timers: &mut Timers<Key>, token: Token, connection: &mut Connection) {
+        let due = [connection.service_due, connection.own_due].into_iter().flatten().min();
+        timers.set(Key::Connection(token), &mut connection.alarm, due);
+    }
+
+    /// The key of one alarm that has gone off, or `None` when there is no more.
+    pub(crate) fn pop_timer(&mut self) -> Option<Key> {
+        let now = self.moment();
+        while let Some((at, key)) = self.timers.pop(now) {
+            let alarm = match key {
+                Key::Connection(token) => {
+                    find(&mut self.slab, token).map(|connection| &mut connection.alarm)
+                }
+                Key::Service(timer) => self.service_alarms.get_mut(&timer),
+                Key::Accept => Some(&mut self.accept_alarm),
+                Key::Drain => Some(&mut self.drain_alarm),
+            };
+            if alarm.is_some_and(|alarm| self.timers.settle(at, key, alarm)) {
+                self.counters.timers_fired += 1;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Which of a connection's two deadlines have passed: the service's, the loop's own. The one
+    /// that has not is set again.
+    pub(crate) fn take_due(&mut self, token: Token) -> (bool, bool) {
+        let now = self.moment();
+        let Some(connection) = find(&mut self.slab, token) else {
+            return (false, false);
+        };
+        let due = |deadline: &mut Option<Moment>| deadline.take_if(|due| *due <= now).is_some();
+        let both = (due(&mut connection.service_due), due(&mut connection.own_due));
+        Self::set_alarm(&mut self.timers, token, connection);
+        both
+    }
+
+    /// How long the poll may wait; `None` for ever.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        let now = Moment::new(self.epoch, Instant::now());
+        self.timers.next().map(|next| now.until(next))
+    }
+
+    /// Sets the alarm of the listener or of the drain.
+    pub(crate) fn set_loop_alarm(&mut self, key: Key, after: Option<Duration>) {
+        let due = after.map(|after| self.moment().after(after));
+        match key {
+            Key::Accept => self.timers.set(key, &mut self.accept_alarm, due),
+            Key::Drain => self.timers.set(key, &mut self.drain_alarm, due),
+            Key::Connection(_) | Key::Service(_) => unreachable!("these have setters of their own"),
+        }
+    }
+
+    /// Tokens of all connections.
+    pub(crate) fn tokens(&self) -> Vec<Token> {
+        let token = |(index, connection): (usize, &Connection)| {
+            let index = u32::try_from(index).expect("insert gives no larger place");
+            Token::new(index, connection.generation)
+        };
+        self.slab.iter().map(token).collect()
+    }
+
+    /// Forgets deadlines of connections that are gone, before they pile up.
+    pub(crate) fn sweep_timers(&mut self) {
+        let slab = &self.slab;
+        self.timers.sweep(slab.len(), |key| match key {
+            Key::Connection(token) => slab
+                .get(token.index())
+                .is_some_and(|connection| connection.generation == token.generation()),
+            Key::Service(_) | Key::Accept | Key::Drain => true,
+        });
+    }
+
+    /// When something set now is due: in a later turn even when it has no delay, so that a timer
+    /// that sets itself again doesn't keep the turn from ending.
+    fn due(&self, after: Option<Duration>) -> Option<Moment> {
+        after.map(|after| self.moment().after(after.max(Duration::from_nanos(1))))
+    }
+
+    fn try_connect(&mut self, address: SocketAddr) -> io::Result<Token> {
+        if self.stopping {
+            return Err(io::Error::other("the loop is stopping"));
+        }
+        let stream = TcpStream::connect(address)?;
+        listener::set_options(&SockRef::from(&stream), self.limits.keepalive)?;
+        self.insert(stream, State::Connecting)
+    }
+}
+
+/// A field of its own is borrowed, so that the others stay free.
+fn find(slab: &mut Slab<Connection>, token: Token) -> Option<&mut Connection> {
+    slab.get_mut(token.index()).filter(|connection| connection.generation == token.generation())
+}
+
+impl Io for Connections {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(connection) = find(&mut self.slab, to).filter(|found| found.takes_output()) else {
+            return;
+        };
+        connection.output.append(&mut self.pool, write);
+        if !std::mem::replace(&mut connection.queued.flush, true) {
+            self.flush.push(to);
+        }
+    }
+
+    fn backlog(&self, connection: Token) -> usize {
+        let found = self.slab.get(connection.index());
+        let found = found.filter(|found| found.generation == connection.generation());
+        found.map_or(0, |found| found.output.len())
+    }
+
+    fn close(&mut self, connection: Token) {
+        let Some(found) = find(&mut self.slab, connection) else { return };
+        match found.state {
+            State::Connecting => self.doom(connection, CloseReason::Aborted),
+            State::Open => {
+                found.state = State::Closing;
+                found.service_due = None;
+                self.pool.refill(&mut found.input, &[]);
+                self.queue_flush(connection);
+            }
+            State::Closing | State::Lingering | State::Closed(_) => {}
+        }
+    }
+
+    fn abort(&mut self, connection: Token) {
+        self.doom(connection, CloseReason::Aborted);
+    }
+
+    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
+        let due = self.due(after);
+        let Some(found) = find(&mut self.slab, connection) else { return };
+        if matches!(found.state, State::Open | State::Connecting) && found.service_due != due {
+            found.service_due = due;
+            Self::set_alarm(&mut self.timers, connection, found);
+        }
+    }
+
+    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
+        let due = self.due(after);
+        let alarm = self.service_alarms.entry(timer).or_default();
+        self.timers.set(Key::Service(timer), alarm, due);
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> Token {
+        match self.try_connect(address) {
+            Ok(token) => token,
+            Err(error) => {
+                let token = self.next_token(u32::MAX);
+                self.stillborn.push((token, error));
+                token
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stop_asked = !self.stopping;
+    }
+}

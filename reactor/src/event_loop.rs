@@ -1,0 +1,462 @@
+//! The turn: wait, serve who is ready, commit, write, reap.
+//!
+//! ```text
+//!  1. wait      poll, until the next deadline; not at all when work is left over
+//!  2. note      what became ready; signals; deadlines that have passed
+//!  3. accept    up to `accepts_per_turn`
+//!  4. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received
+//!  5. commit    Service::turn_ended
+//!  6. flush     the only place that writes to a socket
+//!  7. reap      what was marked as closed is freed -> Service::closed
+//!  8. log       the turn's lines leave
+//! ```
+//!
+//! The order is the guarantee: nothing that a service sends in 4 or 5 leaves before 5 is done.
+//! Slots are freed in 7 alone, and tokens carry a generation, so an event of this turn never
+//! reaches a connection that came later.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::{Events, Poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::connection::{Established, Read, State};
+use crate::connections::{Connections, Counters, Key};
+use crate::limits::Limits;
+use crate::listener::{Accept, Listener};
+use crate::logging;
+use crate::service::{CloseReason, Io as _, ListenerEvent, Service, StopCause};
+use crate::signals::Signals;
+use crate::token::Token;
+
+/// Sources of the loop's own. Connections have smaller numbers, see `connections::PLACES_MAX`.
+const LISTENER: mio::Token = mio::Token(usize::MAX);
+const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
+
+/// Events taken from the kernel in one poll. More ready sources than that wait for the next turn;
+/// the kernel hands them out in rotation, so nobody is forgotten.
+const EVENTS: usize = 1024;
+
+/// Descriptors kept aside for what isn't a connection: standard streams, poll, signals, listener,
+/// the files of the service.
+const RESERVED_DESCRIPTORS: u64 = 32;
+
+/// The readiness loop.
+///
+/// Make one, let it [`listen`](Self::listen) or let the service connect in
+/// [`Service::started`], and [`run`](Self::run) it.
+#[derive(Debug)]
+pub struct EventLoop {
+    poll: Poll,
+    events: Events,
+    connections: Connections,
+    listener: Option<Listener>,
+    signals: Option<Signals>,
+    stop_signal: Option<&'static str>,
+    cut_short: bool,
+    /// Shared by all connections. First the rest that the connection's service had left, then what
+    /// is read behind it: whatever is decoded is decoded in place.
+    buffer: Box<[u8]>,
+    /// The list of those served in this turn; kept for its memory.
+    serving: Vec<Token>,
+}
+
+/// How the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// Every connection was closed, in order or by the drain's deadline.
+    Drained,
+    /// A second signal ended it at once.
+    CutShort,
+}
+
+/// Why the loop could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError<F: std::error::Error> {
+    /// Waiting for readiness failed.
+    #[error("waiting for events failed: {0}")]
+    Poll(#[source] io::Error),
+    /// The service said so.
+    #[error(transparent)]
+    Service(F),
+}
+
+impl EventLoop {
+    /// A loop without listener and without connections.
+    ///
+    /// The limit of connections is lowered to what the process's limit of descriptors allows; that
+    /// limit itself is raised as far as the process may.
+    ///
+    /// # Errors
+    /// When the kernel gives no poll.
+    pub fn new(mut limits: Limits) -> io::Result<Self> {
+        limits.connections = limits.connections.min(connections_allowed());
+        limits.read_per_turn = limits.read_per_turn.max(1);
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let buffer = vec![0; limits.input_rest + limits.read_per_turn].into_boxed_slice();
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            connections: Connections::new(limits, registry),
+            listener: None,
+            signals: None,
+            stop_signal: None,
+            cut_short: false,
+            buffer,
+            serving: Vec::new(),
+        })
+    }
+
+    /// Lets SIGTERM and SIGINT end the loop in order, and a second one at once.
+    ///
+    /// # Errors
+    /// When the handlers can't be installed.
+    pub fn handle_signals(&mut self) -> io::Result<()> {
+        self.signals = Some(Signals::register(self.poll.registry(), SIGNALS)?);
+        Ok(())
+    }
+
+    /// Listens at `address`, with a kernel backlog of `backlog` connections; returns the address,
+    /// whose port the kernel has chosen if it was 0.
+    ///
+    /// # Errors
+    /// When the address can't be had.
+    pub fn listen(&mut self, address: SocketAddr, backlog: u32) -> io::Result<SocketAddr> {
+        let keepalive = self.connections.limits.keepalive;
+        let registry = self.poll.registry();
+        let listener = Listener::bind(registry, LISTENER, address, backlog, keepalive)?;
+        let address = listener.local_addr()?;
+        self.listener = Some(listener);
+        Ok(address)
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.connections.limits
+    }
+
+    /// What has happened so far.
+    pub fn counters(&self) -> Counters {
+        self.connections.counters
+    }
+
+    /// Turns until a signal or [`Io::stop`](crate::Io::stop) ends it.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing of the turn's output has left then.
+    pub fn run<S: Service>(&mut self, service: &mut S) -> Result<Outcome, RunError<S::Fatal>> {
+        self.connections.tick();
+        service.started(&mut self.connections);
+        self.accept(service);
+        self.end_turn(service)?;
+        while !self.is_over() {
+            self.turn(service)?;
+        }
+        Ok(if self.cut_short { Outcome::CutShort } else { Outcome::Drained })
+    }
+
+    fn is_over(&self) -> bool {
+        let drained = self.connections.slab.is_empty() && self.connections.stillborn.is_empty();
+        self.cut_short || (self.connections.stopping && drained)
+    }
+
+    fn turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
+        let before = self.connections.counters.progress();
+        self.wait().map_err(RunError::Poll)?;
+        self.connections.tick();
+        let signaled = self.note_events(service);
+        self.fire_timers(service);
+        self.accept(service);
+        self.serve(service);
+        self.end_turn(service)?;
+        self.connections.counters.turns += 1;
+        let idle = self.connections.counters.progress() == before && !signaled;
+        self.connections.counters.idle_turns += u64::from(idle);
+        Ok(())
+    }
+
+    /// 1. Waits until something is ready, or the next deadline.
+    fn wait(&mut self) -> io::Result<()> {
+        let at_once = self.connections.has_work() || self.can_accept();
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.connections.timeout() };
+        match self.poll.poll(&mut self.events, timeout) {
+            // An empty turn; the next wait computes its timeout anew.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// 2. Marks what became ready. Says whether a signal came.
+    fn note_events<S: Service>(&mut self, service: &mut S) -> bool {
+        let mut signaled = false;
+        for event in &self.events {
+            match event.token() {
+                LISTENER => self.listener.iter_mut().for_each(|listener| listener.ready = true),
+                SIGNALS => signaled = true,
+                token => note_connection(&mut self.connections, service, token.into(), event),
+            }
+        }
+        if signaled {
+            self.note_signals();
+        }
+        signaled
+    }
+
+    fn note_signals(&mut self) {
+        for name in self.signals.iter_mut().flat_map(Signals::pending) {
+            self.cut_short |= self.connections.stopping || self.stop_signal.is_some();
+            self.stop_signal.get_or_insert(name);
+        }
+    }
+
+    fn fire_timers<S: Service>(&mut self, service: &mut S) {
+        while let Some(key) = self.connections.pop_timer() {
+            match key {
+                Key::Connection(token) => fire_connection(&mut self.connections, service, token),
+                Key::Service(timer) => service.fired(&mut self.connections, timer),
+                Key::Accept => self.listener.iter_mut().for_each(|listener| listener.retry = true),
+                Key::Drain => self.end_drain(),
+            }
+        }
+    }
+
+    fn can_accept(&self) -> bool {
+        self.listener.as_ref().is_some_and(Listener::wants_accept)
+    }
+
+    /// 3. Lets in who waits at the door.
+    fn accept<S: Service>(&mut self, service: &mut S) {
+        for _ in 0..self.connections.limits.accepts_per_turn {
+            let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
+                return;
+            };
+            if self.connections.slab.len() >= self.connections.limits.connections {
+                pause(&mut self.connections, listener, service, None);
+                return;
+            }
+            let accepted = listener.accept();
+            if !matches!(accepted, Accept::Exhausted(_)) && listener.resume() {
+                service.listening(&ListenerEvent::Resumed);
+            }
+            match accepted {
+                Accept::Connection(stream, peer) => {
+                    listener.busy = true;
+                    match self.connections.insert(stream, State::Open) {
+                        Ok(token) => {
+                            self.connections.counters.accepted += 1;
+                            service.opened(&mut self.connections, token, peer);
+                        }
+                        Err(error) => pause(&mut self.connections, listener, service, Some(error)),
+                    }
+                }
+                Accept::Nobody if std::mem::take(&mut listener.busy) => {
+                    service.listening(&ListenerEvent::Waiting);
+                }
+                Accept::Nobody => {}
+                Accept::Exhausted(error) => {
+                    pause(&mut self.connections, listener, service, Some(error));
+                }
+            }
+        }
+    }
+
+    /// 4. Serves each connection of the list once; who has more left is served in the next turn.
+    fn serve<S: Service>(&mut self, service: &mut S) {
+        std::mem::swap(&mut self.connections.ready, &mut self.serving);
+        for position in 0..self.serving.len() {
+            self.serve_one(service, self.serving[position]);
+        }
+        self.serving.clear();
+    }
+
+    fn serve_one<S: Service>(&mut self, service: &mut S, token: Token) {
+        let Some(connection) = self.connections.get(token) else { return };
+        connection.queued.ready = false;
+        if std::mem::take(&mut connection.released) && connection.delivers() {
+            service.drained(&mut self.connections, token);
+        }
+        let mut budget = self.connections.limits.read_per_turn;
+        while budget > 0 {
+            let Some(connection) = self.connections.get(token).filter(|found| found.wants_read())
+            else {
+                return;
+            };
+            let rest = connection.input.len();
+            self.buffer[..rest].copy_from_slice(&connection.input);
+            match connection.read(&mut self.buffer[rest..rest + budget]) {
+                Read::Bytes(count) => {
+                    budget -= count;
+                    self.connections.counters.bytes_read += count as u64;
+                    self.deliver(service, token, rest + count);
+                }
+                Read::Ended => self.deliver_end(service, token),
+                Read::Nothing => {}
+                Read::Failed(error) => self.connections.doom(token, CloseReason::Failed(error)),
+            }
+        }
+        self.connections.queue_ready(token);
+    }
+
+    fn deliver<S: Service>(&mut self, service: &mut S, token: Token, length: usize) {
+        if !self.connections.get(token).is_some_and(|connection| connection.delivers()) {
+            return;
+        }
+        let input = &self.buffer[..length];
+        // A service that claims to have consumed more than there is has consumed all of it.
+        let consumed = service.received(&mut self.connections, token, input).min(length);
+        self.connections.keep_input(token, &input[consumed..]);
+    }
+
+    fn deliver_end<S: Service>(&mut self, service: &mut S, token: Token) {
+        let Some(connection) = self.connections.get(token) else { return };
+        match connection.state {
+            State::Open => {
+                let rest = std::mem::take(&mut connection.input);
+                service.ended(&mut self.connections, token, &rest);
+            }
+            State::Lingering => self.connections.doom(token, CloseReason::Done),
+            State::Connecting | State::Closing | State::Closed(_) => {}
+        }
+    }
+
+    /// 5 to 8. Everything that follows the serving.
+    fn end_turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
+        let closes_all = self.begin_stop(service);
+        service.turn_ended(&mut self.connections).map_err(RunError::Service)?;
+        if closes_all {
+            self.close_all();
+        }
+        self.connections.flush_all();
+        self.reap(service);
+        logging::flush();
+        Ok(())
+    }
+
+    /// Stops listening and tells the service, once. Connections are closed after the service has
+    /// had the turn's end to answer what was still under way.
+    fn begin_stop<S: Service>(&mut self, service: &mut S) -> bool {
+        let cause = match self.stop_signal {
+            Some(name) => StopCause::Signal(name),
+            None if self.connections.stop_asked => StopCause::Asked,
+            None => return false,
+        };
+        self.connections.stop_asked = false;
+        if std::mem::replace(&mut self.connections.stopping, true) {
+            return false;
+        }
+        if self.listener.take().is_some() {
+            service.listening(&ListenerEvent::Closed);
+        }
+        service.stopping(&mut self.connections, cause);
+        true
+    }
+
+    fn close_all(&mut self) {
+        self.connections.set_loop_alarm(Key::Drain, Some(self.connections.limits.drain));
+        for token in self.connections.tokens() {
+            self.connections.close(token);
+        }
+    }
+
+    fn end_drain(&mut self) {
+        for token in self.connections.tokens() {
+            let backlog = self.connections.backlog(token);
+            self.connections.doom(token, CloseReason::DrainDeadline { backlog });
+        }
+    }
+
+    /// 7. Frees what was marked as closed.
+    fn reap<S: Service>(&mut self, service: &mut S) {
+        while let Some((token, error)) = self.connections.stillborn.pop() {
+            self.connections.counters.closed += 1;
+            service.closed(&mut self.connections, token, &CloseReason::NotConnected(error));
+        }
+        let mut doomed = std::mem::take(&mut self.connections.doomed);
+        for token in doomed.drain(..) {
+            let Some(reason) = self.connections.remove(token) else { continue };
+            self.connections.counters.closed += 1;
+            self.listener.iter_mut().for_each(|listener| listener.retry = true);
+            service.closed(&mut self.connections, token, &reason);
+        }
+        // A service may have marked more of them meanwhile: theirs is the next turn.
+        doomed.append(&mut self.connections.doomed);
+        self.connections.doomed = doomed;
+        self.connections.sweep_timers();
+    }
+}
+
+fn note_connection<S: Service>(
+    connections: &mut Connections,
+    service: &mut S,
+    token: Token,
+    event: &mio::event::Event,
+) {
+    // Closed earlier in this very batch of events, or long ago.
+    let Some(connection) = connections.get(token) else { return };
+    connection.note(event);
+    if matches!(connection.state, State::Connecting) {
+        match connection.established() {
+            Established::Yes(peer) => {
+                connection.state = State::Open;
+                service.opened(connections, token, peer);
+            }
+            Established::NotYet => return,
+            Established::Failed(error) => {
+                connections.doom(token, CloseReason::NotConnected(error));
+                return;
+            }
+        }
+    } else if connection.is_lost(event) {
+        let error = connection.take_error();
+        connections.doom(token, CloseReason::Failed(error));
+        return;
+    }
+    connections.queue_flush_if_waiting(token);
+    connections.queue_ready(token);
+}
+
+fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, token: Token) {
+    let (service_due, own_due) = connections.take_due(token);
+    let Some(connection) = connections.get(token) else { return };
+    if own_due {
+        let backlog = connection.output.len();
+        let lingering = matches!(connection.state, State::Lingering);
+        let stalled = CloseReason::WriteStalled { backlog };
+        connections.doom(token, if lingering { CloseReason::Done } else { stalled });
+    } else if service_due {
+        service.expired(connections, token);
+    }
+}
+
+/// Accepting pauses until a connection ends or, when the kernel refused, some time has passed.
+fn pause<S: Service>(
+    connections: &mut Connections,
+    listener: &mut Listener,
+    service: &mut S,
+    error: Option<io::Error>,
+) {
+    if error.is_some() {
+        connections.set_loop_alarm(Key::Accept, Some(connections.limits.accept_pause));
+    }
+    if listener.pause() {
+        connections.counters.accept_pauses += 1;
+        let connections = connections.slab.len();
+        service.listening(&ListenerEvent::Paused { connections, error });
+    }
+}
+
+/// Connections that the process's limit of descriptors has room for.
+fn connections_allowed() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { maximum } else { current };
+    let Some(current) = current else { return usize::MAX };
+    usize::try_from(current.saturating_sub(RESERVED_DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
+}

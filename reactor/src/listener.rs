@@ -1,0 +1,123 @@
+//! The listening socket, and the memory of whether somebody may be waiting at it.
+//!
+//! Readiness is edge-triggered, and after `accept` has failed for want of descriptors the kernel
+//! says nothing more, even when descriptors are free again. So "somebody may be waiting" is
+//! remembered until `accept` itself says that nobody is.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// Probes that a dead peer leaves unanswered before its connection fails.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Pause between two such probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What became of one attempt to accept.
+#[derive(Debug)]
+pub(crate) enum Accept {
+    /// A new connection.
+    Connection(TcpStream, SocketAddr),
+    /// Nobody is waiting.
+    Nobody,
+    /// It failed in a way that passes: no descriptors, no memory.
+    Exhausted(io::Error),
+}
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that vary independently")]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    /// Somebody may be waiting.
+    pub(crate) ready: bool,
+    /// Accepting failed, or the limit of connections was reached.
+    paused: bool,
+    /// Something has changed since: it is worth another try.
+    pub(crate) retry: bool,
+    /// A connection was accepted since the last time that nobody was waiting.
+    pub(crate) busy: bool,
+}
+
+impl Listener {
+    pub(crate) fn bind(
+        registry: &Registry,
+        token: mio::Token,
+        address: SocketAddr,
+        backlog: u32,
+        keepalive: Duration,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        // A restarted central must get its port back while old connections are in TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit both: no system call per connection.
+        set_options(&SockRef::from(&socket), keepalive)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let mut socket = TcpListener::from_std(socket.into());
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        // Ready at first: whoever came before the registration gave no event.
+        Ok(Self { socket, ready: true, paused: false, retry: false, busy: true })
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Whether an attempt to accept may bring somebody.
+    pub(crate) fn wants_accept(&self) -> bool {
+        self.ready && (self.retry || !self.paused)
+    }
+
+    /// Says whether it wasn't paused before.
+    pub(crate) fn pause(&mut self) -> bool {
+        self.retry = false;
+        !std::mem::replace(&mut self.paused, true)
+    }
+
+    /// Says whether it was paused.
+    pub(crate) fn resume(&mut self) -> bool {
+        std::mem::take(&mut self.paused)
+    }
+
+    pub(crate) fn accept(&mut self) -> Accept {
+        loop {
+            match self.socket.accept() {
+                Ok((stream, peer)) => return Accept::Connection(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready = false;
+                    return Accept::Nobody;
+                }
+                // That peer is gone again, or a signal came: the next one may be fine.
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Accept::Exhausted(error),
+            }
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
+/// Small answers leave at once, and a peer that vanished without a word is noticed.
+pub(crate) fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if keepalive.is_zero() {
+        return Ok(());
+    }
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(keepalive)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES),
+    )
+}
