@@ -233,6 +233,9 @@ impl Connections {
         if matches!(connection.state, State::Closed(_)) {
             return;
         }
+        // Judged by what was asked for, not by what the socket leaves: a service that stops producing
+        // at the high-water mark relies on being told to go on.
+        connection.throttled |= connection.output.len() > self.limits.high_water;
         match connection.flush(&mut self.pool) {
             Flush::Failed(error) => self.doom(token, CloseReason::Failed(error)),
             Flush::Sent(sent) => self.flushed(token, sent),
@@ -242,13 +245,12 @@ impl Connections {
     /// Draws the consequences of a flush: stall clock, throttle, end of a closing connection.
     fn flushed(&mut self, token: Token, sent: usize) {
         self.counters.bytes_written += sent as u64;
-        let (high, low) = (self.limits.high_water, self.limits.low_water);
+        let low = self.limits.low_water;
         let stall = self.moment().after(self.limits.write_stall);
         let Some(connection) = self.get(token) else { return };
         let backlog = connection.output.len();
-        let was_throttled = connection.throttled;
-        connection.throttled = if was_throttled { backlog > low } else { backlog > high };
-        let released = was_throttled && !connection.throttled;
+        let released = connection.throttled && backlog <= low;
+        connection.throttled &= !released;
         connection.released |= released;
         let done = backlog == 0 && matches!(connection.state, State::Closing);
         if backlog == 0 {
