@@ -24,3 +24,25 @@ impl std::fmt::Display for Checksum {
         write!(f, "{:08x}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_crc_32_that_everybody_means() {
+        let checksum = Checksum::default().extended(b"123456789");
+        assert_eq!(checksum, Checksum(0xcbf4_3926), "the check value of CRC-32/ISO-HDLC");
+    }
+
+    #[test]
+    fn goes_on_from_where_it_was() {
+        let resumed = Checksum(Checksum::default().extended(b"1234").0).extended(b"56789");
+        assert_eq!(resumed, Checksum::default().extended(b"123456789"));
+    }
+
+    #[test]
+    fn is_shown_with_its_leading_zeros() {
+        assert_eq!(Checksum(0xab).to_string(), "000000ab");
+    }
+}

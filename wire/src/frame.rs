@@ -167,3 +167,29 @@ impl<'b> FrameWriter<'b> {
         self.out[self.start + 2..self.start + HEADER_LEN].copy_from_slice(&length.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_leaves_alone_what_stands_before_its_frame() {
+        let mut out = b"before".to_vec();
+        let mut frame = FrameWriter::begin(&mut out, 9);
+        frame.put(&[0, 0]).put(b"end");
+        frame.patch(0, &[1, 2]);
+        frame.finish();
+        assert_eq!(out, b"before\xbe\x09\x00\x09\x01\x02end");
+    }
+
+    #[test]
+    fn a_writer_has_room_for_the_largest_frame_wherever_it_begins() {
+        let mut out = vec![0; 100];
+        let mut frame = FrameWriter::begin(&mut out, 9);
+        assert_eq!(frame.room(), FRAME_MAX - HEADER_LEN);
+        let body = vec![0; frame.room()];
+        assert_eq!(frame.put(&body).room(), 0);
+        frame.finish();
+        assert_eq!(out.len(), 100 + FRAME_MAX);
+    }
+}

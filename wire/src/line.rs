@@ -77,3 +77,26 @@ impl LineDecoder {
         LineTooLong { max: self.max }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_held_no_newline_are_not_searched_again() {
+        let mut decoder = LineDecoder::new(100);
+        assert_eq!(decoder.decode(b"abc"), Ok(None));
+        // A caller never swaps bytes like this: it shows which ones the decoder looks at.
+        assert_eq!(decoder.decode(b"\n\n\nd"), Ok(None));
+        let line = Line { bytes: b"abcd", used: 5 };
+        assert_eq!(decoder.decode(b"abcd\n"), Ok(Some(line)));
+    }
+
+    #[test]
+    fn every_line_is_searched_from_its_beginning() {
+        let mut decoder = LineDecoder::new(100);
+        assert_eq!(decoder.decode(b"abc"), Ok(None));
+        assert_eq!(decoder.decode(b"abc\n\n"), Ok(Some(Line { bytes: b"abc", used: 4 })));
+        assert_eq!(decoder.decode(b"\n"), Ok(Some(Line { bytes: b"", used: 1 })));
+    }
+}

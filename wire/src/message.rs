@@ -242,9 +242,7 @@ pub enum MessageError {
         count: u16,
     },
     /// A batch that ends before its bets do.
-    #[error(
-        "the batch says that it holds {count} bets, but ends inside the one with index {index}"
-    )]
+    #[error("the batch's count is {count}, but it ends inside the bet with index {index}")]
     BetCutOff {
         /// Which bet isn't whole.
         index: u16,
@@ -252,7 +250,7 @@ pub enum MessageError {
         count: u16,
     },
     /// A batch that goes on after its bets.
-    #[error("the batch says that it holds {count} bets, but {surplus} bytes follow them")]
+    #[error("the batch's count is {count}, but {surplus} bytes follow so many bets")]
     SurplusInBatch {
         /// How many bets there should be.
         count: u16,
@@ -266,7 +264,7 @@ pub enum MessageError {
         found: u8,
     },
     /// A number that isn't one of an enumeration's.
-    #[error("{found} is not a {what} that this version knows")]
+    #[error("{found} is no {what} that this version knows")]
     UnknownCode {
         /// What it should be.
         what: &'static str,

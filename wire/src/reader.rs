@@ -63,3 +63,33 @@ impl<'a> Reader<'a> {
         Err(MessageError::TooLong { expected: self.read, found: self.read + self.rest.len() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_big_endian_numbers_from_front_to_back() {
+        let body: Vec<u8> = (1..=15).collect();
+        let mut reader = Reader::new(&body);
+        assert_eq!(reader.u8(), Ok(0x01));
+        assert_eq!(reader.u16(), Ok(0x0203));
+        assert_eq!(reader.u32(), Ok(0x0405_0607));
+        assert_eq!(reader.u64(), Ok(0x0809_0a0b_0c0d_0e0f));
+        assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn counts_what_it_needs_from_the_front_of_the_body() {
+        let mut reader = Reader::new(b"\x01\x05abcd");
+        assert_eq!(reader.u8(), Ok(1));
+        assert_eq!(reader.short(), Err(MessageError::TooShort { needed: 7, found: 6 }));
+    }
+
+    #[test]
+    fn a_read_that_fails_takes_nothing() {
+        let mut reader = Reader::new(b"\x01\x02");
+        assert_eq!(reader.u32(), Err(MessageError::TooShort { needed: 4, found: 2 }));
+        assert_eq!(reader.u16(), Ok(0x0102));
+    }
+}
