@@ -11,6 +11,7 @@
 //! | `buffer` | output that waits, and the pool of memory |
 //! | `signals` | SIGTERM and SIGINT as one more source |
 //! | [`limits`] | every limit of the loop, with its reason |
+//! | [`logging`] | log lines that leave once a turn and never block it |
 //! | [`token`] | names of connections and timers |
 //!
 //! Knows nothing of what the bytes mean. There is one thread, and nothing here is shared with
@@ -22,6 +23,7 @@ mod connections;
 mod event_loop;
 pub mod limits;
 mod listener;
+pub mod logging;
 pub mod service;
 mod signals;
 mod timers;
@@ -32,7 +34,3 @@ pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
 pub use service::{CloseReason, Io, ListenerEvent, Service, StopCause};
 pub use token::{Timer, Token};
-
-mod logging {
-    pub(crate) fn flush() {}
-}
