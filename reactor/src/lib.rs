@@ -12,6 +12,7 @@
 //! | `signals` | SIGTERM and SIGINT as one more source |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`logging`] | log lines that leave once a turn and never block it |
+//! | [`settings`] | settings in layers, from one table per program |
 //! | [`token`] | names of connections and timers |
 //!
 //! Knows nothing of what the bytes mean. There is one thread, and nothing here is shared with
@@ -25,6 +26,7 @@ pub mod limits;
 mod listener;
 pub mod logging;
 pub mod service;
+pub mod settings;
 mod signals;
 mod timers;
 pub mod token;

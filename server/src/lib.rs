@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The lottery's central.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`central`] | both protocols, as a service of the event loop |
+//! | `session` | what is remembered of one connection |
+//! | [`answers`] | answers that wait for their commit |
+//! | [`lottery`] | where each agency stands, what a request does, the draw |
+//! | [`winners`] | documents of the winners, by agency |
+//! | [`bet`] | what makes a bet valid, and which bets win |
+//! | [`config`] | what can be set |
+//! | [`ledger`] | `bets.csv` and the log that vouches for it |
+
+pub mod answers;
+pub mod bet;
+pub mod central;
+pub mod config;
+pub mod ledger;
+pub mod lottery;
+mod session;
+pub mod winners;

@@ -1,0 +1,592 @@
+//! The central: both protocols of its port, as a service of the event loop.
+//!
+//! Takes bytes apart into lines and requests, lets the [`Lottery`] judge the requests, and says in
+//! answers and log lines what became of them, when it is durable. Knows no socket, no clock and no
+//! file: a test drives it with buffers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use log::{debug, info, warn};
+use reactor::logging::Escaped;
+use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Token};
+use wire::{
+    Agency, Batch, ErrorCode, Frame, FrameError, LineTooLong, MessageError, Position, Request,
+    Response, VERSION,
+};
+
+use crate::answers::{Answer, Answers, StoredLog, Waiting};
+use crate::ledger::{Ledger, LedgerError};
+use crate::lottery::{Committed, Lottery, Refusal, Taken};
+use crate::session::{AgencySession, Protocol, Session};
+use crate::winners::Cursor;
+
+/// What can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether an echo connection may send another line after the first.
+    pub echo_keep_alive: bool,
+    /// Most bytes of an echo line, its newline not counted.
+    pub max_line: usize,
+    /// How long a connection may be silent at first; `None` for ever.
+    pub first_byte: Option<Duration>,
+    /// How long a line or frame may take from its first byte to its last; `None` for ever.
+    pub whole_frame: Option<Duration>,
+    /// How long a connection that isn't an agency's may be silent later; `None` for ever.
+    pub idle: Option<Duration>,
+    /// Bytes staged after which they are committed without waiting for the end of the turn.
+    pub commit_max: usize,
+    /// Output waiting for one peer above which no more winners are written for it.
+    pub high_water: usize,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Central<L> {
+    rules: Rules,
+    lottery: Lottery<L>,
+    answers: Answers,
+    /// By the tokens' places.
+    sessions: Vec<Option<Session>>,
+    /// Who speaks for an agency.
+    speakers: BTreeMap<Agency, Token>,
+    /// Who is owed winners and can be told more of them.
+    winners_due: Vec<Token>,
+    draw_told: bool,
+    stopping: bool,
+    fatal: Option<LedgerError>,
+}
+
+impl<L: Ledger> Central<L> {
+    /// A central that nobody is connected to.
+    pub fn new(lottery: Lottery<L>, rules: Rules) -> Self {
+        Self {
+            draw_told: lottery.is_drawn(),
+            rules,
+            lottery,
+            answers: Answers::default(),
+            sessions: Vec::new(),
+            speakers: BTreeMap::new(),
+            winners_due: Vec::new(),
+            stopping: false,
+            fatal: None,
+        }
+    }
+
+    /// The ledger, to be closed.
+    pub fn into_ledger(self) -> L {
+        self.lottery.into_ledger()
+    }
+
+    fn session(&mut self, connection: Token) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(connection.index())?.as_mut();
+        session.filter(|session| session.token == connection)
+    }
+
+    fn agency_session(&mut self, connection: Token) -> Option<&mut AgencySession> {
+        self.session(connection)?.lottery()
+    }
+
+    /// Takes as many lines or frames out of `input` as are whole; says how many bytes they were.
+    fn consume(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        let max_line = self.rules.max_line;
+        let Some(session) = self.session(connection) else { return input.len() };
+        let Some(&first) = input.first() else { return 0 };
+        session.identify(first, max_line);
+        match session.protocol {
+            Protocol::Echo(_) => self.echo(io, connection, input, End::NotYet),
+            Protocol::Lottery(_) => self.requests(connection, input),
+            Protocol::Unknown | Protocol::Over => input.len(),
+        }
+    }
+
+    /// Sets the clock that fits: for the rest of what has begun, or for what comes next.
+    fn watch(&mut self, io: &mut impl Io, connection: Token, consumed: usize, rest: usize) {
+        let (whole_frame, idle) = (self.rules.whole_frame, self.rules.idle);
+        let Some(session) = self.session(connection) else { return };
+        let was_partial = std::mem::replace(&mut session.partial, rest > 0);
+        if rest == 0 {
+            // An agency may think, and wait for the draw, for as long as it likes: TCP's keepalive
+            // notices when it is gone.
+            let idle = if session.agency().is_some() { None } else { idle };
+            io.set_deadline(connection, idle);
+        } else if consumed > 0 || !was_partial {
+            io.set_deadline(connection, whole_frame);
+        }
+    }
+
+    fn echo(&mut self, io: &mut impl Io, connection: Token, input: &[u8], end: End) -> usize {
+        let keep_alive = self.rules.echo_keep_alive;
+        let mut used = 0;
+        loop {
+            let Some(session) = self.session(connection) else { return input.len() };
+            let ip = session.ip;
+            let Protocol::Echo(decoder) = &mut session.protocol else { return input.len() };
+            let found = match end {
+                End::NotYet => decoder.decode(&input[used..]),
+                End::Reached => decoder.decode_eof(&input[used..]),
+            };
+            let line = match found {
+                Ok(Some(line)) => line,
+                Ok(None) => return used,
+                Err(error) => {
+                    self.refuse_line(io, connection, error);
+                    return input.len();
+                }
+            };
+            used += line.used;
+            info!(
+                "action: receive_message | result: success | ip: {ip} | msg: {}",
+                Escaped(line.bytes)
+            );
+            io.send_with(connection, |out| {
+                out.extend_from_slice(line.bytes);
+                out.push(b'\n');
+            });
+            if !keep_alive {
+                self.finish(io, connection);
+            }
+        }
+    }
+
+    fn refuse_line(&mut self, io: &mut impl Io, connection: Token, error: LineTooLong) {
+        let Some(session) = self.session(connection) else { return };
+        warn!("action: receive_message | result: fail | ip: {} | error: {error}", session.ip);
+        io.send(connection, format!("error: {error}\n").as_bytes());
+        self.finish(io, connection);
+    }
+
+    /// Nothing more is taken from this connection; it ends when its output has left.
+    fn finish(&mut self, io: &mut impl Io, connection: Token) {
+        if let Some(session) = self.session(connection) {
+            session.protocol = Protocol::Over;
+        }
+        io.close(connection);
+    }
+
+    fn requests(&mut self, connection: Token, input: &[u8]) -> usize {
+        let mut used = 0;
+        // A refusal ends the session as an agency's: what follows it isn't looked at.
+        while let Some(session) = self.agency_session(connection) {
+            match session.decoder.decode(&input[used..]) {
+                Ok(Some(frame)) => {
+                    used += frame.used();
+                    self.request(connection, frame);
+                }
+                Ok(None) => return used,
+                Err(error) => self.refuse(connection, frame_error_code(&error), error.to_string()),
+            }
+        }
+        input.len()
+    }
+
+    fn request(&mut self, connection: Token, frame: Frame<'_>) {
+        let request = match Request::decode(frame) {
+            Ok(request) => request,
+            Err(error) => {
+                let code = message_error_code(&error);
+                return self.refuse(connection, code, error.to_string());
+            }
+        };
+        if let Request::Hello { version, agency } = request {
+            return self.introduce(connection, version, agency);
+        }
+        let Some(agency) = self.agency_session(connection).and_then(|session| session.agency)
+        else {
+            let text = "an agency introduces itself before anything else".to_owned();
+            return self.refuse(connection, ErrorCode::NotIntroduced, text);
+        };
+        match request {
+            Request::Bet(batch) => self.batch(connection, agency, &batch, Kind::Single),
+            Request::Batch(batch) => self.batch(connection, agency, &batch, Kind::Batch),
+            Request::End { total } => {
+                let outcome = self.lottery.end(agency, total).map(|()| Answer::Finished);
+                self.answer(connection, agency, outcome);
+            }
+            Request::Winners => {
+                let outcome = self.lottery.may_ask_winners(agency).map(|()| Answer::Winners);
+                self.answer(connection, agency, outcome);
+            }
+            Request::Hello { .. } => unreachable!("taken care of above"),
+        }
+    }
+
+    fn introduce(&mut self, connection: Token, version: u8, agency: Agency) {
+        if version != VERSION {
+            let text = format!("this central speaks version {VERSION}, found {version}");
+            return self.refuse(connection, ErrorCode::Version, text);
+        }
+        if let Err(refusal) = self.lottery.admit(agency) {
+            return self.refuse(connection, refusal.code(), refusal.to_string());
+        }
+        let Some(session) = self.agency_session(connection) else { return };
+        if let Some(known) = session.agency {
+            let text = format!("this connection has introduced itself as agency {known} before");
+            return self.refuse(connection, ErrorCode::AlreadyIntroduced, text);
+        }
+        session.agency = Some(agency);
+        if let Some(old) = self.speakers.insert(agency, connection) {
+            let text = format!("another connection has introduced itself as agency {agency}");
+            self.refuse(old, ErrorCode::Superseded, text);
+        }
+        self.answers.push(connection, agency, Answer::Welcome);
+    }
+
+    fn batch(&mut self, connection: Token, agency: Agency, batch: &Batch<'_>, kind: Kind) {
+        let consumed = batch.end().unwrap_or(Position::MAX);
+        let outcome = self.lottery.take(agency, batch).map(|taken| match taken {
+            Taken::Duplicate => Answer::Duplicate { consumed },
+            Taken::Stored => Answer::Stored { consumed, log: kind.log(batch) },
+            Taken::Rejected(bad) => Answer::Rejected {
+                consumed,
+                index: bad.index,
+                field: bad.flaw.field,
+                text: bad.flaw.to_string(),
+                log: kind.log(batch),
+            },
+        });
+        self.answer(connection, agency, outcome);
+        if self.lottery.staged_len() >= self.rules.commit_max {
+            self.commit();
+        }
+    }
+
+    /// Queues what a request came to. One that was sent before its agency knew that an earlier one
+    /// had no effect has none either, and isn't held against it.
+    fn answer(&mut self, connection: Token, agency: Agency, outcome: Result<Answer, Refusal>) {
+        let Some(session) = self.agency_session(connection) else { return };
+        let answer = match outcome {
+            Ok(answer) => {
+                session.unavailable &= matches!(answer, Answer::Duplicate { .. });
+                answer
+            }
+            Err(Refusal::Gap { .. } | Refusal::WrongTotal { .. } | Refusal::NotFinished { .. })
+                if session.unavailable =>
+            {
+                Answer::Unavailable { text: "an earlier request had no effect".to_owned() }
+            }
+            Err(refusal) => return self.refuse(connection, refusal.code(), refusal.to_string()),
+        };
+        self.answers.push(connection, agency, answer);
+    }
+
+    /// Ends a connection behind the answers that it is still owed.
+    fn refuse(&mut self, connection: Token, code: ErrorCode, text: String) {
+        let Some(session) = self.session(connection) else { return };
+        let agency = session.agency().unwrap_or_default();
+        session.protocol = Protocol::Over;
+        if self.speakers.get(&agency) == Some(&connection) {
+            self.speakers.remove(&agency);
+        }
+        self.answers.push(connection, agency, Answer::Refused { code, text });
+    }
+
+    fn commit(&mut self) {
+        match self.lottery.commit() {
+            Ok(Committed::Submitted(number)) => self.answers.submitted(number),
+            Ok(Committed::Unavailable(reason)) => {
+                warn!("action: commit | result: in_progress | error: {reason}");
+                self.answers.unavailable(self.lottery.committed(), &reason);
+            }
+            Err(error) => self.fatal = Some(error),
+        }
+    }
+
+    /// Lets every answer go whose commit is durable.
+    fn release(&mut self, io: &mut impl Io) {
+        while let Some(waiting) = self.answers.release(self.lottery.committed()) {
+            self.tell(io, waiting);
+        }
+        if !self.lottery.is_drawn() {
+            return;
+        }
+        if !std::mem::replace(&mut self.draw_told, true) {
+            info!("action: sorteo | result: success");
+        }
+        for connection in std::mem::take(&mut self.winners_due) {
+            self.tell_winners(io, connection);
+        }
+    }
+
+    fn tell(&mut self, io: &mut impl Io, Waiting { to, agency, answer }: Waiting) {
+        let account = self.lottery.account(agency);
+        match answer {
+            Answer::Welcome => {
+                let (consumed, checksum) = (account.consumed, account.checksum);
+                let (rejected, phase) = (account.rejected, self.lottery.phase(agency));
+                debug!(
+                    "action: introduce | result: success | agency: {agency} | posicion: {consumed}"
+                );
+                respond(io, to, &Response::Welcome { consumed, checksum, rejected, phase });
+            }
+            Answer::Stored { consumed, log } => {
+                log_taken("success", &log);
+                respond(io, to, &Response::Stored { consumed });
+            }
+            Answer::Duplicate { consumed } => respond(io, to, &Response::Stored { consumed }),
+            Answer::Rejected { consumed, index, field, text, log } => {
+                log_taken("fail", &log);
+                warn!(
+                    "action: validate_bet | result: fail | agency: {agency} | index: {index} | \
+                     code: {} | error: {text}",
+                    field as u8
+                );
+                let text = &text;
+                respond(io, to, &Response::Rejected { consumed, index, field, text });
+            }
+            Answer::Unavailable { text } => {
+                if let Some(session) = self.agency_session(to) {
+                    session.unavailable = true;
+                }
+                let (consumed, text) = (account.consumed, &text);
+                respond(io, to, &Response::Unavailable { consumed, text });
+            }
+            Answer::Finished => {
+                let (stored, rejected) = (account.stored, account.rejected);
+                debug!("action: finish | result: success | agency: {agency} | stored: {stored}");
+                respond(io, to, &Response::Finished { stored, rejected });
+            }
+            Answer::Winners => {
+                if let Some(session) = self.agency_session(to) {
+                    session.winners_owed += 1;
+                    self.winners_due.push(to);
+                }
+            }
+            Answer::Refused { code, text } => self.tell_refused(io, to, agency, code, &text),
+            Answer::NothingFollows => {
+                if self.agency_session(to).is_none_or(|session| session.winners_owed == 0) {
+                    io.close(to);
+                }
+            }
+        }
+    }
+
+    fn tell_refused(
+        &mut self,
+        io: &mut impl Io,
+        to: Token,
+        agency: Agency,
+        code: ErrorCode,
+        text: &str,
+    ) {
+        if let Some(session) = self.session(to) {
+            let ip = session.ip;
+            // The agency comes back after these: nothing has finally failed.
+            let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
+            let result = if passing { "in_progress" } else { "fail" };
+            warn!(
+                "action: refuse_connection | result: {result} | ip: {ip} | agency: {agency} | \
+                 code: {} | error: {text}",
+                code as u8
+            );
+        }
+        respond(io, to, &Response::Error { code, text });
+        io.close(to);
+    }
+
+    /// Writes the winners that a connection is owed, as far as it takes them.
+    fn tell_winners(&mut self, io: &mut impl Io, connection: Token) {
+        let high_water = self.rules.high_water;
+        let session = self.sessions.get_mut(connection.index()).and_then(Option::as_mut);
+        let session = session.filter(|session| session.token == connection);
+        let Some(session) = session.and_then(Session::lottery) else { return };
+        let Some(agency) = session.agency else { return };
+        while session.winners_owed > 0 {
+            // `drained` goes on from here.
+            if io.backlog(connection) > high_water {
+                return;
+            }
+            let mut last = None;
+            io.send_with(connection, |out| {
+                last = Some(self.lottery.write_winners(agency, &mut session.cursor, out));
+            });
+            match last {
+                Some(false) => {}
+                Some(true) => {
+                    session.winners_owed -= 1;
+                    session.cursor = Cursor::default();
+                }
+                // It is closing: nothing reaches it any more.
+                None => return,
+            }
+        }
+        if session.ended {
+            io.close(connection);
+        }
+    }
+}
+
+impl<L: Ledger> Service for Central<L> {
+    type Fatal = LedgerError;
+
+    fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
+        let session = Session::new(connection, peer.ip());
+        info!("action: accept_connections | result: success | ip: {}", session.ip);
+        if self.sessions.len() <= connection.index() {
+            self.sessions.resize_with(connection.index() + 1, || None);
+        }
+        self.sessions[connection.index()] = Some(session);
+        io.set_deadline(connection, self.rules.first_byte);
+    }
+
+    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        let consumed = self.consume(io, connection, input);
+        self.watch(io, connection, consumed, input.len() - consumed);
+        consumed
+    }
+
+    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+        io.set_deadline(connection, None);
+        let Some(session) = self.session(connection) else { return };
+        match &mut session.protocol {
+            Protocol::Unknown | Protocol::Over => io.close(connection),
+            Protocol::Echo(_) => {
+                self.echo(io, connection, rest, End::Reached);
+                self.finish(io, connection);
+            }
+            Protocol::Lottery(agency_session) => match agency_session.decoder.finish(rest) {
+                Ok(()) => {
+                    agency_session.ended = true;
+                    let agency = agency_session.agency.unwrap_or_default();
+                    self.answers.push(connection, agency, Answer::NothingFollows);
+                }
+                Err(error) => {
+                    self.refuse(connection, ErrorCode::Malformed, error.to_string());
+                }
+            },
+        }
+    }
+
+    fn drained(&mut self, io: &mut impl Io, connection: Token) {
+        self.tell_winners(io, connection);
+    }
+
+    fn expired(&mut self, io: &mut impl Io, connection: Token) {
+        let Some(session) = self.session(connection) else { return };
+        let what = if session.partial { "a whole line or frame" } else { "a line or frame" };
+        if session.lottery().is_some() {
+            let text = format!("waited too long for {what}");
+            return self.refuse(connection, ErrorCode::Timeout, text);
+        }
+        info!(
+            "action: receive_message | result: fail | ip: {} | error: waited too long for {what}",
+            session.ip
+        );
+        self.finish(io, connection);
+    }
+
+    fn closed(&mut self, _io: &mut impl Io, connection: Token, reason: &CloseReason) {
+        let Some(place) = self.sessions.get_mut(connection.index()) else { return };
+        let Some(session) = place.take_if(|session| session.token == connection) else { return };
+        if let Some(agency) = session.agency()
+            && self.speakers.get(&agency) == Some(&connection)
+        {
+            self.speakers.remove(&agency);
+        }
+        let level = if self.stopping { log::Level::Info } else { log::Level::Debug };
+        log::log!(
+            level,
+            "action: close_connection | result: success | ip: {} | reason: {reason}",
+            session.ip
+        );
+    }
+
+    fn listening(&mut self, event: &ListenerEvent) {
+        match event {
+            ListenerEvent::Waiting => info!("action: accept_connections | result: in_progress"),
+            ListenerEvent::Paused { connections, error: None } => warn!(
+                "action: accept_connections | result: in_progress | connections: {connections} | \
+                 error: as many connections as allowed"
+            ),
+            ListenerEvent::Paused { connections, error: Some(error) } => warn!(
+                "action: accept_connections | result: in_progress | connections: {connections} | \
+                 error: {error}"
+            ),
+            ListenerEvent::Closed => info!("action: close_listener | result: success"),
+            _ => debug!("action: accept_connections | result: in_progress | event: {event:?}"),
+        }
+    }
+
+    fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
+        self.stopping = true;
+        let cause = match cause {
+            StopCause::Signal(name) => name,
+            StopCause::Asked => "asked",
+        };
+        info!("action: shutdown | result: in_progress | cause: {cause}");
+        let speakers: Vec<_> = self.speakers.values().copied().collect();
+        for connection in speakers {
+            let text = "the central is shutting down".to_owned();
+            self.refuse(connection, ErrorCode::ShuttingDown, text);
+        }
+    }
+
+    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
+        self.commit();
+        if let Some(error) = self.fatal.take() {
+            return Err(error);
+        }
+        self.release(io);
+        Ok(())
+    }
+}
+
+/// Whether the peer's stream has ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    NotYet,
+    Reached,
+}
+
+/// Which request brought a batch.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Single,
+    Batch,
+}
+
+impl Kind {
+    fn log(self, batch: &Batch<'_>) -> StoredLog {
+        let single = match self {
+            Self::Single => batch.bets().next(),
+            Self::Batch => None,
+        };
+        let Some(Ok(bet)) = single else { return StoredLog::Batch { cantidad: batch.count } };
+        StoredLog::Single {
+            dni: Escaped(bet.document).to_string(),
+            numero: Escaped(bet.number).to_string(),
+        }
+    }
+}
+
+fn log_taken(result: &str, log: &StoredLog) {
+    match log {
+        StoredLog::Batch { cantidad } => {
+            info!("action: apuesta_recibida | result: {result} | cantidad: {cantidad}");
+        }
+        StoredLog::Single { dni, numero } => {
+            info!("action: apuesta_almacenada | result: {result} | dni: {dni} | numero: {numero}");
+        }
+    }
+}
+
+fn respond(io: &mut impl Io, to: Token, response: &Response<'_>) {
+    io.send_with(to, |out| response.encode(out));
+}
+
+fn frame_error_code(error: &FrameError) -> ErrorCode {
+    match error {
+        FrameError::Oversized { .. } => ErrorCode::Oversized,
+        FrameError::Magic { .. } | FrameError::Undersized { .. } | FrameError::Truncated { .. } => {
+            ErrorCode::Malformed
+        }
+    }
+}
+
+fn message_error_code(error: &MessageError) -> ErrorCode {
+    match error {
+        MessageError::UnknownKind { .. } => ErrorCode::UnknownKind,
+        _ => ErrorCode::Malformed,
+    }
+}

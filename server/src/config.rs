@@ -1,0 +1,285 @@
+//! What can be set: names, defaults and meanings, all in one table.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use reactor::Limits;
+use reactor::settings::{self, Program, Setting, SettingErrors, Settings};
+use wire::{Agency, FRAME_MAX};
+
+use crate::central::Rules;
+use crate::ledger::{Options, Sync};
+
+/// Most agencies: a checkpoint with all of them must fit into half a log.
+const AGENCIES_MAX: Agency = 10_000;
+
+/// Room for the largest checkpoint and the largest early commit in the smallest half of a log.
+const LOG_SIZE_MIN: usize = 1 << 20;
+
+const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
+const SPAN: &str = "a span of time, as 500ms, 30s or 5m";
+const SIZE: &str = "a number of bytes above 0, as 65536, 64KiB or 1MiB";
+
+/// A setting whose name in the file is the one in the environment.
+const fn setting(
+    key: &'static str,
+    flag: &'static str,
+    default: &'static str,
+    expected: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { key, file_key: key, flag, default: Some(default), expected, help }
+}
+
+/// Declares each setting as a constant and all of them as the table.
+macro_rules! table {
+    ($($name:ident = ($key:literal, $flag:literal, $default:literal, $expected:expr, $help:literal);)*) => {
+        $(static $name: Setting = setting($key, $flag, $default, $expected, $help);)*
+        /// All settings of the server.
+        pub static TABLE: &[Setting] =
+            &[$(setting($key, $flag, $default, $expected, $help)),*];
+    };
+}
+
+table! {
+    PORT = ("SERVER_PORT", "port", "12345", "a TCP port, 0 to 65535 (0: any free one)", "Port to listen at");
+    BACKLOG = ("SERVER_LISTEN_BACKLOG", "listen-backlog", "5", "a number, 1 to 65535", "Connections that the kernel holds until they are accepted");
+    LEVEL = ("LOGGING_LEVEL", "logging-level", "INFO", "DEBUG, INFO, WARNING, ERROR or OFF", "Least important lines that are logged");
+    IP = ("SERVER_IP", "ip", "server", "a name", "Name of the server in the original's file; doesn't choose the address");
+    BIND = ("SERVER_BIND", "bind", "0.0.0.0", "an IP address", "Address to listen at");
+    AGENCIES = ("SERVER_AGENCIES", "agencies", "5", "a number, 0 to 10000", "Agencies that the draw waits for, numbered from 1");
+    STORAGE = ("SERVER_STORAGE_PATH", "storage-path", "./bets.csv", "a path", "Ledger; its log stands beside it");
+    SYNC = ("SERVER_SYNC", "sync", "always", "always or never", "When the log is synced: before every confirmation, or never");
+    KEEP_ALIVE = ("SERVER_ECHO_KEEP_ALIVE", "echo-keep-alive", "false", "true or false", "Whether an echo connection may send more than one line");
+    MAX_LINE = ("SERVER_MAX_LINE", "max-line", "64KiB", SIZE, "Longest echo line; a longer one ends its connection");
+    CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", "a number above 0", "Connections at the same time; accepting pauses beyond it");
+    ACCEPTS = ("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn", "64", "a number above 0", "Connections accepted in one turn of the loop");
+    READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
+    HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
+    LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
+    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "256KiB", SIZE, "Rows staged after which they are committed without waiting for the end of the turn");
+    LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
+    FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
+    WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
+    IDLE = ("SERVER_IDLE_TIMEOUT", "idle-timeout", "5m", ANY_SPAN, "How long a connection that isn't an agency's may be silent later");
+    WRITE_STALL = ("SERVER_WRITE_STALL", "write-stall", "30s", SPAN, "How long a peer may take nothing of what waits for it");
+    LINGER = ("SERVER_LINGER", "linger", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
+    DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time up to 1m", "How long all connections together may take to end at the shutdown");
+    KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds; 0 for never", "Silence after which TCP asks whether a peer still exists");
+    ACCEPT_PAUSE = ("SERVER_ACCEPT_PAUSE", "accept-pause", "100ms", SPAN, "How long accepting pauses when descriptors have run out");
+}
+
+/// What the binary says of itself.
+pub const PROGRAM: Program = Program {
+    name: "server",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "The lottery's central: takes bets, stores them durably, draws; echoes lines",
+    file_name: "config.ini",
+    table: TABLE,
+    read: read_ini,
+};
+
+/// Everything that was set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The kernel's backlog.
+    pub backlog: u32,
+    /// Least important lines that are logged.
+    pub level: LevelFilter,
+    /// Agencies that the draw waits for.
+    pub agencies: Agency,
+    /// The ledger.
+    pub storage: PathBuf,
+    /// How it is kept.
+    pub ledger: Options,
+    /// The central's rules.
+    pub rules: Rules,
+    /// The loop's limits.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Takes the configuration out of the layers.
+    ///
+    /// # Errors
+    /// Everything that can't be used, together.
+    pub fn new(layers: &mut Settings) -> Result<Self, SettingErrors> {
+        let config = Self::parse(layers);
+        layers.finish(config)
+    }
+
+    fn parse(layers: &mut Settings) -> Option<Self> {
+        let port = layers.require(&PORT, |text| settings::number(text, 0..=u16::MAX));
+        let bind = layers.require(&BIND, |text| text.trim().parse::<IpAddr>().ok());
+        layers.require(&IP, settings::text);
+        let backlog = layers.require(&BACKLOG, |text| settings::number(text, 1..=65_535));
+        let level = layers.require(&LEVEL, settings::level);
+        let agencies = layers.require(&AGENCIES, |text| settings::number(text, 0..=AGENCIES_MAX));
+        let storage = layers.require(&STORAGE, settings::text);
+        let sync = layers.require(&SYNC, parse_sync);
+        let half_size = layers
+            .require(&LOG_SIZE, |text| settings::bytes(text).filter(|size| *size >= LOG_SIZE_MIN));
+        let rules = Self::rules(layers);
+        let limits = Self::limits(layers);
+        let (rules, half_size) = (rules?, half_size?);
+        // Rows may be twice as long as what they came in, and entries stand beside them.
+        if rules.commit_max > half_size / 4 {
+            layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE");
+        }
+        Some(Self {
+            address: SocketAddr::new(bind?, port?),
+            backlog: backlog?,
+            level: level?,
+            agencies: agencies?,
+            storage: storage?.into(),
+            ledger: Options { sync: sync?, half_size: half_size.next_multiple_of(4096) as u64 },
+            // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
+            limits: Limits { input_rest: rules.max_line.max(FRAME_MAX), ..limits? },
+            rules,
+        })
+    }
+
+    fn rules(layers: &mut Settings) -> Option<Rules> {
+        let echo_keep_alive = layers.require(&KEEP_ALIVE, settings::boolean);
+        let max_line = layers.require(&MAX_LINE, size);
+        let commit_max = layers.require(&COMMIT_MAX, size);
+        let high_water = layers.require(&HIGH_WATER, size);
+        let first_byte = layers.require(&FIRST_BYTE, span_or_none);
+        let whole_frame = layers.require(&WHOLE_FRAME, span_or_none);
+        let idle = layers.require(&IDLE, span_or_none);
+        Some(Rules {
+            echo_keep_alive: echo_keep_alive?,
+            max_line: max_line?,
+            first_byte: first_byte?,
+            whole_frame: whole_frame?,
+            idle: idle?,
+            commit_max: commit_max?,
+            high_water: high_water?,
+        })
+    }
+
+    fn limits(layers: &mut Settings) -> Option<Limits> {
+        let count = |text: &str| settings::number(text, 1_usize..);
+        let connections = layers.require(&CONNECTIONS, count);
+        let accepts_per_turn = layers.require(&ACCEPTS, count);
+        let read_per_turn = layers.require(&READ, size);
+        let high_water = layers.optional(&HIGH_WATER, size);
+        let low_water = layers.require(&LOW_WATER, size);
+        let write_stall = layers.require(&WRITE_STALL, span);
+        let linger = layers.require(&LINGER, span);
+        let drain = layers
+            .require(&DRAIN, |text| span(text).filter(|drain| *drain <= Duration::from_mins(1)));
+        let keepalive = layers.require(&KEEPALIVE, |text| {
+            settings::duration(text).filter(|span| span.subsec_nanos() == 0)
+        });
+        let accept_pause = layers.require(&ACCEPT_PAUSE, span);
+        let (high_water, low_water) = (high_water?, low_water?);
+        if low_water >= high_water {
+            layers.reject(&LOW_WATER, "less than SERVER_HIGH_WATER");
+        }
+        Some(Limits {
+            connections: connections?,
+            accepts_per_turn: accepts_per_turn?,
+            read_per_turn: read_per_turn?,
+            input_rest: Limits::default().input_rest,
+            high_water,
+            low_water,
+            write_stall: write_stall?,
+            linger: linger?,
+            drain: drain?,
+            keepalive: keepalive?,
+            accept_pause: accept_pause?,
+        })
+    }
+}
+
+fn size(text: &str) -> Option<usize> {
+    settings::bytes(text).filter(|bytes| *bytes > 0)
+}
+
+fn span(text: &str) -> Option<Duration> {
+    settings::duration(text).filter(|span| !span.is_zero())
+}
+
+/// No limit is a value too: the outer `None` is for what can't be parsed.
+#[expect(clippy::option_option, reason = "said above")]
+fn span_or_none(text: &str) -> Option<Option<Duration>> {
+    settings::duration(text).map(|span| (!span.is_zero()).then_some(span))
+}
+
+fn parse_sync(text: &str) -> Option<Sync> {
+    match text.trim() {
+        "always" => Some(Sync::Always),
+        "never" => Some(Sync::Never),
+        _ => None,
+    }
+}
+
+/// Names and values of the section `[DEFAULT]`.
+fn read_ini(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut ini = configparser::ini::Ini::new_cs();
+    ini.set_default_section("DEFAULT");
+    let mut sections = ini.read(text.to_owned())?;
+    let section = sections.remove("DEFAULT").unwrap_or_default();
+    if let Some(name) = sections.keys().next() {
+        return Err(format!("expected the section [DEFAULT] alone, found [{name}]"));
+    }
+    Ok(section.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(arguments: &[&str]) -> Settings {
+        let arguments = [&["server"], arguments].concat();
+        let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
+        PROGRAM.layer(&matches, |_| None)
+    }
+
+    #[test]
+    fn the_shipped_file_and_the_defaults_are_good() {
+        let mut layers = layers(&["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config.ini")]);
+        assert!(layers.unknown().is_empty());
+        let config = Config::new(&mut layers).unwrap();
+        assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
+        assert_eq!(config.ledger.sync, Sync::Always);
+        assert!(config.limits.drain < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        let mut layers = layers(&["--low-water", "1MiB", "--commit-max", "4MiB"]);
+        let text = Config::new(&mut layers).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "error: command line: --low-water = \"1MiB\": expected less than SERVER_HIGH_WATER\n\
+             error: command line: --commit-max = \"4MiB\": expected at most a quarter of \
+             SERVER_LOG_SIZE\n"
+        );
+    }
+
+    #[test]
+    fn every_bad_value_says_what_was_expected() {
+        for setting in TABLE {
+            if setting.key == "SERVER_IP" || setting.key == "SERVER_STORAGE_PATH" {
+                continue;
+            }
+            let mut layers = layers(&[&format!("--{}", setting.flag), "-x"]);
+            let text = Config::new(&mut layers).unwrap_err().to_string();
+            let expected = format!("--{} = \"-x\": expected {}\n", setting.flag, setting.expected);
+            assert!(text.contains(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_file_keep_their_case_and_section() {
+        assert!(read_ini("[DEFAULT]\nA = 1\n").unwrap().contains_key("A"));
+        assert!(read_ini("[OTHER]\nA = 1\n").unwrap_err().contains("[OTHER]"));
+    }
+}

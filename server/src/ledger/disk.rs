@@ -1,0 +1,94 @@
+//! What the ledger asks of a file, so that a test can put one in its place that fails, or loses
+//! what was not synced.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// A file, as far as the ledger needs one.
+pub trait Disk {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// What the operating system says; so for all the others.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it holds nothing.
+    ///
+    /// # Errors
+    /// Like [`len`](Self::len).
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Reads some bytes from `offset` on; 0 at the end.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`. After an error any part of them may have been written.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts the file off, or extends it with zeros.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+
+    /// Makes everything written durable.
+    ///
+    /// # Errors
+    /// What the operating system says. It must not be asked again then: the kernel may have thrown
+    /// away what it could not write, and would report success.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Disk for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Reads a stretch of a file from front to back.
+#[derive(Debug)]
+pub(crate) struct Stretch<'d, D> {
+    disk: &'d D,
+    from: u64,
+    to: u64,
+}
+
+impl<'d, D: Disk> Stretch<'d, D> {
+    pub(crate) fn new(disk: &'d D, from: u64, to: u64) -> Self {
+        Self { disk, from, to }
+    }
+}
+
+impl<D: Disk> io::Read for Stretch<'_, D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.to - self.from).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = self.disk.read_at(&mut buffer[..wanted], self.from)?;
+        self.from += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,339 @@
+//! The two files, and in which order they are written and synced.
+//!
+//! `bets.csv` is what people and the original tools read; `bets.csv.wal` vouches for it. One commit:
+//!
+//! 1. its rows are appended to `bets.csv`, not synced. No space? Cut off again, nothing has happened;
+//! 2. one record with entries and rows is written into the log, over blocks that exist already, so
+//!    it can't run out of space and no metadata changes;
+//! 3. the log is synced. Only now is the commit durable, and only this is waited for.
+//!
+//! `bets.csv` itself is synced when a half of the log is full, and at the end: what it may lose in a
+//! crash stands in the log. What is found after a crash at each point is in [`recovery`](super::recovery).
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::Disk;
+use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
+use super::recovery::{self, Recovery};
+use super::row::StoredBet;
+use super::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
+
+/// What follows the ledger's name in that of its log.
+pub const LOG_SUFFIX: &str = ".wal";
+
+/// When the log is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// With every commit, before any of its answers leaves.
+    Always,
+    /// Never: a crash of the machine, not one of the process, may lose what was confirmed. For
+    /// tests and runs that are thrown away.
+    Never,
+}
+
+/// How a ledger is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// When the log is synced.
+    pub sync: Sync,
+    /// Bytes of each half of a log that is made anew. One that exists keeps its size.
+    pub half_size: u64,
+}
+
+/// Names of the two files, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    pub(crate) csv: PathBuf,
+    pub(crate) log: PathBuf,
+}
+
+impl Paths {
+    fn new(csv: &Path) -> Self {
+        let mut log = csv.as_os_str().to_owned();
+        log.push(LOG_SUFFIX);
+        Self { csv: csv.to_owned(), log: log.into() }
+    }
+
+    pub(crate) fn csv_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
+        let path = self.csv.clone();
+        move |source| LedgerError::Io { doing, path, source }
+    }
+
+    pub(crate) fn log_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
+        let path = self.log.clone();
+        move |source| LedgerError::Io { doing, path, source }
+    }
+}
+
+/// Where in the log the next record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// 0 or 1.
+    pub(crate) half: u64,
+    /// Offset in the file.
+    pub(crate) cursor: u64,
+    pub(crate) generation: u64,
+    /// Of the last record.
+    pub(crate) sequence: u64,
+}
+
+/// Everything that is known of the two files.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) state: State,
+    pub(crate) csv_len: u64,
+    pub(crate) csv_crc: u32,
+    pub(crate) place: Place,
+    pub(crate) half_size: u64,
+}
+
+/// The ledger in two files.
+#[derive(Debug)]
+pub struct FileLedger<D> {
+    csv: D,
+    log: D,
+    paths: Paths,
+    sync: Sync,
+    book: Book,
+    /// The record being written; kept for its memory.
+    record: Vec<u8>,
+}
+
+impl FileLedger<File> {
+    /// Opens the ledger at `path`, or makes a new one, and locks it. Every bet in it is shown to
+    /// `visit`, in order.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be had, or isn't what was committed; nothing is changed then.
+    pub fn open(
+        path: &Path,
+        options: Options,
+        visit: impl FnMut(&StoredBet<'_>),
+    ) -> Result<(Self, Recovery), LedgerError> {
+        let paths = Paths::new(path);
+        let csv_len = path.metadata().map_or(0, |metadata| metadata.len());
+        if csv_len > 0 && !paths.log.exists() {
+            return Err(log_missing(&paths, csv_len));
+        }
+        let log = open_file(&paths.log)?;
+        log.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => LedgerError::Locked { path: paths.log.clone() },
+            TryLockError::Error(source) => paths.log_error("lock it")(source),
+        })?;
+        let csv = open_file(&paths.csv)?;
+        sync_folder(&paths)?;
+        Self::over(csv, log, paths, options, visit)
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, LedgerError> {
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    opened.map_err(|source| LedgerError::Io { doing: "open it", path: path.to_owned(), source })
+}
+
+/// A new file is durable when its folder is.
+fn sync_folder(paths: &Paths) -> Result<(), LedgerError> {
+    let folder = paths.csv.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| LedgerError::Io {
+        doing: "sync the folder",
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+fn log_missing(paths: &Paths, csv_len: u64) -> LedgerError {
+    LedgerError::LogMissing { path: paths.csv.clone(), log: paths.log.clone(), csv_len }
+}
+
+impl<D: Disk> FileLedger<D> {
+    /// The ledger in these two files.
+    pub(crate) fn over(
+        csv: D,
+        log: D,
+        paths: Paths,
+        options: Options,
+        visit: impl FnMut(&StoredBet<'_>),
+    ) -> Result<(Self, Recovery), LedgerError> {
+        let half_size = recovery::half_size(&log, &paths)?;
+        let csv_len = csv.len().map_err(paths.csv_error("measure it"))?;
+        let mut ledger = Self {
+            csv,
+            log,
+            paths,
+            sync: options.sync,
+            book: Book {
+                state: State::default(),
+                csv_len: 0,
+                csv_crc: 0,
+                // The first checkpoint goes into half 0, as generation 1.
+                place: Place { half: 1, cursor: 0, generation: 0, sequence: 0 },
+                half_size: half_size.unwrap_or(options.half_size),
+            },
+            record: Vec::new(),
+        };
+        if half_size.is_some() {
+            let (csv, log) = (&mut ledger.csv, &ledger.log);
+            let recovered =
+                recovery::recover(csv, log, &ledger.paths, ledger.book.half_size, visit)?;
+            ledger.book = recovered.0;
+            return Ok((ledger, recovered.1));
+        }
+        // No header: never finished, so nothing was ever confirmed.
+        if csv_len > 0 {
+            return Err(log_missing(&ledger.paths, csv_len));
+        }
+        ledger.create()?;
+        Ok((ledger, Recovery { created: true, ..Recovery::default() }))
+    }
+
+    /// Fills the log with zeros; the header comes last, so that a crash leaves a log without one.
+    fn create(&mut self) -> Result<(), LedgerError> {
+        const ZEROS: &[u8] = &[0; 256 * 1024];
+        let size = FILE_HEADER_LEN + 2 * self.book.half_size;
+        let mut filled = 0;
+        while filled < size {
+            let count = (size - filled).min(ZEROS.len() as u64);
+            let zeros = &ZEROS[..usize::try_from(count).expect("at most the length of ZEROS")];
+            self.log.write_at(zeros, filled).map_err(self.paths.log_error("fill it"))?;
+            filled += count;
+        }
+        self.log.set_len(size).map_err(self.paths.log_error("set its length"))?;
+        self.sync_log()?;
+        self.checkpoint(false)?;
+        let header = log::encode_file_header(self.book.half_size);
+        self.log.write_at(&header, 0).map_err(self.paths.log_error("write its header"))?;
+        self.sync_log()
+    }
+
+    fn half_start(&self, half: u64) -> u64 {
+        FILE_HEADER_LEN + half * self.book.half_size
+    }
+
+    fn sync_log(&mut self) -> Result<(), LedgerError> {
+        match self.sync {
+            Sync::Always => self.log.sync().map_err(self.paths.log_error("sync it")),
+            Sync::Never => Ok(()),
+        }
+    }
+
+    fn stamp(&self, generation: u64) -> Stamp {
+        let sequence = self.book.place.sequence + 1;
+        Stamp { generation, sequence, csv_len: self.book.csv_len }
+    }
+
+    /// Makes `bets.csv` durable and begins the other half. Until the checkpoint there is durable,
+    /// this half with its own checkpoint stays valid.
+    fn checkpoint(&mut self, clean: bool) -> Result<(), LedgerError> {
+        if self.sync == Sync::Always {
+            self.csv.sync().map_err(self.paths.csv_error("sync it"))?;
+        }
+        let generation = self.book.place.generation + 1;
+        let half = 1 - self.book.place.half;
+        let (stamp, book) = (self.stamp(generation), &self.book);
+        log::encode_checkpoint(stamp, book.csv_crc, clean, &book.state, &mut self.record);
+        if self.record.len() as u64 > self.book.half_size {
+            return Err(self.too_large());
+        }
+        let start = self.half_start(half);
+        let written = self.log.write_at(&self.record, start);
+        written.map_err(self.paths.log_error("write a checkpoint"))?;
+        self.sync_log()?;
+        let cursor = start + (self.record.len() - BLOCK) as u64;
+        self.book.place = Place { half, cursor, generation, sequence: stamp.sequence };
+        Ok(())
+    }
+
+    fn too_large(&self) -> LedgerError {
+        LedgerError::RecordTooLarge {
+            path: self.paths.log.clone(),
+            needed: self.record.len(),
+            half: self.book.half_size,
+        }
+    }
+
+    fn fits(&self) -> bool {
+        let end = self.half_start(self.book.place.half) + self.book.half_size;
+        self.book.place.cursor + self.record.len() as u64 <= end
+    }
+
+    /// Makes [`Self::record`](FileLedger) that of the commit, in a half that has room for it.
+    fn prepare(&mut self, commit: &Commit) -> Result<(), SubmitError> {
+        let stamp = self.stamp(self.book.place.generation);
+        log::encode_commit(stamp, commit, &mut self.record);
+        if self.fits() {
+            return Ok(());
+        }
+        self.checkpoint(false).map_err(SubmitError::Fatal)?;
+        let stamp = self.stamp(self.book.place.generation);
+        log::encode_commit(stamp, commit, &mut self.record);
+        if self.fits() { Ok(()) } else { Err(SubmitError::Fatal(self.too_large())) }
+    }
+
+    /// Makes it as if the rows had never been appended.
+    fn undo_rows(&mut self, cause: LedgerError) -> SubmitError {
+        match self.csv.set_len(self.book.csv_len) {
+            Ok(()) => SubmitError::Unavailable(cause),
+            Err(error) => SubmitError::Fatal(self.paths.csv_error("take rows back")(error)),
+        }
+    }
+
+    /// Makes it as if the record had never been begun.
+    fn undo_record(&mut self, cause: LedgerError) -> SubmitError {
+        match self.log.write_at(&[0; BLOCK], self.book.place.cursor) {
+            Ok(()) => self.undo_rows(cause),
+            Err(_) => SubmitError::Fatal(cause),
+        }
+    }
+
+    /// Length of `bets.csv`, in bytes.
+    pub fn csv_len(&self) -> u64 {
+        self.book.csv_len
+    }
+
+    /// Name of `bets.csv`.
+    pub fn path(&self) -> &Path {
+        &self.paths.csv
+    }
+
+    /// Makes everything durable and says in the log that the end was graceful.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; what was committed is safe nevertheless.
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        self.checkpoint(true)
+    }
+}
+
+impl<D: Disk> Ledger for FileLedger<D> {
+    fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
+        self.prepare(commit)?;
+        let Book { csv_len, csv_crc, .. } = self.book;
+        if let Err(error) = self.csv.write_at(commit.rows(), csv_len) {
+            let cause = self.paths.csv_error("append rows")(error);
+            return Err(self.undo_rows(cause));
+        }
+        if let Err(error) = self.log.write_at(&self.record, self.book.place.cursor) {
+            let cause = self.paths.log_error("write a commit")(error);
+            return Err(self.undo_record(cause));
+        }
+        self.sync_log().map_err(SubmitError::Fatal)?;
+        commit.entries().iter().for_each(|entry| self.book.state.apply(entry));
+        self.book.csv_len += commit.len() as u64;
+        self.book.csv_crc = recovery::extend_crc(csv_crc, commit.rows());
+        self.book.place.cursor += (self.record.len() - BLOCK) as u64;
+        self.book.place.sequence += 1;
+        Ok(self.committed())
+    }
+
+    fn committed(&self) -> CommitNumber {
+        CommitNumber(self.book.place.sequence)
+    }
+
+    fn state(&self) -> &State {
+        &self.book.state
+    }
+}

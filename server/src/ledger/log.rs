@@ -1,0 +1,203 @@
+//! Records of the write-ahead log: bytes, no file.
+//!
+//! ```text
+//!  file   | header block, 4096 | half 0 | half 1 |            constant size, filled with zeros once
+//!  half   | checkpoint | commit | commit | ... | 64 zeros | what an earlier use of the half left
+//!  record | header, 64 | payload, padded with zeros to a multiple of 64 |
+//! ```
+//!
+//! A header never straddles a sector, so after a crash it is there or it isn't. The two halves are
+//! used in turn: when one is full, a checkpoint of the whole state begins the other, one generation
+//! later, and the records of the first are needed no more.
+
+use super::commit::{Commit, Entry};
+use super::state::State;
+
+/// Bytes of the block at the front of the file.
+pub(crate) const FILE_HEADER_LEN: u64 = FILE_HEADER_BLOCK as u64;
+const FILE_HEADER_BLOCK: usize = 4096;
+
+/// Bytes of a record's header, and what every record's size is a multiple of.
+pub(crate) const BLOCK: usize = 64;
+
+/// What a disk writes whole or not at all, in bytes.
+const SECTOR: usize = 512;
+
+const FILE_MAGIC: &[u8; 16] = b"loteria wal v1\r\n";
+const RECORD_MAGIC: &[u8; 8] = b"\0APUESTA";
+
+/// The block at the front of the file.
+pub(crate) fn encode_file_header(half_size: u64) -> Vec<u8> {
+    let mut block = FILE_MAGIC.to_vec();
+    block.extend_from_slice(&half_size.to_be_bytes());
+    block.extend_from_slice(&crc32fast::hash(&block).to_be_bytes());
+    block.resize(FILE_HEADER_BLOCK, 0);
+    block
+}
+
+/// Size of a half, as the file's first block says; `None` when it isn't such a block.
+pub(crate) fn decode_file_header(block: &[u8]) -> Option<u64> {
+    let (content, rest) = block.split_at_checked(FILE_MAGIC.len() + 8)?;
+    let crc = u32::from_be_bytes(*rest.first_chunk()?);
+    let (magic, half_size) = content.split_at(FILE_MAGIC.len());
+    let padding = rest[4..].iter().all(|byte| *byte == 0);
+    let good = magic == FILE_MAGIC && crc == crc32fast::hash(content) && padding;
+    good.then(|| half_size.try_into().map(u64::from_be_bytes).ok())?
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Checkpoint = 1,
+    Commit = 2,
+}
+
+/// A record's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    /// Counts checkpoints: tells this use of a half from the earlier ones.
+    pub(crate) generation: u64,
+    /// Counts records over all generations.
+    pub(crate) sequence: u64,
+    /// Length of `bets.csv` before the record's rows.
+    pub(crate) csv_len: u64,
+    pub(crate) payload_len: u32,
+    /// Bytes at the payload's end that are rows.
+    pub(crate) rows_len: u32,
+    payload_crc: u32,
+}
+
+impl Header {
+    fn encode(&self) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        block[0..8].copy_from_slice(RECORD_MAGIC);
+        block[8] = self.kind as u8;
+        block[16..24].copy_from_slice(&self.generation.to_be_bytes());
+        block[24..32].copy_from_slice(&self.sequence.to_be_bytes());
+        block[32..40].copy_from_slice(&self.csv_len.to_be_bytes());
+        block[40..44].copy_from_slice(&self.payload_len.to_be_bytes());
+        block[44..48].copy_from_slice(&self.rows_len.to_be_bytes());
+        block[48..52].copy_from_slice(&self.payload_crc.to_be_bytes());
+        let crc = crc32fast::hash(&block[..60]);
+        block[60..].copy_from_slice(&crc.to_be_bytes());
+        block
+    }
+
+    pub(crate) fn decode(block: &[u8; BLOCK]) -> Option<Self> {
+        let u64_at = |at: usize| block[at..].first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        let u32_at = |at: usize| block[at..].first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        if !block.starts_with(RECORD_MAGIC) || u32_at(60)? != crc32fast::hash(&block[..60]) {
+            return None;
+        }
+        Some(Self {
+            kind: match block[8] {
+                1 => Kind::Checkpoint,
+                2 => Kind::Commit,
+                _ => return None,
+            },
+            generation: u64_at(16)?,
+            sequence: u64_at(24)?,
+            csv_len: u64_at(32)?,
+            payload_len: u32_at(40)?,
+            rows_len: u32_at(44)?,
+            payload_crc: u32_at(48)?,
+        })
+    }
+
+    /// Bytes of the whole record.
+    pub(crate) fn record_len(&self) -> u64 {
+        (BLOCK + (self.payload_len as usize).next_multiple_of(BLOCK)) as u64
+    }
+
+    pub(crate) fn matches(&self, payload: &[u8]) -> bool {
+        self.payload_crc == crc32fast::hash(payload)
+    }
+}
+
+/// Where a record stands in the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) generation: u64,
+    pub(crate) sequence: u64,
+    pub(crate) csv_len: u64,
+}
+
+/// Makes `out` the record of a commit, with the zeros that stand behind the last record.
+pub(crate) fn encode_commit(stamp: Stamp, commit: &Commit, out: &mut Vec<u8>) {
+    out.clear();
+    out.resize(BLOCK, 0);
+    commit.encode_entries(out);
+    out.extend_from_slice(commit.rows());
+    finish(Kind::Commit, stamp, commit.len(), out);
+}
+
+/// A checkpoint's payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// CRC-32 of all of `bets.csv` up to the checkpoint.
+    pub(crate) csv_crc: u32,
+    /// Written at a graceful end.
+    pub(crate) clean: bool,
+    pub(crate) state: State,
+}
+
+/// Makes `out` the record of a checkpoint, like [`encode_commit`].
+pub(crate) fn encode_checkpoint(
+    stamp: Stamp,
+    csv_crc: u32,
+    clean: bool,
+    state: &State,
+    out: &mut Vec<u8>,
+) {
+    out.clear();
+    out.resize(BLOCK, 0);
+    out.extend_from_slice(&csv_crc.to_be_bytes());
+    out.push(u8::from(clean));
+    state.encode(out);
+    finish(Kind::Checkpoint, stamp, 0, out);
+}
+
+pub(crate) fn decode_checkpoint(payload: &[u8]) -> Option<Checkpoint> {
+    let (csv_crc, rest) = payload.split_first_chunk()?;
+    let (&clean, rest) = rest.split_first()?;
+    let state = State::decode(rest)?;
+    Some(Checkpoint { csv_crc: u32::from_be_bytes(*csv_crc), clean: clean == 1, state })
+}
+
+/// Entries and rows of a commit's payload.
+pub(crate) fn decode_commit<'p>(
+    header: &Header,
+    payload: &'p [u8],
+) -> Option<(Vec<Entry>, &'p [u8])> {
+    let entries_len = payload.len().checked_sub(header.rows_len as usize)?;
+    let (entries, rows) = payload.split_at(entries_len);
+    Some((Entry::decode_all(entries)?, rows))
+}
+
+fn finish(kind: Kind, stamp: Stamp, rows_len: usize, out: &mut Vec<u8>) {
+    let payload = &out[BLOCK..];
+    let len = |len: usize| u32::try_from(len).expect("a half is smaller than 4 GiB");
+    let header = Header {
+        kind,
+        generation: stamp.generation,
+        sequence: stamp.sequence,
+        csv_len: stamp.csv_len,
+        payload_len: len(payload.len()),
+        rows_len: len(rows_len),
+        payload_crc: crc32fast::hash(payload),
+    };
+    out[..BLOCK].copy_from_slice(&header.encode());
+    let padded = out.len().next_multiple_of(BLOCK);
+    out.resize(padded + BLOCK, 0);
+}
+
+/// Whether a payload at `offset` that doesn't match its header may have been torn by a crash, in a
+/// place that held zeros before: then a whole sector's share of it is still zeros. A payload
+/// without such a gap was written whole, and damaged later.
+pub(crate) fn looks_torn(payload: &[u8], offset: u64) -> bool {
+    let into_sector = usize::try_from(offset % SECTOR as u64).expect("less than a sector");
+    let first = (SECTOR - into_sector) % SECTOR;
+    // What shares a sector with the header was written with it.
+    let rest = payload.get(first..).unwrap_or_default();
+    rest.chunks(SECTOR).any(|part| part.iter().all(|byte| *byte == 0))
+}

@@ -1,0 +1,178 @@
+//! The ledger: what was confirmed is in it, once, and survives a crash.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`commit`] | what one turn stages: rows for `bets.csv`, entries for the log |
+//! | [`state`] | where each agency stands, as the entries tell it |
+//! | [`row`] | a bet as a row of `bets.csv`, and back (`store_bets`, `load_bets`) |
+//! | [`log`] | records of the write-ahead log: bytes, no file |
+//! | [`disk`] | what is asked of a file, so that a test can put another in its place |
+//! | [`file_ledger`] | the two files, and in which order they are written and synced |
+//! | [`recovery`] | reading them back after whatever has happened |
+
+pub mod commit;
+pub mod disk;
+pub mod file_ledger;
+pub mod log;
+pub mod recovery;
+pub mod row;
+pub mod state;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use commit::{Commit, Entry};
+pub use file_ledger::{FileLedger, Options, Sync};
+pub use recovery::Recovery;
+pub use row::{StoredBet, load_bets};
+pub use state::{Account, State};
+
+/// Number of a commit, counted from 1; 0 is what stood there before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct CommitNumber(pub u64);
+
+/// Where commits go.
+///
+/// A commit is settled when [`committed`](Self::committed) has reached its number: the file ledger
+/// settles it before `submit` returns; one on other machines would settle it later.
+pub trait Ledger {
+    /// Hands a commit over.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError>;
+
+    /// The newest commit that, like all before it, is durable.
+    fn committed(&self) -> CommitNumber;
+
+    /// Where the agencies stand, all durable commits included.
+    fn state(&self) -> &State;
+}
+
+/// Why a commit was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Nothing was done, as if it had never been tried. It may be tried again.
+    #[error("storage unavailable: {0}")]
+    Unavailable(#[source] LedgerError),
+    /// It is unknown what is on disk; only a restart that reads it back can tell.
+    #[error(transparent)]
+    Fatal(LedgerError),
+}
+
+/// Why the ledger can't be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The operating system says no.
+    #[error("{}: can't {doing}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What it says.
+        source: io::Error,
+    },
+    /// Another central has the ledger open.
+    #[error("{}: another central has this ledger open", path.display())]
+    Locked {
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// There are bets, but not the log that vouches for them.
+    #[error(
+        "{}: it holds {csv_len} bytes, but its log {} is missing or empty: not written by this \
+         central, or the log was lost", path.display(), log.display()
+    )]
+    LogMissing {
+        /// The ledger.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+        /// Bytes in the ledger.
+        csv_len: u64,
+    },
+    /// The file beside the ledger is no log of ours.
+    #[error("{}: not a log of this central: its header is another's or damaged", path.display())]
+    ForeignLog {
+        /// The log.
+        path: PathBuf,
+    },
+    /// The log lost its end.
+    #[error("{}: expected {expected} bytes, found {found}: it was cut off", path.display())]
+    LogTruncated {
+        /// The log.
+        path: PathBuf,
+        /// Its length as its header says.
+        expected: u64,
+        /// Its length.
+        found: u64,
+    },
+    /// Something in the log is damaged that had been committed.
+    #[error("{}: damaged at byte {offset}: {what}", path.display())]
+    LogDamaged {
+        /// The log.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// The ledger lost its end.
+    #[error("{}: {expected} bytes had been committed, found {found}", path.display())]
+    LedgerTruncated {
+        /// The ledger.
+        path: PathBuf,
+        /// Bytes committed.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// The ledger isn't what was committed.
+    #[error(
+        "{}: the checksum of the first {len} bytes is {found:08x}, committed was {expected:08x}",
+        path.display()
+    )]
+    LedgerDamaged {
+        /// The ledger.
+        path: PathBuf,
+        /// Bytes that the checksum is of.
+        len: u64,
+        /// What it should be.
+        expected: u32,
+        /// What it is.
+        found: u32,
+    },
+    /// A row of the ledger isn't one.
+    #[error("{}: {source}", path.display())]
+    Row {
+        /// The ledger.
+        path: PathBuf,
+        /// Which row, and what is wrong with it.
+        source: row::RowError,
+    },
+    /// The rows and the log disagree.
+    #[error(
+        "{}: agency {agency} has {found} rows, the log says {expected}", path.display()
+    )]
+    Miscounted {
+        /// The ledger.
+        path: PathBuf,
+        /// The agency.
+        agency: wire::Agency,
+        /// Rows that the log says.
+        expected: u64,
+        /// Rows found.
+        found: u64,
+    },
+    /// A commit that no half of the log could hold.
+    #[error("{}: a record of {needed} bytes doesn't fit, a half has {half}", path.display())]
+    RecordTooLarge {
+        /// The log.
+        path: PathBuf,
+        /// Bytes of the record.
+        needed: usize,
+        /// Bytes of a half.
+        half: u64,
+    },
+}

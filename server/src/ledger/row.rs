@@ -1,0 +1,246 @@
+//! A bet as a row of `bets.csv`, and back.
+//!
+//! Byte for byte what Python's `csv.writer(file, quoting=csv.QUOTE_MINIMAL)` writes for
+//! `[agency, first_name, last_name, document, birthdate, number]`: a field is quoted when it holds a
+//! comma, a quote or a line end, quotes are doubled, rows end with CRLF.
+
+use std::io;
+
+use wire::{Agency, Bet, Field};
+
+use crate::bet::{self, Checked};
+
+/// Fields of a row.
+const FIELDS: usize = 6;
+
+/// Appends a bet as a row.
+pub fn encode(agency: Agency, bet: &Checked<'_>, out: &mut Vec<u8>) {
+    push_decimal(agency, out);
+    for field in [bet.first_name, bet.last_name, bet.document, bet.birthdate] {
+        out.push(b',');
+        push_field(field.as_bytes(), out);
+    }
+    out.push(b',');
+    push_decimal(bet.number, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_field(field: &[u8], out: &mut Vec<u8>) {
+    if memchr::memchr3(b',', b'"', b'\n', field).is_none() && !field.contains(&b'\r') {
+        out.extend_from_slice(field);
+        return;
+    }
+    out.push(b'"');
+    for piece in field.split_inclusive(|byte| *byte == b'"') {
+        out.extend_from_slice(piece);
+        if piece.ends_with(b"\"") {
+            out.push(b'"');
+        }
+    }
+    out.push(b'"');
+}
+
+fn push_decimal(mut number: u32, out: &mut Vec<u8>) {
+    let mut digits = [0; 10];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        let digit = (number % 10) as u8;
+        digits[from] = b'0' + digit;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[from..]);
+}
+
+/// A bet as it stands in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredBet<'a> {
+    /// Whose.
+    pub agency: Agency,
+    /// The bet.
+    pub bet: Checked<'a>,
+}
+
+/// A row that isn't a bet.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// The file can't be read.
+    #[error("can't read row {row}: {source}")]
+    Unreadable {
+        /// Which row, counted from 1.
+        row: u64,
+        /// Why.
+        source: csv::Error,
+    },
+    /// Too few fields, or too many.
+    #[error("row {row} at byte {offset}: expected {FIELDS} fields, found {found}")]
+    Fields {
+        /// Which row, counted from 1.
+        row: u64,
+        /// Where it begins.
+        offset: u64,
+        /// Fields found.
+        found: usize,
+    },
+    /// The first field isn't an agency.
+    #[error("row {row} at byte {offset}: expected an agency's number, found \"{found}\"")]
+    Agency {
+        /// Which row, counted from 1.
+        row: u64,
+        /// Where it begins.
+        offset: u64,
+        /// What stands there, escaped.
+        found: String,
+    },
+    /// A field of the bet is bad.
+    #[error("row {row} at byte {offset}: {flaw}")]
+    Bet {
+        /// Which row, counted from 1.
+        row: u64,
+        /// Where it begins.
+        offset: u64,
+        /// Which field.
+        field: Field,
+        /// What was expected and found.
+        flaw: String,
+    },
+}
+
+/// Reads rows one by one and hands each to `visit`, in order. Holds one row at a time.
+///
+/// # Errors
+/// [`RowError`] at the first row that isn't a bet.
+pub fn load_bets(
+    rows: impl io::Read,
+    mut visit: impl FnMut(&StoredBet<'_>),
+) -> Result<(), RowError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(256 * 1024)
+        .from_reader(rows);
+    let mut record = csv::ByteRecord::new();
+    let mut row = 0;
+    loop {
+        row += 1;
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => visit(&decode(&record, row)?),
+            Ok(false) => return Ok(()),
+            Err(source) => return Err(RowError::Unreadable { row, source }),
+        }
+    }
+}
+
+fn decode(record: &csv::ByteRecord, row: u64) -> Result<StoredBet<'_>, RowError> {
+    // The reader counts the LF that ends a row to the next one.
+    let offset = record.position().map_or(0, csv::Position::byte) + u64::from(row > 1);
+    if record.len() != FIELDS {
+        return Err(RowError::Fields { row, offset, found: record.len() });
+    }
+    let agency = parse_agency(&record[0]).ok_or_else(|| RowError::Agency {
+        row,
+        offset,
+        found: reactor::logging::Escaped(&record[0]).to_string(),
+    })?;
+    let bet = Bet::from_fields([&record[1], &record[2], &record[3], &record[4], &record[5]]);
+    let bet = bet::check(&bet).map_err(|flaw| RowError::Bet {
+        row,
+        offset,
+        field: flaw.field,
+        flaw: flaw.to_string(),
+    })?;
+    Ok(StoredBet { agency, bet })
+}
+
+fn parse_agency(field: &[u8]) -> Option<Agency> {
+    let agency: Agency = std::str::from_utf8(field).ok()?.parse().ok()?;
+    (agency > 0).then_some(agency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What Python 3.11 writes:
+    ///
+    /// ```python
+    /// csv.writer(sys.stdout, quoting=csv.QUOTE_MINIMAL).writerows([
+    ///     [1, "Santiago Lionel", "Lorca", "30904465", "1999-03-17", 7574],
+    ///     [10, "Ana, \"la Ñata\"", "O'Higgins", "00000001", "2000-02-29", 0],
+    ///     [2, " Juan ", "\"", "1", "0001-01-01", 4294967295],
+    /// ])
+    /// ```
+    const PYTHON: &str = "1,Santiago Lionel,Lorca,30904465,1999-03-17,7574\r\n\
+        10,\"Ana, \"\"la Ñata\"\"\",O'Higgins,00000001,2000-02-29,0\r\n\
+        2, Juan ,\"\"\"\",1,0001-01-01,4294967295\r\n";
+
+    fn bet<'a>(
+        names: [&'a str; 2],
+        document: &'a str,
+        birthdate: &'a str,
+        number: u32,
+    ) -> Checked<'a> {
+        let [first_name, last_name] = names;
+        Checked { first_name, last_name, document, birthdate, number }
+    }
+
+    #[test]
+    fn rows_are_what_python_writes() {
+        let mut rows = Vec::new();
+        encode(1, &bet(["Santiago Lionel", "Lorca"], "30904465", "1999-03-17", 7574), &mut rows);
+        encode(10, &bet(["Ana, \"la Ñata\"", "O'Higgins"], "00000001", "2000-02-29", 0), &mut rows);
+        encode(2, &bet([" Juan ", "\""], "1", "0001-01-01", u32::MAX), &mut rows);
+        assert_eq!(String::from_utf8(rows).unwrap(), PYTHON);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_read_back(
+            bets in prop::collection::vec(
+                (1..100_u32, "[\"',a-zñ ]{0,8}[a-z\"]", "[,\"x]{1,8}", "[0-9]{1,20}", any::<u32>()),
+                0..20,
+            ),
+        ) {
+            let mut rows = Vec::new();
+            for (agency, first, last, document, number) in &bets {
+                encode(*agency, &bet([first, last], document, "1999-12-31", *number), &mut rows);
+            }
+            let mut read = Vec::new();
+            load_bets(&rows[..], |stored| {
+                let bet = stored.bet;
+                read.push((
+                    stored.agency,
+                    bet.first_name.to_owned(),
+                    bet.last_name.to_owned(),
+                    bet.document.to_owned(),
+                    bet.number,
+                ));
+            })
+            .unwrap();
+            prop_assert_eq!(read, bets);
+        }
+
+        #[test]
+        fn any_bytes_are_bets_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = load_bets(&bytes[..], |_| {});
+        }
+    }
+
+    #[test]
+    fn a_bad_row_is_named_with_its_place() {
+        let error = |bad: &str| {
+            let rows = format!("1,a,b,1,1999-03-17,1\r\n{bad}\r\n");
+            load_bets(rows.as_bytes(), |_| {}).unwrap_err().to_string()
+        };
+        assert_eq!(error("1,a,b"), "row 2 at byte 22: expected 6 fields, found 3");
+        assert_eq!(
+            error("x,a,b,1,1999-03-17,1"),
+            "row 2 at byte 22: expected an agency's number, found \"x\""
+        );
+        assert!(error("1,a,b,1,1999-02-30,1").starts_with("row 2 at byte 22: birthdate: expected"));
+    }
+}

@@ -1,0 +1,154 @@
+//! Where each agency stands, as the log's entries tell it. Pure.
+
+use std::collections::BTreeMap;
+
+use wire::{Agency, Checksum, Position};
+
+use super::commit::Entry;
+
+/// Where one agency stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Bets of its input that were consumed: stored or rejected.
+    pub consumed: Position,
+    /// Of these, in the ledger.
+    pub stored: u64,
+    /// Of these, in rejected batches.
+    pub rejected: u64,
+    /// Checksum of the bets consumed.
+    pub checksum: Checksum,
+    /// It has ended its input.
+    pub finished: bool,
+}
+
+/// Where all agencies stand, and whether the draw has run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    accounts: BTreeMap<Agency, Account>,
+    /// The draw has run.
+    pub drawn: bool,
+}
+
+/// Bytes of an account in a checkpoint.
+const ENCODED_LEN: usize = 4 + 8 + 8 + 8 + 4 + 1;
+
+impl State {
+    /// Where an agency stands; at the very beginning when nothing was ever heard of it.
+    pub fn account(&self, agency: Agency) -> Account {
+        self.accounts.get(&agency).copied().unwrap_or_default()
+    }
+
+    /// All agencies that were ever heard of.
+    pub fn accounts(&self) -> impl Iterator<Item = (Agency, &Account)> {
+        self.accounts.iter().map(|(agency, account)| (*agency, account))
+    }
+
+    /// The state after this entry too.
+    pub fn apply(&mut self, entry: &Entry) {
+        match *entry {
+            Entry::Batch { agency, count, stored, checksum } => {
+                let account = self.accounts.entry(agency).or_default();
+                let count = u64::from(count);
+                account.consumed += count;
+                *if stored { &mut account.stored } else { &mut account.rejected } += count;
+                account.checksum = checksum;
+            }
+            Entry::Finished { agency } => {
+                self.accounts.entry(agency).or_default().finished = true;
+            }
+            Entry::Drawn => self.drawn = true,
+        }
+    }
+
+    /// Appends the state as a checkpoint keeps it.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.drawn));
+        for (agency, account) in &self.accounts {
+            out.extend_from_slice(&agency.to_be_bytes());
+            out.extend_from_slice(&account.consumed.to_be_bytes());
+            out.extend_from_slice(&account.stored.to_be_bytes());
+            out.extend_from_slice(&account.rejected.to_be_bytes());
+            out.extend_from_slice(&account.checksum.0.to_be_bytes());
+            out.push(u8::from(account.finished));
+        }
+    }
+
+    /// The state back from these bytes; `None` when they aren't one.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&drawn, rest) = bytes.split_first()?;
+        let mut state = Self { accounts: BTreeMap::new(), drawn: drawn == 1 };
+        let (accounts, []) = rest.as_chunks::<ENCODED_LEN>() else { return None };
+        for account in accounts {
+            let (agency, account) = decode_account(account)?;
+            state.accounts.insert(agency, account);
+        }
+        Some(state)
+    }
+}
+
+fn decode_account(bytes: &[u8; ENCODED_LEN]) -> Option<(Agency, Account)> {
+    let (agency, rest) = bytes.split_first_chunk()?;
+    let (consumed, rest) = rest.split_first_chunk()?;
+    let (stored, rest) = rest.split_first_chunk()?;
+    let (rejected, rest) = rest.split_first_chunk()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
+    let account = Account {
+        consumed: u64::from_be_bytes(*consumed),
+        stored: u64::from_be_bytes(*stored),
+        rejected: u64::from_be_bytes(*rejected),
+        checksum: Checksum(u32::from_be_bytes(*checksum)),
+        finished: rest == [1],
+    };
+    Some((u32::from_be_bytes(*agency), account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let entry = prop_oneof![
+            8 => (1..5_u32, 1..200_u16, any::<bool>(), any::<u32>()).prop_map(
+                |(agency, count, stored, checksum)| Entry::Batch {
+                    agency,
+                    count,
+                    stored,
+                    checksum: Checksum(checksum)
+                }
+            ),
+            1 => (1..5_u32).prop_map(|agency| Entry::Finished { agency }),
+            1 => Just(Entry::Drawn),
+        ];
+        prop::collection::vec(entry, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn a_checkpoint_brings_the_state_back(entries in entries()) {
+            let mut state = State::default();
+            for entry in &entries {
+                state.apply(entry);
+            }
+            let mut bytes = Vec::new();
+            state.encode(&mut bytes);
+            prop_assert_eq!(State::decode(&bytes), Some(state));
+        }
+
+        #[test]
+        fn any_bytes_are_a_state_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = State::decode(&bytes);
+        }
+
+        #[test]
+        fn consumed_is_stored_and_rejected(entries in entries()) {
+            let mut state = State::default();
+            for entry in &entries {
+                state.apply(entry);
+            }
+            for (_, account) in state.accounts() {
+                prop_assert_eq!(account.consumed, account.stored + account.rejected);
+            }
+        }
+    }
+}

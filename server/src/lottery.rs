@@ -1,0 +1,353 @@
+//! The lottery itself: where each agency stands, what a request does, when the draw runs.
+//!
+//! Two states of every agency: the one in the ledger, and the one `ahead` of it by what this turn
+//! has staged. Requests are judged by the second, answers are told from the first, and
+//! [`commit`](Lottery::commit) makes them one, or goes back.
+//!
+//! Knows no connection, no clock and no file: the ledger is behind a trait.
+
+use wire::{Agency, Batch, ErrorCode, MessageError, Phase, Position};
+
+use crate::bet::{self, Flaw};
+use crate::ledger::{
+    Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError,
+};
+use crate::winners::{Cursor, WinnersByAgency};
+
+/// What became of a batch. Nothing of it is durable before the commit that it is staged in.
+#[derive(Debug)]
+pub enum Taken<'a> {
+    /// Staged: its bets will be in the ledger.
+    Stored,
+    /// Staged: it will count as consumed, without any of its bets.
+    Rejected(BadBet<'a>),
+    /// It was consumed before.
+    Duplicate,
+}
+
+/// The first bad bet of a batch.
+#[derive(Debug)]
+pub struct BadBet<'a> {
+    /// Which one, counted from 0.
+    pub index: u16,
+    /// What is wrong with it.
+    pub flaw: Flaw<'a>,
+}
+
+/// Why a request is refused. All but `Unsettled` end the connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not one of the lottery's agencies.
+    #[error("agencies are numbered 1 to {agencies}, found {found}")]
+    UnknownAgency {
+        /// The number found.
+        found: Agency,
+        /// How many there are.
+        agencies: Agency,
+    },
+    /// The batch begins beyond what was consumed.
+    #[error("the next batch begins at position {expected}, found one at {found}")]
+    Gap {
+        /// Position expected.
+        expected: Position,
+        /// Position found.
+        found: Position,
+    },
+    /// The batch begins before what was consumed, and ends after it.
+    #[error("the next batch begins at position {expected}, found one at {found} with {count} bets")]
+    Overlap {
+        /// Position expected.
+        expected: Position,
+        /// Position found.
+        found: Position,
+        /// Bets in it.
+        count: u16,
+    },
+    /// The agency has said that nothing follows.
+    #[error("agency {agency} ended its input at position {total}: no bet is taken after that")]
+    Finished {
+        /// The agency.
+        agency: Agency,
+        /// Its total.
+        total: Position,
+    },
+    /// The draw has run.
+    #[error("the draw has run: no bet is taken after it")]
+    Drawn,
+    /// The total isn't what was consumed.
+    #[error("the end's total must be the position reached, {expected}, found {found}")]
+    WrongTotal {
+        /// Position reached.
+        expected: Position,
+        /// Total found.
+        found: Position,
+    },
+    /// Winners are for those who have finished.
+    #[error("agency {agency} must end its input before it asks for winners")]
+    NotFinished {
+        /// The agency.
+        agency: Agency,
+    },
+    /// The bets of a batch don't fit its body.
+    #[error(transparent)]
+    Malformed(#[from] MessageError),
+}
+
+impl Refusal {
+    /// The number that travels.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownAgency { .. } => ErrorCode::UnknownAgency,
+            Self::Gap { .. } => ErrorCode::Gap,
+            Self::Overlap { .. } => ErrorCode::Overlap,
+            Self::Finished { .. } => ErrorCode::Finished,
+            Self::Drawn => ErrorCode::Drawn,
+            Self::WrongTotal { .. } => ErrorCode::WrongTotal,
+            Self::NotFinished { .. } => ErrorCode::NotFinished,
+            Self::Malformed(_) => ErrorCode::Malformed,
+        }
+    }
+}
+
+/// What a commit came to.
+#[derive(Debug)]
+pub enum Committed {
+    /// Everything staged, maybe nothing, was handed over: what depends on it waits until the ledger
+    /// has committed up to this number.
+    Submitted(CommitNumber),
+    /// Nothing was done, and nothing of what was staged holds any more.
+    Unavailable(String),
+}
+
+/// Agencies, ledger and draw.
+#[derive(Debug)]
+pub struct Lottery<L> {
+    ledger: L,
+    agencies: Agency,
+    /// What the ledger's state will be after the next commit.
+    ahead: State,
+    /// Number of the last commit.
+    number: CommitNumber,
+    staged: Commit,
+    winners: WinnersByAgency,
+    /// Winners among the staged bets.
+    staged_winners: Vec<(Agency, Box<[u8]>)>,
+}
+
+impl<L: Ledger> Lottery<L> {
+    /// A lottery of agencies 1 to `agencies`, as the ledger left it. `winners` are those in the
+    /// ledger.
+    pub fn new(ledger: L, agencies: Agency, winners: WinnersByAgency) -> Self {
+        let mut lottery = Self {
+            ahead: ledger.state().clone(),
+            number: ledger.committed(),
+            ledger,
+            agencies,
+            staged: Commit::default(),
+            winners,
+            staged_winners: Vec::new(),
+        };
+        // Everybody may have finished before a crash, or with more agencies configured then.
+        lottery.draw_when_all_finished();
+        lottery
+    }
+
+    /// Whether there is such an agency.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownAgency`].
+    pub fn admit(&self, agency: Agency) -> Result<(), Refusal> {
+        if (1..=self.agencies).contains(&agency) {
+            return Ok(());
+        }
+        Err(Refusal::UnknownAgency { found: agency, agencies: self.agencies })
+    }
+
+    /// Takes a batch, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing is staged then.
+    pub fn take<'a>(&mut self, agency: Agency, batch: &Batch<'a>) -> Result<Taken<'a>, Refusal> {
+        let account = self.ahead.account(agency);
+        let (found, expected) = (batch.position, account.consumed);
+        if batch.end().is_some_and(|end| end <= expected) {
+            return Ok(Taken::Duplicate);
+        }
+        if account.finished {
+            return Err(Refusal::Finished { agency, total: expected });
+        }
+        if self.ahead.drawn {
+            return Err(Refusal::Drawn);
+        }
+        if found > expected || batch.end().is_none() {
+            return Err(Refusal::Gap { expected, found });
+        }
+        if found < expected {
+            return Err(Refusal::Overlap { expected, found, count: batch.count });
+        }
+        let checksum = account.checksum.extended(batch.encoded);
+        let bad = self.stage_rows(agency, batch)?;
+        let stored = bad.is_none();
+        self.stage(Entry::Batch { agency, count: batch.count, stored, checksum });
+        Ok(bad.map_or(Taken::Stored, Taken::Rejected))
+    }
+
+    /// Stages the rows of a batch, or none of them when one bet is bad or the batch is malformed.
+    fn stage_rows<'a>(
+        &mut self,
+        agency: Agency,
+        batch: &Batch<'a>,
+    ) -> Result<Option<BadBet<'a>>, MessageError> {
+        let (mark, winners) = (self.staged.mark(), self.staged_winners.len());
+        let outcome = self.try_stage_rows(agency, batch);
+        if !matches!(outcome, Ok(None)) {
+            self.staged.roll_back(mark);
+            self.staged_winners.truncate(winners);
+        }
+        outcome
+    }
+
+    fn try_stage_rows<'a>(
+        &mut self,
+        agency: Agency,
+        batch: &Batch<'a>,
+    ) -> Result<Option<BadBet<'a>>, MessageError> {
+        let mut bets = batch.bets();
+        for index in 0..batch.count {
+            let Some(bet) = bets.next() else { break };
+            match bet::check(&bet?) {
+                Ok(checked) => {
+                    self.staged.push_row(agency, &checked);
+                    if bet::has_won(checked.number) {
+                        let document = checked.document.as_bytes().into();
+                        self.staged_winners.push((agency, document));
+                    }
+                }
+                Err(flaw) => {
+                    // What follows isn't judged any more, but it must be there.
+                    bets.try_for_each(|bet| bet.map(drop))?;
+                    return Ok(Some(BadBet { index, flaw }));
+                }
+            }
+        }
+        // Bytes after the last bet, if any, are an error too.
+        bets.try_for_each(|bet| bet.map(drop))?;
+        Ok(None)
+    }
+
+    /// Notes that an agency has sent everything. The last one sets off the draw, in the same commit.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing is staged then.
+    pub fn end(&mut self, agency: Agency, total: Position) -> Result<(), Refusal> {
+        let account = self.ahead.account(agency);
+        if total != account.consumed {
+            return Err(Refusal::WrongTotal { expected: account.consumed, found: total });
+        }
+        if account.finished {
+            return Ok(());
+        }
+        if self.ahead.drawn {
+            return Err(Refusal::Drawn);
+        }
+        self.stage(Entry::Finished { agency });
+        self.draw_when_all_finished();
+        Ok(())
+    }
+
+    /// Whether the agency may ask for its winners, now or before the draw.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFinished`].
+    pub fn may_ask_winners(&self, agency: Agency) -> Result<(), Refusal> {
+        if self.ahead.drawn || self.ahead.account(agency).finished {
+            return Ok(());
+        }
+        Err(Refusal::NotFinished { agency })
+    }
+
+    fn stage(&mut self, entry: Entry) {
+        self.ahead.apply(&entry);
+        self.staged.push_entry(entry);
+    }
+
+    fn draw_when_all_finished(&mut self) {
+        let all = (1..=self.agencies).all(|agency| self.ahead.account(agency).finished);
+        if all && self.agencies > 0 && !self.ahead.drawn {
+            self.stage(Entry::Drawn);
+        }
+    }
+
+    /// Bytes staged so far.
+    pub fn staged_len(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// Hands everything staged to the ledger, as one commit.
+    ///
+    /// # Errors
+    /// What the process must not survive: it is unknown what is durable.
+    pub fn commit(&mut self) -> Result<Committed, LedgerError> {
+        if !self.staged.is_empty() {
+            self.number = match self.ledger.submit(&self.staged) {
+                Ok(number) => number,
+                Err(SubmitError::Unavailable(reason)) => return Ok(self.go_back(&reason)),
+                Err(SubmitError::Fatal(error)) => return Err(error),
+            };
+            self.staged.clear();
+            for (agency, document) in self.staged_winners.drain(..) {
+                self.winners.push(agency, &document);
+            }
+        }
+        Ok(Committed::Submitted(self.number))
+    }
+
+    fn go_back(&mut self, reason: &LedgerError) -> Committed {
+        self.staged.clear();
+        self.staged_winners.clear();
+        self.ahead = self.ledger.state().clone();
+        // The draw depends on nobody's request: it is due until it is committed.
+        self.draw_when_all_finished();
+        Committed::Unavailable(reason.to_string())
+    }
+
+    /// Answers may leave that wait for a commit up to this one.
+    pub fn committed(&self) -> CommitNumber {
+        self.ledger.committed()
+    }
+
+    /// Where an agency stands in the ledger.
+    pub fn account(&self, agency: Agency) -> Account {
+        self.ledger.state().account(agency)
+    }
+
+    /// How far the lottery is for an agency, in the ledger.
+    pub fn phase(&self, agency: Agency) -> Phase {
+        match self.account(agency).finished {
+            _ if self.is_drawn() => Phase::Drawn,
+            true => Phase::Finished,
+            false => Phase::Open,
+        }
+    }
+
+    /// Whether the draw stands in the ledger.
+    pub fn is_drawn(&self) -> bool {
+        self.ledger.state().drawn
+    }
+
+    /// How many winners an agency has.
+    pub fn winners_count(&self, agency: Agency) -> u64 {
+        self.winners.count(agency)
+    }
+
+    /// Appends one frame of an agency's winners, see [`WinnersByAgency::write_frame`].
+    pub fn write_winners(&self, agency: Agency, cursor: &mut Cursor, out: &mut Vec<u8>) -> bool {
+        debug_assert!(self.is_drawn(), "winners are told after the draw");
+        self.winners.write_frame(agency, cursor, out)
+    }
+
+    /// The ledger, to be closed.
+    pub fn into_ledger(self) -> L {
+        self.ledger
+    }
+}

@@ -1,0 +1,141 @@
+//! Runs the central: configuration, ledger, event loop, and everything closed in order at the end.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use log::{debug, error, info, warn};
+use reactor::logging::{self, Escaped};
+use reactor::settings::Settings;
+use reactor::{EventLoop, Outcome, RunError};
+use server::central::Central;
+use server::config::{Config, PROGRAM, TABLE};
+use server::ledger::{FileLedger, LedgerError, Recovery, Sync};
+use server::lottery::Lottery;
+use server::winners::WinnersByAgency;
+
+/// The configuration can't be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// What a shell shows for a program that a signal ended: a second one doesn't wait for the drain.
+const CUT_SHORT: u8 = 130;
+
+fn main() -> ExitCode {
+    let mut settings = PROGRAM.load();
+    let config = match Config::new(&mut settings) {
+        Ok(config) => config,
+        Err(errors) => return report_bad_configuration(&errors),
+    };
+    if settings.check_only() {
+        return show_configuration(&settings);
+    }
+    let _flushed_at_the_end = logging::init(config.level);
+    log_configuration(&settings);
+    match run(&config) {
+        Ok(Outcome::Drained) => ExitCode::SUCCESS,
+        Ok(Outcome::CutShort) => ExitCode::from(CUT_SHORT),
+        Err(error) => {
+            error!("action: run | result: fail | error: {}", escaped(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log's level isn't known yet")]
+fn report_bad_configuration(errors: &reactor::settings::SettingErrors) -> ExitCode {
+    eprint!("{errors}");
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn show_configuration(settings: &Settings) -> ExitCode {
+    print!("{}", settings.describe(TABLE));
+    settings.unknown().iter().for_each(|name| println!("unknown: {name}"));
+    ExitCode::SUCCESS
+}
+
+fn log_configuration(settings: &Settings) {
+    if log::log_enabled!(log::Level::Debug) {
+        let mut line = "action: config | result: success".to_owned();
+        for setting in TABLE {
+            let name = setting.key.strip_prefix("SERVER_").unwrap_or(setting.key);
+            let value = settings.raw(setting).map_or("", |(value, _)| value);
+            let value = Escaped(value.as_bytes());
+            write!(line, " | {}: {value}", name.to_ascii_lowercase())
+                .expect("a String takes everything");
+        }
+        debug!("{line}");
+    }
+    for name in settings.unknown() {
+        let name = Escaped(name.as_bytes());
+        warn!("action: config | result: fail | unknown_key: {name}");
+    }
+}
+
+/// What ends the server before its time.
+#[derive(Debug, thiserror::Error)]
+enum ServerError {
+    #[error("ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    #[error("can't listen at {address}: {source}")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("can't set up the event loop: {0}")]
+    EventLoop(std::io::Error),
+    #[error(transparent)]
+    Run(#[from] RunError<LedgerError>),
+}
+
+fn run(config: &Config) -> Result<Outcome, ServerError> {
+    let mut winners = WinnersByAgency::default();
+    let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, |stored| {
+        if server::bet::has_won(stored.bet.number) {
+            winners.push(stored.agency, stored.bet.document.as_bytes());
+        }
+    })?;
+    log_recovery(config, recovery);
+    let lottery = Lottery::new(ledger, config.agencies, winners);
+    let mut central = Central::new(lottery, config.rules.clone());
+
+    let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
+    event_loop.handle_signals().map_err(ServerError::EventLoop)?;
+    let address = config.address;
+    let listening = event_loop.listen(address, config.backlog);
+    let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
+    info!("action: listen | result: success | ip: {} | port: {}", listening.ip(), listening.port());
+    let outcome = event_loop.run(&mut central)?;
+    debug!("action: count | result: success | {:?}", event_loop.counters());
+
+    let ledger = central.into_ledger();
+    let (path, bytes) = (ledger.path().display().to_string(), ledger.csv_len());
+    ledger.close()?;
+    info!(
+        "action: close_ledger | result: success | path: {} | bytes: {bytes}",
+        Escaped(path.as_bytes())
+    );
+    Ok(outcome)
+}
+
+fn log_recovery(config: &Config, recovery: Recovery) {
+    let path = config.storage.display().to_string();
+    let path = Escaped(path.as_bytes());
+    let Recovery { created, clean, rows, cut, restored, torn } = recovery;
+    info!(
+        "action: open_ledger | result: success | path: {path} | new: {created} | clean: {clean} | \
+         bets: {rows}"
+    );
+    if cut > 0 || restored > 0 || torn {
+        warn!(
+            "action: recover_ledger | result: success | path: {path} | bytes_cut: {cut} | \
+             bytes_restored: {restored} | torn_commit: {torn}"
+        );
+    }
+    if config.ledger.sync == Sync::Never {
+        warn!(
+            "action: open_ledger | result: success | path: {path} | sync: never | \
+             warning: a crash of this machine may lose confirmed bets"
+        );
+    }
+}
+
+fn escaped(error: &impl std::error::Error) -> String {
+    Escaped(error.to_string().as_bytes()).to_string()
+}

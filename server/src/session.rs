@@ -1,0 +1,82 @@
+//! What the central remembers of one connection: which protocol it speaks, and how far it is.
+//!
+//! The first byte tells the protocols apart: a lottery frame begins with a byte that no text
+//! begins with, so everything else is echo.
+
+use std::net::IpAddr;
+
+use reactor::Token;
+use wire::{Agency, FrameDecoder, LineDecoder, MAGIC};
+
+use crate::winners::Cursor;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Tells it from an earlier connection that had the same place.
+    pub(crate) token: Token,
+    pub(crate) ip: IpAddr,
+    pub(crate) protocol: Protocol,
+    /// The start of a line or frame has come, and the clock for the rest of it runs.
+    pub(crate) partial: bool,
+}
+
+/// What it speaks.
+#[derive(Debug)]
+pub(crate) enum Protocol {
+    /// It has said nothing yet.
+    Unknown,
+    Echo(LineDecoder),
+    Lottery(AgencySession),
+    /// It was refused, or has had its answer: whatever it still sends is thrown away.
+    Over,
+}
+
+/// A connection that speaks the lottery protocol.
+#[derive(Debug, Default)]
+pub(crate) struct AgencySession {
+    pub(crate) decoder: FrameDecoder,
+    /// Who it introduced itself as.
+    pub(crate) agency: Option<Agency>,
+    /// A request had no effect, so the ones that were on their way behind it have none either.
+    pub(crate) unavailable: bool,
+    /// Lists of winners that it has asked for and not been told in full.
+    pub(crate) winners_owed: u32,
+    /// How far it has been told the first of them.
+    pub(crate) cursor: Cursor,
+    /// It has shut its writing side down: nothing follows, and the last answer ends it.
+    pub(crate) ended: bool,
+}
+
+impl Session {
+    pub(crate) fn new(token: Token, ip: IpAddr) -> Self {
+        Self { token, ip: ip.to_canonical(), protocol: Protocol::Unknown, partial: false }
+    }
+
+    /// Decides by the first byte.
+    pub(crate) fn identify(&mut self, first: u8, max_line: usize) {
+        if !matches!(self.protocol, Protocol::Unknown) {
+            return;
+        }
+        self.protocol = if first == MAGIC {
+            Protocol::Lottery(AgencySession::default())
+        } else {
+            Protocol::Echo(LineDecoder::new(max_line))
+        };
+    }
+
+    pub(crate) fn lottery(&mut self) -> Option<&mut AgencySession> {
+        match &mut self.protocol {
+            Protocol::Lottery(session) => Some(session),
+            Protocol::Unknown | Protocol::Echo(_) | Protocol::Over => None,
+        }
+    }
+
+    /// Who it is, as far as it has said so.
+    pub(crate) fn agency(&self) -> Option<Agency> {
+        match &self.protocol {
+            Protocol::Lottery(session) => session.agency,
+            Protocol::Unknown | Protocol::Echo(_) | Protocol::Over => None,
+        }
+    }
+}
