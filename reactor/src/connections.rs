@@ -276,8 +276,11 @@ impl Connections {
             self.doom(token, CloseReason::Failed(error));
         } else {
             connection.state = State::Lingering;
+            let unread = connection.wants_read();
             self.set_own_deadline(token, Some(linger));
-            self.queue_ready(token);
+            if unread {
+                self.queue_ready(token);
+            }
         }
     }
 
