@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The lottery's agency.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`config`] | what can be set |
+//! | [`source`], [`csv_source`] | where bets come from: memory, a file |
+//! | [`input`] | bets with positions and checksum, cut into batches |
+//! | [`dialogue`] | what an agency says, as a state machine without a connection |
+//! | [`agency`] | mode `loteria`: the whole input, then the winners |
+//! | [`apuesta`] | mode `apuesta`: one bet by hand |
+//! | [`echo`] | mode `echo`: the loop of numbered messages |
+//! | [`caller`] | drives a dialogue over real connections |
+//! | `dialer`, [`backoff`] | reaching the central, again and again |
+//! | [`progress`] | the bar for a person at a terminal |
+
+pub mod agency;
+pub mod apuesta;
+pub mod backoff;
+pub mod caller;
+pub mod config;
+pub mod csv_source;
+mod dialer;
+pub mod dialogue;
+pub mod echo;
+pub mod input;
+pub mod progress;
+pub mod source;

@@ -1,0 +1,73 @@
+//! How long to wait before trying again: longer each time, never twice the same.
+
+use std::time::Duration;
+
+use crate::config::Retry;
+
+/// Capped exponential backoff with jitter.
+///
+/// The n-th pause is drawn from the upper half of `min * 2^n`, capped at `max`: agencies that lost
+/// the same central don't come back in the same instant.
+#[derive(Debug)]
+pub struct Backoff {
+    retry: Retry,
+    failures: u32,
+    random: fastrand::Rng,
+}
+
+impl Backoff {
+    /// One that has seen no failure. The same seed gives the same pauses.
+    pub fn new(retry: Retry, seed: u64) -> Self {
+        Self { retry, failures: 0, random: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// The pause after one more failure; `None` when it was one too many.
+    pub fn pause(&mut self) -> Option<Duration> {
+        let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        self.failures = self.failures.saturating_add(1);
+        if self.retry.limit > 0 && self.failures >= self.retry.limit {
+            return None;
+        }
+        let whole = self.retry.min.saturating_mul(factor).min(self.retry.max);
+        Some(whole.mul_f64(0.5 + self.random.f64() / 2.0))
+    }
+
+    /// Something worked: the next failure is the first again.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RETRY: Retry =
+        Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 };
+
+    #[test]
+    fn pauses_grow_to_the_cap_and_begin_anew() {
+        let mut backoff = Backoff::new(RETRY, 7);
+        for n in 0..100 {
+            let whole = RETRY.min.saturating_mul(1 << n.min(20)).min(RETRY.max);
+            let pause = backoff.pause().expect("there is no limit");
+            assert!(pause >= whole / 2 && pause <= whole, "{n}: {pause:?} of {whole:?}");
+        }
+        backoff.reset();
+        assert!(backoff.pause().expect("there is no limit") <= RETRY.min);
+    }
+
+    #[test]
+    fn agencies_do_not_march_in_step() {
+        let pause = |seed| Backoff::new(RETRY, seed).pause();
+        assert_ne!(pause(1), pause(2));
+        assert_eq!(pause(1), pause(1));
+    }
+
+    #[test]
+    fn the_limit_counts_failures_in_a_row() {
+        let mut backoff = Backoff::new(Retry { limit: 3, ..RETRY }, 7);
+        assert!(backoff.pause().is_some() && backoff.pause().is_some());
+        assert_eq!(backoff.pause(), None);
+    }
+}

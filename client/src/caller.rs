@@ -1,0 +1,224 @@
+//! Drives a [`Dialogue`] over real connections: calls, decodes, waits, calls again.
+
+use std::net::SocketAddr;
+
+use log::{debug, error, info, warn};
+use reactor::logging::Escaped;
+use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+use wire::{FrameDecoder, Response};
+
+use crate::backoff::Backoff;
+use crate::config::Config;
+use crate::dialer::{DIAL, Dialer};
+use crate::dialogue::{Dialogue, Failure, Next};
+use crate::progress::Bar;
+
+/// Fires when the dialogue has waited long enough.
+const GO_ON: Timer = Timer(1);
+
+/// How a run of the client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything was done.
+    Complete,
+    /// Something finally failed.
+    Failed,
+    /// A signal ended it.
+    Interrupted,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Caller<D> {
+    dialogue: D,
+    dialer: Dialer,
+    storage: Backoff,
+    config: Config,
+    connection: Option<Token>,
+    decoder: FrameDecoder,
+    /// What the dialogue wants to send; kept for its memory.
+    out: Vec<u8>,
+    bar: Option<Bar>,
+    end: Option<End>,
+}
+
+impl<D: Dialogue> Caller<D> {
+    /// A caller that hasn't called. `seed` is for the pauses between attempts.
+    pub fn new(dialogue: D, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
+        let (address, timeout) = (config.address.clone(), config.response_timeout);
+        Self {
+            dialogue,
+            dialer: Dialer::new(address, config.retry, timeout, seed),
+            storage: Backoff::new(config.retry, seed),
+            config: config.clone(),
+            connection: None,
+            decoder: FrameDecoder::default(),
+            out: Vec::new(),
+            bar,
+            end: None,
+        }
+    }
+
+    /// How it ended, with what the dialogue holds open given back.
+    pub fn close(self) -> End {
+        self.dialogue.close();
+        self.end.unwrap_or(End::Interrupted)
+    }
+
+    fn dial(&mut self, io: &mut impl Io) {
+        match self.dialer.dial(io) {
+            Ok(connection) => self.connection = Some(connection),
+            Err(error) => self.retry(io, &error.to_string()),
+        }
+    }
+
+    fn retry(&mut self, io: &mut impl Io, reason: &str) {
+        if !self.dialer.retry(io, reason) {
+            self.finish(io, End::Failed);
+        }
+    }
+
+    fn finish(&mut self, io: &mut impl Io, end: End) {
+        self.end.get_or_insert(end);
+        io.set_timer(DIAL, None);
+        io.set_timer(GO_ON, None);
+        io.stop();
+    }
+
+    /// Sends what the dialogue has to say, and waits for what it waits for.
+    fn follow(&mut self, io: &mut impl Io, connection: Token, next: Result<Next, Failure>) {
+        io.send(connection, &self.out);
+        self.out.clear();
+        let mut patience = None;
+        match next {
+            Ok(Next::Answer) if self.dialogue.waits_for_draw() => {}
+            Ok(Next::Answer) => patience = Some(self.config.response_timeout),
+            Ok(Next::Turn) => io.set_timer(GO_ON, Some(std::time::Duration::ZERO)),
+            Ok(Next::Pause(pause)) => io.set_timer(GO_ON, Some(pause)),
+            Ok(Next::Backoff) => self.back_off(io),
+            Ok(Next::Done) => {
+                let complete = self.dialogue.is_complete();
+                self.finish(io, if complete { End::Complete } else { End::Failed });
+            }
+            Err(failure) if failure.is_transient() => {
+                warn!("action: connect | result: in_progress | error: {}", escaped(&failure));
+                io.abort(connection);
+            }
+            Err(failure) => {
+                error!("action: run | result: fail | error: {}", escaped(&failure));
+                self.finish(io, End::Failed);
+            }
+        }
+        io.set_deadline(connection, patience);
+    }
+
+    fn back_off(&mut self, io: &mut impl Io) {
+        if let Some(pause) = self.storage.pause() {
+            return io.set_timer(GO_ON, Some(pause));
+        }
+        error!("action: storage | result: fail | error: unavailable for too long");
+        self.finish(io, End::Failed);
+    }
+
+    fn answered(&mut self, io: &mut impl Io, connection: Token, response: &Response<'_>) {
+        if !matches!(response, Response::Error { .. } | Response::Unavailable { .. }) {
+            self.dialer.reached();
+            self.storage.reset();
+        }
+        let next = self.dialogue.answered(response, &mut self.out);
+        self.follow(io, connection, next);
+    }
+}
+
+fn escaped(error: &impl std::error::Error) -> String {
+    Escaped(error.to_string().as_bytes()).to_string()
+}
+
+impl<D: Dialogue> Service for Caller<D> {
+    type Fatal = std::convert::Infallible;
+
+    fn started(&mut self, io: &mut impl Io) {
+        self.dial(io);
+    }
+
+    fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
+        debug!("action: connect | result: success | server_address: {peer}");
+        self.dialogue.connected(&mut self.out);
+        self.follow(io, connection, Ok(Next::Answer));
+    }
+
+    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        let mut used = 0;
+        while self.end.is_none() {
+            let response = match self.decoder.decode(&input[used..]) {
+                Ok(None) => return used,
+                Ok(Some(frame)) => {
+                    used += frame.used();
+                    Response::decode(frame).map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            match response {
+                Ok(response) => self.answered(io, connection, &response),
+                Err(error) => {
+                    error!("action: run | result: fail | error: {}", Escaped(error.as_bytes()));
+                    self.finish(io, End::Failed);
+                }
+            }
+        }
+        input.len()
+    }
+
+    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
+        io.close(connection);
+    }
+
+    fn expired(&mut self, io: &mut impl Io, connection: Token) {
+        warn!(
+            "action: connect | result: in_progress | error: no answer within {}",
+            humantime::format_duration(self.config.response_timeout)
+        );
+        io.abort(connection);
+    }
+
+    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+        if timer == DIAL {
+            return self.dial(io);
+        }
+        let Some(connection) = self.connection else { return };
+        let next = self.dialogue.go_on(&mut self.out);
+        self.follow(io, connection, next);
+    }
+
+    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+        if self.connection != Some(connection) {
+            return;
+        }
+        self.connection = None;
+        self.dialogue.disconnected();
+        if self.end.is_some() {
+            info!("action: close_connection | result: success | reason: {reason}");
+            return;
+        }
+        io.set_timer(GO_ON, None);
+        self.retry(io, &format!("the connection ended: {reason}"));
+    }
+
+    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
+        if let StopCause::Signal(name) = cause {
+            info!("action: shutdown | result: in_progress | cause: {name}");
+        }
+        self.end.get_or_insert(End::Interrupted);
+        // Nothing that is still under way matters: what the central has, it has.
+        if let Some(connection) = self.connection {
+            io.close(connection);
+        }
+    }
+
+    fn turn_ended(&mut self, _io: &mut impl Io) -> Result<(), Self::Fatal> {
+        if let Some(bar) = &self.bar {
+            bar.show(self.dialogue.progress(), self.end.is_some());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! What can be set: names, defaults and meanings, all in one table.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use reactor::settings::{self, Program, Setting, SettingErrors, Settings};
+use serde::Deserialize;
+use wire::Agency;
+
+const SPAN: &str = "a span of time above 0, as 500ms, 30s or 5m";
+
+/// Declares each setting as a constant and all of them as the table.
+macro_rules! table {
+    ($($name:ident = ($key:literal, $file_key:literal, $flag:literal, $default:expr, $expected:expr, $help:literal);)*) => {
+        $(static $name: Setting = Setting {
+            key: $key, file_key: $file_key, flag: $flag, default: $default, expected: $expected, help: $help,
+        };)*
+        /// All settings of the client.
+        pub static TABLE: &[Setting] = &[$(Setting {
+            key: $key, file_key: $file_key, flag: $flag, default: $default, expected: $expected, help: $help,
+        }),*];
+    };
+}
+
+table! {
+    ID = ("CLI_ID", "id", "id", None, "an agency's number, 1 to 4294967295", "Which agency this is");
+    ADDRESS = ("CLI_SERVER_ADDRESS", "server.address", "server-address", None, "HOST:PORT", "Where the central listens");
+    AMOUNT = ("CLI_LOOP_AMOUNT", "loop.amount", "loop-amount", Some("5"), "a number, 0 to 4294967295", "Messages of the echo loop");
+    PERIOD = ("CLI_LOOP_PERIOD", "loop.period", "loop-period", Some("0s"), "a span of time, as 0s, 500ms or 5s", "Pause between one message or batch and the next");
+    LEVEL = ("CLI_LOG_LEVEL", "log.level", "log-level", Some("INFO"), "DEBUG, INFO, WARNING, ERROR or OFF", "Least important lines that are logged");
+    MAX_AMOUNT = ("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount", Some("100"), "a number, 1 to 65535", "Most bets in a batch; 8 KiB are never exceeded");
+    WINDOW = ("CLI_BATCH_WINDOW", "batch.window", "batch-window", Some("8"), "a number, 1 to 1024", "Batches that may be unanswered at the same time");
+    MODE = ("CLI_MODE", "mode", "mode", Some("loteria"), "loteria, apuesta or echo", "What to do");
+    DATA = ("CLI_DATA_PATH", "data.path", "data-path", Some(".data/agency-{id}.csv"), "a path; {id} stands for the agency's number", "The agency's bets");
+    RETRY_MIN = ("CLI_RETRY_MIN", "retry.min", "retry-min", Some("100ms"), SPAN, "Pause before the first new attempt to reach the central");
+    RETRY_MAX = ("CLI_RETRY_MAX", "retry.max", "retry-max", Some("5s"), SPAN, "Longest pause between two attempts");
+    RETRY_LIMIT = ("CLI_RETRY_LIMIT", "retry.limit", "retry-limit", Some("0"), "a number, 0 to 4294967295 (0: no limit)", "Failed attempts in a row after which the agency gives up");
+    TIMEOUT = ("CLI_RESPONSE_TIMEOUT", "response.timeout", "response-timeout", Some("60s"), SPAN, "How long an answer may take; the draw may take for ever");
+    NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name", "First name of the bet in mode apuesta");
+    APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name", "Last name of the bet in mode apuesta");
+    DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document's digits", "Document of the bet in mode apuesta");
+    NACIMIENTO = ("NACIMIENTO", "apuesta.nacimiento", "nacimiento", None, "a date, YYYY-MM-DD", "Birthdate of the bet in mode apuesta");
+    NUMERO = ("NUMERO", "apuesta.numero", "numero", None, "a number", "Number of the bet in mode apuesta");
+}
+
+/// What the binary says of itself.
+pub const PROGRAM: Program = Program {
+    name: "client",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "An agency of the lottery: sends its bets to the central and asks for its winners",
+    file_name: "config.yaml",
+    table: TABLE,
+    read: read_yaml,
+};
+
+/// What the client does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// The loop of numbered messages.
+    Echo,
+    /// One bet: its five fields, in the order in which they travel.
+    Apuesta([String; wire::batch::FIELDS]),
+    /// The agency's file, then the winners.
+    Loteria {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Everything that was set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which agency this is.
+    pub id: Agency,
+    /// Where the central listens: host and port, not resolved.
+    pub address: String,
+    /// Messages of the echo loop.
+    pub loop_amount: u32,
+    /// Pause between messages or batches.
+    pub loop_period: Duration,
+    /// Least important lines that are logged.
+    pub level: LevelFilter,
+    /// Most bets in a batch.
+    pub max_amount: u16,
+    /// Batches that may be unanswered.
+    pub window: usize,
+    /// What to do.
+    pub mode: Mode,
+    /// How attempts are repeated.
+    pub retry: Retry,
+    /// How long an answer may take.
+    pub response_timeout: Duration,
+}
+
+/// How attempts to reach the central are repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Pause before the first new attempt.
+    pub min: Duration,
+    /// Longest pause.
+    pub max: Duration,
+    /// Failed attempts in a row after which to give up; 0 for never.
+    pub limit: u32,
+}
+
+impl Config {
+    /// Takes the configuration out of the layers.
+    ///
+    /// # Errors
+    /// Everything that can't be used, together.
+    pub fn new(layers: &mut Settings) -> Result<Self, SettingErrors> {
+        let config = Self::parse(layers);
+        layers.finish(config)
+    }
+
+    fn parse(layers: &mut Settings) -> Option<Self> {
+        let id = layers.require(&ID, |text| settings::number(text, 1..=Agency::MAX));
+        let address = layers.require(&ADDRESS, host_and_port);
+        let loop_amount = layers.require(&AMOUNT, |text| settings::number(text, ..));
+        let loop_period = layers.require(&PERIOD, settings::duration);
+        let level = layers.require(&LEVEL, settings::level);
+        let max_amount = layers.require(&MAX_AMOUNT, |text| settings::number(text, 1..=u16::MAX));
+        let window = layers.require(&WINDOW, |text| settings::number(text, 1..=1024));
+        let min = layers.require(&RETRY_MIN, span);
+        let max = layers.require(&RETRY_MAX, span);
+        let limit = layers.require(&RETRY_LIMIT, |text| settings::number(text, ..));
+        let response_timeout = layers.require(&TIMEOUT, span);
+        let path = layers.require(&DATA, settings::text);
+        let mode = layers.require(&MODE, |text| Some(text.trim().to_owned()));
+        let mode = match mode?.as_str() {
+            "echo" => Some(Mode::Echo),
+            "apuesta" => Self::bet(layers).map(Mode::Apuesta),
+            "loteria" => path.zip(id).map(|(path, id)| Mode::Loteria {
+                path: path.replace("{id}", &id.to_string()).into(),
+            }),
+            _ => {
+                layers.reject(&MODE, MODE.expected);
+                None
+            }
+        };
+        if min > max {
+            layers.reject(&RETRY_MIN, "at most CLI_RETRY_MAX");
+        }
+        Some(Self {
+            id: id?,
+            address: address?,
+            loop_amount: loop_amount?,
+            loop_period: loop_period?,
+            level: level?,
+            max_amount: max_amount?,
+            window: window?,
+            mode: mode?,
+            retry: Retry { min: min?, max: max?, limit: limit? },
+            response_timeout: response_timeout?,
+        })
+    }
+
+    /// The central judges the bet; here it must only be there and fit.
+    fn bet(layers: &mut Settings) -> Option<[String; wire::batch::FIELDS]> {
+        let short =
+            |text: &str| settings::text(text).filter(|text| text.len() <= wire::batch::FIELD_MAX);
+        let fields = [&NOMBRE, &APELLIDO, &DOCUMENTO, &NACIMIENTO, &NUMERO];
+        let [nombre, apellido, documento, nacimiento, numero] =
+            fields.map(|setting| layers.require(setting, short));
+        Some([nombre?, apellido?, documento?, nacimiento?, numero?])
+    }
+}
+
+fn span(text: &str) -> Option<Duration> {
+    settings::duration(text).filter(|span| !span.is_zero())
+}
+
+fn host_and_port(text: &str) -> Option<String> {
+    let (host, port) = text.trim().rsplit_once(':')?;
+    let good = !host.is_empty() && settings::number::<u16>(port, 1..).is_some();
+    good.then(|| text.trim().to_owned())
+}
+
+/// A value of the file, or a section with more of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Node {
+    Flag(bool),
+    Integer(i64),
+    Text(String),
+    Section(BTreeMap<String, Node>),
+    Nothing(()),
+}
+
+/// Names with dots between the sections, and values as they were written.
+fn read_yaml(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let root: Option<BTreeMap<String, Node>> =
+        serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    let mut values = BTreeMap::new();
+    flatten("", root.unwrap_or_default(), &mut values);
+    Ok(values)
+}
+
+fn flatten(prefix: &str, section: BTreeMap<String, Node>, values: &mut BTreeMap<String, String>) {
+    for (name, node) in section {
+        let name = format!("{prefix}{name}");
+        let value = match node {
+            Node::Section(section) => {
+                flatten(&format!("{name}."), section, values);
+                continue;
+            }
+            Node::Flag(flag) => flag.to_string(),
+            Node::Integer(number) => number.to_string(),
+            Node::Text(text) => text,
+            Node::Nothing(()) => continue,
+        };
+        values.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(arguments: &[&str]) -> Settings {
+        let arguments = [&["client"], arguments].concat();
+        let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
+        PROGRAM.layer(&matches, |_| None)
+    }
+
+    const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.yaml");
+
+    #[test]
+    fn the_shipped_file_lacks_nothing_but_the_agency() {
+        let mut layers = layers(&["--config", SHIPPED, "--id", "3"]);
+        assert!(layers.unknown().is_empty());
+        let config = Config::new(&mut layers).unwrap();
+        assert_eq!((config.address.as_str(), config.loop_amount), ("server:12345", 5));
+        assert_eq!(config.loop_period, Duration::ZERO);
+        assert_eq!(config.mode, Mode::Loteria { path: ".data/agency-3.csv".into() });
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let mut layers = layers(&[
+            "--config",
+            SHIPPED,
+            "--batch-max-amount",
+            "0",
+            "--mode",
+            "x",
+            "--retry-min",
+            "9s",
+        ]);
+        let text = Config::new(&mut layers).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "error: CLI_ID is not set: expected an agency's number, 1 to 4294967295, as id in the \
+             file, environment variable CLI_ID or --id\n\
+             error: command line: --batch-max-amount = \"0\": expected a number, 1 to 65535\n\
+             error: command line: --mode = \"x\": expected loteria, apuesta or echo\n\
+             error: command line: --retry-min = \"9s\": expected at most CLI_RETRY_MAX\n"
+        );
+    }
+
+    #[test]
+    fn a_bet_by_hand_needs_all_its_fields() {
+        let mut layers =
+            layers(&["--config", SHIPPED, "--id", "1", "--mode", "apuesta", "--nombre", "Ana"]);
+        let text = Config::new(&mut layers).unwrap_err().to_string();
+        for name in ["APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"] {
+            assert!(text.contains(&format!("error: {name} is not set: expected ")), "{text}");
+        }
+        assert!(!text.contains("NOMBRE"));
+    }
+
+    #[test]
+    fn yaml_sections_become_names_with_dots() {
+        let values = read_yaml("a:\n  b: 1\n  c: x\nd: true\ne:\n").unwrap();
+        let expected = [("a.b", "1"), ("a.c", "x"), ("d", "true")];
+        assert_eq!(values, expected.map(|(name, value)| (name.into(), value.into())).into());
+        assert!(read_yaml("").unwrap().is_empty());
+        assert!(read_yaml("a: [").unwrap_err().contains("line"));
+    }
+}

@@ -1,0 +1,138 @@
+//! An agency's bets with their positions and checksum, cut into batches.
+
+use wire::{BatchBuilder, Checksum, Position, Push};
+
+use crate::source::{BetSource, InputError, Mark, RowFlaw};
+
+/// A place in the input, and the checksum of everything before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Bets before it.
+    pub position: Position,
+    /// Their checksum.
+    pub checksum: Checksum,
+    /// Where the source finds it again.
+    pub mark: Mark,
+}
+
+/// The input of one agency.
+#[derive(Debug)]
+pub struct Input<S> {
+    source: S,
+    position: Position,
+    checksum: Checksum,
+}
+
+impl<S: BetSource> Input<S> {
+    /// The input at its start.
+    pub fn new(source: S) -> Self {
+        Self { source, position: 0, checksum: Checksum::default() }
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        let Self { position, checksum, .. } = *self;
+        Place { position, checksum, mark: self.source.mark() }
+    }
+
+    /// Goes back, or forth, to a place that it has been at.
+    ///
+    /// # Errors
+    /// [`InputError`] when the source can't go there.
+    pub fn go_to(&mut self, place: Place) -> Result<(), InputError> {
+        self.source.seek(place.mark)?;
+        self.position = place.position;
+        self.checksum = place.checksum;
+        Ok(())
+    }
+
+    /// Makes `batch` hold the next bets: as many as there are, as fit, and at most `most`. An empty
+    /// batch is the end.
+    ///
+    /// # Errors
+    /// [`InputError`] at a bet that can't be read or can't travel; the bets before it are lost to
+    /// this batch, and nothing of it should be sent.
+    pub fn next_batch(&mut self, batch: &mut BatchBuilder, most: u16) -> Result<(), InputError> {
+        batch.clear();
+        while batch.count() < most {
+            let Some(bet) = self.source.peek()? else { break };
+            match batch.push(&bet) {
+                Ok(Push::Added) => self.source.advance(),
+                Ok(Push::Full) => break,
+                Err(flaw) => {
+                    let (place, flaw) = (self.source.describe(), RowFlaw::Field(flaw));
+                    return Err(InputError::Row { place, flaw });
+                }
+            }
+        }
+        self.position += u64::from(batch.count());
+        self.checksum = self.checksum.extended(batch.batch(0).encoded);
+        Ok(())
+    }
+
+    /// How far the end is, as [`Mark::offset`] counts.
+    pub fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    /// Gives back what the source holds open.
+    pub fn close(self) {
+        self.source.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::MemorySource;
+
+    fn input(count: usize) -> Input<MemorySource> {
+        let bet = |index: usize| {
+            ["Ana", "Paz", &index.to_string(), "2000-01-01", "7"]
+                .map(|field| field.as_bytes().to_vec())
+        };
+        Input::new(MemorySource::new((0..count).map(bet).collect()))
+    }
+
+    #[test]
+    fn how_it_is_cut_leaves_no_trace() {
+        let mut ends = Vec::new();
+        for most in [1, 7, 100, u16::MAX] {
+            let (mut input, mut batch, mut counts) = (input(1000), BatchBuilder::new(), Vec::new());
+            loop {
+                input.next_batch(&mut batch, most).unwrap();
+                if batch.is_empty() {
+                    break;
+                }
+                counts.push(batch.count());
+            }
+            assert_eq!(counts.iter().map(|count| u64::from(*count)).sum::<u64>(), 1000);
+            assert!(counts[..counts.len() - 1].iter().all(|count| *count == most || most > 200));
+            ends.push(input.place());
+        }
+        assert!(ends.iter().all(|end| *end == ends[0]));
+    }
+
+    #[test]
+    fn a_place_can_be_returned_to() {
+        let (mut input, mut batch) = (input(10), BatchBuilder::new());
+        input.next_batch(&mut batch, 4).unwrap();
+        let place = input.place();
+        input.next_batch(&mut batch, 4).unwrap();
+        let (after, first) = (input.place(), batch.clone());
+        input.go_to(place).unwrap();
+        assert_eq!(input.place(), place);
+        input.next_batch(&mut batch, 4).unwrap();
+        assert_eq!(input.place(), after);
+        assert_eq!(batch.batch(0), first.batch(0));
+    }
+
+    #[test]
+    fn a_field_that_cannot_travel_is_an_error_that_names_it() {
+        let mut row = ["a", "b", "1", "2000-01-01", "7"].map(|field| field.as_bytes().to_vec());
+        row[1] = vec![b'x'; 256];
+        let mut input = Input::new(MemorySource::new(vec![row]));
+        let error = input.next_batch(&mut BatchBuilder::new(), 9).unwrap_err().to_string();
+        assert_eq!(error, "bet 0: last name is at most 255 bytes long, found 256");
+    }
+}

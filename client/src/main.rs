@@ -1,0 +1,117 @@
+//! Runs an agency: configuration, one of three modes, everything closed in order at the end.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use client::agency::{Agency, Pace};
+use client::apuesta::Apuesta;
+use client::caller::{Caller, End};
+use client::config::{Config, Mode, PROGRAM, TABLE};
+use client::csv_source::CsvSource;
+use client::dialogue::Dialogue;
+use client::echo::EchoLoop;
+use client::progress::Bar;
+use log::{debug, error, warn};
+use reactor::logging::{self, Escaped};
+use reactor::settings::{SettingErrors, Settings};
+use reactor::{EventLoop, Limits, Outcome, Service};
+
+/// The configuration can't be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// What a shell shows for a program that a signal ended: a second one doesn't wait.
+const CUT_SHORT: u8 = 130;
+
+fn main() -> ExitCode {
+    let mut settings = PROGRAM.load();
+    let config = match Config::new(&mut settings) {
+        Ok(config) => config,
+        Err(errors) => return report_bad_configuration(&errors),
+    };
+    if settings.check_only() {
+        return show_configuration(&settings);
+    }
+    let _flushed_at_the_end = logging::init(config.level);
+    log_configuration(&settings, &config);
+    match run(&config) {
+        Ok((Outcome::CutShort, _)) => ExitCode::from(CUT_SHORT),
+        Ok((Outcome::Drained, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
+        Ok((Outcome::Drained, End::Failed)) => ExitCode::FAILURE,
+        Err(error) => {
+            error!("action: run | result: fail | error: {}", Escaped(error.to_string().as_bytes()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log's level isn't known yet")]
+fn report_bad_configuration(errors: &SettingErrors) -> ExitCode {
+    eprint!("{errors}");
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn show_configuration(settings: &Settings) -> ExitCode {
+    print!("{}", settings.describe(TABLE));
+    for name in settings.unknown() {
+        println!("unknown: {name}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn log_configuration(settings: &Settings, config: &Config) {
+    if log::log_enabled!(log::Level::Debug) {
+        let mut line = format!("action: config | result: success | client_id: {}", config.id);
+        for setting in TABLE.iter().filter(|setting| setting.key.starts_with("CLI_")).skip(1) {
+            let value = settings.raw(setting).map_or("", |(value, _)| value);
+            let (name, value) = (setting.flag.replace('-', "_"), Escaped(value.as_bytes()));
+            write!(line, " | {name}: {value}").expect("a String takes everything");
+        }
+        debug!("{line}");
+    }
+    for name in settings.unknown() {
+        let name = Escaped(name.as_bytes());
+        warn!("action: config | result: fail | unknown_key: {name}");
+    }
+}
+
+type Failed = Box<dyn std::error::Error>;
+
+fn run(config: &Config) -> Result<(Outcome, End), Failed> {
+    // Agencies that are started together must not pause together.
+    let seed = fastrand::u64(..);
+    match &config.mode {
+        Mode::Echo => {
+            let mut echo = EchoLoop::new(config, seed);
+            let outcome = run_loop(&mut echo)?;
+            Ok((outcome, echo.end()))
+        }
+        Mode::Apuesta(fields) => {
+            let apuesta = Apuesta::new(config.id, fields.clone());
+            call(Caller::new(apuesta, config, seed, None))
+        }
+        Mode::Loteria { path } => {
+            let pace = Pace {
+                max_amount: config.max_amount,
+                window: config.window,
+                period: config.loop_period,
+            };
+            let agency = Agency::new(config.id, pace, CsvSource::open(path)?);
+            call(Caller::new(agency, config, seed, Bar::on_terminal()))
+        }
+    }
+}
+
+fn call<D: Dialogue>(mut caller: Caller<D>) -> Result<(Outcome, End), Failed> {
+    let outcome = run_loop(&mut caller)?;
+    Ok((outcome, caller.close()))
+}
+
+fn run_loop<S: Service>(service: &mut S) -> Result<Outcome, Failed>
+where
+    S::Fatal: 'static,
+{
+    let mut event_loop = EventLoop::new(Limits::default())?;
+    event_loop.handle_signals()?;
+    Ok(event_loop.run(service)?)
+}

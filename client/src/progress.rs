@@ -1,0 +1,37 @@
+//! A progress bar of bets confirmed, for a person at a terminal.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use reactor::logging;
+
+use crate::dialogue::Progress;
+
+/// The bar. On standard error: log lines have standard output to themselves.
+#[derive(Debug)]
+pub struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar when there is a terminal to show it on; plain log lines are all there is otherwise.
+    pub fn on_terminal() -> Option<Self> {
+        if !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let template = "{bar:30} {percent:>3}% {msg} bets confirmed, {elapsed} (about {eta} left)";
+        let style = ProgressStyle::with_template(template).ok()?;
+        Some(Self { bar: ProgressBar::new(0).with_style(style) })
+    }
+
+    /// Shows how far it is, and lets the turn's log lines pass above it.
+    pub fn show(&self, progress: Progress, over: bool) {
+        self.bar.set_length(progress.size);
+        self.bar.set_position(progress.bytes);
+        self.bar.set_message(progress.bets.to_string());
+        if over && !self.bar.is_finished() {
+            self.bar.abandon();
+        }
+        self.bar.suspend(logging::flush);
+    }
+}

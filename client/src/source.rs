@@ -1,0 +1,151 @@
+//! Where an agency's bets come from, one after the other.
+//!
+//! Knows nothing of positions, checksums and batches: that is [`input`](crate::input)'s.
+
+use std::io;
+use std::path::PathBuf;
+
+use wire::Bet;
+
+/// A place in a source, to come back to. Means something only to the source that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// Bytes before it; the index of a bet in a source that isn't made of bytes.
+    pub offset: u64,
+    /// The line it is on as the source counts them, from 0.
+    pub line: u64,
+}
+
+/// Bets in the order in which they are sent.
+///
+/// One bet of look-ahead: [`peek`](Self::peek) shows the next bet as often as it is asked for, and
+/// [`advance`](Self::advance) goes past it. So a bet that didn't fit into a batch is still there
+/// for the next.
+pub trait BetSource {
+    /// The next bet, or `None` at the end.
+    ///
+    /// # Errors
+    /// [`InputError`] when it can't be read, or has another shape than a bet. What makes a bet
+    /// valid is not judged here.
+    fn peek(&mut self) -> Result<Option<Bet<'_>>, InputError>;
+
+    /// Goes past the bet that [`peek`](Self::peek) shows. No effect when it hasn't shown one.
+    fn advance(&mut self);
+
+    /// The place before the bet that [`peek`](Self::peek) shows.
+    fn mark(&self) -> Mark;
+
+    /// Goes back, or forth, to a place from [`mark`](Self::mark); the default one is the start.
+    ///
+    /// # Errors
+    /// [`InputError`] when the source can't go there.
+    fn seek(&mut self, mark: Mark) -> Result<(), InputError>;
+
+    /// How far the end is, as [`Mark::offset`] counts; an estimate for who shows progress.
+    fn size(&self) -> u64;
+
+    /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
+    fn describe(&self) -> String;
+
+    /// Gives back what the source holds open, and logs it.
+    fn close(self)
+    where
+        Self: Sized,
+    {
+    }
+}
+
+/// Why an agency's input can't be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file isn't there, or may not be read.
+    #[error("{}: can't be opened: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Reading it, or seeking in it, failed.
+    #[error("{}: can't be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A bet that has no place in the protocol.
+    #[error("{place}: {flaw}")]
+    Row {
+        /// File and line.
+        place: String,
+        /// What is wrong with it.
+        flaw: RowFlaw,
+    },
+}
+
+/// Why a row can't travel. Whether it is a valid bet is for the central to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowFlaw {
+    /// It hasn't the fields of a bet.
+    #[error(
+        "a row has {expected} fields (first name, last name, document, birthdate, number), \
+         found {found}",
+        expected = wire::batch::FIELDS
+    )]
+    Fields {
+        /// How many there are.
+        found: usize,
+    },
+    /// A field's length doesn't fit in one byte.
+    #[error(transparent)]
+    Field(#[from] wire::batch::FieldTooLong),
+    /// It goes on and on: most likely a quotation mark is never closed.
+    #[error("a row is at most {max} bytes long, found no end of it: is a quotation mark unclosed?")]
+    Endless {
+        /// The most bytes of a row.
+        max: u64,
+    },
+}
+
+/// Bets in memory, for tests, simulations and generated load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemorySource {
+    bets: Vec<[Vec<u8>; wire::batch::FIELDS]>,
+    next: usize,
+}
+
+impl MemorySource {
+    /// A source of these bets, their fields in the order in which they travel.
+    pub fn new(bets: Vec<[Vec<u8>; wire::batch::FIELDS]>) -> Self {
+        Self { bets, next: 0 }
+    }
+}
+
+impl BetSource for MemorySource {
+    fn peek(&mut self) -> Result<Option<Bet<'_>>, InputError> {
+        let fields = self.bets.get(self.next);
+        Ok(fields.map(|fields| Bet::from_fields(fields.each_ref().map(Vec::as_slice))))
+    }
+
+    fn advance(&mut self) {
+        self.next = self.bets.len().min(self.next + 1);
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { offset: self.next as u64, line: self.next as u64 }
+    }
+
+    fn seek(&mut self, mark: Mark) -> Result<(), InputError> {
+        self.next = usize::try_from(mark.offset).unwrap_or(usize::MAX).min(self.bets.len());
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
+        self.bets.len() as u64
+    }
+
+    fn describe(&self) -> String {
+        format!("bet {}", self.next)
+    }
+}
