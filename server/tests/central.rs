@@ -1,0 +1,389 @@
+//! The central as a state machine: requests in, answers out, no socket and no file.
+
+mod support;
+
+use proptest::prelude::*;
+use server::central::Rules;
+use support::{RULES, World, batch, bytes, end, hello};
+use wire::{FRAME_MAX, MAGIC, Request};
+
+const TWO: [(&str, &str); 2] = [("1", "7574"), ("2", "5")];
+const BAD: [(&str, &str); 2] = [("1", "7574"), ("x", "5")];
+
+#[test]
+fn bets_are_stored_confirmed_and_drawn() {
+    let mut world = World::new(2);
+    let (one, two) = (world.agency(1), world.agency(2));
+    assert_eq!(world.heard(one), ["welcome 0 rejected 0 Open"]);
+    world.say(one, &batch(0, &TWO));
+    world.say(one, &[end(2), bytes(&Request::Winners)].concat());
+    assert_eq!(world.heard(one), ["stored 2", "finished 2 0"], "nothing is told before the draw");
+    world.say(two, &batch(0, &[("3", "7574"), ("4", "7574")]));
+    world.say(two, &[end(2), bytes(&Request::Winners)].concat());
+    let told = ["welcome 0 rejected 0 Open", "stored 2", "finished 2 0", "winners true 3,4"];
+    assert_eq!(world.heard(two), told);
+    assert_eq!(world.heard(one), ["winners true 1"], "only its own");
+    let rows = "1,Ana,Paz,1,2000-01-01,7574\r\n1,Ana,Paz,2,2000-01-01,5\r\n\
+                2,Ana,Paz,3,2000-01-01,7574\r\n2,Ana,Paz,4,2000-01-01,7574\r\n";
+    assert_eq!(String::from_utf8(world.disk.borrow().rows.clone()).unwrap(), rows);
+    // Again, and again from a new connection: the same answer.
+    world.say(one, &bytes(&Request::Winners));
+    assert_eq!(world.heard(one), ["winners true 1"]);
+    let again = world.agency(1);
+    world.say(again, &bytes(&Request::Winners));
+    assert_eq!(world.heard(again), ["welcome 2 rejected 0 Drawn", "winners true 1"]);
+}
+
+#[test]
+fn no_answer_leaves_before_its_commit_is_durable() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.heard(one);
+    world.arrive(one, &batch(0, &TWO));
+    assert!(world.heard(one).is_empty(), "the turn has not ended");
+    world.disk.borrow_mut().held_back = true;
+    world.end_turn();
+    world.end_turn();
+    assert!(world.heard(one).is_empty(), "the ledger has not said that it is durable");
+    world.disk.borrow_mut().held_back = false;
+    world.end_turn();
+    assert_eq!(world.heard(one), ["stored 2"]);
+}
+
+#[test]
+fn one_commit_holds_all_batches_of_a_turn() {
+    let mut world = World::new(3);
+    let agencies = [world.agency(1), world.agency(2), world.agency(3)];
+    let before = world.disk.borrow().commits;
+    for agency in agencies {
+        world.arrive(agency, &[batch(0, &TWO), batch(2, &TWO)].concat());
+    }
+    world.end_turn();
+    assert_eq!(world.disk.borrow().commits, before + 1);
+    for agency in agencies {
+        assert_eq!(world.heard(agency)[1..], ["stored 2", "stored 4"]);
+    }
+}
+
+#[test]
+fn what_was_consumed_is_confirmed_again_and_not_stored_again() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.say(one, &batch(0, &TWO));
+    let rows = world.disk.borrow().rows.len();
+    world.say(one, &batch(0, &TWO));
+    world.say(one, &batch(1, &TWO[1..]));
+    assert_eq!(world.heard(one)[1..], ["stored 2", "stored 2", "stored 2"]);
+    assert_eq!(world.disk.borrow().rows.len(), rows);
+}
+
+#[test]
+fn a_batch_with_a_bad_bet_is_consumed_and_rejected_whole() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.say(one, &[batch(0, &BAD), batch(2, &TWO)].concat());
+    assert_eq!(world.heard(one)[1..], ["rejected 2 index 1 Document", "stored 4"]);
+    world.say(one, &[end(4), bytes(&Request::Winners)].concat());
+    assert_eq!(world.heard(one), ["finished 2 2", "winners true 1"], "once, not twice");
+}
+
+#[test]
+fn every_breach_of_the_protocol_is_told_and_ends_the_connection() {
+    let oversized = [MAGIC, 3, 0x20, 0x01];
+    let surplus = {
+        let mut frame = batch(0, &TWO);
+        frame.push(9);
+        let length = u16::try_from(frame.len()).unwrap().to_be_bytes();
+        frame[2..4].copy_from_slice(&length);
+        frame
+    };
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("Oversized", oversized.to_vec()),
+        ("UnknownKind", vec![MAGIC, 0x7f, 0, 4]),
+        ("Malformed", vec![MAGIC, 1, 0, 3]),
+        ("Malformed", [hello(1), b"x".to_vec()].concat()),
+        ("Malformed", [hello(1), surplus].concat()),
+        ("Version", bytes(&Request::Hello { version: 9, agency: 1 })),
+        ("UnknownAgency", hello(0)),
+        ("UnknownAgency", hello(3)),
+        ("NotIntroduced", batch(0, &TWO)),
+        ("NotIntroduced", end(0)),
+        ("AlreadyIntroduced", [hello(1), hello(1)].concat()),
+        ("Gap", [hello(1), batch(1, &TWO)].concat()),
+        ("Gap", [hello(1), batch(u64::MAX, &TWO)].concat()),
+        ("Overlap", [hello(1), batch(0, &TWO), batch(1, &TWO)].concat()),
+        ("WrongTotal", [hello(1), batch(0, &TWO), end(1)].concat()),
+        ("NotFinished", [hello(1), bytes(&Request::Winners)].concat()),
+        ("Finished", [hello(1), batch(0, &TWO), end(2), batch(2, &TWO)].concat()),
+    ];
+    for (expected, said) in cases {
+        let mut world = World::new(2);
+        let (other, bad) = (world.agency(2), world.open());
+        world.say(bad, &said);
+        let heard = world.heard(bad);
+        assert_eq!(heard.last(), Some(&format!("error {expected}")), "{said:?}");
+        assert!(world.is_closed(bad));
+        world.say(other, &batch(0, &TWO));
+        assert_eq!(world.heard(other)[1..], ["stored 2"], "others never notice");
+    }
+}
+
+#[test]
+fn a_malformed_batch_stores_nothing() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    let mut frame = batch(0, &TWO);
+    frame[13] = 3;
+    world.say(one, &frame);
+    assert_eq!(world.heard(one)[1..], ["error Malformed"]);
+    assert!(world.disk.borrow().rows.is_empty());
+    let again = world.agency(1);
+    assert_eq!(world.heard(again), ["welcome 0 rejected 0 Open"]);
+}
+
+#[test]
+fn bets_after_the_draw_are_refused_by_a_code_of_their_own() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.say(one, &end(0));
+    world.say(one, &batch(0, &TWO));
+    assert_eq!(world.heard(one)[1..], ["finished 0 0", "error Finished"]);
+}
+
+#[test]
+fn the_newer_connection_of_an_agency_supersedes_the_older() {
+    let mut world = World::new(1);
+    let old = world.agency(1);
+    world.arrive(old, &batch(0, &TWO));
+    let new = world.open();
+    world.say(new, &hello(1));
+    assert_eq!(world.heard(old)[1..], ["stored 2", "error Superseded"]);
+    assert!(world.is_closed(old));
+    assert_eq!(world.heard(new), ["welcome 2 rejected 0 Open"]);
+    world.drop_connection(old);
+    world.say(new, &batch(2, &TWO));
+    assert_eq!(world.heard(new), ["stored 4"]);
+}
+
+#[test]
+fn a_full_disk_confirms_nothing_and_loses_nothing() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.say(one, &batch(0, &TWO));
+    world.disk.borrow_mut().full = true;
+    world.say(one, &[batch(2, &TWO), batch(4, &TWO)].concat());
+    // These were on their way before the agency knew.
+    world.say(one, &[batch(6, &TWO), end(8)].concat());
+    let unavailable = ["unavailable 2"; 4];
+    assert_eq!(world.heard(one)[1..], [&["stored 2"][..], &unavailable].concat());
+    world.disk.borrow_mut().full = false;
+    world.say(one, &[batch(2, &TWO), end(4)].concat());
+    assert_eq!(world.heard(one), ["stored 4", "finished 4 0"]);
+    world.say(one, &bytes(&Request::Winners));
+    assert_eq!(world.heard(one), ["winners true 1,1"]);
+}
+
+#[test]
+fn the_draw_waits_for_the_disk_too() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.disk.borrow_mut().full = true;
+    world.say(one, &end(0));
+    assert_eq!(world.heard(one)[1..], ["unavailable 0"]);
+    world.disk.borrow_mut().full = false;
+    world.say(one, &[end(0), bytes(&Request::Winners)].concat());
+    assert_eq!(world.heard(one), ["finished 0 0", "winners true "]);
+}
+
+#[test]
+fn a_peer_that_has_ended_its_input_still_gets_its_answers() {
+    let mut world = World::new(2);
+    let (one, two) = (world.agency(1), world.agency(2));
+    world.arrive(one, &[end(0), bytes(&Request::Winners)].concat());
+    world.end_input(one);
+    assert!(!world.is_closed(one), "it waits for the draw");
+    world.say(two, &end(0));
+    assert_eq!(world.heard(one)[1..], ["finished 0 0", "winners true "]);
+    assert!(world.is_closed(one));
+    world.end_input(two);
+    assert!(world.is_closed(two), "nothing is owed");
+}
+
+#[test]
+fn an_end_inside_a_frame_is_told() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.say(one, &batch(0, &TWO)[..20]);
+    world.end_input(one);
+    assert_eq!(world.heard(one)[1..], ["error Malformed"]);
+    assert!(world.disk.borrow().rows.is_empty());
+}
+
+#[test]
+fn a_long_list_of_winners_is_written_as_it_is_read() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    let documents: Vec<String> = (0..3000).map(|number| format!("{number:012}")).collect();
+    for (index, chunk) in documents.chunks(100).enumerate() {
+        let bets: Vec<_> = chunk.iter().map(|document| (document.as_str(), "7574")).collect();
+        world.say(one, &batch(100 * index as u64, &bets));
+    }
+    world.say(one, &end(3000));
+    world.heard(one);
+    let ask = bytes(&Request::Winners);
+    world.say(one, &[ask.clone(), ask].concat());
+    let mut told = Vec::new();
+    // Two lists of 3000 documents of 13 bytes: far more than may wait at once.
+    while told.len() < 2 * documents.len() {
+        let backlog = world.io.wires[&one].output.len();
+        assert!(backlog > 0 && backlog <= RULES.high_water + FRAME_MAX, "{backlog} bytes wait");
+        for words in world.heard(one) {
+            let documents = words.strip_prefix("winners ").and_then(|rest| rest.split_once(' '));
+            let (last, documents) = documents.expect("winners");
+            told.extend(documents.split(',').map(str::to_owned));
+            assert_eq!(last == "true", told.len().is_multiple_of(3000), "the last frame says so");
+        }
+        world.drain(one);
+    }
+    assert_eq!(told[..3000], documents);
+    assert_eq!(told[3000..], documents);
+    assert!(world.take_output(one).is_empty());
+}
+
+#[test]
+fn deadlines_fit_what_is_waited_for() {
+    let mut world = World::new(1);
+    let one = world.open();
+    let deadline = |world: &World, token| world.io.wires[&token].deadline;
+    assert_eq!(deadline(&world, one), RULES.first_byte);
+    world.say(one, &hello(1)[..3]);
+    assert_eq!(deadline(&world, one), RULES.whole_frame);
+    world.say(one, &hello(1)[3..]);
+    assert_eq!(deadline(&world, one), None, "an agency may think");
+    world.say(one, &batch(0, &TWO)[..9]);
+    assert_eq!(deadline(&world, one), RULES.whole_frame);
+    world.expire(one);
+    assert_eq!(world.heard(one)[1..], ["error Timeout"]);
+    assert!(world.is_closed(one));
+    let silent = world.open();
+    world.expire(silent);
+    assert!(world.is_closed(silent) && world.take_output(silent).is_empty());
+}
+
+#[test]
+fn a_shutdown_answers_what_is_under_way_and_says_why_it_ends() {
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    world.arrive(one, &batch(0, &TWO));
+    world.stop();
+    assert_eq!(world.heard(one)[1..], ["stored 2", "error ShuttingDown"]);
+}
+
+#[test]
+fn echo_answers_one_line_and_closes() {
+    let mut world = World::new(1);
+    for (said, echoed) in [
+        (&b"hola\n"[..], &b"hola\n"[..]),
+        (b"\xff|\x01\r\n", b"\xff|\x01\r\n"),
+        (b"one\ntwo\n", b"one\n"),
+        (b"\n", b"\n"),
+    ] {
+        let one = world.open();
+        world.say(one, said);
+        assert_eq!(world.take_output(one), echoed);
+        assert!(world.is_closed(one));
+    }
+}
+
+#[test]
+fn echo_takes_the_end_of_input_for_the_end_of_the_line() {
+    let mut world = World::new(1);
+    let one = world.open();
+    world.say(one, b"no newline");
+    world.end_input(one);
+    assert_eq!(world.take_output(one), b"no newline\n");
+    let empty = world.open();
+    world.end_input(empty);
+    assert!(world.take_output(empty).is_empty() && world.is_closed(empty));
+}
+
+#[test]
+fn echo_refuses_a_line_without_an_end() {
+    let mut world = World::new(1);
+    for (length, refused) in [(999, false), (1000, false), (1001, true)] {
+        let one = world.open();
+        world.say(one, &vec![b'x'; length]);
+        assert_eq!(world.is_closed(one), refused, "{length}");
+        let output = String::from_utf8(world.take_output(one)).unwrap();
+        assert_eq!(output.starts_with("error: a line is at most 1000 bytes"), refused);
+    }
+}
+
+proptest! {
+    /// However the stream is cut, the answers are the same.
+    #[test]
+    fn cuts_leave_no_trace(cuts in prop::collection::vec(1..40_usize, 0..60)) {
+        let said = [
+            batch(0, &TWO), batch(2, &BAD), batch(0, &TWO), batch(4, &TWO), end(6),
+            bytes(&Request::Winners),
+        ]
+        .concat();
+        // The welcome tells where the agency stands when the turn ends: it comes first by itself.
+        let mut world = World::new(1);
+        let one = world.agency(1);
+        let mut rest = &said[..];
+        for cut in cuts {
+            let (head, tail) = rest.split_at(cut.min(rest.len()));
+            world.say(one, head);
+            rest = tail;
+        }
+        world.say(one, rest);
+        prop_assert_eq!(world.heard(one), [
+            "welcome 0 rejected 0 Open", "stored 2", "rejected 4 index 1 Document", "stored 2",
+            "stored 6", "finished 4 2", "winners true 1,1",
+        ]);
+    }
+
+    /// Keep-alive: every line comes back, in order, however it is cut.
+    #[test]
+    fn echo_keeps_alive_when_told_to(
+        lines in prop::collection::vec("[a-zñ|]{1,20}", 1..10),
+        cut in 1..30_usize,
+    ) {
+        let mut world = World::with(1, Rules { echo_keep_alive: true, ..RULES });
+        let said = lines.join("\n") + "\n";
+        let one = world.open();
+        for piece in said.as_bytes().chunks(cut) {
+            world.say(one, piece);
+        }
+        prop_assert_eq!(String::from_utf8(world.take_output(one)).unwrap(), said);
+        prop_assert!(!world.is_closed(one));
+    }
+
+    /// Whatever a peer says, the central lives, and others are served.
+    #[test]
+    fn nothing_that_is_said_harms_the_central(
+        said in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..60),
+                Just(hello(1)),
+                (0..6_u64).prop_map(|position| batch(position, &TWO)),
+                (0..6_u64).prop_map(end),
+                (0..8_u8, prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(kind, body)| {
+                    let length = u8::try_from(4 + body.len()).unwrap();
+                    [&[MAGIC, kind, 0, length][..], &body].concat()
+                }),
+            ],
+            0..12,
+        ),
+    ) {
+        let mut world = World::new(2);
+        let bad = world.open();
+        for bytes in &said {
+            world.say(bad, bytes);
+        }
+        let honest = world.agency(2);
+        world.say(honest, &batch(0, &TWO));
+        prop_assert_eq!(world.heard(honest), ["welcome 0 rejected 0 Open", "stored 2"]);
+    }
+}

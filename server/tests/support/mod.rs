@@ -1,0 +1,281 @@
+//! A central without sockets and without files: buffers for connections, memory for the ledger.
+
+#![allow(unreachable_pub, reason = "every test binary compiles it as a module of its own")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+use server::central::{Central, Rules};
+use server::ledger::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
+use server::lottery::Lottery;
+use server::winners::WinnersByAgency;
+use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, VERSION};
+
+/// What a test sees of one connection.
+#[derive(Debug, Default)]
+pub struct Wire {
+    pub output: Vec<u8>,
+    pub closed: bool,
+    pub deadline: Option<Duration>,
+}
+
+/// The loop's side, in memory.
+#[derive(Debug)]
+pub struct Buffers {
+    now: Instant,
+    pub wires: BTreeMap<Token, Wire>,
+}
+
+impl Io for Buffers {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(wire) = self.wires.get_mut(&to).filter(|wire| !wire.closed) {
+            write(&mut wire.output);
+        }
+    }
+
+    fn backlog(&self, connection: Token) -> usize {
+        self.wires.get(&connection).map_or(0, |wire| wire.output.len())
+    }
+
+    fn close(&mut self, connection: Token) {
+        self.wires.entry(connection).or_default().closed = true;
+    }
+
+    fn abort(&mut self, connection: Token) {
+        self.close(connection);
+    }
+
+    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
+        self.wires.entry(connection).or_default().deadline = after;
+    }
+
+    fn set_timer(&mut self, _: Timer, _: Option<Duration>) {}
+
+    fn connect(&mut self, _: SocketAddr) -> Token {
+        unreachable!("a central calls nobody")
+    }
+
+    fn stop(&mut self) {}
+}
+
+/// What the memory ledger does, decided by the test.
+#[derive(Debug, Default)]
+pub struct Disk {
+    pub rows: Vec<u8>,
+    pub full: bool,
+    /// Commits are taken, but not reported as durable.
+    pub held_back: bool,
+    pub commits: u64,
+}
+
+/// A ledger in memory.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    disk: Rc<RefCell<Disk>>,
+    state: State,
+    durable: CommitNumber,
+}
+
+impl MemoryLedger {
+    pub fn new(disk: &Rc<RefCell<Disk>>) -> Self {
+        Self { disk: disk.clone(), state: State::default(), durable: CommitNumber(0) }
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
+        let mut disk = self.disk.borrow_mut();
+        if disk.full {
+            let source = std::io::ErrorKind::StorageFull.into();
+            let (doing, path) = ("append rows", "bets.csv".into());
+            return Err(SubmitError::Unavailable(LedgerError::Io { doing, path, source }));
+        }
+        disk.rows.extend_from_slice(commit.rows());
+        disk.commits += 1;
+        for entry in commit.entries() {
+            self.state.apply(entry);
+        }
+        self.durable = CommitNumber(disk.commits);
+        Ok(self.durable)
+    }
+
+    fn committed(&self) -> CommitNumber {
+        let disk = self.disk.borrow();
+        if disk.held_back { CommitNumber(0) } else { self.durable }
+    }
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// A central, driven by hand.
+pub struct World {
+    pub central: Central<MemoryLedger>,
+    pub io: Buffers,
+    pub disk: Rc<RefCell<Disk>>,
+    opened: u32,
+    unread: BTreeMap<Token, Vec<u8>>,
+}
+
+pub const RULES: Rules = Rules {
+    echo_keep_alive: false,
+    max_line: 1000,
+    first_byte: Some(Duration::from_secs(1)),
+    whole_frame: Some(Duration::from_secs(2)),
+    idle: Some(Duration::from_secs(3)),
+    commit_max: 1 << 20,
+    high_water: 10_000,
+};
+
+impl World {
+    pub fn new(agencies: wire::Agency) -> Self {
+        Self::with(agencies, RULES)
+    }
+
+    pub fn with(agencies: wire::Agency, rules: Rules) -> Self {
+        let disk = Rc::default();
+        let lottery = Lottery::new(MemoryLedger::new(&disk), agencies, WinnersByAgency::default());
+        Self {
+            central: Central::new(lottery, rules),
+            io: Buffers { now: Instant::now(), wires: BTreeMap::new() },
+            disk,
+            opened: 0,
+            unread: BTreeMap::new(),
+        }
+    }
+
+    pub fn open(&mut self) -> Token {
+        let token = Token::new(self.opened, 1);
+        self.opened += 1;
+        self.io.wires.insert(token, Wire::default());
+        self.central.opened(&mut self.io, token, ([127, 0, 0, 1], 9).into());
+        token
+    }
+
+    /// Bytes arrive; the turn doesn't end yet.
+    pub fn arrive(&mut self, token: Token, bytes: &[u8]) {
+        if self.io.wires[&token].closed {
+            return;
+        }
+        let mut input = self.unread.remove(&token).unwrap_or_default();
+        input.extend_from_slice(bytes);
+        let consumed = self.central.received(&mut self.io, token, &input);
+        self.unread.insert(token, input.split_off(consumed));
+    }
+
+    pub fn end_turn(&mut self) {
+        self.central.turn_ended(&mut self.io).expect("the memory ledger has no fatal errors");
+    }
+
+    /// Bytes arrive in a turn of their own.
+    pub fn say(&mut self, token: Token, bytes: &[u8]) {
+        self.arrive(token, bytes);
+        self.end_turn();
+    }
+
+    pub fn end_input(&mut self, token: Token) {
+        let rest = self.unread.remove(&token).unwrap_or_default();
+        self.central.ended(&mut self.io, token, &rest);
+        self.end_turn();
+    }
+
+    pub fn expire(&mut self, token: Token) {
+        self.central.expired(&mut self.io, token);
+        self.end_turn();
+    }
+
+    pub fn drop_connection(&mut self, token: Token) {
+        self.central.closed(&mut self.io, token, &CloseReason::Done);
+        self.io.wires.remove(&token);
+    }
+
+    pub fn drain(&mut self, token: Token) {
+        self.central.drained(&mut self.io, token);
+        self.end_turn();
+    }
+
+    pub fn stop(&mut self) {
+        self.central.stopping(&mut self.io, StopCause::Signal("SIGTERM"));
+        self.end_turn();
+    }
+
+    pub fn is_closed(&self, token: Token) -> bool {
+        self.io.wires[&token].closed
+    }
+
+    pub fn take_output(&mut self, token: Token) -> Vec<u8> {
+        std::mem::take(&mut self.io.wires.get_mut(&token).expect("it is open").output)
+    }
+
+    /// The responses since the last time, in words.
+    pub fn heard(&mut self, token: Token) -> Vec<String> {
+        let bytes = self.take_output(token);
+        let (mut input, mut heard) = (&bytes[..], Vec::new());
+        while let Some(frame) = FrameDecoder::default().decode(input).expect("whole frames") {
+            heard.push(words(&Response::decode(frame).expect("a response")));
+            input = &input[frame.used()..];
+        }
+        assert!(input.is_empty(), "a frame was cut");
+        heard
+    }
+
+    /// An agency that has introduced itself, and what it was told.
+    pub fn agency(&mut self, agency: wire::Agency) -> Token {
+        let token = self.open();
+        self.say(token, &hello(agency));
+        token
+    }
+}
+
+fn words(response: &Response<'_>) -> String {
+    match response {
+        Response::Welcome { consumed, rejected, phase, .. } => {
+            format!("welcome {consumed} rejected {rejected} {phase:?}")
+        }
+        Response::Stored { consumed } => format!("stored {consumed}"),
+        Response::Rejected { consumed, index, field, .. } => {
+            format!("rejected {consumed} index {index} {field:?}")
+        }
+        Response::Unavailable { consumed, .. } => format!("unavailable {consumed}"),
+        Response::Finished { stored, rejected } => format!("finished {stored} {rejected}"),
+        Response::Winners(winners) => {
+            let documents =
+                winners.documents().map(|one| String::from_utf8_lossy(one).into_owned());
+            format!("winners {} {}", winners.last, documents.collect::<Vec<_>>().join(","))
+        }
+        Response::Error { code, .. } => format!("error {code:?}"),
+    }
+}
+
+pub fn bytes(request: &Request<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    request.encode(&mut out);
+    out
+}
+
+pub fn hello(agency: wire::Agency) -> Vec<u8> {
+    bytes(&Request::Hello { version: VERSION, agency })
+}
+
+pub fn end(total: Position) -> Vec<u8> {
+    bytes(&Request::End { total })
+}
+
+/// A batch of bets with these documents and numbers.
+pub fn batch(position: Position, bets: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for (document, number) in bets {
+        let fields = ["Ana", "Paz", document, "2000-01-01", number].map(str::as_bytes);
+        assert_eq!(builder.push(&Bet::from_fields(fields)), Ok(Push::Added));
+    }
+    bytes(&Request::Batch(builder.batch(position)))
+}
