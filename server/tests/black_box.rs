@@ -1,0 +1,170 @@
+//! The real binary on loopback, as a peer and an operator see it.
+//!
+//! Waits are bounded and end when what they wait for is there; nothing sleeps to let time pass.
+
+mod process;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use process::{Server, command};
+
+/// Everything that the peer sends until it closes.
+fn read_all(mut stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an end, not a reset");
+    bytes
+}
+
+fn ask(server: &Server, said: &[u8]) -> Vec<u8> {
+    let mut stream = server.connect();
+    stream.write_all(said).expect("sent");
+    read_all(&stream)
+}
+
+#[test]
+fn echo_answers_a_line_however_it_arrives() {
+    let server = Server::start(&[]);
+    assert_eq!(ask(&server, b"hola\n"), b"hola\n");
+    assert_eq!(ask(&server, b"\xff\xfe not UTF-8 | \x01\n"), b"\xff\xfe not UTF-8 | \x01\n");
+    let mut slow = server.connect();
+    for byte in b"byte by byte\n" {
+        slow.write_all(&[*byte]).expect("sent");
+    }
+    assert_eq!(read_all(&slow), b"byte by byte\n");
+    let mut ended = server.connect();
+    ended.write_all(b"no newline").expect("sent");
+    ended.shutdown(Shutdown::Write).expect("half-closed");
+    assert_eq!(read_all(&ended), b"no newline\n");
+    let log = server.stop();
+    assert!(
+        log.contains("action: receive_message | result: success | ip: 127.0.0.1 | msg: hola\n")
+    );
+    assert!(log.contains("| msg: \\xff\\xfe not UTF-8 \\x7c \\x01\n"), "{log}");
+}
+
+#[test]
+fn echo_keeps_the_connection_when_told_to() {
+    let server = Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true")]);
+    let mut stream = server.connect();
+    stream.write_all(b"one\ntwo\nthree").expect("sent");
+    stream.shutdown(Shutdown::Write).expect("half-closed");
+    assert_eq!(read_all(&stream), b"one\ntwo\nthree\n");
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_and_nobody_else_notices() {
+    let server = Server::start(&[]);
+    let idle: Vec<_> = (0..500).map(|_| server.connect()).collect();
+    let mut stream = server.connect();
+    // The server stops reading for good at some point: what matters is that it answers.
+    let _ = stream.write_all(&vec![b'x'; 3_000_000]);
+    let answer = String::from_utf8(read_all(&stream)).expect("text");
+    assert_eq!(
+        answer,
+        "error: a line is at most 65536 bytes long, found more than that without a newline\n"
+    );
+    assert_eq!(ask(&server, b"still there\n"), b"still there\n");
+    for mut stream in &idle {
+        stream.write_all(b"me too\n").expect("sent");
+        assert_eq!(read_all(stream), b"me too\n");
+    }
+}
+
+#[test]
+fn sigterm_ends_in_order_even_with_peers_that_do_not_read() {
+    let server = Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_DRAIN", "200ms")]);
+    let mut deaf = server.connect();
+    deaf.set_nonblocking(true).expect("set");
+    // More than the kernel buffers hold: its answers wait in the server.
+    let line = [b"x".repeat(8190), b"\n".to_vec()].concat();
+    while deaf.write(&line).is_ok() {}
+    let mut idle = server.connect();
+    idle.write_all(b"hola\n").expect("sent");
+    let mut answer = [0; 5];
+    idle.read_exact(&mut answer).expect("an answer");
+    let log = server.stop();
+    let lines =
+        ["action: close_listener | result: success\n", "action: close_ledger | result: success"];
+    for line in lines {
+        assert_eq!(log.matches(line).count(), 1, "{line} in {log}");
+    }
+    assert_eq!(
+        log.matches("action: close_connection | result: success | ip: 127.0.0.1").count(),
+        2
+    );
+}
+
+#[test]
+fn the_second_central_on_a_ledger_refuses_to_start() {
+    let server = Server::start(&[]);
+    let ledger = server.folder().join("bets.csv");
+    let output = command(&[("SERVER_STORAGE_PATH", ledger.to_str().expect("a plain name"))])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stdout).expect("text");
+    assert!(log.contains("another central has this ledger open"), "{log}");
+    server.stop();
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_named_and_ends_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.ini");
+    std::fs::write(&file, "[DEFAULT]\nSERVER_PORT = abc\n").expect("written");
+    let output = command(&[("SERVER_AGENCIES", "many")])
+        .args(["--config", file.to_str().expect("a plain name"), "--sync", "sometimes"])
+        .env_remove("SERVER_PORT")
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let expected = format!(
+        "error: {}: SERVER_PORT = \"abc\": expected a TCP port, 0 to 65535 (0: any free one)\n\
+         error: environment variable SERVER_AGENCIES = \"many\": expected a number, 0 to 10000\n\
+         error: command line: --sync = \"sometimes\": expected always or never\n",
+        file.display()
+    );
+    assert_eq!(String::from_utf8(output.stderr).expect("text"), expected);
+}
+
+#[test]
+fn help_version_and_check_config_end_at_once() {
+    for (argument, expected) in [
+        ("--help", "SERVER_LISTEN_BACKLOG"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("--check-config", "SERVER_AGENCIES = 5    (default)"),
+    ] {
+        let output = command(&[]).arg(argument).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{argument}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(text.contains(expected), "{argument}: {text}");
+    }
+}
+
+#[test]
+fn log_lines_that_nobody_reads_stop_nothing() {
+    let (server, log) = Server::start_with_log(&[]);
+    drop(log);
+    for _ in 0..100 {
+        assert_eq!(ask(&server, b"hola\n"), b"hola\n");
+    }
+    assert_eq!(server.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_log_reader_that_stops_reading_stops_nothing() {
+    let (server, log) = Server::start_with_log(&[("SERVER_ECHO_KEEP_ALIVE", "true")]);
+    let mut stream = server.connect();
+    // Far more lines than a pipe holds.
+    let line = [b"x".repeat(1000), b"\n".to_vec()].concat();
+    for _ in 0..500 {
+        stream.write_all(&line).expect("sent");
+        let mut answer = vec![0; line.len()];
+        stream.read_exact(&mut answer).expect("an answer");
+    }
+    drop(stream);
+    assert_eq!(server.terminate().code(), Some(0));
+    drop(log);
+}

@@ -1,0 +1,99 @@
+//! The server's binary in a folder of its own, on a port that the kernel chooses.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longest wait for something that must come; far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that runs. Killed when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+    log: Option<BufReader<ChildStdout>>,
+    first_lines: String,
+}
+
+/// The binary with an environment of its own.
+pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    command.env_clear().envs(environment.iter().copied()).stdin(Stdio::null());
+    command.env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
+    command
+}
+
+impl Server {
+    /// Starts one and waits until it listens.
+    pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = command(environment)
+            .env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"))
+            .env("SERVER_LOG_SIZE", "1MiB")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut log = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut first_lines = String::new();
+        let port = loop {
+            let start = first_lines.len();
+            let count = log.read_line(&mut first_lines).expect("text");
+            assert!(count > 0, "the server ended: {first_lines}");
+            if first_lines[start..].contains("action: listen | result: success") {
+                let (_, port) = first_lines.rsplit_once("port: ").expect("the port");
+                break port.trim().parse().expect("a number");
+            }
+        };
+        Self { child, port, folder, log: Some(log), first_lines }
+    }
+
+    /// Like [`start`](Self::start), with the reader of its log in the test's hands.
+    pub(crate) fn start_with_log(environment: &[(&str, &str)]) -> (Self, BufReader<ChildStdout>) {
+        let mut server = Self::start(environment);
+        let log = server.log.take().expect("it was just made");
+        (server, log)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("set");
+        stream
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it still runs");
+        self.child.wait().expect("it ends")
+    }
+
+    /// SIGTERM; its whole log. It must end with 0.
+    pub(crate) fn stop(mut self) -> String {
+        let mut log = self.log.take().expect("the server has it");
+        let mut text = std::mem::take(&mut self.first_lines);
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it still runs");
+        log.read_to_string(&mut text).expect("text");
+        let status = self.child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0), "{text}");
+        text
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already when the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
