@@ -1,8 +1,12 @@
 //! The server's binary in a folder of its own, on a port that the kernel chooses.
+//!
+//! Also compiled into the client's tests, which need a central to talk to.
+
+#![allow(dead_code, reason = "every test binary needs some of it")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -20,18 +24,30 @@ pub(crate) struct Server {
     first_lines: String,
 }
 
+/// A binary of this workspace: where cargo puts them, two folders above the test's own.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("it has a name");
+    let folder = test.ancestors().nth(2).expect("cargo puts tests into deps/");
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: run cargo build --workspace first", path.display());
+    path
+}
+
 /// The binary with an environment of its own.
 pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
-    command.env_clear().envs(environment.iter().copied()).stdin(Stdio::null());
-    command.env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
+    let mut command = Command::new(binary("server"));
+    command.env_clear().env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
+    command.envs(environment.iter().copied()).stdin(Stdio::null());
     command
 }
 
 impl Server {
     /// Starts one and waits until it listens.
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), environment)
+    }
+
+    fn start_in(folder: tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
         let mut child = command(environment)
             .env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"))
             .env("SERVER_LOG_SIZE", "1MiB")
@@ -57,6 +73,20 @@ impl Server {
         let mut server = Self::start(environment);
         let log = server.log.take().expect("it was just made");
         (server, log)
+    }
+
+    /// Kills it on the spot, and starts another one on its ledger and at its port.
+    pub(crate) fn kill_and_restart(mut self, environment: &[(&str, &str)]) -> Self {
+        self.child.kill().expect("it still runs");
+        self.child.wait().expect("it ends");
+        let port = self.port.to_string();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        let environment = [environment, &[("SERVER_PORT", &port)]].concat();
+        Self::start_in(folder, &environment)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn folder(&self) -> &Path {
