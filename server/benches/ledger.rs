@@ -1,0 +1,109 @@
+//! What one bet costs on its way from the frame into the ledger, step by step.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use server::bet;
+use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync, load_bets, row};
+use wire::{BatchBuilder, Bet, Checksum, FrameDecoder, Push, Request};
+
+/// A full frame of bets like those of the course's files.
+fn frame() -> (Vec<u8>, u64) {
+    let mut builder = BatchBuilder::new();
+    for index in 0_u64.. {
+        let (document, number) =
+            (format!("{:08}", 30_000_000 + index), format!("{}", index % 10_000));
+        let fields = ["Santiago Lionel", "Fernández", &document, "1999-03-17", &number];
+        if builder.push(&Bet::from_fields(fields.map(str::as_bytes))) != Ok(Push::Added) {
+            break;
+        }
+    }
+    let mut frame = Vec::new();
+    Request::Batch(builder.batch(0)).encode(&mut frame);
+    (frame, u64::from(builder.count()))
+}
+
+fn bets(frame: &[u8]) -> Vec<Bet<'_>> {
+    let frame = FrameDecoder::default().decode(frame).expect("a frame").expect("a whole one");
+    let Ok(Request::Batch(batch)) = Request::decode(frame) else { unreachable!("a batch") };
+    batch.bets().map(|bet| bet.expect("a bet")).collect()
+}
+
+fn commit(frame: &[u8], batches: u64) -> Commit {
+    let mut commit = Commit::default();
+    for _ in 0..batches {
+        let bets = bets(frame);
+        for bet in &bets {
+            commit.push_row(1, &bet::check(bet).expect("a good bet"));
+        }
+        let count = u16::try_from(bets.len()).expect("one frame's");
+        commit.push_entry(Entry::Batch { agency: 1, count, stored: true, checksum: Checksum(0) });
+    }
+    commit
+}
+
+fn micro(criterion: &mut Criterion) {
+    let (frame, count) = frame();
+    let decoded = bets(&frame);
+    let checked: Vec<_> = decoded.iter().map(|bet| bet::check(bet).expect("good")).collect();
+    let rows = commit(&frame, 100);
+    let mut group = criterion.benchmark_group("per bet");
+    group.throughput(Throughput::Elements(count));
+    group.bench_function("decode a frame", |bencher| {
+        bencher.iter(|| {
+            let frame = FrameDecoder::default().decode(black_box(&frame)).expect("a frame");
+            let request = Request::decode(frame.expect("a whole one"));
+            let Ok(Request::Batch(batch)) = request else { unreachable!("a batch") };
+            batch.bets().filter(|bet| black_box(bet).is_ok()).count()
+        });
+    });
+    group.bench_function("check", |bencher| {
+        bencher.iter(|| decoded.iter().filter(|bet| bet::check(black_box(bet)).is_ok()).count());
+    });
+    group.bench_function("encode a row", |bencher| {
+        let mut out = Vec::new();
+        bencher.iter(|| {
+            out.clear();
+            checked.iter().for_each(|bet| row::encode(1, black_box(bet), &mut out));
+            out.len()
+        });
+    });
+    group.bench_function("checksum", |bencher| {
+        bencher.iter(|| Checksum::default().extended(black_box(&frame)));
+    });
+    group.throughput(Throughput::Elements(100 * count));
+    group.bench_function("read back (load_bets)", |bencher| {
+        bencher.iter(|| load_bets(black_box(rows.rows()), |bet| drop(black_box(bet.agency))));
+    });
+    group.finish();
+}
+
+fn append(criterion: &mut Criterion) {
+    let (frame, count) = frame();
+    let mut group = criterion.benchmark_group("ledger append");
+    for (name, sync) in [("synced", Sync::Always), ("not synced", Sync::Never)] {
+        for batches in [1, 16] {
+            let commit = commit(&frame, batches);
+            group.throughput(Throughput::Elements(batches * count));
+            group.bench_function(format!("{batches} batches a commit, {name}"), |bencher| {
+                let folder = tempfile::tempdir().expect("a folder");
+                let options = Options { sync, half_size: 8 << 20 };
+                let path = folder.path().join("bets.csv");
+                let (mut ledger, _) = FileLedger::open(&path, options, |_| {}).expect("opened");
+                bencher.iter_batched(
+                    || (),
+                    |()| ledger.submit(&commit).expect("there is space"),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = micro, append
+}
+criterion_main!(benches);
