@@ -11,6 +11,8 @@
 //! | [`echo`] | mode `echo`: the loop of numbered messages |
 //! | [`caller`] | drives a dialogue over real connections |
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
+//! | [`dataset`] | agency files out of a seed (binary `dataset`) |
+//! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
 //! | [`progress`] | the bar for a person at a terminal |
 
 pub mod agency;
@@ -19,9 +21,11 @@ pub mod backoff;
 pub mod caller;
 pub mod config;
 pub mod csv_source;
+pub mod dataset;
 mod dialer;
 pub mod dialogue;
 pub mod echo;
 pub mod input;
+pub mod local;
 pub mod progress;
 pub mod source;

@@ -1,0 +1,153 @@
+//! What the lottery on one machine is judged by: the files that went in, the ledger that came out,
+//! and what the agencies were told. Logic alone; processes are in the `lottery` binary.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use wire::Agency;
+
+/// The number that wins, as the exercise has it.
+const WINNING_NUMBER: &str = "7574";
+
+/// One agency's line of the final table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Line {
+    /// Which agency.
+    pub agency: Agency,
+    /// Bets in its file.
+    pub bets: u64,
+    /// Winning bets in its file.
+    pub expected_winners: u64,
+    /// Its rows in the ledger.
+    pub stored: u64,
+    /// Winners that it was told of; `None` when it was told of none at all.
+    pub winners: Option<u64>,
+    /// How its process ended.
+    pub exit_code: Option<i32>,
+}
+
+impl Line {
+    /// Whether everything is as it must be.
+    pub fn is_good(&self) -> bool {
+        self.exit_code == Some(0)
+            && self.stored == self.bets
+            && self.winners == Some(self.expected_winners)
+    }
+}
+
+/// Bets in an agency's file, and the winning ones among them.
+///
+/// # Errors
+/// When it can't be read.
+pub fn count_file(path: &Path) -> io::Result<(u64, u64)> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path)?;
+    let (mut bets, mut winners) = (0, 0);
+    for row in reader.byte_records() {
+        bets += 1;
+        winners += u64::from(row?.get(4) == Some(WINNING_NUMBER.as_bytes()));
+    }
+    Ok((bets, winners))
+}
+
+/// Counts the ledger's rows into the lines of their agencies.
+///
+/// # Errors
+/// When it can't be read.
+pub fn count_ledger(path: &Path, lines: &mut [Line]) -> io::Result<()> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path)?;
+    for row in reader.byte_records() {
+        let row = row?;
+        let agency = row.get(0).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok());
+        if let Some(line) = lines.iter_mut().find(|line| Some(line.agency) == agency) {
+            line.stored += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The winners that a log line of an agency tells of.
+pub fn winners_told(log_line: &str) -> Option<u64> {
+    let (_, rest) = log_line.split_once("action: consulta_ganadores | result: success | ")?;
+    rest.strip_prefix("cant_ganadores: ")?.trim().parse().ok()
+}
+
+/// The port that a log line of the server tells of.
+pub fn port_told(log_line: &str) -> Option<u16> {
+    let (_, rest) = log_line.split_once("action: listen | result: success | ")?;
+    rest.rsplit_once("port: ")?.1.trim().parse().ok()
+}
+
+/// The final table.
+#[derive(Debug)]
+pub struct Table<'l>(pub &'l [Line]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "agency      bets    stored   winners  expected  exit code")?;
+        for line in self.0 {
+            let winners = line.winners.map_or("-".to_owned(), |winners| winners.to_string());
+            let exit = line.exit_code.map_or("signal".to_owned(), |code| code.to_string());
+            let remark = if line.is_good() { "" } else { "  <- not as it must be" };
+            writeln!(
+                f,
+                "{:6} {:9} {:9} {winners:>9} {:9} {exit:>10}{remark}",
+                line.agency, line.bets, line.stored, line.expected_winners
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Line = Line {
+        agency: 1,
+        bets: 3,
+        expected_winners: 1,
+        stored: 3,
+        winners: Some(1),
+        exit_code: Some(0),
+    };
+
+    #[test]
+    fn log_lines_are_understood() {
+        let line = "2024-01-01 00:00:00 INFO     action: consulta_ganadores | result: success | cant_ganadores: 12\n";
+        assert_eq!(winners_told(line), Some(12));
+        assert_eq!(winners_told("action: sorteo | result: success"), None);
+        let line = "x INFO     action: listen | result: success | ip: 127.0.0.1 | port: 4711\n";
+        assert_eq!(port_told(line), Some(4711));
+        assert_eq!(port_told("port: 1"), None);
+    }
+
+    #[test]
+    fn files_and_ledger_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agency-1.csv");
+        std::fs::write(&file, "\"a, b\",c,1,2000-01-01,7574\r\nd,e,2,2000-01-01,75\r\n").unwrap();
+        assert_eq!(count_file(&file).unwrap(), (2, 1));
+        let ledger = folder.path().join("bets.csv");
+        std::fs::write(&ledger, "1,a,b,1,x,1\r\n2,a,b,1,x,1\r\n1,a,b,1,x,1\r\n").unwrap();
+        let mut lines = [1, 2].map(|agency| Line { agency, ..Line::default() });
+        count_ledger(&ledger, &mut lines).unwrap();
+        assert_eq!(lines.map(|line| line.stored), [2, 1]);
+    }
+
+    #[test]
+    fn what_is_not_as_it_must_be_is_marked() {
+        assert!(GOOD.is_good());
+        for bad in [
+            Line { stored: 2, ..GOOD },
+            Line { winners: Some(2), ..GOOD },
+            Line { winners: None, ..GOOD },
+            Line { exit_code: Some(1), ..GOOD },
+            Line { exit_code: None, ..GOOD },
+        ] {
+            assert!(!bad.is_good());
+            assert!(Table(&[bad]).to_string().contains("not as it must be"));
+        }
+        assert!(!Table(&[GOOD]).to_string().contains("not as"));
+    }
+}
