@@ -46,6 +46,8 @@ pub struct Counters {
     pub idle_turns: u64,
     /// Connections accepted.
     pub accepted: u64,
+    /// Connections established that the service had asked for.
+    pub established: u64,
     /// Times that accepting had to pause.
     pub accept_pauses: u64,
     /// Connections closed, for whatever reason.
@@ -61,9 +63,16 @@ pub struct Counters {
 impl Counters {
     /// A number that changes whenever something came about.
     pub(crate) fn progress(&self) -> u64 {
-        [self.accepted, self.closed, self.bytes_read, self.bytes_written, self.timers_fired]
-            .into_iter()
-            .fold(0, u64::wrapping_add)
+        [
+            self.accepted,
+            self.established,
+            self.closed,
+            self.bytes_read,
+            self.bytes_written,
+            self.timers_fired,
+        ]
+        .into_iter()
+        .fold(0, u64::wrapping_add)
     }
 }
 
@@ -355,14 +364,22 @@ impl Connections {
         self.slab.iter().map(token).collect()
     }
 
-    /// Forgets deadlines of connections that are gone, before they pile up.
+    /// Forgets entries that stand for no deadline any more, before they pile up.
     pub(crate) fn sweep_timers(&mut self) {
-        let slab = &self.slab;
-        self.timers.sweep(slab.len(), |key| match key {
-            Key::Connection(token) => slab
-                .get(token.index())
-                .is_some_and(|connection| connection.generation == token.generation()),
-            Key::Service(_) | Key::Accept | Key::Drain => true,
+        // The two are those of the loop: accepting again, and the end of draining.
+        let alarms = self.slab.len() + self.service_alarms.len() + 2;
+        self.timers.sweep(alarms, |at, key| {
+            let alarm = match key {
+                Key::Connection(token) => self
+                    .slab
+                    .get(token.index())
+                    .filter(|connection| connection.generation == token.generation())
+                    .map(|connection| &connection.alarm),
+                Key::Service(timer) => self.service_alarms.get(&timer),
+                Key::Accept => Some(&self.accept_alarm),
+                Key::Drain => Some(&self.drain_alarm),
+            };
+            alarm.is_some_and(|alarm| alarm.is_queued(at))
         });
     }
 

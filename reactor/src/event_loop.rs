@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
-//!  2. note      what became ready; signals; deadlines that have passed
+//!  2. note      what became ready; signals
 //!  3. accept    up to `accepts_per_turn`
 //!  4. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received
-//!  5. commit    Service::turn_ended
-//!  6. flush     the only place that writes to a socket
-//!  7. reap      what was marked as closed is freed -> Service::closed
-//!  8. log       the turn's lines leave
+//!  5. expire    deadlines and timers that have passed -> Service::expired, Service::fired
+//!  6. commit    Service::turn_ended
+//!  7. flush     the only place that writes to a socket
+//!  8. reap      what was marked as closed is freed -> Service::closed
+//!  9. log       the turn's lines leave
 //! ```
 //!
-//! The order is the guarantee: nothing that a service sends in 4 or 5 leaves before 5 is done.
-//! Slots are freed in 7 alone, and tokens carry a generation, so an event of this turn never
+//! The order is the guarantee: nothing that a service sends in 2 to 6 leaves before 6 is done.
+//! Deadlines come after the input, which may have arrived in time while a turn took long.
+//! Slots are freed in 8 alone, and tokens carry a generation, so an event of this turn never
 //! reaches a connection that came later.
 
 use std::io;
@@ -56,6 +58,8 @@ pub struct EventLoop {
     signals: Option<Signals>,
     stop_signal: Option<&'static str>,
     cut_short: bool,
+    /// The time for draining is over.
+    drain_over: bool,
     /// Shared by all connections. First the rest that the connection's service had left, then what
     /// is read behind it: whatever is decoded is decoded in place.
     buffer: Box<[u8]>,
@@ -69,7 +73,8 @@ pub struct EventLoop {
 pub enum Outcome {
     /// Every connection was closed, in order or by the drain's deadline.
     Drained,
-    /// A second signal ended it at once.
+    /// A second signal ended it at once. Connections that were still there are dropped, and
+    /// [`Service::closed`] is not called for them.
     CutShort,
 }
 
@@ -94,7 +99,9 @@ impl EventLoop {
     /// When the kernel gives no poll.
     pub fn new(mut limits: Limits) -> io::Result<Self> {
         limits.connections = limits.connections.min(connections_allowed());
+        // Of nothing at all per turn, the rest would keep the loop awake for ever.
         limits.read_per_turn = limits.read_per_turn.max(1);
+        limits.accepts_per_turn = limits.accepts_per_turn.max(1);
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let buffer = vec![0; limits.input_rest + limits.read_per_turn].into_boxed_slice();
@@ -106,6 +113,7 @@ impl EventLoop {
             signals: None,
             stop_signal: None,
             cut_short: false,
+            drain_over: false,
             buffer,
             serving: Vec::new(),
         })
@@ -160,7 +168,10 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        let drained = self.connections.slab.is_empty() && self.connections.stillborn.is_empty();
+        // Connections that can't even begin are no reason to go on when the time is over: a service
+        // may ask for another one whenever it is told of the last.
+        let none_to_tell = self.connections.stillborn.is_empty() || self.drain_over;
+        let drained = self.connections.slab.is_empty() && none_to_tell;
         self.cut_short || (self.connections.stopping && drained)
     }
 
@@ -169,9 +180,9 @@ impl EventLoop {
         self.wait().map_err(RunError::Poll)?;
         self.connections.tick();
         let signaled = self.note_events(service);
-        self.fire_timers(service);
         self.accept(service);
         self.serve(service);
+        self.fire_timers(service);
         self.end_turn(service)?;
         self.connections.counters.turns += 1;
         let idle = self.connections.counters.progress() == before && !signaled;
@@ -183,6 +194,9 @@ impl EventLoop {
     fn wait(&mut self) -> io::Result<()> {
         let at_once = self.connections.has_work() || self.can_accept();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.connections.timeout() };
+        if !at_once {
+            logging::flush();
+        }
         match self.poll.poll(&mut self.events, timeout) {
             // An empty turn; the next wait computes its timeout anew.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -213,17 +227,6 @@ impl EventLoop {
         for name in self.signals.iter_mut().flat_map(Signals::pending) {
             self.cut_short |= self.connections.stopping || self.stop_signal.is_some();
             self.stop_signal.get_or_insert(name);
-        }
-    }
-
-    fn fire_timers<S: Service>(&mut self, service: &mut S) {
-        while let Some(key) = self.connections.pop_timer() {
-            match key {
-                Key::Connection(token) => fire_connection(&mut self.connections, service, token),
-                Key::Service(timer) => service.fired(&mut self.connections, timer),
-                Key::Accept => self.listener.iter_mut().for_each(|listener| listener.retry = true),
-                Key::Drain => self.end_drain(),
-            }
         }
     }
 
@@ -326,16 +329,28 @@ impl EventLoop {
         }
     }
 
-    /// 5 to 8. Everything that follows the serving.
+    /// 5. Tells whose time is over.
+    fn fire_timers<S: Service>(&mut self, service: &mut S) {
+        while let Some(key) = self.connections.pop_timer() {
+            match key {
+                Key::Connection(token) => fire_connection(&mut self.connections, service, token),
+                Key::Service(timer) => service.fired(&mut self.connections, timer),
+                Key::Accept => self.listener.iter_mut().for_each(|listener| listener.retry = true),
+                Key::Drain => self.end_drain(),
+            }
+        }
+    }
+
+    /// 6 to 9. Everything that follows the serving.
     fn end_turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
         let closes_all = self.begin_stop(service);
         service.turn_ended(&mut self.connections).map_err(RunError::Service)?;
         if closes_all {
             self.close_all();
         }
+        logging::flush();
         self.connections.flush_all();
         self.reap(service);
-        logging::flush();
         Ok(())
     }
 
@@ -366,15 +381,17 @@ impl EventLoop {
     }
 
     fn end_drain(&mut self) {
+        self.drain_over = true;
         for token in self.connections.tokens() {
             let backlog = self.connections.backlog(token);
             self.connections.doom(token, CloseReason::DrainDeadline { backlog });
         }
     }
 
-    /// 7. Frees what was marked as closed.
+    /// 8. Frees what was marked as closed.
     fn reap<S: Service>(&mut self, service: &mut S) {
-        while let Some((token, error)) = self.connections.stillborn.pop() {
+        // Only those of this turn: a service may ask for a new one here whenever one has failed.
+        for (token, error) in std::mem::take(&mut self.connections.stillborn) {
             self.connections.counters.closed += 1;
             service.closed(&mut self.connections, token, &CloseReason::NotConnected(error));
         }
@@ -405,6 +422,7 @@ fn note_connection<S: Service>(
         match connection.established() {
             Established::Yes(peer) => {
                 connection.state = State::Open;
+                connections.counters.established += 1;
                 service.opened(connections, token, peer);
             }
             Established::NotYet => return,
@@ -425,12 +443,18 @@ fn note_connection<S: Service>(
 fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, token: Token) {
     let (service_due, own_due) = connections.take_due(token);
     let Some(connection) = connections.get(token) else { return };
-    if own_due {
-        let backlog = connection.output.len();
-        let lingering = matches!(connection.state, State::Lingering);
-        let stalled = CloseReason::WriteStalled { backlog };
-        connections.doom(token, if lingering { CloseReason::Done } else { stalled });
-    } else if service_due {
+    let backlog = connection.output.len();
+    let own_reason = match connection.state {
+        State::Lingering => Some(CloseReason::Done),
+        // It takes more by now, and is written to in a moment: only the turn took long.
+        _ if connection.readiness.writable => None,
+        _ => Some(CloseReason::WriteStalled { backlog }),
+    };
+    // The service has closed it earlier in this turn, and expects to hear of its end alone.
+    let concerns_service = matches!(connection.state, State::Open | State::Connecting);
+    if let Some(reason) = own_reason.filter(|_| own_due) {
+        connections.doom(token, reason);
+    } else if service_due && concerns_service {
         service.expired(connections, token);
     }
 }

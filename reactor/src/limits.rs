@@ -8,11 +8,11 @@ pub struct Limits {
     /// Connections at the same time. Beyond it accepting pauses and the kernel's backlog holds the
     /// peers.
     pub connections: usize,
-    /// Connections accepted in one turn; the rest waits for the next. Keeps a storm of connects
-    /// from starving those who are in.
+    /// Connections accepted in one turn, at least one; the rest waits for the next. Keeps a storm
+    /// of connects from starving those who are in.
     pub accepts_per_turn: usize,
-    /// Bytes read from one connection in one turn; it goes on in the next. Also the size of the
-    /// shared read buffer, less `input_rest`.
+    /// Bytes read from one connection in one turn, at least one; it goes on in the next. Also the
+    /// size of the shared read buffer, less `input_rest`.
     pub read_per_turn: usize,
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.
@@ -28,7 +28,8 @@ pub struct Limits {
     /// How long all connections together may take to end when the loop stops.
     pub drain: Duration,
     /// Silence after which TCP itself asks whether the peer still exists; zero never asks. A peer
-    /// that may wait for ever, and one that is half-open, are told apart by nothing else.
+    /// that may wait for ever, and one that is half-open, are told apart by nothing else. The kernel
+    /// counts in whole seconds, from one to 32,767; what lies outside is taken as the nearest.
     pub keepalive: Duration,
     /// How long accepting pauses when descriptors have run out, unless a connection ends before.
     pub accept_pause: Duration,

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -17,6 +18,9 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 /// Pause between two such probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Silences after which the kernel can begin to ask, in whole seconds: `MAX_TCP_KEEPIDLE`.
+const KEEPALIVE: RangeInclusive<u64> = 1..=32_767;
 
 /// What became of one attempt to accept.
 #[derive(Debug)]
@@ -114,10 +118,44 @@ pub(crate) fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Resu
     if keepalive.is_zero() {
         return Ok(());
     }
+    let seconds = keepalive.as_secs().clamp(*KEEPALIVE.start(), *KEEPALIVE.end());
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
-            .with_time(keepalive)
+            .with_time(Duration::from_secs(seconds))
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_PROBES),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As far as the kernel tells: a socket gets its options from the one that it was accepted at.
+    #[test]
+    fn accepted_sockets_have_the_options_of_the_listener() {
+        let poll = mio::Poll::new().unwrap();
+        let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+        for (keepalive, expected) in [
+            (Duration::ZERO, None),
+            (Duration::from_millis(1), Some(Duration::from_secs(1))),
+            (Duration::from_secs(60), Some(Duration::from_secs(60))),
+            (Duration::MAX, Some(Duration::from_secs(32_767))),
+        ] {
+            let mut listener =
+                Listener::bind(poll.registry(), mio::Token(0), address, 5, keepalive).unwrap();
+            let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let Accept::Connection(stream, _) = listener.accept() else {
+                panic!("the peer is established already");
+            };
+            let socket = SockRef::from(&stream);
+            assert!(socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.keepalive().unwrap(), expected.is_some());
+            if let Some(expected) = expected {
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), expected);
+                assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+                assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+            }
+        }
+    }
 }

@@ -52,8 +52,13 @@ enum Entry {
 }
 
 impl Alarm {
+    /// Whether the entry that comes up `at` that time is this alarm's, and not one left behind.
+    pub(crate) fn is_queued(&self, at: Moment) -> bool {
+        self.queued == Some(at)
+    }
+
     fn look(&mut self, at: Moment) -> Entry {
-        if self.queued != Some(at) {
+        if !self.is_queued(at) {
             return Entry::Stale;
         }
         self.queued = None;
@@ -119,11 +124,12 @@ impl<K: Ord + Copy> Timers<K> {
         }
     }
 
-    /// Throws out the entries of owners that are gone, when there are many more entries than
-    /// owners: connections that come and go faster than their deadlines must not pile up here.
-    pub(crate) fn sweep(&mut self, owners: usize, alive: impl Fn(K) -> bool) {
-        if self.heap.len() > SWEEP_MIN && self.heap.len() / 4 > owners {
-            self.heap.retain(|Reverse((_, key))| alive(*key));
+    /// Throws out the entries that `is_queued` denies, when there are many more entries than
+    /// `alarms`: those of connections that come and go faster than their deadlines, and those left
+    /// behind by deadlines that were moved earlier, must not pile up here.
+    pub(crate) fn sweep(&mut self, alarms: usize, is_queued: impl Fn(Moment, K) -> bool) {
+        if self.heap.len() > SWEEP_MIN && self.heap.len() / 4 > alarms {
+            self.heap.retain(|Reverse((at, key))| is_queued(*at, *key));
         }
     }
 }
@@ -178,10 +184,27 @@ mod tests {
     #[test]
     fn entries_of_the_dead_are_swept() {
         let mut timers = Timers::new();
-        for key in 0..100_000_u32 {
+        let mut living = Alarm::default();
+        timers.set(0, &mut living, Some(moment(1_000_000)));
+        for key in 1..100_000_u32 {
             timers.set(key, &mut Alarm::default(), Some(moment(1_000_000)));
-            timers.sweep(1, |key| key == 0);
+            timers.sweep(1, |at, key| key == 0 && living.is_queued(at));
         }
         assert!(timers.heap.len() <= SWEEP_MIN + 1);
+        let (at, key) = timers.pop(moment(1_000_000)).expect("the living one's entry is kept");
+        assert!(timers.settle(at, key, &mut living));
+    }
+
+    /// A deadline that is moved earlier again and again leaves an entry behind each time.
+    #[test]
+    fn entries_left_behind_by_the_living_are_swept() {
+        let mut timers = Timers::new();
+        let mut alarm = Alarm::default();
+        for due in (0..100_000).rev() {
+            timers.set((), &mut alarm, Some(moment(due)));
+            timers.sweep(1, |at, ()| alarm.is_queued(at));
+        }
+        assert!(timers.heap.len() <= SWEEP_MIN + 1);
+        assert_eq!(timers.next(), Some(moment(0)));
     }
 }
