@@ -24,14 +24,16 @@ impl Bar {
         Some(Self { bar: ProgressBar::new(0).with_style(style) })
     }
 
-    /// Shows how far it is, and lets the turn's log lines pass above it.
+    /// Shows how far it is, with the turn's log lines above it. The end clears it away.
     pub fn show(&self, progress: Progress, over: bool) {
+        if over {
+            return self.bar.finish_and_clear();
+        }
+        if logging::is_waiting() {
+            self.bar.suspend(logging::flush);
+        }
         self.bar.set_length(progress.size);
         self.bar.set_position(progress.bytes);
         self.bar.set_message(progress.bets.to_string());
-        if over && !self.bar.is_finished() {
-            self.bar.abandon();
-        }
-        self.bar.suspend(logging::flush);
     }
 }

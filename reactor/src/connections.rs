@@ -131,8 +131,14 @@ impl Connections {
         self.now = Instant::now();
     }
 
+    /// When this turn began.
     pub(crate) fn moment(&self) -> Moment {
         Moment::new(self.epoch, self.now)
+    }
+
+    /// When it really is: for what is timed after the turn's commit, which may have taken long.
+    fn moment_by_the_clock(&self) -> Moment {
+        Moment::new(self.epoch, Instant::now())
     }
 
     /// The connection that a token names, if it still lives.
@@ -255,7 +261,6 @@ impl Connections {
     fn flushed(&mut self, token: Token, sent: usize) {
         self.counters.bytes_written += sent as u64;
         let low = self.limits.low_water;
-        let stall = self.moment().after(self.limits.write_stall);
         let Some(connection) = self.get(token) else { return };
         let backlog = connection.output.len();
         let released = connection.throttled && backlog <= low;
@@ -265,6 +270,7 @@ impl Connections {
         if backlog == 0 {
             self.set_own_deadline(token, None);
         } else if sent > 0 || connection.own_due.is_none() {
+            let stall = self.moment_by_the_clock().after(self.limits.write_stall);
             self.set_own_deadline(token, Some(stall));
         }
         if released {
@@ -277,7 +283,7 @@ impl Connections {
 
     /// Everything was sent: say so to the peer, and wait a little for its end.
     fn finish(&mut self, token: Token) {
-        let linger = self.moment().after(self.limits.linger);
+        let linger = self.moment_by_the_clock().after(self.limits.linger);
         let Some(connection) = self.get(token) else { return };
         if connection.peer_ended {
             self.doom(token, CloseReason::Done);
@@ -341,7 +347,7 @@ impl Connections {
 
     /// How long the poll may wait; `None` for ever.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        let now = Moment::new(self.epoch, Instant::now());
+        let now = self.moment_by_the_clock();
         self.timers.next().map(|next| now.until(next))
     }
 

@@ -165,6 +165,11 @@ pub fn flush() {
     write_waiting(Duration::ZERO);
 }
 
+/// Whether lines wait to be written.
+pub fn is_waiting() -> bool {
+    LINES.with_borrow(|lines| !lines.waiting.is_empty())
+}
+
 fn write_waiting(patience: Duration) {
     LINES.with_borrow_mut(|lines| {
         if !lines.waiting.is_empty() {

@@ -16,8 +16,8 @@ use crate::token::{Timer, Token};
 /// [`received`](Self::received), [`drained`](Self::drained) and [`expired`](Self::expired),
 /// [`ended`](Self::ended) at most once and no `received` after it, and [`closed`](Self::closed)
 /// exactly once, whatever ended it. A connection that was asked for with [`Io::connect`] and
-/// failed gets `closed` alone. What a connection was doing when the loop itself ended before it, by
-/// a fatal error or a second signal, is not told any more.
+/// failed gets `closed` alone. When a fatal error or a second signal ends the loop, `closed` is not
+/// called for the connections that are still there.
 ///
 /// Once in every turn, after all connections that were ready, [`turn_ended`](Self::turn_ended) is
 /// called; only then does the loop write. Whatever was sent during the turn leaves after it: a

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`line`] | newline framing: the echo protocol |
+//! | [`mod@line`] | newline framing: the echo protocol |
 //! | [`frame`] | length framing: one lottery message per frame |
 //! | [`message`] | what agencies ask ([`Request`]) and what the central answers ([`Response`]) |
 //! | [`batch`] | bets inside a request, borrowed from the frame; [`BatchBuilder`] writes them |

@@ -196,14 +196,12 @@ pub enum ErrorCode {
     Timeout = 15,
     /// The central is shutting down. Try again.
     ShuttingDown = 16,
-    /// The central has no place for another connection. Try again.
-    Busy = 17,
 }
 
 impl ErrorCode {
     /// Whether the same agency may try again with the same input and hope for better.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Gap | Self::Timeout | Self::ShuttingDown | Self::Busy)
+        matches!(self, Self::Gap | Self::Timeout | Self::ShuttingDown)
     }
 }
 
@@ -458,6 +456,5 @@ from_number!(
         Superseded,
         Timeout,
         ShuttingDown,
-        Busy,
     ]
 );

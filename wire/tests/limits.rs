@@ -102,7 +102,7 @@ fn a_text_is_cut_at_1024_bytes_and_never_inside_a_character() {
     ];
     for (text, expected) in cases {
         let mut out = Vec::new();
-        Response::Error { code: ErrorCode::Busy, text: &text }.encode(&mut out);
+        Response::Error { code: ErrorCode::Gap, text: &text }.encode(&mut out);
         let frame = FrameDecoder::default().decode(&out).unwrap().expect("a whole frame");
         let Ok(Response::Error { text: received, .. }) = Response::decode(frame) else {
             panic!("an error frame was expected")

@@ -163,7 +163,10 @@ fn an_error_brings_a_code_for_programs_and_a_text_for_people() {
         "be ff 00 08 | 08 | 'gap'",
         Response::Error { code: ErrorCode::Gap, text: "gap" },
     );
-    assert_response("be ff 00 05 | 11", Response::Error { code: ErrorCode::Busy, text: "" });
+    assert_response(
+        "be ff 00 05 | 10",
+        Response::Error { code: ErrorCode::ShuttingDown, text: "" },
+    );
 }
 
 #[test]
@@ -185,14 +188,13 @@ fn every_error_code_has_its_number_and_some_invite_another_try() {
         (14, ErrorCode::Superseded, false),
         (15, ErrorCode::Timeout, true),
         (16, ErrorCode::ShuttingDown, true),
-        (17, ErrorCode::Busy, true),
     ];
     for (number, code, transient) in codes {
         assert_eq!(code as u8, number);
         assert_eq!(ErrorCode::try_from(number), Ok(code));
         assert_eq!(code.is_transient(), transient, "{code:?}");
     }
-    for unknown in (0..=u8::MAX).filter(|number| !(1..=17).contains(number)) {
+    for unknown in (0..=u8::MAX).filter(|number| !(1..=16).contains(number)) {
         ErrorCode::try_from(unknown).unwrap_err();
     }
 }

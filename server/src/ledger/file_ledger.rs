@@ -8,7 +8,7 @@
 //! 3. the log is synced. Only now is the commit durable, and only this is waited for.
 //!
 //! `bets.csv` itself is synced when a half of the log is full, and at the end: what it may lose in a
-//! crash stands in the log. What is found after a crash at each point is in [`recovery`](super::recovery).
+//! crash stands in the log. What is found after a crash at each point is in [`recovery`].
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
