@@ -139,7 +139,7 @@ mod tests {
         for (keepalive, expected) in [
             (Duration::ZERO, None),
             (Duration::from_millis(1), Some(Duration::from_secs(1))),
-            (Duration::from_secs(60), Some(Duration::from_secs(60))),
+            (Duration::from_mins(1), Some(Duration::from_mins(1))),
             (Duration::MAX, Some(Duration::from_secs(32_767))),
         ] {
             let mut listener =
