@@ -275,7 +275,9 @@ proptest! {
     ) {
         let rows: Vec<_> = (0..).zip(&numbers).map(|(index, number)| row(index, number)).collect();
         let mut world = World::new(rows.clone(), pace);
-        steps.into_iter().for_each(|step| world.step(step));
+        for step in steps {
+            world.step(step);
+        }
         world.finish();
         let consumed: Vec<_> = world.central.consumed.iter().map(|(document, _)| document).collect();
         let sent: Vec<_> = rows.iter().map(|row| &row[2]).collect();

@@ -10,7 +10,7 @@
 //! `bets.csv` itself is synced when a half of the log is full, and at the end: what it may lose in a
 //! crash stands in the log. What is found after a crash at each point is in [`recovery`].
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -113,16 +113,17 @@ impl FileLedger<File> {
         visit: impl FnMut(&StoredBet<'_>),
     ) -> Result<(Self, Recovery), LedgerError> {
         let paths = Paths::new(path);
-        let csv_len = path.metadata().map_or(0, |metadata| metadata.len());
+        let metadata = path.metadata().ok().filter(Metadata::is_file);
+        let csv_len = metadata.map_or(0, |metadata| metadata.len());
         if csv_len > 0 && !paths.log.exists() {
             return Err(log_missing(&paths, csv_len));
         }
+        let csv = open_file(&paths.csv)?;
         let log = open_file(&paths.log)?;
         log.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => LedgerError::Locked { path: paths.log.clone() },
             TryLockError::Error(source) => paths.log_error("lock it")(source),
         })?;
-        let csv = open_file(&paths.csv)?;
         sync_folder(&paths)?;
         Self::over(csv, log, paths, options, visit)
     }
@@ -180,6 +181,9 @@ impl<D: Disk> FileLedger<D> {
             let recovered =
                 recovery::recover(csv, log, &ledger.paths, ledger.book.half_size, visit)?;
             ledger.book = recovered.0;
+            // A killed process may have left a record that was written and not synced. It counts as
+            // committed from now on, so it must be.
+            ledger.sync_log()?;
             return Ok((ledger, recovered.1));
         }
         // No header: never finished, so nothing was ever confirmed.

@@ -11,6 +11,8 @@
 //! | [`recovery`] | reading them back after whatever has happened |
 
 pub mod commit;
+#[cfg(test)]
+mod crash_tests;
 pub mod disk;
 pub mod file_ledger;
 pub mod log;

@@ -290,9 +290,11 @@ impl<D: Disk> LogReader<'_, D> {
             Slot::Record(header, _) => {
                 header.kind != Kind::Checkpoint || header.generation + 1 != used
             }
+            // Its own header, or that of the checkpoint that it was to replace.
             Slot::Mismatch(header, payload) => {
                 let torn = log::looks_torn(payload, start + BLOCK as u64);
-                header.generation != used + 1 || (first_use && !torn)
+                let generations = [used + 1, used.saturating_sub(1)];
+                !generations.contains(&header.generation) || (first_use && !torn)
             }
         };
         if damaged || self.has_later(half, start, used + 1, 0)? {
