@@ -11,10 +11,10 @@
 //! crash stands in the log. What is found after a crash at each point is in [`recovery`].
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, Stretch};
 use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
 use super::recovery::{self, Recovery};
 use super::row::StoredBet;
@@ -181,6 +181,7 @@ impl<D: Disk> FileLedger<D> {
             let recovered =
                 recovery::recover(csv, log, &ledger.paths, ledger.book.half_size, visit)?;
             ledger.book = recovered.0;
+            ledger.wipe_remains()?;
             // A killed process may have left a record that was written and not synced. It counts as
             // committed from now on, so it must be.
             ledger.sync_log()?;
@@ -211,6 +212,30 @@ impl<D: Disk> FileLedger<D> {
         let header = log::encode_file_header(self.book.half_size);
         self.log.write_at(&header, 0).map_err(self.paths.log_error("write its header"))?;
         self.sync_log()
+    }
+
+    /// Makes zeros again of what a crash left where nothing was ever completed: damage is told from
+    /// a torn write by the zeros that the write was to replace.
+    fn wipe_remains(&mut self) -> Result<(), LedgerError> {
+        let Place { half, cursor, generation, .. } = self.book.place;
+        if generation <= recovery::FIRST_USES {
+            self.wipe(cursor, self.half_start(half) + self.book.half_size)?;
+        }
+        if generation < recovery::FIRST_USES {
+            let other = self.half_start(1 - half);
+            self.wipe(other, other + self.book.half_size)?;
+        }
+        Ok(())
+    }
+
+    fn wipe(&mut self, from: u64, to: u64) -> Result<(), LedgerError> {
+        let mut bytes = Vec::new();
+        let mut stretch = Stretch::new(&self.log, from, to);
+        stretch.read_to_end(&mut bytes).map_err(self.paths.log_error("read it"))?;
+        let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
+        bytes.truncate(last + 1);
+        bytes.fill(0);
+        self.log.write_at(&bytes, from).map_err(self.paths.log_error("wipe a torn record"))
     }
 
     fn half_start(&self, half: u64) -> u64 {

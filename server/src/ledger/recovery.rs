@@ -31,7 +31,7 @@ use super::row::{self, StoredBet};
 use super::state::State;
 
 /// Generations up to this one write over zeros; later ones over older records.
-const FIRST_USES: u64 = 2;
+pub(crate) const FIRST_USES: u64 = 2;
 
 /// What recovery found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
