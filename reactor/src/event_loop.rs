@@ -3,18 +3,18 @@
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
 //!  2. note      what became ready; signals
-//!  3. accept    up to `accepts_per_turn`
-//!  4. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received
-//!  5. expire    deadlines and timers that have passed -> Service::expired, Service::fired
+//!  3. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received
+//!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
+//!  5. accept    up to `accepts_per_turn`
 //!  6. commit    Service::turn_ended
-//!  7. flush     the only place that writes to a socket
-//!  8. reap      what was marked as closed is freed -> Service::closed
-//!  9. log       the turn's lines leave
+//!  7. log       the turn's lines leave, before the answers that they explain
+//!  8. flush     the only place that writes to a socket
+//!  9. reap      what was marked as closed is freed -> Service::closed; its lines leave too
 //! ```
 //!
 //! The order is the guarantee: nothing that a service sends in 2 to 6 leaves before 6 is done.
 //! Deadlines come after the input, which may have arrived in time while a turn took long.
-//! Slots are freed in 8 alone, and tokens carry a generation, so an event of this turn never
+//! Slots are freed in 9 alone, and tokens carry a generation, so an event of this turn never
 //! reaches a connection that came later.
 
 use std::io;
@@ -180,9 +180,9 @@ impl EventLoop {
         self.wait().map_err(RunError::Poll)?;
         self.connections.tick();
         let signaled = self.note_events(service);
-        self.accept(service);
         self.serve(service);
         self.fire_timers(service);
+        self.accept(service);
         self.end_turn(service)?;
         self.connections.counters.turns += 1;
         let idle = self.connections.counters.progress() == before && !signaled;
@@ -230,47 +230,7 @@ impl EventLoop {
         }
     }
 
-    fn can_accept(&self) -> bool {
-        self.listener.as_ref().is_some_and(Listener::wants_accept)
-    }
-
-    /// 3. Lets in who waits at the door.
-    fn accept<S: Service>(&mut self, service: &mut S) {
-        for _ in 0..self.connections.limits.accepts_per_turn {
-            let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
-                return;
-            };
-            if self.connections.slab.len() >= self.connections.limits.connections {
-                pause(&mut self.connections, listener, service, None);
-                return;
-            }
-            let accepted = listener.accept();
-            if !matches!(accepted, Accept::Exhausted(_)) && listener.resume() {
-                service.listening(&ListenerEvent::Resumed);
-            }
-            match accepted {
-                Accept::Connection(stream, peer) => {
-                    listener.busy = true;
-                    match self.connections.insert(stream, State::Open) {
-                        Ok(token) => {
-                            self.connections.counters.accepted += 1;
-                            service.opened(&mut self.connections, token, peer);
-                        }
-                        Err(error) => pause(&mut self.connections, listener, service, Some(error)),
-                    }
-                }
-                Accept::Nobody if std::mem::take(&mut listener.busy) => {
-                    service.listening(&ListenerEvent::Waiting);
-                }
-                Accept::Nobody => {}
-                Accept::Exhausted(error) => {
-                    pause(&mut self.connections, listener, service, Some(error));
-                }
-            }
-        }
-    }
-
-    /// 4. Serves each connection of the list once; who has more left is served in the next turn.
+    /// 3. Serves each connection of the list once; who has more left is served in the next turn.
     fn serve<S: Service>(&mut self, service: &mut S) {
         std::mem::swap(&mut self.connections.ready, &mut self.serving);
         for position in 0..self.serving.len() {
@@ -329,7 +289,7 @@ impl EventLoop {
         }
     }
 
-    /// 5. Tells whose time is over.
+    /// 4. Tells whose time is over.
     fn fire_timers<S: Service>(&mut self, service: &mut S) {
         while let Some(key) = self.connections.pop_timer() {
             match key {
@@ -337,6 +297,46 @@ impl EventLoop {
                 Key::Service(timer) => service.fired(&mut self.connections, timer),
                 Key::Accept => self.listener.iter_mut().for_each(|listener| listener.retry = true),
                 Key::Drain => self.end_drain(),
+            }
+        }
+    }
+
+    fn can_accept(&self) -> bool {
+        self.listener.as_ref().is_some_and(Listener::wants_accept)
+    }
+
+    /// 5. Lets in who waits at the door.
+    fn accept<S: Service>(&mut self, service: &mut S) {
+        for _ in 0..self.connections.limits.accepts_per_turn {
+            let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
+                return;
+            };
+            if self.connections.slab.len() >= self.connections.limits.connections {
+                pause(&mut self.connections, listener, service, None);
+                return;
+            }
+            let accepted = listener.accept();
+            if !matches!(accepted, Accept::Exhausted(_)) && listener.resume() {
+                service.listening(&ListenerEvent::Resumed);
+            }
+            match accepted {
+                Accept::Connection(stream, peer) => {
+                    listener.busy = true;
+                    match self.connections.insert(stream, State::Open) {
+                        Ok(token) => {
+                            self.connections.counters.accepted += 1;
+                            service.opened(&mut self.connections, token, peer);
+                        }
+                        Err(error) => pause(&mut self.connections, listener, service, Some(error)),
+                    }
+                }
+                Accept::Nobody if std::mem::take(&mut listener.busy) => {
+                    service.listening(&ListenerEvent::Waiting);
+                }
+                Accept::Nobody => {}
+                Accept::Exhausted(error) => {
+                    pause(&mut self.connections, listener, service, Some(error));
+                }
             }
         }
     }
@@ -351,6 +351,7 @@ impl EventLoop {
         logging::flush();
         self.connections.flush_all();
         self.reap(service);
+        logging::flush();
         Ok(())
     }
 
@@ -388,7 +389,7 @@ impl EventLoop {
         }
     }
 
-    /// 8. Frees what was marked as closed.
+    /// 9. Frees what was marked as closed.
     fn reap<S: Service>(&mut self, service: &mut S) {
         // Only those of this turn: a service may ask for a new one here whenever one has failed.
         for (token, error) in std::mem::take(&mut self.connections.stillborn) {
