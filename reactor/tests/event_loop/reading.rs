@@ -1,0 +1,189 @@
+//! How input reaches the service: whole, in order, and fairly shared.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::Shutdown;
+
+use reactor::Limits;
+
+use crate::support::{
+    Call, DynIo, Event, Script, echo, listening, pattern, peer, read_all, read_exactly, run, spawn,
+};
+
+/// Answers each whole line with itself and leaves the rest.
+fn echo_lines(io: &mut dyn DynIo, call: Call<'_>) {
+    match call {
+        Call::Received(token, input, consumed) => {
+            *consumed = input.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+            io.send(token, &input[..*consumed]);
+        }
+        call => echo(io, &call),
+    }
+}
+
+fn inputs<'a>(events: &'a [Event]) -> Vec<&'a [u8]> {
+    let input = |event: &'a Event| match event {
+        Event::Received(_, bytes) => Some(bytes.as_slice()),
+        _ => None,
+    };
+    events.iter().filter_map(input).collect()
+}
+
+#[test]
+fn a_line_in_one_byte_writes() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut running = spawn(event_loop, Script::new(echo_lines).stops_after(1));
+    let mut peer = peer(address);
+    for (position, byte) in b"hola\n".iter().enumerate() {
+        peer.write_all(&[*byte]).unwrap();
+        let wanted = b"hola\n"[..=position].to_vec();
+        running.wait_for(|event| match event {
+            Event::Received(_, input) => (*input == wanted).then_some(()),
+            _ => None,
+        });
+    }
+    assert_eq!(read_exactly(&peer, 5), b"hola\n");
+    drop(peer);
+    let finished = running.join();
+    assert_eq!(inputs(&finished.events), [&b"h"[..], b"ho", b"hol", b"hola", b"hola\n"]);
+}
+
+#[test]
+fn several_messages_in_one_packet() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"uno\ndos\ntres\n").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let finished = run(event_loop, Script::new(echo_lines).stops_after(1));
+    assert_eq!(read_all(&peer), b"uno\ndos\ntres\n");
+    assert_eq!(inputs(&finished.events), [b"uno\ndos\ntres\n"]);
+}
+
+#[test]
+fn what_is_left_comes_again_with_more_behind_it() {
+    let (event_loop, address) = listening(Limits::default());
+    let running = spawn(event_loop, Script::new(echo_lines).stops_after(1));
+    let mut peer = peer(address);
+    peer.write_all(b"uno\ndo").unwrap();
+    assert_eq!(read_exactly(&peer, 4), b"uno\n");
+    peer.write_all(b"s\n").unwrap();
+    assert_eq!(read_exactly(&peer, 4), b"dos\n");
+    drop(peer);
+    let finished = running.join();
+    assert_eq!(inputs(&finished.events), [&b"uno\ndo"[..], b"dos\n"]);
+}
+
+#[test]
+fn the_end_brings_what_was_never_consumed() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"uno\ndos").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let finished = run(event_loop, Script::new(echo_lines).stops_after(1));
+    assert_eq!(read_all(&peer), b"uno\n");
+    let ended = |event: &Event| matches!(event, Event::Ended(_, rest) if rest == b"dos");
+    assert_eq!(finished.count(ended), 1);
+}
+
+#[test]
+fn an_end_without_a_byte_is_told_once() {
+    let (event_loop, address) = listening(Limits::default());
+    drop(peer(address));
+    let finished = run(event_loop, Script::echo().stops_after(1));
+    assert_eq!(
+        finished.count(|event| matches!(event, Event::Ended(_, rest) if rest.is_empty())),
+        1
+    );
+    assert_eq!(inputs(&finished.events).len(), 0);
+}
+
+/// The peer has sent everything before the loop begins, so one event announces all of it: a loop
+/// that reads its share and waits for another event never gets the rest.
+#[test]
+fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
+    const SHARE: usize = 100;
+    const TOTAL: usize = 20_000;
+    let (event_loop, address) = listening(Limits { read_per_turn: SHARE, ..Limits::default() });
+    let mut peer = peer(address);
+    peer.write_all(&pattern(TOTAL)).unwrap();
+    let mut left = TOTAL;
+    let script = Script::new(move |io, call| {
+        if let Call::Received(_, input, _) = call {
+            left -= input.len();
+            if left == 0 {
+                io.stop();
+            }
+        }
+    });
+    let finished = run(event_loop, script);
+    assert_eq!(inputs(&finished.events).concat(), pattern(TOTAL));
+    for turn in finished.turns() {
+        assert!(inputs(turn).iter().map(|input| input.len()).sum::<usize>() <= SHARE);
+    }
+    assert!(finished.counters.turns >= (TOTAL / SHARE) as u64);
+}
+
+/// A frame larger than the share of a turn gathers in the connection's own buffer.
+#[test]
+fn a_message_larger_than_the_share_of_a_turn() {
+    const FRAME: usize = 5000;
+    let limits = Limits { read_per_turn: 7, input_rest: FRAME, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let mut peer = peer(address);
+    peer.write_all(&pattern(FRAME)).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let script = Script::new(|io, call| match call {
+        Call::Received(_, input, consumed) if input.len() < FRAME => *consumed = 0,
+        call => echo(io, &call),
+    });
+    run(event_loop, script.stops_after(1));
+    assert_eq!(read_all(&peer), pattern(FRAME));
+}
+
+#[test]
+fn a_flood_does_not_starve_another_peer() {
+    const SHARE: usize = 64;
+    const FLOOD: usize = 30_000;
+    let (event_loop, address) = listening(Limits { read_per_turn: SHARE, ..Limits::default() });
+    let (mut flooding, mut modest) = (peer(address), peer(address));
+    flooding.write_all(&pattern(FLOOD)).unwrap();
+    modest.write_all(b"hola").unwrap();
+    flooding.shutdown(Shutdown::Write).unwrap();
+    modest.shutdown(Shutdown::Write).unwrap();
+    let finished = run(event_loop, Script::echo().stops_after(2));
+    assert_eq!(read_all(&modest), b"hola");
+    assert_eq!(read_all(&flooding), pattern(FLOOD));
+    let first = |wanted: &dyn Fn(&[u8]) -> bool| {
+        finished.turns().position(|turn| inputs(turn).into_iter().any(wanted)).unwrap()
+    };
+    let (modest_turn, flooding_turn) = (first(&|input| input == b"hola"), first(&|_| true));
+    assert!(modest_turn <= flooding_turn + 1, "turns {modest_turn} and {flooding_turn}");
+}
+
+/// Every peer has more than its share: in each turn each gets its share, and none gets two.
+#[test]
+fn equal_peers_are_served_in_turns() {
+    const SHARE: usize = 50;
+    const TURNS: usize = 40;
+    let (event_loop, address) = listening(Limits { read_per_turn: SHARE, ..Limits::default() });
+    let peers: Vec<_> = (0..5).map(|_| peer(address)).collect();
+    for mut peer in &peers {
+        peer.write_all(&pattern(SHARE * TURNS)).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+    }
+    let finished = run(event_loop, Script::echo().stops_after(peers.len()));
+    let mut received = HashMap::new();
+    for turn in finished.turns() {
+        let mut seen = Vec::new();
+        for event in turn {
+            let Event::Received(token, input) = event else { continue };
+            assert!(!seen.contains(token), "{token:?} was read twice in one turn");
+            seen.push(*token);
+            *received.entry(*token).or_insert(0) += input.len();
+        }
+        // One event later at most: nobody is ever two shares ahead of somebody else.
+        let (least, most) = (received.values().min(), received.values().max());
+        assert!(most.copied().unwrap_or(0) <= least.copied().unwrap_or(0) + 2 * SHARE);
+    }
+    assert_eq!(received.len(), peers.len());
+}

@@ -1,0 +1,263 @@
+//! How output leaves: not before the turn's end, in order, and no faster than the peer reads.
+
+use std::io::{ErrorKind, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use reactor::{Limits, RunError, Timer};
+
+use crate::support::{
+    Call, Event, HUGE, Refused, Script, echo, listening, pattern, peer, read_all, read_exactly,
+    run, spawn,
+};
+
+/// Bytes that have reached a peer and that it has not read.
+fn arrived(peer: &TcpStream) -> usize {
+    let mut bytes = [0; 16 * 1024];
+    peer.set_nonblocking(true).unwrap();
+    let count = match peer.peek(&mut bytes) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        result => result.unwrap(),
+    };
+    peer.set_nonblocking(false).unwrap();
+    count
+}
+
+#[test]
+fn nothing_leaves_before_the_turn_has_ended() {
+    let (event_loop, address) = listening(Limits { read_per_turn: 100, ..Limits::default() });
+    let mut peer = peer(address);
+    peer.write_all(&pattern(2000)).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let eyes = peer.try_clone().unwrap();
+    let (mut connection, mut sent, mut released) = (None, 0, 0);
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => connection = Some(token),
+        Call::Received(token, input, _) => {
+            // Also between the calls of one turn.
+            io.send(token, &input[..1]);
+            io.send(token, &input[1..]);
+            sent += input.len();
+            assert!(arrived(&eyes) <= released, "an answer left in the middle of a turn");
+        }
+        Call::TurnEnded(_) => {
+            if let Some(token) = connection.filter(|_| sent < 5000) {
+                io.send(token, b"!");
+                sent += 1;
+            }
+            assert!(arrived(&eyes) <= released, "an answer left before the turn had ended");
+            released = sent;
+        }
+        call => echo(io, &call),
+    });
+    run(event_loop, script.stops_after(1));
+    let received: Vec<u8> = read_all(&peer).into_iter().filter(|&byte| byte != b'!').collect();
+    let expected: Vec<u8> = pattern(2000).into_iter().filter(|&byte| byte != b'!').collect();
+    assert_eq!(received, expected);
+}
+
+#[test]
+fn after_a_fatal_error_nothing_of_the_turn_leaves() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut fatal = false;
+    let script = Script::new(move |io, call| match call {
+        Call::Received(token, input, _) => {
+            io.send(token, input);
+            fatal = input == b"dos";
+        }
+        Call::TurnEnded(result) if fatal => *result = Err(Refused),
+        _ => {}
+    });
+    let running = spawn(event_loop, script);
+    let mut peer = peer(address);
+    peer.write_all(b"uno").unwrap();
+    assert_eq!(read_exactly(&peer, 3), b"uno");
+    peer.write_all(b"dos").unwrap();
+    assert_eq!(read_all(&peer), b"");
+    assert!(matches!(running.join().result, Err(RunError::Service(Refused))));
+}
+
+#[test]
+fn a_fatal_error_in_the_first_turn_ends_the_loop_before_it_waits() {
+    let (event_loop, _) = listening(Limits::default());
+    let script = Script::new(|_, call| {
+        if let Call::TurnEnded(result) = call {
+            *result = Err(Refused);
+        }
+    });
+    let finished = run(event_loop, script);
+    assert!(matches!(finished.result, Err(RunError::Service(Refused))));
+    assert_eq!(finished.counters.turns, 0);
+}
+
+#[test]
+fn what_is_sent_leaves_whatever_the_call_it_was_sent_in() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut first = None;
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) if first.is_none() => {
+            first = Some(token);
+            io.send(token, b"opened ");
+            io.set_deadline(token, Some(Duration::ZERO));
+        }
+        Call::Expired(token) => {
+            io.send(token, b"expired ");
+            io.set_timer(Timer(1), Some(Duration::ZERO));
+        }
+        Call::Fired(_) => io.send(first.unwrap(), b"fired "),
+        Call::Received(token, ..) => io.send(token, b"received "),
+        // Of the second connection, which comes and goes.
+        Call::Closed(token) if Some(token) != first => io.send(first.unwrap(), b"closed "),
+        Call::Ended(token, _) if Some(token) == first => {
+            io.send(token, b"ended ");
+            io.stop();
+        }
+        Call::Ended(token, _) => io.close(token),
+        Call::Stopping => io.send(first.unwrap(), b"stopping"),
+        _ => {}
+    });
+    let running = spawn(event_loop, script);
+    let mut first = peer(address);
+    assert_eq!(read_exactly(&first, 21), b"opened expired fired ");
+    first.write_all(b"x").unwrap();
+    assert_eq!(read_exactly(&first, 9), b"received ");
+    drop(peer(address));
+    assert_eq!(read_exactly(&first, 7), b"closed ");
+    first.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&first), b"ended stopping");
+    running.join();
+}
+
+/// One peer asks for more than the sockets hold and doesn't read; what it sends then stays where it
+/// is. Another peer tells from outside how much of it was read: `?` is answered with that count.
+#[test]
+fn a_peer_that_does_not_read_is_not_read_until_it_does() {
+    let limits = Limits::default();
+    let low = limits.low_water;
+    let (event_loop, address) = listening(limits);
+    let mut asked = 0;
+    let script = Script::new(move |io, call| match call {
+        Call::Received(token, b"?", _) => io.send(token, &[asked]),
+        Call::Received(token, input, _) => {
+            if asked == 0 {
+                io.send(token, &pattern(HUGE));
+            }
+            asked += u8::try_from(input.len()).unwrap();
+        }
+        Call::Drained(token) => assert!(io.backlog(token) <= low),
+        call => echo(io, &call),
+    });
+    let mut running = spawn(event_loop, script.stops_after(2));
+    let (mut slow, mut other) = (peer(address), peer(address));
+    let mut read_of_slow = || {
+        other.write_all(b"?").unwrap();
+        read_exactly(&other, 1)[0]
+    };
+    slow.write_all(b"x").unwrap();
+    running.wait_for(|event| matches!(event, Event::Received(..)).then_some(()));
+    slow.write_all(b"abcd").unwrap();
+    for _ in 0..20 {
+        assert_eq!(read_of_slow(), 1);
+    }
+    assert!(read_exactly(&slow, HUGE) == pattern(HUGE), "the output arrives whole and in order");
+    running.wait_for(|event| {
+        matches!(event, Event::Received(_, input) if input == b"abcd").then_some(())
+    });
+    assert_eq!(read_of_slow(), 5);
+    drop((slow, other));
+    let finished = running.join();
+    assert_eq!(finished.count(|event| matches!(event, Event::Drained(_))), 1);
+}
+
+/// A service with much to say says it piece by piece: it goes on whenever it is told to, and what
+/// waits stays below the high-water mark and one piece.
+#[test]
+fn a_service_goes_on_whenever_its_output_has_drained() {
+    const PIECE: usize = 1024 * 1024;
+    const PIECES: usize = 24;
+    let limits = Limits::default();
+    let most = limits.low_water + PIECE;
+    let (event_loop, address) = listening(limits);
+    let mut left = PIECES;
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) | Call::Drained(token) if left > 0 => {
+            left -= 1;
+            io.send(token, &pattern(PIECE));
+            assert!(io.backlog(token) <= most);
+        }
+        Call::Drained(token) => io.close(token),
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let peer = peer(address);
+    assert!(read_all(&peer) == pattern(PIECE).repeat(PIECES));
+    drop(peer);
+    let finished = running.join();
+    assert_eq!(finished.count(|event| matches!(event, Event::Drained(_))), PIECES);
+}
+
+/// The mark counts what was asked for, whether the socket takes it at once or not.
+#[test]
+fn drained_is_told_above_the_mark_and_not_at_it() {
+    const MARK: usize = 1000;
+    for (output, times) in [(MARK, 0), (MARK + 1, 1)] {
+        let limits = Limits { high_water: MARK, low_water: MARK / 2, ..Limits::default() };
+        let (event_loop, address) = listening(limits);
+        let mut peer = peer(address);
+        peer.write_all(b"x").unwrap();
+        let script = Script::new(move |io, call| match call {
+            Call::Received(token, b"x", _) => io.send(token, &pattern(output)),
+            call => echo(io, &call),
+        });
+        let mut running = spawn(event_loop, script.stops_after(1));
+        assert_eq!(read_exactly(&peer, output), pattern(output));
+        // One more round, for a call that comes late.
+        peer.write_all(b"y").unwrap();
+        assert_eq!(read_exactly(&peer, 1), b"y");
+        drop(peer);
+        running.wait_for_closed();
+        let drained = running.join().count(|event| matches!(event, Event::Drained(_)));
+        assert_eq!(drained, times, "{output} bytes");
+    }
+}
+
+/// A peer whose end has come before its answers: they wait for it all the same.
+#[test]
+fn a_half_closed_peer_gets_more_than_the_sockets_hold() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let script = Script::new(|io, call| match call {
+        Call::Ended(token, _) => io.send(token, &pattern(HUGE)),
+        Call::Drained(token) => {
+            io.send(token, b"end");
+            io.close(token);
+        }
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let received = read_all(&peer);
+    assert!(received[..HUGE] == pattern(HUGE));
+    assert_eq!(received[HUGE..], *b"end");
+    running.join();
+}
+
+#[test]
+fn nothing_sent_is_nothing() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"hola").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let script = Script::new(|io, call| {
+        if let Call::Opened(token) | Call::Received(token, ..) = call {
+            io.send(token, b"");
+            io.send_with(token, &mut |_| {});
+            assert_eq!(io.backlog(token), 0);
+        }
+        echo(io, &call);
+    });
+    let finished = run(event_loop, script.stops_after(1));
+    assert_eq!(read_all(&peer), b"hola");
+    assert_eq!(finished.counters.bytes_written, 4);
+}

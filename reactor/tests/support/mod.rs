@@ -1,0 +1,168 @@
+//! A loop whose service a test scripts, with the peers in the test's own hands.
+//!
+//! The script sees every call that the loop makes. Every call is recorded too, and checked against
+//! the order that [`Service`] promises, so each test of whatever theme is a test of that promise.
+//! When the loop has ended, the turns in which nothing came about are counted: a loop that spins
+//! fails every test.
+
+mod peer;
+mod script;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use reactor::{Counters, EventLoop, Limits, Outcome, RunError, Token};
+
+pub(crate) use peer::{fill, narrow_peer, pattern, peer, read_all, read_exactly, reset};
+pub(crate) use script::{Call, DynIo, Ending, Event, Refused, Script, echo};
+
+/// Longer than anything here takes; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Never comes while a test runs.
+pub(crate) const NEVER: Duration = Duration::from_hours(1);
+
+/// Comes at once, as far as a test can tell.
+pub(crate) const SOON: Duration = Duration::from_millis(20);
+
+/// More than the sockets of both sides hold, in bytes.
+pub(crate) const HUGE: usize = 16 * 1024 * 1024;
+
+/// Backlog of the listening sockets, in connections.
+const BACKLOG: u32 = 1024;
+
+/// A loop that listens, and its address.
+pub(crate) fn listening(limits: Limits) -> (EventLoop, SocketAddr) {
+    let mut event_loop = EventLoop::new(limits).unwrap();
+    let address = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), BACKLOG).unwrap();
+    (event_loop, address)
+}
+
+/// Runs the loop to its end in this thread: for peers that have done their part before.
+pub(crate) fn run(event_loop: EventLoop, script: Script) -> Finished {
+    spawn(event_loop, script).join()
+}
+
+/// Runs the loop in a thread of its own.
+pub(crate) fn spawn(mut event_loop: EventLoop, script: Script) -> Running {
+    let (mut recorder, events) = script.recorded();
+    let thread = std::thread::spawn(move || {
+        let result = event_loop.run(&mut recorder);
+        (result, event_loop.counters())
+    });
+    Running { events, seen: Vec::new(), thread }
+}
+
+/// A loop on its way.
+pub(crate) struct Running {
+    events: Receiver<Event>,
+    seen: Vec<Event>,
+    thread: JoinHandle<(Result<Outcome, RunError<Refused>>, Counters)>,
+}
+
+impl Running {
+    /// Waits for the next call that `wanted` picks, and gives what it made of it.
+    pub(crate) fn wait_for<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> T {
+        loop {
+            let event = match self.events.recv_timeout(PATIENCE) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => panic!("it never came; {}", self.tail()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("the loop ended before it came; {}", self.tail())
+                }
+            };
+            let found = wanted(&event);
+            self.seen.push(event);
+            if let Some(found) = found {
+                return found;
+            }
+        }
+    }
+
+    /// Waits for the next connection to open.
+    pub(crate) fn wait_for_opened(&mut self) -> Token {
+        self.wait_for(|event| match event {
+            Event::Opened(token) => Some(*token),
+            _ => None,
+        })
+    }
+
+    /// Waits for the next connection to close.
+    pub(crate) fn wait_for_closed(&mut self) -> (Token, Ending) {
+        self.wait_for(|event| match event {
+            Event::Closed(token, ending) => Some((*token, *ending)),
+            _ => None,
+        })
+    }
+
+    /// The last calls, for the message of a test that fails.
+    fn tail(&self) -> String {
+        let calls = self.seen.iter().rev().take(30).rev();
+        let calls: Vec<String> =
+            calls.map(|call| format!("{call:?}").chars().take(80).collect()).collect();
+        format!("the last calls of {}: {calls:#?}", self.seen.len())
+    }
+
+    /// Waits for the loop's end.
+    pub(crate) fn join(mut self) -> Finished {
+        loop {
+            match self.events.recv_timeout(2 * PATIENCE) {
+                Ok(event) => self.seen.push(event),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it hangs; {}", self.tail()),
+            }
+        }
+        let (result, counters) = match self.thread.join() {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let finished = Finished { result, counters, events: self.seen };
+        finished.check();
+        finished
+    }
+}
+
+/// What a loop has left behind.
+pub(crate) struct Finished {
+    pub(crate) result: Result<Outcome, RunError<Refused>>,
+    pub(crate) counters: Counters,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Finished {
+    /// How each connection ended, in that order.
+    pub(crate) fn endings(&self) -> Vec<Ending> {
+        let ending = |event: &Event| match event {
+            Event::Closed(_, ending) => Some(*ending),
+            _ => None,
+        };
+        self.events.iter().filter_map(ending).collect()
+    }
+
+    /// How many calls `wanted` picks.
+    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| wanted(event)).count()
+    }
+
+    /// The calls of each turn.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = &[Event]> {
+        self.events.split(|event| matches!(event, Event::TurnEnded))
+    }
+
+    /// What holds for every loop: whoever came is gone again, and it didn't spin.
+    fn check(&self) {
+        let ended: Vec<_> = self.events.iter().filter_map(Event::closed).collect();
+        assert_eq!(self.counters.closed, ended.len() as u64, "closings counted and told");
+        if matches!(self.result, Ok(Outcome::Drained)) {
+            let opened: Vec<_> = self.events.iter().filter_map(Event::opened).collect();
+            assert!(opened.iter().all(|token| ended.contains(token)), "{opened:?}, {ended:?}");
+        }
+        // That a new socket can be written to is no news, nor is a peer that is read again.
+        let marks = self.count(|event| matches!(event, Event::Drained(_)));
+        let allowed = 8 + 2 * (ended.len() + marks);
+        let idle = self.counters.idle_turns;
+        assert!(idle <= allowed as u64, "{idle} of {} turns were idle", self.counters.turns);
+    }
+}
