@@ -1,0 +1,344 @@
+//! Every way in which a connection ends: what the peer gets, and what the service is told.
+//!
+//! That `closed` comes exactly once, and nothing about the connection after it, is checked by the
+//! support for every connection of every test.
+
+use std::io::{ErrorKind, Write as _};
+use std::net::Shutdown;
+
+use reactor::Limits;
+
+use crate::support::{
+    Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, fill, listening, pattern, peer, read_all,
+    read_exactly, reset, run, spawn,
+};
+
+/// Answers the first bytes and closes, whatever else has come.
+fn answer_and_close() -> Script {
+    Script::new(|io, call| {
+        if let Call::Received(token, ..) = call {
+            io.send(token, b"answer");
+            io.close(token);
+        }
+    })
+}
+
+#[test]
+fn a_peer_that_has_ended_still_gets_its_answers() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"hola").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let finished = run(event_loop, Script::echo().stops_after(1));
+    assert_eq!(read_all(&peer), b"hola");
+    assert_eq!(finished.endings(), [Ending::Done]);
+}
+
+/// Closing a socket with unread input resets the connection, and the peer loses its answer. Here
+/// the input is as much as the sockets hold.
+#[test]
+fn closing_with_unread_input_still_delivers_the_answer() {
+    let limits = Limits { read_per_turn: 100, linger: NEVER, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let peer = peer(address);
+    let unread = fill(&peer);
+    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    assert_eq!(read_all(&peer), b"answer");
+    drop(peer);
+    let finished = running.join();
+    assert_eq!(finished.endings(), [Ending::Done]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+    assert_eq!(finished.counters.bytes_read, unread as u64);
+}
+
+#[test]
+fn what_was_sent_before_close_leaves_and_what_is_sent_after_does_not() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let script = Script::new(|io, call| {
+        if let Call::Received(token, ..) = call {
+            io.send(token, &pattern(10_000));
+            io.close(token);
+            io.send(token, b"after");
+            io.send_with(token, &mut |_| panic!("called for a closed connection"));
+        }
+    });
+    run(event_loop, script.stops_after(1));
+    assert_eq!(read_all(&peer), pattern(10_000));
+}
+
+#[test]
+fn lingering_ends_with_the_end_of_the_peer() {
+    let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
+    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    assert_eq!(read_all(&peer), b"answer");
+    peer.write_all(&pattern(100_000)).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let finished = running.join();
+    assert_eq!(finished.endings(), [Ending::Done]);
+    assert_eq!(finished.counters.bytes_read, 100_001);
+}
+
+#[test]
+fn lingering_ends_at_its_limit() {
+    let (event_loop, address) = listening(Limits { linger: SOON, ..Limits::default() });
+    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    assert_eq!(read_all(&peer), b"answer");
+    assert_eq!(running.join().endings(), [Ending::Done]);
+}
+
+/// Neither bytes nor silence of the peer buy it more time than that.
+#[test]
+fn lingering_ends_at_its_limit_even_when_the_peer_goes_on_sending() {
+    let limits = Limits { linger: SOON, read_per_turn: 100, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let mut peer = peer(address);
+    while peer.write_all(&[0; 1000]).is_ok() {}
+    assert_eq!(running.join().endings(), [Ending::Done]);
+}
+
+#[test]
+fn a_service_that_closes_at_once_and_says_nothing() {
+    let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
+    let script = Script::new(|io, call| {
+        if let Call::Opened(token) = call {
+            io.close(token);
+        }
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let peer = peer(address);
+    assert_eq!(read_all(&peer), b"");
+    drop(peer);
+    assert_eq!(running.join().endings(), [Ending::Done]);
+}
+
+#[test]
+fn an_aborted_connection_loses_what_was_queued() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    let script = Script::new(|io, call| {
+        if let Call::Received(token, ..) = call {
+            io.send(token, b"answer");
+            io.abort(token);
+        }
+    });
+    let finished = run(event_loop, script.stops_after(1));
+    assert_eq!(finished.endings(), [Ending::Aborted]);
+    assert_eq!(finished.counters.bytes_written, 0);
+    assert_eq!(read_all(&peer), b"");
+}
+
+#[test]
+fn a_reset_is_told_as_a_failure() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut running = spawn(event_loop, Script::echo().stops_after(1));
+    let peer = peer(address);
+    running.wait_for_opened();
+    reset(peer);
+    assert_eq!(running.join().endings(), [Ending::Failed(ErrorKind::ConnectionReset)]);
+}
+
+#[test]
+fn a_reset_before_the_connection_was_accepted() {
+    let (event_loop, address) = listening(Limits::default());
+    reset(peer(address));
+    let mut survivor = peer(address);
+    survivor.write_all(b"hola").unwrap();
+    let mut running = spawn(event_loop, Script::echo().stops_after(2));
+    assert_eq!(read_exactly(&survivor, 4), b"hola");
+    running.wait_for_closed();
+    drop(survivor);
+    running.join();
+}
+
+/// Nothing can be read any more that would tell: the event itself has to.
+#[test]
+fn a_reset_after_the_end_of_the_peer() {
+    let (event_loop, address) = listening(Limits::default());
+    let script = Script::new(|_, _| {});
+    let mut running = spawn(event_loop, script.stops_after(1));
+    let peer = peer(address);
+    peer.shutdown(Shutdown::Write).unwrap();
+    running.wait_for(|event| matches!(event, Event::Ended(..)).then_some(()));
+    reset(peer);
+    let endings = running.join().endings();
+    assert!(matches!(endings[..], [Ending::Failed(_)]), "{endings:?}");
+}
+
+/// Its input isn't read, so the reset is noticed by writing.
+#[test]
+fn a_reset_of_a_peer_that_is_not_read() {
+    let (event_loop, address) = listening(Limits { write_stall: NEVER, ..Limits::default() });
+    let script = Script::new(|io, call| {
+        if let Call::Received(token, ..) = call {
+            io.send(token, &pattern(HUGE));
+        }
+    });
+    let mut running = spawn(event_loop, script.stops_after(1));
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    read_exactly(&peer, 1);
+    reset(peer);
+    let (_, ending) = running.wait_for_closed();
+    assert!(matches!(ending, Ending::Failed(_)), "{ending:?}");
+    running.join();
+}
+
+#[test]
+fn a_reset_while_closing() {
+    let (event_loop, address) = listening(Limits { write_stall: NEVER, ..Limits::default() });
+    let script = Script::new(|io, call| {
+        if let Call::Received(token, ..) = call {
+            io.send(token, &pattern(HUGE));
+            io.close(token);
+        }
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let mut peer = peer(address);
+    peer.write_all(b"x").unwrap();
+    read_exactly(&peer, 1);
+    reset(peer);
+    let endings = running.join().endings();
+    assert!(matches!(endings[..], [Ending::Failed(_)]), "{endings:?}");
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    for closes in [false, true] {
+        let (event_loop, address) = listening(Limits { write_stall: SOON, ..Limits::default() });
+        let mut peer = peer(address);
+        peer.write_all(b"x").unwrap();
+        let script = Script::new(move |io, call| {
+            if let Call::Received(token, ..) = call {
+                io.send(token, &pattern(HUGE));
+                if closes {
+                    io.close(token);
+                }
+            }
+        });
+        let finished = run(event_loop, script.stops_after(1));
+        let [Ending::WriteStalled(backlog)] = finished.endings()[..] else {
+            panic!("closes: {closes}, {:?}", finished.endings());
+        };
+        assert_eq!(backlog as u64, HUGE as u64 - finished.counters.bytes_written);
+    }
+}
+
+/// The service sends again and again to a peer that takes nothing: that moves no clock.
+#[test]
+fn sending_more_does_not_save_a_stalled_peer() {
+    let (event_loop, address) = listening(Limits { write_stall: SOON, ..Limits::default() });
+    let mut stalled = None;
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) if stalled.is_none() => {
+            stalled = Some(token);
+            io.send(token, &pattern(HUGE));
+        }
+        Call::Received(token, input, _) => {
+            if let Some(stalled) = stalled {
+                io.send(stalled, b"more");
+            }
+            io.send(token, input);
+        }
+        call => echo(io, &call),
+    });
+    let mut running = spawn(event_loop, script.stops_after(2));
+    let _stalled = peer(address);
+    running.wait_for_opened();
+    let mut talking = peer(address);
+    let mut ending = None;
+    while ending.is_none() {
+        talking.write_all(b"x").unwrap();
+        ending = running.wait_for(|event| match event {
+            Event::Closed(_, ending) => Some(Some(*ending)),
+            Event::Received(..) => Some(None),
+            _ => None,
+        });
+    }
+    assert!(matches!(ending, Some(Ending::WriteStalled(_))), "{ending:?}");
+    drop(talking);
+    running.join();
+}
+
+#[test]
+fn unconsumed_input_is_kept_up_to_its_limit() {
+    const REST: usize = 1000;
+    let limits = Limits { input_rest: REST, ..Limits::default() };
+    for (length, expected) in [(REST, Ending::Done), (REST + 1, Ending::InputOverflow(REST + 1))] {
+        let (event_loop, address) = listening(limits.clone());
+        let mut peer = peer(address);
+        peer.write_all(&pattern(length)).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let script = Script::new(|io, call| match call {
+            Call::Received(_, _, consumed) => *consumed = 0,
+            Call::Ended(token, rest) => {
+                assert_eq!(rest, pattern(REST));
+                io.close(token);
+            }
+            _ => {}
+        });
+        assert_eq!(run(event_loop, script.stops_after(1)).endings(), [expected], "{length} bytes");
+    }
+}
+
+/// The limit is for what is left, not for what comes at once.
+#[test]
+fn consumed_input_has_no_limit() {
+    let limits = Limits { input_rest: 10, read_per_turn: 1000, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let mut peer = peer(address);
+    peer.write_all(&pattern(5000)).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let script = Script::new(|io, call| match call {
+        Call::Received(token, input, consumed) => {
+            *consumed = input.len() - 10;
+            io.send(token, &input[..*consumed]);
+        }
+        call => echo(io, &call),
+    });
+    let finished = run(event_loop, script.stops_after(1));
+    assert_eq!(finished.endings(), [Ending::Done]);
+    assert_eq!(read_all(&peer), pattern(4990));
+}
+
+/// Many at once, each by another way, and all the others go on.
+#[test]
+fn connections_end_independently() {
+    let (event_loop, address) = listening(Limits::default());
+    let script = Script::new(|io, call| match call {
+        Call::Received(token, b"abort", _) => io.abort(token),
+        Call::Received(token, b"close", _) => io.close(token),
+        Call::Received(_, b"leave", consumed) => *consumed = 0,
+        call => echo(io, &call),
+    });
+    let mut running = spawn(event_loop, script.stops_after(6));
+    let mut steady = peer(address);
+    let mut expect = |expected: &dyn Fn(Ending) -> bool| {
+        let (_, ending) = running.wait_for_closed();
+        assert!(expected(ending), "{ending:?}");
+        steady.write_all(b"hola").unwrap();
+        assert_eq!(read_exactly(&steady, 4), b"hola");
+    };
+    for word in [b"abort", b"close", b"leave"] {
+        let mut peer = peer(address);
+        peer.write_all(word).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        read_all(&peer);
+        drop(peer);
+        expect(&|ending| ending == if word == b"abort" { Ending::Aborted } else { Ending::Done });
+    }
+    reset(peer(address));
+    expect(&|ending| matches!(ending, Ending::Failed(_)));
+    drop(peer(address));
+    expect(&|ending| ending == Ending::Done);
+    drop(steady);
+    running.join();
+}

@@ -1,0 +1,173 @@
+//! Tokens and events of connections that are gone: they reach nobody, least of all whoever has
+//! taken the place.
+
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use reactor::{Limits, Timer, Token};
+
+use crate::support::{
+    Call, DynIo, Ending, Event, SOON, Script, echo, listening, peer, read_all, run, spawn,
+};
+
+/// Does to a token whatever can be done to one.
+fn disturb(io: &mut dyn DynIo, token: Token) {
+    assert_eq!(io.backlog(token), 0);
+    io.send(token, b"leak");
+    io.send_with(token, &mut |_| panic!("there is nobody to send to"));
+    io.set_deadline(token, Some(Duration::ZERO));
+    io.close(token);
+    io.abort(token);
+}
+
+/// Both peers have sent before the loop begins, so both events come in one batch.
+#[test]
+fn an_event_for_a_connection_that_was_aborted_earlier_in_the_same_batch() {
+    let (event_loop, address) = listening(Limits::default());
+    let peers = [peer(address), peer(address)];
+    for mut peer in &peers {
+        peer.write_all(b"x").unwrap();
+    }
+    let mut open = Vec::new();
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => open.push(token),
+        Call::Received(token, ..) => {
+            open.iter().filter(|&&other| other != token).for_each(|&other| io.abort(other));
+            io.close(token);
+        }
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(2));
+    drop(peers);
+    let finished = running.join();
+    let mut endings = finished.endings();
+    endings.sort_by_key(|ending| *ending == Ending::Aborted);
+    assert_eq!(endings, [Ending::Done, Ending::Aborted]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+}
+
+#[test]
+fn input_for_a_connection_that_was_closed_earlier_in_the_same_batch() {
+    let (event_loop, address) = listening(Limits::default());
+    let peers = [peer(address), peer(address)];
+    for mut peer in &peers {
+        peer.write_all(b"x").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+    }
+    let mut open = Vec::new();
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => open.push(token),
+        Call::Received(..) => open.iter().for_each(|&each| {
+            io.send(each, b"bye");
+            io.close(each);
+        }),
+        _ => {}
+    });
+    let finished = run(event_loop, script.stops_after(2));
+    assert_eq!(finished.endings(), [Ending::Done, Ending::Done]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+    for peer in &peers {
+        assert_eq!(read_all(peer), b"bye");
+    }
+}
+
+/// Deadlines of both have passed in the same turn, and the first call aborts the other connection.
+#[test]
+fn a_deadline_of_a_connection_that_was_aborted_earlier_in_the_same_turn() {
+    let (event_loop, address) = listening(Limits::default());
+    let _peers = [peer(address), peer(address)];
+    let mut open = Vec::new();
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => {
+            open.push(token);
+            for &each in &open {
+                io.set_deadline(each, Some(Duration::ZERO));
+            }
+        }
+        Call::Expired(_) => open.iter().for_each(|&each| io.abort(each)),
+        _ => {}
+    });
+    let finished = run(event_loop, script.stops_after(2));
+    assert_eq!(finished.endings(), [Ending::Aborted, Ending::Aborted]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
+}
+
+/// There is room for one: the second peer gets the place of the first, while the service goes on
+/// using the first one's token.
+#[test]
+fn a_token_whose_place_was_taken_names_nobody() {
+    let (event_loop, address) = listening(Limits { connections: 1, ..Limits::default() });
+    let (mut first, mut second) = (peer(address), peer(address));
+    first.write_all(b"x").unwrap();
+    second.write_all(b"hola").unwrap();
+    second.shutdown(Shutdown::Write).unwrap();
+    let mut gone: Option<Token> = None;
+    let script = Script::new(move |io, call| {
+        match call {
+            Call::Opened(token) if gone.is_none() => gone = Some(token),
+            Call::Opened(token) => {
+                let gone = gone.unwrap();
+                assert_eq!(gone.index(), token.index(), "the place is taken again");
+                assert_ne!(gone, token);
+                disturb(io, gone);
+            }
+            Call::Received(_, b"hola", _) | Call::Closed(_) => disturb(io, gone.unwrap()),
+            Call::Received(_, b"x", _) => {
+                io.set_deadline(gone.unwrap(), Some(Duration::ZERO));
+                io.abort(gone.unwrap());
+                return;
+            }
+            _ => {}
+        }
+        echo(io, &call);
+    });
+    let finished = run(event_loop, script.stops_after(2));
+    assert_eq!(read_all(&second), b"hola");
+    assert_eq!(finished.endings(), [Ending::Aborted, Ending::Done]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+}
+
+/// The deadline of the first outlives it in the loop's books, and comes up while the second has
+/// its place.
+#[test]
+fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
+    let (event_loop, address) = listening(Limits { connections: 1, ..Limits::default() });
+    let (first, second) = (peer(address), peer(address));
+    let mut opened = 0;
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => {
+            opened += 1;
+            if opened == 1 {
+                io.set_deadline(token, Some(SOON / 2));
+                io.abort(token);
+            } else {
+                io.set_timer(Timer(1), Some(SOON));
+            }
+        }
+        Call::Fired(_) => io.stop(),
+        _ => {}
+    });
+    let running = spawn(event_loop, script);
+    assert_eq!(read_all(&first), b"");
+    assert_eq!(read_all(&second), b"");
+    drop(second);
+    let finished = running.join();
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+}
+
+#[test]
+fn a_token_that_never_named_anybody() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"hola").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let script = Script::new(|io, call| {
+        for token in [Token::new(0, 0), Token::new(7, 1), Token::new(u32::MAX, u32::MAX)] {
+            disturb(io, token);
+        }
+        echo(io, &call);
+    });
+    run(event_loop, script.stops_after(1));
+    assert_eq!(read_all(&peer), b"hola");
+}
