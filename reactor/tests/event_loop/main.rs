@@ -5,7 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
 
+mod accepting;
 mod closing;
+mod connecting;
 mod reading;
 mod stale;
 #[path = "../support/mod.rs"]

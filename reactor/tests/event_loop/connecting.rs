@@ -1,0 +1,232 @@
+//! Connections that the service asks for: established or not, it is told exactly once.
+
+use std::io::{ErrorKind, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use reactor::{EventLoop, Limits, Timer};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{Call, Ending, Event, PATIENCE, SOON, Script, echo, read_exactly, run, spawn};
+
+const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A loop that doesn't listen.
+fn connecting() -> EventLoop {
+    EventLoop::new(Limits { drain: SOON, ..Limits::default() }).unwrap()
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    let (peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer
+}
+
+/// An address at which nobody listens.
+fn refusing() -> SocketAddr {
+    TcpListener::bind(LOCALHOST).unwrap().local_addr().unwrap()
+}
+
+/// An address at which a connection is neither established nor refused, as long as what comes with
+/// it lives: the listener's queue is full.
+fn silent() -> (SocketAddr, Socket, Vec<Socket>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&LOCALHOST.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let error = socket.connect(&address).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::INPROGRESS.raw_os_error()));
+        waiting.push(socket);
+    }
+    (address.as_socket().unwrap(), listener, waiting)
+}
+
+#[test]
+fn an_established_connection_is_like_an_accepted_one() {
+    let listener = TcpListener::bind(LOCALHOST).unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            // Not established yet, so this reaches nobody.
+            let token = io.connect(address);
+            io.send(token, b"too early");
+        }
+        Call::Opened(token) => io.send(token, b"hola "),
+        call => echo(io, &call),
+    });
+    let running = spawn(connecting(), script.stops_after(1));
+    let mut peer = accept(&listener);
+    peer.write_all(b"mundo").unwrap();
+    assert_eq!(read_exactly(&peer, 10), b"hola mundo");
+    drop(peer);
+    assert_eq!(running.join().endings(), [Ending::Done]);
+}
+
+#[test]
+fn many_at_once() {
+    const PEERS: usize = 50;
+    let listener = TcpListener::bind(LOCALHOST).unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            for _ in 0..PEERS {
+                io.connect(address);
+            }
+        }
+        Call::Opened(token) => io.send(token, b"hola"),
+        call => echo(io, &call),
+    });
+    let running = spawn(connecting(), script.stops_after(PEERS));
+    let peers: Vec<_> = (0..PEERS).map(|_| accept(&listener)).collect();
+    for peer in &peers {
+        assert_eq!(read_exactly(peer, 4), b"hola");
+    }
+    drop(peers);
+    let finished = running.join();
+    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), PEERS);
+    assert_eq!(finished.counters.established, PEERS as u64);
+}
+
+#[test]
+fn a_refused_connection_is_closed_alone() {
+    let address = refusing();
+    let script = Script::new(move |io, call| {
+        if let Call::Started = call {
+            io.connect(address);
+        }
+    });
+    let finished = run(connecting(), script.stops_after(1));
+    assert_eq!(finished.endings(), [Ending::NotConnected(ErrorKind::ConnectionRefused)]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), 0);
+}
+
+#[test]
+fn addresses_that_make_no_sense() {
+    let addresses: [SocketAddr; 4] = [
+        "255.255.255.255:1".parse().unwrap(),
+        "127.0.0.1:0".parse().unwrap(),
+        "[ff02::1]:1".parse().unwrap(),
+        "[::]:0".parse().unwrap(),
+    ];
+    let script = Script::new(move |io, call| {
+        if let Call::Started = call {
+            for address in addresses {
+                let token = io.connect(address);
+                io.send(token, b"hola");
+            }
+        }
+    });
+    let finished = run(connecting(), script.stops_after(addresses.len()));
+    let endings = finished.endings();
+    assert_eq!(endings.len(), addresses.len());
+    assert!(endings.iter().all(|ending| matches!(ending, Ending::NotConnected(_))), "{endings:?}");
+}
+
+#[test]
+fn given_up_before_it_was_established() {
+    let (address, _listener, _waiting) = silent();
+    let script = Script::new(move |io, call| {
+        if let Call::Started = call {
+            let (closed, aborted) = (io.connect(address), io.connect(address));
+            io.close(closed);
+            io.abort(aborted);
+        }
+    });
+    let finished = run(connecting(), script.stops_after(2));
+    assert_eq!(finished.endings(), [Ending::Aborted, Ending::Aborted]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), 0);
+}
+
+#[test]
+fn a_deadline_for_being_established() {
+    let (address, _listener, _waiting) = silent();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let token = io.connect(address);
+            io.set_deadline(token, Some(SOON / 2));
+        }
+        Call::Expired(token) => io.abort(token),
+        _ => {}
+    });
+    let finished = run(connecting(), script.stops_after(1));
+    assert_eq!(finished.endings(), [Ending::Aborted]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
+}
+
+#[test]
+fn stopping_gives_up_what_is_not_established() {
+    let (address, _listener, _waiting) = silent();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            io.connect(address);
+            io.set_timer(Timer(1), Some(Duration::ZERO));
+        }
+        Call::Fired(_) => io.stop(),
+        // Too late: the answer is that it is not connected.
+        Call::Stopping => {
+            let _ = io.connect(address);
+        }
+        _ => {}
+    });
+    let endings = run(connecting(), script).endings();
+    assert_eq!(endings.len(), 2, "{endings:?}");
+    assert!(endings.contains(&Ending::Aborted), "{endings:?}");
+    assert!(endings.contains(&Ending::NotConnected(ErrorKind::Other)), "{endings:?}");
+}
+
+#[test]
+fn a_peer_that_goes_away_at_once() {
+    let listener = TcpListener::bind(LOCALHOST).unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let _ = io.connect(address);
+        }
+        call => echo(io, &call),
+    });
+    let running = spawn(connecting(), script.stops_after(1));
+    drop(accept(&listener));
+    let finished = running.join();
+    assert_eq!(finished.endings(), [Ending::Done]);
+}
+
+/// A failure that is known at once is told in the turn's end, and the next attempt in the next
+/// turn: a service that tries again without a pause doesn't keep the turn from ending.
+#[test]
+fn trying_again_at_once_leaves_the_turn() {
+    const ATTEMPTS: usize = 100;
+    let nonsense: SocketAddr = "255.255.255.255:1".parse().unwrap();
+    let mut attempts = 0;
+    let script = Script::new(move |io, call| {
+        if let Call::Started | Call::Closed(_) = call {
+            attempts += 1;
+            if attempts <= ATTEMPTS {
+                io.connect(nonsense);
+            }
+        }
+    });
+    let finished = run(connecting(), script.stops_after(ATTEMPTS));
+    assert_eq!(finished.endings().len(), ATTEMPTS);
+    for turn in finished.turns() {
+        let closed = turn.iter().filter(|event| matches!(event, Event::Closed(..))).count();
+        assert!(closed <= 1, "{closed} attempts in one turn");
+    }
+}
+
+/// One that tries again for ever, also while the loop stops, is left alone when the time for
+/// draining is over.
+#[test]
+fn trying_again_for_ever_does_not_keep_the_loop_from_ending() {
+    let address = refusing();
+    let script = Script::new(move |io, call| {
+        if let Call::Started | Call::Closed(_) = call {
+            io.connect(address);
+        }
+    });
+    let finished = run(connecting(), script.stops_after(10));
+    assert!(finished.endings().len() > 10);
+}
