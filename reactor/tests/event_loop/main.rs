@@ -8,8 +8,10 @@
 mod accepting;
 mod closing;
 mod connecting;
+mod draining;
 mod reading;
 mod stale;
 #[path = "../support/mod.rs"]
 mod support;
+mod timers;
 mod writing;

@@ -1,0 +1,312 @@
+//! Deadlines and timers: those that are due fire, once, in order of time. No test looks at a clock
+//! from outside: order alone is asserted, and that nothing fires too early.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use reactor::{Limits, Timer};
+
+use crate::support::{
+    Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, listening, pattern, peer, read_all,
+    read_exactly, run, spawn,
+};
+
+const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn fired(events: &[Event]) -> Vec<u32> {
+    let number = |event: &Event| match event {
+        Event::Fired(Timer(number)) => Some(*number),
+        _ => None,
+    };
+    events.iter().filter_map(number).collect()
+}
+
+#[test]
+fn timers_fire_in_order_and_can_be_moved_and_taken_back() {
+    let (event_loop, _) = listening(Limits::default());
+    let mut began = None;
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            began = Some(io.now());
+            for (number, after) in [(1, 30), (2, 10), (3, 20), (4, 15), (5, 40)] {
+                io.set_timer(Timer(number), Some(millis(after)));
+            }
+            io.set_timer(Timer(1), Some(millis(5)));
+            io.set_timer(Timer(2), Some(millis(25)));
+            io.set_timer(Timer(4), None);
+        }
+        Call::Fired(Timer(number)) => {
+            let due = [(1, 5), (2, 25), (3, 20), (5, 40)].iter().find(|due| due.0 == number);
+            let passed = io.now().duration_since(began.unwrap());
+            assert!(passed >= Duration::from_millis(due.unwrap().1), "{number} after {passed:?}");
+            if number == 5 {
+                io.stop();
+            }
+        }
+        _ => {}
+    });
+    assert_eq!(fired(&run(event_loop, script).events), [1, 3, 2, 5]);
+}
+
+#[test]
+fn deadlines_expire_in_order_and_can_be_moved_and_taken_back() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut open = Vec::new();
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => {
+            open.push(token);
+            if let [moved, taken_back, early, late] = open[..] {
+                for (token, after) in [(moved, 1), (taken_back, 1), (early, 10), (late, 30)] {
+                    io.set_deadline(token, Some(millis(after)));
+                }
+                io.set_deadline(moved, Some(millis(20)));
+                io.set_deadline(taken_back, None);
+            }
+        }
+        Call::Expired(token) if token == open[3] => {
+            io.send(open[3], b"late");
+            io.stop();
+        }
+        Call::Expired(_) => {}
+        call => echo(io, &call),
+    });
+    let peers = [(); 4].map(|()| peer(address));
+    let running = spawn(event_loop, script);
+    read_exactly(&peers[3], 4);
+    drop(peers);
+    let events = running.join().events;
+    let tokens: Vec<_> = events.iter().filter_map(Event::opened).collect();
+    let expired = |event: &Event| match event {
+        Event::Expired(token) => Some(*token),
+        _ => None,
+    };
+    let expired: Vec<_> = events.iter().filter_map(expired).collect();
+    assert_eq!(expired, [tokens[2], tokens[0], tokens[3]]);
+}
+
+/// What is set while timers fire is due in a later turn, even with no delay: the turn ends.
+#[test]
+fn a_timer_without_delay_that_sets_itself_again() {
+    let (event_loop, address) = listening(Limits::default());
+    let script = Script::new(|io, call| match call {
+        Call::Started => io.set_timer(Timer(1), Some(Duration::ZERO)),
+        Call::Fired(timer) => io.set_timer(timer, Some(Duration::ZERO)),
+        Call::Opened(token) | Call::Expired(token) => {
+            io.set_deadline(token, Some(Duration::ZERO));
+        }
+        call => echo(io, &call),
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let mut peer = peer(address);
+    for _ in 0..200 {
+        peer.write_all(b"x").unwrap();
+        assert_eq!(read_exactly(&peer, 1), b"x");
+    }
+    drop(peer);
+    let finished = running.join();
+    for turn in finished.turns() {
+        assert!(fired(turn).len() <= 1);
+        assert!(turn.iter().filter(|event| matches!(event, Event::Expired(_))).count() <= 1);
+    }
+}
+
+#[test]
+fn a_timer_fires_once_for_each_time_that_it_was_set() {
+    let (event_loop, _) = listening(Limits::default());
+    let mut again = 3;
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            io.set_timer(Timer(1), Some(millis(1)));
+            io.set_timer(Timer(2), Some(millis(1)));
+        }
+        Call::Fired(Timer(1)) if again > 0 => {
+            again -= 1;
+            io.set_timer(Timer(1), Some(millis(1)));
+        }
+        Call::Fired(Timer(1)) => io.set_timer(Timer(3), Some(millis(10))),
+        Call::Fired(Timer(3)) => io.stop(),
+        _ => {}
+    });
+    let mut numbers = fired(&run(event_loop, script).events);
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 1, 1, 1, 2, 3]);
+}
+
+#[test]
+fn delays_too_long_for_any_clock() {
+    let (event_loop, address) = listening(Limits {
+        linger: Duration::MAX,
+        write_stall: Duration::MAX,
+        drain: Duration::MAX,
+        ..Limits::default()
+    });
+    let script = Script::new(|io, call| {
+        if let Call::Opened(token) = call {
+            io.set_deadline(token, Some(Duration::MAX));
+            io.set_timer(Timer(1), Some(Duration::MAX));
+        }
+        echo(io, &call);
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let mut peer = peer(address);
+    peer.write_all(b"hola").unwrap();
+    assert_eq!(read_exactly(&peer, 4), b"hola");
+    drop(peer);
+    assert_eq!(running.join().counters.timers_fired, 0);
+}
+
+/// The loop's own deadline for a stalled write and the service's share one alarm.
+#[test]
+fn a_deadline_beside_a_stalled_write() {
+    for (deadline, write_stall) in [(SOON, NEVER), (NEVER, SOON)] {
+        let (event_loop, address) = listening(Limits { write_stall, ..Limits::default() });
+        let _peer = peer(address);
+        let script = Script::new(move |io, call| match call {
+            Call::Opened(token) => {
+                io.set_deadline(token, Some(deadline));
+                io.send(token, &pattern(HUGE));
+            }
+            Call::Expired(token) => io.abort(token),
+            _ => {}
+        });
+        let finished = run(event_loop, script.stops_after(1));
+        let aborted = finished.endings() == [Ending::Aborted];
+        assert_eq!(aborted, deadline == SOON, "deadline {deadline:?}: {:?}", finished.endings());
+    }
+}
+
+/// A turn took long, as one does when the disk is slow. What has arrived meanwhile arrived in time.
+#[test]
+fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
+    let (event_loop, address) = listening(Limits::default());
+    let peer = peer(address);
+    let mut eager = peer.try_clone().unwrap();
+    let mut first = true;
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => io.set_deadline(token, Some(SOON)),
+        Call::TurnEnded(_) if std::mem::take(&mut first) => {
+            eager.write_all(b"in time").unwrap();
+            std::thread::sleep(2 * SOON);
+        }
+        Call::Received(token, ..) => io.close(token),
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    assert_eq!(read_all(&peer), b"");
+    peer.shutdown(Shutdown::Write).unwrap();
+    let finished = running.join();
+    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+}
+
+/// The peer's time to take its output begins when it is offered, and a peer that has taken some
+/// during a long turn is not stalled. The service's timer makes a turn at once after each long one;
+/// in the last the service aborts, unless the loop has given the peer up by then.
+#[test]
+fn a_long_turn_is_not_the_peers_fault() {
+    const STALL: Duration = Duration::from_millis(400);
+    for long_turn in [0, 1] {
+        let (event_loop, address) = listening(Limits { write_stall: STALL, ..Limits::default() });
+        let mut peer = peer(address);
+        peer.set_nonblocking(true).unwrap();
+        let (mut turn, mut connection) = (0, None);
+        let output = pattern(HUGE);
+        let script = Script::new(move |io, call| match call {
+            Call::Opened(token) => {
+                connection = Some(token);
+                io.send(token, &output);
+            }
+            Call::TurnEnded(_) => {
+                io.set_timer(Timer(1), Some(Duration::ZERO));
+                if turn == long_turn {
+                    let mut room = vec![0; HUGE];
+                    while turn > 0 && peer.read(&mut room).is_ok() {}
+                    std::thread::sleep(STALL);
+                } else if let Some(token) = connection.filter(|_| turn > long_turn) {
+                    io.abort(token);
+                }
+                turn += 1;
+            }
+            _ => {}
+        });
+        let finished = run(event_loop, script.stops_after(1));
+        assert_eq!(finished.endings(), [Ending::Aborted], "turn {long_turn} was long");
+    }
+}
+
+/// Once closed, it is the loop's: a deadline that passes while it lingers is nobody's business.
+#[test]
+fn a_closed_connection_has_no_deadline() {
+    let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
+    let script = Script::new(|io, call| match call {
+        Call::Opened(token) => {
+            io.set_deadline(token, Some(millis(1)));
+            io.close(token);
+            io.set_deadline(token, Some(millis(1)));
+            io.set_timer(Timer(1), Some(millis(10)));
+        }
+        Call::Fired(_) => io.stop(),
+        _ => {}
+    });
+    let mut running = spawn(event_loop, script);
+    let peer = peer(address);
+    running.wait_for(|event| matches!(event, Event::Fired(_)).then_some(()));
+    drop(peer);
+    let finished = running.join();
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+}
+
+#[test]
+fn time_stands_still_within_a_turn() {
+    let (event_loop, address) = listening(Limits { read_per_turn: 10, ..Limits::default() });
+    let mut peer = peer(address);
+    peer.write_all(&pattern(1000)).unwrap();
+    drop(peer);
+    let (mut now, mut turn_began) = (None, true);
+    let script = Script::new(move |io, call| {
+        let time = io.now();
+        let expected = *now.get_or_insert(time);
+        // What is closed after the turn's end still belongs to the turn.
+        if turn_began && !matches!(call, Call::Closed(_)) {
+            assert!(time >= expected);
+            now = Some(time);
+        } else {
+            assert_eq!(time, expected);
+        }
+        turn_began = matches!(call, Call::TurnEnded(_) | Call::Closed(_));
+        echo(io, &call);
+    });
+    run(event_loop, script.stops_after(1));
+}
+
+/// Hundreds that do nothing cost nothing, each with a deadline that never comes.
+#[test]
+fn idle_connections_cause_no_turns() {
+    const IDLE: usize = 300;
+    const ROUNDS: u64 = 500;
+    let (event_loop, address) = listening(Limits::default());
+    let script = Script::new(|io, call| {
+        if let Call::Opened(token) | Call::Received(token, ..) = call {
+            io.set_deadline(token, Some(NEVER));
+        }
+        echo(io, &call);
+    });
+    let mut running = spawn(event_loop, script.stops_after(IDLE + 1));
+    let idle: Vec<_> = (0..IDLE).map(|_| peer(address)).collect();
+    for _ in &idle {
+        running.wait_for_opened();
+    }
+    let mut active = peer(address);
+    for _ in 0..ROUNDS {
+        active.write_all(b"x").unwrap();
+        read_exactly(&active, 1);
+    }
+    drop((idle, active));
+    let counters = running.join().counters;
+    // A turn for each message, and at most three for whoever comes and goes.
+    let needed = ROUNDS + 3 * IDLE as u64;
+    assert!(counters.turns <= needed + 20, "{counters:?}");
+}
