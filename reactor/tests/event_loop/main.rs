@@ -9,8 +9,10 @@ mod accepting;
 mod closing;
 mod connecting;
 mod draining;
+mod misbehaving;
 mod reading;
 mod stale;
+mod stress;
 #[path = "../support/mod.rs"]
 mod support;
 mod timers;
