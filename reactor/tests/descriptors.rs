@@ -1,0 +1,149 @@
+//! A process without free descriptors: accepting pauses, doesn't spin, and goes on by itself; and
+//! nobody who knocked meanwhile is forgotten.
+//!
+//! A process of its own, because it lowers its limit of descriptors for good.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
+
+#[path = "support/harness.rs"]
+mod harness;
+#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
+mod support;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{Shutdown, TcpListener};
+use std::process::ExitCode;
+
+use reactor::{EventLoop, Limits, Timer};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use support::{
+    Call, Ending, Event, NEVER, SOON, Script, echo, listening, peer, read_all, read_exactly, run,
+    spawn,
+};
+
+/// Descriptors that this process may have.
+const DESCRIPTORS: u64 = 64;
+
+/// Of them, those that a loop keeps aside for what isn't a connection.
+const RESERVED: usize = 32;
+
+fn main() -> ExitCode {
+    let limit = Some(DESCRIPTORS);
+    setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
+    harness::run_all(&[
+        ("the_limit_of_connections_leaves_room", the_limit_of_connections_leaves_room),
+        ("accepting_goes_on_by_itself", accepting_goes_on_by_itself),
+        ("a_connection_that_ends_makes_room", a_connection_that_ends_makes_room),
+        ("connecting_without_descriptors_fails", connecting_without_descriptors_fails),
+    ])
+}
+
+/// Takes every free descriptor but `spared`.
+fn hoard(spared: usize) -> Vec<File> {
+    let mut hoard = Vec::new();
+    let error = loop {
+        match File::open("/dev/null") {
+            Ok(file) => hoard.push(file),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+    hoard.truncate(hoard.len() - spared);
+    hoard
+}
+
+fn the_limit_of_connections_leaves_room() {
+    let allowed = usize::try_from(DESCRIPTORS).unwrap() - RESERVED;
+    for (asked, given) in [(10_000, allowed), (allowed, allowed), (3, 3)] {
+        let limits = Limits { connections: asked, ..Limits::default() };
+        assert_eq!(EventLoop::new(limits).unwrap().limits().connections, given);
+    }
+}
+
+/// There is room for one of three. The kernel doesn't say when there is more: the loop tries again
+/// from time to time, and does nothing else meanwhile. The service's timer makes sure that many
+/// such times pass before there is room.
+fn accepting_goes_on_by_itself() {
+    let (event_loop, address) = listening(Limits { accept_pause: SOON, ..Limits::default() });
+    let peers = [(); 3].map(|()| peer(address));
+    let hoard = hoard(1);
+    let script = Script::new(|io, call| match call {
+        Call::Started | Call::Fired(_) => io.set_timer(Timer(1), Some(SOON)),
+        call => echo(io, &call),
+    });
+    let mut running = spawn(event_loop, script.stops_after(peers.len()));
+    running.wait_for(|event| match event {
+        Event::Paused(connections, error) => {
+            assert_eq!((*connections, *error), (1, Some(Errno::MFILE.raw_os_error())));
+            Some(())
+        }
+        _ => None,
+    });
+    for _ in 0..20 {
+        running.wait_for(|event| {
+            assert!(!matches!(event, Event::Opened(_) | Event::Resumed), "{event:?}");
+            matches!(event, Event::Fired(_)).then_some(())
+        });
+    }
+    drop(hoard);
+    running.wait_for(|event| (*event == Event::Resumed).then_some(()));
+    for mut peer in &peers {
+        peer.write_all(b"hola").unwrap();
+        assert_eq!(read_exactly(peer, 4), b"hola");
+    }
+    drop(peers);
+    let counters = running.join().counters;
+    assert_eq!((counters.accepted, counters.accept_pauses), (3, 1));
+    // A turn for each timer; for each peer one to come, to speak, to be answered, to go.
+    assert!(counters.turns <= counters.timers_fired + 12, "{counters:?}");
+}
+
+/// Accepting would be tried again by timer only in an hour.
+fn a_connection_that_ends_makes_room() {
+    let (event_loop, address) = listening(Limits { accept_pause: NEVER, ..Limits::default() });
+    let peers = [(); 5].map(|()| peer(address));
+    for mut peer in &peers {
+        peer.write_all(b"hola").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+    }
+    let hoard = hoard(1);
+    let finished = run(event_loop, Script::echo().stops_after(peers.len()));
+    drop(hoard);
+    for peer in &peers {
+        assert_eq!(read_all(peer), b"hola");
+    }
+    let mut connections = 0;
+    for event in &finished.events {
+        match event {
+            Event::Opened(_) => connections += 1,
+            Event::Closed(..) => connections -= 1,
+            _ => {}
+        }
+        assert!(connections <= 1, "there was a descriptor for one only");
+    }
+    assert_eq!(finished.endings(), [Ending::Done; 5]);
+    assert!(finished.counters.turns <= 20, "{:?}", finished.counters);
+}
+
+fn connecting_without_descriptors_fails() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let event_loop = EventLoop::new(Limits::default()).unwrap();
+    let mut hoard = Some(hoard(0));
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let _ = io.connect(address);
+        }
+        Call::Closed(_) if hoard.take().is_some() => {
+            let _ = io.connect(address);
+        }
+        Call::Opened(token) => io.abort(token),
+        _ => {}
+    });
+    let finished = run(event_loop, script.stops_after(2));
+    let endings = finished.endings();
+    assert!(matches!(endings[..], [Ending::NotConnected(_), Ending::Aborted]), "{endings:?}");
+}
