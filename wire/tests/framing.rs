@@ -134,7 +134,7 @@ fn assert_cuts_make_no_difference<D: Decoder>(
 
 /// A frame of `length` bytes, header included, with a body that differs from byte to byte.
 fn frame(kind: u8, length: usize) -> Vec<u8> {
-    let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+    let [high, low] = u16::try_from(length).expect("a length of 16 bits").to_be_bytes();
     let mut frame = vec![MAGIC, kind, high, low];
     frame.extend((0..=u8::MAX).cycle().take(length.saturating_sub(HEADER_LEN)));
     frame
