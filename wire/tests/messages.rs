@@ -49,10 +49,7 @@ fn response_bytes(response: &Response<'_>) -> Vec<u8> {
 
 /// The one frame that `input` is.
 fn whole_frame(input: &[u8]) -> Frame<'_> {
-    let frame = FrameDecoder::default()
-        .decode(input)
-        .expect("a request, as it was encoded")
-        .expect("a whole frame");
+    let frame = FrameDecoder::default().decode(input).expect("a frame").expect("a whole frame");
     assert_eq!(frame.used(), input.len());
     frame
 }
