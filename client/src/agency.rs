@@ -312,12 +312,6 @@ impl<S: BetSource> Dialogue for Agency<S> {
         }
     }
 
-    fn disconnected(&mut self) {
-        if self.stage != Stage::Done {
-            self.stage = Stage::Introducing;
-        }
-    }
-
     fn waits_for_draw(&self) -> bool {
         self.stage == Stage::Asking
     }

@@ -107,8 +107,6 @@ impl Dialogue for Apuesta {
         Ok(Next::Answer)
     }
 
-    fn disconnected(&mut self) {}
-
     fn is_complete(&self) -> bool {
         self.outcome == Some(Outcome::Stored)
     }
@@ -156,7 +154,7 @@ mod tests {
         let _ = apuesta.answered(&welcome(5, before), &mut out).unwrap();
         let after = before.extended(apuesta.batch.batch(5).encoded);
         out.clear();
-        apuesta.disconnected();
+        apuesta.connected(&mut Vec::new());
         let next = apuesta.answered(&welcome(6, after), &mut out).unwrap();
         assert_eq!((next, out.len()), (Next::Done, 0));
         assert!(apuesta.is_complete());

@@ -143,6 +143,7 @@ impl<D: Dialogue> Service for Caller<D> {
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
         debug!("action: connect | result: success | server_address: {peer}");
+        self.dialer.connected();
         self.dialogue.connected(&mut self.out);
         self.follow(io, connection, Ok(Next::Answer));
     }
@@ -195,13 +196,16 @@ impl<D: Dialogue> Service for Caller<D> {
             return;
         }
         self.connection = None;
-        self.dialogue.disconnected();
         if self.end.is_some() {
             info!("action: close_connection | result: success | reason: {reason}");
             return;
         }
         io.set_timer(GO_ON, None);
-        self.retry(io, &format!("the connection ended: {reason}"));
+        let reason = format!("the connection ended: {reason}");
+        self.connection = self.dialer.failed(io, &reason);
+        if self.connection.is_none() {
+            self.retry(io, &reason);
+        }
     }
 
     fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
@@ -209,9 +213,11 @@ impl<D: Dialogue> Service for Caller<D> {
             info!("action: shutdown | result: in_progress | cause: {name}");
         }
         self.end.get_or_insert(End::Interrupted);
-        // Nothing that is still under way matters: what the central has, it has.
-        if let Some(connection) = self.connection {
-            io.close(connection);
+        let Some(connection) = self.connection else { return };
+        match cause {
+            StopCause::Asked => io.close(connection),
+            // At once: nothing that is still under way matters, what the central has, it has.
+            StopCause::Signal(_) => io.abort(connection),
         }
     }
 
@@ -222,3 +228,6 @@ impl<D: Dialogue> Service for Caller<D> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

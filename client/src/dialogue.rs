@@ -11,11 +11,10 @@ use crate::source::InputError;
 /// One side of a conversation. Whatever is to be sent is appended to `out`.
 ///
 /// Order of calls: [`connected`](Self::connected), then [`answered`](Self::answered) for each
-/// response and [`go_on`](Self::go_on) whenever [`Next`] asks for it, then
-/// [`disconnected`](Self::disconnected), and again from the beginning until one returns
-/// [`Next::Done`] or an error.
+/// response and [`go_on`](Self::go_on) whenever [`Next`] asks for it; again from the beginning when
+/// the connection was lost, until one returns [`Next::Done`] or an error.
 pub trait Dialogue {
-    /// A connection stands: introduce yourself.
+    /// A connection stands, the first or another: introduce yourself.
     fn connected(&mut self, out: &mut Vec<u8>);
 
     /// The central has answered.
@@ -29,9 +28,6 @@ pub trait Dialogue {
     /// # Errors
     /// [`Failure`].
     fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure>;
-
-    /// The connection is gone; another will follow.
-    fn disconnected(&mut self);
 
     /// Whether the next answer may take for ever: that of the draw.
     fn waits_for_draw(&self) -> bool {

@@ -75,6 +75,13 @@ impl EchoLoop {
         }
     }
 
+    fn not_connected(&mut self, io: &mut impl Io, reason: &str) {
+        self.connection = self.dialer.failed(io, reason);
+        if self.connection.is_none() {
+            self.retry(io, reason);
+        }
+    }
+
     fn retry(&mut self, io: &mut impl Io, reason: &str) {
         if !self.dialer.retry(io, reason) {
             self.finish(io, End::Failed);
@@ -117,9 +124,9 @@ impl Service for EchoLoop {
     }
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, _peer: SocketAddr) {
+        self.dialer.connected();
         self.dialer.reached();
         self.step = Step::Sent;
-        self.decoder = LineDecoder::new(ANSWER_MAX);
         io.send(connection, format!("{}\n", self.message()).as_bytes());
         io.set_deadline(connection, Some(self.config.response_timeout));
     }
@@ -134,10 +141,17 @@ impl Service for EchoLoop {
     }
 
     fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
+        if self.step == Step::Sent {
+            self.fail(io, "the connection ended before the newline of an answer");
+        }
         io.close(connection);
     }
 
     fn expired(&mut self, io: &mut impl Io, connection: Token) {
+        if self.step == Step::Sent {
+            let timeout = humantime::format_duration(self.config.response_timeout);
+            self.fail(io, &format!("no answer within {timeout}"));
+        }
         io.abort(connection);
     }
 
@@ -160,20 +174,156 @@ impl Service for EchoLoop {
         }
         debug!("action: close_connection | result: success | reason: {reason}");
         match self.step {
-            Step::Connecting => self.retry(io, &reason.to_string()),
+            Step::Connecting => self.not_connected(io, &reason.to_string()),
             Step::Sent => self.fail(io, &format!("no answer: {reason}")),
             Step::Answered if self.number == self.config.loop_amount => self.next_message(io),
             Step::Answered => io.set_timer(PAUSE, Some(self.config.loop_period)),
         }
     }
 
-    fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
-        if let StopCause::Signal(name) = cause {
-            info!("action: shutdown | result: in_progress | cause: {name}");
-        }
+    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
         self.end.get_or_insert(End::Interrupted);
+        let StopCause::Signal(name) = cause else { return };
+        info!("action: shutdown | result: in_progress | cause: {name}");
+        // At once: an answer that is still under way doesn't matter any more.
+        if let Some(connection) = self.connection {
+            io.abort(connection);
+        }
     }
 }
 
 /// Fires when it is time for the next message.
 const PAUSE: Timer = Timer(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Mode, Retry};
+    use crate::memory_io::World;
+    use log::LevelFilter;
+    use std::io;
+    use std::time::Duration;
+
+    const PERIOD: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    fn echoing(loop_amount: u32, limit: u32) -> World<EchoLoop> {
+        let (min, max) = (Duration::from_millis(100), Duration::from_secs(1));
+        let config = Config {
+            id: 3,
+            address: "127.0.0.1:12345".into(),
+            loop_amount,
+            loop_period: PERIOD,
+            level: LevelFilter::Off,
+            max_amount: 100,
+            window: 8,
+            mode: Mode::Echo,
+            retry: Retry { min, max, limit },
+            response_timeout: TIMEOUT,
+        };
+        World::new(EchoLoop::new(&config, 1))
+    }
+
+    fn message(number: u32) -> String {
+        format!("[CLIENT 3] Message N°{number}\n")
+    }
+
+    fn refused() -> CloseReason {
+        CloseReason::NotConnected(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    #[test]
+    fn each_message_has_a_connection_of_its_own_and_a_pause_before_the_next() {
+        let mut world = echoing(3, 0);
+        for number in 1..=3 {
+            world.open();
+            assert_eq!(world.sent(), message(number).as_bytes());
+            assert_eq!(world.line().deadline, Some(TIMEOUT));
+            world.receive(message(number).as_bytes());
+            assert!(world.io.lines.is_empty(), "closed after its answer");
+            if number < 3 {
+                assert_eq!(world.fire(), PERIOD);
+            }
+        }
+        assert!(world.io.stopped && world.io.timers.is_empty(), "no pause after the last");
+        assert_eq!(world.service.end(), End::Complete);
+    }
+
+    #[test]
+    fn an_answer_may_come_byte_by_byte() {
+        let mut world = echoing(1, 0);
+        world.open();
+        for byte in message(1).as_bytes() {
+            assert!(!world.io.stopped);
+            world.receive(&[*byte]);
+        }
+        assert_eq!(world.service.end(), End::Complete);
+    }
+
+    #[test]
+    fn no_messages_are_done_at_once() {
+        let world = echoing(0, 0);
+        assert!(world.io.lines.is_empty() && world.io.stopped);
+        assert_eq!(world.service.end(), End::Complete);
+    }
+
+    #[test]
+    fn a_server_that_is_not_up_yet_is_called_again() {
+        let mut world = echoing(1, 0);
+        for _ in 0..100 {
+            world.lose(&refused());
+            assert!(world.fire() <= Duration::from_secs(1));
+        }
+        world.open();
+        assert_eq!(world.sent(), message(1).as_bytes(), "still the first message");
+    }
+
+    #[test]
+    fn the_limit_of_attempts_ends_it() {
+        let mut world = echoing(1, 2);
+        world.lose(&refused());
+        world.fire();
+        world.lose(&refused());
+        assert!(world.io.stopped && world.io.timers.is_empty());
+        assert_eq!(world.service.end(), End::Failed);
+    }
+
+    #[test]
+    fn a_connection_begins_the_count_of_attempts_anew() {
+        let mut world = echoing(2, 2);
+        world.lose(&refused());
+        world.fire();
+        world.open();
+        world.receive(message(1).as_bytes());
+        world.fire();
+        world.lose(&refused());
+        assert!(!world.io.stopped);
+    }
+
+    #[test]
+    fn whatever_isnt_the_message_ends_it() {
+        let failures: [fn(&mut World<EchoLoop>); 5] = [
+            |world| world.receive(b"[CLIENT 3] Message\n"),
+            |world| world.receive(&[b'x'; ANSWER_MAX + 1]),
+            World::end,
+            World::expire,
+            |world| world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into())),
+        ];
+        for failure in failures {
+            let mut world = echoing(2, 0);
+            world.open();
+            failure(&mut world);
+            assert!(world.io.stopped && world.io.timers.is_empty());
+            assert_eq!(world.service.end(), End::Failed);
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_it_at_once() {
+        let mut world = echoing(2, 0);
+        world.open();
+        world.interrupt();
+        assert_eq!((world.io.aborted, world.io.lines.len()), (1, 0));
+        assert_eq!(world.service.end(), End::Interrupted);
+    }
+}

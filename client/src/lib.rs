@@ -13,6 +13,7 @@
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
 //! | [`dataset`] | agency files out of a seed (binary `dataset`) |
 //! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
+//! | `memory_io` | the loop's side in memory, for tests |
 //! | [`progress`] | the bar for a person at a terminal |
 
 pub mod agency;
@@ -27,5 +28,7 @@ pub mod dialogue;
 pub mod echo;
 pub mod input;
 pub mod local;
+#[cfg(test)]
+mod memory_io;
 pub mod progress;
 pub mod source;

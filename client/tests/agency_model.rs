@@ -172,7 +172,6 @@ impl World {
     fn cut(&mut self) {
         self.requests.clear();
         self.responses.clear();
-        self.agency.disconnected();
         self.connect();
     }
 

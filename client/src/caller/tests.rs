@@ -1,0 +1,383 @@
+//! A caller with a real agency, over buffers: every way in which a connection can go.
+
+use super::*;
+use crate::agency::{Agency, Pace};
+use crate::config::{Mode, Retry};
+use crate::memory_io::World;
+use crate::source::MemorySource;
+use log::LevelFilter;
+use proptest::prelude::*;
+use std::io;
+use std::time::Duration;
+use wire::{BatchBuilder, Bet, Checksum, ErrorCode, Phase, Request, WinnersBuilder};
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+const PERIOD: Duration = Duration::from_secs(5);
+
+fn config(limit: u32) -> Config {
+    let (min, max) = (Duration::from_millis(100), Duration::from_secs(5));
+    Config {
+        id: 7,
+        address: "127.0.0.1:12345".into(),
+        loop_amount: 5,
+        loop_period: Duration::ZERO,
+        level: LevelFilter::Off,
+        max_amount: 2,
+        window: 2,
+        mode: Mode::Echo,
+        retry: Retry { min, max, limit },
+        response_timeout: TIMEOUT,
+    }
+}
+
+const BETS: usize = 5;
+
+fn row(index: usize) -> [Vec<u8>; wire::batch::FIELDS] {
+    ["Ana", "Paz", &index.to_string(), "2000-01-01", "7574"].map(|field| field.as_bytes().to_vec())
+}
+
+type Calling = World<Caller<Agency<MemorySource>>>;
+
+/// An agency of five bets, two in a batch and two batches in the window.
+fn calling_with(limit: u32, period: Duration) -> Calling {
+    let pace = Pace { max_amount: 2, window: 2, period };
+    let agency = Agency::new(7, pace, MemorySource::new((0..BETS).map(row).collect()));
+    World::new(Caller::new(agency, &config(limit), 1, None))
+}
+
+fn calling() -> Calling {
+    calling_with(0, Duration::ZERO)
+}
+
+/// The checksum of the first so many bets.
+fn checksum(count: usize) -> Checksum {
+    let mut batch = BatchBuilder::new();
+    for fields in (0..count).map(row) {
+        let bet = Bet::from_fields(fields.each_ref().map(Vec::as_slice));
+        assert_eq!(batch.push(&bet), Ok(wire::Push::Added));
+    }
+    Checksum::default().extended(batch.batch(0).encoded)
+}
+
+fn bytes(response: &Response<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    response.encode(&mut out);
+    out
+}
+
+fn welcome(count: usize) -> Vec<u8> {
+    let (consumed, checksum) = (count as u64, checksum(count));
+    bytes(&Response::Welcome { consumed, checksum, rejected: 0, phase: Phase::Open })
+}
+
+fn stored(consumed: u64) -> Vec<u8> {
+    bytes(&Response::Stored { consumed })
+}
+
+fn error(code: ErrorCode) -> Vec<u8> {
+    bytes(&Response::Error { code, text: "because" })
+}
+
+fn winners(last: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut frame = WinnersBuilder::new(&mut out);
+    assert!(frame.push(b"30904465"));
+    frame.finish(last);
+    out
+}
+
+/// What was sent, told in a word or two each.
+fn said(world: &mut Calling) -> Vec<String> {
+    let (sent, mut said) = (world.sent(), Vec::new());
+    let mut rest = &sent[..];
+    while let Some(frame) = FrameDecoder::default().decode(rest).unwrap() {
+        rest = &rest[frame.used()..];
+        said.push(match Request::decode(frame).unwrap() {
+            Request::Hello { agency, .. } => format!("hello {agency}"),
+            Request::Batch(batch) => format!("batch {}+{}", batch.position, batch.count),
+            Request::Bet(_) => "bet".to_owned(),
+            Request::End { total } => format!("end {total}"),
+            Request::Winners => "winners?".to_owned(),
+        });
+    }
+    assert!(rest.is_empty(), "whole frames");
+    said
+}
+
+fn reset() -> CloseReason {
+    CloseReason::Failed(io::ErrorKind::ConnectionReset.into())
+}
+
+fn refused() -> CloseReason {
+    CloseReason::NotConnected(io::ErrorKind::ConnectionRefused.into())
+}
+
+/// Waits out the pause before the next attempt, which must be one of a retry.
+fn redial(world: &mut Calling) {
+    let pause = world.fire();
+    assert!(pause > Duration::ZERO && pause <= Duration::from_secs(5), "{pause:?}");
+    world.open();
+}
+
+#[test]
+fn a_whole_conversation() {
+    let mut world = calling();
+    assert_eq!(world.line().deadline, Some(TIMEOUT), "an attempt has a limit too");
+    world.open();
+    assert_eq!(said(&mut world), ["hello 7"]);
+    world.receive(&welcome(0));
+    assert_eq!(said(&mut world), ["batch 0+2", "batch 2+2"]);
+    world.receive(&stored(2));
+    assert_eq!(said(&mut world), ["batch 4+1"]);
+    world.receive(&[stored(4), stored(5)].concat());
+    assert_eq!(said(&mut world), ["end 5"]);
+    assert_eq!(world.line().deadline, Some(TIMEOUT));
+    world.receive(&bytes(&Response::Finished { stored: 5, rejected: 0 }));
+    assert_eq!(said(&mut world), ["winners?"]);
+    assert_eq!(world.line().deadline, None, "the draw may take for ever");
+    world.receive(&winners(false));
+    assert!(!world.io.stopped);
+    world.receive(&winners(true));
+    assert!(world.io.stopped);
+    assert_eq!(world.service.dialogue.winners(), 2);
+    assert_eq!(world.service.close(), End::Complete);
+}
+
+#[test]
+fn a_connection_that_is_lost_is_taken_up_where_the_central_stands() {
+    // The central had consumed 0 to 4 of the bets that were on their way.
+    for consumed in [0, 2, 3, 4] {
+        let mut world = calling();
+        world.open();
+        world.receive(&welcome(0));
+        world.lose(&reset());
+        redial(&mut world);
+        assert_eq!(said(&mut world), ["hello 7"]);
+        world.receive(&welcome(consumed));
+        let first = format!("batch {consumed}+{}", (BETS - consumed).min(2));
+        assert_eq!(said(&mut world)[0], first);
+    }
+}
+
+#[test]
+fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning() {
+    let mut caller = calling_with(0, Duration::ZERO).service;
+    caller.dialer = caller
+        .dialer
+        .resolving(|_| Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()]));
+    let mut world = World::new(caller);
+    let mut addresses = Vec::new();
+    for reason in [refused(), refused(), reset(), refused()] {
+        addresses.push(world.line().address.to_string());
+        if matches!(reason, CloseReason::Failed(_)) {
+            world.open();
+        }
+        world.lose(&reason);
+        if world.io.lines.is_empty() {
+            addresses.push("pause".into());
+            world.fire();
+        }
+    }
+    let (first, second) = ("10.0.0.1:12345", "10.0.0.2:12345");
+    assert_eq!(addresses, [first, second, "pause", first, "pause", first]);
+    assert_eq!(world.line().address.to_string(), second);
+}
+
+#[test]
+fn a_central_that_is_not_up_yet_is_called_again_and_again() {
+    let mut world = calling();
+    for _ in 0..100 {
+        world.lose(&refused());
+        world.fire();
+    }
+    world.open();
+    assert_eq!(said(&mut world), ["hello 7"]);
+}
+
+#[test]
+fn the_limit_of_attempts_ends_it() {
+    let mut world = calling_with(3, Duration::ZERO);
+    for _ in 0..2 {
+        world.lose(&refused());
+        world.fire();
+    }
+    // An answer in between begins the count anew.
+    world.open();
+    world.receive(&welcome(0));
+    for _ in 0..2 {
+        world.lose(&reset());
+        world.fire();
+    }
+    assert!(!world.io.stopped);
+    world.lose(&refused());
+    assert!(world.io.stopped && world.io.timers.is_empty());
+    assert_eq!(world.service.close(), End::Failed);
+}
+
+#[test]
+fn silence_for_too_long_is_a_lost_connection() {
+    let mut world = calling();
+    world.expire();
+    redial(&mut world);
+    world.receive(&welcome(0));
+    world.expire();
+    redial(&mut world);
+    assert_eq!(said(&mut world), ["hello 7"]);
+}
+
+#[test]
+fn a_central_that_ends_the_connection_is_called_again() {
+    let mut world = calling();
+    world.open();
+    world.end();
+    redial(&mut world);
+    assert_eq!(said(&mut world), ["hello 7"]);
+}
+
+#[test]
+fn an_error_that_may_pass_is_a_reason_to_call_again() {
+    for code in [ErrorCode::Gap, ErrorCode::Timeout, ErrorCode::ShuttingDown] {
+        let mut world = calling();
+        world.open();
+        world.receive(&[welcome(0), error(code)].concat());
+        redial(&mut world);
+        assert_eq!(said(&mut world), ["hello 7"], "{code:?}");
+    }
+}
+
+#[test]
+fn any_other_error_is_final() {
+    for code in [ErrorCode::UnknownAgency, ErrorCode::Superseded, ErrorCode::Drawn] {
+        let mut world = calling();
+        world.open();
+        world.receive(&error(code));
+        assert!(world.io.stopped && world.io.timers.is_empty(), "{code:?}");
+        assert_eq!(world.service.close(), End::Failed);
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_final() {
+    for garbage in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\xbe\x7f\x00\x04", b"\xbe\x82\x00\x05x"]
+    {
+        let mut world = calling();
+        world.open();
+        world.receive(garbage);
+        assert!(world.io.stopped);
+        assert_eq!(world.service.close(), End::Failed);
+    }
+}
+
+#[test]
+fn an_input_that_is_not_the_one_sent_before_is_final_and_nothing_is_sent() {
+    let mut world = calling();
+    world.open();
+    world.sent();
+    let (consumed, checksum) = (2, Checksum(1));
+    let phase = Phase::Open;
+    world.receive(&bytes(&Response::Welcome { consumed, checksum, rejected: 0, phase }));
+    // Skipping is done a slice a turn.
+    if !world.io.stopped {
+        world.fire();
+    }
+    assert!(world.io.stopped && said(&mut world).is_empty());
+    assert_eq!(world.service.close(), End::Failed);
+}
+
+#[test]
+fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
+    let mut world = calling();
+    world.open();
+    world.receive(&welcome(0));
+    world.sent();
+    let full = bytes(&Response::Unavailable { consumed: 0, text: "full" });
+    let mut longest = Duration::ZERO;
+    for _ in 0..10 {
+        world.receive(&full);
+        assert!(world.io.timers.is_empty(), "another answer is still on its way");
+        world.receive(&full);
+        assert_eq!(world.line().deadline, None, "nothing is owed meanwhile");
+        longest = longest.max(world.fire());
+        assert_eq!(said(&mut world), ["batch 0+2", "batch 2+2"]);
+    }
+    assert!(longest >= Duration::from_millis(2500), "pauses grow: {longest:?}");
+    world.receive(&stored(2));
+    assert_eq!(said(&mut world), ["batch 4+1"]);
+    world.receive(&[full.clone(), full].concat());
+    assert!(world.fire() <= Duration::from_millis(100), "and begin anew");
+}
+
+#[test]
+fn a_period_is_a_pause_between_an_answer_and_the_next_batch() {
+    let mut world = calling_with(0, PERIOD);
+    world.open();
+    world.sent();
+    world.receive(&welcome(0));
+    assert_eq!(said(&mut world), ["batch 0+2"]);
+    world.receive(&stored(2));
+    assert!(said(&mut world).is_empty());
+    assert_eq!(world.fire(), PERIOD);
+    assert_eq!(said(&mut world), ["batch 2+2"]);
+    world.receive(&stored(4));
+    world.lose(&reset());
+    redial(&mut world);
+    assert_eq!(said(&mut world), ["hello 7"], "the pause went with the connection");
+}
+
+#[test]
+fn a_signal_ends_it_at_once_wherever_it_is() {
+    let stages: [fn(&mut Calling); 4] = [
+        |_| {},
+        |world| world.open(),
+        |world| {
+            world.open();
+            world.receive(&welcome(0));
+        },
+        |world| world.lose(&refused()),
+    ];
+    for stage in stages {
+        let mut world = calling();
+        stage(&mut world);
+        let connected = !world.io.lines.is_empty();
+        world.interrupt();
+        assert_eq!(world.io.aborted, u32::from(connected), "nothing is waited for");
+        assert!(world.io.lines.is_empty(), "no connection is left");
+        assert_eq!(world.service.close(), End::Interrupted);
+    }
+}
+
+proptest! {
+    /// However the answers are cut into pieces, the same is said.
+    #[test]
+    fn pieces_make_no_difference(cuts in prop::collection::vec(1..40_usize, 0..30)) {
+        let answers = [
+            welcome(0),
+            stored(2),
+            stored(4),
+            stored(5),
+            bytes(&Response::Finished { stored: 5, rejected: 0 }),
+            winners(false),
+            winners(true),
+        ]
+        .concat();
+        let mut world = calling();
+        world.open();
+        let mut rest = &answers[..];
+        for cut in cuts {
+            let (piece, after) = rest.split_at(cut.min(rest.len()));
+            world.receive(piece);
+            rest = after;
+            if world.io.stopped {
+                break;
+            }
+        }
+        if !world.io.stopped {
+            world.receive(rest);
+        }
+        prop_assert_eq!(
+            said(&mut world),
+            ["hello 7", "batch 0+2", "batch 2+2", "batch 4+1", "end 5", "winners?"]
+        );
+        prop_assert_eq!(world.service.close(), End::Complete);
+    }
+}
