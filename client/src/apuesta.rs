@@ -1,14 +1,14 @@
 //! An agency in mode `apuesta`: one bet by hand.
 //!
 //! The agency's input is here what it sent before, and then this bet. A first bet that was stored
-//! by an earlier run is recognised by its checksum, and one whose answer was lost by this run's.
+//! by an earlier run is recognised by its checksum, and so is one whose answer this run has lost.
 
 use log::{error, info};
 use reactor::logging::Escaped;
 use wire::batch::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Position, Push, Request, Response, VERSION};
 
-use crate::dialogue::{Dialogue, Failure, Next, Progress};
+use crate::dialogue::{Dialogue, Failure, Next};
 
 /// The bet, and how far it is.
 #[derive(Debug)]
@@ -16,9 +16,18 @@ pub struct Apuesta {
     id: wire::Agency,
     fields: [String; FIELDS],
     batch: BatchBuilder,
-    /// Where it was sent to, and the agency's checksum once it is consumed there.
-    sent: Option<(Position, Checksum)>,
+    sent: Option<Sent>,
     outcome: Option<Outcome>,
+}
+
+/// Where the bet was sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sent {
+    position: Position,
+    /// The agency's checksum once the bet is consumed there.
+    after: Checksum,
+    /// Bets of the agency that had been rejected before.
+    rejected: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,20 +48,39 @@ impl Apuesta {
         Self { id, fields, batch, sent: None, outcome: None }
     }
 
-    fn send(&mut self, position: Position, before: Checksum, out: &mut Vec<u8>) -> Next {
-        let batch = self.batch.batch(position);
-        self.sent = Some((position, before.extended(batch.encoded)));
-        Request::Bet(batch).encode(out);
-        Next::Answer
+    /// The bet as it is, or will be, once it was sent behind `position` others.
+    fn behind(&self, position: Position, before: Checksum, rejected: u64) -> Sent {
+        let after = before.extended(self.batch.batch(position).encoded);
+        Sent { position, after, rejected }
     }
 
-    /// Whether the agency stands exactly behind this bet.
-    fn is_consumed(&self, consumed: Position, checksum: Checksum) -> bool {
-        let first = (0, Checksum::default().extended(self.batch.batch(0).encoded));
-        [Some(first), self.sent]
-            .into_iter()
-            .flatten()
-            .any(|(position, after)| consumed == position + 1 && checksum == after)
+    /// Sends the bet behind those that were sent before, unless it is already among them.
+    fn welcomed(
+        &mut self,
+        consumed: Position,
+        checksum: Checksum,
+        rejected: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Next, Failure> {
+        let by_an_earlier_run = self.behind(0, Checksum::default(), 0);
+        let known = [self.sent, Some(by_an_earlier_run)].into_iter().flatten();
+        let mut known = known.filter(|sent| consumed == sent.position + 1);
+        if let Some(sent) = known.find(|sent| sent.after == checksum) {
+            // It is the last one consumed, so one rejected more is this one.
+            let is_rejected = rejected > sent.rejected;
+            let reason = "the central has rejected it before, and said why then";
+            return Ok(if is_rejected { self.rejected(reason) } else { self.stored() });
+        }
+        if let Some(Sent { position, .. }) = self.sent.filter(|sent| sent.position < consumed) {
+            return Err(Failure::Unsettled { position, consumed });
+        }
+        self.sent = Some(self.behind(consumed, checksum, rejected));
+        Ok(self.send(consumed, out))
+    }
+
+    fn send(&self, position: Position, out: &mut Vec<u8>) -> Next {
+        Request::Bet(self.batch.batch(position)).encode(out);
+        Next::Answer
     }
 
     fn stored(&mut self) -> Next {
@@ -82,37 +110,24 @@ impl Dialogue for Apuesta {
     }
 
     fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
-        match *response {
-            Response::Welcome { consumed, checksum, rejected, .. } => {
-                if !self.is_consumed(consumed, checksum) {
-                    return Ok(self.send(consumed, checksum, out));
-                }
-                Ok(if rejected == 0 {
-                    self.stored()
-                } else {
-                    self.rejected("the central has rejected a bet of this agency before")
-                })
+        match (*response, self.sent) {
+            (Response::Welcome { consumed, checksum, rejected, .. }, _) => {
+                self.welcomed(consumed, checksum, rejected, out)
             }
-            Response::Stored { .. } => Ok(self.stored()),
-            Response::Rejected { text, .. } => Ok(self.rejected(text)),
-            Response::Unavailable { .. } => Ok(Next::Backoff),
+            (Response::Stored { .. }, Some(_)) => Ok(self.stored()),
+            (Response::Rejected { text, .. }, Some(_)) => Ok(self.rejected(text)),
+            (Response::Unavailable { .. }, Some(_)) => Ok(Next::Backoff),
             _ => Err(Failure::unexpected(response)),
         }
     }
 
     fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
-        if let Some((position, _)) = self.sent {
-            Request::Bet(self.batch.batch(position)).encode(out);
-        }
-        Ok(Next::Answer)
+        let sent = self.sent;
+        Ok(sent.map_or(Next::Answer, |sent| self.send(sent.position, out)))
     }
 
     fn is_complete(&self) -> bool {
         self.outcome == Some(Outcome::Stored)
-    }
-
-    fn progress(&self) -> Progress {
-        Progress::default()
     }
 }
 
@@ -126,7 +141,11 @@ mod tests {
     }
 
     fn welcome(consumed: Position, checksum: Checksum) -> Response<'static> {
-        Response::Welcome { consumed, checksum, rejected: 0, phase: Phase::Open }
+        rejecting(consumed, checksum, 0)
+    }
+
+    fn rejecting(consumed: Position, checksum: Checksum, rejected: u64) -> Response<'static> {
+        Response::Welcome { consumed, checksum, rejected, phase: Phase::Open }
     }
 
     fn sent_at(out: &[u8]) -> Position {
@@ -149,15 +168,57 @@ mod tests {
 
     #[test]
     fn a_lost_answer_does_not_store_it_twice() {
+        // Bets of the agency that were rejected before don't matter, one more does.
+        for (before, after, stored) in [(0, 0, true), (3, 3, true), (0, 1, false), (3, 4, false)] {
+            let (mut apuesta, mut out) = (apuesta(), Vec::new());
+            let checksum = Checksum(99);
+            let _ = apuesta.answered(&rejecting(5, checksum, before), &mut out).unwrap();
+            let checksum = checksum.extended(apuesta.batch.batch(5).encoded);
+            out.clear();
+            apuesta.connected(&mut Vec::new());
+            let next = apuesta.answered(&rejecting(6, checksum, after), &mut out).unwrap();
+            assert_eq!((next, out.len()), (Next::Done, 0));
+            assert_eq!(apuesta.is_complete(), stored);
+        }
+    }
+
+    #[test]
+    fn a_lost_request_is_sent_again() {
         let (mut apuesta, mut out) = (apuesta(), Vec::new());
-        let before = Checksum(99);
-        let _ = apuesta.answered(&welcome(5, before), &mut out).unwrap();
-        let after = before.extended(apuesta.batch.batch(5).encoded);
+        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
         out.clear();
         apuesta.connected(&mut Vec::new());
-        let next = apuesta.answered(&welcome(6, after), &mut out).unwrap();
-        assert_eq!((next, out.len()), (Next::Done, 0));
-        assert!(apuesta.is_complete());
+        let next = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        assert_eq!((next, sent_at(&out)), (Next::Answer, 5));
+    }
+
+    #[test]
+    fn it_is_not_sent_again_when_nobody_can_tell_whether_it_arrived() {
+        let (mut apuesta, mut out) = (apuesta(), Vec::new());
+        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        out.clear();
+        apuesta.connected(&mut Vec::new());
+        for (consumed, checksum) in [(6, Checksum(1)), (7, Checksum(2))] {
+            let failure = apuesta.answered(&welcome(consumed, checksum), &mut out).unwrap_err();
+            assert!(matches!(failure, Failure::Unsettled { position: 5, .. }), "{failure}");
+            assert!(out.is_empty() && !apuesta.is_complete());
+        }
+    }
+
+    #[test]
+    fn an_unavailable_storage_is_asked_again() {
+        let (mut apuesta, mut out) = (apuesta(), Vec::new());
+        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        out.clear();
+        let full = Response::Unavailable { consumed: 5, text: "full" };
+        assert_eq!(apuesta.answered(&full, &mut out).unwrap(), Next::Backoff);
+        assert_eq!((apuesta.go_on(&mut out).unwrap(), sent_at(&out)), (Next::Answer, 5));
+    }
+
+    #[test]
+    fn an_answer_to_nothing_is_out_of_order() {
+        let failure = apuesta().answered(&Response::Stored { consumed: 1 }, &mut Vec::new());
+        assert!(matches!(failure, Err(Failure::OutOfOrder { .. })));
     }
 
     #[test]

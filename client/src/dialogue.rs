@@ -124,6 +124,18 @@ pub enum Failure {
         /// What the central has consumed.
         consumed: Position,
     },
+    /// The answer to a bet was lost, and other bets of the agency came behind it.
+    #[error(
+        "the bet was sent to position {position} and the answer was lost; the central has consumed \
+         {consumed} bets by now, and whether this one is among them can't be told: it isn't sent \
+         again, so that it isn't stored twice"
+    )]
+    Unsettled {
+        /// Where it was sent to.
+        position: Position,
+        /// What the central has consumed.
+        consumed: Position,
+    },
     /// An answer that doesn't belong there.
     #[error("an answer that doesn't belong here: {found}")]
     OutOfOrder {
