@@ -201,7 +201,10 @@ impl<D: Dialogue> Service for Caller<D> {
             return;
         }
         io.set_timer(GO_ON, None);
-        let reason = format!("the connection ended: {reason}");
+        let reason = match reason {
+            CloseReason::NotConnected(_) => reason.to_string(),
+            ended => format!("the connection ended: {ended}"),
+        };
         self.connection = self.dialer.failed(io, &reason);
         if self.connection.is_none() {
             self.retry(io, &reason);
