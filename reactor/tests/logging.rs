@@ -1,0 +1,188 @@
+//! What a program's log does to the program, and what of it arrives.
+//!
+//! A process of its own, which starts itself again: standard output belongs to the whole process.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
+
+#[path = "support/harness.rs"]
+mod harness;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use log::{LevelFilter, debug, error, info};
+use reactor::logging;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
+
+/// How many lines the process is to log when it was started by a test; else it panics.
+const TASK: &str = "LOGGING_TEST_TASK";
+
+/// Longest wait for a process that must end; far more than it takes.
+const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+
+/// More bytes than one piece, less than a pipe holds.
+const SOME: usize = 500;
+
+/// More bytes than a pipe, a socket or a terminal holds, less than the log keeps.
+const MANY: usize = 5000;
+
+fn main() -> ExitCode {
+    if let Ok(count) = std::env::var(TASK) {
+        return count.parse().map_or_else(|_| log_and_panic(), log_lines);
+    }
+    harness::run_all(&[
+        ("lines_arrive_in_a_file", lines_arrive_in_a_file),
+        ("lines_arrive_in_a_pipe", lines_arrive_in_a_pipe),
+        ("lines_arrive_at_a_terminal", lines_arrive_at_a_terminal),
+        ("a_pipe_that_nobody_reads_stops_nothing", a_pipe_that_nobody_reads_stops_nothing),
+        ("a_socket_that_nobody_reads_stops_nothing", a_socket_that_nobody_reads_stops_nothing),
+        ("a_terminal_that_nobody_reads_stops_nothing", a_terminal_that_nobody_reads_stops_nothing),
+        ("a_closed_pipe_stops_nothing", a_closed_pipe_stops_nothing),
+        ("a_full_disk_stops_nothing", a_full_disk_stops_nothing),
+        ("a_panic_loses_no_line", a_panic_loses_no_line),
+    ])
+}
+
+/// Turns of ten lines each.
+fn log_lines(count: usize) -> ExitCode {
+    let _flushed_at_the_end = logging::init(LevelFilter::Info);
+    for number in 0..count {
+        info!("action: count | result: success | number: {number}");
+        debug!("action: count | result: fail | level: too low");
+        if number % 10 == 9 {
+            logging::flush();
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn log_and_panic() -> ExitCode {
+    let guard = logging::init(LevelFilter::Info);
+    // As if the process ended right after the hook, which is what an abort does.
+    std::mem::forget(guard);
+    error!("action: count | result: fail | number: 0");
+    panic!("on purpose");
+}
+
+/// This program, logging so many lines, or one and a panic.
+fn start(lines: Option<usize>, stdout: impl Into<Stdio>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .env(TASK, lines.map_or("panic".to_owned(), |count| count.to_string()))
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Its exit code; it must end.
+fn end(mut child: Child) -> Option<i32> {
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&PATIENCE)).unwrap();
+    if ended == 0 {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(ended, 1, "it doesn't end");
+    status.code()
+}
+
+/// `text` must be the lines from 0 on, so many, each whole.
+fn assert_lines(text: &str, count: usize) {
+    let numbers = text.lines().map(|line| {
+        let (_, message) = line.split_at("2024-08-21 22:11:15".len());
+        let number = message.strip_prefix(" INFO     action: count | result: success | number: ");
+        number.unwrap().parse::<usize>().unwrap()
+    });
+    assert!(numbers.eq(0..count), "{} lines", text.lines().count());
+    assert!(text.ends_with('\n'));
+}
+
+/// Both ends of a terminal: the one that shows, and the one that is written to.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let shown = openpt(flags).unwrap();
+    grantpt(&shown).unwrap();
+    unlockpt(&shown).unwrap();
+    let name = ptsname(&shown, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let written = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
+    // Newlines as they are, without a carriage return.
+    let mut attributes = tcgetattr(&written).unwrap();
+    attributes.output_modes.remove(OutputModes::OPOST);
+    tcsetattr(&written, OptionalActions::Now, &attributes).unwrap();
+    (shown, written)
+}
+
+fn lines_arrive_in_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert_eq!(end(start(Some(MANY), file.reopen().unwrap())), Some(0));
+    assert_lines(&std::fs::read_to_string(file.path()).unwrap(), MANY);
+}
+
+fn lines_arrive_in_a_pipe() {
+    let mut child = start(Some(SOME), Stdio::piped());
+    let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();
+    assert_eq!(end(child), Some(0));
+    assert_lines(&text, SOME);
+}
+
+fn lines_arrive_at_a_terminal() {
+    let (shown, written) = terminal();
+    let child = start(Some(3), written);
+    // Reading from a terminal fails when nobody has it open any more.
+    let mut text = Vec::new();
+    let error = File::from(shown).read_to_end(&mut text).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()));
+    assert_eq!(end(child), Some(0));
+    assert_lines(str::from_utf8(&text).unwrap(), 3);
+}
+
+fn a_pipe_that_nobody_reads_stops_nothing() {
+    let (reader, writer) = io::pipe().unwrap();
+    assert_eq!(end(start(Some(MANY), writer)), Some(0));
+    let text = io::read_to_string(reader).unwrap();
+    assert_lines(&text, text.lines().count());
+    assert!(text.lines().count() < MANY, "it was to be full");
+}
+
+fn a_socket_that_nobody_reads_stops_nothing() {
+    let (mut reader, writer) = UnixStream::pair().unwrap();
+    assert_eq!(end(start(Some(MANY), OwnedFd::from(writer))), Some(0));
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_lines(&text, text.lines().count());
+}
+
+fn a_terminal_that_nobody_reads_stops_nothing() {
+    let (shown, written) = terminal();
+    assert_eq!(end(start(Some(MANY), written.try_clone().unwrap())), Some(0));
+    // Others who have the terminal open still wait when they write to it.
+    assert!(!rustix::fs::fcntl_getfl(&written).unwrap().contains(OFlags::NONBLOCK));
+    drop(shown);
+}
+
+fn a_closed_pipe_stops_nothing() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(end(start(Some(MANY), writer)), Some(0));
+}
+
+fn a_full_disk_stops_nothing() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(end(start(Some(MANY), full)), Some(0));
+}
+
+fn a_panic_loses_no_line() {
+    let mut child = start(None, Stdio::piped());
+    let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();
+    assert_eq!(end(child), Some(101));
+    assert!(text.ends_with(" ERROR    action: count | result: fail | number: 0\n"), "{text}");
+}
