@@ -58,6 +58,40 @@ impl LineDecoder {
         Ok(Some(Line { bytes: &input[..end], used: end + 1 }))
     }
 
+    /// How many bytes at the front of `input` are whole lines: for who treats them all alike, one
+    /// search from the back instead of one for each line. 0 when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`LineTooLong`] like [`decode`](Self::decode), once the lines before the long one are used.
+    pub fn decode_all(&mut self, input: &[u8]) -> Result<usize, LineTooLong> {
+        let from = self.scanned.min(input.len());
+        let Some(last) = memchr::memrchr(b'\n', &input[from..]) else {
+            self.scanned = input.len();
+            return if input.len() > self.max { Err(self.too_long()) } else { Ok(0) };
+        };
+        let end = from + last + 1;
+        // No line is longer than all of them together.
+        if end <= self.max + 1 {
+            self.scanned = input.len() - end;
+            return Ok(end);
+        }
+        self.decode_each(&input[..end])
+    }
+
+    /// Like [`decode_all`](Self::decode_all), line by line.
+    fn decode_each(&mut self, lines: &[u8]) -> Result<usize, LineTooLong> {
+        let mut used = 0;
+        for newline in memchr::memchr_iter(b'\n', lines) {
+            if newline - used > self.max {
+                self.scanned = 0;
+                return if used == 0 { Err(self.too_long()) } else { Ok(used) };
+            }
+            used = newline + 1;
+        }
+        self.scanned = 0;
+        Ok(used)
+    }
+
     /// The last line of a stream that has ended, which needs no newline. `None` when nothing is left.
     ///
     /// # Errors

@@ -161,7 +161,7 @@ impl fmt::Display for Field {
 }
 
 /// Why a connection of an agency is ended by the central.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ErrorCode {
     /// The bytes aren't a frame, or the frame isn't a message.

@@ -286,6 +286,26 @@ fn pieces<'s>(stream: &'s [u8], cuts: &[prop::sample::Index]) -> Vec<&'s [u8]> {
     ends.windows(2).map(|ends| &stream[ends[0]..ends[1]]).collect()
 }
 
+/// What a connection accepts that takes from its input as many bytes as `take` says, until that is
+/// none; and what it refuses the rest with.
+fn accept(
+    pieces: &[&[u8]],
+    mut take: impl FnMut(&[u8]) -> Result<usize, LineTooLong>,
+) -> (Vec<u8>, Option<LineTooLong>) {
+    let (mut held, mut accepted) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        held.extend_from_slice(piece);
+        loop {
+            match take(&held) {
+                Ok(0) => break,
+                Ok(used) => accepted.extend(held.drain(..used)),
+                Err(error) => return (accepted, Some(error)),
+            }
+        }
+    }
+    (accepted, None)
+}
+
 proptest! {
     #[test]
     fn any_stream_of_frames_in_any_pieces_gives_what_the_uncut_one_gives(
@@ -309,6 +329,19 @@ proptest! {
     ) {
         let uncut = receive(Lines::new(max), [&stream[..]]);
         prop_assert_eq!(receive(Lines::new(max), pieces(&stream, &cuts)), uncut);
+    }
+
+    /// All whole lines at once are the lines one by one, and end at the same place.
+    #[test]
+    fn lines_all_at_once_are_the_lines_one_by_one(
+        stream in stream(),
+        cuts in vec(any::<prop::sample::Index>(), 0..8),
+        max in 0..12_usize,
+    ) {
+        let pieces = pieces(&stream, &cuts);
+        let (mut each, mut all) = (LineDecoder::new(max), LineDecoder::new(max));
+        let one_by_one = |input: &[u8]| Ok(each.decode(input)?.map_or(0, |line| line.used));
+        prop_assert_eq!(accept(&pieces, |input| all.decode_all(input)), accept(&pieces, one_by_one));
     }
 
     #[test]
