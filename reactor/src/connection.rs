@@ -223,9 +223,34 @@ impl Connection {
             return Established::Failed(error);
         }
         match self.stream.peer_addr() {
+            // Nobody listened, and the kernel gave this end the very port that it calls: TCP lets
+            // it answer itself.
+            Ok(peer) if self.stream.local_addr().is_ok_and(|own| own == peer) => {
+                Established::Failed(io::ErrorKind::ConnectionRefused.into())
+            }
             Ok(peer) => Established::Yes(peer),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Established::NotYet,
             Err(error) => Established::Failed(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+    use std::net::SocketAddr;
+
+    #[test]
+    fn a_connection_to_itself_is_none() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        socket.connect(&own).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(socket.into());
+        let connection = Connection::new(stream, 1, State::Connecting);
+        let Established::Failed(error) = connection.established() else { panic!("it is one") };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

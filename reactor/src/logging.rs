@@ -33,8 +33,12 @@ use timestamp::Timestamp;
 /// Bytes of lines after which the buffer is written without waiting for the end of the turn.
 const WRITE_EARLY: usize = 64 * 1024;
 
-/// How long the end of the process waits for a reader, however slowly it reads.
-const LAST_WAIT: Duration = Duration::from_millis(100);
+/// How long the end of the process waits for a reader who takes nothing: together with the time
+/// that ending takes, less than the second after which containers are killed at the earliest.
+const STALLED_WAIT: Duration = Duration::from_millis(200);
+
+/// How long the end of the process waits for a reader who reads slowly.
+const LAST_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {
     static LOG: RefCell<Log> = const { RefCell::new(Log { lines: Lines::new(), stdout: None }) };
@@ -80,10 +84,16 @@ pub fn is_waiting() -> bool {
 
 /// The last lines of the process, which may wait a little for their reader.
 fn write_last() {
+    let end = Instant::now() + LAST_WAIT;
     // A panic that began in the buffer itself must not end in another one.
     LOG.with(|log| {
-        if let Ok(mut log) = log.try_borrow_mut() {
-            log.write(Some(Instant::now() + LAST_WAIT));
+        let Ok(mut log) = log.try_borrow_mut() else { return };
+        loop {
+            let (now, before) = (Instant::now(), log.lines.waiting());
+            log.write(Some(end.min(now + STALLED_WAIT)));
+            if now >= end || log.lines.waiting() == before {
+                return;
+            }
         }
     });
 }

@@ -108,6 +108,8 @@ pub struct Program {
     pub file_name: &'static str,
     /// What can be set.
     pub table: &'static [Setting],
+    /// What it can do instead of its usual work: names and meanings of subcommands.
+    pub commands: &'static [(&'static str, &'static str)],
     /// Reads the file's text into names and values; says what is wrong and where otherwise.
     pub read: fn(&str) -> Result<BTreeMap<String, String>, String>,
 }
@@ -118,6 +120,7 @@ pub struct Settings {
     values: BTreeMap<&'static str, (String, Origin)>,
     errors: Vec<SettingError>,
     check_only: bool,
+    subcommand: Option<String>,
     unknown: Vec<String>,
 }
 
@@ -128,7 +131,7 @@ impl Program {
     /// The command line that the table makes.
     pub fn command(&self) -> Command {
         let own = [
-            Arg::new(CONFIG).long(CONFIG).value_name("PATH").help(format!(
+            Arg::new(CONFIG).long(CONFIG).value_name("PATH").global(true).help(format!(
                 "Configuration file [default: {0}, else {1}/{0}, if it exists]",
                 self.file_name, self.name
             )),
@@ -143,6 +146,7 @@ impl Program {
             Arg::new(setting.flag)
                 .long(setting.flag)
                 .value_name(setting.key)
+                .global(true)
                 .allow_hyphen_values(true)
                 .help(format!("{}: {}{default}", setting.help, setting.expected))
         });
@@ -155,6 +159,7 @@ impl Program {
             )
             .args(own)
             .args(settings)
+            .subcommands(self.commands.iter().map(|(name, help)| Command::new(name).about(*help)))
     }
 
     /// Reads all layers of this process. Ends it after `--help`, `--version` and on a command line
@@ -174,6 +179,7 @@ impl Program {
             values: BTreeMap::new(),
             errors: Vec::new(),
             check_only: matches.get_flag(CHECK_CONFIG),
+            subcommand: matches.subcommand_name().map(str::to_owned),
             unknown: Vec::new(),
         };
         for setting in self.table {
@@ -230,6 +236,11 @@ impl Settings {
     /// Whether the program is only to say what it would be run with.
     pub fn check_only(&self) -> bool {
         self.check_only
+    }
+
+    /// What the program is to do instead of its usual work.
+    pub fn subcommand(&self) -> Option<&str> {
+        self.subcommand.as_deref()
     }
 
     /// Names in the file that mean nothing, each with its file.
@@ -405,6 +416,7 @@ mod tests {
         about: "about",
         file_name: "no-such-file",
         table: &TABLE,
+        commands: &[("look", "Look around")],
         read,
     };
 
@@ -457,6 +469,16 @@ mod tests {
         found.require(&TABLE[0], |text| number::<u16>(text, ..));
         let text = found.finish::<()>(None).unwrap_err().to_string();
         assert_eq!(text, "error: command line: --port = \"-1\": expected a port\n");
+    }
+
+    #[test]
+    fn a_subcommand_has_the_same_settings() {
+        assert_eq!(settings(&[], &[]).subcommand(), None);
+        for arguments in [&["look", "--port", "7"], &["--port", "7", "look"][..]] {
+            let mut found = settings(arguments, &[]);
+            assert_eq!(found.subcommand(), Some("look"));
+            assert_eq!(found.require(&TABLE[0], |text| number::<u16>(text, ..)), Some(7));
+        }
     }
 
     #[test]
