@@ -127,14 +127,17 @@ impl Answers {
     }
 
     /// What was staged had no effect: whoever was to be told of an effect is told that instead.
-    /// Whatever is told waits for `number`, the last commit there was.
-    pub fn unavailable(&mut self, number: CommitNumber, reason: &str) {
+    /// Whatever is told waits for `number`, the last commit there was. Gives back whom it concerns.
+    pub fn unavailable(&mut self, number: CommitNumber, reason: &str) -> Vec<Token> {
+        let mut concerned = Vec::new();
         for waiting in &mut self.staged {
             if waiting.answer.depends_on_commit() {
                 waiting.answer = Answer::Unavailable { text: reason.to_owned() };
+                concerned.push(waiting.to);
             }
         }
         self.submitted(number);
+        concerned
     }
 
     /// The next answer that may leave when the ledger has committed up to `committed`.

@@ -81,20 +81,34 @@ pub fn check<'a>(bet: &Bet<'a>) -> Result<Checked<'a>, Flaw<'a>> {
 
 fn name(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    // Nearly all names begin with a letter, and nearly all are ASCII or hold no C1 control.
+    // Looks at the first character alone, unless it is a space.
     let blank = text.chars().all(char::is_whitespace);
-    let controls = bytes.iter().any(u8::is_ascii_control)
-        || (!bytes.is_ascii() && text.chars().any(char::is_control));
-    (!blank && !controls).then_some(text)
+    (!blank && !has_control(bytes)).then_some(text)
+}
+
+/// Whether any character of a valid UTF-8 text is a control, told by its bytes: those beyond ASCII,
+/// U+0080 to U+009F, are C2 80 to C2 9F. Passes without branches; most texts need no more.
+fn has_control(text: &[u8]) -> bool {
+    let ascii = text.iter().fold(false, |any, byte| any | byte.is_ascii_control());
+    let maybe_beyond = text.iter().fold(0, |any, byte| any | u8::from(*byte == 0xC2)) != 0;
+    ascii || maybe_beyond && text.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0)
 }
 
 fn digits(bytes: &[u8], most: usize) -> Option<&str> {
-    let fits = (1..=most).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit);
+    let good = bytes.iter().fold(true, |all, byte| all & byte.is_ascii_digit());
+    let fits = good && (1..=most).contains(&bytes.len());
     if fits { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 fn number(bytes: &[u8]) -> Option<u32> {
-    digits(bytes, NUMBER_DIGITS_MAX)?.parse().ok()
+    if !(1..=NUMBER_DIGITS_MAX).contains(&bytes.len()) {
+        return None;
+    }
+    // So few digits fit into 64 bits, whatever they are.
+    let value = bytes.iter().try_fold(0_u64, |value, digit| {
+        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
+    });
+    value?.try_into().ok()
 }
 
 /// Years 0001 to 9999 of the Gregorian calendar, as Python's `date.fromisoformat` takes them.
@@ -127,6 +141,7 @@ fn days_in(year: u32, month: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const GOOD: Bet<'_> = Bet {
         first_name: "Ñandú José".as_bytes(),
@@ -142,6 +157,14 @@ mod tests {
         assert_eq!(checked.document, "00904465");
         assert_eq!(checked.number, 7574);
         assert!(has_won(checked.number) && !has_won(7575));
+    }
+
+    proptest! {
+        #[test]
+        fn controls_are_found_by_their_bytes(text in "[\\PC\u{0}-\u{ff}]{0,12}") {
+            let expected = text.chars().any(char::is_control);
+            prop_assert_eq!(has_control(text.as_bytes()), expected);
+        }
     }
 
     #[test]

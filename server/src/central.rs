@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{Level, debug, info, log_enabled, warn};
 use reactor::logging::Escaped;
-use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Token};
+use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Timer, Token};
 use wire::{
     Agency, Batch, ErrorCode, Frame, FrameError, LineTooLong, MessageError, Position, Request,
     Response, VERSION,
@@ -19,6 +19,7 @@ use wire::{
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lottery::{Committed, Lottery, Refusal, Taken};
+use crate::refusals::{Cause, Refusals};
 use crate::session::{AgencySession, Protocol, Session};
 use crate::winners::Cursor;
 
@@ -39,7 +40,12 @@ pub struct Rules {
     pub commit_max: usize,
     /// Output waiting for one peer above which no more winners are written for it.
     pub high_water: usize,
+    /// How long refusals of a kind are only counted after one was logged.
+    pub report_period: Duration,
 }
+
+/// Fires at the end of a period of refusals.
+const REPORT: Timer = Timer(0);
 
 /// The service.
 #[derive(Debug)]
@@ -55,6 +61,9 @@ pub struct Central<L> {
     winners_due: Vec<Token>,
     draw_told: bool,
     stopping: bool,
+    refusals: Refusals,
+    /// Somebody was let in, and that the listener waits for the next one hasn't been logged.
+    welcomed: bool,
     fatal: Option<LedgerError>,
 }
 
@@ -70,8 +79,15 @@ impl<L: Ledger> Central<L> {
             speakers: BTreeMap::new(),
             winners_due: Vec::new(),
             stopping: false,
+            refusals: Refusals::default(),
+            welcomed: true,
             fatal: None,
         }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &L {
+        self.lottery.ledger()
     }
 
     /// The ledger, to be closed.
@@ -90,11 +106,15 @@ impl<L: Ledger> Central<L> {
 
     /// Takes as many lines or frames out of `input` as are whole; says how many bytes they were.
     fn consume(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
-        let max_line = self.rules.max_line;
+        let (max_line, keep_alive) = (self.rules.max_line, self.rules.echo_keep_alive);
         let Some(session) = self.session(connection) else { return input.len() };
         let Some(&first) = input.first() else { return 0 };
         session.identify(first, max_line);
+        let level = session.log_level();
         match session.protocol {
+            Protocol::Echo(_) if keep_alive && !log_enabled!(level) => {
+                self.echo_all(io, connection, input)
+            }
             Protocol::Echo(_) => self.echo(io, connection, input, End::NotYet),
             Protocol::Lottery(_) => self.requests(connection, input),
             Protocol::Unknown | Protocol::Over => input.len(),
@@ -121,7 +141,7 @@ impl<L: Ledger> Central<L> {
         let mut used = 0;
         loop {
             let Some(session) = self.session(connection) else { return input.len() };
-            let ip = session.ip;
+            let (ip, level) = (session.ip, session.log_level());
             let Protocol::Echo(decoder) = &mut session.protocol else { return input.len() };
             let found = match end {
                 End::NotYet => decoder.decode(&input[used..]),
@@ -136,7 +156,8 @@ impl<L: Ledger> Central<L> {
                 }
             };
             used += line.used;
-            info!(
+            log::log!(
+                level,
                 "action: receive_message | result: success | ip: {ip} | msg: {}",
                 Escaped(line.bytes)
             );
@@ -150,11 +171,43 @@ impl<L: Ledger> Central<L> {
         }
     }
 
+    /// Echoes lines that nobody logs: all that are whole at once, out of the buffer they came in.
+    fn echo_all(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(session) = self.session(connection) else { return input.len() };
+            let Protocol::Echo(decoder) = &mut session.protocol else { return input.len() };
+            match decoder.decode_all(&input[used..]) {
+                Ok(0) => return used,
+                Ok(lines) => {
+                    io.send(connection, &input[used..used + lines]);
+                    used += lines;
+                }
+                Err(error) => {
+                    self.refuse_line(io, connection, error);
+                    return input.len();
+                }
+            }
+        }
+    }
+
     fn refuse_line(&mut self, io: &mut impl Io, connection: Token, error: LineTooLong) {
         let Some(session) = self.session(connection) else { return };
-        warn!("action: receive_message | result: fail | ip: {} | error: {error}", session.ip);
+        let ip = session.ip;
+        if self.is_logged(io, Cause::LongLine) {
+            warn!("action: receive_message | result: fail | ip: {ip} | error: {error}");
+        }
         io.send(connection, format!("error: {error}\n").as_bytes());
         self.finish(io, connection);
+    }
+
+    /// Counts a refusal; says whether it is logged, or only told of at the end of the period.
+    fn is_logged(&mut self, io: &mut impl Io, cause: Cause) -> bool {
+        let noted = self.refusals.note(cause);
+        if noted.begins {
+            io.set_timer(REPORT, Some(self.rules.report_period));
+        }
+        noted.log
     }
 
     /// Nothing more is taken from this connection; it ends when its output has left.
@@ -197,6 +250,15 @@ impl<L: Ledger> Central<L> {
             let text = "an agency introduces itself before anything else".to_owned();
             return self.refuse(connection, ErrorCode::NotIntroduced, text);
         };
+        if let Request::Bet(batch) | Request::Batch(batch) = &request {
+            debug!(
+                "action: receive_batch | result: success | agency: {agency} | posicion: {} | \
+                 cantidad: {} | bytes: {}",
+                batch.position,
+                batch.count,
+                frame.used()
+            );
+        }
         match request {
             Request::Bet(batch) => self.batch(connection, agency, &batch, Kind::Single),
             Request::Batch(batch) => self.batch(connection, agency, &batch, Kind::Batch),
@@ -283,11 +345,21 @@ impl<L: Ledger> Central<L> {
     }
 
     fn commit(&mut self) {
+        // A turn may commit more than once, but nothing after a failure that only a restart mends:
+        // a second record would stand where the first may be half written.
+        if self.fatal.is_some() {
+            return;
+        }
         match self.lottery.commit() {
             Ok(Committed::Submitted(number)) => self.answers.submitted(number),
             Ok(Committed::Unavailable(reason)) => {
                 warn!("action: commit | result: in_progress | error: {reason}");
-                self.answers.unavailable(self.lottery.committed(), &reason);
+                // At once: what comes behind it in this very turn has no effect either.
+                for connection in self.answers.unavailable(self.lottery.committed(), &reason) {
+                    if let Some(session) = self.agency_session(connection) {
+                        session.unavailable = true;
+                    }
+                }
             }
             Err(error) => self.fatal = Some(error),
         }
@@ -336,9 +408,6 @@ impl<L: Ledger> Central<L> {
                 respond(io, to, &Response::Rejected { consumed, index, field, text });
             }
             Answer::Unavailable { text } => {
-                if let Some(session) = self.agency_session(to) {
-                    session.unavailable = true;
-                }
                 let (consumed, text) = (account.consumed, &text);
                 respond(io, to, &Response::Unavailable { consumed, text });
             }
@@ -370,8 +439,10 @@ impl<L: Ledger> Central<L> {
         code: ErrorCode,
         text: &str,
     ) {
-        if let Some(session) = self.session(to) {
-            let ip = session.ip;
+        let ip = self.session(to).map(|session| session.ip);
+        if let Some(ip) = ip
+            && self.is_logged(io, Cause::Agency(code))
+        {
             // The agency comes back after these: nothing has finally failed.
             let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
             let result = if passing { "in_progress" } else { "fail" };
@@ -422,7 +493,9 @@ impl<L: Ledger> Service for Central<L> {
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
         let session = Session::new(connection, peer.ip());
-        info!("action: accept_connections | result: success | ip: {}", session.ip);
+        let level = session.log_level();
+        log::log!(level, "action: accept_connections | result: success | ip: {}", session.ip);
+        self.welcomed |= level == Level::Info;
         if self.sessions.len() <= connection.index() {
             self.sessions.resize_with(connection.index() + 1, || None);
         }
@@ -469,14 +542,22 @@ impl<L: Ledger> Service for Central<L> {
             let text = format!("waited too long for {what}");
             return self.refuse(connection, ErrorCode::Timeout, text);
         }
-        info!(
-            "action: receive_message | result: fail | ip: {} | error: waited too long for {what}",
-            session.ip
-        );
+        let ip = session.ip;
+        if self.is_logged(io, Cause::Silence) {
+            info!(
+                "action: receive_message | result: fail | ip: {ip} | error: waited too long for {what}"
+            );
+        }
         self.finish(io, connection);
     }
 
-    fn closed(&mut self, _io: &mut impl Io, connection: Token, reason: &CloseReason) {
+    fn fired(&mut self, io: &mut impl Io, _: Timer) {
+        if self.refusals.report() {
+            io.set_timer(REPORT, Some(self.rules.report_period));
+        }
+    }
+
+    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
         let Some(place) = self.sessions.get_mut(connection.index()) else { return };
         let Some(session) = place.take_if(|session| session.token == connection) else { return };
         if let Some(agency) = session.agency()
@@ -484,7 +565,16 @@ impl<L: Ledger> Service for Central<L> {
         {
             self.speakers.remove(&agency);
         }
-        let level = if self.stopping { log::Level::Info } else { log::Level::Debug };
+        if let Some(cause) = Cause::of(reason)
+            && self.is_logged(io, cause)
+        {
+            warn!(
+                "action: close_connection | result: fail | ip: {} | reason: {reason}",
+                session.ip
+            );
+            return;
+        }
+        let level = if self.stopping { session.log_level() } else { Level::Debug };
         log::log!(
             level,
             "action: close_connection | result: success | ip: {} | reason: {reason}",
@@ -494,7 +584,11 @@ impl<L: Ledger> Service for Central<L> {
 
     fn listening(&mut self, event: &ListenerEvent) {
         match event {
-            ListenerEvent::Waiting => info!("action: accept_connections | result: in_progress"),
+            ListenerEvent::Waiting => {
+                let told = std::mem::take(&mut self.welcomed);
+                let level = if told { Level::Info } else { Level::Debug };
+                log::log!(level, "action: accept_connections | result: in_progress");
+            }
             ListenerEvent::Paused { connections, error: None } => warn!(
                 "action: accept_connections | result: in_progress | connections: {connections} | \
                  error: as many connections as allowed"
@@ -510,6 +604,7 @@ impl<L: Ledger> Service for Central<L> {
 
     fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
         self.stopping = true;
+        self.refusals.report();
         let cause = match cause {
             StopCause::Signal(name) => name,
             StopCause::Asked => "asked",

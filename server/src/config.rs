@@ -68,9 +68,13 @@ table! {
     WRITE_STALL = ("SERVER_WRITE_STALL", "write-stall", "30s", SPAN, "How long a peer may take nothing of what waits for it");
     LINGER = ("SERVER_LINGER", "linger", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
     DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time up to 1m", "How long all connections together may take to end at the shutdown");
+    REPORT_PERIOD = ("SERVER_REPORT_PERIOD", "report-period", "10s", SPAN, "How long refusals of a cause are only counted after one was logged");
     KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds; 0 for never", "Silence after which TCP asks whether a peer still exists");
     ACCEPT_PAUSE = ("SERVER_ACCEPT_PAUSE", "accept-pause", "100ms", SPAN, "How long accepting pauses when descriptors have run out");
 }
+
+/// The subcommand that asks a running server.
+pub const HEALTHCHECK: &str = "healthcheck";
 
 /// What the binary says of itself.
 pub const PROGRAM: Program = Program {
@@ -79,6 +83,10 @@ pub const PROGRAM: Program = Program {
     about: "The lottery's central: takes bets, stores them durably, draws; echoes lines",
     file_name: "config.ini",
     table: TABLE,
+    commands: &[(
+        HEALTHCHECK,
+        "Ask the server that runs with this configuration for an echo, and end",
+    )],
     read: read_ini,
 };
 
@@ -152,6 +160,7 @@ impl Config {
         let first_byte = layers.require(&FIRST_BYTE, span_or_none);
         let whole_frame = layers.require(&WHOLE_FRAME, span_or_none);
         let idle = layers.require(&IDLE, span_or_none);
+        let report_period = layers.require(&REPORT_PERIOD, span);
         Some(Rules {
             echo_keep_alive: echo_keep_alive?,
             max_line: max_line?,
@@ -160,6 +169,7 @@ impl Config {
             idle: idle?,
             commit_max: commit_max?,
             high_water: high_water?,
+            report_period: report_period?,
         })
     }
 

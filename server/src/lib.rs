@@ -4,18 +4,22 @@
 //! |---|---|
 //! | [`central`] | both protocols, as a service of the event loop |
 //! | `session` | what is remembered of one connection |
+//! | `refusals` | who was cut off, counted, and logged once in a while |
 //! | [`answers`] | answers that wait for their commit |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
 //! | [`winners`] | documents of the winners, by agency |
 //! | [`bet`] | what makes a bet valid, and which bets win |
 //! | [`config`] | what can be set |
+//! | [`healthcheck`] | whether a running central answers |
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
 
 pub mod answers;
 pub mod bet;
 pub mod central;
 pub mod config;
+pub mod healthcheck;
 pub mod ledger;
 pub mod lottery;
+mod refusals;
 mod session;
 pub mod winners;

@@ -346,6 +346,11 @@ impl<L: Ledger> Lottery<L> {
         self.winners.write_frame(agency, cursor, out)
     }
 
+    /// The ledger.
+    pub fn ledger(&self) -> &L {
+        &self.ledger
+    }
+
     /// The ledger, to be closed.
     pub fn into_ledger(self) -> L {
         self.ledger

@@ -8,7 +8,8 @@ use reactor::logging::{self, Escaped};
 use reactor::settings::Settings;
 use reactor::{EventLoop, Outcome, RunError};
 use server::central::Central;
-use server::config::{Config, PROGRAM, TABLE};
+use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
+use server::healthcheck;
 use server::ledger::{FileLedger, LedgerError, Recovery, Sync};
 use server::lottery::Lottery;
 use server::winners::WinnersByAgency;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     };
     if settings.check_only() {
         return show_configuration(&settings);
+    }
+    if settings.subcommand() == Some(HEALTHCHECK) {
+        return check_health(&config);
     }
     let _flushed_at_the_end = logging::init(config.level);
     log_configuration(&settings);
@@ -51,6 +55,20 @@ fn show_configuration(settings: &Settings) -> ExitCode {
     print!("{}", settings.describe(TABLE));
     settings.unknown().iter().for_each(|name| println!("unknown: {name}"));
     ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "for whoever asks, not for the log")]
+fn check_health(config: &Config) -> ExitCode {
+    match healthcheck::check(config.address) {
+        Ok(()) => {
+            println!("healthy");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn log_configuration(settings: &Settings) {
@@ -85,6 +103,9 @@ enum ServerError {
 }
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {
+    // First of all: the first process of a container loses a signal that it has no handler for.
+    let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
+    event_loop.handle_signals().map_err(ServerError::EventLoop)?;
     let mut winners = WinnersByAgency::default();
     let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, |stored| {
         if server::bet::has_won(stored.bet.number) {
@@ -95,8 +116,6 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let lottery = Lottery::new(ledger, config.agencies, winners);
     let mut central = Central::new(lottery, config.rules.clone());
 
-    let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
-    event_loop.handle_signals().map_err(ServerError::EventLoop)?;
     let address = config.address;
     let listening = event_loop.listen(address, config.backlog);
     let listening = listening.map_err(|source| ServerError::Listen { address, source })?;

@@ -5,9 +5,11 @@
 
 use std::net::IpAddr;
 
+use log::Level;
 use reactor::Token;
 use wire::{Agency, FrameDecoder, LineDecoder, MAGIC};
 
+use crate::healthcheck;
 use crate::winners::Cursor;
 
 /// One connection.
@@ -51,6 +53,11 @@ pub(crate) struct AgencySession {
 impl Session {
     pub(crate) fn new(token: Token, ip: IpAddr) -> Self {
         Self { token, ip: ip.to_canonical(), protocol: Protocol::Unknown, partial: false }
+    }
+
+    /// How important what an echo connection does is in the log: the health check's is not.
+    pub(crate) fn log_level(&self) -> Level {
+        if self.ip == healthcheck::PROBE { Level::Debug } else { Level::Info }
     }
 
     /// Decides by the first byte.

@@ -1,7 +1,6 @@
 //! The ledger on a disk that crashes, tears, fills up and fails, and with files that were damaged.
 
 use std::cell::RefCell;
-use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -9,174 +8,19 @@ use proptest::prelude::*;
 use wire::Checksum;
 
 use super::disk::Disk;
-use super::file_ledger::Paths;
 use super::*;
 use crate::bet::Checked;
 
-const SECTOR: usize = 512;
-
-/// One file: what is durable, and what was done since.
-#[derive(Debug, Clone, Default)]
-struct Content {
-    durable: Vec<u8>,
-    pending: Vec<Change>,
-    live: Vec<u8>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write(Vec<u8>, usize),
-    SetLen(usize),
-}
-
-fn apply(bytes: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Write(written, at) => {
-            bytes.resize(bytes.len().max(at + written.len()), 0);
-            bytes[*at..at + written.len()].copy_from_slice(written);
-        }
-        Change::SetLen(len) => bytes.resize(*len, 0),
-    }
-}
-
-impl Content {
-    fn of(bytes: &[u8]) -> Self {
-        Self { durable: bytes.to_vec(), pending: Vec::new(), live: bytes.to_vec() }
-    }
-
-    fn change(&mut self, change: Change) {
-        apply(&mut self.live, &change);
-        self.pending.push(change);
-    }
-
-    /// What is there after the power was gone: of what wasn't synced, any sectors.
-    fn lose_power(&mut self, random: &mut fastrand::Rng) {
-        for change in std::mem::take(&mut self.pending) {
-            match change {
-                Change::Write(bytes, at) => {
-                    let mut from = 0;
-                    while from < bytes.len() {
-                        let to = (from + SECTOR - (at + from) % SECTOR).min(bytes.len());
-                        if random.bool() {
-                            apply(
-                                &mut self.durable,
-                                &Change::Write(bytes[from..to].to_vec(), at + from),
-                            );
-                        }
-                        from = to;
-                    }
-                }
-                change @ Change::SetLen(_) if random.bool() => apply(&mut self.durable, &change),
-                Change::SetLen(_) => {}
-            }
-        }
-        self.live = self.durable.clone();
-    }
-}
-
-/// A machine with the ledger's two files.
-#[derive(Debug, Default)]
-struct Machine {
-    csv: Content,
-    log: Content,
-    /// Operations until it stops; `None` for never.
-    left: Option<usize>,
-    /// Appending to the ledger fails for want of space, half of it written.
-    full: bool,
-    /// Syncing fails.
-    sync_fails: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Csv,
-    Log,
-}
-
-#[derive(Debug)]
-struct MemoryDisk {
-    machine: Rc<RefCell<Machine>>,
-    which: Which,
-}
-
-impl Machine {
-    fn content(&mut self, which: Which) -> &mut Content {
-        match which {
-            Which::Csv => &mut self.csv,
-            Which::Log => &mut self.log,
-        }
-    }
-
-    /// One operation less; an error when the machine has stopped.
-    fn spend(&mut self) -> io::Result<bool> {
-        match &mut self.left {
-            None => Ok(false),
-            Some(0) => Err(io::Error::other("the machine has stopped")),
-            Some(left) => {
-                *left -= 1;
-                Ok(*left == 0)
-            }
-        }
-    }
-}
-
-impl Disk for MemoryDisk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.machine.borrow_mut().content(self.which).live.len() as u64)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut machine = self.machine.borrow_mut();
-        let live = &machine.content(self.which).live;
-        let from = usize::try_from(offset).unwrap().min(live.len());
-        let count = buffer.len().min(live.len() - from);
-        buffer[..count].copy_from_slice(&live[from..from + count]);
-        Ok(count)
-    }
-
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut machine = self.machine.borrow_mut();
-        let last = machine.spend()?;
-        let full = machine.full && self.which == Which::Csv;
-        let at = usize::try_from(offset).unwrap();
-        // A process that is killed, or a disk that is full, leaves a write half done. The kernel
-        // takes bytes page by page: no sector is half written.
-        let middle = (at + bytes.len() / 2).next_multiple_of(SECTOR) - at;
-        let half = if last || full { middle.min(bytes.len()) } else { bytes.len() };
-        machine.content(self.which).change(Change::Write(bytes[..half].to_vec(), at));
-        match (last, full) {
-            (true, _) => Err(io::Error::other("the machine has stopped")),
-            (_, true) => Err(io::ErrorKind::StorageFull.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        let mut machine = self.machine.borrow_mut();
-        machine.spend()?;
-        machine.content(self.which).change(Change::SetLen(usize::try_from(len).unwrap()));
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let mut machine = self.machine.borrow_mut();
-        machine.spend()?;
-        if machine.sync_fails {
-            return Err(io::Error::other("input/output error"));
-        }
-        let content = machine.content(self.which);
-        content.durable = content.live.clone();
-        content.pending.clear();
-        Ok(())
-    }
-}
+#[path = "../../tests/crash_disk/mod.rs"]
+mod crash_disk;
+use crash_disk::{Content, Machine, MemoryDisk, Which};
 
 const OPTIONS: Options = Options { sync: Sync::Always, half_size: 4096 };
 
 fn open(machine: &Rc<RefCell<Machine>>) -> Result<(FileLedger<MemoryDisk>, Recovery), LedgerError> {
     let disk = |which| MemoryDisk { machine: machine.clone(), which };
-    let paths = Paths { csv: "bets.csv".into(), log: "bets.csv.wal".into() };
-    FileLedger::over(disk(Which::Csv), disk(Which::Log), paths, OPTIONS, |_| {})
+    let path = Path::new("bets.csv");
+    FileLedger::over(disk(Which::Csv), disk(Which::Log), path, OPTIONS, |_| {})
 }
 
 /// What a turn stages: batches of so many bets, stored or rejected; an end; the draw.
@@ -303,9 +147,7 @@ proptest! {
             let mut machine = machine.borrow_mut();
             machine.left = None;
             if let Some(seed) = life.power_loss {
-                let mut random = fastrand::Rng::with_seed(seed);
-                machine.csv.lose_power(&mut random);
-                machine.log.lose_power(&mut random);
+                machine.lose_power(&mut fastrand::Rng::with_seed(seed));
             }
         }
         let (ledger, _) = open(&machine).expect("a crash is no damage");
@@ -320,9 +162,7 @@ proptest! {
         machine.borrow_mut().left = Some(stops_after);
         let _ = open(&machine);
         machine.borrow_mut().left = None;
-        let mut random = fastrand::Rng::with_seed(seed);
-        machine.borrow_mut().csv.lose_power(&mut random);
-        machine.borrow_mut().log.lose_power(&mut random);
+        machine.borrow_mut().lose_power(&mut fastrand::Rng::with_seed(seed));
         let (ledger, _) = open(&machine).expect("nothing was ever confirmed");
         prop_assert_eq!(ledger.state(), &State::default());
     }
@@ -353,13 +193,23 @@ fn same_or_refused(csv: &[u8], log: &[u8], expected: &[&Expected], what: &str) -
         log: Content::of(log),
         ..Machine::default()
     }));
-    if let Ok((ledger, _)) = open(&machine) {
+    let opened = open(&machine);
+    if let Ok((ledger, _)) = opened {
         let found = Expected::of(&ledger, &machine);
         assert!(expected.contains(&&found), "{what}: {found:?}");
         return true;
     }
+    let text = opened.expect_err("it was looked at above").to_string();
+    assert!(names_its_place(&text), "{what}: {text}");
     assert!(machine.borrow().csv.live == csv && machine.borrow().log.live == log, "{what}");
     false
+}
+
+/// Whether an error says in which file something is wrong, and where: at which byte, after how many,
+/// or in the header.
+fn names_its_place(text: &str) -> bool {
+    let place = text.strip_prefix("bets.csv.wal: ").or_else(|| text.strip_prefix("bets.csv: "));
+    place.is_some_and(|place| ["byte", "header", " rows"].iter().any(|word| place.contains(word)))
 }
 
 /// Every bit of what was written and of what stands behind it; one bit in a hundred of the zeros
@@ -407,6 +257,91 @@ fn any_flipped_bit_is_mended_refused_or_harmless() {
             let mut flipped = csv.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             same_or_refused(&flipped, log, &[&expected], &format!("bit {bit} of the ledger"));
+        }
+    }
+}
+
+/// A ledger and the lives that it has had: so many commits each, and a close but for the last, which
+/// may have been killed.
+struct History {
+    lives: &'static [u16],
+    closed: bool,
+    /// The last record stands where an older one stood, and nothing behind it.
+    recycled: bool,
+}
+
+impl History {
+    fn machine(&self, commits_left_out: usize) -> (Machine, Expected) {
+        let machine = Rc::new(RefCell::new(Machine::default()));
+        let mut expected = Expected::default();
+        let commits: usize = self.lives.iter().map(|commits| usize::from(*commits)).sum();
+        let mut left = commits - commits_left_out;
+        for (life, commits) in self.lives.iter().enumerate() {
+            let (mut ledger, _) = open(&machine).expect("no crash, no damage");
+            for index in 0..usize::from(*commits).min(left) {
+                let commit = commit_of(&batch(1 + u32::from(index % 2 == 0), 20));
+                ledger.submit(&commit).expect("nothing fails");
+                expected = expected.with(&commit);
+                left -= 1;
+            }
+            if self.closed || life + 1 < self.lives.len() {
+                ledger.close().expect("nothing fails");
+            }
+        }
+        (Rc::try_unwrap(machine).expect("the ledger is gone").into_inner(), expected)
+    }
+}
+
+/// Four commits of twenty bets fill a half.
+const HISTORIES: [History; 7] = [
+    History { lives: &[1], closed: true, recycled: false },
+    History { lives: &[3], closed: true, recycled: false },
+    History { lives: &[9], closed: true, recycled: false },
+    History { lives: &[1, 0, 0, 2], closed: true, recycled: false },
+    History { lives: &[2, 2], closed: false, recycled: false },
+    History { lives: &[0, 1, 1], closed: false, recycled: true },
+    History { lives: &[5, 2, 1], closed: false, recycled: true },
+];
+
+#[test]
+fn however_often_it_was_opened_and_closed_a_cut_is_mended_or_refused() {
+    for history in HISTORIES {
+        let (machine, expected) = history.machine(0);
+        let (csv, log) = (&machine.csv.live, &machine.log.live);
+        let mended = (0..csv.len())
+            .filter(|len| {
+                same_or_refused(&csv[..*len], log, &[&expected], &format!("csv at {len}"))
+            })
+            .count();
+        // What was there at the last close isn't in the log any more.
+        assert_eq!(mended > 0, !history.closed, "{:?}", history.lives);
+        for len in 0..log.len() {
+            let what = format!("log at {len}");
+            assert!(!same_or_refused(csv, &log[..len], &[&expected], &what), "{what}");
+        }
+    }
+}
+
+#[test]
+fn however_often_it_was_opened_and_closed_a_flipped_bit_is_mended_refused_or_harmless() {
+    for history in HISTORIES {
+        let (machine, expected) = history.machine(0);
+        let (_, without_last) = history.machine(1);
+        let right = if history.recycled { vec![&expected, &without_last] } else { vec![&expected] };
+        let (csv, log) = (&machine.csv.live, &machine.log.live);
+        // Each bit of the small ones, each place in a byte of the others.
+        let step = if csv.len() < 3000 { 1 } else { 29 };
+        for bit in worthwhile_bits(log).step_by(step) {
+            let mut flipped = log.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            same_or_refused(csv, &flipped, &right, &format!("bit {bit} of the log"));
+        }
+        for bit in (0..8 * csv.len()).step_by(step) {
+            let mut flipped = csv.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let what = format!("bit {bit} of the ledger");
+            let mended = same_or_refused(&flipped, log, &[&expected], &what);
+            assert!(!(mended && history.closed), "{what}: nothing is left to mend it from");
         }
     }
 }

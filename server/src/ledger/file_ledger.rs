@@ -125,7 +125,7 @@ impl FileLedger<File> {
             TryLockError::Error(source) => paths.log_error("lock it")(source),
         })?;
         sync_folder(&paths)?;
-        Self::over(csv, log, paths, options, visit)
+        Self::over(csv, log, path, options, visit)
     }
 }
 
@@ -151,14 +151,19 @@ fn log_missing(paths: &Paths, csv_len: u64) -> LedgerError {
 }
 
 impl<D: Disk> FileLedger<D> {
-    /// The ledger in these two files.
-    pub(crate) fn over(
+    /// The ledger in these two files, which nobody else has open: the seam for a disk that a test
+    /// controls. `path` is the first one's name, for messages.
+    ///
+    /// # Errors
+    /// Like [`open`](FileLedger::open).
+    pub fn over(
         csv: D,
         log: D,
-        paths: Paths,
+        path: &Path,
         options: Options,
         visit: impl FnMut(&StoredBet<'_>),
     ) -> Result<(Self, Recovery), LedgerError> {
+        let paths = Paths::new(path);
         let half_size = recovery::half_size(&log, &paths)?;
         let csv_len = csv.len().map_err(paths.csv_error("measure it"))?;
         let mut ledger = Self {

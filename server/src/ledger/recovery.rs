@@ -15,8 +15,9 @@
 //! there nor not there, a payload that was written in all its sectors and doesn't match, rows
 //! before the last checkpoint that differ from its checksum.
 //!
-//! One case can't be told apart: damage inside the very last record, in a half that has been used
-//! before. It is taken for a torn one, as every log with recycled space takes it.
+//! Two cases can't be told apart. Damage inside the very last record, in a half that has been used
+//! before, is taken for a torn one, as every log with recycled space takes it; and a last record
+//! all of whose bytes read back as zeros is taken for one that was never written.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};

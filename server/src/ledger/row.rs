@@ -16,17 +16,24 @@ const FIELDS: usize = 6;
 /// Appends a bet as a row.
 pub fn encode(agency: Agency, bet: &Checked<'_>, out: &mut Vec<u8>) {
     push_decimal(agency, out);
-    for field in [bet.first_name, bet.last_name, bet.document, bet.birthdate] {
+    out.push(b',');
+    push_text(bet.first_name.as_bytes(), out);
+    out.push(b',');
+    push_text(bet.last_name.as_bytes(), out);
+    // Digits and hyphens need no quotes.
+    for field in [bet.document, bet.birthdate] {
         out.push(b',');
-        push_field(field.as_bytes(), out);
+        out.extend_from_slice(field.as_bytes());
     }
     out.push(b',');
     push_decimal(bet.number, out);
     out.extend_from_slice(b"\r\n");
 }
 
-fn push_field(field: &[u8], out: &mut Vec<u8>) {
-    if memchr::memchr3(b',', b'"', b'\n', field).is_none() && !field.contains(&b'\r') {
+fn push_text(field: &[u8], out: &mut Vec<u8>) {
+    let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+    // Names are short: a plain loop over all of it is quicker than a search that may stop early.
+    if !field.iter().fold(false, |any, byte| any | special(byte)) {
         out.extend_from_slice(field);
         return;
     }
