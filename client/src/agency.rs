@@ -263,7 +263,6 @@ impl<S: BetSource> Agency<S> {
             return Next::Answer;
         }
         self.stage = Stage::Done;
-        info!("action: consulta_ganadores | result: success | cant_ganadores: {}", self.winners);
         Next::Done
     }
 
@@ -318,6 +317,15 @@ impl<S: BetSource> Dialogue for Agency<S> {
 
     fn is_complete(&self) -> bool {
         self.stage == Stage::Done && !self.rejected
+    }
+
+    fn announce(&self) {
+        if self.stage == Stage::Done {
+            info!(
+                "action: consulta_ganadores | result: success | cant_ganadores: {}",
+                self.winners
+            );
+        }
     }
 
     fn progress(&self) -> Progress {

@@ -30,10 +30,10 @@ struct Sent {
     rejected: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Stored,
-    Rejected,
+    Rejected { text: String },
 }
 
 impl Apuesta {
@@ -85,17 +85,11 @@ impl Apuesta {
 
     fn stored(&mut self) -> Next {
         self.outcome = Some(Outcome::Stored);
-        let [.., dni, _, numero] = self.shown();
-        info!("action: apuesta_enviada | result: success | dni: {dni} | numero: {numero}");
         Next::Done
     }
 
     fn rejected(&mut self, text: &str) -> Next {
-        self.outcome = Some(Outcome::Rejected);
-        let ([.., dni, _, numero], text) = (self.shown(), Escaped(text.as_bytes()));
-        error!(
-            "action: apuesta_enviada | result: fail | dni: {dni} | numero: {numero} | error: {text}"
-        );
+        self.outcome = Some(Outcome::Rejected { text: text.to_owned() });
         Next::Done
     }
 
@@ -128,6 +122,23 @@ impl Dialogue for Apuesta {
 
     fn is_complete(&self) -> bool {
         self.outcome == Some(Outcome::Stored)
+    }
+
+    fn announce(&self) {
+        let [.., dni, _, numero] = self.shown();
+        match &self.outcome {
+            None => {}
+            Some(Outcome::Stored) => {
+                info!("action: apuesta_enviada | result: success | dni: {dni} | numero: {numero}");
+            }
+            Some(Outcome::Rejected { text }) => {
+                let text = Escaped(text.as_bytes());
+                error!(
+                    "action: apuesta_enviada | result: fail | dni: {dni} | numero: {numero} | \
+                     error: {text}"
+                );
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::dialer::{DIAL, Dialer};
 use crate::dialogue::{Dialogue, Failure, Next};
+use crate::farewell::{FAREWELL, Farewell};
 use crate::progress::Bar;
 
 /// Fires when the dialogue has waited long enough.
@@ -32,6 +33,7 @@ pub enum End {
 pub struct Caller<D> {
     dialogue: D,
     dialer: Dialer,
+    farewell: Farewell,
     storage: Backoff,
     config: Config,
     connection: Option<Token>,
@@ -49,6 +51,7 @@ impl<D: Dialogue> Caller<D> {
         Self {
             dialogue,
             dialer: Dialer::new(address, config.retry, timeout, seed),
+            farewell: Farewell::new(config.farewell),
             storage: Backoff::new(config.retry, seed),
             config: config.clone(),
             connection: None,
@@ -82,7 +85,14 @@ impl<D: Dialogue> Caller<D> {
         self.end.get_or_insert(end);
         io.set_timer(DIAL, None);
         io.set_timer(GO_ON, None);
-        io.stop();
+        if let Some(connection) = self.connection {
+            io.close(connection);
+        }
+        self.part(io);
+    }
+
+    fn part(&mut self, io: &mut impl Io) {
+        self.farewell.advance(io, || self.dialogue.announce());
     }
 
     /// Sends what the dialogue has to say, and waits for what it waits for.
@@ -138,6 +148,7 @@ impl<D: Dialogue> Service for Caller<D> {
     type Fatal = std::convert::Infallible;
 
     fn started(&mut self, io: &mut impl Io) {
+        self.farewell.started(io);
         self.dial(io);
     }
 
@@ -183,8 +194,10 @@ impl<D: Dialogue> Service for Caller<D> {
     }
 
     fn fired(&mut self, io: &mut impl Io, timer: Timer) {
-        if timer == DIAL {
-            return self.dial(io);
+        match timer {
+            DIAL => return self.dial(io),
+            FAREWELL => return self.part(io),
+            _ => {}
         }
         let Some(connection) = self.connection else { return };
         let next = self.dialogue.go_on(&mut self.out);
@@ -214,6 +227,7 @@ impl<D: Dialogue> Service for Caller<D> {
     fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
         if let StopCause::Signal(name) = cause {
             info!("action: shutdown | result: in_progress | cause: {name}");
+            self.farewell.cut_short(|| self.dialogue.announce());
         }
         self.end.get_or_insert(End::Interrupted);
         let Some(connection) = self.connection else { return };

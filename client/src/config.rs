@@ -9,7 +9,11 @@ use reactor::settings::{self, Program, Setting, SettingErrors, Settings};
 use serde::Deserialize;
 use wire::Agency;
 
+use crate::farewell::Delays;
+
 const SPAN: &str = "a span of time above 0, as 500ms, 30s or 5m";
+
+const PAUSE: &str = "a span of time, as 0s, 500ms or 5s";
 
 /// Declares each setting as a constant and all of them as the table.
 macro_rules! table {
@@ -28,7 +32,7 @@ table! {
     ID = ("CLI_ID", "id", "id", None, "an agency's number, 1 to 4294967295", "Which agency this is");
     ADDRESS = ("CLI_SERVER_ADDRESS", "server.address", "server-address", None, "HOST:PORT", "Where the central listens");
     AMOUNT = ("CLI_LOOP_AMOUNT", "loop.amount", "loop-amount", Some("5"), "a number, 0 to 4294967295", "Messages of the echo loop");
-    PERIOD = ("CLI_LOOP_PERIOD", "loop.period", "loop-period", Some("0s"), "a span of time, as 0s, 500ms or 5s", "Pause between one message or batch and the next");
+    PERIOD = ("CLI_LOOP_PERIOD", "loop.period", "loop-period", Some("0s"), PAUSE, "Pause between one message or batch and the next");
     LEVEL = ("CLI_LOG_LEVEL", "log.level", "log-level", Some("INFO"), "DEBUG, INFO, WARNING, ERROR or OFF", "Least important lines that are logged");
     MAX_AMOUNT = ("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount", Some("100"), "a number, 1 to 65535", "Most bets in a batch; 8 KiB are never exceeded");
     WINDOW = ("CLI_BATCH_WINDOW", "batch.window", "batch-window", Some("8"), "a number, 1 to 1024", "Batches that may be unanswered at the same time");
@@ -38,6 +42,8 @@ table! {
     RETRY_MAX = ("CLI_RETRY_MAX", "retry.max", "retry-max", Some("5s"), SPAN, "Longest pause between two attempts");
     RETRY_LIMIT = ("CLI_RETRY_LIMIT", "retry.limit", "retry-limit", Some("0"), "a number, 0 to 4294967295 (0: no limit)", "Failed attempts in a row after which the agency gives up");
     TIMEOUT = ("CLI_RESPONSE_TIMEOUT", "response.timeout", "response-timeout", Some("60s"), SPAN, "How long an answer may take; the draw may take for ever");
+    ANNOUNCE_AFTER = ("CLI_ANNOUNCE_AFTER", "announce.after", "announce-after", Some("0s"), PAUSE, "Age of the run before which its result isn't logged");
+    EXIT_DELAY = ("CLI_EXIT_DELAY", "exit.delay", "exit-delay", Some("0s"), PAUSE, "What the program stays after its result is logged");
     NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name", "First name of the bet in mode apuesta");
     APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name", "Last name of the bet in mode apuesta");
     DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document's digits", "Document of the bet in mode apuesta");
@@ -52,6 +58,7 @@ pub const PROGRAM: Program = Program {
     about: "An agency of the lottery: sends its bets to the central and asks for its winners",
     file_name: "config.yaml",
     table: TABLE,
+    commands: &[],
     read: read_yaml,
 };
 
@@ -92,6 +99,8 @@ pub struct Config {
     pub retry: Retry,
     /// How long an answer may take.
     pub response_timeout: Duration,
+    /// How long the ending is drawn out.
+    pub farewell: Delays,
 }
 
 /// How attempts to reach the central are repeated.
@@ -127,6 +136,8 @@ impl Config {
         let max = layers.require(&RETRY_MAX, span);
         let limit = layers.require(&RETRY_LIMIT, |text| settings::number(text, ..));
         let response_timeout = layers.require(&TIMEOUT, span);
+        let announce_after = layers.require(&ANNOUNCE_AFTER, settings::duration);
+        let exit = layers.require(&EXIT_DELAY, settings::duration);
         let path = layers.require(&DATA, settings::text);
         let mode = layers.require(&MODE, |text| Some(text.trim().to_owned()));
         let mode = match mode?.as_str() {
@@ -154,6 +165,7 @@ impl Config {
             mode: mode?,
             retry: Retry { min: min?, max: max?, limit: limit? },
             response_timeout: response_timeout?,
+            farewell: Delays { announce_after: announce_after?, exit: exit? },
         })
     }
 

@@ -37,6 +37,9 @@ pub trait Dialogue {
     /// Whether the conversation did everything, or part of it was finally refused.
     fn is_complete(&self) -> bool;
 
+    /// Logs the result, if there is one. Called once, when the conversation is over.
+    fn announce(&self);
+
     /// How far it is, for who watches.
     fn progress(&self) -> Progress {
         Progress::default()

@@ -10,6 +10,7 @@ use wire::LineDecoder;
 use crate::caller::End;
 use crate::config::Config;
 use crate::dialer::{DIAL, Dialer};
+use crate::farewell::{FAREWELL, Farewell};
 
 /// Most bytes of an answer's line: far above any message of ours.
 const ANSWER_MAX: usize = 4096;
@@ -19,6 +20,7 @@ const ANSWER_MAX: usize = 4096;
 pub struct EchoLoop {
     config: Config,
     dialer: Dialer,
+    farewell: Farewell,
     decoder: LineDecoder,
     connection: Option<Token>,
     /// The message that is under way, counted from 1.
@@ -40,6 +42,7 @@ impl EchoLoop {
         let (address, timeout) = (config.address.clone(), config.response_timeout);
         Self {
             dialer: Dialer::new(address, config.retry, timeout, seed),
+            farewell: Farewell::new(config.farewell),
             config: config.clone(),
             decoder: LineDecoder::new(ANSWER_MAX),
             connection: None,
@@ -60,7 +63,6 @@ impl EchoLoop {
 
     fn next_message(&mut self, io: &mut impl Io) {
         if self.number == self.config.loop_amount {
-            info!("action: loop_finished | result: success | client_id: {}", self.config.id);
             return self.finish(io, End::Complete);
         }
         self.number += 1;
@@ -99,7 +101,14 @@ impl EchoLoop {
 
     fn finish(&mut self, io: &mut impl Io, end: End) {
         self.end.get_or_insert(end);
-        io.stop();
+        if let Some(connection) = self.connection {
+            io.close(connection);
+        }
+        self.part(io);
+    }
+
+    fn part(&mut self, io: &mut impl Io) {
+        self.farewell.advance(io, || announce(self.end, &self.config));
     }
 
     fn answered(&mut self, io: &mut impl Io, connection: Token, answer: &[u8]) {
@@ -120,6 +129,7 @@ impl Service for EchoLoop {
     type Fatal = std::convert::Infallible;
 
     fn started(&mut self, io: &mut impl Io) {
+        self.farewell.started(io);
         self.next_message(io);
     }
 
@@ -156,10 +166,10 @@ impl Service for EchoLoop {
     }
 
     fn fired(&mut self, io: &mut impl Io, timer: Timer) {
-        if timer == DIAL {
-            self.dial(io);
-        } else {
-            self.next_message(io);
+        match timer {
+            DIAL => self.dial(io),
+            FAREWELL => self.part(io),
+            _ => self.next_message(io),
         }
     }
 
@@ -185,10 +195,18 @@ impl Service for EchoLoop {
         self.end.get_or_insert(End::Interrupted);
         let StopCause::Signal(name) = cause else { return };
         info!("action: shutdown | result: in_progress | cause: {name}");
+        self.farewell.cut_short(|| announce(self.end, &self.config));
         // At once: an answer that is still under way doesn't matter any more.
         if let Some(connection) = self.connection {
             io.abort(connection);
         }
+    }
+}
+
+/// The last line, when every message was answered.
+fn announce(end: Option<End>, config: &Config) {
+    if end == Some(End::Complete) {
+        info!("action: loop_finished | result: success | client_id: {}", config.id);
     }
 }
 
@@ -199,6 +217,7 @@ const PAUSE: Timer = Timer(1);
 mod tests {
     use super::*;
     use crate::config::{Mode, Retry};
+    use crate::farewell::Delays;
     use crate::memory_io::World;
     use log::LevelFilter;
     use std::io;
@@ -220,6 +239,7 @@ mod tests {
             mode: Mode::Echo,
             retry: Retry { min, max, limit },
             response_timeout: TIMEOUT,
+            farewell: Delays::default(),
         };
         World::new(EchoLoop::new(&config, 1))
     }
@@ -316,6 +336,20 @@ mod tests {
             assert!(world.io.stopped && world.io.timers.is_empty());
             assert_eq!(world.service.end(), End::Failed);
         }
+    }
+
+    #[test]
+    fn the_last_line_can_be_held_back() {
+        let mut world = echoing(1, 0);
+        let announce_after = Duration::from_secs(3);
+        world.service.farewell =
+            Farewell::new(Delays { announce_after, exit: Duration::from_secs(1) });
+        world.open();
+        world.receive(message(1).as_bytes());
+        assert!(world.io.lines.is_empty() && !world.io.stopped);
+        assert_eq!([world.fire(), world.fire()], [announce_after, Duration::from_secs(1)]);
+        assert!(world.io.stopped);
+        assert_eq!(world.service.end(), End::Complete);
     }
 
     #[test]

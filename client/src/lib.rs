@@ -10,6 +10,7 @@
 //! | [`apuesta`] | mode `apuesta`: one bet by hand |
 //! | [`echo`] | mode `echo`: the loop of numbered messages |
 //! | [`caller`] | drives a dialogue over real connections |
+//! | [`farewell`] | when the result is announced, and when the program ends |
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
 //! | [`dataset`] | agency files out of a seed (binary `dataset`) |
 //! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
@@ -26,6 +27,7 @@ pub mod dataset;
 mod dialer;
 pub mod dialogue;
 pub mod echo;
+pub mod farewell;
 pub mod input;
 pub mod local;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::dataset::{self, Plan};
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ fn command() -> Command {
         .about("Makes agency files out of a seed")
         .args([
             argument("agencies", "5", "Files to make: agency-1.csv and so on")
-                .value_parser(value_parser!(u32).range(1..=10_000)),
+                .value_parser(value_parser!(u32).range(0..=10_000)),
             argument("bets", "2000", "Bets in each: a number, or MIN..MAX").value_parser(range),
             argument("winners", "1..4", "Winning bets in each: a number, or MIN..MAX")
                 .value_parser(range),
@@ -37,6 +37,10 @@ fn command() -> Command {
                 .value_parser(value_parser!(u64)),
             argument("out", ".data", "Folder to put them into")
                 .value_parser(value_parser!(PathBuf)),
+            Arg::new("keep")
+                .long("keep")
+                .action(ArgAction::SetTrue)
+                .help("Leave files that exist as they are"),
         ])
 }
 
@@ -59,6 +63,9 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for agency in 1..=*matches.get_one("agencies").expect("it has a default") {
         let path = folder.join(format!("agency-{agency}.csv"));
+        if matches.get_flag("keep") && path.exists() {
+            continue;
+        }
         let written = write(&plan, agency, &path);
         let written = written.map_err(|error| format!("{}: {error}", path.display()))?;
         tell(&format!("{}: {} bets, {} winners", path.display(), written.bets, written.winners));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::agency::{Agency, Pace};
 use crate::config::{Mode, Retry};
+use crate::farewell::Delays;
 use crate::memory_io::World;
 use crate::source::MemorySource;
 use log::LevelFilter;
@@ -27,6 +28,7 @@ fn config(limit: u32) -> Config {
         mode: Mode::Echo,
         retry: Retry { min, max, limit },
         response_timeout: TIMEOUT,
+        farewell: Delays::default(),
     }
 }
 
@@ -143,6 +145,39 @@ fn a_whole_conversation() {
     assert_eq!(world.service.close(), End::Complete);
 }
 
+/// An agency that holds its result back, up to the moment when it knows it.
+fn holding() -> Calling {
+    let delays = Delays { announce_after: Duration::from_secs(3), exit: Duration::from_secs(1) };
+    let mut config = config(0);
+    config.farewell = delays;
+    let pace = Pace { max_amount: 2, window: 2, period: Duration::ZERO };
+    let mut world =
+        World::new(Caller::new(Agency::new(7, pace, MemorySource::new(vec![])), &config, 1, None));
+    world.open();
+    world.receive(&welcome(0));
+    world.receive(&bytes(&Response::Finished { stored: 0, rejected: 0 }));
+    world.receive(&winners(true));
+    world
+}
+
+#[test]
+fn a_result_that_is_held_back_holds_no_connection() {
+    let mut world = holding();
+    assert!(world.io.lines.is_empty() && !world.io.stopped);
+    assert_eq!(world.fire(), Duration::from_secs(3));
+    assert!(!world.io.stopped);
+    assert_eq!(world.fire(), Duration::from_secs(1));
+    assert!(world.io.stopped);
+    assert_eq!(world.service.close(), End::Complete);
+}
+
+#[test]
+fn a_signal_while_the_result_is_held_back_leaves_it_a_success() {
+    let mut world = holding();
+    world.interrupt();
+    assert_eq!(world.service.close(), End::Complete);
+}
+
 #[test]
 fn a_connection_that_is_lost_is_taken_up_where_the_central_stands() {
     // The central had consumed 0 to 4 of the bets that were on their way.
@@ -229,6 +264,7 @@ fn silence_for_too_long_is_a_lost_connection() {
 fn a_central_that_ends_the_connection_is_called_again() {
     let mut world = calling();
     world.open();
+    assert_eq!(said(&mut world), ["hello 7"]);
     world.end();
     redial(&mut world);
     assert_eq!(said(&mut world), ["hello 7"]);
