@@ -3,29 +3,15 @@
 #[path = "../../server/tests/process/mod.rs"]
 mod process;
 
+mod inputs;
+
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use inputs::{expected_rows, file, rows_of};
 use process::{Server, binary};
 use rustix::process::{Pid, Signal, kill_process};
-
-/// An agency's file of so many bets; every `lucky`-th of them wins.
-fn file(folder: &Path, agency: u32, bets: usize, lucky: usize) -> PathBuf {
-    let path = folder.join(format!("agency-{agency}.csv"));
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_path(&path)
-        .expect("a file");
-    for index in 0..bets {
-        let name = ["Ana", "Íñigo, \"el Ñato\"", "O'Higgins", " Luz "][index % 4];
-        let document = format!("{:08}", index * 10 + agency as usize);
-        let number = if index % lucky == lucky - 1 { "7574" } else { "0075" };
-        writer.write_record([name, "Paz", &document, "2000-02-29", number]).expect("written");
-    }
-    writer.flush().expect("written");
-    path
-}
 
 fn client(server: &Server, agency: u32, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary("client"));
@@ -50,29 +36,8 @@ fn log_of(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).expect("text"))
 }
 
-/// What the ledger must hold of an agency: its rows with the agency before them and the number as
-/// a plain integer.
-fn expected_rows(path: &Path, agency: u32) -> Vec<Vec<String>> {
-    read(path)
-        .into_iter()
-        .map(|mut row| {
-            row[4] = row[4].parse::<u32>().expect("a number").to_string();
-            row.insert(0, agency.to_string());
-            row
-        })
-        .collect()
-}
-
-fn read(path: &Path) -> Vec<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).expect("a file");
-    let rows = reader.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect());
-    rows.collect()
-}
-
 fn ledger_of(server: &Server, agency: u32) -> Vec<Vec<String>> {
-    let mut rows = read(&server.folder().join("bets.csv"));
-    rows.retain(|row| row[0] == agency.to_string());
-    rows
+    rows_of(&server.folder().join("bets.csv"), agency)
 }
 
 #[test]
@@ -221,6 +186,39 @@ fn sigterm_ends_an_agency_that_waits_for_the_draw() {
         assert!(text.contains(line), "{text}");
     }
     assert!(!text.contains("consulta_ganadores"));
+}
+
+#[test]
+fn a_result_that_is_held_back_is_told_when_the_client_is_asked_to_end() {
+    let server = Server::start(&[("SERVER_AGENCIES", "1")]);
+    let file = file(server.folder(), 1, 3, 3);
+    let bet = ["Ana", "Paz", "12345678", "2000-01-01", "7"];
+    let fields = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
+    let bet: Vec<_> = fields.into_iter().zip(bet).chain([("CLI_MODE", "apuesta")]).collect();
+    let lottery = [("CLI_DATA_PATH", file.to_str().expect("a plain name"))];
+    for (mode, result) in [
+        (&[("CLI_MODE", "echo")][..], "action: loop_finished | result: success"),
+        (&lottery[..], "action: consulta_ganadores | result: success | cant_ganadores: 1"),
+    ] {
+        assert_held_back(client(&server, 1, mode), result);
+    }
+    let server = Server::start(&[]);
+    assert_held_back(client(&server, 2, &bet), "action: apuesta_enviada | result: success");
+}
+
+/// The connection ends, and only then, when asked to end, the client tells the result.
+fn assert_held_back(mut command: Command, result: &str) {
+    let hold = [("CLI_ANNOUNCE_AFTER", "1h"), ("CLI_LOOP_AMOUNT", "1"), ("CLI_LOG_LEVEL", "DEBUG")];
+    let mut child = command.envs(hold).spawn().expect("it starts");
+    let (mut log, mut text) = (BufReader::new(child.stdout.take().expect("piped")), String::new());
+    while !text.contains("action: close_connection") {
+        assert!(log.read_line(&mut text).expect("text") > 0, "{text}");
+    }
+    assert!(!text.contains(result), "too early: {text}");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    log.read_to_string(&mut text).expect("text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0), "{text}");
+    assert_eq!(text.matches(result).count(), 1, "{text}");
 }
 
 #[test]

@@ -169,3 +169,38 @@ fn a_log_reader_that_stops_reading_stops_nothing() {
     assert_eq!(server.terminate().code(), Some(0));
     drop(log);
 }
+
+#[test]
+fn a_health_check_is_answered_and_leaves_no_line_at_info() {
+    let server = Server::start(&[]);
+    let port = server.address().rsplit_once(':').expect("a port").1.to_owned();
+    let check = |port: &str| command(&[("SERVER_PORT", port)]).arg("healthcheck").output();
+    for _ in 0..3 {
+        let output = check(&port).expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    let log = server.stop();
+    assert_eq!(log.matches("accept_connections").count(), 1, "the one at the start: {log}");
+    assert!(!log.contains("receive_message") && !log.contains("close_connection"), "{log}");
+    let output = check(&port).expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "nobody listens there any more");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: 127.0.0.1:"), "{output:?}");
+}
+
+#[test]
+fn refusals_of_one_cause_are_logged_once_and_counted() {
+    let server = Server::start(&[("SERVER_REPORT_PERIOD", "1h")]);
+    for _ in 0..50 {
+        let mut stream = server.connect();
+        // A frame of a kind that nobody knows.
+        stream.write_all(&[0xBE, 0x77, 0, 4]).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the refusal, and the end");
+        assert_eq!(answer[1], 0xFF);
+    }
+    let log = server.stop();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("refuse_connection")).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("| ip: 127.0.0.1 | agency: 0 | code: 3 | error: "), "{lines:?}");
+    assert!(lines[1].ends_with("| error: code 3 | more: 49 | total: 50"), "{lines:?}");
+}

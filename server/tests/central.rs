@@ -3,6 +3,7 @@
 mod support;
 
 use proptest::prelude::*;
+use reactor::Service as _;
 use server::central::Rules;
 use support::{RULES, World, batch, bytes, end, hello};
 use wire::{FRAME_MAX, MAGIC, Request};
@@ -47,6 +48,36 @@ fn no_answer_leaves_before_its_commit_is_durable() {
     assert!(world.heard(one).is_empty(), "the ledger has not said that it is durable");
     world.disk.borrow_mut().held_back = false;
     world.end_turn();
+    assert_eq!(world.heard(one), ["stored 2"]);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
+    // Every batch is committed at once: several commits in one turn.
+    let mut world = World::with(1, Rules { commit_max: 1, ..RULES });
+    let one = world.agency(1);
+    world.heard(one);
+    let before = world.disk.borrow().commits;
+    world.disk.borrow_mut().broken = true;
+    world.arrive(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO)].concat());
+    let ended = world.central.turn_ended(&mut world.io);
+    assert!(ended.unwrap_err().to_string().contains("input/output error"));
+    assert_eq!(world.disk.borrow().commits, before + 1, "it isn't tried again");
+    assert!(world.heard(one).is_empty());
+}
+
+#[test]
+fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
+    let mut world = World::with(1, Rules { commit_max: 1, ..RULES });
+    let one = world.agency(1);
+    world.heard(one);
+    world.disk.borrow_mut().full = true;
+    world.say(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
+    let told = world.heard(one);
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|answer| answer.starts_with("unavailable 0")), "{told:?}");
+    world.disk.borrow_mut().full = false;
+    world.say(one, &batch(0, &TWO));
     assert_eq!(world.heard(one), ["stored 2"]);
 }
 

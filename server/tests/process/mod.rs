@@ -4,8 +4,11 @@
 
 #![allow(dead_code, reason = "every test binary needs some of it")]
 
+pub(crate) mod crowd;
+pub(crate) mod strace;
+
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,7 +16,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest wait for something that must come; far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that runs. Killed when it is dropped.
 pub(crate) struct Server {
@@ -31,6 +34,16 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(path.exists(), "{} is missing: run cargo build --workspace first", path.display());
     path
+}
+
+/// A port that nobody uses, for a central that is started again at the same one.
+///
+/// Below the range that the kernel takes ports of outgoing connections from: while the central is
+/// down, an agency that calls it could otherwise be given that very port, and call itself.
+pub(crate) fn free_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
+    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.expect("it goes on until there is one")
 }
 
 /// The binary with an environment of its own.

@@ -71,6 +71,8 @@ impl Io for Buffers {
 pub struct Disk {
     pub rows: Vec<u8>,
     pub full: bool,
+    /// Submitting fails in a way that only a restart mends.
+    pub broken: bool,
     /// Commits are taken, but not reported as durable.
     pub held_back: bool,
     pub commits: u64,
@@ -98,8 +100,13 @@ impl Ledger for MemoryLedger {
             let (doing, path) = ("append rows", "bets.csv".into());
             return Err(SubmitError::Unavailable(LedgerError::Io { doing, path, source }));
         }
-        disk.rows.extend_from_slice(commit.rows());
         disk.commits += 1;
+        if disk.broken {
+            let source = std::io::Error::other("input/output error");
+            let (doing, path) = ("sync it", "bets.csv.wal".into());
+            return Err(SubmitError::Fatal(LedgerError::Io { doing, path, source }));
+        }
+        disk.rows.extend_from_slice(commit.rows());
         for entry in commit.entries() {
             self.state.apply(entry);
         }
@@ -134,6 +141,7 @@ pub const RULES: Rules = Rules {
     idle: Some(Duration::from_secs(3)),
     commit_max: 1 << 20,
     high_water: 10_000,
+    report_period: Duration::from_secs(10),
 };
 
 impl World {

@@ -1,0 +1,369 @@
+//! A process: a service, and an event loop that keeps the contract of `reactor::Service` over the
+//! simulated network and clock.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+
+use crate::network::{Farewell, Found, LinkId, Network, Side};
+
+/// Output above which a connection is read no more, and below which it is again.
+pub(crate) const HIGH_WATER: usize = 600;
+const LOW_WATER: usize = 200;
+
+/// Most bytes read from one connection in one turn.
+const READ_PER_TURN: usize = 4096;
+
+/// One connection, as the loop has it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the connection")]
+#[derive(Debug, Default)]
+struct Connection {
+    /// None until it was dialled.
+    link: Option<LinkId>,
+    open: bool,
+    out: Vec<u8>,
+    unread: Vec<u8>,
+    deadline: Option<Instant>,
+    closing: bool,
+    ended: bool,
+    paused: bool,
+    doomed: Option<CloseReason>,
+}
+
+impl Connection {
+    fn delivers(&self) -> bool {
+        self.open && !self.closing && self.doomed.is_none()
+    }
+}
+
+/// What a service can ask for.
+#[derive(Debug)]
+pub(crate) struct SimulatedIo {
+    now: Instant,
+    connections: BTreeMap<Token, Connection>,
+    timers: BTreeMap<Timer, Instant>,
+    generation: u32,
+    stop_asked: bool,
+}
+
+impl SimulatedIo {
+    /// The lowest place that is free: places are used again, tokens aren't.
+    fn insert(&mut self, connection: Connection) -> Token {
+        let places: Vec<_> = self.connections.keys().map(|token| token.index()).collect();
+        let mut free = 0;
+        while places.contains(&(free as usize)) {
+            free += 1;
+        }
+        self.generation += 1;
+        let token = Token::new(free, self.generation);
+        self.connections.insert(token, connection);
+        token
+    }
+
+    fn doom(&mut self, token: Token, reason: CloseReason) {
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.doomed.get_or_insert(reason);
+        }
+    }
+}
+
+impl Io for SimulatedIo {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(connection) = self.connections.get_mut(&to).filter(|found| found.delivers()) {
+            write(&mut connection.out);
+        }
+    }
+
+    fn backlog(&self, connection: Token) -> usize {
+        self.connections.get(&connection).map_or(0, |connection| connection.out.len())
+    }
+
+    fn close(&mut self, connection: Token) {
+        let Some(found) = self.connections.get_mut(&connection) else { return };
+        found.closing = true;
+        found.deadline = None;
+        if !found.open {
+            self.doom(connection, CloseReason::Aborted);
+        }
+    }
+
+    fn abort(&mut self, connection: Token) {
+        self.doom(connection, CloseReason::Aborted);
+    }
+
+    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.deadline = after.map(|after| self.now + after);
+        }
+    }
+
+    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
+        match after {
+            Some(after) => self.timers.insert(timer, self.now + after),
+            None => self.timers.remove(&timer),
+        };
+    }
+
+    fn connect(&mut self, _: SocketAddr) -> Token {
+        self.insert(Connection::default())
+    }
+
+    fn stop(&mut self) {
+        self.stop_asked = true;
+    }
+}
+
+/// The process.
+#[derive(Debug)]
+pub(crate) struct Host<S> {
+    pub(crate) service: S,
+    pub(crate) io: SimulatedIo,
+    side: Side,
+    stopping: bool,
+    /// Whether the last turn did anything.
+    pub(crate) progressed: bool,
+}
+
+/// Whoever listens in: which link, and the bytes that leave or arrive.
+pub(crate) trait Ear {
+    fn hear(&mut self, link: LinkId, agency: wire::Agency, bytes: &[u8]);
+}
+
+impl<S: Service> Host<S> {
+    pub(crate) fn start(service: S, side: Side, now: Instant) -> Self {
+        let io = SimulatedIo {
+            now,
+            connections: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            generation: 0,
+            stop_asked: false,
+        };
+        let mut host = Self { service, io, side, stopping: false, progressed: true };
+        host.service.started(&mut host.io);
+        host
+    }
+
+    /// Everything of a turn up to the commit. What was sent hasn't left yet.
+    pub(crate) fn turn(
+        &mut self,
+        network: &mut Network,
+        random: &mut Rng,
+        now: Instant,
+        ear: &mut impl Ear,
+    ) -> Result<(), S::Fatal> {
+        self.io.now = now;
+        self.progressed = false;
+        let mut tokens: Vec<_> = self.io.connections.keys().copied().collect();
+        random.shuffle(&mut tokens);
+        for token in tokens {
+            self.serve(token, network, random, ear);
+        }
+        self.expire();
+        if self.side == Side::Central {
+            self.accept(network);
+        }
+        let stops = self.io.stop_asked && !std::mem::replace(&mut self.stopping, true);
+        if stops {
+            self.service.stopping(&mut self.io, StopCause::Asked);
+        }
+        self.service.turn_ended(&mut self.io)?;
+        if stops {
+            let tokens: Vec<_> = self.io.connections.keys().copied().collect();
+            for token in tokens {
+                self.io.close(token);
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, token: Token, network: &mut Network, random: &mut Rng, ear: &mut impl Ear) {
+        let Some(connection) = self.io.connections.get_mut(&token) else { return };
+        let Some(link) = connection.link.and_then(|id| network.links.get_mut(&id)) else { return };
+        if connection.doomed.is_some() {
+            return;
+        }
+        let found = link.look(self.side);
+        if found == Found::Reset {
+            let error = io::ErrorKind::ConnectionReset.into();
+            let reason = if connection.open {
+                CloseReason::Failed(error)
+            } else {
+                CloseReason::NotConnected(error)
+            };
+            return self.io.doom(token, reason);
+        }
+        if !connection.open {
+            if link.accepted {
+                connection.open = true;
+                connection.deadline = None;
+                self.progressed = true;
+                self.service.opened(&mut self.io, token, ([127, 0, 0, 1], 12345).into());
+            }
+            return;
+        }
+        if connection.paused {
+            if connection.out.len() > LOW_WATER {
+                return;
+            }
+            connection.paused = false;
+            self.progressed = true;
+            if connection.delivers() {
+                self.service.drained(&mut self.io, token);
+            }
+            return;
+        }
+        match found {
+            Found::Bytes => {
+                self.progressed = true;
+                let bytes = link.take(self.side, random.usize(1..=READ_PER_TURN));
+                ear.hear(connection.link.expect("looked at above"), link.agency, &bytes);
+                self.deliver(token, &bytes);
+            }
+            Found::End if connection.delivers() && !connection.ended => {
+                connection.ended = true;
+                self.progressed = true;
+                let rest = std::mem::take(&mut connection.unread);
+                self.service.ended(&mut self.io, token, &rest);
+            }
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, token: Token, bytes: &[u8]) {
+        let connection = self.io.connections.get_mut(&token).expect("it is being served");
+        if !connection.delivers() {
+            return;
+        }
+        let mut input = std::mem::take(&mut connection.unread);
+        input.extend_from_slice(bytes);
+        let used = self.service.received(&mut self.io, token, &input);
+        input.drain(..used);
+        assert!(input.len() < wire::FRAME_MAX, "a decoder keeps less than a frame");
+        if let Some(connection) = self.io.connections.get_mut(&token) {
+            connection.unread = input;
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.io.now;
+        let due = |deadline: &Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        let tokens: Vec<_> = (self.io.connections.iter())
+            .filter(|(_, connection)| due(&connection.deadline) && connection.doomed.is_none())
+            .map(|(token, _)| *token)
+            .collect();
+        for token in tokens {
+            let connection = self.io.connections.get_mut(&token).expect("found above");
+            connection.deadline = None;
+            if !connection.closing {
+                self.progressed = true;
+                self.service.expired(&mut self.io, token);
+            }
+        }
+        let timers: Vec<_> =
+            self.io.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
+        for timer in timers {
+            // An earlier one may have taken it back.
+            if self.io.timers.remove(&timer).is_some() {
+                self.progressed = true;
+                self.service.fired(&mut self.io, timer);
+            }
+        }
+    }
+
+    fn accept(&mut self, network: &mut Network) {
+        for (&id, link) in &mut network.links {
+            if !link.accepted && link.look(self.side) != Found::Reset {
+                link.accepted = true;
+                self.progressed = true;
+                let connection = Connection { link: Some(id), open: true, ..Connection::default() };
+                let token = self.io.insert(connection);
+                self.service.opened(&mut self.io, token, ([127, 0, 0, 1], 9).into());
+            }
+        }
+    }
+
+    /// What was sent leaves, as far as the network takes it.
+    pub(crate) fn flush(&mut self, network: &mut Network, ear: &mut impl Ear) {
+        for (&token, connection) in &mut self.io.connections {
+            let Some(id) = connection.link.filter(|_| connection.doomed.is_none()) else {
+                continue;
+            };
+            let Some(link) = network.links.get_mut(&id) else { continue };
+            let count = link.send(self.side, &connection.out);
+            if count > 0 {
+                self.progressed = true;
+                ear.hear(id, link.agency, &connection.out[..count]);
+                connection.out.drain(..count);
+            }
+            connection.paused |= connection.out.len() > HIGH_WATER;
+            assert!(
+                connection.out.len() <= HIGH_WATER + 2 * wire::FRAME_MAX,
+                "{token:?} holds {} bytes of output",
+                connection.out.len()
+            );
+            if connection.closing && connection.out.is_empty() {
+                link.end(self.side);
+                connection.doomed = Some(CloseReason::Done);
+            }
+        }
+    }
+
+    /// Dials what was asked for, and forgets what is over.
+    pub(crate) fn reap(&mut self, mut dial: impl FnMut() -> Option<LinkId>, network: &mut Network) {
+        let mut doomed = Vec::new();
+        for (&token, connection) in &mut self.io.connections {
+            if connection.link.is_none() && connection.doomed.is_none() {
+                connection.link = dial();
+                let refused = io::ErrorKind::ConnectionRefused.into();
+                connection.doomed =
+                    connection.link.is_none().then_some(CloseReason::NotConnected(refused));
+            }
+            if connection.doomed.is_some() {
+                doomed.push(token);
+            }
+        }
+        for token in doomed {
+            self.progressed = true;
+            let connection = self.io.connections.remove(&token).expect("it was just seen");
+            let reason = connection.doomed.expect("that is why it is here");
+            if let (Some(id), false) = (connection.link, matches!(reason, CloseReason::Done))
+                && let Some(link) = network.links.get_mut(&id)
+            {
+                link.abort(self.side);
+            }
+            self.service.closed(&mut self.io, token, &reason);
+        }
+    }
+
+    /// The process is killed.
+    pub(crate) fn kill(self, network: &mut Network, farewell: Farewell, random: &mut Rng) {
+        for id in self.io.connections.values().filter_map(|connection| connection.link) {
+            network.leave(id, self.side, farewell, random);
+        }
+    }
+
+    /// Whether a connection was asked for and not dialled yet. There is one at a time.
+    pub(crate) fn dials(&self) -> bool {
+        let undialled = |found: &&Connection| found.link.is_none() && found.doomed.is_none();
+        self.io.connections.values().find(undialled).is_some()
+    }
+
+    /// It has ended by itself.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stopping && self.io.connections.is_empty()
+    }
+
+    /// When it would wake up without anything from outside.
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        let deadlines = self.io.connections.values().filter_map(|connection| connection.deadline);
+        deadlines.chain(self.io.timers.values().copied()).min()
+    }
+}

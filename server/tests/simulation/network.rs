@@ -1,0 +1,246 @@
+//! The network: bytes that fly, arrive late, in pieces or not at all. Knows no service and no frame.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use fastrand::Rng;
+
+/// Name of a link, in the order in which they were made.
+pub(crate) type LinkId = u64;
+
+/// Which end of a link: who called, or the central.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Caller = 0,
+    Central = 1,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Central,
+            Self::Central => Self::Caller,
+        }
+    }
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Pipe {
+    flying: VecDeque<u8>,
+    arrived: VecDeque<u8>,
+    /// The sender has said that nothing follows.
+    ended: bool,
+    end_arrived: bool,
+}
+
+/// Who is at an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Here,
+    /// It has closed its socket in order, and reads on without looking.
+    Lingering,
+    /// Its process is gone: whoever sends to it gets a reset.
+    Gone,
+}
+
+/// What somebody who looks at an end finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    Bytes,
+    End,
+    Reset,
+}
+
+/// A connection between two processes.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) agency: wire::Agency,
+    pub(crate) accepted: bool,
+    /// By the side that sends.
+    pipes: [Pipe; 2],
+    /// This side will find that the connection is broken.
+    reset: [bool; 2],
+    presence: [Presence; 2],
+    /// Nothing moves any more, and nobody is told: one of the machines has vanished.
+    dead: bool,
+    /// Bytes that a direction holds until its reader takes some.
+    capacity: usize,
+}
+
+impl Link {
+    fn pipe(&mut self, sender: Side) -> &mut Pipe {
+        &mut self.pipes[sender as usize]
+    }
+
+    /// How many bytes `sender` may send now.
+    fn room(&self, sender: Side) -> usize {
+        let pipe = &self.pipes[sender as usize];
+        self.capacity.saturating_sub(pipe.flying.len() + pipe.arrived.len())
+    }
+
+    /// Takes as many bytes as there is room for.
+    pub(crate) fn send(&mut self, sender: Side, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.room(sender));
+        self.pipe(sender).flying.extend(&bytes[..count]);
+        count
+    }
+
+    pub(crate) fn end(&mut self, sender: Side) {
+        self.pipe(sender).ended = true;
+        self.presence[sender as usize] = Presence::Lingering;
+    }
+
+    /// Breaks it: what flies is lost, and whoever is there will find out.
+    pub(crate) fn reset(&mut self) {
+        for pipe in &mut self.pipes {
+            pipe.flying.clear();
+        }
+        self.reset = [true, true];
+    }
+
+    pub(crate) fn abort(&mut self, by: Side) {
+        self.presence[by as usize] = Presence::Gone;
+        self.reset();
+    }
+
+    pub(crate) fn look(&self, reader: Side) -> Found {
+        let pipe = &self.pipes[reader.other() as usize];
+        match () {
+            () if self.reset[reader as usize] => Found::Reset,
+            () if !pipe.arrived.is_empty() => Found::Bytes,
+            () if pipe.end_arrived => Found::End,
+            () => Found::Nothing,
+        }
+    }
+
+    /// Takes some of what has arrived, at most `most` bytes.
+    pub(crate) fn take(&mut self, reader: Side, most: usize) -> Vec<u8> {
+        let arrived = &mut self.pipe(reader.other()).arrived;
+        let count = most.min(arrived.len());
+        arrived.drain(..count).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        !self.presence.contains(&Presence::Here)
+    }
+}
+
+/// What becomes of the connections of a process that is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Some of what it had sent arrives, and then the end: maybe in the middle of a frame.
+    End,
+    /// A reset.
+    Reset,
+    /// Nothing: its machine has vanished.
+    Silence,
+}
+
+/// All links.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    made: LinkId,
+}
+
+impl Network {
+    pub(crate) fn connect(&mut self, agency: wire::Agency, capacity: usize) -> LinkId {
+        self.made += 1;
+        let link = Link {
+            agency,
+            accepted: false,
+            pipes: Default::default(),
+            reset: [false; 2],
+            presence: [Presence::Here; 2],
+            dead: false,
+            capacity,
+        };
+        self.links.insert(self.made, link);
+        self.made
+    }
+
+    /// Moves some bytes of one direction to where they can be read. Says whether anything moved.
+    pub(crate) fn deliver(&mut self, random: &mut Rng) -> bool {
+        let moving: Vec<_> = (self.links.iter())
+            .flat_map(|(&id, link)| [Side::Caller, Side::Central].map(|side| (id, side, link)))
+            .filter(|(_, side, link)| !link.dead && link.pipes[*side as usize].can_move())
+            .map(|(id, side, _)| (id, side))
+            .collect();
+        let Some(&(id, sender)) = random.choice(&moving) else { return false };
+        let link = self.links.get_mut(&id).expect("it was just found");
+        let reader = link.presence[sender.other() as usize];
+        if reader == Presence::Gone && !link.pipe(sender).flying.is_empty() {
+            link.reset();
+            return true;
+        }
+        let pipe = link.pipe(sender);
+        // Mostly everything, at times a byte or a few: frames are split and put together anywhere.
+        let count = match random.u8(..4) {
+            0 => random.usize(..=pipe.flying.len()),
+            1 => 1,
+            _ => pipe.flying.len(),
+        };
+        let count = count.min(pipe.flying.len());
+        pipe.arrived.extend(pipe.flying.drain(..count));
+        pipe.end_arrived |= pipe.ended && pipe.flying.is_empty();
+        if reader == Presence::Lingering {
+            pipe.arrived.clear();
+        }
+        true
+    }
+
+    /// Any link that both ends believe in.
+    pub(crate) fn any(&mut self, random: &mut Rng) -> Option<&mut Link> {
+        let alive: Vec<_> = (self.links.iter())
+            .filter(|(_, link)| !link.dead && link.reset == [false; 2])
+            .map(|(&id, _)| id)
+            .collect();
+        let id = random.choice(&alive)?;
+        self.links.get_mut(id)
+    }
+
+    pub(crate) fn vanish(&mut self, random: &mut Rng) -> bool {
+        self.any(random).map(|link| link.dead = true).is_some()
+    }
+
+    /// TCP's keepalive: whoever is left on a link that died finds out.
+    pub(crate) fn notice_the_dead(&mut self) -> bool {
+        let mut noticed = false;
+        for link in self.links.values_mut().filter(|link| link.dead) {
+            link.dead = false;
+            link.reset();
+            noticed = true;
+        }
+        noticed
+    }
+
+    /// The process at this end of a link is killed.
+    pub(crate) fn leave(&mut self, id: LinkId, side: Side, farewell: Farewell, random: &mut Rng) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.presence[side as usize] = Presence::Gone;
+        // A socket that is closed with input nobody has read resets its connection.
+        let unread = !link.pipe(side.other()).arrived.is_empty();
+        match farewell {
+            Farewell::End if unread => link.reset(),
+            Farewell::End => {
+                let pipe = link.pipe(side);
+                let kept = random.usize(..=pipe.flying.len());
+                pipe.flying.truncate(kept);
+                pipe.ended = true;
+            }
+            Farewell::Reset => link.reset(),
+            Farewell::Silence => link.dead = true,
+        }
+    }
+
+    pub(crate) fn sweep(&mut self) {
+        self.links.retain(|_, link| !link.is_over());
+    }
+}
+
+impl Pipe {
+    fn can_move(&self) -> bool {
+        !self.flying.is_empty() || self.ended && !self.end_arrived
+    }
+}

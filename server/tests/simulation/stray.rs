@@ -1,0 +1,117 @@
+//! Somebody who speaks for an agency and doesn't keep to the order: sends batches again, from the
+//! middle, from too far ahead, or across where the central stands. The bets are the agency's own.
+
+use client::agency;
+use client::dialogue::{Dialogue, Failure, Next};
+use client::source::MemorySource;
+use fastrand::Rng;
+use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response, VERSION};
+
+use crate::promises::Fields;
+
+/// The conversation.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    agency: Agency,
+    bets: Vec<Fields>,
+    random: Rng,
+    consumed: Position,
+    left: u8,
+}
+
+impl Stray {
+    pub(crate) fn new(agency: Agency, bets: Vec<Fields>, random: Rng) -> Self {
+        Self { agency, bets, random, consumed: 0, left: 6 }
+    }
+
+    /// Some batch near where the central stands; none when nothing is left to say.
+    fn send(&mut self, out: &mut Vec<u8>) -> Next {
+        let near = usize::try_from(self.consumed).expect("small") + 3;
+        let position = self.random.usize(..=near).min(self.bets.len());
+        let mut batch = BatchBuilder::new();
+        for fields in self.bets[position..].iter().take(self.random.usize(1..8)) {
+            let bet = Bet::from_fields(fields.each_ref().map(Vec::as_slice));
+            assert_eq!(batch.push(&bet), Ok(Push::Added), "a few bets fit");
+        }
+        if self.left == 0 || batch.is_empty() {
+            return Next::Done;
+        }
+        self.left -= 1;
+        Request::Batch(batch.batch(position as u64)).encode(out);
+        Next::Answer
+    }
+}
+
+impl Dialogue for Stray {
+    fn connected(&mut self, out: &mut Vec<u8>) {
+        Request::Hello { version: VERSION, agency: self.agency }.encode(out);
+    }
+
+    fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
+        match *response {
+            Response::Welcome { consumed, .. } => self.consumed = consumed,
+            Response::Stored { consumed } | Response::Rejected { consumed, .. } => {
+                self.consumed = consumed.max(self.consumed);
+            }
+            Response::Unavailable { .. } => return Ok(Next::Backoff),
+            Response::Error { code, text } => {
+                return Err(Failure::Refused { code, text: text.to_owned() });
+            }
+            Response::Finished { .. } | Response::Winners(_) => unreachable!("never asked for"),
+        }
+        Ok(self.send(out))
+    }
+
+    fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+        Ok(self.send(out))
+    }
+
+    fn is_complete(&self) -> bool {
+        true
+    }
+
+    fn announce(&self) {}
+}
+
+/// Whoever speaks for an agency.
+#[derive(Debug)]
+pub(crate) enum Voice {
+    Agency(agency::Agency<MemorySource>),
+    Stray(Stray),
+}
+
+impl Dialogue for Voice {
+    fn connected(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Agency(agency) => agency.connected(out),
+            Self::Stray(stray) => stray.connected(out),
+        }
+    }
+
+    fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
+        match self {
+            Self::Agency(agency) => agency.answered(response, out),
+            Self::Stray(stray) => stray.answered(response, out),
+        }
+    }
+
+    fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+        match self {
+            Self::Agency(agency) => agency.go_on(out),
+            Self::Stray(stray) => stray.go_on(out),
+        }
+    }
+
+    fn waits_for_draw(&self) -> bool {
+        matches!(self, Self::Agency(agency) if agency.waits_for_draw())
+    }
+
+    fn is_complete(&self) -> bool {
+        match self {
+            Self::Agency(agency) => agency.is_complete(),
+            Self::Stray(stray) => stray.is_complete(),
+        }
+    }
+
+    fn announce(&self) {}
+}

@@ -1,0 +1,413 @@
+//! The world of one seed: a central, its agencies, network, disk and clock, and a scheduler that
+//! decides by chance who is next and what goes wrong. Everything that happens follows from the seed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use client::agency::{Agency as AgencyDialogue, Pace};
+use client::caller::{Caller, End};
+use client::config::{Config, Mode, Retry};
+use client::farewell::Delays;
+use client::source::MemorySource;
+use fastrand::Rng;
+use server::central::{Central, Rules};
+use server::ledger::{FileLedger, Ledger as _, Options, Sync};
+use server::lottery::Lottery;
+use server::winners::WinnersByAgency;
+use wire::Agency;
+
+use crate::crash_disk::{Machine, MemoryDisk, Which};
+use crate::host::{HIGH_WATER, Host};
+use crate::network::{Farewell, Network, Side};
+use crate::promises::{Bet, Deaf, Fields, Promises};
+use crate::stray::{Stray, Voice};
+
+/// Each half of the log: a few commits fill it.
+const HALF_SIZE: u64 = 8192;
+
+/// Steps in which everything must be over once nothing goes wrong any more.
+const LIVELY: usize = 50_000;
+
+/// Steps without any progress after which time goes on.
+const QUIET: usize = 12;
+
+type CentralHost = Host<Central<FileLedger<MemoryDisk>>>;
+type SpeakerHost = Host<Caller<Voice>>;
+
+/// One process that speaks for an agency. An agency may have two: nobody forbids it.
+struct Speaker {
+    agency: Agency,
+    strays: bool,
+    host: SpeakerHost,
+}
+
+pub(crate) struct World {
+    random: Rng,
+    now: Instant,
+    network: Network,
+    machine: Rc<RefCell<Machine>>,
+    central: Option<CentralHost>,
+    speakers: Vec<Speaker>,
+    pub(crate) promises: Promises,
+    /// How often each kind of thing went wrong.
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    trace: bool,
+    quiet: usize,
+    pub(crate) steps: usize,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let agencies = random.u32(1..=3);
+        let inputs = (1..=agencies).map(|agency| (agency, input(&mut random))).collect();
+        Self {
+            random,
+            now: Instant::now(),
+            network: Network::default(),
+            machine: Rc::default(),
+            central: None,
+            speakers: Vec::new(),
+            promises: Promises::new(inputs),
+            faults: BTreeMap::new(),
+            trace,
+            quiet: 0,
+            steps: 0,
+        }
+    }
+
+    /// Trouble first, then none, until everybody knows its winners; then everything is compared.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..self.random.usize(20..600) {
+            if self.random.u8(..30) == 0 {
+                self.trouble();
+            }
+            self.step();
+        }
+        self.heal();
+        let everybody: Vec<_> = self.promises.inputs.keys().copied().collect();
+        for step in 0.. {
+            assert!(step < LIVELY, "it never ends");
+            if step % 64 == 0 {
+                self.care();
+            }
+            if everybody.iter().all(|&agency| self.promises.knows_winners(agency)) {
+                break;
+            }
+            self.step();
+        }
+        self.central = None;
+        self.start_central();
+        let rows = self.machine.borrow().csv.live.clone();
+        self.promises.check_winners(&rows);
+    }
+
+    #[expect(clippy::print_stderr, reason = "a person replays a seed")]
+    fn tell(&self, text: &str) {
+        if self.trace {
+            eprintln!("step {}: {text}", self.steps);
+        }
+    }
+
+    fn fault(&mut self, name: &'static str) {
+        self.tell(name);
+        *self.faults.entry(name).or_default() += 1;
+    }
+
+    /// Somebody is next.
+    fn step(&mut self) {
+        self.steps += 1;
+        let next = self.random.usize(..4 + self.speakers.len());
+        let progressed = match next {
+            0 | 1 => self.network.deliver(&mut self.random),
+            2 | 3 => self.turn_of_central(),
+            speaker => self.turn_of_speaker(speaker - 4),
+        };
+        self.quiet = if progressed { 0 } else { self.quiet + 1 };
+        if self.quiet > QUIET + self.speakers.len() {
+            self.pass_time();
+        }
+        self.network.sweep();
+    }
+
+    /// Nothing moves: time goes on to the next alarm.
+    fn pass_time(&mut self) {
+        self.quiet = 0;
+        let central = self.central.as_ref().and_then(Host::next_alarm);
+        let alarms = self.speakers.iter().filter_map(|speaker| speaker.host.next_alarm());
+        let next = alarms.chain(central).min();
+        self.now = next.unwrap_or(self.now).max(self.now + Duration::from_millis(1));
+        if self.network.notice_the_dead() {
+            self.fault("noticed by keepalive");
+        }
+    }
+
+    fn turn_of_central(&mut self) -> bool {
+        let Some(mut host) = self.central.take() else { return false };
+        let outcome = host.turn(&mut self.network, &mut self.random, self.now, &mut Deaf);
+        let stopped = self.machine.borrow().left == Some(0);
+        if let (Err(error), false) = (&outcome, stopped) {
+            assert!(self.machine.borrow().sync_fails, "nothing is wrong with the disk: {error}");
+        }
+        if outcome.is_err() || stopped {
+            self.tell("the central ends in the middle of a turn");
+            self.kill(host);
+            return true;
+        }
+        let unsynced = self.machine.borrow().log.has_pending();
+        assert!(!unsynced, "answers are about to leave, and the log isn't synced");
+        let ledger = host.service.ledger();
+        self.promises.everybody_finished = ledger.state().drawn;
+        // Nothing is in flight now, so whoever reads the file finds whole rows and nothing else.
+        assert_eq!(ledger.csv_len(), self.machine.borrow().csv.live.len() as u64, "bets.csv");
+        host.flush(&mut self.network, &mut self.promises.leaving());
+        host.reap(|| None, &mut self.network);
+        let progressed = host.progressed;
+        self.central = Some(host);
+        progressed
+    }
+
+    fn turn_of_speaker(&mut self, index: usize) -> bool {
+        let Speaker { agency, strays, host } = &mut self.speakers[index];
+        let (network, random) = (&mut self.network, &mut self.random);
+        let turned = host.turn(network, random, self.now, &mut self.promises.arriving());
+        let Ok(()) = turned;
+        host.flush(network, &mut Deaf);
+        let (reachable, agency, strays) = (self.central.is_some(), *agency, *strays);
+        let capacity = random.usize(50..5000);
+        // Dialling borrows the network, reaping too: the link is made first.
+        let mut link = (host.dials() && reachable).then(|| network.connect(agency, capacity));
+        if let (Some(link), true) = (link, strays) {
+            self.promises.strays.insert(link);
+        }
+        host.reap(|| link.take(), network);
+        let progressed = host.progressed;
+        if host.is_over() {
+            let Speaker { host, .. } = self.speakers.remove(index);
+            let end = host.service.close();
+            self.tell(&format!("agency {agency} ends: {end:?}"));
+            if end == End::Failed {
+                self.promises.excuse(agency, strays);
+            }
+        }
+        progressed
+    }
+
+    /// Something goes wrong, or is put right.
+    fn trouble(&mut self) {
+        match self.random.u8(..16) {
+            0 => {
+                if let Some(link) = self.network.any(&mut self.random) {
+                    link.reset();
+                    self.fault("connection reset");
+                }
+            }
+            1 if self.network.vanish(&mut self.random) => self.fault("connection half open"),
+            2 => self.kill_central("central killed", false),
+            3 => self.kill_central("power lost", true),
+            4 if self.central.is_some() => {
+                let operations = self.random.usize(1..6);
+                self.machine.borrow_mut().left = Some(operations);
+                self.fault("central killed at an operation on its files");
+            }
+            5 if self.central.is_some() => {
+                self.machine.borrow_mut().sync_fails = true;
+                self.fault("sync fails");
+            }
+            6 => {
+                let full = !self.machine.borrow().full;
+                self.machine.borrow_mut().full = full;
+                self.fault("disk full, or no longer");
+            }
+            7 => self.kill_speaker(),
+            8 if self.speakers.len() < 6 => {
+                self.fault("agency started once more");
+                let agency = self.any_agency();
+                self.start_speaker(agency);
+            }
+            10 if self.speakers.len() < 6 => {
+                self.fault("agency out of order");
+                let agency = self.any_agency();
+                self.start_stray(agency);
+            }
+            9 => {
+                let seconds = self.random.u64(1..100);
+                self.now += Duration::from_secs(seconds);
+                self.fault("a long pause");
+            }
+            _ => self.care(),
+        }
+    }
+
+    /// Whoever should be there is started.
+    fn care(&mut self) {
+        if self.central.is_none() {
+            self.start_central();
+        }
+        for agency in self.promises.inputs.keys().copied().collect::<Vec<_>>() {
+            let mut speakers = self.speakers.iter();
+            let speaks = speakers.any(|speaker| speaker.agency == agency && !speaker.strays);
+            if !speaks && !self.promises.knows_winners(agency) {
+                self.start_speaker(agency);
+            }
+        }
+    }
+
+    /// Nothing goes wrong from here on.
+    fn heal(&mut self) {
+        {
+            let mut machine = self.machine.borrow_mut();
+            machine.full = false;
+            // A process that was about to be killed isn't.
+            machine.left = None;
+        }
+        // A disk that fails to sync stays so for the process that has met it.
+        if self.machine.borrow().sync_fails {
+            self.kill_central("central killed", false);
+        }
+        self.network.notice_the_dead();
+        self.care();
+    }
+
+    fn start_central(&mut self) {
+        let mut winners = WinnersByAgency::default();
+        let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
+        let options = Options { sync: Sync::Always, half_size: HALF_SIZE };
+        let path = Path::new("bets.csv");
+        let opened =
+            FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |stored| {
+                if server::bet::has_won(stored.bet.number) {
+                    winners.push(stored.agency, stored.bet.document.as_bytes());
+                }
+            });
+        let ledger = match opened {
+            Ok((ledger, _)) => ledger,
+            Err(error) => {
+                assert!(self.machine.borrow().full, "a crash is no damage: {error}");
+                return self.fault("no start on a full disk");
+            }
+        };
+        let state = ledger.state().clone();
+        let rows = self.machine.borrow().csv.live.clone();
+        self.promises.check(&rows, &state);
+        let agencies = u32::try_from(self.promises.inputs.len()).expect("few");
+        let lottery = Lottery::new(ledger, agencies, winners);
+        self.tell("the central starts");
+        self.central = Some(Host::start(Central::new(lottery, rules()), Side::Central, self.now));
+    }
+
+    fn kill_central(&mut self, name: &'static str, power: bool) {
+        let Some(host) = self.central.take() else { return };
+        self.fault(name);
+        if power {
+            self.machine.borrow_mut().lose_power(&mut self.random);
+        }
+        self.kill(host);
+    }
+
+    fn kill(&mut self, host: CentralHost) {
+        {
+            let mut machine = self.machine.borrow_mut();
+            if machine.sync_fails || machine.left == Some(0) && self.random.bool() {
+                machine.lose_power(&mut self.random);
+            }
+            machine.sync_fails = false;
+            machine.left = None;
+        }
+        let farewell = self.farewell();
+        host.kill(&mut self.network, farewell, &mut self.random);
+        for link in self.network.links.values_mut().filter(|link| !link.accepted) {
+            link.reset();
+        }
+    }
+
+    fn farewell(&mut self) -> Farewell {
+        [Farewell::End, Farewell::Reset, Farewell::Silence][self.random.usize(..3)]
+    }
+
+    fn kill_speaker(&mut self) {
+        if self.speakers.is_empty() {
+            return;
+        }
+        self.fault("agency killed");
+        let index = self.random.usize(..self.speakers.len());
+        let farewell = self.farewell();
+        let Speaker { host, .. } = self.speakers.remove(index);
+        host.kill(&mut self.network, farewell, &mut self.random);
+    }
+
+    fn any_agency(&mut self) -> Agency {
+        self.random.u32(1..=u32::try_from(self.promises.inputs.len()).expect("few"))
+    }
+
+    fn fields_of(&self, agency: Agency) -> Vec<Fields> {
+        let bets = self.promises.inputs[&agency].iter().enumerate();
+        bets.map(|(position, bet)| bet.fields(agency, position)).collect()
+    }
+
+    fn start_stray(&mut self, agency: Agency) {
+        let voice = Stray::new(agency, self.fields_of(agency), self.random.fork());
+        let pace = Pace { max_amount: 1, window: 1, period: Duration::ZERO };
+        self.start(agency, true, Voice::Stray(voice), pace);
+    }
+
+    fn start(&mut self, agency: Agency, strays: bool, voice: Voice, pace: Pace) {
+        let caller = Caller::new(voice, &config(agency, pace), self.random.u64(..), None);
+        let host = Host::start(caller, Side::Caller, self.now);
+        self.speakers.push(Speaker { agency, strays, host });
+    }
+
+    fn start_speaker(&mut self, agency: Agency) {
+        let random = &mut self.random;
+        let pace = Pace {
+            max_amount: random.u16(1..=9),
+            window: random.usize(1..=5),
+            period: Duration::from_millis(if random.u8(..4) == 0 { 10 } else { 0 }),
+        };
+        let source = MemorySource::new(self.fields_of(agency));
+        self.tell(&format!("agency {agency} starts: {pace:?}"));
+        self.start(agency, false, Voice::Agency(AgencyDialogue::new(agency, pace, source)), pace);
+    }
+}
+
+fn input(random: &mut Rng) -> Vec<Bet> {
+    let bad = random.u8(..3) == 0;
+    (0..random.usize(..60))
+        .map(|_| Bet {
+            number: if random.u8(..5) == 0 { 7574 } else { random.u32(..10_000) },
+            bad: bad && random.u8(..15) == 0,
+        })
+        .collect()
+}
+
+fn rules() -> Rules {
+    Rules {
+        echo_keep_alive: false,
+        max_line: 1000,
+        first_byte: Some(Duration::from_mins(1)),
+        whole_frame: Some(Duration::from_secs(30)),
+        idle: Some(Duration::from_mins(5)),
+        commit_max: 1024,
+        high_water: HIGH_WATER,
+        report_period: Duration::from_secs(10),
+    }
+}
+
+fn config(id: Agency, pace: Pace) -> Config {
+    Config {
+        id,
+        address: "127.0.0.1:12345".into(),
+        loop_amount: 0,
+        loop_period: pace.period,
+        level: log::LevelFilter::Off,
+        max_amount: pace.max_amount,
+        window: pace.window,
+        mode: Mode::Loteria { path: "in memory".into() },
+        retry: Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 },
+        response_timeout: Duration::from_mins(1),
+        farewell: Delays::default(),
+    }
+}
