@@ -1,0 +1,20 @@
+#!/bin/sh
+# `docker compose`, or `docker-compose` on a machine that has only that:
+#   docker/compose.sh FILE ARGUMENT...
+set -eu
+file=$1
+shift
+
+if docker compose version >/dev/null 2>&1; then
+    exec docker compose -f "$file" "$@"
+fi
+case $(docker-compose version --short) in
+    1.*) ;;
+    *) exec docker-compose -f "$file" "$@" ;;
+esac
+# Version 1 takes the project's name on the command line only, and can't be told to leave a missing
+# file alone. What is left stands beside the file, because its paths are relative.
+plain=$(dirname "$file")/.compose-$$.yaml
+trap 'rm -f "$plain"' EXIT
+sed -e '/^name: tp0$/d' -e '/^        bind:$/d' -e '/^          create_host_path:/d' "$file" > "$plain"
+docker-compose -p tp0 -f "$plain" "$@"

@@ -1,0 +1,78 @@
+"""Exercise 4: SIGTERM ends both programs in order."""
+
+import time
+
+import pytest
+
+from system import checked
+
+# What Docker waits between SIGTERM and SIGKILL unless told otherwise.
+GRACE = 10
+
+
+def closings(system, service):
+    return {line.action for line in system.log(service)
+            if line.action.startswith("close_") and line.result == "success"}
+
+
+@pytest.fixture
+def busy(system):
+    """A system whose two agencies have work for minutes, and are in the middle of it."""
+    system.configure_client(period="50ms", max_amount=1, level="DEBUG")
+    for agency in (1, 2):
+        system.write_agency(agency, 5000)
+    system.generate(2, "loteria")
+    system.up()
+    for client in system.clients:
+        system.wait_for_line(client, "action: batch_confirmado")
+    return system
+
+
+def test_a_server_without_clients(system):
+    system.generate(0, "echo")
+    system.up()
+    system.wait_for_line("server", "action: listen")
+    assert system.terminate("server") == [0]
+    assert closings(system, "server") == {"close_listener", "close_ledger"}
+
+
+def test_a_server_with_clients(busy):
+    assert busy.terminate("server") == [0]
+    assert closings(busy, "server") == {"close_listener", "close_connection", "close_ledger"}
+    assert len(busy.log("server", action="close_connection")) >= 2
+
+
+def test_clients(busy):
+    assert busy.terminate(*busy.clients) == [0, 0]
+    for client in busy.clients:
+        assert closings(busy, client) == {"close_connection", "close_file"}
+        assert not busy.log(client, action="consulta_ganadores")
+
+
+def test_both_by_compose_within_the_grace_period(busy):
+    begun = time.monotonic()
+    busy.compose("stop", "-t", GRACE)
+    assert time.monotonic() - begun < GRACE, "nobody had to be killed"
+    states = checked("docker", "inspect", "--format", "{{.State.ExitCode}}", "server", "client1",
+                     "client2")
+    assert states.split() == ["0", "0", "0"]
+
+
+def test_an_echo_client_between_two_messages(system):
+    system.configure_client(amount=1000, period="1h")
+    system.generate(1, "echo")
+    system.up()
+    system.wait_for_line("client1", "action: receive_message")
+    assert system.terminate("client1") == [0]
+    assert not system.log("client1", action="loop_finished")
+
+
+def test_a_client_that_holds_its_result_back_tells_it(system):
+    system.configure_client(amount=1)
+    system.generate(1, "echo")
+    path = system.folder / "docker-compose-dev.yaml"
+    path.write_text(path.read_text().replace("CLI_ANNOUNCE_AFTER=3s", "CLI_ANNOUNCE_AFTER=1h"))
+    system.up()
+    system.wait_for_line("client1", "action: receive_message")
+    assert system.terminate("client1") == [0]
+    assert len(system.log("client1", action="loop_finished")) == 1

@@ -1,0 +1,40 @@
+"""Exercise 7: the draw, when every agency has finished; each is told its own winners."""
+
+import pytest
+
+from system import WINNING_NUMBER
+
+
+@pytest.mark.parametrize("agencies", [3, 5])
+def test_every_agency_is_told_its_own_winners_after_the_draw(system, agencies):
+    system.configure_client(level="DEBUG")
+    # 0 to 5 winners each, also all of an agency's bets.
+    winners = {agency: [0, 3, 5, 1, 2][agency - 1] for agency in range(1, agencies + 1)}
+    rows = {agency: system.write_agency(agency, 5 + 100 * agency if count < 5 else 5, count)
+            for agency, count in winners.items()}
+    system.run_to_end(agencies, "loteria")
+    for agency, count in winners.items():
+        [told] = system.log(f"client{agency}", action="consulta_ganadores")
+        assert (told.result, told.fields["cant_ganadores"]) == ("success", str(count))
+        documents = [line.fields["dni"] for line in system.log(f"client{agency}", action="ganador")]
+        assert documents == [row[2] for row in rows[agency] if row[4] == WINNING_NUMBER]
+    actions = [line.action for line in system.log("server")]
+    assert actions.count("sorteo") == 1
+    assert "apuesta_recibida" not in actions[actions.index("sorteo"):]
+    stored = sum(int(line.fields["cantidad"]) for line in system.log("server")
+                 if line.action == "apuesta_recibida")
+    assert stored == sum(len(of_agency) for of_agency in rows.values())
+
+
+def test_nobody_is_told_anything_while_an_agency_is_missing(system):
+    for agency in (1, 2, 3):
+        system.write_agency(agency, 10, 1)
+    system.configure_client(level="DEBUG")
+    system.generate(3, "loteria")
+    system.up("server", "client1", "client2")
+    for client in ("client1", "client2"):
+        system.wait_for_line(client, "action: finish | result: success")
+    assert not system.log("server", action="sorteo")
+    system.up("client3")
+    assert system.exit_codes() == [0, 0, 0]
+    assert len(system.log(*system.clients, action="consulta_ganadores")) == 3

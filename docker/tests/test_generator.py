@@ -1,0 +1,104 @@
+"""The generator by itself: what it writes, and that it writes nothing when it can't."""
+
+import os
+import shutil
+
+import pytest
+import yaml
+
+from system import REPOSITORY, checked, run
+
+SCRIPT = REPOSITORY / "generar-compose.sh"
+
+
+def generate(folder, *arguments, environment=None):
+    checked(SCRIPT, "compose.yaml", *arguments, cwd=folder,
+            env={"PATH": os.environ["PATH"]} | (environment or {}))
+    return yaml.safe_load((folder / "compose.yaml").read_text())
+
+
+def environment_of(service):
+    return dict(entry.split("=", 1) for entry in service["environment"])
+
+
+@pytest.mark.parametrize("agencies", [0, 1, 5, 30])
+def test_there_are_a_server_and_as_many_clients_as_asked_for(tmp_path, agencies):
+    compose = generate(tmp_path, agencies, "loteria")
+    assert compose["name"] == "tp0"
+    names = ["server"] + [f"client{agency}" for agency in range(1, agencies + 1)]
+    assert list(compose["services"]) == names
+    for name, service in compose["services"].items():
+        image = "server:latest" if name == "server" else "client:latest"
+        assert (service["container_name"], service["image"]) == (name, image)
+        assert service["networks"] == ["testing_net"]
+        assert all(mount["read_only"] for mount in service["volumes"])
+    assert compose["networks"]["testing_net"]["ipam"]["config"] == [{"subnet": "172.25.125.0/24"}]
+    server = compose["services"]["server"]
+    assert environment_of(server) == {"SERVER_AGENCIES": str(agencies)}
+    assert [mount["source"] for mount in server["volumes"]] == ["./server/config.ini"]
+
+
+@pytest.mark.parametrize("agencies, subnet", [(250, "172.25.125.0/24"), (251, "172.25.0.0/16"),
+                                              (1000, "172.25.0.0/16")])
+def test_a_subnet_has_room_for_everybody(tmp_path, agencies, subnet):
+    compose = generate(tmp_path, agencies, "echo")
+    assert compose["networks"]["testing_net"]["ipam"]["config"] == [{"subnet": subnet}]
+    assert len(compose["services"]) == agencies + 1
+
+
+@pytest.mark.parametrize("mode", ["echo", "apuesta", "loteria"])
+def test_a_client_gets_what_its_mode_needs(tmp_path, mode):
+    compose = generate(tmp_path, 2, mode)
+    client = compose["services"]["client2"]
+    environment = environment_of(client)
+    assert (environment["CLI_ID"], environment["CLI_MODE"]) == ("2", mode)
+    assert environment["CLI_ANNOUNCE_AFTER"] == "3s" and environment["CLI_EXIT_DELAY"] == "1s"
+    bet = {"NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"}
+    assert bet & set(environment) == (bet if mode == "apuesta" else set())
+    sources = [mount["source"] for mount in client["volumes"]]
+    data = ["./.data/agency-2.csv"] if mode == "loteria" else []
+    assert sources == ["./client/config.yaml"] + data
+    assert client["depends_on"] == ["server"]
+
+
+def test_the_mode_is_the_argument_then_the_environment_then_the_tracked_word(tmp_path):
+    def mode(*arguments, **environment):
+        compose = generate(tmp_path, 1, *arguments, environment=environment)
+        return environment_of(compose["services"]["client1"])["CLI_MODE"]
+
+    assert mode("echo", TP0_MODE="apuesta") == "echo"
+    assert mode(TP0_MODE="apuesta") == "apuesta"
+    assert mode() == mode(TP0_MODE="") == (REPOSITORY / "docker/mode").read_text().strip()
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["5"], ["", "5"], ["-1"], ["five"], ["1.5"], ["10001"], ["99999999999999999999"], ["5", "x"],
+    ["5", "echo", "more"], ["5 "], ["0x5"], [""],
+])
+def test_bad_arguments_are_told_and_touch_no_file(tmp_path, arguments):
+    path = tmp_path / "compose.yaml"
+    path.write_text("as it was")
+    # With one argument, or an empty first one, FILE itself is what is missing.
+    named = arguments if not arguments or arguments[0] == "" and len(arguments) == 2 \
+        or arguments == ["5"] else [path, *arguments]
+    result = run(SCRIPT, *named, cwd=tmp_path)
+    assert result.returncode != 0
+    assert result.stdout == "" and result.stderr.startswith("generar-compose.sh: ")
+    assert path.read_text() == "as it was"
+    assert [found.name for found in tmp_path.iterdir()] == ["compose.yaml"]
+
+
+def test_a_file_that_cant_be_written_is_told(tmp_path):
+    for file in (tmp_path, tmp_path / "missing" / "compose.yaml"):
+        result = run(SCRIPT, file, 1, "echo")
+        assert result.returncode != 0 and str(file) in result.stderr
+
+
+def test_nothing_is_needed_but_bash_and_posix_tools(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("cat", "dirname", "sed"):
+        (tools / name).symlink_to(shutil.which(name))
+    bash = shutil.which("bash")
+    checked(bash, SCRIPT, "compose.yaml", 3, cwd=tmp_path, env={"PATH": str(tools)})
+    assert len(yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]) == 4

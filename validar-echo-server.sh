@@ -1,0 +1,36 @@
+#!/bin/sh
+# Whether the server on the network tp0_testing_net echoes what it is sent:
+#   action: test_echo_server | result: success    (exit code 0)
+#   action: test_echo_server | result: fail       (exit code 1)
+#
+# A container that is thrown away asks with netcat: nothing is installed here, no port is published.
+set -eu
+
+config="$(dirname "$0")/server/config.ini"
+port=$(sed -n 's/^[[:space:]]*SERVER_PORT[[:space:]]*[=:][[:space:]]*\([0-9]\{1,5\}\).*/\1/p' \
+    "$config" 2>/dev/null | tail -n 1)
+message="validar-echo-server $$ $(date +%s)"
+
+# Runs in the container. Some servers close after their answer, some never do, and some answer only
+# when nothing more can come: so the message's end is told after two seconds, and the answer is
+# complete with its newline or with the end of the connection, whichever is first. Five seconds in all.
+# shellcheck disable=SC2016  # these are the container's variables
+ask='
+    : > /tmp/answer; : > /tmp/error
+    { printf "%s\n" "$1"; sleep 2; } | nc server "$2" > /tmp/answer 2> /tmp/error &
+    waited=0
+    while [ "$waited" -lt 50 ] && [ "$(wc -l < /tmp/answer)" -eq 0 ] && kill -0 $! 2> /dev/null; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    cat /tmp/error >&2
+    [ "$(cat /tmp/answer)" = "$1" ]
+'
+
+if docker run --rm --network tp0_testing_net busybox:latest \
+    sh -c "$ask" ask "$message" "${port:-12345}"; then
+    echo "action: test_echo_server | result: success"
+else
+    echo "action: test_echo_server | result: fail"
+    exit 1
+fi
