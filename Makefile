@@ -3,12 +3,17 @@
 DATASET_AGENCIES ?= 5
 DATASET_BETS ?= 2000
 SEED ?= 1
+KILLS ?= 500
+SEEDS ?= 100000
 CARGO ?= cargo
+PYTHON ?= python3
+COMPOSE_FILE = docker-compose-dev.yaml
+COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(if $(PERSISTENT),-f docker/persistent.yaml)
 
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 build: ## Build both programs, optimised
 	$(CARGO) build --workspace --release --locked
@@ -27,6 +32,13 @@ test: ## Run every test
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
+kills: ## Kill central and agencies KILLS times, and at every system call
+	$(CARGO) build --workspace --release --locked
+	KILLS=$(KILLS) $(CARGO) test --release --locked -p client --test kills --test crash_explorer -- --nocapture
+
+simulate: ## Simulate SEEDS worlds in which everything goes wrong
+	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
+
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
@@ -40,8 +52,38 @@ doc: ## Build the documentation
 bench: ## Measure: steps of a bet, ledger, end to end
 	$(CARGO) bench --workspace --locked
 
+docker-image: ## Build the images server:latest and client:latest
+	docker build -f ./server/Dockerfile -t server:latest .
+	docker build -f ./client/Dockerfile -t client:latest .
+
+$(COMPOSE_FILE):
+	./generar-compose.sh $@ 5
+
+docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them)
+	docker run --rm --user "$$(id -u):$$(id -g)" -v "$(CURDIR)/.data:/lottery/.data" \
+		--entrypoint /dataset client:latest --keep \
+		--agencies "$$(grep -c 'container_name: client' $(COMPOSE_FILE))"
+	$(COMPOSE) up -d
+
+docker-compose-down: ## Stop the containers and remove them
+	$(COMPOSE) stop -t 1
+	$(COMPOSE) down
+
+docker-compose-logs: ## Follow the containers' logs
+	$(COMPOSE) logs -f
+
+docker-base-images: ## Make the images that ours are made from, where no registry can be reached
+	docker/base-images.sh
+
+docker-test: docker-image ## Test every exercise in containers, by pytest (READER_RUNS=20 repeats the last)
+	$(PYTHON) -m pytest docker/tests
+
+branches: ## Make the delivery branches ej1 to ej8
+	docker/branches.sh
+
 clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	rm -f .data/agency-*.csv
 
-.PHONY: help build dataset run test fmt lint doc bench clean
+.PHONY: help build dataset run test kills simulate fmt lint doc bench docker-image docker-compose-up docker-compose-down \
+	docker-compose-logs docker-base-images docker-test branches clean
