@@ -15,6 +15,7 @@
 //! | [`dataset`] | agency files out of a seed (binary `dataset`) |
 //! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
 //! | `memory_io` | the loop's side in memory, for tests |
+//! | [`swarm`] | load from any number of connections, measured (binary `swarm`) |
 //! | [`progress`] | the bar for a person at a terminal |
 
 pub mod agency;
@@ -34,3 +35,4 @@ pub mod local;
 mod memory_io;
 pub mod progress;
 pub mod source;
+pub mod swarm;

@@ -1,4 +1,4 @@
-//! A progress bar of bets confirmed, for a person at a terminal.
+//! A progress bar, for a person at a terminal.
 
 use std::io::IsTerminal;
 
@@ -19,8 +19,14 @@ impl Bar {
         if !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
             return None;
         }
-        let template = "{bar:30} {percent:>3}% {msg} bets confirmed, {elapsed} (about {eta} left)";
-        let style = ProgressStyle::with_template(template).ok()?;
+        Self::new("bets confirmed")
+    }
+
+    /// A bar on standard error, of things that are called `what`.
+    pub fn new(what: &str) -> Option<Self> {
+        let template =
+            format!("{{bar:30}} {{percent:>3}}% {{msg}} {what}, {{elapsed}} (about {{eta}} left)");
+        let style = ProgressStyle::with_template(&template).ok()?;
         Some(Self { bar: ProgressBar::new(0).with_style(style) })
     }
 

@@ -102,6 +102,10 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

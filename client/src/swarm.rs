@@ -1,0 +1,424 @@
+//! Load: any number of connections from one process, measured (binary `swarm`).
+//!
+//! ```text
+//!  connecting --> ready --> busy --> finished --> over       a member, which is one connection
+//!                       ^        ^            ^
+//!                  all are    all are    all have held on    what the swarm waits for
+//! ```
+//!
+//! Only what happens between the second and the third is measured. What a member says is in
+//! [`echo`], [`lottery`] and [`idle`]; this knows when they all may speak, and counts.
+
+pub mod cpu;
+pub mod echo;
+pub mod idle;
+pub mod lottery;
+pub mod report;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use reactor::{CloseReason, EventLoop, Io, Limits, Service, StopCause, Timer, Token};
+
+use crate::dialogue::Progress;
+use crate::progress::Bar;
+
+/// Fires when the members have held on for long enough.
+const HELD: Timer = Timer(0);
+
+/// Fires when it has taken too long.
+const TIMEOUT: Timer = Timer(1);
+
+/// Digits of a latency that are exact: an error of one in a thousand at most.
+const LATENCY_DIGITS: u8 = 3;
+
+/// Longest latency that is told apart from longer ones, in nanoseconds: ten minutes.
+const LATENCY_MAX: u64 = 600_000_000_000;
+
+/// What all members of a swarm have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Where the central listens.
+    pub address: SocketAddr,
+    /// Connections that may be asked for and not established. The central's backlog must hold these,
+    /// and those that it hasn't accepted yet: else the kernel drops some, and tries again a second
+    /// later.
+    pub connecting: usize,
+    /// How long the connections stay when the work is done.
+    pub hold: Duration,
+    /// Longest time that all of it may take.
+    pub timeout: Duration,
+}
+
+/// How far a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// No connection, or no welcome.
+    Connecting,
+    /// It could begin.
+    Ready,
+    /// It works, and is measured.
+    Busy,
+    /// Its work is done.
+    Finished,
+    /// It has nothing more to say.
+    Over,
+}
+
+/// One connection, without the connection. Whatever is to be sent is appended to `out`.
+pub trait Member {
+    /// How far it is. Never goes back.
+    fn stage(&self) -> Stage;
+
+    /// A connection stands: get ready.
+    fn connected(&mut self, out: &mut Vec<u8>);
+
+    /// All are ready: begin.
+    fn begin(&mut self, now: Instant, out: &mut Vec<u8>);
+
+    /// Bytes came. Says how many of them are consumed; the rest comes again with more behind it.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn received(
+        &mut self,
+        now: Instant,
+        input: &[u8],
+        tally: &mut Tally,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, String>;
+
+    /// All have finished: take leave.
+    fn conclude(&mut self, out: &mut Vec<u8>);
+}
+
+/// What was measured.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// Answers that came: lines, or frames.
+    pub messages: u64,
+    /// Bets confirmed.
+    pub bets: u64,
+    /// Bytes sent that were answered.
+    pub bytes: u64,
+    /// Nanoseconds from sending to the answer, of every message.
+    pub latency: Histogram<u64>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let latency = Histogram::new_with_max(LATENCY_MAX, LATENCY_DIGITS);
+        let latency = latency.expect("1 to 5 digits are possible");
+        Self { messages: 0, bets: 0, bytes: 0, latency }
+    }
+}
+
+impl Tally {
+    /// `count` messages of together `bytes` that were sent at the same time are answered.
+    pub fn answered(&mut self, count: u64, bytes: usize, sent: Instant, now: Instant) {
+        let nanos = now.saturating_duration_since(sent).as_nanos();
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        self.messages += count;
+        self.bytes += bytes as u64;
+        self.latency.saturating_record_n(nanos, count);
+    }
+}
+
+/// Why a run gave no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum SwarmError {
+    /// The loop itself.
+    #[error("{0}")]
+    Loop(String),
+    /// A connection ended that was still needed.
+    #[error("connection {member} of {members} to {address} ended: {reason}")]
+    Lost {
+        /// Which one, counted from 1.
+        member: usize,
+        /// Of how many.
+        members: usize,
+        /// The central.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// An answer that doesn't belong there.
+    #[error("connection {member} of {members}: {reason}")]
+    Unexpected {
+        /// Which one, counted from 1.
+        member: usize,
+        /// Of how many.
+        members: usize,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// It has taken too long.
+    #[error("not done within {} ({finished} of {members} connections were)", humantime::format_duration(*timeout))]
+    Timeout {
+        /// The time allowed.
+        timeout: Duration,
+        /// Members whose work was done.
+        finished: usize,
+        /// All members.
+        members: usize,
+    },
+    /// A signal ended it.
+    #[error("interrupted by {0}")]
+    Interrupted(&'static str),
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// What was counted.
+    pub tally: Tally,
+    /// From the first message to the last answer.
+    pub time: Duration,
+    /// Processor time that the watched process took meanwhile.
+    pub cpu: Option<Duration>,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Swarm<M> {
+    plan: Plan,
+    members: Vec<M>,
+    /// By member; those from `asked` on have not been asked for.
+    connections: Vec<Token>,
+    /// Members by their tokens' places.
+    by_place: Vec<usize>,
+    established: usize,
+    /// What is waited for: that everybody is beyond this stage.
+    stage: Stage,
+    /// Members that aren't.
+    behind: usize,
+    watch: Option<cpu::Watch>,
+    bar: Option<Bar>,
+    /// Messages of all members together, for the bar.
+    expected: u64,
+    tally: Tally,
+    begun: Option<(Instant, Option<Duration>)>,
+    time: Duration,
+    cpu: Option<Duration>,
+    error: Option<SwarmError>,
+    /// What a member wants to send; kept for its memory.
+    out: Vec<u8>,
+}
+
+impl<M: Member> Swarm<M> {
+    /// A swarm of these members, which will get `expected` answers. `watch` tells the processor time
+    /// of the process under load.
+    pub fn new(plan: Plan, members: Vec<M>, expected: u64) -> Self {
+        Self {
+            plan,
+            connections: Vec::with_capacity(members.len()),
+            by_place: Vec::new(),
+            behind: members.len(),
+            members,
+            established: 0,
+            stage: Stage::Connecting,
+            watch: None,
+            bar: None,
+            expected,
+            tally: Tally::default(),
+            begun: None,
+            time: Duration::ZERO,
+            cpu: None,
+            error: None,
+            out: Vec::new(),
+        }
+    }
+
+    /// Tells the processor time of the process under load too.
+    #[must_use]
+    pub fn watching(self, watch: Option<cpu::Watch>) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// Shows how far it is.
+    #[must_use]
+    pub fn shown(self, bar: Option<Bar>) -> Self {
+        Self { bar, ..self }
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// [`SwarmError`]: a load that wasn't carried through has no figures.
+    pub fn run(mut self) -> Result<Measured, SwarmError> {
+        let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
+        let limits = Limits { drain: Duration::from_secs(5), ..Limits::default() };
+        let mut event_loop = EventLoop::new(limits).map_err(|error| failed(&error))?;
+        event_loop.handle_signals().map_err(|error| failed(&error))?;
+        let _ = event_loop.run(&mut self).map_err(|error| failed(&error))?;
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(Measured { tally: self.tally, time: self.time, cpu: self.cpu }),
+        }
+    }
+
+    fn connect_more(&mut self, io: &mut impl Io) {
+        while self.connections.len() < self.members.len()
+            && self.connections.len() - self.established < self.plan.connecting
+        {
+            let connection = io.connect(self.plan.address);
+            if self.by_place.len() <= connection.index() {
+                self.by_place.resize(connection.index() + 1, 0);
+            }
+            self.by_place[connection.index()] = self.connections.len();
+            self.connections.push(connection);
+        }
+    }
+
+    fn member_of(&self, connection: Token) -> usize {
+        self.by_place[connection.index()]
+    }
+
+    fn fail(&mut self, io: &mut impl Io, error: SwarmError) {
+        self.error.get_or_insert(error);
+        io.stop();
+    }
+
+    /// Lets one member speak, and sends what it says.
+    fn with_member<T>(
+        &mut self,
+        io: &mut impl Io,
+        member: usize,
+        speak: impl FnOnce(&mut M, &mut Tally, &mut Vec<u8>) -> T,
+    ) -> T {
+        let before = self.members[member].stage();
+        let said = speak(&mut self.members[member], &mut self.tally, &mut self.out);
+        if !self.out.is_empty() {
+            io.send(self.connections[member], &self.out);
+            self.out.clear();
+        }
+        let after = self.members[member].stage();
+        self.behind -= usize::from(before <= self.stage && after > self.stage);
+        said
+    }
+
+    fn all(&mut self, io: &mut impl Io, mut speak: impl FnMut(&mut M, &mut Vec<u8>)) {
+        for member in 0..self.members.len() {
+            self.with_member(io, member, |member, _, out| speak(member, out));
+        }
+    }
+
+    /// Goes on whenever everybody is beyond the stage that was waited for.
+    fn advance(&mut self, io: &mut impl Io) {
+        while self.behind == 0 {
+            match self.stage {
+                Stage::Connecting => {
+                    self.wait_beyond(Stage::Ready);
+                    self.begin(io);
+                }
+                Stage::Ready => self.wait_beyond(Stage::Busy),
+                Stage::Busy => {
+                    self.measured();
+                    self.wait_beyond(Stage::Finished);
+                    io.set_timer(HELD, Some(self.plan.hold));
+                }
+                Stage::Finished => {
+                    self.stage = Stage::Over;
+                    return io.stop();
+                }
+                Stage::Over => return,
+            }
+        }
+    }
+
+    fn wait_beyond(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.behind = self.members.iter().filter(|member| member.stage() <= stage).count();
+    }
+
+    fn begin(&mut self, io: &mut impl Io) {
+        let now = Instant::now();
+        self.begun = Some((now, self.watch.as_ref().and_then(cpu::Watch::time)));
+        self.all(io, |member, out| member.begin(now, out));
+    }
+
+    fn measured(&mut self) {
+        let Some((start, cpu)) = self.begun else { return };
+        self.time = start.elapsed();
+        let now = self.watch.as_ref().and_then(cpu::Watch::time);
+        self.cpu = now.zip(cpu).map(|(now, before)| now.saturating_sub(before));
+    }
+}
+
+impl<M: Member> Service for Swarm<M> {
+    type Fatal = std::convert::Infallible;
+
+    fn started(&mut self, io: &mut impl Io) {
+        io.set_timer(TIMEOUT, Some(self.plan.timeout));
+        self.connect_more(io);
+        self.advance(io);
+    }
+
+    fn opened(&mut self, io: &mut impl Io, connection: Token, _peer: SocketAddr) {
+        self.established += 1;
+        let member = self.member_of(connection);
+        self.with_member(io, member, |member, _, out| member.connected(out));
+        self.connect_more(io);
+        self.advance(io);
+    }
+
+    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        let (member, now) = (self.member_of(connection), io.now());
+        let received = self
+            .with_member(io, member, |member, tally, out| member.received(now, input, tally, out));
+        match received {
+            Ok(used) => {
+                self.advance(io);
+                used
+            }
+            Err(reason) => {
+                let members = self.members.len();
+                self.fail(io, SwarmError::Unexpected { member: member + 1, members, reason });
+                input.len()
+            }
+        }
+    }
+
+    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
+        io.close(connection);
+    }
+
+    fn expired(&mut self, _io: &mut impl Io, _connection: Token) {}
+
+    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+        if timer == HELD {
+            self.all(io, M::conclude);
+            return self.advance(io);
+        }
+        let (timeout, members) = (self.plan.timeout, self.members.len());
+        let finished =
+            self.members.iter().filter(|member| member.stage() >= Stage::Finished).count();
+        self.fail(io, SwarmError::Timeout { timeout, finished, members });
+    }
+
+    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+        if self.stage == Stage::Over || self.error.is_some() {
+            return;
+        }
+        let place = self.connections.iter().position(|found| *found == connection);
+        let (member, members) = (place.map_or(0, |place| place + 1), self.members.len());
+        let (address, reason) = (self.plan.address, reason.to_string());
+        self.fail(io, SwarmError::Lost { member, members, address, reason });
+    }
+
+    fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
+        if let StopCause::Signal(name) = cause {
+            self.error.get_or_insert(SwarmError::Interrupted(name));
+        }
+    }
+
+    fn turn_ended(&mut self, _io: &mut impl Io) -> Result<(), Self::Fatal> {
+        if let Some(bar) = &self.bar {
+            let over = self.stage == Stage::Over || self.error.is_some();
+            let (done, size) = (self.tally.messages, self.expected);
+            bar.show(Progress { bets: done, bytes: done, size }, over);
+        }
+        Ok(())
+    }
+}
