@@ -1,0 +1,136 @@
+//! A process under load: the central, a yardstick, or what would be taken instead.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
+use crate::process::{binary, free_port};
+use crate::yardstick;
+
+/// Who is under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Central,
+    BareEcho,
+    LinesCodec,
+    BareLedger,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Central => "central",
+            Self::BareEcho | Self::BareLedger => "bare mio loop",
+            Self::LinesCodec => "tokio LinesCodec",
+        }
+    }
+
+    fn role(self) -> Option<&'static str> {
+        match self {
+            Self::Central => None,
+            Self::BareEcho => Some("bare-echo"),
+            Self::LinesCodec => Some("lines-codec"),
+            Self::BareLedger => Some("bare-ledger"),
+        }
+    }
+}
+
+/// The process, in a folder of its own. Killed when it is dropped.
+pub(crate) struct Contender {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+/// This bench starts itself anew as the contender that these arguments name.
+pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
+    let [role, port, folder, sync] = arguments else { return None };
+    let port = port.parse().ok()?;
+    let outcome = match role.as_str() {
+        "bare-echo" => yardstick::echo(port),
+        "lines-codec" => yardstick::lines_codec(port),
+        "bare-ledger" => {
+            yardstick::ledger(port, &Path::new(folder).join("frames"), sync == "always")
+        }
+        _ => return None,
+    };
+    // They run until they are killed.
+    Some(ExitCode::from(u8::from(outcome.is_err())))
+}
+
+impl Contender {
+    /// Starts one on its core and waits until it listens.
+    pub(crate) fn start(kind: Kind, sync: &str, environment: &[(&str, &str)]) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let mut command = match kind.role() {
+            Some(role) => {
+                let mut command = Command::new(std::env::current_exe().expect("it has a name"));
+                command.arg(role).arg(port.to_string()).arg(folder.path()).arg(sync);
+                command
+            }
+            None => central(port, folder.path(), sync, environment),
+        };
+        stay_on(SERVER_CORE);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
+        stay_on(LOAD_CORE);
+        let contender = Self { child, port, folder };
+        contender.wait_until_it_listens();
+        contender
+    }
+
+    fn wait_until_it_listens(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(self.address()).is_err() {
+            assert!(Instant::now() < deadline, "nobody listens at {}", self.address());
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Memory of its own that it uses, in bytes: not of files, not the program's code.
+    pub(crate) fn anonymous_memory(&self) -> usize {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = std::fs::read_to_string(path).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+    }
+}
+
+/// The central as it is configured by default, but for what keeps it from listening and from
+/// echoing more than one line.
+fn central(port: u16, folder: &Path, sync: &str, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary("server"));
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("SERVER_BIND", "127.0.0.1")
+        .env("SERVER_PORT", port.to_string())
+        .env("SERVER_LISTEN_BACKLOG", "1024")
+        .env("SERVER_STORAGE_PATH", folder.join("bets.csv"))
+        .env("SERVER_ECHO_KEEP_ALIVE", "true")
+        .env("SERVER_SYNC", sync)
+        .envs(environment.iter().copied());
+    command
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        // It has ended already only when something is wrong, and that shows elsewhere.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

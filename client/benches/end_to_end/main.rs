@@ -1,0 +1,206 @@
+//! The central under load, beside yardsticks under the same load in the same run.
+//!
+//! ```text
+//! cargo bench -p client                      everything
+//! cargo bench -p client -- echo lottery      what has one of these words in its name
+//! ```
+//!
+//! One core has the load, the other what is under load. Load and server are about equally cheap, so
+//! the rate alone would show only which of the two is slower: what tells is the processor time that
+//! the server takes for each message or bet. These machines are shared: every figure is a median of
+//! alternating runs, and a run beside which others took much of the machine is made again.
+
+mod contender;
+mod files;
+mod idle;
+mod machine;
+#[path = "../../../server/tests/process/mod.rs"]
+mod process;
+mod table;
+mod yardstick;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use client::swarm::{Measured, Member, Plan, Swarm, cpu::Watch, echo, lottery};
+use contender::{Contender, Kind};
+use machine::Disturbance;
+use table::{Run, Table};
+
+/// Alternating runs of each contender.
+const RUNS: usize = 5;
+
+/// Times that a disturbed run is made again before it is taken as it is.
+const AGAIN: usize = 5;
+
+/// Share of a core that others may take beside a run.
+const DISTURBED: f64 = 0.1;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|text| text != "--bench").collect();
+    if let Some(code) = contender::play(&arguments) {
+        return code;
+    }
+    machine::stay_on(machine::LOAD_CORE);
+    let wanted = |name: &str| {
+        arguments.is_empty() || arguments.iter().any(|word| name.contains(word.as_str()))
+    };
+    for case in EchoCase::all().filter(|case| wanted(&case.name())) {
+        case.run();
+    }
+    for case in LotteryCase::all().filter(|case| wanted(&case.name())) {
+        case.run();
+    }
+    if wanted("idle") {
+        idle::run();
+    }
+    if wanted("files") {
+        files::run();
+    }
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stdout, reason = "the tables are what a bench is run for")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+fn plan(contender: &Contender) -> Plan {
+    Plan {
+        address: contender.address(),
+        connecting: 200,
+        hold: Duration::ZERO,
+        timeout: Duration::from_mins(2),
+    }
+}
+
+fn load<M: Member>(contender: &Contender, members: Vec<M>) -> Measured {
+    let swarm = Swarm::new(plan(contender), members, 0);
+    let watch = Some(Watch::process(contender.pid()));
+    swarm.watching(watch).run().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One run that nobody disturbed, or the last of several that were.
+fn undisturbed(start: impl Fn() -> Contender, run: impl Fn(&Contender) -> Run) -> Run {
+    let mut last = None;
+    for _ in 0..=AGAIN {
+        let contender = start();
+        let disturbance = Disturbance::watch(contender.pid());
+        let mut run = run(&contender);
+        run.disturbance = disturbance.share();
+        if run.disturbance <= DISTURBED {
+            return run;
+        }
+        last = Some(run);
+    }
+    last.expect("at least one was made")
+}
+
+/// Runs everybody in turn, as often as there are runs.
+fn compare(name: &str, unit: &'static str, kinds: &[Kind], run: impl Fn(Kind) -> Run) {
+    let mut table = Table::new(name, unit, kinds);
+    for _ in 0..RUNS {
+        table.add_round(kinds.iter().map(|kind| run(*kind)).collect());
+    }
+    say(&table.to_string());
+}
+
+#[derive(Debug, Clone, Copy)]
+struct EchoCase {
+    connections: usize,
+    pipeline: u32,
+    size: usize,
+}
+
+impl EchoCase {
+    fn all() -> impl Iterator<Item = Self> {
+        let sizes = [64, 1024].into_iter();
+        let loads = sizes.flat_map(|size| [1, 16].map(|pipeline| (size, pipeline)));
+        loads.flat_map(|(size, pipeline)| {
+            [1, 50, 1000].map(|connections| Self { connections, pipeline, size })
+        })
+    }
+
+    fn name(&self) -> String {
+        let Self { connections, pipeline, size } = self;
+        format!("echo {connections} x {pipeline}, {size} B")
+    }
+
+    /// About half a second's worth.
+    fn lines(&self) -> u64 {
+        let all = match (self.connections, self.pipeline) {
+            (1, 1) => 20_000,
+            (1, _) => 300_000,
+            (_, 1) => 150_000,
+            _ if self.size > 64 => 600_000,
+            _ => 1_500_000,
+        };
+        all / self.connections as u64
+    }
+
+    fn run(&self) {
+        let kinds = [Kind::BareEcho, Kind::Central, Kind::LinesCodec];
+        compare(&self.name(), "message", &kinds, |kind| {
+            undisturbed(
+                // The level of the lines that would tell of each message is off.
+                || Contender::start(kind, "never", &[("LOGGING_LEVEL", "WARNING")]),
+                |contender| {
+                    let Self { pipeline, size, .. } = *self;
+                    let load_plan = echo::Plan { pipeline, size, lines: self.lines() };
+                    let members = echo::Echo::members(&load_plan, self.connections);
+                    let measured = load(contender, members);
+                    Run::new(&measured, measured.tally.messages)
+                },
+            )
+        });
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LotteryCase {
+    agencies: u32,
+    window: usize,
+    sync: &'static str,
+}
+
+impl LotteryCase {
+    fn all() -> impl Iterator<Item = Self> {
+        let shapes = [(1, 1), (1, 16), (5, 8), (50, 8), (100, 8), (1000, 8)];
+        ["always", "never"]
+            .into_iter()
+            .flat_map(move |sync| shapes.map(|(agencies, window)| Self { agencies, window, sync }))
+    }
+
+    fn name(&self) -> String {
+        let Self { agencies, window, sync } = self;
+        format!("lottery {agencies} x {window}, sync {sync}")
+    }
+
+    /// About a second's worth.
+    fn batches(&self) -> u64 {
+        let all = match (self.agencies, self.window) {
+            (1, 1) => 3_000,
+            (1, _) => 20_000,
+            _ => 50_000,
+        };
+        all / u64::from(self.agencies)
+    }
+
+    fn run(&self) {
+        let agencies = self.agencies.to_string();
+        let environment = [("SERVER_AGENCIES", agencies.as_str())];
+        compare(&self.name(), "bet", &[Kind::BareLedger, Kind::Central], |kind| {
+            undisturbed(
+                || Contender::start(kind, self.sync, &environment),
+                |contender| {
+                    let window = self.window;
+                    let batches = self.batches();
+                    let load_plan = lottery::Plan { window, max_amount: u16::MAX, batches };
+                    let members = lottery::Agency::members(&load_plan, self.agencies);
+                    let measured = load(contender, members);
+                    Run::new(&measured, measured.tally.bets)
+                },
+            )
+        });
+    }
+}

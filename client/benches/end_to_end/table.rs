@@ -1,0 +1,102 @@
+//! Figures of alternating runs, as medians and as ratios to the first contender's.
+
+use std::fmt;
+
+use client::swarm::Measured;
+
+use crate::contender::Kind;
+
+/// What one run showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    /// Processor time of the server for each message or bet, in nanoseconds.
+    cpu: f64,
+    /// Messages or bets a second.
+    rate: f64,
+    /// Microseconds that half of the answers took at most.
+    p50: f64,
+    /// Microseconds that 99 in 100 answers took at most.
+    p99: f64,
+    /// What others took of the machine meanwhile, as a share of one core.
+    pub(crate) disturbance: f64,
+}
+
+impl Run {
+    #[expect(clippy::cast_precision_loss, reason = "figures to be read")]
+    pub(crate) fn new(measured: &Measured, count: u64) -> Self {
+        let latency = |quantile| measured.tally.latency.value_at_quantile(quantile) as f64 / 1e3;
+        let cpu = measured.cpu.expect("the process under load is watched");
+        Self {
+            cpu: cpu.as_secs_f64() * 1e9 / count as f64,
+            rate: count as f64 / measured.time.as_secs_f64(),
+            p50: latency(0.5),
+            p99: latency(0.99),
+            disturbance: 0.0,
+        }
+    }
+}
+
+/// All runs of one load.
+pub(crate) struct Table<'a> {
+    name: &'a str,
+    unit: &'static str,
+    kinds: &'a [Kind],
+    /// In each round one run of each kind.
+    rounds: Vec<Vec<Run>>,
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn new(name: &'a str, unit: &'static str, kinds: &'a [Kind]) -> Self {
+        Self { name, unit, kinds, rounds: Vec::new() }
+    }
+
+    pub(crate) fn add_round(&mut self, runs: Vec<Run>) {
+        self.rounds.push(runs);
+    }
+
+    fn median(&self, contender: usize, figure: fn(&Run) -> f64) -> f64 {
+        median(self.rounds.iter().map(|round| figure(&round[contender])).collect())
+    }
+
+    /// Median of the rounds' ratios of the first contender's figure to this one's.
+    fn ratio(&self, contender: usize, figure: fn(&Run) -> f64) -> f64 {
+        let ratios = self.rounds.iter().map(|round| figure(&round[0]) / figure(&round[contender]));
+        median(ratios.collect())
+    }
+}
+
+/// The middle one; of an even number, the upper of the two in the middle.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.unit;
+        writeln!(
+            f,
+            "{:<32} CPU/{unit:<8} ratio   {unit}s/s     ratio     p50    ratio     p99    others",
+            self.name
+        )?;
+        for (contender, kind) in self.kinds.iter().enumerate() {
+            let (cpu, rate) = (|run: &Run| run.cpu, |run: &Run| run.rate);
+            let (p50, p99) = (|run: &Run| run.p50, |run: &Run| run.p99);
+            let disturbed = self.rounds.iter().map(|round| round[contender].disturbance);
+            writeln!(
+                f,
+                "  {:<28} {:>8.1} ns {:>7.2} {:>10.3} M {:>7.2} {:>6.0} us {:>6.2} {:>6.0} us {:>5.0} %",
+                kind.name(),
+                self.median(contender, cpu),
+                self.ratio(contender, cpu),
+                self.median(contender, rate) / 1e6,
+                1.0 / self.ratio(contender, rate),
+                self.median(contender, p50),
+                self.ratio(contender, p50),
+                self.median(contender, p99),
+                100.0 * disturbed.fold(0.0, f64::max),
+            )?;
+        }
+        Ok(())
+    }
+}
