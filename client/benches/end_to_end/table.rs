@@ -13,6 +13,8 @@ pub(crate) struct Run {
     cpu: f64,
     /// Messages or bets a second.
     rate: f64,
+    /// Microseconds that answers took on average.
+    mean: f64,
     /// Microseconds that half of the answers took at most.
     p50: f64,
     /// Microseconds that 99 in 100 answers took at most.
@@ -29,6 +31,7 @@ impl Run {
         Self {
             cpu: cpu.as_secs_f64() * 1e9 / count as f64,
             rate: count as f64 / measured.time.as_secs_f64(),
+            mean: measured.tally.latency.mean() / 1e3,
             p50: latency(0.5),
             p99: latency(0.99),
             disturbance: 0.0,
@@ -76,26 +79,29 @@ impl fmt::Display for Table<'_> {
         let unit = self.unit;
         writeln!(
             f,
-            "{:<32} CPU/{unit:<8} ratio   {unit}s/s     ratio     p50    ratio     p99    others",
-            self.name
+            "{:<32} CPU/{unit:<8} ratio    {:>10}   ratio   mean ratio    p50 ratio    p99 ratio  others",
+            self.name,
+            format!("{unit}s/s"),
         )?;
         for (contender, kind) in self.kinds.iter().enumerate() {
             let (cpu, rate) = (|run: &Run| run.cpu, |run: &Run| run.rate);
-            let (p50, p99) = (|run: &Run| run.p50, |run: &Run| run.p99);
-            let disturbed = self.rounds.iter().map(|round| round[contender].disturbance);
-            writeln!(
+            write!(
                 f,
-                "  {:<28} {:>8.1} ns {:>7.2} {:>10.3} M {:>7.2} {:>6.0} us {:>6.2} {:>6.0} us {:>5.0} %",
+                "  {:<28} {:>8.1} ns {:>7.2} {:>10.3} M {:>7.2}",
                 kind.name(),
                 self.median(contender, cpu),
                 self.ratio(contender, cpu),
                 self.median(contender, rate) / 1e6,
                 1.0 / self.ratio(contender, rate),
-                self.median(contender, p50),
-                self.ratio(contender, p50),
-                self.median(contender, p99),
-                100.0 * disturbed.fold(0.0, f64::max),
             )?;
+            let latencies = [|run: &Run| run.mean, |run: &Run| run.p50, |run: &Run| run.p99];
+            for latency in latencies {
+                let (median, ratio) =
+                    (self.median(contender, latency), self.ratio(contender, latency));
+                write!(f, " {median:>6.0} {ratio:>5.2}")?;
+            }
+            let others = self.rounds.iter().map(|round| round[contender].disturbance);
+            writeln!(f, " {:>5.0} %", 100.0 * others.fold(0.0, f64::max))?;
         }
         Ok(())
     }
