@@ -9,32 +9,45 @@ use reactor::logging::Escaped;
 use wire::{Bet, Field};
 
 /// The number that wins. From the exercise.
-pub const WINNING_NUMBER: u32 = 7574;
+pub const WINNING_NUMBER: &str = "7574";
 
 /// Most digits of a document: twice as many as any DNI has, and a bound for what is kept of winners.
 pub const DOCUMENT_DIGITS_MAX: usize = 20;
 
-/// Most digits of a number, leading zeros included: those of the largest one, 4,294,967,295.
-pub const NUMBER_DIGITS_MAX: usize = 10;
+/// The largest number: what 32 bits hold.
+const NUMBER_MAX: &[u8] = b"4294967295";
 
-/// Whether a bet on this number wins.
-pub fn has_won(number: u32) -> bool {
-    number == WINNING_NUMBER
+/// Most digits of a number, leading zeros included: those of the largest one.
+pub const NUMBER_DIGITS_MAX: usize = NUMBER_MAX.len();
+
+/// Whether a bet on this number wins: in decimal without leading zeros, as [`Checked::number`] is.
+pub fn has_won(number: &[u8]) -> bool {
+    number == WINNING_NUMBER.as_bytes()
 }
 
-/// A valid bet. Whose it is stands beside it.
+/// A valid bet, still in the bytes that it came in. Whose it is stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked<'a> {
-    /// First name: not blank, no control characters.
-    pub first_name: &'a str,
-    /// Last name: likewise.
-    pub last_name: &'a str,
+    /// First name.
+    pub first_name: Name<'a>,
+    /// Last name.
+    pub last_name: Name<'a>,
     /// Document: 1 to 20 digits.
-    pub document: &'a str,
+    pub document: &'a [u8],
     /// Birthdate: a day that exists, as `YYYY-MM-DD`.
-    pub birthdate: &'a str,
-    /// Number.
-    pub number: u32,
+    pub birthdate: &'a [u8],
+    /// Number: 0 to 4,294,967,295 in decimal, without leading zeros.
+    pub number: &'a [u8],
+}
+
+/// A name: UTF-8, not blank, no control characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// The name.
+    pub text: &'a [u8],
+    /// Whether it holds no comma and no quotation mark, which a row of CSV has to quote. Line ends
+    /// are control characters.
+    pub plain: bool,
 }
 
 /// What is wrong with a bet. Its text says what was expected and what was found.
@@ -71,7 +84,7 @@ pub fn check<'a>(bet: &Bet<'a>) -> Result<Checked<'a>, Flaw<'a>> {
         first_name: name(bet.first_name)
             .ok_or_else(|| flaw(Field::FirstName, NAME, bet.first_name))?,
         last_name: name(bet.last_name).ok_or_else(|| flaw(Field::LastName, NAME, bet.last_name))?,
-        document: digits(bet.document, DOCUMENT_DIGITS_MAX)
+        document: document(bet.document)
             .ok_or_else(|| flaw(Field::Document, DOCUMENT, bet.document))?,
         birthdate: date(bet.birthdate)
             .ok_or_else(|| flaw(Field::Birthdate, BIRTHDATE, bet.birthdate))?,
@@ -79,47 +92,90 @@ pub fn check<'a>(bet: &Bet<'a>) -> Result<Checked<'a>, Flaw<'a>> {
     })
 }
 
-fn name(bytes: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(bytes).ok()?;
+/// What a byte of a text may be. Each byte is looked up once, without a branch: most names are
+/// short, and what most of them are is settled by all their bytes' classes together.
+mod class {
+    /// A control character of ASCII.
+    pub(super) const CONTROL: u8 = 1;
+    /// Part of a character beyond ASCII.
+    pub(super) const BEYOND: u8 = 2;
+    /// Neither a space nor one of the above.
+    pub(super) const VISIBLE: u8 = 4;
+    /// A comma or a quotation mark.
+    pub(super) const QUOTED: u8 = 8;
+
+    static OF: [u8; 256] = table();
+
+    const fn table() -> [u8; 256] {
+        let mut table = [0; 256];
+        let mut byte = u8::MAX;
+        loop {
+            table[byte as usize] = match byte {
+                b' ' => 0,
+                b',' | b'"' => VISIBLE | QUOTED,
+                128.. => BEYOND,
+                _ if byte.is_ascii_control() => CONTROL,
+                _ => VISIBLE,
+            };
+            if byte == 0 {
+                return table;
+            }
+            byte -= 1;
+        }
+    }
+
+    /// The classes of all these bytes together.
+    pub(super) fn of(bytes: &[u8]) -> u8 {
+        bytes.iter().fold(0, |all, byte| all | OF[usize::from(*byte)])
+    }
+}
+
+fn name(text: &[u8]) -> Option<Name<'_>> {
+    let classes = class::of(text);
+    let good = match classes & (class::CONTROL | class::BEYOND) {
+        0 => classes & class::VISIBLE != 0,
+        class::BEYOND => is_good_beyond_ascii(text),
+        _ => false,
+    };
+    good.then_some(Name { text, plain: classes & class::QUOTED == 0 })
+}
+
+/// Whether this is UTF-8, not blank, and without those control characters that are beyond ASCII:
+/// U+0080 to U+009F, in bytes C2 80 to C2 9F.
+fn is_good_beyond_ascii(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     // Looks at the first character alone, unless it is a space.
     let blank = text.chars().all(char::is_whitespace);
-    (!blank && !has_control(bytes)).then_some(text)
+    !blank && !bytes.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0)
 }
 
-/// Whether any character of a valid UTF-8 text is a control, told by its bytes: those beyond ASCII,
-/// U+0080 to U+009F, are C2 80 to C2 9F. Passes without branches; most texts need no more.
-fn has_control(text: &[u8]) -> bool {
-    let ascii = text.iter().fold(false, |any, byte| any | byte.is_ascii_control());
-    let maybe_beyond = text.iter().fold(0, |any, byte| any | u8::from(*byte == 0xC2)) != 0;
-    ascii || maybe_beyond && text.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0)
+fn are_digits(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
 }
 
-fn digits(bytes: &[u8], most: usize) -> Option<&str> {
-    let good = bytes.iter().fold(true, |all, byte| all & byte.is_ascii_digit());
-    let fits = good && (1..=most).contains(&bytes.len());
-    if fits { std::str::from_utf8(bytes).ok() } else { None }
+fn document(bytes: &[u8]) -> Option<&[u8]> {
+    ((1..=DOCUMENT_DIGITS_MAX).contains(&bytes.len()) && are_digits(bytes)).then_some(bytes)
 }
 
-fn number(bytes: &[u8]) -> Option<u32> {
-    if !(1..=NUMBER_DIGITS_MAX).contains(&bytes.len()) {
+fn number(bytes: &[u8]) -> Option<&[u8]> {
+    if !(1..=NUMBER_DIGITS_MAX).contains(&bytes.len()) || !are_digits(bytes) {
         return None;
     }
-    // So few digits fit into 64 bits, whatever they are.
-    let value = bytes.iter().try_fold(0_u64, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
-    });
-    value?.try_into().ok()
+    // Of as many digits, the larger number is the later text.
+    if bytes.len() == NUMBER_DIGITS_MAX && bytes > NUMBER_MAX {
+        return None;
+    }
+    let zeros = bytes.iter().take_while(|digit| **digit == b'0').count();
+    Some(&bytes[zeros.min(bytes.len() - 1)..])
 }
 
 /// Years 0001 to 9999 of the Gregorian calendar, as Python's `date.fromisoformat` takes them.
-fn date(bytes: &[u8]) -> Option<&str> {
+fn date(bytes: &[u8]) -> Option<&[u8]> {
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
     let year = decimal(&[y1, y2, y3, y4])?;
     let (month, day) = (decimal(&[m1, m2])?, decimal(&[d1, d2])?);
-    if year == 0 || !(1..=days_in(year, month)?).contains(&day) {
-        return None;
-    }
-    std::str::from_utf8(bytes).ok()
+    let exists = year > 0 && (1..=days_in(year, month)?).contains(&day);
+    exists.then_some(bytes)
 }
 
 fn decimal(digits: &[u8]) -> Option<u32> {
@@ -154,16 +210,34 @@ mod tests {
     #[test]
     fn a_good_bet_is_taken_as_it_is() {
         let checked = check(&GOOD).unwrap();
-        assert_eq!(checked.document, "00904465");
-        assert_eq!(checked.number, 7574);
-        assert!(has_won(checked.number) && !has_won(7575));
+        assert_eq!((checked.first_name.text, checked.first_name.plain), (GOOD.first_name, true));
+        assert_eq!((checked.last_name.text, checked.last_name.plain), (GOOD.last_name, false));
+        assert_eq!((checked.document, checked.birthdate), (GOOD.document, GOOD.birthdate));
+        assert_eq!(checked.number, b"7574");
+        assert!(has_won(checked.number) && !has_won(b"757") && !has_won(b"75740"));
     }
 
     proptest! {
+        /// The rule in the words of the standard library.
         #[test]
-        fn controls_are_found_by_their_bytes(text in "[\\PC\u{0}-\u{ff}]{0,12}") {
-            let expected = text.chars().any(char::is_control);
-            prop_assert_eq!(has_control(text.as_bytes()), expected);
+        fn names_are_judged_by_their_characters(text in "[\\PC\u{0}-\u{a0},\"\u{3000}]{0,6}") {
+            let good = !text.chars().all(char::is_whitespace) && !text.chars().any(char::is_control);
+            let plain = !text.contains([',', '"']);
+            let expected = good.then_some(Name { text: text.as_bytes(), plain });
+            prop_assert_eq!(name(text.as_bytes()), expected);
+        }
+
+        #[test]
+        fn names_are_utf_8(bytes in prop::collection::vec(any::<u8>(), 0..6)) {
+            prop_assert!(name(&bytes).is_none() || std::str::from_utf8(&bytes).is_ok());
+        }
+
+        #[test]
+        fn numbers_are_those_of_32_bits(zeros in 0..10_usize, value in 0..10_000_000_000_u64) {
+            let text = format!("{}{value}", "0".repeat(zeros));
+            let fits = text.len() <= NUMBER_DIGITS_MAX && u32::try_from(value).is_ok();
+            let canonical = value.to_string();
+            prop_assert_eq!(number(text.as_bytes()), fits.then_some(canonical.as_bytes()));
         }
     }
 

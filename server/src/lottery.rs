@@ -219,7 +219,7 @@ impl<L: Ledger> Lottery<L> {
                 Ok(checked) => {
                     self.staged.push_row(agency, &checked);
                     if bet::has_won(checked.number) {
-                        let document = checked.document.as_bytes().into();
+                        let document = checked.document.into();
                         self.staged_winners.push((agency, document));
                     }
                 }

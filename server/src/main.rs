@@ -109,7 +109,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let mut winners = WinnersByAgency::default();
     let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, |stored| {
         if server::bet::has_won(stored.bet.number) {
-            winners.push(stored.agency, stored.bet.document.as_bytes());
+            winners.push(stored.agency, stored.bet.document);
         }
     })?;
     log_recovery(config, recovery);

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use wire::Checksum;
+use wire::{Bet, Checksum};
 
 use super::disk::Disk;
 use super::*;
-use crate::bet::Checked;
+use crate::bet;
 
 #[path = "../../tests/crash_disk/mod.rs"]
 mod crash_disk;
@@ -38,14 +38,10 @@ fn commit_of(staged: &[Staged]) -> Commit {
             Staged::Batch { agency, count, stored } => {
                 for index in 0..if stored { count } else { 0 } {
                     let document = (10_000_000 + u32::from(index)).to_string();
-                    let bet = Checked {
-                        first_name: "Íñigo, \"Tito\"",
-                        last_name: "Paz",
-                        document: &document,
-                        birthdate: "2000-02-29",
-                        number: u32::from(index),
-                    };
-                    commit.push_row(agency, &bet);
+                    let fields =
+                        ["Íñigo, \"Tito\"", "Paz", &document, "2000-02-29", &index.to_string()];
+                    let bet = Bet::from_fields(fields.map(str::as_bytes));
+                    commit.push_row(agency, &bet::check(&bet).expect("a good bet"));
                 }
                 Entry::Batch { agency, count, stored, checksum: Checksum(count.into()) }
             }

@@ -37,7 +37,8 @@ fn document(agency: Agency, position: Position) -> String {
 }
 
 /// Whose bet it is, and where it stands in its input.
-fn origin(document: &str) -> (Agency, Position) {
+fn origin(document: &[u8]) -> (Agency, Position) {
+    let document = std::str::from_utf8(document).expect("digits");
     let (agency, position) = document.split_at(document.len() - 6);
     (agency.parse().expect("ours"), position.parse().expect("ours"))
 }
@@ -154,7 +155,7 @@ impl Promises {
             Response::Winners(winners) => {
                 assert!(self.everybody_finished, "winners before everybody has finished");
                 for document in winners.documents() {
-                    let (owner, _) = origin(std::str::from_utf8(document).expect("ours"));
+                    let (owner, _) = origin(document);
                     assert_eq!(owner, agency, "somebody else's winner");
                 }
                 "winners"
@@ -217,10 +218,10 @@ impl Promises {
             let [first_name, last_name, _, birthdate, _] = sent.fields(agency, index);
             let bet = &stored.bet;
             assert_eq!(
-                [bet.first_name, bet.last_name, bet.birthdate].map(str::as_bytes),
+                [bet.first_name.text, bet.last_name.text, bet.birthdate],
                 [&first_name[..], &last_name, &birthdate]
             );
-            assert_eq!(bet.number, sent.number);
+            assert_eq!(bet.number, sent.number.to_string().as_bytes());
             found.entry(agency).or_default().push(position);
         })
         .expect("every row is a bet");

@@ -280,7 +280,7 @@ impl World {
         let opened =
             FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |stored| {
                 if server::bet::has_won(stored.bet.number) {
-                    winners.push(stored.agency, stored.bet.document.as_bytes());
+                    winners.push(stored.agency, stored.bet.document);
                 }
             });
         let ledger = match opened {
