@@ -99,6 +99,9 @@ mod class {
     pub(super) const CONTROL: u8 = 1;
     /// Part of a character beyond ASCII.
     pub(super) const BEYOND: u8 = 2;
+    /// Beyond ASCII, and the first byte of such control characters as there are: U+0080 to U+009F,
+    /// in bytes C2 80 to C2 9F.
+    pub(super) const BEYOND_CONTROL: u8 = 16;
     /// Neither a space nor one of the above.
     pub(super) const VISIBLE: u8 = 4;
     /// A comma or a quotation mark.
@@ -113,6 +116,7 @@ mod class {
             table[byte as usize] = match byte {
                 b' ' => 0,
                 b',' | b'"' => VISIBLE | QUOTED,
+                0xC2 => BEYOND | BEYOND_CONTROL,
                 128.. => BEYOND,
                 _ if byte.is_ascii_control() => CONTROL,
                 _ => VISIBLE,
@@ -134,19 +138,19 @@ fn name(text: &[u8]) -> Option<Name<'_>> {
     let classes = class::of(text);
     let good = match classes & (class::CONTROL | class::BEYOND) {
         0 => classes & class::VISIBLE != 0,
-        class::BEYOND => is_good_beyond_ascii(text),
+        class::BEYOND => is_good_beyond_ascii(text, classes),
         _ => false,
     };
     good.then_some(Name { text, plain: classes & class::QUOTED == 0 })
 }
 
-/// Whether this is UTF-8, not blank, and without those control characters that are beyond ASCII:
-/// U+0080 to U+009F, in bytes C2 80 to C2 9F.
-fn is_good_beyond_ascii(bytes: &[u8]) -> bool {
+/// Whether this is UTF-8, not blank, and without control characters beyond ASCII.
+fn is_good_beyond_ascii(bytes: &[u8], classes: u8) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     // Looks at the first character alone, unless it is a space.
     let blank = text.chars().all(char::is_whitespace);
-    !blank && !bytes.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0)
+    let maybe_control = classes & class::BEYOND_CONTROL != 0;
+    !blank && !(maybe_control && bytes.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0))
 }
 
 fn are_digits(bytes: &[u8]) -> bool {
@@ -172,26 +176,21 @@ fn number(bytes: &[u8]) -> Option<&[u8]> {
 /// Years 0001 to 9999 of the Gregorian calendar, as Python's `date.fromisoformat` takes them.
 fn date(bytes: &[u8]) -> Option<&[u8]> {
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
-    let year = decimal(&[y1, y2, y3, y4])?;
-    let (month, day) = (decimal(&[m1, m2])?, decimal(&[d1, d2])?);
-    let exists = year > 0 && (1..=days_in(year, month)?).contains(&day);
+    if !are_digits(&[y1, y2, y3, y4, m1, m2, d1, d2]) {
+        return None;
+    }
+    let decimal = |tens: u8, ones: u8| u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
+    let year = decimal(y1, y2) * 100 + decimal(y3, y4);
+    let exists = year > 0 && (1..=days_in(year, decimal(m1, m2))).contains(&decimal(d1, d2));
     exists.then_some(bytes)
 }
 
-fn decimal(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
-    })
-}
-
-fn days_in(year: u32, month: u32) -> Option<u32> {
+/// Days of a month, counted from 1; none when there is no such month.
+fn days_in(year: u32, month: u32) -> u32 {
+    const DAYS: [u32; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
-        4 | 6 | 9 | 11 => Some(30),
-        2 => Some(if leap { 29 } else { 28 }),
-        _ => None,
-    }
+    let days = DAYS.get(month as usize).copied().unwrap_or_default();
+    if month == 2 && leap { 29 } else { days }
 }
 
 #[cfg(test)]
