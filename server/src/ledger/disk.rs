@@ -3,7 +3,11 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+
+use rustix::fs::{Advice, fadvise};
 
 /// A file, as far as the ledger needs one.
 pub trait Disk {
@@ -39,6 +43,12 @@ pub trait Disk {
     /// What the operating system says.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
 
+    /// Bytes in this range will be synced some time: the disk may begin with them now. Waits for
+    /// nothing and promises nothing.
+    fn begin_write_out(&mut self, from: u64, to: u64) {
+        let _ = (from, to);
+    }
+
     /// Makes everything written durable.
     ///
     /// # Errors
@@ -62,6 +72,14 @@ impl Disk for File {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+
+    fn begin_write_out(&mut self, from: u64, to: u64) {
+        // Linux starts to write what is dirty of a range that isn't needed any more. A system that
+        // does nothing of the kind, or refuses, writes it at the sync.
+        if let Some(len) = NonZeroU64::new(to.saturating_sub(from)) {
+            let _ = fadvise(self.as_fd(), from, Some(len), Advice::DontNeed);
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {
