@@ -19,9 +19,8 @@ use std::net::Shutdown;
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use crate::buffer::{Output, Pool};
-use crate::service::CloseReason;
-use crate::timers::{Alarm, Moment};
+use crate::buffer::{Buffers, Pool};
+use crate::timers::{Moment, Wakeup};
 
 #[derive(Debug)]
 pub(crate) enum State {
@@ -34,8 +33,8 @@ pub(crate) enum State {
     /// The peer was told that nothing follows. Its input is still read and thrown away: closing a
     /// socket with unread input resets the connection, and the peer would lose the answer.
     Lingering,
-    /// Marked; reaped at the end of the turn.
-    Closed(CloseReason),
+    /// Marked, with the reason beside it in the list of the marked; reaped at the end of the turn.
+    Closed,
 }
 
 /// What the socket is known to be ready for.
@@ -56,6 +55,7 @@ pub(crate) struct Queued {
     pub(crate) flush: bool,
 }
 
+/// Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
@@ -69,15 +69,14 @@ pub(crate) struct Connection {
     pub(crate) throttled: bool,
     /// It has just fallen below: the service is to be told.
     pub(crate) released: bool,
-    /// Input that the service has not consumed.
-    pub(crate) input: Vec<u8>,
-    pub(crate) output: Output,
+    /// Input that the service has not consumed, output that the socket has not taken.
+    pub(crate) buffers: Buffers,
     /// The service's deadline.
     pub(crate) service_due: Option<Moment>,
     /// The loop's own: a stalled write, or the end of lingering.
     pub(crate) own_due: Option<Moment>,
-    /// The earlier of the two.
-    pub(crate) alarm: Alarm,
+    /// Entry of the earlier of the two in the list of deadlines.
+    pub(crate) wakeup: Wakeup,
 }
 
 /// What one `read` brought.
@@ -116,11 +115,10 @@ impl Connection {
             peer_ended: false,
             throttled: false,
             released: false,
-            input: Vec::new(),
-            output: Output::default(),
+            buffers: Buffers::default(),
             service_due: None,
             own_due: None,
-            alarm: Alarm::default(),
+            wakeup: Wakeup::default(),
         }
     }
 
@@ -137,7 +135,7 @@ impl Connection {
         let alive = match self.state {
             State::Open => !self.throttled,
             State::Closing | State::Lingering => true,
-            State::Connecting | State::Closed(_) => false,
+            State::Connecting | State::Closed => false,
         };
         alive && self.readiness.readable && !self.peer_ended
     }
@@ -145,6 +143,11 @@ impl Connection {
     /// Whether what the socket reads is delivered to the service.
     pub(crate) fn delivers(&self) -> bool {
         matches!(self.state, State::Open)
+    }
+
+    /// The next deadline.
+    pub(crate) fn due(&self) -> Option<Moment> {
+        [self.service_due, self.own_due].into_iter().flatten().min()
     }
 
     /// Whether output may still be queued.
@@ -195,11 +198,11 @@ impl Connection {
     /// Sends what waits until the socket takes no more.
     pub(crate) fn flush(&mut self, pool: &mut Pool) -> Flush {
         let mut sent = 0;
-        while self.readiness.writable && !self.output.is_empty() {
-            match self.stream.write(self.output.waiting()) {
+        while self.readiness.writable && !self.buffers.output().is_empty() {
+            match self.stream.write(self.buffers.output()) {
                 Ok(0) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    self.output.advance(pool, count);
+                    self.buffers.advance(pool, count);
                     sent += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

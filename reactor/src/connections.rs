@@ -25,6 +25,10 @@ use crate::token::{Timer, Token};
 /// Places from here on are never used: they are tokens of the loop's own sources.
 const PLACES_MAX: usize = u32::MAX as usize - 16;
 
+/// Places that are asked for at the beginning, if there may be so many connections: the system gives
+/// memory when it is first used, and lists that never grow leave no gaps behind.
+const ROOM_MAX: usize = 16 * 1024;
+
 /// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
@@ -90,7 +94,7 @@ pub(crate) struct Connections {
     /// Have output, or are to be closed: looked at after the turn's `turn_ended`.
     pub(crate) flush: Vec<Token>,
     /// Marked as closed: reaped at the end of the turn.
-    pub(crate) doomed: Vec<Token>,
+    pub(crate) doomed: Vec<(Token, CloseReason)>,
     /// Outgoing connections that failed before there was a socket to wait for.
     pub(crate) stillborn: Vec<(Token, io::Error)>,
     pub(crate) stop_asked: bool,
@@ -105,11 +109,12 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(limits: Limits, registry: Registry) -> Self {
         let now = Instant::now();
+        let room = limits.connections.min(ROOM_MAX);
         Self {
             limits,
             counters: Counters::default(),
-            slab: Slab::new(),
-            timers: Timers::new(),
+            slab: Slab::with_capacity(room),
+            timers: Timers::with_capacity(room),
             accept_alarm: Alarm::default(),
             drain_alarm: Alarm::default(),
             service_alarms: BTreeMap::new(),
@@ -176,27 +181,20 @@ impl Connections {
     }
 
     /// Takes a connection that was marked as closed out of the slab.
-    pub(crate) fn remove(&mut self, token: Token) -> Option<CloseReason> {
-        self.get(token)?;
+    pub(crate) fn remove(&mut self, token: Token) {
         let mut connection = self.slab.remove(token.index());
         // Fails only for a socket that isn't registered; it is dropped in the next line anyway.
         let _ = self.registry.deregister(&mut connection.stream);
-        self.pool.refill(&mut connection.input, &[]);
-        connection.output.discard(&mut self.pool);
-        match connection.state {
-            State::Closed(reason) => Some(reason),
-            _ => unreachable!("only a marked connection is reaped"),
-        }
+        connection.buffers.discard(&mut self.pool);
     }
 
     /// Marks a connection as closed. The first reason stands.
     pub(crate) fn doom(&mut self, token: Token, reason: CloseReason) {
         let Some(connection) = self.get(token) else { return };
-        if matches!(connection.state, State::Closed(_)) {
-            return;
+        if !matches!(connection.state, State::Closed) {
+            connection.state = State::Closed;
+            self.doomed.push((token, reason));
         }
-        connection.state = State::Closed(reason);
-        self.doomed.push(token);
     }
 
     /// Puts a connection on the list of those served in this turn or the next.
@@ -216,7 +214,7 @@ impl Connections {
 
     /// A writable socket with something waiting is looked at in this turn.
     pub(crate) fn queue_flush_if_waiting(&mut self, token: Token) {
-        if self.get(token).is_some_and(|connection| !connection.output.is_empty()) {
+        if self.get(token).is_some_and(|connection| !connection.buffers.output().is_empty()) {
             self.queue_flush(token);
         }
     }
@@ -229,7 +227,13 @@ impl Connections {
             self.doom(token, CloseReason::InputOverflow { rest: rest.len() });
             return;
         }
-        self.pool.refill(&mut connection.input, kept);
+        connection.buffers.set_input(&mut self.pool, kept);
+    }
+
+    /// What the service did not consume, which is kept no longer.
+    pub(crate) fn take_input(&mut self, token: Token) -> Vec<u8> {
+        let found = find(&mut self.slab, token);
+        found.map(|connection| connection.buffers.take_input(&mut self.pool)).unwrap_or_default()
     }
 
     /// Sends what waits, once for each connection, and moves those on that are closing.
@@ -245,12 +249,12 @@ impl Connections {
     fn flush_one(&mut self, token: Token) {
         let Some(connection) = find(&mut self.slab, token) else { return };
         connection.queued.flush = false;
-        if matches!(connection.state, State::Closed(_)) {
+        if matches!(connection.state, State::Closed) {
             return;
         }
         // Judged by what was asked for, not by what the socket leaves: a service that stops producing
         // at the high-water mark relies on being told to go on.
-        connection.throttled |= connection.output.len() > self.limits.high_water;
+        connection.throttled |= connection.buffers.output().len() > self.limits.high_water;
         match connection.flush(&mut self.pool) {
             Flush::Failed(error) => self.doom(token, CloseReason::Failed(error)),
             Flush::Sent(sent) => self.flushed(token, sent),
@@ -262,7 +266,7 @@ impl Connections {
         self.counters.bytes_written += sent as u64;
         let low = self.limits.low_water;
         let Some(connection) = self.get(token) else { return };
-        let backlog = connection.output.len();
+        let backlog = connection.buffers.output().len();
         let released = connection.throttled && backlog <= low;
         connection.throttled &= !released;
         connection.released |= released;
@@ -308,28 +312,34 @@ impl Connections {
     }
 
     fn set_alarm(timers: &mut Timers<Key>, token: Token, connection: &mut Connection) {
-        let due = [connection.service_due, connection.own_due].into_iter().flatten().min();
-        timers.set(Key::Connection(token), &mut connection.alarm, due);
+        let due = connection.due();
+        timers.queue(Key::Connection(token), &mut connection.wakeup, due);
     }
 
     /// The key of one alarm that has gone off, or `None` when there is no more.
     pub(crate) fn pop_timer(&mut self) -> Option<Key> {
         let now = self.moment();
         while let Some((at, key)) = self.timers.pop(now) {
-            let alarm = match key {
-                Key::Connection(token) => {
-                    find(&mut self.slab, token).map(|connection| &mut connection.alarm)
-                }
-                Key::Service(timer) => self.service_alarms.get_mut(&timer),
-                Key::Accept => Some(&mut self.accept_alarm),
-                Key::Drain => Some(&mut self.drain_alarm),
-            };
-            if alarm.is_some_and(|alarm| self.timers.settle(at, key, alarm)) {
+            if self.has_passed(at, key) {
                 self.counters.timers_fired += 1;
                 return Some(key);
             }
         }
         None
+    }
+
+    fn has_passed(&mut self, at: Moment, key: Key) -> bool {
+        let alarm = match key {
+            Key::Connection(token) => {
+                let Some(connection) = find(&mut self.slab, token) else { return false };
+                let due = connection.due();
+                return self.timers.settle_wakeup(at, key, &mut connection.wakeup, due);
+            }
+            Key::Service(timer) => self.service_alarms.get_mut(&timer),
+            Key::Accept => Some(&mut self.accept_alarm),
+            Key::Drain => Some(&mut self.drain_alarm),
+        };
+        alarm.is_some_and(|alarm| self.timers.settle(at, key, alarm))
     }
 
     /// Which of a connection's two deadlines have passed: the service's, the loop's own. The one
@@ -375,17 +385,17 @@ impl Connections {
         // The two are those of the loop: accepting again, and the end of draining.
         let alarms = self.slab.len() + self.service_alarms.len() + 2;
         self.timers.sweep(alarms, |at, key| {
-            let alarm = match key {
+            let wakeup = match key {
                 Key::Connection(token) => self
                     .slab
                     .get(token.index())
                     .filter(|connection| connection.generation == token.generation())
-                    .map(|connection| &connection.alarm),
-                Key::Service(timer) => self.service_alarms.get(&timer),
-                Key::Accept => Some(&self.accept_alarm),
-                Key::Drain => Some(&self.drain_alarm),
+                    .map(|connection| connection.wakeup),
+                Key::Service(timer) => self.service_alarms.get(&timer).map(|alarm| alarm.wakeup),
+                Key::Accept => Some(self.accept_alarm.wakeup),
+                Key::Drain => Some(self.drain_alarm.wakeup),
             };
-            alarm.is_some_and(|alarm| alarm.is_queued(at))
+            wakeup.is_some_and(|wakeup| wakeup.is_at(at))
         });
     }
 
@@ -419,7 +429,7 @@ impl Io for Connections {
         let Some(connection) = find(&mut self.slab, to).filter(|found| found.takes_output()) else {
             return;
         };
-        connection.output.append(&mut self.pool, write);
+        connection.buffers.append(&mut self.pool, write);
         if !std::mem::replace(&mut connection.queued.flush, true) {
             self.flush.push(to);
         }
@@ -428,7 +438,7 @@ impl Io for Connections {
     fn backlog(&self, connection: Token) -> usize {
         let found = self.slab.get(connection.index());
         let found = found.filter(|found| found.generation == connection.generation());
-        found.map_or(0, |found| found.output.len())
+        found.map_or(0, |found| found.buffers.output().len())
     }
 
     fn close(&mut self, connection: Token) {
@@ -438,10 +448,10 @@ impl Io for Connections {
             State::Open => {
                 found.state = State::Closing;
                 found.service_due = None;
-                self.pool.refill(&mut found.input, &[]);
+                found.buffers.set_input(&mut self.pool, &[]);
                 self.queue_flush(connection);
             }
-            State::Closing | State::Lingering | State::Closed(_) => {}
+            State::Closing | State::Lingering | State::Closed => {}
         }
     }
 

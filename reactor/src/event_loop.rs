@@ -251,8 +251,9 @@ impl EventLoop {
             else {
                 return;
             };
-            let rest = connection.input.len();
-            self.buffer[..rest].copy_from_slice(&connection.input);
+            let input = connection.buffers.input();
+            let rest = input.len();
+            self.buffer[..rest].copy_from_slice(input);
             match connection.read(&mut self.buffer[rest..rest + budget]) {
                 Read::Bytes(count) => {
                     budget -= count;
@@ -281,11 +282,11 @@ impl EventLoop {
         let Some(connection) = self.connections.get(token) else { return };
         match connection.state {
             State::Open => {
-                let rest = std::mem::take(&mut connection.input);
+                let rest = self.connections.take_input(token);
                 service.ended(&mut self.connections, token, &rest);
             }
             State::Lingering => self.connections.doom(token, CloseReason::Done),
-            State::Connecting | State::Closing | State::Closed(_) => {}
+            State::Connecting | State::Closing | State::Closed => {}
         }
     }
 
@@ -397,8 +398,8 @@ impl EventLoop {
             service.closed(&mut self.connections, token, &CloseReason::NotConnected(error));
         }
         let mut doomed = std::mem::take(&mut self.connections.doomed);
-        for token in doomed.drain(..) {
-            let Some(reason) = self.connections.remove(token) else { continue };
+        for (token, reason) in doomed.drain(..) {
+            self.connections.remove(token);
             self.connections.counters.closed += 1;
             self.listener.iter_mut().for_each(|listener| listener.retry = true);
             service.closed(&mut self.connections, token, &reason);
@@ -444,7 +445,7 @@ fn note_connection<S: Service>(
 fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, token: Token) {
     let (service_due, own_due) = connections.take_due(token);
     let Some(connection) = connections.get(token) else { return };
-    let backlog = connection.output.len();
+    let backlog = connection.buffers.output().len();
     let own_reason = match connection.state {
         State::Lingering => Some(CloseReason::Done),
         // It takes more by now, and is written to in a moment: only the turn took long.

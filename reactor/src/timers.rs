@@ -5,7 +5,7 @@
 //! and only when that comes up is the deadline looked at again.
 //!
 //! Knows no connection and no service: a key says whose deadline it is, the owner keeps the
-//! [`Alarm`] and is asked for it.
+//! [`Alarm`], or the deadline and its [`Wakeup`], and is asked for it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -33,47 +33,22 @@ impl Moment {
     }
 }
 
-/// One deadline: when it is due, and when its entry in the heap comes up (at that time or earlier).
+/// When the entry of a deadline comes up: when it is due, or earlier.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wakeup(Option<Moment>);
+
+impl Wakeup {
+    /// Whether the entry that comes up `at` that time is this deadline's, and not one left behind.
+    pub(crate) fn is_at(self, at: Moment) -> bool {
+        self.0 == Some(at)
+    }
+}
+
+/// One deadline: when it is due, and its entry.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Alarm {
     due: Option<Moment>,
-    queued: Option<Moment>,
-}
-
-/// What an entry that came up turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    /// The deadline has passed.
-    Fired,
-    /// The deadline was taken back, or another entry stands for it.
-    Stale,
-    /// The deadline was moved later.
-    Moved(Moment),
-}
-
-impl Alarm {
-    /// Whether the entry that comes up `at` that time is this alarm's, and not one left behind.
-    pub(crate) fn is_queued(&self, at: Moment) -> bool {
-        self.queued == Some(at)
-    }
-
-    fn look(&mut self, at: Moment) -> Entry {
-        if !self.is_queued(at) {
-            return Entry::Stale;
-        }
-        self.queued = None;
-        match self.due {
-            None => Entry::Stale,
-            Some(due) if due > at => {
-                self.queued = Some(due);
-                Entry::Moved(due)
-            }
-            Some(_) => {
-                self.due = None;
-                Entry::Fired
-            }
-        }
-    }
+    pub(crate) wakeup: Wakeup,
 }
 
 /// The heap of entries. `K` says whose alarm an entry belongs to.
@@ -86,18 +61,25 @@ pub(crate) struct Timers<K> {
 const SWEEP_MIN: usize = 1024;
 
 impl<K: Ord + Copy> Timers<K> {
-    pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new() }
+    /// None yet, with room for so many.
+    pub(crate) fn with_capacity(entries: usize) -> Self {
+        Self { heap: BinaryHeap::with_capacity(entries) }
     }
 
     /// Sets, moves or takes back (`None`) a deadline.
     pub(crate) fn set(&mut self, key: K, alarm: &mut Alarm, due: Option<Moment>) {
         alarm.due = due;
+        self.queue(key, &mut alarm.wakeup, due);
+    }
+
+    /// The same for a deadline that its owner keeps: makes an entry for it when it has none that
+    /// comes up in time.
+    pub(crate) fn queue(&mut self, key: K, wakeup: &mut Wakeup, due: Option<Moment>) {
         let Some(due) = due else { return };
-        if alarm.queued.is_some_and(|queued| queued <= due) {
+        if wakeup.0.is_some_and(|at| at <= due) {
             return;
         }
-        alarm.queued = Some(due);
+        wakeup.0 = Some(due);
         self.heap.push(Reverse((due, key)));
     }
 
@@ -112,16 +94,34 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// Whether the entry of `key` that came up `at` that time is a deadline that has passed.
+    /// Whether the entry of `key` that came up `at` that time is a deadline that has passed. It is
+    /// set no longer then.
     pub(crate) fn settle(&mut self, at: Moment, key: K, alarm: &mut Alarm) -> bool {
-        match alarm.look(at) {
-            Entry::Fired => true,
-            Entry::Stale => false,
-            Entry::Moved(due) => {
-                self.heap.push(Reverse((due, key)));
-                false
-            }
+        let passed = self.settle_wakeup(at, key, &mut alarm.wakeup, alarm.due);
+        if passed {
+            alarm.due = None;
         }
+        passed
+    }
+
+    /// The same for a deadline that its owner keeps.
+    pub(crate) fn settle_wakeup(
+        &mut self,
+        at: Moment,
+        key: K,
+        wakeup: &mut Wakeup,
+        due: Option<Moment>,
+    ) -> bool {
+        // Another entry stands for it, or it was taken back, or moved later.
+        if !wakeup.is_at(at) {
+            return false;
+        }
+        wakeup.0 = None;
+        let passed = due.is_some_and(|due| due <= at);
+        if !passed {
+            self.queue(key, wakeup, due);
+        }
+        passed
     }
 
     /// Throws out the entries that `is_queued` denies, when there are many more entries than
@@ -150,7 +150,7 @@ mod tests {
             changes in prop::collection::vec((0..8_usize, prop::option::of(0..100_u64)), 0..200),
             now in 0..120_u64,
         ) {
-            let mut timers = Timers::new();
+            let mut timers = Timers::with_capacity(0);
             let mut alarms = [Alarm::default(); 8];
             let mut model = [None; 8];
             for (key, due) in changes {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn moving_a_deadline_later_adds_no_entry() {
-        let mut timers = Timers::new();
+        let mut timers = Timers::with_capacity(0);
         let mut alarm = Alarm::default();
         for due in 0..10_000 {
             timers.set((), &mut alarm, Some(moment(due)));
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn entries_of_the_dead_are_swept() {
-        let mut timers = Timers::new();
+        let mut timers = Timers::with_capacity(0);
         let mut living = Alarm::default();
         timers.set(0, &mut living, Some(moment(1_000_000)));
         for key in 1..100_000_u32 {
             timers.set(key, &mut Alarm::default(), Some(moment(1_000_000)));
-            timers.sweep(1, |at, key| key == 0 && living.is_queued(at));
+            timers.sweep(1, |at, key| key == 0 && living.wakeup.is_at(at));
         }
         assert!(timers.heap.len() <= SWEEP_MIN + 1);
         let (at, key) = timers.pop(moment(1_000_000)).expect("the living one's entry is kept");
@@ -198,11 +198,11 @@ mod tests {
     /// A deadline that is moved earlier again and again leaves an entry behind each time.
     #[test]
     fn entries_left_behind_by_the_living_are_swept() {
-        let mut timers = Timers::new();
+        let mut timers = Timers::with_capacity(0);
         let mut alarm = Alarm::default();
         for due in (0..100_000).rev() {
             timers.set((), &mut alarm, Some(moment(due)));
-            timers.sweep(1, |at, ()| alarm.is_queued(at));
+            timers.sweep(1, |at, ()| alarm.wakeup.is_at(at));
         }
         assert!(timers.heap.len() <= SWEEP_MIN + 1);
         assert_eq!(timers.next(), Some(moment(0)));

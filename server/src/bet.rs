@@ -149,8 +149,9 @@ fn is_good_beyond_ascii(bytes: &[u8], classes: u8) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     // Looks at the first character alone, unless it is a space.
     let blank = text.chars().all(char::is_whitespace);
-    let maybe_control = classes & class::BEYOND_CONTROL != 0;
-    !blank && !(maybe_control && bytes.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0))
+    let is_control = |pair: &[u8]| pair[0] == 0xC2 && pair[1] < 0xA0;
+    let control = classes & class::BEYOND_CONTROL != 0 && bytes.windows(2).any(is_control);
+    !blank && !control
 }
 
 fn are_digits(bytes: &[u8]) -> bool {

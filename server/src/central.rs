@@ -97,7 +97,7 @@ impl<L: Ledger> Central<L> {
 
     fn session(&mut self, connection: Token) -> Option<&mut Session> {
         let session = self.sessions.get_mut(connection.index())?.as_mut();
-        session.filter(|session| session.token == connection)
+        session.filter(|session| session.is_named(connection))
     }
 
     fn agency_session(&mut self, connection: Token) -> Option<&mut AgencySession> {
@@ -460,7 +460,7 @@ impl<L: Ledger> Central<L> {
     fn tell_winners(&mut self, io: &mut impl Io, connection: Token) {
         let high_water = self.rules.high_water;
         let session = self.sessions.get_mut(connection.index()).and_then(Option::as_mut);
-        let session = session.filter(|session| session.token == connection);
+        let session = session.filter(|session| session.is_named(connection));
         let Some(session) = session.and_then(Session::lottery) else { return };
         let Some(agency) = session.agency else { return };
         while session.winners_owed > 0 {
@@ -559,7 +559,7 @@ impl<L: Ledger> Service for Central<L> {
 
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
         let Some(place) = self.sessions.get_mut(connection.index()) else { return };
-        let Some(session) = place.take_if(|session| session.token == connection) else { return };
+        let Some(session) = place.take_if(|session| session.is_named(connection)) else { return };
         if let Some(agency) = session.agency()
             && self.speakers.get(&agency) == Some(&connection)
         {

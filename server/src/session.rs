@@ -12,11 +12,11 @@ use wire::{Agency, FrameDecoder, LineDecoder, MAGIC};
 use crate::healthcheck;
 use crate::winners::Cursor;
 
-/// One connection.
+/// One connection. Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Tells it from an earlier connection that had the same place.
-    pub(crate) token: Token,
+    /// Its token's: tells it from an earlier connection that had the same place.
+    generation: u32,
     pub(crate) ip: IpAddr,
     pub(crate) protocol: Protocol,
     /// The start of a line or frame has come, and the clock for the rest of it runs.
@@ -28,8 +28,8 @@ pub(crate) struct Session {
 pub(crate) enum Protocol {
     /// It has said nothing yet.
     Unknown,
-    Echo(LineDecoder),
-    Lottery(AgencySession),
+    Echo(Box<LineDecoder>),
+    Lottery(Box<AgencySession>),
     /// It was refused, or has had its answer: whatever it still sends is thrown away.
     Over,
 }
@@ -52,7 +52,13 @@ pub(crate) struct AgencySession {
 
 impl Session {
     pub(crate) fn new(token: Token, ip: IpAddr) -> Self {
-        Self { token, ip: ip.to_canonical(), protocol: Protocol::Unknown, partial: false }
+        let (generation, ip) = (token.generation(), ip.to_canonical());
+        Self { generation, ip, protocol: Protocol::Unknown, partial: false }
+    }
+
+    /// Whether it is the one that `token` names, in the token's place.
+    pub(crate) fn is_named(&self, token: Token) -> bool {
+        self.generation == token.generation()
     }
 
     /// How important what an echo connection does is in the log: the health check's is not.
@@ -66,9 +72,9 @@ impl Session {
             return;
         }
         self.protocol = if first == MAGIC {
-            Protocol::Lottery(AgencySession::default())
+            Protocol::Lottery(Box::default())
         } else {
-            Protocol::Echo(LineDecoder::new(max_line))
+            Protocol::Echo(Box::new(LineDecoder::new(max_line)))
         };
     }
 
