@@ -5,6 +5,7 @@ DATASET_BETS ?= 2000
 SEED ?= 1
 KILLS ?= 500
 SEEDS ?= 100000
+FUZZ_SECONDS ?= 60
 CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
@@ -39,17 +40,29 @@ kills: ## Kill central and agencies KILLS times, and at every system call
 simulate: ## Simulate SEEDS worlds in which everything goes wrong
 	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
 
+# cargo fuzz asks for flags that rustc calls unstable; nothing else here does.
+fuzz: ## Fuzz every decoder for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
+	for target in lines requests responses; do \
+		(cd wire && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
+	for target in rows ledger; do \
+		(cd server && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
+
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path wire/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path server/fuzz/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 doc: ## Build the documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 bench: ## Measure: steps of a bet, ledger, end to end
+	$(CARGO) build --workspace --release --locked
 	$(CARGO) bench --workspace --locked
 
 docker-image: ## Build the images server:latest and client:latest
@@ -85,5 +98,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	rm -f .data/agency-*.csv
 
-.PHONY: help build dataset run test kills simulate fmt lint doc bench docker-image docker-compose-up docker-compose-down \
+.PHONY: help build dataset run test kills simulate fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
 	docker-compose-logs docker-base-images docker-test branches clean

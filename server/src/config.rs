@@ -37,7 +37,7 @@ const fn setting(
 /// Declares each setting as a constant and all of them as the table.
 macro_rules! table {
     ($($name:ident = ($key:literal, $flag:literal, $default:literal, $expected:expr, $help:literal);)*) => {
-        $(static $name: Setting = setting($key, $flag, $default, $expected, $help);)*
+        $(pub(crate) static $name: Setting = setting($key, $flag, $default, $expected, $help);)*
         /// All settings of the server.
         pub static TABLE: &[Setting] =
             &[$(setting($key, $flag, $default, $expected, $help)),*];

@@ -10,6 +10,7 @@
 //! | [`winners`] | documents of the winners, by agency |
 //! | [`bet`] | what makes a bet valid, and which bets win |
 //! | [`config`] | what can be set |
+//! | [`limits`] | every limit, with its reason and what happens when it is reached |
 //! | [`healthcheck`] | whether a running central answers |
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
 
@@ -19,6 +20,7 @@ pub mod central;
 pub mod config;
 pub mod healthcheck;
 pub mod ledger;
+pub mod limits;
 pub mod lottery;
 mod refusals;
 mod session;

@@ -1,0 +1,176 @@
+//! Every limit of the server: what it bounds, what happens when it is reached, and why it is there.
+//!
+//! How they are parsed is [`config`]'s, the loop's own are enforced in [`reactor::Limits`], the
+//! central's in [`Rules`](crate::central::Rules). The README's table is this one, and a test keeps
+//! it so.
+//!
+//! Limits that can't be set, because both ends must agree on them:
+//!
+//! | limit | value | when it is reached | why |
+//! |---|---|---|---|
+//! | [`wire::FRAME_MAX`] | 8 KiB | error 2, the connection ends | the exercise's packet |
+//! | [`FIELD_MAX`](wire::batch::FIELD_MAX) | 255 bytes | can't be encoded | its length travels in a byte |
+//! | [`TEXT_MAX`](wire::message::TEXT_MAX) | 1 KiB | cut at a character | an error must fit into a frame |
+//! | [`DOCUMENT_DIGITS_MAX`](crate::bet::DOCUMENT_DIGITS_MAX) | 20 | the batch is rejected | bounds what is kept of a winner |
+//! | [`NUMBER_DIGITS_MAX`](crate::bet::NUMBER_DIGITS_MAX) | 10, at most 4,294,967,295 | the batch is rejected | 32 bits |
+//!
+//! Batches under way have no limit of their own: those that have arrived and aren't answered are what
+//! one turn reads (`SERVER_READ_PER_TURN` of each connection), because every turn ends with their
+//! answers, and a peer that takes no answers is read no more (`SERVER_HIGH_WATER`).
+
+use reactor::settings::Setting;
+
+use crate::config;
+
+/// One limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Name, default and what can be set.
+    pub setting: &'static Setting,
+    /// What happens when it is reached.
+    pub reached: &'static str,
+    /// Why it is there.
+    pub reason: &'static str,
+}
+
+const fn limit(setting: &'static Setting, reached: &'static str, reason: &'static str) -> Limit {
+    Limit { setting, reached, reason }
+}
+
+/// All limits that can be set.
+pub static LIMITS: &[Limit] = &[
+    // How many.
+    limit(
+        &config::CONNECTIONS,
+        "accepting pauses until one ends; the kernel's backlog holds the rest",
+        "memory and descriptors; lowered to what RLIMIT_NOFILE allows less 32 for everything else",
+    ),
+    limit(
+        &config::BACKLOG,
+        "the kernel drops further knocks, and their clients' kernels knock again a second later",
+        "5 is the original's; raise it where hundreds connect at once",
+    ),
+    limit(
+        &config::AGENCIES,
+        "a higher number is refused with error 5; the draw waits for all of them",
+        "their accounts stay in memory, and all must fit into one checkpoint",
+    ),
+    limit(
+        &config::ACCEPTS,
+        "the rest is accepted in the next turn",
+        "a storm of connects doesn't starve those who are in",
+    ),
+    // How much.
+    limit(
+        &config::READ,
+        "the rest is read in the next turn",
+        "a quick peer doesn't starve the others; bounds what a turn stages",
+    ),
+    limit(
+        &config::MAX_LINE,
+        "an error line, then the connection ends",
+        "a line without end would be kept for ever",
+    ),
+    limit(
+        &config::HIGH_WATER,
+        "the peer is read no more, and told no more winners",
+        "a peer that asks and doesn't take the answers costs this much and no more",
+    ),
+    limit(
+        &config::LOW_WATER,
+        "a peer that was read no more is read again below it",
+        "well below the high one, so that reading doesn't stop and go at every packet",
+    ),
+    limit(
+        &config::COMMIT_MAX,
+        "what is staged is committed at once, in the middle of the turn",
+        "rows, record and their copies stay in the processor's cache; more is slower",
+    ),
+    limit(
+        &config::LOG_SIZE,
+        "a checkpoint begins the other half",
+        "bounds the log on disk and what a start reads of it",
+    ),
+    // How long.
+    limit(
+        &config::FIRST_BYTE,
+        "the connection is closed",
+        "a connection that never speaks holds a place",
+    ),
+    limit(
+        &config::WHOLE_FRAME,
+        "error 15 or an error line, then the connection ends",
+        "half a frame, or a byte a minute, holds memory",
+    ),
+    limit(
+        &config::IDLE,
+        "the connection is closed; an agency may wait for the draw for ever",
+        "an echo connection that was forgotten holds a place",
+    ),
+    limit(
+        &config::KEEPALIVE,
+        "TCP asks three times, ten seconds apart, then the connection fails",
+        "a dead peer is told from an agency that waits by nothing else",
+    ),
+    limit(
+        &config::WRITE_STALL,
+        "the connection is closed",
+        "output that nobody takes holds memory",
+    ),
+    limit(
+        &config::LINGER,
+        "what the peer still sends is dropped with the connection",
+        "closing with unread input would reset the connection and lose the last answer",
+    ),
+    limit(
+        &config::DRAIN,
+        "connections that haven't ended are dropped",
+        "a shutdown ends within the second that `docker stop -t 1` gives",
+    ),
+    limit(
+        &config::ACCEPT_PAUSE,
+        "accepting is tried again",
+        "after EMFILE the kernel doesn't tell when descriptors are free again",
+    ),
+    limit(
+        &config::REPORT_PERIOD,
+        "what was refused meanwhile is told as a count",
+        "ten thousand hostile peers are a line, not ten thousand",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settings that bound nothing.
+    const OTHERS: [&str; 7] = [
+        "SERVER_PORT",
+        "LOGGING_LEVEL",
+        "SERVER_IP",
+        "SERVER_BIND",
+        "SERVER_STORAGE_PATH",
+        "SERVER_SYNC",
+        "SERVER_ECHO_KEEP_ALIVE",
+    ];
+
+    #[test]
+    fn every_setting_is_a_limit_or_bounds_nothing() {
+        let limits = LIMITS.iter().map(|limit| limit.setting.key);
+        let mut listed: Vec<_> = limits.chain(OTHERS).collect();
+        let mut all: Vec<_> = config::TABLE.iter().map(|setting| setting.key).collect();
+        listed.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(listed, all);
+    }
+
+    #[test]
+    fn the_readme_has_this_table() {
+        let readme = include_str!("../../README.md");
+        for Limit { setting, reached, reason } in LIMITS {
+            let default = setting.default.expect("every limit has one");
+            let row = format!("| `{}` | {default} | {reached} | {reason} |\n", setting.key);
+            assert!(readme.contains(&row), "the README lacks: {row}");
+        }
+    }
+}
