@@ -318,7 +318,7 @@ impl EventLoop {
             }
             let accepted = listener.accept();
             if !matches!(accepted, Accept::Exhausted(_)) && listener.resume() {
-                service.listening(&ListenerEvent::Resumed);
+                service.listening(&mut self.connections, &ListenerEvent::Resumed);
             }
             match accepted {
                 Accept::Connection(stream, peer) => {
@@ -332,7 +332,7 @@ impl EventLoop {
                     }
                 }
                 Accept::Nobody if std::mem::take(&mut listener.busy) => {
-                    service.listening(&ListenerEvent::Waiting);
+                    service.listening(&mut self.connections, &ListenerEvent::Waiting);
                 }
                 Accept::Nobody => {}
                 Accept::Exhausted(error) => {
@@ -369,7 +369,7 @@ impl EventLoop {
             return false;
         }
         if self.listener.take().is_some() {
-            service.listening(&ListenerEvent::Closed);
+            service.listening(&mut self.connections, &ListenerEvent::Closed);
         }
         service.stopping(&mut self.connections, cause);
         true
@@ -473,8 +473,8 @@ fn pause<S: Service>(
     }
     if listener.pause() {
         connections.counters.accept_pauses += 1;
-        let connections = connections.slab.len();
-        service.listening(&ListenerEvent::Paused { connections, error });
+        let event = ListenerEvent::Paused { connections: connections.slab.len(), error };
+        service.listening(connections, &event);
     }
 }
 

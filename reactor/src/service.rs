@@ -65,8 +65,8 @@ pub trait Service {
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason);
 
     /// Something happened to the listening socket that an operator may want to read.
-    fn listening(&mut self, event: &ListenerEvent) {
-        let _ = event;
+    fn listening(&mut self, io: &mut impl Io, event: &ListenerEvent) {
+        let _ = (io, event);
     }
 
     /// A signal asked the process to end, or [`Io::stop`] did. Answers sent now still leave; after

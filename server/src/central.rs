@@ -582,21 +582,23 @@ impl<L: Ledger> Service for Central<L> {
         );
     }
 
-    fn listening(&mut self, event: &ListenerEvent) {
+    fn listening(&mut self, io: &mut impl Io, event: &ListenerEvent) {
         match event {
             ListenerEvent::Waiting => {
                 let told = std::mem::take(&mut self.welcomed);
                 let level = if told { Level::Info } else { Level::Debug };
                 log::log!(level, "action: accept_connections | result: in_progress");
             }
-            ListenerEvent::Paused { connections, error: None } => warn!(
-                "action: accept_connections | result: in_progress | connections: {connections} | \
-                 error: as many connections as allowed"
-            ),
-            ListenerEvent::Paused { connections, error: Some(error) } => warn!(
-                "action: accept_connections | result: in_progress | connections: {connections} | \
-                 error: {error}"
-            ),
+            ListenerEvent::Paused { connections, error } => {
+                let cause = if error.is_some() { Cause::Exhausted } else { Cause::Full };
+                if self.is_logged(io, cause) {
+                    let error = error.as_ref().map_or(cause.to_string(), ToString::to_string);
+                    warn!(
+                        "action: accept_connections | result: in_progress | \
+                         connections: {connections} | error: {error}"
+                    );
+                }
+            }
             ListenerEvent::Closed => info!("action: close_listener | result: success"),
             _ => debug!("action: accept_connections | result: in_progress | event: {event:?}"),
         }

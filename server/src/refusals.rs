@@ -24,6 +24,10 @@ pub(crate) enum Cause {
     WriteStalled,
     /// More input than any line or frame has.
     InputOverflow,
+    /// As many connections as may be: whoever knocks has to wait.
+    Full,
+    /// The same for want of descriptors or memory.
+    Exhausted,
 }
 
 impl Cause {
@@ -33,6 +37,14 @@ impl Cause {
             CloseReason::WriteStalled { .. } => Some(Self::WriteStalled),
             CloseReason::InputOverflow { .. } => Some(Self::InputOverflow),
             _ => None,
+        }
+    }
+
+    /// What it is told as: a refusal is final, who waits at the door gets in.
+    fn outcome(self) -> &'static str {
+        match self {
+            Self::Full | Self::Exhausted => "action: accept_connections | result: in_progress",
+            _ => "action: refuse_connection | result: fail",
         }
     }
 }
@@ -45,6 +57,8 @@ impl fmt::Display for Cause {
             Self::Silence => f.write_str("silent for too long"),
             Self::WriteStalled => f.write_str("takes no output"),
             Self::InputOverflow => f.write_str("input without end"),
+            Self::Full => f.write_str("as many connections as allowed"),
+            Self::Exhausted => f.write_str("no descriptors or no memory"),
         }
     }
 }
@@ -96,10 +110,8 @@ impl Refusals {
         for (cause, count) in &mut self.counts {
             if count.untold > 0 {
                 let (untold, total) = (std::mem::take(&mut count.untold), count.total);
-                warn!(
-                    "action: refuse_connection | result: fail | error: {cause} | more: {untold} | \
-                     total: {total}"
-                );
+                let outcome = cause.outcome();
+                warn!("{outcome} | error: {cause} | more: {untold} | total: {total}");
                 self.logged.push(*cause);
             }
         }

@@ -347,7 +347,7 @@ impl Service for Recorder {
         self.play(io, Call::Closed(connection));
     }
 
-    fn listening(&mut self, event: &ListenerEvent) {
+    fn listening(&mut self, _io: &mut impl Io, event: &ListenerEvent) {
         let event = match event {
             ListenerEvent::Waiting => Event::Waiting,
             ListenerEvent::Paused { connections, error } => {

@@ -48,7 +48,10 @@ pub(crate) fn free_port() -> u16 {
 
 /// The binary with an environment of its own.
 pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary("server"));
+    configure(Command::new(binary("server")), environment)
+}
+
+fn configure(mut command: Command, environment: &[(&str, &str)]) -> Command {
     command.env_clear().env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
     command.envs(environment.iter().copied()).stdin(Stdio::null());
     command
@@ -60,8 +63,28 @@ impl Server {
         Self::start_in(tempfile::tempdir().expect("a folder"), environment)
     }
 
+    /// Like [`start`](Self::start), with so many descriptors in all, of which `taken` are open
+    /// already.
+    pub(crate) fn start_with_descriptors(
+        most: u32,
+        taken: u32,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        const SCRIPT: &str =
+            "for place in $(seq 10 $((9 + $2))); do eval \"exec $place< /dev/null\"; done
+            ulimit -n $1; exec \"$0\"";
+        let mut shell = Command::new("bash");
+        shell.arg("-c").arg(SCRIPT).arg(binary("server"));
+        shell.args([most.to_string(), taken.to_string()]);
+        Self::spawn(tempfile::tempdir().expect("a folder"), configure(shell, environment))
+    }
+
     fn start_in(folder: tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
-        let mut child = command(environment)
+        Self::spawn(folder, command(environment))
+    }
+
+    fn spawn(folder: tempfile::TempDir, mut command: Command) -> Self {
+        let mut child = command
             .env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"))
             .env("SERVER_LOG_SIZE", "1MiB")
             .stdout(Stdio::piped())
@@ -104,6 +127,23 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Memory of its own that it uses, in bytes: not of files, not the program's code.
+    pub(crate) fn anonymous_memory(&self) -> usize {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+    }
+
+    /// Processor time that it has taken.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let path = format!("/proc/{}/schedstat", self.pid());
+        let text = std::fs::read_to_string(path).expect("it runs");
+        let nanos = text.split_whitespace().next().and_then(|text| text.parse().ok());
+        Duration::from_nanos(nanos.expect("Linux tells it"))
     }
 
     pub(crate) fn folder(&self) -> &Path {
