@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
 use crate::process::{binary, free_port};
 use crate::yardstick;
@@ -39,10 +41,15 @@ impl Kind {
 
 /// The process, in a folder of its own. Killed when it is dropped.
 pub(crate) struct Contender {
-    child: Child,
+    process: Process,
     port: u16,
-    folder: tempfile::TempDir,
+    folder: TempDir,
 }
+
+/// What is left of a central that was killed.
+pub(crate) struct Killed(TempDir);
+
+struct Process(Child);
 
 /// This bench starts itself anew as the contender that these arguments name.
 pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
@@ -63,7 +70,12 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
 impl Contender {
     /// Starts one on its core and waits until it listens.
     pub(crate) fn start(kind: Kind, sync: &str, environment: &[(&str, &str)]) -> Self {
-        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(folder, kind, sync, environment)
+    }
+
+    fn start_in(folder: TempDir, kind: Kind, sync: &str, environment: &[(&str, &str)]) -> Self {
+        let port = free_port();
         let mut command = match kind.role() {
             Some(role) => {
                 let mut command = Command::new(std::env::current_exe().expect("it has a name"));
@@ -75,7 +87,7 @@ impl Contender {
         stay_on(SERVER_CORE);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
         stay_on(LOAD_CORE);
-        let contender = Self { child, port, folder };
+        let contender = Self { process: Process(child), port, folder };
         contender.wait_until_it_listens();
         contender
     }
@@ -93,20 +105,42 @@ impl Contender {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
+    /// Kills it on the spot.
+    pub(crate) fn kill(self) -> Killed {
+        drop(self.process);
+        Killed(self.folder)
+    }
+
     /// Memory of its own that it uses, in bytes: not of files, not the program's code.
     pub(crate) fn anonymous_memory(&self) -> usize {
+        self.status("RssAnon:")
+    }
+
+    /// The most memory that it has used at a time, in bytes, the program's code included.
+    pub(crate) fn peak_memory(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> usize {
         let path = format!("/proc/{}/status", self.pid());
         let text = std::fs::read_to_string(path).expect("it runs");
-        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
         kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+    }
+}
+
+impl Killed {
+    /// A central on the same ledger.
+    pub(crate) fn start_again(self) -> Contender {
+        Contender::start_in(self.0, Kind::Central, "never", &[])
     }
 }
 
@@ -127,10 +161,10 @@ fn central(port: u16, folder: &Path, sync: &str, environment: &[(&str, &str)]) -
     command
 }
 
-impl Drop for Contender {
+impl Drop for Process {
     fn drop(&mut self) {
         // It has ended already only when something is wrong, and that shows elsewhere.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

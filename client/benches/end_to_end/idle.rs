@@ -1,5 +1,6 @@
 //! Thousands of connections that say nothing: what each costs, and what they cost the busy ones.
 
+use std::io::Write;
 use std::net::TcpStream;
 
 use client::swarm::echo;
@@ -13,24 +14,35 @@ const IDLE: usize = 9_000;
 const BUSY: usize = 100;
 const LINES: u64 = 1_500;
 
+/// What the others do, how many they are, and what each of them has said.
+const CROWDS: [(&str, usize, &[u8]); 3] = [
+    ("among nobody", 0, b""),
+    ("among 9000 idle", IDLE, b""),
+    ("among 1000 with half a line", 1_000, b"half a li"),
+];
+
 pub(crate) fn run() {
     raise_descriptor_limit();
-    let mut table =
-        Table::new("idle: 100 busy among 0, 9000", "message", &[Kind::Central, Kind::Central]);
+    let names = CROWDS.map(|(name, ..)| name);
+    let mut table = Table::new("idle: 100 busy connections", "message", &names);
     for _ in 0..RUNS {
-        table.add_round(vec![busy_among(0), busy_among(IDLE)]);
+        table.add_round(CROWDS.map(|(_, count, said)| busy_among(count, said)).into());
     }
     say(&table.to_string());
     for kind in [Kind::Central, Kind::LinesCodec] {
         say(&format!("  {:<28} {:>8} B for each of {IDLE}", kind.name(), memory_of_one(kind)));
     }
+    say("");
 }
 
-fn busy_among(idle: usize) -> Run {
+fn busy_among(others: usize, said: &[u8]) -> Run {
     undisturbed(
         || start(Kind::Central),
         |contender| {
-            let _idle = connect(contender, idle);
+            let mut others = connect(contender, others);
+            for other in &mut others {
+                other.write_all(said).expect("it takes input");
+            }
             let plan = echo::Plan { pipeline: 1, size: 64, lines: LINES };
             let measured = load(contender, echo::Echo::members(&plan, BUSY));
             Run::new(&measured, measured.tally.messages)

@@ -16,6 +16,7 @@ mod idle;
 mod machine;
 #[path = "../../../server/tests/process/mod.rs"]
 mod process;
+mod recovery;
 mod table;
 mod yardstick;
 
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
     }
     if wanted("files") {
         files::run();
+    }
+    if wanted("recovery") {
+        recovery::run();
     }
     ExitCode::SUCCESS
 }
@@ -98,7 +102,8 @@ fn undisturbed(start: impl Fn() -> Contender, run: impl Fn(&Contender) -> Run) -
 
 /// Runs everybody in turn, as often as there are runs.
 fn compare(name: &str, unit: &'static str, kinds: &[Kind], run: impl Fn(Kind) -> Run) {
-    let mut table = Table::new(name, unit, kinds);
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let mut table = Table::new(name, unit, &names);
     for _ in 0..RUNS {
         table.add_round(kinds.iter().map(|kind| run(*kind)).collect());
     }

@@ -4,8 +4,6 @@ use std::fmt;
 
 use client::swarm::Measured;
 
-use crate::contender::Kind;
-
 /// What one run showed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
@@ -43,14 +41,14 @@ impl Run {
 pub(crate) struct Table<'a> {
     name: &'a str,
     unit: &'static str,
-    kinds: &'a [Kind],
-    /// In each round one run of each kind.
+    contenders: &'a [&'static str],
+    /// In each round one run of each contender.
     rounds: Vec<Vec<Run>>,
 }
 
 impl<'a> Table<'a> {
-    pub(crate) fn new(name: &'a str, unit: &'static str, kinds: &'a [Kind]) -> Self {
-        Self { name, unit, kinds, rounds: Vec::new() }
+    pub(crate) fn new(name: &'a str, unit: &'static str, contenders: &'a [&'static str]) -> Self {
+        Self { name, unit, contenders, rounds: Vec::new() }
     }
 
     pub(crate) fn add_round(&mut self, runs: Vec<Run>) {
@@ -83,12 +81,12 @@ impl fmt::Display for Table<'_> {
             self.name,
             format!("{unit}s/s"),
         )?;
-        for (contender, kind) in self.kinds.iter().enumerate() {
+        for (contender, name) in self.contenders.iter().enumerate() {
             let (cpu, rate) = (|run: &Run| run.cpu, |run: &Run| run.rate);
             write!(
                 f,
                 "  {:<28} {:>8.1} ns {:>7.2} {:>10.3} M {:>7.2}",
-                kind.name(),
+                name,
                 self.median(contender, cpu),
                 self.ratio(contender, cpu),
                 self.median(contender, rate) / 1e6,
