@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 use reactor::Limits;
-use reactor::settings::{self, Program, Setting, SettingErrors, Settings};
+use reactor::settings::{self, Origin, Program, Setting, SettingErrors, Settings};
 use wire::{Agency, FRAME_MAX};
 
 use crate::central::Rules;
@@ -60,7 +60,7 @@ table! {
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
-    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "256KiB", SIZE, "Rows staged after which they are committed without waiting for the end of the turn");
+    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Rows staged after which they are committed without waiting for the end of the turn");
     LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
@@ -134,10 +134,14 @@ impl Config {
             .require(&LOG_SIZE, |text| settings::bytes(text).filter(|size| *size >= LOG_SIZE_MIN));
         let rules = Self::rules(layers);
         let limits = Self::limits(layers);
-        let (rules, half_size) = (rules?, half_size?);
+        let (mut rules, half_size) = (rules?, half_size?);
         // Rows may be twice as long as what they came in, and entries stand beside them.
-        if rules.commit_max > half_size / 4 {
-            layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE");
+        let most = half_size / 4;
+        match layers.raw(&COMMIT_MAX) {
+            // A smaller log needs no second setting.
+            Some((_, Origin::Default)) => rules.commit_max = rules.commit_max.min(most),
+            _ if rules.commit_max <= most => {}
+            _ => layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE"),
         }
         Some(Self {
             address: SocketAddr::new(bind?, port?),
@@ -272,6 +276,12 @@ mod tests {
              error: command line: --commit-max = \"4MiB\": expected at most a quarter of \
              SERVER_LOG_SIZE\n"
         );
+    }
+
+    #[test]
+    fn a_smaller_log_has_smaller_commits() {
+        let config = Config::new(&mut layers(&["--log-size", "1MiB"])).unwrap();
+        assert_eq!(config.rules.commit_max, 256 << 10);
     }
 
     #[test]
