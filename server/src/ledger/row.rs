@@ -39,19 +39,12 @@ fn push_quoted(field: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn push_decimal(mut number: u32, out: &mut Vec<u8>) {
-    let mut digits = [0; 10];
-    let mut from = digits.len();
-    loop {
-        from -= 1;
-        let digit = (number % 10) as u8;
-        digits[from] = b'0' + digit;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+/// Agencies have few digits.
+fn push_decimal(number: u32, out: &mut Vec<u8>) {
+    if number >= 10 {
+        push_decimal(number / 10, out);
     }
-    out.extend_from_slice(&digits[from..]);
+    out.push(b'0' + (number % 10) as u8);
 }
 
 /// A bet as it stands in the ledger.
