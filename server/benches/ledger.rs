@@ -23,18 +23,20 @@ fn frame() -> (Vec<u8>, u64) {
     (frame, u64::from(builder.count()))
 }
 
-fn bets(frame: &[u8]) -> Vec<Bet<'_>> {
+/// The bets, and the bytes of each.
+fn bets(frame: &[u8]) -> Vec<(Bet<'_>, &[u8])> {
     let frame = FrameDecoder::default().decode(frame).expect("a frame").expect("a whole one");
     let Ok(Request::Batch(batch)) = Request::decode(frame) else { unreachable!("a batch") };
-    batch.bets().map(|bet| bet.expect("a bet")).collect()
+    let mut bets = batch.bets();
+    std::iter::from_fn(|| bets.next_encoded()).map(|bet| bet.expect("a bet")).collect()
 }
 
 fn commit(frame: &[u8], batches: u64) -> Commit {
     let mut commit = Commit::default();
     for _ in 0..batches {
         let bets = bets(frame);
-        for bet in &bets {
-            commit.push_row(1, &bet::check(bet).expect("a good bet"));
+        for (bet, received) in &bets {
+            commit.push_received(1, &bet::check(bet).expect("a good bet"), received);
         }
         let count = u16::try_from(bets.len()).expect("one frame's");
         commit.push_entry(Entry::Batch { agency: 1, count, stored: true, checksum: Checksum(0) });
@@ -44,8 +46,12 @@ fn commit(frame: &[u8], batches: u64) -> Commit {
 
 fn micro(criterion: &mut Criterion) {
     let (frame, count) = frame();
-    let decoded = bets(&frame);
-    let checked: Vec<_> = decoded.iter().map(|bet| bet::check(bet).expect("good")).collect();
+    let received = bets(&frame);
+    let decoded: Vec<_> = received.iter().map(|(bet, _)| *bet).collect();
+    let checked: Vec<_> = received
+        .iter()
+        .map(|(bet, received)| (bet::check(bet).expect("good"), *received))
+        .collect();
     let rows = commit(&frame, 100);
     let mut group = criterion.benchmark_group("per bet");
     group.throughput(Throughput::Elements(count));
@@ -64,8 +70,8 @@ fn micro(criterion: &mut Criterion) {
         let mut out = Vec::new();
         bencher.iter(|| {
             out.clear();
-            for bet in &checked {
-                row::encode(1, black_box(bet), &mut out);
+            for (bet, received) in &checked {
+                row::encode_received(1, black_box(bet), received, &mut out);
             }
             out.len()
         });

@@ -214,10 +214,11 @@ impl<L: Ledger> Lottery<L> {
     ) -> Result<Option<BadBet<'a>>, MessageError> {
         let mut bets = batch.bets();
         for index in 0..batch.count {
-            let Some(bet) = bets.next() else { break };
-            match bet::check(&bet?) {
+            let Some(bet) = bets.next_encoded() else { break };
+            let (bet, received) = bet?;
+            match bet::check(&bet) {
                 Ok(checked) => {
-                    self.staged.push_row(agency, &checked);
+                    self.staged.push_received(agency, &checked, received);
                     if bet::has_won(checked.number) {
                         let document = checked.document.into();
                         self.staged_winners.push((agency, document));

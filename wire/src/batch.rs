@@ -121,10 +121,10 @@ pub struct Bets<'a> {
     total: u16,
 }
 
-impl<'a> Iterator for Bets<'a> {
-    type Item = Result<Bet<'a>, MessageError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Bets<'a> {
+    /// Like [`next`](Iterator::next), with the bytes that the bet is encoded in: each of its fields
+    /// behind one byte.
+    pub fn next_encoded(&mut self) -> Option<Result<(Bet<'a>, &'a [u8]), MessageError>> {
         if self.left == 0 {
             let surplus = std::mem::take(&mut self.rest).len();
             let error = MessageError::SurplusInBatch { count: self.total, surplus };
@@ -135,9 +135,18 @@ impl<'a> Iterator for Bets<'a> {
             (self.left, self.rest) = (0, &[]);
             return Some(Err(MessageError::BetCutOff { index, count: self.total }));
         };
+        let encoded = &self.rest[..self.rest.len() - rest.len()];
         self.rest = rest;
         self.left -= 1;
-        Some(Ok(bet))
+        Some(Ok((bet, encoded)))
+    }
+}
+
+impl<'a> Iterator for Bets<'a> {
+    type Item = Result<Bet<'a>, MessageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_encoded()?.map(|(bet, _)| bet))
     }
 }
 

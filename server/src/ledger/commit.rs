@@ -99,6 +99,11 @@ impl Commit {
         row::encode(agency, bet, &mut self.rows);
     }
 
+    /// The same for a bet whose bytes in its batch are at hand.
+    pub fn push_received(&mut self, agency: Agency, bet: &Checked<'_>, received: &[u8]) {
+        row::encode_received(agency, bet, received, &mut self.rows);
+    }
+
     /// Stages what the rows since the last entry are.
     pub fn push_entry(&mut self, entry: Entry) {
         self.entries.push(entry);
