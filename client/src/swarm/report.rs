@@ -120,7 +120,8 @@ impl fmt::Display for Report {
         let Self { work, connections, pipeline, seconds, messages, bets, .. } = self;
         writeln!(f, "{work}: {connections} connections, {pipeline} under way on each")?;
         writeln!(f, "  time        {seconds:>14.3} s")?;
-        writeln!(f, "  messages    {messages:>14}   {:>14.0} /s", self.messages_per_second)?;
+        let answered = if *work == "lottery" { "frames" } else { "messages" };
+        writeln!(f, "  {answered:<11} {messages:>14}   {:>14.0} /s", self.messages_per_second)?;
         if *bets > 0 {
             writeln!(f, "  bets        {bets:>14}   {:>14.0} /s", self.bets_per_second)?;
         }
@@ -134,7 +135,7 @@ impl fmt::Display for Report {
         if let Some(cpu) = self.server_cpu_seconds {
             write!(f, "  server CPU  {cpu:>14.3} s")?;
             if let Some(nanos) = self.server_cpu_ns_per_message {
-                write!(f, ", {nanos:.0} ns a message")?;
+                write!(f, ", {nanos:.0} ns for each of these")?;
             }
             if let Some(nanos) = self.server_cpu_ns_per_bet {
                 write!(f, ", {nanos:.1} ns a bet")?;
