@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
-use crate::process::{binary, free_port};
+use crate::process::{binary, free_port, memory};
 use crate::yardstick;
 
 /// Who is under load.
@@ -120,20 +120,12 @@ impl Contender {
 
     /// Memory of its own that it uses, in bytes: not of files, not the program's code.
     pub(crate) fn anonymous_memory(&self) -> usize {
-        self.status("RssAnon:")
+        memory(self.pid(), "RssAnon:")
     }
 
     /// The most memory that it has used at a time, in bytes, the program's code included.
     pub(crate) fn peak_memory(&self) -> usize {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, name: &str) -> usize {
-        let path = format!("/proc/{}/status", self.pid());
-        let text = std::fs::read_to_string(path).expect("it runs");
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+        memory(self.pid(), "VmHWM:")
     }
 }
 

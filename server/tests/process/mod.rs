@@ -36,6 +36,14 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// Memory of a process in bytes, by its name in `/proc/PID/status`.
+pub(crate) fn memory(pid: u32, name: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+}
+
 /// A port that nobody uses, for a central that is started again at the same one.
 ///
 /// Below the range that the kernel takes ports of outgoing connections from: while the central is
@@ -131,19 +139,12 @@ impl Server {
 
     /// Memory of its own that it uses, in bytes: not of files, not the program's code.
     pub(crate) fn anonymous_memory(&self) -> usize {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = std::fs::read_to_string(path).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+        memory(self.pid(), "RssAnon:")
     }
 
     /// Processor time that it has taken.
     pub(crate) fn processor_time(&self) -> Duration {
-        let path = format!("/proc/{}/schedstat", self.pid());
-        let text = std::fs::read_to_string(path).expect("it runs");
-        let nanos = text.split_whitespace().next().and_then(|text| text.parse().ok());
-        Duration::from_nanos(nanos.expect("Linux tells it"))
+        client::swarm::cpu::Watch::process(self.pid()).time().expect("it runs")
     }
 
     pub(crate) fn folder(&self) -> &Path {
