@@ -184,9 +184,9 @@ pub struct Measured {
 pub struct Swarm<M> {
     plan: Plan,
     members: Vec<M>,
-    /// By member; those from `asked` on have not been asked for.
+    /// By member, as far as they were asked for.
     connections: Vec<Token>,
-    /// Members by their tokens' places.
+    /// Members by their tokens' places, of which there are no more than members.
     by_place: Vec<usize>,
     established: usize,
     /// What is waited for: that everybody is beyond this stage.
@@ -207,13 +207,12 @@ pub struct Swarm<M> {
 }
 
 impl<M: Member> Swarm<M> {
-    /// A swarm of these members, which will get `expected` answers. `watch` tells the processor time
-    /// of the process under load.
+    /// A swarm of these members, which will get `expected` answers.
     pub fn new(plan: Plan, members: Vec<M>, expected: u64) -> Self {
         Self {
             plan,
             connections: Vec::with_capacity(members.len()),
-            by_place: Vec::new(),
+            by_place: vec![0; members.len()],
             behind: members.len(),
             members,
             established: 0,
@@ -263,10 +262,10 @@ impl<M: Member> Swarm<M> {
             && self.connections.len() - self.established < self.plan.connecting
         {
             let connection = io.connect(self.plan.address);
-            if self.by_place.len() <= connection.index() {
-                self.by_place.resize(connection.index() + 1, 0);
+            // One that couldn't even be asked for has no place, and is told of as closed.
+            if let Some(member) = self.by_place.get_mut(connection.index()) {
+                *member = self.connections.len();
             }
-            self.by_place[connection.index()] = self.connections.len();
             self.connections.push(connection);
         }
     }

@@ -60,6 +60,18 @@ fn idle_connections_are_held() {
 }
 
 #[test]
+fn more_connections_than_descriptors_are_no_load() {
+    let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "1024")]);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "ulimit -n 30; exec \"$0\" \"$@\""]).arg(binary("swarm"));
+    shell.args(["idle", "--connections", "100", "--address", &server.address()]);
+    let output = shell.output().expect("it starts");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    assert!(complaint.contains("Too many open files"), "{complaint}");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+}
+
+#[test]
 fn no_figures_without_a_server_or_when_it_hangs_up() {
     let refused = swarm("127.0.0.1:1", &["idle", "--connections", "3"]);
     let complaint = String::from_utf8(refused.stderr).expect("text");

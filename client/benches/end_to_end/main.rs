@@ -11,8 +11,8 @@
 //! alternating runs, and a run beside which others took much of the machine is made again.
 
 mod contender;
+mod crowd;
 mod files;
-mod idle;
 mod machine;
 #[path = "../../../server/tests/process/mod.rs"]
 mod process;
@@ -52,8 +52,8 @@ fn main() -> ExitCode {
     for case in LotteryCase::all().filter(|case| wanted(&case.name())) {
         case.run();
     }
-    if wanted("idle") {
-        idle::run();
+    if wanted("crowd") {
+        crowd::run();
     }
     if wanted("files") {
         files::run();

@@ -1,0 +1,152 @@
+//! Honest peers among crowds: thousands that say nothing, a thousand that are slow on purpose. What
+//! each of the crowd costs, and what it costs the others.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use client::swarm::{echo, lottery};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use wire::MAGIC;
+
+use crate::contender::{Contender, Kind};
+use crate::table::{Run, Table};
+use crate::{RUNS, load, say, undisturbed};
+
+const IDLE: usize = 9_000;
+const SLOW: usize = 1_000;
+
+/// Who is beside the honest ones.
+#[derive(Debug, Clone, Copy)]
+enum Others {
+    Nobody,
+    Idle,
+    /// A third of them silent, a third with the beginning of a frame, a third with a line of which
+    /// they send a byte each second.
+    Slow,
+}
+
+impl Others {
+    const ALL: [(&'static str, Self); 3] = [
+        ("among nobody", Self::Nobody),
+        ("among 9000 idle", Self::Idle),
+        ("among 1000 slow", Self::Slow),
+    ];
+
+    fn come(self, contender: &Contender) -> Crowd {
+        match self {
+            Self::Nobody => Crowd::Quiet(Vec::new()),
+            Self::Idle => Crowd::Quiet(connect(contender, IDLE)),
+            Self::Slow => Crowd::slow(connect(contender, SLOW)),
+        }
+    }
+}
+
+/// The others, while they are there.
+#[expect(dead_code, reason = "they are held, and that is all that they are for")]
+enum Crowd {
+    Quiet(Vec<TcpStream>),
+    Slow(Slow),
+}
+
+/// A thread that sends the bytes. Ends when it is told to, or finds that nobody could tell it.
+struct Slow {
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Crowd {
+    fn slow(mut streams: Vec<TcpStream>) -> Self {
+        for (place, stream) in streams.iter_mut().enumerate() {
+            let begun: &[u8] = [b"".as_slice(), &[MAGIC, 3, 0x1F], b"half a li"][place % 3];
+            stream.write_all(begun).expect("it takes input");
+        }
+        let (end, ended) = channel();
+        let thread = std::thread::spawn(move || {
+            while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                for stream in streams.iter_mut().skip(2).step_by(3) {
+                    // Those that were cut off are: the load is measured, not they.
+                    let _ = stream.write_all(b"x");
+                }
+            }
+        });
+        Self::Slow(Slow { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it doesn't panic");
+        }
+    }
+}
+
+pub(crate) fn run() {
+    raise_descriptor_limit();
+    compare("crowd: 100 echo connections x 1", "message", |contender| {
+        let plan = echo::Plan { pipeline: 1, size: 64, lines: 1_500 };
+        let measured = load(contender, echo::Echo::members(&plan, 100));
+        Run::new(&measured, measured.tally.messages)
+    });
+    compare("crowd: 5 agencies x 1, no sync", "bet", |contender| {
+        let plan = lottery::Plan { window: 1, max_amount: 100, batches: 4_000 };
+        let measured = load(contender, lottery::Agency::members(&plan, 5));
+        Run::new(&measured, measured.tally.bets)
+    });
+    for kind in [Kind::Central, Kind::LinesCodec] {
+        say(&format!("  {:<28} {:>8} B for each of {IDLE}", kind.name(), memory_of_one(kind)));
+    }
+    say("");
+}
+
+/// The same load beside everybody in turn.
+fn compare(name: &str, unit: &'static str, honest: impl Fn(&Contender) -> Run) {
+    let names = Others::ALL.map(|(name, _)| name);
+    let mut table = Table::new(name, unit, &names);
+    for _ in 0..RUNS {
+        let run = |(_, others): (_, Others)| {
+            undisturbed(
+                || start(Kind::Central),
+                |contender| {
+                    let _crowd = others.come(contender);
+                    honest(contender)
+                },
+            )
+        };
+        table.add_round(Others::ALL.map(run).into());
+    }
+    say(&table.to_string());
+}
+
+fn start(kind: Kind) -> Contender {
+    Contender::start(kind, "never", &[("LOGGING_LEVEL", "WARNING")])
+}
+
+/// Anonymous memory of the process for each idle connection, in bytes.
+fn memory_of_one(kind: Kind) -> usize {
+    let contender = start(kind);
+    // What the process asks for once and for all.
+    drop(load(&contender, echo::Echo::members(&echo::Plan { pipeline: 1, size: 64, lines: 9 }, 9)));
+    let before = contender.anonymous_memory();
+    let _idle = connect(&contender, IDLE);
+    // Served in its order: when this is answered, all of them were accepted.
+    drop(load(&contender, echo::Echo::members(&echo::Plan { pipeline: 1, size: 64, lines: 9 }, 9)));
+    contender.anonymous_memory().saturating_sub(before) / IDLE
+}
+
+fn connect(contender: &Contender, count: usize) -> Vec<TcpStream> {
+    let connect = || TcpStream::connect(contender.address()).expect("it listens");
+    std::iter::repeat_with(connect).take(count).collect()
+}
+
+/// As far as this process may: the contenders inherit it.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    // What it comes to shows when connections can't be had.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
