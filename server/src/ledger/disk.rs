@@ -2,12 +2,13 @@
 //! what was not synced.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Advice, fadvise};
+use rustix::io::{pwritev, retry_on_intr};
 
 /// A file, as far as the ledger needs one.
 pub trait Disk {
@@ -36,6 +37,15 @@ pub trait Disk {
     /// # Errors
     /// What the operating system says.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// The same for bytes that stand in several places, by one write: rows are as large as everything
+    /// else of a turn together, and need no copy of themselves just to stand behind a header.
+    ///
+    /// # Errors
+    /// Like [`write_at`](Self::write_at).
+    fn write_parts_at<const N: usize>(&mut self, parts: [&[u8]; N], offset: u64) -> io::Result<()> {
+        self.write_at(&parts.concat(), offset)
+    }
 
     /// Cuts the file off, or extends it with zeros.
     ///
@@ -68,6 +78,16 @@ impl Disk for File {
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
+    }
+
+    fn write_parts_at<const N: usize>(&mut self, parts: [&[u8]; N], offset: u64) -> io::Result<()> {
+        let slices = parts.map(IoSlice::new);
+        let written = retry_on_intr(|| pwritev(self.as_fd(), &slices, offset))?;
+        if written == parts.iter().map(|part| part.len()).sum() {
+            return Ok(());
+        }
+        // The disk is full, or a signal came: the rest says which.
+        self.write_all_at(&parts.concat()[written..], offset + written as u64)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {

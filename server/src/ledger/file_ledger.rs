@@ -284,7 +284,7 @@ impl<D: Disk> FileLedger<D> {
         let (stamp, book) = (self.stamp(generation), &self.book);
         log::encode_checkpoint(stamp, book.csv_crc, clean, &book.state, &mut self.record);
         if self.record.len() as u64 > self.book.half_size {
-            return Err(self.too_large());
+            return Err(self.too_large(self.record.len()));
         }
         let start = self.half_start(half);
         let written = self.log.write_at(&self.record, start);
@@ -295,30 +295,36 @@ impl<D: Disk> FileLedger<D> {
         Ok(())
     }
 
-    fn too_large(&self) -> LedgerError {
+    fn too_large(&self, needed: usize) -> LedgerError {
         LedgerError::RecordTooLarge {
             path: self.paths.log.clone(),
-            needed: self.record.len(),
+            needed,
             half: self.book.half_size,
         }
     }
 
-    fn fits(&self) -> bool {
+    fn fits(&self, len: usize) -> bool {
         let end = self.half_start(self.book.place.half) + self.book.half_size;
-        self.book.place.cursor + self.record.len() as u64 <= end
+        self.book.place.cursor + len as u64 <= end
     }
 
-    /// Makes [`Self::record`](FileLedger) that of the commit, in a half that has room for it.
-    fn prepare(&mut self, commit: &Commit) -> Result<(), SubmitError> {
-        let stamp = self.stamp(self.book.place.generation);
-        log::encode_commit(stamp, commit, &mut self.record);
-        if self.fits() {
-            return Ok(());
+    /// Makes [`Self::record`](FileLedger) that of the commit as far as its rows, in a half that has
+    /// room for it; returns the zeros behind them.
+    fn prepare(&mut self, commit: &Commit) -> Result<&'static [u8], SubmitError> {
+        if let Some(zeros) = self.encode(commit) {
+            return Ok(zeros);
         }
         self.checkpoint(false).map_err(SubmitError::Fatal)?;
+        self.encode(commit).ok_or_else(|| {
+            let needed = self.record.len() + commit.len();
+            SubmitError::Fatal(self.too_large(needed))
+        })
+    }
+
+    fn encode(&mut self, commit: &Commit) -> Option<&'static [u8]> {
         let stamp = self.stamp(self.book.place.generation);
-        log::encode_commit(stamp, commit, &mut self.record);
-        if self.fits() { Ok(()) } else { Err(SubmitError::Fatal(self.too_large())) }
+        let zeros = log::encode_commit(stamp, commit, &mut self.record);
+        self.fits(self.record.len() + commit.len() + zeros.len()).then_some(zeros)
     }
 
     /// Makes it as if the rows had never been appended.
@@ -358,13 +364,15 @@ impl<D: Disk> FileLedger<D> {
 
 impl<D: Disk> Ledger for FileLedger<D> {
     fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
-        self.prepare(commit)?;
+        let zeros = self.prepare(commit)?;
         let Book { csv_len, csv_crc, .. } = self.book;
         if let Err(error) = self.csv.write_at(commit.rows(), csv_len) {
             let cause = self.paths.csv_error("append rows")(error);
             return Err(self.undo_rows(cause));
         }
-        if let Err(error) = self.log.write_at(&self.record, self.book.place.cursor) {
+        if let Err(error) =
+            self.log.write_parts_at([&self.record, commit.rows(), zeros], self.book.place.cursor)
+        {
             let cause = self.paths.log_error("write a commit")(error);
             return Err(self.undo_record(cause));
         }
@@ -373,7 +381,8 @@ impl<D: Disk> Ledger for FileLedger<D> {
         commit.entries().iter().for_each(|entry| self.book.state.apply(entry));
         self.book.csv_len += commit.len() as u64;
         self.book.csv_crc = recovery::extend_crc(csv_crc, commit.rows());
-        self.book.place.cursor += (self.record.len() - BLOCK) as u64;
+        let record_len = self.record.len() + commit.len() + zeros.len() - BLOCK;
+        self.book.place.cursor += record_len as u64;
         self.book.place.sequence += 1;
         Ok(self.committed())
     }

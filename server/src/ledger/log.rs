@@ -122,13 +122,32 @@ pub(crate) struct Stamp {
     pub(crate) csv_len: u64,
 }
 
-/// Makes `out` the record of a commit, with the zeros that stand behind the last record.
-pub(crate) fn encode_commit(stamp: Stamp, commit: &Commit, out: &mut Vec<u8>) {
-    out.clear();
-    out.resize(BLOCK, 0);
-    commit.encode_entries(out);
-    out.extend_from_slice(commit.rows());
-    finish(Kind::Commit, stamp, commit.len(), out);
+/// Makes `head` the record of a commit as far as its rows, which are written from where they are.
+/// Returns the zeros behind them: up to the record's end, and those that stand behind the last record.
+pub(crate) fn encode_commit(stamp: Stamp, commit: &Commit, head: &mut Vec<u8>) -> &'static [u8] {
+    const ZEROS: &[u8] = &[0; 2 * BLOCK];
+    head.clear();
+    head.resize(BLOCK, 0);
+    commit.encode_entries(head);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&head[BLOCK..]);
+    crc.update(commit.rows());
+    let len = head.len() + commit.len();
+    let header = Header {
+        kind: Kind::Commit,
+        generation: stamp.generation,
+        sequence: stamp.sequence,
+        csv_len: stamp.csv_len,
+        payload_len: field(len - BLOCK),
+        rows_len: field(commit.len()),
+        payload_crc: crc.finalize(),
+    };
+    head[..BLOCK].copy_from_slice(&header.encode());
+    &ZEROS[..len.next_multiple_of(BLOCK) - len + BLOCK]
+}
+
+fn field(len: usize) -> u32 {
+    u32::try_from(len).expect("a half is smaller than 4 GiB")
 }
 
 /// A checkpoint's payload.
@@ -141,7 +160,7 @@ pub(crate) struct Checkpoint {
     pub(crate) state: State,
 }
 
-/// Makes `out` the record of a checkpoint, like [`encode_commit`].
+/// Makes `out` the record of a checkpoint, with the zeros that stand behind the last record.
 pub(crate) fn encode_checkpoint(
     stamp: Stamp,
     csv_crc: u32,
@@ -154,7 +173,19 @@ pub(crate) fn encode_checkpoint(
     out.extend_from_slice(&csv_crc.to_be_bytes());
     out.push(u8::from(clean));
     state.encode(out);
-    finish(Kind::Checkpoint, stamp, 0, out);
+    let payload = &out[BLOCK..];
+    let header = Header {
+        kind: Kind::Checkpoint,
+        generation: stamp.generation,
+        sequence: stamp.sequence,
+        csv_len: stamp.csv_len,
+        payload_len: field(payload.len()),
+        rows_len: 0,
+        payload_crc: crc32fast::hash(payload),
+    };
+    out[..BLOCK].copy_from_slice(&header.encode());
+    let padded = out.len().next_multiple_of(BLOCK);
+    out.resize(padded + BLOCK, 0);
 }
 
 pub(crate) fn decode_checkpoint(payload: &[u8]) -> Option<Checkpoint> {
@@ -172,23 +203,6 @@ pub(crate) fn decode_commit<'p>(
     let entries_len = payload.len().checked_sub(header.rows_len as usize)?;
     let (entries, rows) = payload.split_at(entries_len);
     Some((Entry::decode_all(entries)?, rows))
-}
-
-fn finish(kind: Kind, stamp: Stamp, rows_len: usize, out: &mut Vec<u8>) {
-    let payload = &out[BLOCK..];
-    let len = |len: usize| u32::try_from(len).expect("a half is smaller than 4 GiB");
-    let header = Header {
-        kind,
-        generation: stamp.generation,
-        sequence: stamp.sequence,
-        csv_len: stamp.csv_len,
-        payload_len: len(payload.len()),
-        rows_len: len(rows_len),
-        payload_crc: crc32fast::hash(payload),
-    };
-    out[..BLOCK].copy_from_slice(&header.encode());
-    let padded = out.len().next_multiple_of(BLOCK);
-    out.resize(padded + BLOCK, 0);
 }
 
 /// Whether a payload at `offset` that doesn't match its header may have been torn by a crash, in a
