@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
 use crate::process::{binary, free_port, memory};
-use crate::yardstick;
+use crate::yardstick::{self, Space};
 
 /// Who is under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +17,19 @@ pub(crate) enum Kind {
     Central,
     BareEcho,
     LinesCodec,
+    /// Appends what comes to a file.
     BareLedger,
+    /// Writes it over a file that was filled before.
+    BareLog,
 }
 
 impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Central => "central",
-            Self::BareEcho | Self::BareLedger => "bare mio loop",
+            Self::BareEcho => "bare mio loop",
+            Self::BareLedger => "bare mio loop, appending",
+            Self::BareLog => "bare mio loop, pre-filled",
             Self::LinesCodec => "tokio LinesCodec",
         }
     }
@@ -35,6 +40,7 @@ impl Kind {
             Self::BareEcho => Some("bare-echo"),
             Self::LinesCodec => Some("lines-codec"),
             Self::BareLedger => Some("bare-ledger"),
+            Self::BareLog => Some("bare-log"),
         }
     }
 }
@@ -54,13 +60,12 @@ struct Process(Child);
 /// This bench starts itself anew as the contender that these arguments name.
 pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     let [role, port, folder, sync] = arguments else { return None };
-    let port = port.parse().ok()?;
+    let (port, frames) = (port.parse().ok()?, Path::new(folder).join("frames"));
     let outcome = match role.as_str() {
         "bare-echo" => yardstick::echo(port),
         "lines-codec" => yardstick::lines_codec(port),
-        "bare-ledger" => {
-            yardstick::ledger(port, &Path::new(folder).join("frames"), sync == "always")
-        }
+        "bare-ledger" => yardstick::ledger(port, &frames, Space::Appended, sync == "always"),
+        "bare-log" => yardstick::ledger(port, &frames, Space::Filled, sync == "always"),
         _ => return None,
     };
     // They run until they are killed.

@@ -5,7 +5,7 @@
 //! nothing: a peer that fails loses its connection, anything else ends the process.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -78,10 +78,27 @@ fn send_rest(connection: &mut Connection) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Frames are appended to a file as they are, all of a turn with one write, and one sync if at all.
-pub(crate) fn ledger(port: u16, path: &Path, sync: bool) -> io::Result<()> {
-    let mut bare = Bare::listen(port)?;
+/// Where frames go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Space {
+    /// To the end of a file.
+    Appended,
+    /// Over a file that was filled with zeros, from its beginning again when it is full.
+    Filled,
+}
+
+/// Bytes of a file that is filled: as large as both halves of the central's log.
+const FILLED: u64 = 16 << 20;
+
+/// Frames are written to a file as they are, all of a turn with one write, and one sync if at all.
+pub(crate) fn ledger(port: u16, path: &Path, space: Space, sync: bool) -> io::Result<()> {
     let mut file = File::create(path)?;
+    if space == Space::Filled {
+        io::copy(&mut io::repeat(0).take(FILLED), &mut file)?;
+        file.sync_all()?;
+        file.rewind()?;
+    }
+    let mut bare = Bare::listen(port)?;
     let (mut staged, mut touched) = (Vec::new(), Vec::new());
     loop {
         bare.wait()?;
@@ -93,6 +110,9 @@ pub(crate) fn ledger(port: u16, path: &Path, sync: bool) -> io::Result<()> {
             }
         }
         if !staged.is_empty() {
+            if space == Space::Filled && file.stream_position()? + staged.len() as u64 > FILLED {
+                file.rewind()?;
+            }
             file.write_all(&staged)?;
             staged.clear();
             if sync {
