@@ -40,14 +40,14 @@ kills: ## Kill central and agencies KILLS times, and at every system call
 simulate: ## Simulate SEEDS worlds in which everything goes wrong
 	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
 
-# cargo fuzz asks for flags that rustc calls unstable; nothing else here does.
+# cargo fuzz asks for flags that rustc calls unstable; nothing else here does. What it finds goes
+# into fuzz/found; the corpus in the repository stays as small as it is.
+FUZZ = mkdir -p fuzz/found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $$target \
+	fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS)
+
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
-	for target in lines requests responses; do \
-		(cd wire && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
-	done
-	for target in rows ledger; do \
-		(cd server && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
-	done
+	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
+	cd server && for target in rows ledger; do $(FUZZ) || exit 1; done
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -36,7 +36,7 @@ fn commit(frame: &[u8], batches: u64) -> Commit {
     for _ in 0..batches {
         let bets = bets(frame);
         for (bet, received) in &bets {
-            commit.push_received(1, &bet::check(bet).expect("a good bet"), received);
+            commit.push_row(1, &bet::check(bet).expect("a good bet"), received);
         }
         let count = u16::try_from(bets.len()).expect("one frame's");
         commit.push_entry(Entry::Batch { agency: 1, count, stored: true, checksum: Checksum(0) });

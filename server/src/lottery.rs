@@ -218,7 +218,7 @@ impl<L: Ledger> Lottery<L> {
             let (bet, received) = bet?;
             match bet::check(&bet) {
                 Ok(checked) => {
-                    self.staged.push_received(agency, &checked, received);
+                    self.staged.push_row(agency, &checked, received);
                     if bet::has_won(checked.number) {
                         let document = checked.document.into();
                         self.staged_winners.push((agency, document));

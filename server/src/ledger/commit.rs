@@ -94,13 +94,8 @@ pub struct Commit {
 pub struct Mark(usize);
 
 impl Commit {
-    /// Stages a bet as a row.
-    pub fn push_row(&mut self, agency: Agency, bet: &Checked<'_>) {
-        row::encode(agency, bet, &mut self.rows);
-    }
-
-    /// The same for a bet whose bytes in its batch are at hand.
-    pub fn push_received(&mut self, agency: Agency, bet: &Checked<'_>, received: &[u8]) {
+    /// Stages a bet as a row. `received` are its bytes in its batch; none when they aren't at hand.
+    pub fn push_row(&mut self, agency: Agency, bet: &Checked<'_>, received: &[u8]) {
         row::encode_received(agency, bet, received, &mut self.rows);
     }
 

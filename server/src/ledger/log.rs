@@ -68,6 +68,19 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    fn new(
+        kind: Kind,
+        stamp: Stamp,
+        payload_len: usize,
+        rows_len: usize,
+        payload_crc: u32,
+    ) -> Self {
+        let Stamp { generation, sequence, csv_len } = stamp;
+        let field = |len: usize| u32::try_from(len).expect("a half is smaller than 4 GiB");
+        let (payload_len, rows_len) = (field(payload_len), field(rows_len));
+        Self { kind, generation, sequence, csv_len, payload_len, rows_len, payload_crc }
+    }
+
     fn encode(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         block[0..8].copy_from_slice(RECORD_MAGIC);
@@ -133,21 +146,9 @@ pub(crate) fn encode_commit(stamp: Stamp, commit: &Commit, head: &mut Vec<u8>) -
     crc.update(&head[BLOCK..]);
     crc.update(commit.rows());
     let len = head.len() + commit.len();
-    let header = Header {
-        kind: Kind::Commit,
-        generation: stamp.generation,
-        sequence: stamp.sequence,
-        csv_len: stamp.csv_len,
-        payload_len: field(len - BLOCK),
-        rows_len: field(commit.len()),
-        payload_crc: crc.finalize(),
-    };
+    let header = Header::new(Kind::Commit, stamp, len - BLOCK, commit.len(), crc.finalize());
     head[..BLOCK].copy_from_slice(&header.encode());
     &ZEROS[..len.next_multiple_of(BLOCK) - len + BLOCK]
-}
-
-fn field(len: usize) -> u32 {
-    u32::try_from(len).expect("a half is smaller than 4 GiB")
 }
 
 /// A checkpoint's payload.
@@ -174,15 +175,8 @@ pub(crate) fn encode_checkpoint(
     out.push(u8::from(clean));
     state.encode(out);
     let payload = &out[BLOCK..];
-    let header = Header {
-        kind: Kind::Checkpoint,
-        generation: stamp.generation,
-        sequence: stamp.sequence,
-        csv_len: stamp.csv_len,
-        payload_len: field(payload.len()),
-        rows_len: 0,
-        payload_crc: crc32fast::hash(payload),
-    };
+    let crc = crc32fast::hash(payload);
+    let header = Header::new(Kind::Checkpoint, stamp, payload.len(), 0, crc);
     out[..BLOCK].copy_from_slice(&header.encode());
     let padded = out.len().next_multiple_of(BLOCK);
     out.resize(padded + BLOCK, 0);

@@ -34,7 +34,7 @@ pub fn encode_received(agency: Agency, bet: &Checked<'_>, received: &[u8], out: 
     let Checked { first_name, last_name, document, birthdate, number } = bet;
     let texts = [first_name.text, last_name.text, document, birthdate, number];
     let as_received = texts.iter().map(|text| 1 + text.len()).sum::<usize>() == received.len();
-    // Shorter when the number had leading zeros.
+    // Otherwise they aren't at hand, or the number had leading zeros.
     if !(as_received && first_name.plain && last_name.plain) {
         return encode(agency, bet, out);
     }
