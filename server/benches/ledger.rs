@@ -5,7 +5,8 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use server::bet;
 use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync, load_bets, row};
-use wire::{BatchBuilder, Bet, Checksum, FrameDecoder, Push, Request};
+use server::plain;
+use wire::{Batch, BatchBuilder, Bet, Checksum, FrameDecoder, Push, Request};
 
 /// A full frame of bets like those of the course's files.
 fn frame() -> (Vec<u8>, u64) {
@@ -23,22 +24,18 @@ fn frame() -> (Vec<u8>, u64) {
     (frame, u64::from(builder.count()))
 }
 
-/// The bets, and the bytes of each.
-fn bets(frame: &[u8]) -> Vec<(Bet<'_>, &[u8])> {
+fn batch(frame: &[u8]) -> Batch<'_> {
     let frame = FrameDecoder::default().decode(frame).expect("a frame").expect("a whole one");
     let Ok(Request::Batch(batch)) = Request::decode(frame) else { unreachable!("a batch") };
-    let mut bets = batch.bets();
-    std::iter::from_fn(|| bets.next_encoded()).map(|bet| bet.expect("a bet")).collect()
+    batch
 }
 
 fn commit(frame: &[u8], batches: u64) -> Commit {
     let mut commit = Commit::default();
     for _ in 0..batches {
-        let bets = bets(frame);
-        for (bet, received) in &bets {
-            commit.push_row(1, &bet::check(bet).expect("a good bet"), received);
-        }
-        let count = u16::try_from(bets.len()).expect("one frame's");
+        let batch = batch(frame);
+        assert!(commit.push_plain_rows(1, &batch, |_| {}));
+        let count = batch.count;
         commit.push_entry(Entry::Batch { agency: 1, count, stored: true, checksum: Checksum(0) });
     }
     commit
@@ -46,12 +43,9 @@ fn commit(frame: &[u8], batches: u64) -> Commit {
 
 fn micro(criterion: &mut Criterion) {
     let (frame, count) = frame();
-    let received = bets(&frame);
-    let decoded: Vec<_> = received.iter().map(|(bet, _)| *bet).collect();
-    let checked: Vec<_> = received
-        .iter()
-        .map(|(bet, received)| (bet::check(bet).expect("good"), *received))
-        .collect();
+    let batch = batch(&frame);
+    let decoded: Vec<_> = batch.bets().map(|bet| bet.expect("a bet")).collect();
+    let checked: Vec<_> = decoded.iter().map(|bet| bet::check(bet).expect("good")).collect();
     let rows = commit(&frame, 100);
     let mut group = criterion.benchmark_group("per bet");
     group.throughput(Throughput::Elements(count));
@@ -70,9 +64,17 @@ fn micro(criterion: &mut Criterion) {
         let mut out = Vec::new();
         bencher.iter(|| {
             out.clear();
-            for (bet, received) in &checked {
-                row::encode_received(1, black_box(bet), received, &mut out);
+            for bet in &checked {
+                row::encode(1, black_box(bet), &mut out);
             }
+            out.len()
+        });
+    });
+    group.bench_function("check and encode plain bets, a batch at a time", |bencher| {
+        let mut out = Vec::new();
+        bencher.iter(|| {
+            out.clear();
+            assert!(plain::push_rows(1, black_box(&batch), &mut out, |_| {}));
             out.len()
         });
     });

@@ -154,15 +154,25 @@ fn is_good_beyond_ascii(bytes: &[u8], classes: u8) -> bool {
     !blank && !control
 }
 
+/// Eight at a time: documents have about as many.
 fn are_digits(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
+    let (eights, rest) = bytes.as_chunks();
+    eights.iter().all(|eight| are_eight_digits(*eight)) && rest.iter().all(u8::is_ascii_digit)
 }
 
-fn document(bytes: &[u8]) -> Option<&[u8]> {
+fn are_eight_digits(bytes: [u8; 8]) -> bool {
+    const HIGH_HALVES: u64 = u64::from_ne_bytes([0xF0; 8]);
+    const TO_HIGH_HALF: u64 = u64::from_ne_bytes([0x10 - 10; 8]);
+    // What differs from '0' in its low half alone, and doesn't reach the high one, is 0 to 9.
+    let values = u64::from_ne_bytes(bytes) ^ u64::from_ne_bytes([b'0'; 8]);
+    (values | values.wrapping_add(TO_HIGH_HALF)) & HIGH_HALVES == 0
+}
+
+pub(crate) fn document(bytes: &[u8]) -> Option<&[u8]> {
     ((1..=DOCUMENT_DIGITS_MAX).contains(&bytes.len()) && are_digits(bytes)).then_some(bytes)
 }
 
-fn number(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn number(bytes: &[u8]) -> Option<&[u8]> {
     if !(1..=NUMBER_DIGITS_MAX).contains(&bytes.len()) || !are_digits(bytes) {
         return None;
     }
@@ -175,23 +185,22 @@ fn number(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// Years 0001 to 9999 of the Gregorian calendar, as Python's `date.fromisoformat` takes them.
-fn date(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn date(bytes: &[u8]) -> Option<&[u8]> {
+    const DAYS: [u32; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
-    if !are_digits(&[y1, y2, y3, y4, m1, m2, d1, d2]) {
+    if !are_eight_digits([y1, y2, y3, y4, m1, m2, d1, d2]) || [y1, y2, y3, y4] == *b"0000" {
         return None;
     }
     let decimal = |tens: u8, ones: u8| u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
-    let year = decimal(y1, y2) * 100 + decimal(y3, y4);
-    let exists = year > 0 && (1..=days_in(year, decimal(m1, m2))).contains(&decimal(d1, d2));
-    exists.then_some(bytes)
+    let (month, day) = (decimal(m1, m2), decimal(d1, d2));
+    let is_leap_day =
+        || (month, day) == (2, 29) && is_leap(decimal(y1, y2) * 100 + decimal(y3, y4));
+    let days = DAYS.get(month as usize).copied().unwrap_or_default();
+    ((1..=days).contains(&day) || is_leap_day()).then_some(bytes)
 }
 
-/// Days of a month, counted from 1; none when there is no such month.
-fn days_in(year: u32, month: u32) -> u32 {
-    const DAYS: [u32; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = DAYS.get(month as usize).copied().unwrap_or_default();
-    if month == 2 && leap { 29 } else { days }
+fn is_leap(year: u32) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
 //! | [`winners`] | documents of the winners, by agency |
 //! | [`bet`] | what makes a bet valid, and which bets win |
+//! | [`plain`] | the quick way through a batch of bets with nothing particular about them |
 //! | [`config`] | what can be set |
 //! | [`limits`] | every limit, with its reason and what happens when it is reached |
 //! | [`healthcheck`] | whether a running central answers |
@@ -22,6 +23,7 @@ pub mod healthcheck;
 pub mod ledger;
 pub mod limits;
 pub mod lottery;
+pub mod plain;
 mod refusals;
 mod session;
 pub mod winners;

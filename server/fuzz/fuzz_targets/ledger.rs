@@ -65,7 +65,7 @@ static GOOD: LazyLock<(Vec<u8>, Vec<u8>, Vec<usize>)> = LazyLock::new(|| {
     for agency in 1..=60 {
         let mut commit = Commit::default();
         let bet = Bet::from_fields([b"Ana", b"Paz", b"30904465", b"1999-03-17", b"7574"]);
-        commit.push_row(agency, &bet::check(&bet).expect("a good bet"), b"");
+        commit.push_row(agency, &bet::check(&bet).expect("a good bet"));
         let checksum = Checksum(agency);
         commit.push_entry(Entry::Batch { agency, count: 1, stored: true, checksum });
         ledger.submit(&commit).expect("there is space");

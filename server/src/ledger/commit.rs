@@ -1,9 +1,10 @@
 //! What one turn stages for the ledger: rows for `bets.csv`, and entries that say what they are.
 
-use wire::{Agency, Checksum};
+use wire::{Agency, Batch, Checksum};
 
 use super::row;
 use crate::bet::Checked;
+use crate::plain;
 
 /// One effect on the lottery's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,9 +95,20 @@ pub struct Commit {
 pub struct Mark(usize);
 
 impl Commit {
-    /// Stages a bet as a row. `received` are its bytes in its batch; none when they aren't at hand.
-    pub fn push_row(&mut self, agency: Agency, bet: &Checked<'_>, received: &[u8]) {
-        row::encode_received(agency, bet, received, &mut self.rows);
+    /// Stages a bet as a row.
+    pub fn push_row(&mut self, agency: Agency, bet: &Checked<'_>) {
+        row::encode(agency, bet, &mut self.rows);
+    }
+
+    /// Stages a batch of plain bets, see [`plain::push_rows`].
+    #[must_use]
+    pub fn push_plain_rows<'a>(
+        &mut self,
+        agency: Agency,
+        batch: &Batch<'a>,
+        winner: impl FnMut(&'a [u8]),
+    ) -> bool {
+        plain::push_rows(agency, batch, &mut self.rows, winner)
     }
 
     /// Stages what the rows since the last entry are.

@@ -83,7 +83,7 @@ impl Disk for File {
     fn write_parts_at<const N: usize>(&mut self, parts: [&[u8]; N], offset: u64) -> io::Result<()> {
         let slices = parts.map(IoSlice::new);
         let written = retry_on_intr(|| pwritev(self.as_fd(), &slices, offset))?;
-        if written == parts.iter().map(|part| part.len()).sum() {
+        if written == parts.iter().map(|part| part.len()).sum::<usize>() {
             return Ok(());
         }
         // The disk is full, or a signal came: the rest says which.

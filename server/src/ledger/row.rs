@@ -28,28 +28,6 @@ pub fn encode(agency: Agency, bet: &Checked<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Like [`encode`], for a bet whose bytes in its batch are at hand: most rows are these bytes, with a
-/// comma in place of each field's length. One copy instead of five.
-pub fn encode_received(agency: Agency, bet: &Checked<'_>, received: &[u8], out: &mut Vec<u8>) {
-    let Checked { first_name, last_name, document, birthdate, number } = bet;
-    let texts = [first_name.text, last_name.text, document, birthdate, number];
-    let as_received = texts.iter().map(|text| 1 + text.len()).sum::<usize>() == received.len();
-    // Otherwise they aren't at hand, or the number had leading zeros.
-    if !(as_received && first_name.plain && last_name.plain) {
-        return encode(agency, bet, out);
-    }
-    push_decimal(agency, out);
-    let start = out.len();
-    out.extend_from_slice(received);
-    let row = &mut out[start..];
-    let mut at = 0;
-    for text in texts {
-        row[at] = b',';
-        at += 1 + text.len();
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
 fn push_quoted(field: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for piece in field.split_inclusive(|byte| *byte == b'"') {
@@ -211,26 +189,6 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the bytes of a batch, its rows are those of its bets one by one.
-        #[test]
-        fn a_row_is_the_same_out_of_the_batch(
-            first in "[a-zñ,\"]{1,6}", last in "[a-z ]{0,5}[a-z\"]", number in "0{0,2}[0-9]{1,4}",
-            agency in 1..20_000_u32,
-        ) {
-            let bet = Bet::from_fields(
-                [&first, &last, "30904465", "1999-03-17", &number].map(str::as_bytes),
-            );
-            let mut batch = wire::BatchBuilder::new();
-            prop_assert_eq!(batch.push(&bet), Ok(wire::Push::Added));
-            let batch = batch.batch(0);
-            let (bet, received) = batch.bets().next_encoded().unwrap().unwrap();
-            let checked = bet::check(&bet).unwrap();
-            let (mut expected, mut found) = (Vec::new(), Vec::new());
-            encode(agency, &checked, &mut expected);
-            encode_received(agency, &checked, received, &mut found);
-            prop_assert_eq!(found, expected);
-        }
-
         #[test]
         fn what_was_encoded_is_read_back(
             bets in prop::collection::vec(
