@@ -106,7 +106,10 @@ fn append(criterion: &mut Criterion) {
                 let (mut ledger, _) = FileLedger::open(&path, options, |_| {}).expect("opened");
                 bencher.iter_batched(
                     || (),
-                    |()| ledger.submit(&commit).expect("there is space"),
+                    |()| {
+                        ledger.submit(&commit).expect("there is space");
+                        ledger.sync().expect("nothing fails");
+                    },
                     BatchSize::PerIteration,
                 );
             });

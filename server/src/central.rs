@@ -36,7 +36,8 @@ pub struct Rules {
     pub whole_frame: Option<Duration>,
     /// How long a connection that isn't an agency's may be silent later; `None` for ever.
     pub idle: Option<Duration>,
-    /// Bytes staged after which they are committed without waiting for the end of the turn.
+    /// Bytes staged after which they are committed without waiting for the end of the turn, to be
+    /// synced there.
     pub commit_max: usize,
     /// Output waiting for one peer above which no more winners are written for it.
     pub high_water: usize,
@@ -311,6 +312,7 @@ impl<L: Ledger> Central<L> {
         self.answer(connection, agency, outcome);
         if self.lottery.staged_len() >= self.rules.commit_max {
             self.commit();
+            self.lottery.begin_sync();
         }
     }
 
@@ -355,7 +357,7 @@ impl<L: Ledger> Central<L> {
             Ok(Committed::Unavailable(reason)) => {
                 warn!("action: commit | result: in_progress | error: {reason}");
                 // At once: what comes behind it in this very turn has no effect either.
-                for connection in self.answers.unavailable(self.lottery.committed(), &reason) {
+                for connection in self.answers.unavailable(self.lottery.submitted(), &reason) {
                     if let Some(session) = self.agency_session(connection) {
                         session.unavailable = true;
                     }
@@ -370,7 +372,8 @@ impl<L: Ledger> Central<L> {
         while let Some(waiting) = self.answers.release(self.lottery.committed()) {
             self.tell(io, waiting);
         }
-        if !self.lottery.is_drawn() {
+        let settled = self.lottery.committed() == self.lottery.submitted();
+        if !(settled && self.lottery.is_drawn()) {
             return;
         }
         if !std::mem::replace(&mut self.draw_told, true) {
@@ -624,6 +627,7 @@ impl<L: Ledger> Service for Central<L> {
         if let Some(error) = self.fatal.take() {
             return Err(error);
         }
+        self.lottery.sync()?;
         self.release(io);
         Ok(())
     }

@@ -60,7 +60,7 @@ table! {
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
-    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Rows staged after which they are committed without waiting for the end of the turn");
+    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Rows staged after which they are written into the log without waiting for the end of the turn");
     LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");

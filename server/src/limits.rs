@@ -83,8 +83,8 @@ pub static LIMITS: &[Limit] = &[
     ),
     limit(
         &config::COMMIT_MAX,
-        "what is staged is committed at once, in the middle of the turn; a quarter of a smaller log",
-        "rows, record and their copies stay in the processor's cache; more is slower",
+        "what is staged is written into the log in the middle of the turn; a quarter of a smaller log",
+        "the disk begins while the turn goes on; more falls out of the processor's cache",
     ),
     limit(
         &config::LOG_SIZE,

@@ -320,6 +320,19 @@ impl<L: Ledger> Lottery<L> {
         Ok(Committed::Submitted(self.number))
     }
 
+    /// More will be staged and handed over before the next [`sync`](Self::sync).
+    pub fn begin_sync(&mut self) {
+        self.ledger.begin_sync();
+    }
+
+    /// Asks for everything handed over to become durable.
+    ///
+    /// # Errors
+    /// What the process must not survive: it is unknown what is durable.
+    pub fn sync(&mut self) -> Result<(), LedgerError> {
+        self.ledger.sync()
+    }
+
     fn go_back(&mut self, reason: &LedgerError) -> Committed {
         self.staged.clear();
         self.staged_winners.clear();
@@ -327,6 +340,11 @@ impl<L: Ledger> Lottery<L> {
         // The draw depends on nobody's request: it is due until it is committed.
         self.draw_when_all_finished();
         Committed::Unavailable(reason.to_string())
+    }
+
+    /// The last commit that was handed over.
+    pub fn submitted(&self) -> CommitNumber {
+        self.number
     }
 
     /// Answers may leave that wait for a commit up to this one.

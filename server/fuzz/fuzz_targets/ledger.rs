@@ -69,6 +69,10 @@ static GOOD: LazyLock<(Vec<u8>, Vec<u8>, Vec<usize>)> = LazyLock::new(|| {
         let checksum = Checksum(agency);
         commit.push_entry(Entry::Batch { agency, count: 1, stored: true, checksum });
         ledger.submit(&commit).expect("there is space");
+        // Turns of one to three commits.
+        if agency % 5 < 3 {
+            ledger.sync().expect("nothing fails");
+        }
         lengths.push(csv.0.borrow().len());
     }
     drop(ledger);

@@ -5,7 +5,8 @@
 //! 1. its rows are appended to `bets.csv`, not synced. No space? Cut off again, nothing has happened;
 //! 2. one record with entries and rows is written into the log, over blocks that exist already, so
 //!    it can't run out of space and no metadata changes;
-//! 3. the log is synced. Only now is the commit durable, and only this is waited for.
+//! 3. the log is synced, once for all commits of a turn. Only now are they durable, and only this is
+//!    waited for.
 //!
 //! `bets.csv` itself is synced when a half of the log is full, and at the end: what it may lose in a
 //! crash stands in the log. What is found after a crash at each point is in [`recovery`].
@@ -26,7 +27,7 @@ pub const LOG_SUFFIX: &str = ".wal";
 /// When the log is synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// With every commit, before any of its answers leaves.
+    /// With every turn, before any of its answers leaves.
     Always,
     /// Never: a crash of the machine, not one of the process, may lose what was confirmed. For
     /// tests and runs that are thrown away.
@@ -101,6 +102,10 @@ pub struct FileLedger<D> {
     paths: Paths,
     sync: Sync,
     book: Book,
+    /// Sequence of the last record that is durable.
+    synced: u64,
+    /// Where in the log the disk has not been asked to begin yet.
+    not_begun: u64,
     /// The record being written; kept for its memory.
     record: Vec<u8>,
 }
@@ -183,6 +188,8 @@ impl<D: Disk> FileLedger<D> {
                 place: Place { half: 1, cursor: 0, generation: 0, sequence: 0 },
                 half_size: half_size.unwrap_or(options.half_size),
             },
+            synced: 0,
+            not_begun: 0,
             record: Vec::new(),
         };
         if half_size.is_some() {
@@ -191,9 +198,9 @@ impl<D: Disk> FileLedger<D> {
                 recovery::recover(csv, log, &ledger.paths, ledger.book.half_size, visit)?;
             ledger.book = recovered.0;
             ledger.wipe_remains()?;
-            // A killed process may have left a record that was written and not synced. It counts as
-            // committed from now on, so it must be.
-            ledger.sync_log()?;
+            // A killed process may have left records that were written and not synced. They count as
+            // committed from now on, so they must be.
+            ledger.sync()?;
             return Ok((ledger, recovered.1));
         }
         // No header: never finished, so nothing was ever confirmed.
@@ -224,11 +231,15 @@ impl<D: Disk> FileLedger<D> {
     }
 
     /// Makes zeros again of what a crash left where nothing was ever completed: damage is told from
-    /// a torn write by the zeros that the write was to replace.
+    /// a torn write by the zeros that the write was to replace. In a half that was used before, of
+    /// records that the crash left behind a torn one: none of them may ever follow another.
     fn wipe_remains(&mut self) -> Result<(), LedgerError> {
         let Place { half, cursor, generation, .. } = self.book.place;
+        let end = self.half_start(half) + self.book.half_size;
         if generation <= recovery::FIRST_USES {
-            self.wipe(cursor, self.half_start(half) + self.book.half_size)?;
+            self.wipe(cursor, end)?;
+        } else {
+            self.wipe_headers(cursor, end, generation)?;
         }
         if generation < recovery::FIRST_USES {
             let other = self.half_start(1 - half);
@@ -238,13 +249,26 @@ impl<D: Disk> FileLedger<D> {
     }
 
     fn wipe(&mut self, from: u64, to: u64) -> Result<(), LedgerError> {
-        let mut bytes = Vec::new();
-        let mut stretch = Stretch::new(&self.log, from, to);
-        stretch.read_to_end(&mut bytes).map_err(self.paths.log_error("read it"))?;
+        let mut bytes = self.read_log(from, to)?;
         let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
         bytes.truncate(last + 1);
         bytes.fill(0);
         self.log.write_at(&bytes, from).map_err(self.paths.log_error("wipe a torn record"))
+    }
+
+    fn wipe_headers(&mut self, from: u64, to: u64, generation: u64) -> Result<(), LedgerError> {
+        for offset in log::headers_in(&self.read_log(from, to)?, generation) {
+            let wiped = self.log.write_at(&[0; BLOCK], from + offset as u64);
+            wiped.map_err(self.paths.log_error("wipe a record behind a torn one"))?;
+        }
+        Ok(())
+    }
+
+    fn read_log(&self, from: u64, to: u64) -> Result<Vec<u8>, LedgerError> {
+        let mut bytes = Vec::new();
+        let mut stretch = Stretch::new(&self.log, from, to);
+        stretch.read_to_end(&mut bytes).map_err(self.paths.log_error("read it"))?;
+        Ok(bytes)
     }
 
     fn half_start(&self, half: u64) -> u64 {
@@ -270,7 +294,7 @@ impl<D: Disk> FileLedger<D> {
 
     fn stamp(&self, generation: u64) -> Stamp {
         let sequence = self.book.place.sequence + 1;
-        Stamp { generation, sequence, csv_len: self.book.csv_len }
+        Stamp { generation, sequence, csv_len: self.book.csv_len, synced: self.synced }
     }
 
     /// Makes `bets.csv` durable and begins the other half. Until the checkpoint there is durable,
@@ -292,6 +316,8 @@ impl<D: Disk> FileLedger<D> {
         self.sync_log()?;
         let cursor = start + (self.record.len() - BLOCK) as u64;
         self.book.place = Place { half, cursor, generation, sequence: stamp.sequence };
+        self.synced = stamp.sequence;
+        self.not_begun = cursor;
         Ok(())
     }
 
@@ -376,7 +402,6 @@ impl<D: Disk> Ledger for FileLedger<D> {
             let cause = self.paths.log_error("write a commit")(error);
             return Err(self.undo_record(cause));
         }
-        self.sync_log().map_err(SubmitError::Fatal)?;
         self.begin_write_out(csv_len, commit.len() as u64);
         commit.entries().iter().for_each(|entry| self.book.state.apply(entry));
         self.book.csv_len += commit.len() as u64;
@@ -384,11 +409,27 @@ impl<D: Disk> Ledger for FileLedger<D> {
         let record_len = self.record.len() + commit.len() + zeros.len() - BLOCK;
         self.book.place.cursor += record_len as u64;
         self.book.place.sequence += 1;
-        Ok(self.committed())
+        Ok(CommitNumber(self.book.place.sequence))
+    }
+
+    fn begin_sync(&mut self) {
+        if self.sync == Sync::Always {
+            self.log.begin_write_out(self.not_begun, self.book.place.cursor);
+        }
+        self.not_begun = self.book.place.cursor;
+    }
+
+    fn sync(&mut self) -> Result<(), LedgerError> {
+        if self.synced < self.book.place.sequence {
+            self.sync_log()?;
+            self.synced = self.book.place.sequence;
+            self.not_begun = self.book.place.cursor;
+        }
+        Ok(())
     }
 
     fn committed(&self) -> CommitNumber {
-        CommitNumber(self.book.place.sequence)
+        CommitNumber(self.synced)
     }
 
     fn state(&self) -> &State {

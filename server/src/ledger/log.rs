@@ -65,6 +65,9 @@ pub(crate) struct Header {
     /// Bytes at the payload's end that are rows.
     pub(crate) rows_len: u32,
     payload_crc: u32,
+    /// How many of the records before it had not been synced when it was written: a crash may have
+    /// taken these and left it.
+    unsynced: u32,
 }
 
 impl Header {
@@ -75,10 +78,11 @@ impl Header {
         rows_len: usize,
         payload_crc: u32,
     ) -> Self {
-        let Stamp { generation, sequence, csv_len } = stamp;
+        let Stamp { generation, sequence, csv_len, synced } = stamp;
+        let unsynced = u32::try_from(sequence - 1 - synced).expect("as many fit into a half");
         let field = |len: usize| u32::try_from(len).expect("a half is smaller than 4 GiB");
         let (payload_len, rows_len) = (field(payload_len), field(rows_len));
-        Self { kind, generation, sequence, csv_len, payload_len, rows_len, payload_crc }
+        Self { kind, generation, sequence, csv_len, payload_len, rows_len, payload_crc, unsynced }
     }
 
     fn encode(&self) -> [u8; BLOCK] {
@@ -91,6 +95,7 @@ impl Header {
         block[40..44].copy_from_slice(&self.payload_len.to_be_bytes());
         block[44..48].copy_from_slice(&self.rows_len.to_be_bytes());
         block[48..52].copy_from_slice(&self.payload_crc.to_be_bytes());
+        block[52..56].copy_from_slice(&self.unsynced.to_be_bytes());
         let crc = crc32fast::hash(&block[..60]);
         block[60..].copy_from_slice(&crc.to_be_bytes());
         block
@@ -114,6 +119,7 @@ impl Header {
             payload_len: u32_at(40)?,
             rows_len: u32_at(44)?,
             payload_crc: u32_at(48)?,
+            unsynced: u32_at(52)?,
         })
     }
 
@@ -122,9 +128,21 @@ impl Header {
         (BLOCK + (self.payload_len as usize).next_multiple_of(BLOCK)) as u64
     }
 
+    /// Whether the record with this sequence had been synced when this one was written.
+    pub(crate) fn proves(&self, sequence: u64) -> bool {
+        sequence + u64::from(self.unsynced) < self.sequence
+    }
+
     pub(crate) fn matches(&self, payload: &[u8]) -> bool {
         self.payload_crc == crc32fast::hash(payload)
     }
+}
+
+/// Offsets of the headers of that generation in a part of a half.
+pub(crate) fn headers_in(bytes: &[u8], generation: u64) -> impl Iterator<Item = usize> {
+    let (blocks, _) = bytes.as_chunks();
+    let of_it = move |block| Header::decode(block).is_some_and(|it| it.generation == generation);
+    blocks.iter().enumerate().filter(move |(_, block)| of_it(block)).map(|(at, _)| at * BLOCK)
 }
 
 /// Where a record stands in the history.
@@ -133,6 +151,8 @@ pub(crate) struct Stamp {
     pub(crate) generation: u64,
     pub(crate) sequence: u64,
     pub(crate) csv_len: u64,
+    /// The last record that is durable.
+    pub(crate) synced: u64,
 }
 
 /// Makes `head` the record of a commit as far as its rows, which are written from where they are.

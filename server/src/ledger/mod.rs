@@ -36,7 +36,7 @@ pub struct CommitNumber(pub u64);
 /// Where commits go.
 ///
 /// A commit is settled when [`committed`](Self::committed) has reached its number: the file ledger
-/// settles it before `submit` returns; one on other machines would settle it later.
+/// settles it before `sync` returns; one on other machines would settle it later.
 pub trait Ledger {
     /// Hands a commit over.
     ///
@@ -44,10 +44,20 @@ pub trait Ledger {
     /// [`SubmitError`].
     fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError>;
 
+    /// More will be submitted before the next sync: it is a good time to begin with what there is.
+    /// Waits for nothing and promises nothing.
+    fn begin_sync(&mut self) {}
+
+    /// Asks for everything that was submitted to become durable.
+    ///
+    /// # Errors
+    /// It is unknown what is on disk; only a restart that reads it back can tell.
+    fn sync(&mut self) -> Result<(), LedgerError>;
+
     /// The newest commit that, like all before it, is durable.
     fn committed(&self) -> CommitNumber;
 
-    /// Where the agencies stand, all durable commits included.
+    /// Where the agencies stand, everything included that was submitted.
     fn state(&self) -> &State;
 }
 

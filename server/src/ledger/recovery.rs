@@ -11,13 +11,14 @@
 //! | after a checkpoint | the checkpoint; `bets.csv` is durable up to it | nothing |
 //!
 //! Everything else is damage: it is named, and nothing is changed. Damage is told from a crash by
-//! what a crash can't leave behind: a valid record behind an invalid one, a header that is neither
-//! there nor not there, a payload that was written in all its sectors and doesn't match, rows
-//! before the last checkpoint that differ from its checksum.
+//! what a crash can't leave behind: behind an invalid record a valid one that was written after the
+//! invalid one had been synced, a header that is neither there nor not there, a payload that was
+//! written in all its sectors and doesn't match, rows before the last checkpoint that differ from
+//! its checksum.
 //!
-//! Two cases can't be told apart. Damage inside the very last record, in a half that has been used
-//! before, is taken for a torn one, as every log with recycled space takes it; and a last record
-//! all of whose bytes read back as zeros is taken for one that was never written.
+//! Two cases can't be told apart. Damage inside the records that were synced last, in a half that has
+//! been used before, is taken for torn ones, as every log with recycled space takes it; and if all
+//! bytes of one of these read back as zeros, it is taken for one that was never written.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -298,14 +299,15 @@ impl<D: Disk> LogReader<'_, D> {
                 !generations.contains(&header.generation) || (first_use && !torn)
             }
         };
-        if damaged || self.has_later(half, start, used + 1, 0)? {
+        if damaged || self.has_proof(half, start, used + 1, 0)? {
             return Err(self.damaged(start, "a checkpoint can't be read"));
         }
         Ok(())
     }
 
-    /// Whether the half holds a header of that generation behind `at`, newer than `sequence`.
-    fn has_later(
+    /// Whether the half holds, behind `at`, a record of that generation which shows that the one
+    /// with this sequence had been synced.
+    fn has_proof(
         &self,
         half: u64,
         at: u64,
@@ -318,7 +320,7 @@ impl<D: Disk> LogReader<'_, D> {
         Ok(blocks
             .iter()
             .filter_map(Header::decode)
-            .any(|header| header.generation == generation && header.sequence > sequence))
+            .any(|header| header.generation == generation && header.proves(sequence)))
     }
 
     /// Applies the commits behind a checkpoint; moves `place` to where the next one goes.
@@ -369,7 +371,7 @@ impl<D: Disk> LogReader<'_, D> {
         if !possible {
             return Err(self.damaged(cursor, "a commit can't be read"));
         }
-        if self.has_later(half, cursor, generation, sequence)? {
+        if self.has_proof(half, cursor, generation, sequence + 1)? {
             return Err(self.damaged(cursor, "a commit can't be read, but later ones can"));
         }
         Ok(torn)

@@ -52,6 +52,26 @@ impl Content {
         self.pending.push(change);
     }
 
+    /// What is there after the power was gone: of what wasn't synced, the last write alone.
+    pub(crate) fn lose_all_but_the_last_write(&mut self) {
+        self.pending.drain(..self.pending.len().saturating_sub(1));
+        self.pending.iter().for_each(|change| apply(&mut self.durable, change));
+        self.pending.clear();
+        self.live = self.durable.clone();
+    }
+
+    /// What is there after the power was gone: everything but the sector that was written last.
+    pub(crate) fn lose_the_last_sector(&mut self) {
+        if let Some(Change::Write(bytes, at)) = self.pending.last_mut() {
+            let end = *at + bytes.len();
+            let sector = (end - 1) / SECTOR * SECTOR;
+            bytes.truncate(sector.saturating_sub(*at));
+        }
+        self.pending.iter().for_each(|change| apply(&mut self.durable, change));
+        self.pending.clear();
+        self.live = self.durable.clone();
+    }
+
     /// What is there after the power was gone: of what wasn't synced, any sectors.
     pub(crate) fn lose_power(&mut self, random: &mut fastrand::Rng) {
         for change in std::mem::take(&mut self.pending) {

@@ -83,12 +83,18 @@ pub struct Disk {
 pub struct MemoryLedger {
     disk: Rc<RefCell<Disk>>,
     state: State,
+    submitted: CommitNumber,
     durable: CommitNumber,
 }
 
 impl MemoryLedger {
     pub fn new(disk: &Rc<RefCell<Disk>>) -> Self {
-        Self { disk: disk.clone(), state: State::default(), durable: CommitNumber(0) }
+        Self {
+            disk: disk.clone(),
+            state: State::default(),
+            submitted: CommitNumber(0),
+            durable: CommitNumber(0),
+        }
     }
 }
 
@@ -110,8 +116,13 @@ impl Ledger for MemoryLedger {
         for entry in commit.entries() {
             self.state.apply(entry);
         }
-        self.durable = CommitNumber(disk.commits);
-        Ok(self.durable)
+        self.submitted = CommitNumber(disk.commits);
+        Ok(self.submitted)
+    }
+
+    fn sync(&mut self) -> Result<(), LedgerError> {
+        self.durable = self.submitted;
+        Ok(())
     }
 
     fn committed(&self) -> CommitNumber {
