@@ -47,7 +47,7 @@ FUZZ = mkdir -p fuzz/found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s no
 
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
 	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
-	cd server && for target in rows ledger; do $(FUZZ) || exit 1; done
+	cd server && for target in batches rows ledger; do $(FUZZ) || exit 1; done
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
