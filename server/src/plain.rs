@@ -30,8 +30,13 @@ pub fn push_rows<'a>(
     rows: &mut Vec<u8>,
     mut winner: impl FnMut(&'a [u8]),
 ) -> bool {
+    let count = usize::from(batch.count);
+    // A count that is a lie doesn't get room.
+    if count * FIELDS > batch.encoded.len() {
+        return false;
+    }
     let agency = agency.to_string();
-    let added = usize::from(batch.count) * (agency.len() + END.len());
+    let added = count * (agency.len() + END.len());
     let start = rows.len();
     rows.resize(start + batch.encoded.len() + added, 0);
     let mut room = &mut rows[start..];
@@ -46,7 +51,7 @@ pub fn push_rows<'a>(
         }
         room = write_row(agency.as_bytes(), &bet, received, room);
     }
-    are_plain(&rows[start..], usize::from(batch.count))
+    are_plain(&rows[start..], count)
 }
 
 /// Whether nothing but its names can keep a bet from being plain.
@@ -98,7 +103,8 @@ fn are_plain(rows: &[u8], count: usize) -> bool {
             || memchr::memchr(0xC2, rows).is_none() && simdutf8::basic::from_utf8(rows).is_ok())
 }
 
-/// Bytes that are counted together, in one byte for each place that a processor compares at once.
+/// Bytes that are counted together: many enough for a processor to compare them side by side, few
+/// enough that a byte holds their number.
 const PIECE: usize = 128;
 
 #[derive(Debug, Default)]
