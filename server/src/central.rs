@@ -312,7 +312,6 @@ impl<L: Ledger> Central<L> {
         self.answer(connection, agency, outcome);
         if self.lottery.staged_len() >= self.rules.commit_max {
             self.commit();
-            self.lottery.begin_sync();
         }
     }
 

@@ -320,11 +320,6 @@ impl<L: Ledger> Lottery<L> {
         Ok(Committed::Submitted(self.number))
     }
 
-    /// More will be staged and handed over before the next [`sync`](Self::sync).
-    pub fn begin_sync(&mut self) {
-        self.ledger.begin_sync();
-    }
-
     /// Asks for everything handed over to become durable.
     ///
     /// # Errors

@@ -122,7 +122,6 @@ fn live(
         if ledger.submit(&commit).is_err() {
             return false;
         }
-        ledger.begin_sync();
     }
     if ledger.sync().is_err() {
         return false;

@@ -2,9 +2,10 @@
 //!
 //! `bets.csv` is what people and the original tools read; `bets.csv.wal` vouches for it. One commit:
 //!
-//! 1. its rows are appended to `bets.csv`, not synced. No space? Cut off again, nothing has happened;
-//! 2. one record with entries and rows is written into the log, over blocks that exist already, so
-//!    it can't run out of space and no metadata changes;
+//! 1. one record with entries and rows is written into the log, over blocks that exist already, so
+//!    it can't run out of space and no metadata changes; the disk begins with it at once;
+//! 2. its rows are appended to `bets.csv`, not synced. No space? Both are taken back, nothing has
+//!    happened;
 //! 3. the log is synced, once for all commits of a turn. Only now are they durable, and only this is
 //!    waited for.
 //!
@@ -104,8 +105,6 @@ pub struct FileLedger<D> {
     book: Book,
     /// Sequence of the last record that is durable.
     synced: u64,
-    /// Where in the log the disk has not been asked to begin yet.
-    not_begun: u64,
     /// The record being written; kept for its memory.
     record: Vec<u8>,
 }
@@ -189,7 +188,6 @@ impl<D: Disk> FileLedger<D> {
                 half_size: half_size.unwrap_or(options.half_size),
             },
             synced: 0,
-            not_begun: 0,
             record: Vec::new(),
         };
         if half_size.is_some() {
@@ -317,7 +315,6 @@ impl<D: Disk> FileLedger<D> {
         let cursor = start + (self.record.len() - BLOCK) as u64;
         self.book.place = Place { half, cursor, generation, sequence: stamp.sequence };
         self.synced = stamp.sequence;
-        self.not_begun = cursor;
         Ok(())
     }
 
@@ -353,20 +350,21 @@ impl<D: Disk> FileLedger<D> {
         self.fits(self.record.len() + commit.len() + zeros.len()).then_some(zeros)
     }
 
-    /// Makes it as if the rows had never been appended.
-    fn undo_rows(&mut self, cause: LedgerError) -> SubmitError {
-        match self.csv.set_len(self.book.csv_len) {
-            Ok(()) => SubmitError::Unavailable(cause),
-            Err(error) => SubmitError::Fatal(self.paths.csv_error("take rows back")(error)),
+    /// Makes it as if the commit had never been begun. The record may have reached the disk by now:
+    /// that it is gone must be durable before anybody is told so.
+    fn undo(&mut self, record_len: usize, cause: LedgerError) -> SubmitError {
+        if let Err(error) = self.csv.set_len(self.book.csv_len) {
+            return SubmitError::Fatal(self.paths.csv_error("take rows back")(error));
         }
-    }
-
-    /// Makes it as if the record had never been begun.
-    fn undo_record(&mut self, cause: LedgerError) -> SubmitError {
-        match self.log.write_at(&[0; BLOCK], self.book.place.cursor) {
-            Ok(()) => self.undo_rows(cause),
-            Err(_) => SubmitError::Fatal(cause),
+        let wiped = self.log.write_at(&vec![0; record_len], self.book.place.cursor);
+        if let Err(error) = wiped {
+            return SubmitError::Fatal(self.paths.log_error("take a commit back")(error));
         }
+        if let Err(error) = self.sync_log() {
+            return SubmitError::Fatal(error);
+        }
+        self.synced = self.book.place.sequence;
+        SubmitError::Unavailable(cause)
     }
 
     /// Length of `bets.csv`, in bytes.
@@ -391,39 +389,35 @@ impl<D: Disk> FileLedger<D> {
 impl<D: Disk> Ledger for FileLedger<D> {
     fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
         let zeros = self.prepare(commit)?;
+        let parts = [&self.record[..], commit.rows(), zeros];
+        let written_len = parts.iter().map(|part| part.len()).sum::<usize>();
+        let cursor = self.book.place.cursor;
+        if let Err(error) = self.log.write_parts_at(parts, cursor) {
+            let cause = self.paths.log_error("write a commit")(error);
+            return Err(self.undo(written_len, cause));
+        }
+        let end = cursor + (written_len - BLOCK) as u64;
+        if self.sync == Sync::Always {
+            self.log.begin_write_out(cursor, end);
+        }
         let Book { csv_len, csv_crc, .. } = self.book;
         if let Err(error) = self.csv.write_at(commit.rows(), csv_len) {
             let cause = self.paths.csv_error("append rows")(error);
-            return Err(self.undo_rows(cause));
-        }
-        if let Err(error) =
-            self.log.write_parts_at([&self.record, commit.rows(), zeros], self.book.place.cursor)
-        {
-            let cause = self.paths.log_error("write a commit")(error);
-            return Err(self.undo_record(cause));
+            return Err(self.undo(written_len, cause));
         }
         self.begin_write_out(csv_len, commit.len() as u64);
         commit.entries().iter().for_each(|entry| self.book.state.apply(entry));
         self.book.csv_len += commit.len() as u64;
         self.book.csv_crc = recovery::extend_crc(csv_crc, commit.rows());
-        let record_len = self.record.len() + commit.len() + zeros.len() - BLOCK;
-        self.book.place.cursor += record_len as u64;
+        self.book.place.cursor = end;
         self.book.place.sequence += 1;
         Ok(CommitNumber(self.book.place.sequence))
-    }
-
-    fn begin_sync(&mut self) {
-        if self.sync == Sync::Always {
-            self.log.begin_write_out(self.not_begun, self.book.place.cursor);
-        }
-        self.not_begun = self.book.place.cursor;
     }
 
     fn sync(&mut self) -> Result<(), LedgerError> {
         if self.synced < self.book.place.sequence {
             self.sync_log()?;
             self.synced = self.book.place.sequence;
-            self.not_begun = self.book.place.cursor;
         }
         Ok(())
     }

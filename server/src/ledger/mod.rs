@@ -38,15 +38,11 @@ pub struct CommitNumber(pub u64);
 /// A commit is settled when [`committed`](Self::committed) has reached its number: the file ledger
 /// settles it before `sync` returns; one on other machines would settle it later.
 pub trait Ledger {
-    /// Hands a commit over.
+    /// Hands a commit over, to be settled by the next [`sync`](Self::sync).
     ///
     /// # Errors
     /// [`SubmitError`].
     fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError>;
-
-    /// More will be submitted before the next sync: it is a good time to begin with what there is.
-    /// Waits for nothing and promises nothing.
-    fn begin_sync(&mut self) {}
 
     /// Asks for everything that was submitted to become durable.
     ///

@@ -3,8 +3,8 @@
 //! | the crash came | what is found | what is done |
 //! |---|---|---|
 //! | while the log was made | no header, no rows | it is made anew |
-//! | while rows were appended | rows that no record covers | they are cut off: never confirmed |
-//! | while a record was written | a header whose payload doesn't match, or none | likewise |
+//! | while a record was written | a header whose payload doesn't match, or none | it is torn: never confirmed |
+//! | while rows were appended | rows that no record covers, or a record without its rows | they are cut off, or written again |
 //! | after the sync of a record | the record; its rows, some of them, or none | missing rows are written again |
 //! | while `bets.csv` was synced | the old half, whole | likewise |
 //! | while a checkpoint was written | none in the new half, the old half whole | likewise |
