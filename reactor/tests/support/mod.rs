@@ -161,8 +161,10 @@ impl Finished {
         }
         // That a new socket can be written to is no news, nor is a peer that is read again.
         let marks = self.count(|event| matches!(event, Event::Drained(_)));
-        let allowed = 8 + 2 * (ended.len() + marks);
+        let allowed = 8 + 2 * (ended.len() + marks) as u64;
+        // An event may come after its bytes were read: now and then, where a peer never stops.
+        let late = self.counters.turns / 50;
         let idle = self.counters.idle_turns;
-        assert!(idle <= allowed as u64, "{idle} of {} turns were idle", self.counters.turns);
+        assert!(idle <= allowed + late, "{idle} of {} turns were idle", self.counters.turns);
     }
 }
