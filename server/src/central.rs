@@ -371,7 +371,7 @@ impl<L: Ledger> Central<L> {
         while let Some(waiting) = self.answers.release(self.lottery.committed()) {
             self.tell(io, waiting);
         }
-        let settled = self.lottery.committed() == self.lottery.submitted();
+        let settled = self.lottery.committed() >= self.lottery.submitted();
         if !(settled && self.lottery.is_drawn()) {
             return;
         }

@@ -13,10 +13,10 @@
 //! crash stands in the log. What is found after a crash at each point is in [`recovery`].
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, Stretch};
+use super::disk::Disk;
 use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
 use super::recovery::{self, Recovery};
 use super::row::StoredBet;
@@ -247,7 +247,7 @@ impl<D: Disk> FileLedger<D> {
     }
 
     fn wipe(&mut self, from: u64, to: u64) -> Result<(), LedgerError> {
-        let mut bytes = self.read_log(from, to)?;
+        let mut bytes = recovery::read_log(&self.log, &self.paths, from, to)?;
         let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
         bytes.truncate(last + 1);
         bytes.fill(0);
@@ -255,18 +255,12 @@ impl<D: Disk> FileLedger<D> {
     }
 
     fn wipe_headers(&mut self, from: u64, to: u64, generation: u64) -> Result<(), LedgerError> {
-        for offset in log::headers_in(&self.read_log(from, to)?, generation) {
+        let bytes = recovery::read_log(&self.log, &self.paths, from, to)?;
+        for (offset, _) in log::headers_in(&bytes, generation) {
             let wiped = self.log.write_at(&[0; BLOCK], from + offset as u64);
             wiped.map_err(self.paths.log_error("wipe a record behind a torn one"))?;
         }
         Ok(())
-    }
-
-    fn read_log(&self, from: u64, to: u64) -> Result<Vec<u8>, LedgerError> {
-        let mut bytes = Vec::new();
-        let mut stretch = Stretch::new(&self.log, from, to);
-        stretch.read_to_end(&mut bytes).map_err(self.paths.log_error("read it"))?;
-        Ok(bytes)
     }
 
     fn half_start(&self, half: u64) -> u64 {

@@ -138,11 +138,12 @@ impl Header {
     }
 }
 
-/// Offsets of the headers of that generation in a part of a half.
-pub(crate) fn headers_in(bytes: &[u8], generation: u64) -> impl Iterator<Item = usize> {
+/// Headers of that generation in a part of a half, and their offsets.
+pub(crate) fn headers_in(bytes: &[u8], generation: u64) -> impl Iterator<Item = (usize, Header)> {
     let (blocks, _) = bytes.as_chunks();
-    let of_it = move |block| Header::decode(block).is_some_and(|it| it.generation == generation);
-    blocks.iter().enumerate().filter(move |(_, block)| of_it(block)).map(|(at, _)| at * BLOCK)
+    let headers = blocks.iter().map(Header::decode).enumerate();
+    let headers = headers.filter_map(|(block, header)| Some((block * BLOCK, header?)));
+    headers.filter(move |(_, header)| header.generation == generation)
 }
 
 /// Where a record stands in the history.

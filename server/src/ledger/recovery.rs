@@ -77,6 +77,19 @@ pub(crate) fn half_size<D: Disk>(log: &D, paths: &Paths) -> Result<Option<u64>, 
     Ok(Some(half_size))
 }
 
+/// This part of the log.
+pub(crate) fn read_log<D: Disk>(
+    log: &D,
+    paths: &Paths,
+    from: u64,
+    to: u64,
+) -> Result<Vec<u8>, LedgerError> {
+    let mut bytes = Vec::new();
+    let mut stretch = Stretch::new(log, from, to);
+    stretch.read_to_end(&mut bytes).map_err(paths.log_error("read it"))?;
+    Ok(bytes)
+}
+
 /// Reads everything back; mends what a crash explains.
 pub(crate) fn recover<D: Disk>(
     csv: &mut D,
@@ -230,10 +243,7 @@ impl<D: Disk> LogReader<'_, D> {
     }
 
     fn read(&self, from: u64, to: u64) -> Result<Vec<u8>, LedgerError> {
-        let mut bytes = Vec::new();
-        let mut stretch = Stretch::new(self.log, from, to);
-        stretch.read_to_end(&mut bytes).map_err(self.paths.log_error("read it"))?;
-        Ok(bytes)
+        read_log(self.log, self.paths, from, to)
     }
 
     fn slot(&self, half: u64, at: u64) -> Result<Slot, LedgerError> {
@@ -316,11 +326,8 @@ impl<D: Disk> LogReader<'_, D> {
     ) -> Result<bool, LedgerError> {
         let end = self.start(half) + self.half_size;
         let behind = self.read((at + BLOCK as u64).min(end), end)?;
-        let (blocks, _) = behind.as_chunks::<BLOCK>();
-        Ok(blocks
-            .iter()
-            .filter_map(Header::decode)
-            .any(|header| header.generation == generation && header.proves(sequence)))
+        let mut headers = log::headers_in(&behind, generation);
+        Ok(headers.any(|(_, header)| header.proves(sequence)))
     }
 
     /// Applies the commits behind a checkpoint; moves `place` to where the next one goes.
