@@ -41,7 +41,8 @@ const STALLED_WAIT: Duration = Duration::from_millis(200);
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {
-    static LOG: RefCell<Log> = const { RefCell::new(Log { lines: Lines::new(), stdout: None }) };
+    static LOG: RefCell<Log> =
+        const { RefCell::new(Log { lines: Lines::new(), stdout: None, since_flush: 0 }) };
 }
 
 /// What waits, and where it goes.
@@ -50,10 +51,13 @@ struct Log {
     lines: Lines,
     /// Opened by the first write.
     stdout: Option<Stdout>,
+    /// Bytes of lines since the last [`flush`].
+    since_flush: usize,
 }
 
 impl Log {
     fn push(&mut self, line: &[u8]) {
+        self.since_flush += line.len();
         self.lines.push(line);
         if self.lines.waiting() >= WRITE_EARLY {
             self.write(None);
@@ -74,7 +78,16 @@ impl Log {
 /// Writes the lines that wait, as far as that is possible without waiting. One write for a turn's
 /// lines; more only into a pipe, and only beyond 4096 bytes.
 pub fn flush() {
-    LOG.with_borrow_mut(|log| log.write(None));
+    LOG.with_borrow_mut(|log| {
+        log.since_flush = 0;
+        log.write(None);
+    });
+}
+
+/// Bytes of lines since the last [`flush`], written, waiting or dropped: what the turn has cost so
+/// far in lines. It bounds the turn, not the log.
+pub fn bytes_since_flush() -> usize {
+    LOG.with_borrow(|log| log.since_flush)
 }
 
 /// Whether lines wait to be written.

@@ -57,7 +57,9 @@ fn log_lines(count: usize) -> ExitCode {
         info!("action: count | result: success | number: {number}");
         debug!("action: count | result: fail | level: too low");
         if number % 10 == 9 {
+            assert!(logging::bytes_since_flush() >= 10 * "2024-08-21 22:11:15".len());
             logging::flush();
+            assert_eq!(logging::bytes_since_flush(), 0);
         }
     }
     ExitCode::SUCCESS
