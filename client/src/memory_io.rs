@@ -59,6 +59,14 @@ impl Io for MemoryIo {
         }
     }
 
+    fn pause_reading(&mut self, _: Token) {
+        unreachable!("an agency takes everything that it is told")
+    }
+
+    fn resume_reading(&mut self, _: Token) {
+        unreachable!("it never pauses")
+    }
+
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
         if let Some(line) = self.lines.get_mut(&connection) {
             line.deadline = after;

@@ -69,6 +69,10 @@ pub(crate) struct Connection {
     pub(crate) throttled: bool,
     /// It has just fallen below: the service is to be told.
     pub(crate) released: bool,
+    /// The service takes no input for the time being.
+    pub(crate) paused: bool,
+    /// It takes input again: what was kept is to be delivered before more is read.
+    pub(crate) redeliver: bool,
     /// Input that the service has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
     /// The service's deadline.
@@ -115,6 +119,8 @@ impl Connection {
             peer_ended: false,
             throttled: false,
             released: false,
+            paused: false,
+            redeliver: false,
             buffers: Buffers::default(),
             service_due: None,
             own_due: None,
@@ -133,7 +139,7 @@ impl Connection {
     /// Whether there is something to read, and somebody to read it for.
     pub(crate) fn wants_read(&self) -> bool {
         let alive = match self.state {
-            State::Open => !self.throttled,
+            State::Open => !self.throttled && !self.paused && !self.redeliver,
             State::Closing | State::Lingering => true,
             State::Connecting | State::Closed => false,
         };
@@ -155,9 +161,17 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
-    /// Whether an event for an ended peer says that it is gone altogether.
+    /// Whether kept input is to be delivered once more, now; it is marked as done.
+    pub(crate) fn take_redelivery(&mut self) -> bool {
+        let deliverable = self.delivers() && !self.throttled && !self.paused;
+        deliverable && std::mem::take(&mut self.redeliver) && !self.buffers.input().is_empty()
+    }
+
+    /// Whether an event says that the connection is gone altogether, where no `read` will: the peer
+    /// has ended, or reading is paused.
     pub(crate) fn is_lost(&self, event: &Event) -> bool {
-        self.peer_ended && (event.is_error() || event.is_write_closed())
+        let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
+        (self.peer_ended && (broken || event.is_write_closed())) || (self.paused && broken)
     }
 
     /// Why it is lost, as far as the socket knows.

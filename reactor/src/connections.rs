@@ -219,11 +219,22 @@ impl Connections {
         }
     }
 
+    /// Closes a paused connection that has failed: no `read` would say so, and no other event comes.
+    pub(crate) fn close_if_broken(&mut self, token: Token) {
+        let Some(connection) = self.get(token) else { return };
+        if connection.paused
+            && connection.readiness.read_closed
+            && let Ok(Some(error)) | Err(error) = connection.stream.take_error()
+        {
+            self.doom(token, CloseReason::Failed(error));
+        }
+    }
+
     /// Keeps what the service did not consume.
     pub(crate) fn keep_input(&mut self, token: Token, rest: &[u8]) {
         let Some(connection) = find(&mut self.slab, token) else { return };
         let kept = if connection.delivers() { rest } else { &[] };
-        if kept.len() > self.limits.input_rest {
+        if kept.len() > self.limits.input_rest && !connection.paused {
             self.doom(token, CloseReason::InputOverflow { rest: rest.len() });
             return;
         }
@@ -457,6 +468,19 @@ impl Io for Connections {
 
     fn abort(&mut self, connection: Token) {
         self.doom(connection, CloseReason::Aborted);
+    }
+
+    fn pause_reading(&mut self, connection: Token) {
+        let Some(found) = find(&mut self.slab, connection) else { return };
+        (found.paused, found.redeliver) = (true, false);
+    }
+
+    fn resume_reading(&mut self, connection: Token) {
+        let Some(found) = find(&mut self.slab, connection) else { return };
+        if std::mem::take(&mut found.paused) {
+            found.redeliver = true;
+            self.queue_ready(connection);
+        }
     }
 
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {

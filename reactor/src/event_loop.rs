@@ -245,11 +245,12 @@ impl EventLoop {
         if std::mem::take(&mut connection.released) && connection.delivers() {
             service.drained(&mut self.connections, token);
         }
+        self.redeliver(service, token);
         let mut budget = self.connections.limits.read_per_turn;
         while budget > 0 {
             let Some(connection) = self.connections.get(token).filter(|found| found.wants_read())
             else {
-                return;
+                return self.connections.close_if_broken(token);
             };
             let input = connection.buffers.input();
             let rest = input.len();
@@ -266,6 +267,18 @@ impl EventLoop {
             }
         }
         self.connections.queue_ready(token);
+    }
+
+    /// Delivers what was kept while reading was paused.
+    fn redeliver<S: Service>(&mut self, service: &mut S, token: Token) {
+        let Some(connection) = self.connections.get(token) else { return };
+        if !connection.take_redelivery() {
+            return;
+        }
+        let input = connection.buffers.input();
+        let length = input.len();
+        self.buffer[..length].copy_from_slice(input);
+        self.deliver(service, token, length);
     }
 
     fn deliver<S: Service>(&mut self, service: &mut S, token: Token, length: usize) {

@@ -39,7 +39,8 @@ pub trait Service {
     /// more behind it, when more has arrived.
     ///
     /// More than [`Limits::input_rest`](crate::Limits::input_rest) left over closes the connection
-    /// with [`CloseReason::InputOverflow`]: a decoder has a maximum, and it is lower.
+    /// with [`CloseReason::InputOverflow`], unless reading is paused: a decoder has a maximum, and it
+    /// is lower.
     fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize;
 
     /// The peer will send nothing more; `rest` is what was never consumed. Its reading side is
@@ -111,6 +112,16 @@ pub trait Io {
 
     /// Ends a connection at the end of this turn, whatever is still queued.
     fn abort(&mut self, connection: Token);
+
+    /// Delivers no more input of this connection until [`resume_reading`](Self::resume_reading).
+    ///
+    /// What the service leaves unconsumed is kept, however much it is, and nothing more is read: the
+    /// peer is held back by TCP. Its end is delivered later too; its failure closes it at once.
+    fn pause_reading(&mut self, connection: Token);
+
+    /// Takes [`pause_reading`](Self::pause_reading) back. What was kept is delivered again in this
+    /// turn or the next, also when nothing more arrives.
+    fn resume_reading(&mut self, connection: Token);
 
     /// Calls [`Service::expired`] when the connection still exists after `after`; `None` takes an
     /// earlier deadline back. One deadline per connection: a new one replaces the old.

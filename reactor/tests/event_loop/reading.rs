@@ -1,13 +1,14 @@
 //! How input reaches the service: whole, in order, and fairly shared.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
 
-use reactor::Limits;
+use reactor::{Limits, Timer};
 
 use crate::support::{
-    Call, DynIo, Event, Script, echo, listening, pattern, peer, read_all, read_exactly, run, spawn,
+    Call, DynIo, Ending, Event, SOON, Script, echo, listening, pattern, peer, read_all,
+    read_exactly, reset, run, spawn,
 };
 
 /// Answers each whole line with itself and leaves the rest.
@@ -186,4 +187,83 @@ fn equal_peers_are_served_in_turns() {
         assert!(most.copied().unwrap_or(0) <= least.copied().unwrap_or(0) + 2 * SHARE);
     }
     assert_eq!(received.len(), peers.len());
+}
+
+/// Pauses at every other delivery, and leaves all but a byte of it.
+fn pausing_echo() -> Script {
+    let (mut pauses, mut paused) = (false, None);
+    Script::new(move |io, call| match call {
+        Call::Received(token, input, consumed) => {
+            assert_eq!(paused, None, "nothing is delivered while reading is paused");
+            pauses = !pauses;
+            if pauses {
+                *consumed = 1;
+                paused = Some(token);
+                io.pause_reading(token);
+                io.set_timer(Timer(1), Some(SOON));
+            }
+            io.send(token, &input[..*consumed]);
+        }
+        Call::Ended(..) if paused.is_some() => panic!("its end is delivered while it is paused"),
+        Call::Fired(_) => io.resume_reading(paused.take().expect("it is paused")),
+        call => echo(io, &call),
+    })
+}
+
+/// More may be kept than the decoders' maximum, and it comes again when nothing more arrives.
+#[test]
+fn what_a_paused_connection_left_comes_again() {
+    let (event_loop, address) =
+        listening(Limits { read_per_turn: 1000, input_rest: 10, ..Limits::default() });
+    let mut peer = peer(address);
+    peer.write_all(&pattern(5000)).unwrap();
+    let running = spawn(event_loop, pausing_echo().stops_after(1));
+    assert_eq!(read_exactly(&peer, 5000), pattern(5000));
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&peer), b"");
+    let finished = running.join();
+    assert!(
+        finished.count(|event| matches!(event, Event::Received(_, bytes) if bytes.len() > 10)) > 4
+    );
+}
+
+#[test]
+fn the_end_of_a_paused_connection_comes_behind_its_input() {
+    let (event_loop, address) = listening(Limits::default());
+    let mut peer = peer(address);
+    peer.write_all(b"uno").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let finished = run(event_loop, pausing_echo().stops_after(1));
+    assert_eq!(read_all(&peer), b"uno");
+    assert_eq!(inputs(&finished.events), [&b"uno"[..], b"no"]);
+    assert_eq!(finished.endings(), [Ending::Done]);
+}
+
+/// Nobody reads from it, so nothing but its event says that it has failed: one that comes while it
+/// is paused, or came with the last bytes.
+#[test]
+fn a_paused_connection_that_fails_is_closed() {
+    for paused_before in [true, false] {
+        let (event_loop, address) = listening(Limits::default());
+        let mut running = None;
+        let mut peer = peer(address);
+        let script = Script::new(|io, call| {
+            if let Call::Received(token, _, consumed) = call {
+                *consumed = 0;
+                io.pause_reading(token);
+            }
+        });
+        peer.write_all(b"uno").unwrap();
+        let script = script.stops_after(1);
+        if paused_before {
+            let spawned = running.insert(spawn(event_loop, script));
+            spawned.wait_for(|event| matches!(event, Event::Received(..)).then_some(()));
+            reset(peer);
+        } else {
+            reset(peer);
+            running = Some(spawn(event_loop, script));
+        }
+        let finished = running.expect("it was spawned").join();
+        assert_eq!(finished.endings(), [Ending::Failed(ErrorKind::ConnectionReset)]);
+    }
 }

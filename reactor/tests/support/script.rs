@@ -25,6 +25,8 @@ pub(crate) trait DynIo {
     fn backlog(&self, connection: Token) -> usize;
     fn close(&mut self, connection: Token);
     fn abort(&mut self, connection: Token);
+    fn pause_reading(&mut self, connection: Token);
+    fn resume_reading(&mut self, connection: Token);
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>);
     fn set_timer(&mut self, timer: Timer, after: Option<Duration>);
     fn connect(&mut self, address: SocketAddr) -> Token;
@@ -62,6 +64,14 @@ impl<I: Io> DynIo for Noted<'_, I> {
     fn abort(&mut self, connection: Token) {
         self.given_up.insert(connection);
         self.io.abort(connection);
+    }
+
+    fn pause_reading(&mut self, connection: Token) {
+        self.io.pause_reading(connection);
+    }
+
+    fn resume_reading(&mut self, connection: Token) {
+        self.io.resume_reading(connection);
     }
 
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {

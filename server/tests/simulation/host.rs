@@ -30,7 +30,12 @@ struct Connection {
     deadline: Option<Instant>,
     closing: bool,
     ended: bool,
+    /// Output is above the high-water mark.
+    throttled: bool,
+    /// The service takes no input.
     paused: bool,
+    /// What was kept while it was paused is delivered again.
+    redeliver: bool,
     doomed: Option<CloseReason>,
 }
 
@@ -97,6 +102,18 @@ impl Io for SimulatedIo {
 
     fn abort(&mut self, connection: Token) {
         self.doom(connection, CloseReason::Aborted);
+    }
+
+    fn pause_reading(&mut self, connection: Token) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            (connection.paused, connection.redeliver) = (true, false);
+        }
+    }
+
+    fn resume_reading(&mut self, connection: Token) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.redeliver |= std::mem::take(&mut connection.paused);
+        }
     }
 
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
@@ -209,16 +226,23 @@ impl<S: Service> Host<S> {
             }
             return;
         }
-        if connection.paused {
+        if connection.throttled {
             if connection.out.len() > LOW_WATER {
                 return;
             }
-            connection.paused = false;
+            connection.throttled = false;
             self.progressed = true;
             if connection.delivers() {
                 self.service.drained(&mut self.io, token);
             }
             return;
+        }
+        if connection.paused && connection.delivers() {
+            return;
+        }
+        if std::mem::take(&mut connection.redeliver) && !connection.unread.is_empty() {
+            self.progressed = true;
+            return self.deliver(token, &[]);
         }
         match found {
             Found::Bytes => {
@@ -246,8 +270,9 @@ impl<S: Service> Host<S> {
         input.extend_from_slice(bytes);
         let used = self.service.received(&mut self.io, token, &input);
         input.drain(..used);
-        assert!(input.len() < wire::FRAME_MAX, "a decoder keeps less than a frame");
         if let Some(connection) = self.io.connections.get_mut(&token) {
+            let most = if connection.paused { READ_PER_TURN } else { 0 } + wire::FRAME_MAX;
+            assert!(input.len() < most, "a decoder keeps less than a frame");
             connection.unread = input;
         }
     }
@@ -303,7 +328,7 @@ impl<S: Service> Host<S> {
                 ear.hear(id, link.agency, &connection.out[..count]);
                 connection.out.drain(..count);
             }
-            connection.paused |= connection.out.len() > HIGH_WATER;
+            connection.throttled |= connection.out.len() > HIGH_WATER;
             assert!(
                 connection.out.len() <= HIGH_WATER + 2 * wire::FRAME_MAX,
                 "{token:?} holds {} bytes of output",

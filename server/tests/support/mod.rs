@@ -20,6 +20,7 @@ use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, V
 pub struct Wire {
     pub output: Vec<u8>,
     pub closed: bool,
+    pub paused: bool,
     pub deadline: Option<Duration>,
 }
 
@@ -51,6 +52,14 @@ impl Io for Buffers {
 
     fn abort(&mut self, connection: Token) {
         self.close(connection);
+    }
+
+    fn pause_reading(&mut self, connection: Token) {
+        self.wires.entry(connection).or_default().paused = true;
+    }
+
+    fn resume_reading(&mut self, connection: Token) {
+        self.wires.entry(connection).or_default().paused = false;
     }
 
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
