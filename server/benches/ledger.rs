@@ -1,6 +1,7 @@
 //! What one bet costs on its way from the frame into the ledger, step by step.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use server::bet;
@@ -103,7 +104,9 @@ fn append(criterion: &mut Criterion) {
                 let folder = tempfile::tempdir().expect("a folder");
                 let options = Options { sync, half_size: 8 << 20 };
                 let path = folder.path().join("bets.csv");
-                let (mut ledger, _) = FileLedger::open(&path, options, |_| {}).expect("opened");
+                let (mut ledger, _) =
+                    FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()))
+                        .expect("opened");
                 bencher.iter_batched(
                     || (),
                     |()| {

@@ -1,6 +1,7 @@
 //! Runs the central: configuration, ledger, event loop, and everything closed in order at the end.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use log::{debug, error, info, warn};
@@ -10,7 +11,7 @@ use reactor::{EventLoop, Outcome, RunError};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::healthcheck;
-use server::ledger::{FileLedger, LedgerError, Recovery, Sync};
+use server::ledger::{FileLedger, LedgerError, Recovery, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::winners::WinnersByAgency;
 
@@ -107,11 +108,13 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals().map_err(ServerError::EventLoop)?;
     let mut winners = WinnersByAgency::default();
-    let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, |stored| {
+    let visit = |stored: &StoredBet<'_>| {
         if server::bet::has_won(stored.bet.number) {
             winners.push(stored.agency, stored.bet.document);
         }
-    })?;
+    };
+    let watch = |_| ControlFlow::Continue(());
+    let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, visit, watch)?;
     log_recovery(config, recovery);
     let lottery = Lottery::new(ledger, config.agencies, winners);
     let mut central = Central::new(lottery, config.rules.clone());

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -54,7 +55,8 @@ impl Disk for Memory {
 }
 
 fn open(csv: &Memory, log: &Memory) -> Option<FileLedger<Memory>> {
-    let opened = FileLedger::over(csv.clone(), log.clone(), Path::new("bets.csv"), OPTIONS, |_| {});
+    let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
+    let opened = FileLedger::over(csv.clone(), log.clone(), path, OPTIONS, |_| {}, watch);
     opened.ok().map(|(ledger, _)| ledger)
 }
 

@@ -1,6 +1,7 @@
 //! The ledger on a disk that crashes, tears, fills up and fails, and with files that were damaged.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -20,7 +21,11 @@ const OPTIONS: Options = Options { sync: Sync::Always, half_size: 4096 };
 fn open(machine: &Rc<RefCell<Machine>>) -> Result<(FileLedger<MemoryDisk>, Recovery), LedgerError> {
     let disk = |which| MemoryDisk { machine: machine.clone(), which };
     let path = Path::new("bets.csv");
-    FileLedger::over(disk(Which::Csv), disk(Which::Log), path, OPTIONS, |_| {})
+    FileLedger::over(disk(Which::Csv), disk(Which::Log), path, OPTIONS, |_| {}, goes_on)
+}
+
+fn goes_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// What a turn stages: batches of so many bets, stored or rejected; an end; the draw.
@@ -468,6 +473,56 @@ fn a_full_disk_changes_nothing_and_passes() {
     assert_eq!(Expected::of(&ledger, &machine), expected);
 }
 
+/// Opens, and stops at the report with this number; `None` when there are fewer.
+fn open_until(
+    machine: &Rc<RefCell<Machine>>,
+    options: Options,
+    last_report: usize,
+) -> Option<LedgerError> {
+    let disk = |which| MemoryDisk { machine: machine.clone(), which };
+    let path = Path::new("bets.csv");
+    let mut reports = 0;
+    let watch = |_| {
+        reports += 1;
+        if reports > last_report { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let opened = FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, watch);
+    opened.err()
+}
+
+#[test]
+fn an_opening_that_is_stopped_at_any_report_changes_nothing_and_can_be_made_again() {
+    let (machine, expected) = killed(&[batch(1, 20), batch(2, 20)]);
+    let (csv, log) = (machine.csv.live, machine.log.live);
+    let cut = &csv[..csv.len() - 9];
+    for last_report in 0.. {
+        let (csv, log) = (Content::of(cut), Content::of(&log));
+        let machine = Rc::new(RefCell::new(Machine { csv, log, ..Machine::default() }));
+        let Some(error) = open_until(&machine, OPTIONS, last_report) else {
+            assert!(last_report > 3, "each step is reported");
+            break;
+        };
+        assert!(matches!(error, LedgerError::Interrupted { .. }), "{error}");
+        let restored = machine.borrow().csv.live != cut;
+        assert_eq!(restored, last_report > 2, "reading comes first");
+        let (ledger, _) = open(&machine).expect("it is no damage");
+        assert_eq!(Expected::of(&ledger, &machine), expected);
+    }
+}
+
+#[test]
+fn a_new_wal_reports_every_mebibyte_and_an_unfinished_one_is_begun_anew() {
+    let options = Options { half_size: 3 << 20, ..OPTIONS };
+    for last_report in 0..=6 {
+        let machine = Rc::new(RefCell::new(Machine::default()));
+        let error = open_until(&machine, options, last_report).expect("6 MiB are more than that");
+        assert!(matches!(error, LedgerError::Interrupted { .. }), "{error}");
+        let (ledger, recovery) = open(&machine).expect("nothing was ever confirmed");
+        assert!(recovery.created);
+        assert_eq!(ledger.state(), &State::default());
+    }
+}
+
 #[test]
 fn a_failed_sync_is_fatal() {
     let machine = Rc::new(RefCell::new(Machine::default()));
@@ -480,7 +535,7 @@ fn a_failed_sync_is_fatal() {
 }
 
 fn open_files(path: &Path) -> Result<(FileLedger<std::fs::File>, Recovery), LedgerError> {
-    FileLedger::open(path, OPTIONS, |_| {})
+    FileLedger::open(path, OPTIONS, |_| {}, goes_on)
 }
 
 #[test]

@@ -14,10 +14,12 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
 use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
+use super::progress::{Interrupted, Progress, Step, Watch};
 use super::recovery::{self, Recovery};
 use super::row::StoredBet;
 use super::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
@@ -61,6 +63,11 @@ impl Paths {
     pub(crate) fn csv_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
         let path = self.csv.clone();
         move |source| LedgerError::Io { doing, path, source }
+    }
+
+    pub(crate) fn interrupted(&self) -> impl FnOnce(Interrupted) -> LedgerError {
+        let path = self.csv.clone();
+        move |Interrupted| LedgerError::Interrupted { path }
     }
 
     pub(crate) fn log_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
@@ -111,7 +118,7 @@ pub struct FileLedger<D> {
 
 impl FileLedger<File> {
     /// Opens the ledger at `path`, or makes a new one, and locks it. Every bet in it is shown to
-    /// `visit`, in order.
+    /// `visit`, in order. `watch` learns at least every MiB how far it has come, and may stop it.
     ///
     /// # Errors
     /// [`LedgerError`] when it can't be had, or isn't what was committed; nothing is changed then.
@@ -119,6 +126,7 @@ impl FileLedger<File> {
         path: &Path,
         options: Options,
         visit: impl FnMut(&StoredBet<'_>),
+        watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(Self, Recovery), LedgerError> {
         let paths = Paths::new(path);
         let metadata = path.metadata().ok().filter(Metadata::is_file);
@@ -133,7 +141,7 @@ impl FileLedger<File> {
             TryLockError::Error(source) => paths.log_error("lock it")(source),
         })?;
         sync_folder(&paths)?;
-        Self::over(csv, log, path, options, visit)
+        Self::over(csv, log, path, options, visit, watch)
     }
 }
 
@@ -170,7 +178,9 @@ impl<D: Disk> FileLedger<D> {
         path: &Path,
         options: Options,
         visit: impl FnMut(&StoredBet<'_>),
+        mut watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(Self, Recovery), LedgerError> {
+        let mut watch = Watch::new(&mut watch);
         let paths = Paths::new(path);
         let half_size = recovery::half_size(&log, &paths)?;
         let csv_len = csv.len().map_err(paths.csv_error("measure it"))?;
@@ -192,10 +202,11 @@ impl<D: Disk> FileLedger<D> {
         };
         if half_size.is_some() {
             let (csv, log) = (&mut ledger.csv, &ledger.log);
+            let half_size = ledger.book.half_size;
             let recovered =
-                recovery::recover(csv, log, &ledger.paths, ledger.book.half_size, visit)?;
+                recovery::recover(csv, log, &ledger.paths, half_size, visit, &mut watch)?;
             ledger.book = recovered.0;
-            ledger.wipe_remains()?;
+            ledger.wipe_remains(&mut watch)?;
             // A killed process may have left records that were written and not synced. They count as
             // committed from now on, so they must be.
             ledger.sync()?;
@@ -205,19 +216,21 @@ impl<D: Disk> FileLedger<D> {
         if csv_len > 0 {
             return Err(log_missing(&ledger.paths, csv_len));
         }
-        ledger.create()?;
+        ledger.create(&mut watch)?;
         Ok((ledger, Recovery { created: true, ..Recovery::default() }))
     }
 
     /// Fills the log with zeros; the header comes last, so that a crash leaves a log without one.
-    fn create(&mut self) -> Result<(), LedgerError> {
+    fn create(&mut self, watch: &mut Watch<'_>) -> Result<(), LedgerError> {
         const ZEROS: &[u8] = &[0; 256 * 1024];
         let size = FILE_HEADER_LEN + 2 * self.book.half_size;
+        watch.begin(Step::FillWal, size).map_err(self.paths.interrupted())?;
         let mut filled = 0;
         while filled < size {
             let count = (size - filled).min(ZEROS.len() as u64);
             let zeros = &ZEROS[..usize::try_from(count).expect("at most the length of ZEROS")];
             self.log.write_at(zeros, filled).map_err(self.paths.log_error("fill it"))?;
+            watch.advance(count).map_err(self.paths.interrupted())?;
             filled += count;
         }
         self.log.set_len(size).map_err(self.paths.log_error("set its length"))?;
@@ -231,31 +244,39 @@ impl<D: Disk> FileLedger<D> {
     /// Makes zeros again of what a crash left where nothing was ever completed: damage is told from
     /// a torn write by the zeros that the write was to replace. In a half that was used before, of
     /// records that the crash left behind a torn one: none of them may ever follow another.
-    fn wipe_remains(&mut self) -> Result<(), LedgerError> {
+    fn wipe_remains(&mut self, watch: &mut Watch<'_>) -> Result<(), LedgerError> {
         let Place { half, cursor, generation, .. } = self.book.place;
         let end = self.half_start(half) + self.book.half_size;
+        let total = 2 * self.book.half_size;
+        watch.begin(Step::WipeWal, total).map_err(self.paths.interrupted())?;
         if generation <= recovery::FIRST_USES {
-            self.wipe(cursor, end)?;
+            self.wipe(cursor, end, watch)?;
         } else {
-            self.wipe_headers(cursor, end, generation)?;
+            self.wipe_headers(cursor, end, generation, watch)?;
         }
         if generation < recovery::FIRST_USES {
             let other = self.half_start(1 - half);
-            self.wipe(other, other + self.book.half_size)?;
+            self.wipe(other, other + self.book.half_size, watch)?;
         }
         Ok(())
     }
 
-    fn wipe(&mut self, from: u64, to: u64) -> Result<(), LedgerError> {
-        let mut bytes = recovery::read_log(&self.log, &self.paths, from, to)?;
+    fn wipe(&mut self, from: u64, to: u64, watch: &mut Watch<'_>) -> Result<(), LedgerError> {
+        let mut bytes = recovery::read_log(&self.log, &self.paths, from, to, watch)?;
         let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
         bytes.truncate(last + 1);
         bytes.fill(0);
         self.log.write_at(&bytes, from).map_err(self.paths.log_error("wipe a torn record"))
     }
 
-    fn wipe_headers(&mut self, from: u64, to: u64, generation: u64) -> Result<(), LedgerError> {
-        let bytes = recovery::read_log(&self.log, &self.paths, from, to)?;
+    fn wipe_headers(
+        &mut self,
+        from: u64,
+        to: u64,
+        generation: u64,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), LedgerError> {
+        let bytes = recovery::read_log(&self.log, &self.paths, from, to, watch)?;
         for (offset, _) in log::headers_in(&bytes, generation) {
             let wiped = self.log.write_at(&[0; BLOCK], from + offset as u64);
             wiped.map_err(self.paths.log_error("wipe a record behind a torn one"))?;

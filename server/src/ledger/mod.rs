@@ -9,6 +9,7 @@
 //! | [`disk`] | what is asked of a file, so that a test can put another in its place |
 //! | [`file_ledger`] | the two files, and in which order they are written and synced |
 //! | [`recovery`] | reading them back after whatever has happened |
+//! | [`progress`] | how far that has come, and whether it goes on |
 
 pub mod commit;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod crash_tests;
 pub mod disk;
 pub mod file_ledger;
 pub mod log;
+pub mod progress;
 pub mod recovery;
 pub mod row;
 pub mod state;
@@ -25,6 +27,7 @@ use std::path::PathBuf;
 
 pub use commit::{Commit, Entry};
 pub use file_ledger::{FileLedger, Options, Sync};
+pub use progress::{Progress, Step};
 pub use recovery::Recovery;
 pub use row::{StoredBet, load_bets};
 pub use state::{Account, State};
@@ -172,6 +175,13 @@ pub enum LedgerError {
         expected: u64,
         /// Rows found.
         found: u64,
+    },
+    /// The hook that watches the opening stopped it. Nothing was changed but what the next start
+    /// does again.
+    #[error("{}: opening it was interrupted", path.display())]
+    Interrupted {
+        /// The ledger.
+        path: PathBuf,
     },
     /// A commit that no half of the log could hold.
     #[error("{}: a record of {needed} bytes doesn't fit, a half has {half}", path.display())]

@@ -29,6 +29,7 @@ use super::LedgerError;
 use super::disk::{Disk, Stretch};
 use super::file_ledger::{Book, Paths, Place};
 use super::log::{self, BLOCK, Checkpoint, FILE_HEADER_LEN, Header, Kind};
+use super::progress::{Interrupted, Step, Watch};
 use super::row::{self, StoredBet};
 use super::state::State;
 
@@ -77,16 +78,25 @@ pub(crate) fn half_size<D: Disk>(log: &D, paths: &Paths) -> Result<Option<u64>, 
     Ok(Some(half_size))
 }
 
+/// Bytes of a file that are read or written between two reports of progress.
+const PIECE: usize = 1 << 20;
+
 /// This part of the log.
 pub(crate) fn read_log<D: Disk>(
     log: &D,
     paths: &Paths,
     from: u64,
     to: u64,
+    watch: &mut Watch<'_>,
 ) -> Result<Vec<u8>, LedgerError> {
-    let mut bytes = Vec::new();
-    let mut stretch = Stretch::new(log, from, to);
-    stretch.read_to_end(&mut bytes).map_err(paths.log_error("read it"))?;
+    let (mut bytes, mut at) = (Vec::new(), from);
+    while at < to {
+        let end = to.min(at + PIECE as u64);
+        let mut piece = Stretch::new(log, at, end);
+        piece.read_to_end(&mut bytes).map_err(paths.log_error("read it"))?;
+        watch.advance(end - at).map_err(paths.interrupted())?;
+        at = end;
+    }
     Ok(bytes)
 }
 
@@ -97,8 +107,10 @@ pub(crate) fn recover<D: Disk>(
     paths: &Paths,
     half_size: u64,
     mut visit: impl FnMut(&StoredBet<'_>),
+    watch: &mut Watch<'_>,
 ) -> Result<(Book, Recovery), LedgerError> {
-    let halves = LogReader { log, paths, half_size };
+    watch.begin(Step::ReadWal, 2 * half_size).map_err(paths.interrupted())?;
+    let mut halves = LogReader { log, paths, half_size, watch };
     let (checkpoint, mut place, base) = halves.newest_checkpoint()?;
     let replayed = halves.replay(&mut place, base, checkpoint.state)?;
 
@@ -113,8 +125,13 @@ pub(crate) fn recover<D: Disk>(
         let path = paths.csv.clone();
         return Err(LedgerError::LedgerTruncated { path, expected: base, found: csv_len });
     }
-    let mut prefix = Checked { rows: Stretch::new(csv, 0, base), crc: 0 };
-    row::load_bets(&mut prefix, &mut counted).map_err(row_error)?;
+    watch.begin(Step::ReadRows, base).map_err(paths.interrupted())?;
+    let mut prefix = Checked { rows: Stretch::new(csv, 0, base), crc: 0, watch };
+    let loaded = row::load_bets(&mut prefix, &mut counted);
+    if prefix.watch.is_interrupted() {
+        return Err(paths.interrupted()(Interrupted));
+    }
+    loaded.map_err(row_error)?;
     let (found, expected) = (prefix.crc, checkpoint.csv_crc);
     if found != expected {
         let path = paths.csv.clone();
@@ -128,7 +145,7 @@ pub(crate) fn recover<D: Disk>(
         created: false,
         clean: checkpoint.clean && !replayed.any,
         rows: counts.total(),
-        restored: restore(csv, paths, base, &replayed.rows)?,
+        restored: restore(csv, paths, base, &replayed.rows, watch)?,
         cut: csv_len.saturating_sub(committed),
         torn: replayed.torn,
     };
@@ -141,28 +158,44 @@ pub(crate) fn recover<D: Disk>(
 }
 
 /// Writes committed rows again that `bets.csv` lacks; says how many bytes.
-fn restore<D: Disk>(csv: &mut D, paths: &Paths, at: u64, rows: &[u8]) -> Result<u64, LedgerError> {
-    let mut found = Vec::with_capacity(rows.len());
-    let mut stretch = Stretch::new(&*csv, at, at + rows.len() as u64);
-    stretch.read_to_end(&mut found).map_err(paths.csv_error("read its end"))?;
-    let same = rows.iter().zip(&found).take_while(|(row, found)| row == found).count();
-    let lacking = &rows[same..];
-    if !lacking.is_empty() {
-        csv.write_at(lacking, at + same as u64).map_err(paths.csv_error("restore rows"))?;
+fn restore<D: Disk>(
+    csv: &mut D,
+    paths: &Paths,
+    mut at: u64,
+    rows: &[u8],
+    watch: &mut Watch<'_>,
+) -> Result<u64, LedgerError> {
+    watch.begin(Step::RestoreRows, rows.len() as u64).map_err(paths.interrupted())?;
+    let (mut found, mut restored) = (Vec::new(), 0);
+    for piece in rows.chunks(PIECE) {
+        found.clear();
+        let mut stretch = Stretch::new(&*csv, at, at + piece.len() as u64);
+        stretch.read_to_end(&mut found).map_err(paths.csv_error("read its end"))?;
+        let same = piece.iter().zip(&found).take_while(|(row, found)| row == found).count();
+        let lacking = &piece[same..];
+        if !lacking.is_empty() {
+            csv.write_at(lacking, at + same as u64).map_err(paths.csv_error("restore rows"))?;
+        }
+        restored += lacking.len() as u64;
+        at += piece.len() as u64;
+        watch.advance(piece.len() as u64).map_err(paths.interrupted())?;
     }
-    Ok(lacking.len() as u64)
+    Ok(restored)
 }
 
 /// Rows on their way to the parser, and the checksum of what has gone by.
-struct Checked<'d, D> {
+struct Checked<'d, 'w, 'h, D> {
     rows: Stretch<'d, D>,
     crc: u32,
+    watch: &'w mut Watch<'h>,
 }
 
-impl<D: Disk> Read for Checked<'_, D> {
+impl<D: Disk> Read for Checked<'_, '_, '_, D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.rows.read(buffer)?;
         self.crc = extend_crc(self.crc, &buffer[..count]);
+        let goes_on = self.watch.advance(count as u64);
+        goes_on.map_err(|Interrupted| io::Error::other("interrupted"))?;
         Ok(count)
     }
 }
@@ -227,13 +260,14 @@ struct Replayed {
     torn: bool,
 }
 
-struct LogReader<'d, D> {
+struct LogReader<'d, 'w, 'h, D> {
     log: &'d D,
     paths: &'d Paths,
     half_size: u64,
+    watch: &'w mut Watch<'h>,
 }
 
-impl<D: Disk> LogReader<'_, D> {
+impl<D: Disk> LogReader<'_, '_, '_, D> {
     fn start(&self, half: u64) -> u64 {
         FILE_HEADER_LEN + half * self.half_size
     }
@@ -242,11 +276,11 @@ impl<D: Disk> LogReader<'_, D> {
         LedgerError::LogDamaged { path: self.paths.log.clone(), offset, what }
     }
 
-    fn read(&self, from: u64, to: u64) -> Result<Vec<u8>, LedgerError> {
-        read_log(self.log, self.paths, from, to)
+    fn read(&mut self, from: u64, to: u64) -> Result<Vec<u8>, LedgerError> {
+        read_log(self.log, self.paths, from, to, self.watch)
     }
 
-    fn slot(&self, half: u64, at: u64) -> Result<Slot, LedgerError> {
+    fn slot(&mut self, half: u64, at: u64) -> Result<Slot, LedgerError> {
         let end = self.start(half) + self.half_size;
         if at + BLOCK as u64 > end {
             return Ok(Slot::Blank);
@@ -266,7 +300,7 @@ impl<D: Disk> LogReader<'_, D> {
     }
 
     /// The state to begin with, where its half goes on, and how long `bets.csv` was then.
-    fn newest_checkpoint(&self) -> Result<(Checkpoint, Place, u64), LedgerError> {
+    fn newest_checkpoint(&mut self) -> Result<(Checkpoint, Place, u64), LedgerError> {
         let slots = [self.slot(0, self.start(0))?, self.slot(1, self.start(1))?];
         let checkpoint = |half: u64, slot: &Slot| match slot {
             Slot::Record(header, payload) if header.kind == Kind::Checkpoint => {
@@ -293,7 +327,7 @@ impl<D: Disk> LogReader<'_, D> {
 
     /// The half that isn't used now holds an older generation, or a checkpoint that was not
     /// completed: nothing may stand behind that.
-    fn check_other_half(&self, half: u64, slot: &Slot, used: u64) -> Result<(), LedgerError> {
+    fn check_other_half(&mut self, half: u64, slot: &Slot, used: u64) -> Result<(), LedgerError> {
         let start = self.start(half);
         let first_use = used < FIRST_USES;
         let damaged = match slot {
@@ -318,7 +352,7 @@ impl<D: Disk> LogReader<'_, D> {
     /// Whether the half holds, behind `at`, a record of that generation which shows that the one
     /// with this sequence had been synced.
     fn has_proof(
-        &self,
+        &mut self,
         half: u64,
         at: u64,
         generation: u64,
@@ -331,7 +365,12 @@ impl<D: Disk> LogReader<'_, D> {
     }
 
     /// Applies the commits behind a checkpoint; moves `place` to where the next one goes.
-    fn replay(&self, place: &mut Place, base: u64, state: State) -> Result<Replayed, LedgerError> {
+    fn replay(
+        &mut self,
+        place: &mut Place,
+        base: u64,
+        state: State,
+    ) -> Result<Replayed, LedgerError> {
         let mut replayed = Replayed { state, rows: Vec::new(), any: false, torn: false };
         loop {
             let slot = self.slot(place.half, place.cursor)?;
@@ -363,7 +402,7 @@ impl<D: Disk> LogReader<'_, D> {
 
     /// What stands behind the last commit must be what a crash can leave there. Says whether it is
     /// a torn commit.
-    fn check_end(&self, place: &Place, slot: &Slot) -> Result<bool, LedgerError> {
+    fn check_end(&mut self, place: &Place, slot: &Slot) -> Result<bool, LedgerError> {
         let Place { half, cursor, generation, sequence } = *place;
         let first_use = generation <= FIRST_USES;
         let torn = slot.generation() == Some(generation);

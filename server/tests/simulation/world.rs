@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use client::farewell::Delays;
 use client::source::MemorySource;
 use fastrand::Rng;
 use server::central::{Central, Rules};
-use server::ledger::{FileLedger, Ledger as _, Options, Sync};
+use server::ledger::{FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::winners::WinnersByAgency;
 use wire::Agency;
@@ -277,12 +278,14 @@ impl World {
         let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
         let options = Options { sync: Sync::Always, half_size: HALF_SIZE };
         let path = Path::new("bets.csv");
+        let visit = |stored: &StoredBet<'_>| {
+            if server::bet::has_won(stored.bet.number) {
+                winners.push(stored.agency, stored.bet.document);
+            }
+        };
+        let watch = |_| ControlFlow::Continue(());
         let opened =
-            FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |stored| {
-                if server::bet::has_won(stored.bet.number) {
-                    winners.push(stored.agency, stored.bet.document);
-                }
-            });
+            FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, visit, watch);
         let ledger = match opened {
             Ok((ledger, _)) => ledger,
             Err(error) => {
