@@ -1,7 +1,9 @@
 //! The loop's side in memory, for tests: connections are buffers, and time goes on when told to.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
@@ -86,6 +88,10 @@ impl Io for MemoryIo {
         let (output, unread) = (Vec::new(), Vec::new());
         self.lines.insert(token, Line { address, output, deadline: None, ended: None, unread });
         token
+    }
+
+    fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn stop(&mut self) {

@@ -17,9 +17,9 @@ use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 
 use crate::buffer::{Buffers, Pool};
+use crate::stream::Stream;
 use crate::timers::{Moment, Wakeup};
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(crate) struct Queued {
 /// Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) generation: u32,
     pub(crate) state: State,
     pub(crate) readiness: Readiness,
@@ -109,9 +109,9 @@ pub(crate) enum Established {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, generation: u32, state: State) -> Self {
+    pub(crate) fn new(stream: impl Into<Stream>, generation: u32, state: State) -> Self {
         Self {
-            stream,
+            stream: stream.into(),
             generation,
             state,
             readiness: Readiness { writable: true, ..Readiness::default() },
@@ -165,6 +165,11 @@ impl Connection {
     pub(crate) fn take_redelivery(&mut self) -> bool {
         let deliverable = self.delivers() && !self.throttled && !self.paused;
         deliverable && std::mem::take(&mut self.redeliver) && !self.buffers.input().is_empty()
+    }
+
+    /// Whether it is one of the service's own, see [`Io::attach`](crate::Io::attach).
+    pub(crate) fn is_attached(&self) -> bool {
+        matches!(self.stream, Stream::Attached(_))
     }
 
     /// Whether an event says that the connection is gone altogether, where no `read` will: the peer
@@ -239,10 +244,11 @@ impl Connection {
         if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
             return Established::Failed(error);
         }
-        match self.stream.peer_addr() {
+        let Stream::Peer(stream) = &self.stream else { return Established::NotYet };
+        match stream.peer_addr() {
             // Nobody listened, and the kernel gave this end the very port that it calls: TCP lets
             // it answer itself.
-            Ok(peer) if self.stream.local_addr().is_ok_and(|own| own == peer) => {
+            Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => {
                 Established::Failed(io::ErrorKind::ConnectionRefused.into())
             }
             Ok(peer) => Established::Yes(peer),
@@ -255,6 +261,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mio::net::TcpStream;
     use socket2::{Domain, Socket, Type};
     use std::net::SocketAddr;
 

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry};
 use slab::Slab;
 use socket2::SockRef;
@@ -19,6 +19,7 @@ use crate::connection::{Connection, Flush, State};
 use crate::limits::Limits;
 use crate::listener;
 use crate::service::{CloseReason, Io};
+use crate::stream::Stream;
 use crate::timers::{Alarm, Moment, Timers};
 use crate::token::{Timer, Token};
 
@@ -85,6 +86,8 @@ pub(crate) struct Connections {
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) slab: Slab<Connection>,
+    /// Those in the slab that are the service's own.
+    attached: usize,
     pub(crate) timers: Timers<Key>,
     pub(crate) accept_alarm: Alarm,
     pub(crate) drain_alarm: Alarm,
@@ -114,6 +117,7 @@ impl Connections {
             limits,
             counters: Counters::default(),
             slab: Slab::with_capacity(room),
+            attached: 0,
             timers: Timers::with_capacity(room),
             accept_alarm: Alarm::default(),
             drain_alarm: Alarm::default(),
@@ -164,14 +168,17 @@ impl Connections {
     ///
     /// With edge-triggered readiness the interest in writing costs nothing while nothing waits to
     /// be written, so it is never changed and no connection ever costs another `epoll_ctl`.
-    pub(crate) fn insert(&mut self, mut stream: TcpStream, state: State) -> io::Result<Token> {
+    pub(crate) fn insert(&mut self, stream: impl Into<Stream>, state: State) -> io::Result<Token> {
+        let mut stream = stream.into();
         let place = self.slab.vacant_key();
         let index = u32::try_from(place).ok().filter(|_| place < PLACES_MAX);
         let index = index.ok_or(io::ErrorKind::OutOfMemory)?;
         let token = self.next_token(index);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, token.into(), interest)?;
-        self.slab.insert(Connection::new(stream, token.generation(), state));
+        let connection = Connection::new(stream, token.generation(), state);
+        self.attached += usize::from(connection.is_attached());
+        self.slab.insert(connection);
         Ok(token)
     }
 
@@ -183,6 +190,7 @@ impl Connections {
     /// Takes a connection that was marked as closed out of the slab.
     pub(crate) fn remove(&mut self, token: Token) {
         let mut connection = self.slab.remove(token.index());
+        self.attached -= usize::from(connection.is_attached());
         // Fails only for a socket that isn't registered; it is dropped in the next line anyway.
         let _ = self.registry.deregister(&mut connection.stream);
         connection.buffers.discard(&mut self.pool);
@@ -282,7 +290,7 @@ impl Connections {
         connection.throttled &= !released;
         connection.released |= released;
         let done = backlog == 0 && matches!(connection.state, State::Closing);
-        if backlog == 0 {
+        if backlog == 0 || connection.is_attached() {
             self.set_own_deadline(token, None);
         } else if sent > 0 || connection.own_due.is_none() {
             let stall = self.moment_by_the_clock().after(self.limits.write_stall);
@@ -382,13 +390,19 @@ impl Connections {
         }
     }
 
-    /// Tokens of all connections.
+    /// How many connections to peers there are: those that limits count, and that a stop ends.
+    pub(crate) fn peers(&self) -> usize {
+        self.slab.len() - self.attached
+    }
+
+    /// Tokens of all connections to peers.
     pub(crate) fn tokens(&self) -> Vec<Token> {
         let token = |(index, connection): (usize, &Connection)| {
             let index = u32::try_from(index).expect("insert gives no larger place");
             Token::new(index, connection.generation)
         };
-        self.slab.iter().map(token).collect()
+        let peers = self.slab.iter().filter(|(_, connection)| !connection.is_attached());
+        peers.map(token).collect()
     }
 
     /// Forgets entries that stand for no deadline any more, before they pile up.
@@ -507,6 +521,11 @@ impl Io for Connections {
                 token
             }
         }
+    }
+
+    fn attach(&mut self, stream: std::os::unix::net::UnixStream) -> io::Result<Token> {
+        stream.set_nonblocking(true)?;
+        self.insert(UnixStream::from_std(stream), State::Open)
     }
 
     fn stop(&mut self) {

@@ -171,7 +171,7 @@ impl EventLoop {
         // Connections that can't even begin are no reason to go on when the time is over: a service
         // may ask for another one whenever it is told of the last.
         let none_to_tell = self.connections.stillborn.is_empty() || self.drain_over;
-        let drained = self.connections.slab.is_empty() && none_to_tell;
+        let drained = self.connections.peers() == 0 && none_to_tell;
         self.cut_short || (self.connections.stopping && drained)
     }
 
@@ -325,7 +325,7 @@ impl EventLoop {
             let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
                 return;
             };
-            if self.connections.slab.len() >= self.connections.limits.connections {
+            if self.connections.peers() >= self.connections.limits.connections {
                 pause(&mut self.connections, listener, service, None);
                 return;
             }
@@ -486,7 +486,7 @@ fn pause<S: Service>(
     }
     if listener.pause() {
         connections.counters.accept_pauses += 1;
-        let event = ListenerEvent::Paused { connections: connections.slab.len(), error };
+        let event = ListenerEvent::Paused { connections: connections.peers(), error };
         service.listening(connections, &event);
     }
 }

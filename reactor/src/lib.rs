@@ -6,6 +6,7 @@
 //! | `event_loop` | the turn: wait, serve, commit, write, reap |
 //! | `connections` | all connections and the lists of what is to be done with them |
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
+//! | `stream` | a peer's socket, or the end of a pair that the service has attached |
 //! | `listener` | the listening socket, and whether somebody may be waiting at it |
 //! | `timers` | deadlines in order of time |
 //! | `buffer` | output that waits, and the pool of memory |
@@ -16,7 +17,8 @@
 //! | [`token`] | names of connections and timers |
 //!
 //! Knows nothing of what the bytes mean. There is one thread, and nothing here is shared with
-//! another: no lock, no channel, no atomic.
+//! another: no lock, no channel, no atomic. What a service leaves to another thread, because it
+//! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]).
 
 mod buffer;
 mod connection;
@@ -28,6 +30,7 @@ pub mod logging;
 pub mod service;
 pub mod settings;
 mod signals;
+mod stream;
 mod timers;
 pub mod token;
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::token::{Timer, Token};
@@ -133,6 +134,19 @@ pub trait Io {
     /// Begins a connection to `address`. [`Service::opened`] follows, or [`Service::closed`] with
     /// [`CloseReason::NotConnected`], never within this call.
     fn connect(&mut self, address: SocketAddr) -> Token;
+
+    /// Serves one end of a pair of sockets like a connection; a thread of this process holds the
+    /// other. This is how what has no form that doesn't block gets out of the loop's thread: it owns
+    /// its end and nothing else, and its answer arrives as [`Service::received`].
+    ///
+    /// It differs from a connection to a peer: [`Service::opened`] isn't called for it, it doesn't
+    /// count towards [`Limits::connections`](crate::Limits::connections), taking nothing doesn't
+    /// close it, and the loop's stop leaves it alone: its input is delivered until the loop ends,
+    /// which doesn't wait for it. [`Service::closed`] isn't called for one that is still there then.
+    ///
+    /// # Errors
+    /// When it can't be registered with the poll.
+    fn attach(&mut self, stream: UnixStream) -> io::Result<Token>;
 
     /// Ends the loop as a signal would, see [`Service::stopping`].
     fn stop(&mut self);

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub(crate) trait DynIo {
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>);
     fn set_timer(&mut self, timer: Timer, after: Option<Duration>);
     fn connect(&mut self, address: SocketAddr) -> Token;
+    fn attach(&mut self, stream: UnixStream) -> io::Result<Token>;
     fn stop(&mut self);
 }
 
@@ -37,6 +39,7 @@ pub(crate) trait DynIo {
 struct Noted<'a, I> {
     io: &'a mut I,
     given_up: &'a mut HashSet<Token>,
+    phases: &'a mut HashMap<Token, Phase>,
 }
 
 impl<I: Io> DynIo for Noted<'_, I> {
@@ -84,6 +87,12 @@ impl<I: Io> DynIo for Noted<'_, I> {
 
     fn connect(&mut self, address: SocketAddr) -> Token {
         self.io.connect(address)
+    }
+
+    fn attach(&mut self, stream: UnixStream) -> io::Result<Token> {
+        let token = self.io.attach(stream)?;
+        self.phases.insert(token, Phase::Open);
+        Ok(token)
     }
 
     fn stop(&mut self) {
@@ -289,7 +298,8 @@ impl Recorder {
     }
 
     fn play(&mut self, io: &mut impl Io, call: Call<'_>) {
-        (self.closure)(&mut Noted { io, given_up: &mut self.given_up }, call);
+        let Self { closure, given_up, phases, .. } = self;
+        closure(&mut Noted { io, given_up, phases }, call);
     }
 }
 
@@ -361,7 +371,7 @@ impl Service for Recorder {
         let event = match event {
             ListenerEvent::Waiting => Event::Waiting,
             ListenerEvent::Paused { connections, error } => {
-                let number = error.as_ref().and_then(std::io::Error::raw_os_error);
+                let number = error.as_ref().and_then(io::Error::raw_os_error);
                 Event::Paused(*connections, number)
             }
             ListenerEvent::Resumed => Event::Resumed,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -131,6 +132,10 @@ impl Io for SimulatedIo {
 
     fn connect(&mut self, _: SocketAddr) -> Token {
         self.insert(Connection::default())
+    }
+
+    fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn stop(&mut self) {

@@ -4,7 +4,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -72,6 +74,10 @@ impl Io for Buffers {
         unreachable!("a central calls nobody")
     }
 
+    fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn stop(&mut self) {}
 }
 
@@ -111,13 +117,13 @@ impl Ledger for MemoryLedger {
     fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
         let mut disk = self.disk.borrow_mut();
         if disk.full {
-            let source = std::io::ErrorKind::StorageFull.into();
+            let source = io::ErrorKind::StorageFull.into();
             let (doing, path) = ("append rows", "bets.csv".into());
             return Err(SubmitError::Unavailable(LedgerError::Io { doing, path, source }));
         }
         disk.commits += 1;
         if disk.broken {
-            let source = std::io::Error::other("input/output error");
+            let source = io::Error::other("input/output error");
             let (doing, path) = ("sync it", "bets.csv.wal".into());
             return Err(SubmitError::Fatal(LedgerError::Io { doing, path, source }));
         }

@@ -1,0 +1,240 @@
+//! Ends of pairs that the service has attached: served like connections, and counted as none.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use reactor::{EventLoop, Limits, Outcome, Timer, Token};
+
+use crate::support::{
+    Call, DynIo, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, listening, pattern, peer,
+    read_all, read_exactly, run, spawn,
+};
+
+/// A pair: for the loop, and for the test in the thread's stead.
+fn pair() -> (Option<UnixStream>, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+    theirs.set_write_timeout(Some(PATIENCE)).unwrap();
+    (Some(ours), theirs)
+}
+
+/// A loop that doesn't listen.
+fn deaf() -> EventLoop {
+    EventLoop::new(Limits::default()).unwrap()
+}
+
+fn attach(io: &mut dyn DynIo, stream: &mut Option<UnixStream>) -> Token {
+    io.attach(stream.take().unwrap()).unwrap()
+}
+
+#[test]
+fn bytes_go_both_ways() {
+    let (mut ours, mut theirs) = pair();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let token = attach(io, &mut ours);
+            io.send(token, b"hola ");
+        }
+        Call::Received(token, input, _) => io.send(token, input),
+        Call::Ended(token, _) => io.close(token),
+        _ => {}
+    });
+    let running = spawn(deaf(), script.stops_after(1));
+    theirs.write_all(b"mundo").unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    theirs.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "hola mundo");
+    let finished = running.join();
+    assert_eq!(finished.endings(), [Ending::Done]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), 0);
+}
+
+/// More than the sockets hold goes through, and what isn't consumed comes again, as always.
+#[test]
+fn much_goes_through() {
+    let (mut ours, mut theirs) = pair();
+    let mut seen = Vec::new();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let token = attach(io, &mut ours);
+            io.send(token, &pattern(HUGE));
+        }
+        Call::Received(_, input, consumed) => {
+            *consumed = input.len() / 2;
+            seen.extend_from_slice(&input[..*consumed]);
+        }
+        Call::Ended(token, rest) => {
+            seen.extend_from_slice(rest);
+            assert!(seen == pattern(HUGE));
+            io.close(token);
+        }
+        _ => {}
+    });
+    let running = spawn(deaf(), script.stops_after(1));
+    let mut bytes = vec![0; HUGE];
+    theirs.read_exact(&mut bytes).unwrap();
+    assert!(bytes == pattern(HUGE));
+    theirs.write_all(&bytes).unwrap();
+    drop(theirs);
+    assert_eq!(running.join().endings(), [Ending::Done]);
+}
+
+/// The other end is dropped with the thread that holds it.
+#[test]
+fn the_other_end_goes_away() {
+    let (mut ours, theirs) = pair();
+    drop(theirs);
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            attach(io, &mut ours);
+        }
+        Call::Ended(token, _) => {
+            io.send(token, b"is anybody there?");
+            io.close(token);
+        }
+        _ => {}
+    });
+    let finished = run(deaf(), script.stops_after(1));
+    assert_eq!(finished.endings(), [Ending::Failed(ErrorKind::BrokenPipe)]);
+    assert_eq!(finished.count(|event| matches!(event, Event::Ended(..))), 1);
+}
+
+#[test]
+fn a_deadline_like_any_connection() {
+    let (mut ours, theirs) = pair();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let token = attach(io, &mut ours);
+            io.set_deadline(token, Some(SOON / 2));
+        }
+        Call::Expired(token) => io.abort(token),
+        _ => {}
+    });
+    let finished = run(deaf(), script.stops_after(1));
+    assert_eq!(finished.endings(), [Ending::Aborted]);
+    drop(theirs);
+}
+
+/// It takes the place of no peer.
+#[test]
+fn it_does_not_count_towards_the_limit() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let (mut ours, theirs) = pair();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            attach(io, &mut ours);
+        }
+        Call::Opened(token) => {
+            io.send(token, b"hola");
+            io.close(token);
+        }
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(2));
+    for _ in 0..2 {
+        assert_eq!(read_all(&peer(address)), b"hola");
+    }
+    running.join();
+    drop(theirs);
+}
+
+/// One that takes nothing is no peer that holds memory on purpose: a disk may take its time.
+#[test]
+fn it_is_not_closed_for_taking_nothing() {
+    let limits = Limits { write_stall: SOON / 4, ..Limits::default() };
+    let (mut ours, mut theirs) = pair();
+    let (told, when) = mpsc::channel();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            let token = attach(io, &mut ours);
+            io.send(token, &pattern(HUGE));
+            io.set_timer(Timer(1), Some(SOON));
+        }
+        Call::Fired(_) => told.send(()).unwrap(),
+        Call::Ended(token, _) => io.close(token),
+        _ => {}
+    });
+    let running = spawn(EventLoop::new(limits).unwrap(), script.stops_after(1));
+    when.recv_timeout(PATIENCE).unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    let mut bytes = Vec::new();
+    theirs.read_to_end(&mut bytes).unwrap();
+    assert!(bytes == pattern(HUGE));
+    drop(theirs);
+    assert_eq!(running.join().endings(), [Ending::Done]);
+}
+
+/// While the last peer's answer still leaves, the thread's answers arrive; nobody waits for more.
+#[test]
+fn a_stop_leaves_it_alone_and_waits_for_nothing() {
+    let limits = Limits { drain: NEVER, linger: NEVER, write_stall: NEVER, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let (mut ours, mut theirs) = pair();
+    let mut attached = None;
+    let script = Script::new(move |io, call| match call {
+        Call::Started => attached = Some(attach(io, &mut ours)),
+        Call::Opened(token) => {
+            io.send(token, &pattern(HUGE));
+            io.stop();
+        }
+        Call::Received(token, input, _) if attached == Some(token) => io.send(token, input),
+        _ => {}
+    });
+    let mut running = spawn(event_loop, script);
+    let peer = peer(address);
+    running.wait_for(|event| matches!(event, Event::Stopping(_)).then_some(()));
+    let mut echoed = [0; 4];
+    theirs.write_all(b"hola").unwrap();
+    theirs.read_exact(&mut echoed).unwrap();
+    assert_eq!(&echoed, b"hola");
+    assert!(read_exactly(&peer, HUGE) == pattern(HUGE));
+    drop(peer);
+    let finished = running.join();
+    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    // The peer alone: it is still there.
+    assert_eq!(finished.endings(), [Ending::Done]);
+}
+
+/// Nor does the end of the time for draining cut it off.
+#[test]
+fn the_end_of_a_drain_leaves_it_alone() {
+    let (event_loop, address) = listening(Limits { drain: SOON, ..Limits::default() });
+    let (mut ours, theirs) = pair();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            attach(io, &mut ours);
+        }
+        Call::Opened(token) => {
+            io.send(token, &pattern(HUGE));
+            io.stop();
+        }
+        _ => {}
+    });
+    let running = spawn(event_loop, script);
+    let _deaf = peer(address);
+    let endings = running.join().endings();
+    assert!(matches!(endings[..], [Ending::DrainDeadline(1..)]), "{endings:?}");
+    drop(theirs);
+}
+
+#[test]
+fn a_loop_with_nothing_else_ends_at_once() {
+    let (mut ours, theirs) = pair();
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            attach(io, &mut ours);
+            io.set_timer(Timer(1), Some(Duration::ZERO));
+        }
+        Call::Fired(_) => io.stop(),
+        _ => {}
+    });
+    let finished = run(deaf(), script);
+    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(finished.counters.turns <= 3, "{:?}", finished.counters);
+    drop(theirs);
+}
