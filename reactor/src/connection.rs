@@ -48,6 +48,16 @@ pub(crate) struct Readiness {
     pub(crate) read_closed: bool,
 }
 
+/// Whether the service takes input: what it asked for last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intake {
+    Open,
+    /// Not for the time being.
+    Paused,
+    /// Again: what was kept is to be delivered before more is read.
+    Resuming,
+}
+
 /// Lists of the event loop that the connection is on: each at most once.
 #[derive(Debug, Default)]
 pub(crate) struct Queued {
@@ -69,10 +79,8 @@ pub(crate) struct Connection {
     pub(crate) throttled: bool,
     /// It has just fallen below: the service is to be told.
     pub(crate) released: bool,
-    /// The service takes no input for the time being.
-    pub(crate) paused: bool,
-    /// It takes input again: what was kept is to be delivered before more is read.
-    pub(crate) redeliver: bool,
+    /// Whether the service takes input.
+    pub(crate) intake: Intake,
     /// Input that the service has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
     /// The service's deadline.
@@ -119,8 +127,7 @@ impl Connection {
             peer_ended: false,
             throttled: false,
             released: false,
-            paused: false,
-            redeliver: false,
+            intake: Intake::Open,
             buffers: Buffers::default(),
             service_due: None,
             own_due: None,
@@ -139,7 +146,7 @@ impl Connection {
     /// Whether there is something to read, and somebody to read it for.
     pub(crate) fn wants_read(&self) -> bool {
         let alive = match self.state {
-            State::Open => !self.throttled && !self.paused && !self.redeliver,
+            State::Open => !self.throttled && self.intake == Intake::Open,
             State::Closing | State::Lingering => true,
             State::Connecting | State::Closed => false,
         };
@@ -163,8 +170,11 @@ impl Connection {
 
     /// Whether kept input is to be delivered once more, now; it is marked as done.
     pub(crate) fn take_redelivery(&mut self) -> bool {
-        let deliverable = self.delivers() && !self.throttled && !self.paused;
-        deliverable && std::mem::take(&mut self.redeliver) && !self.buffers.input().is_empty()
+        if !self.delivers() || self.throttled || self.intake != Intake::Resuming {
+            return false;
+        }
+        self.intake = Intake::Open;
+        !self.buffers.input().is_empty()
     }
 
     /// Whether it is one of the service's own, see [`Io::attach`](crate::Io::attach).
@@ -176,7 +186,11 @@ impl Connection {
     /// has ended, or reading is paused.
     pub(crate) fn is_lost(&self, event: &Event) -> bool {
         let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
-        (self.peer_ended && (broken || event.is_write_closed())) || (self.paused && broken)
+        (self.peer_ended && (broken || event.is_write_closed())) || (self.is_paused() && broken)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.intake == Intake::Paused
     }
 
     /// Why it is lost, as far as the socket knows.

@@ -15,7 +15,7 @@ use slab::Slab;
 use socket2::SockRef;
 
 use crate::buffer::Pool;
-use crate::connection::{Connection, Flush, State};
+use crate::connection::{Connection, Flush, Intake, State};
 use crate::limits::Limits;
 use crate::listener;
 use crate::service::{CloseReason, Io};
@@ -230,7 +230,7 @@ impl Connections {
     /// Closes a paused connection that has failed: no `read` would say so, and no other event comes.
     pub(crate) fn close_if_broken(&mut self, token: Token) {
         let Some(connection) = self.get(token) else { return };
-        if connection.paused
+        if connection.is_paused()
             && connection.readiness.read_closed
             && let Ok(Some(error)) | Err(error) = connection.stream.take_error()
         {
@@ -242,7 +242,7 @@ impl Connections {
     pub(crate) fn keep_input(&mut self, token: Token, rest: &[u8]) {
         let Some(connection) = find(&mut self.slab, token) else { return };
         let kept = if connection.delivers() { rest } else { &[] };
-        if kept.len() > self.limits.input_rest && !connection.paused {
+        if kept.len() > self.limits.input_rest && !connection.is_paused() {
             self.doom(token, CloseReason::InputOverflow { rest: rest.len() });
             return;
         }
@@ -486,13 +486,13 @@ impl Io for Connections {
 
     fn pause_reading(&mut self, connection: Token) {
         let Some(found) = find(&mut self.slab, connection) else { return };
-        (found.paused, found.redeliver) = (true, false);
+        found.intake = Intake::Paused;
     }
 
     fn resume_reading(&mut self, connection: Token) {
         let Some(found) = find(&mut self.slab, connection) else { return };
-        if std::mem::take(&mut found.paused) {
-            found.redeliver = true;
+        if found.is_paused() {
+            found.intake = Intake::Resuming;
             self.queue_ready(connection);
         }
     }

@@ -191,12 +191,12 @@ fn equal_peers_are_served_in_turns() {
 
 /// Pauses at every other delivery, and leaves all but a byte of it.
 fn pausing_echo() -> Script {
-    let (mut pauses, mut paused) = (false, None);
+    let (mut every_other, mut paused) = (false, None);
     Script::new(move |io, call| match call {
         Call::Received(token, input, consumed) => {
             assert_eq!(paused, None, "nothing is delivered while reading is paused");
-            pauses = !pauses;
-            if pauses {
+            every_other = !every_other;
+            if every_other {
                 *consumed = 1;
                 paused = Some(token);
                 io.pause_reading(token);
