@@ -1,11 +1,13 @@
 //! The central as a state machine: requests in, answers out, no socket and no file.
 
+mod frames;
 mod support;
 
+use frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
 use reactor::Service as _;
 use server::central::Rules;
-use support::{RULES, World, batch, bytes, end, hello};
+use support::{RULES, World};
 use wire::{FRAME_MAX, MAGIC, Request};
 
 const TWO: [(&str, &str); 2] = [("1", "7574"), ("2", "5")];

@@ -7,11 +7,12 @@
 pub(crate) mod crowd;
 pub(crate) mod strace;
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -23,12 +24,25 @@ pub(crate) struct Server {
     child: Child,
     port: u16,
     folder: tempfile::TempDir,
-    log: Option<BufReader<ChildStdout>>,
-    first_lines: String,
+    log: Log,
 }
 
-/// A binary of this workspace: where cargo puts them, two folders above the test's own.
+/// Where its log lines are.
+enum Log {
+    /// In a pipe; the lines that were read to know that it listens, and the rest.
+    Pipe(String, BufReader<ChildStdout>),
+    /// In a file.
+    File(PathBuf),
+    /// The test reads them.
+    Taken,
+}
+
+/// A binary of this workspace: where cargo puts them, two folders above the test's own. `HOSTILE_SERVER`
+/// names another server, to show what an older one made of the same.
 pub(crate) fn binary(name: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os("HOSTILE_SERVER").filter(|_| name == "server") {
+        return path.into();
+    }
     let test = std::env::current_exe().expect("it has a name");
     let folder = test.ancestors().nth(2).expect("cargo puts tests into deps/");
     let path = folder.join(name);
@@ -61,6 +75,7 @@ pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
 
 fn configure(mut command: Command, environment: &[(&str, &str)]) -> Command {
     command.env_clear().env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
+    command.env("SERVER_LOG_SIZE", "1MiB");
     command.envs(environment.iter().copied()).stdin(Stdio::null());
     command
 }
@@ -92,30 +107,48 @@ impl Server {
     }
 
     fn spawn(folder: tempfile::TempDir, mut command: Command) -> Self {
-        let mut child = command
-            .env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"))
-            .env("SERVER_LOG_SIZE", "1MiB")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        command.env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut log = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut first_lines = String::new();
+        let mut lines = String::new();
         let port = loop {
-            let start = first_lines.len();
-            let count = log.read_line(&mut first_lines).expect("text");
-            assert!(count > 0, "the server ended: {first_lines}");
-            if first_lines[start..].contains("action: listen | result: success") {
-                let (_, port) = first_lines.rsplit_once("port: ").expect("the port");
-                break port.trim().parse().expect("a number");
+            let count = log.read_line(&mut lines).expect("text");
+            assert!(count > 0, "the server ended: {lines}");
+            if let Some(port) = listening_port(&lines) {
+                break port;
             }
         };
-        Self { child, port, folder, log: Some(log), first_lines }
+        Self { child, port, folder, log: Log::Pipe(lines, log) }
+    }
+
+    /// Starts a command that becomes the server, with its log lines in a file of the folder.
+    pub(crate) fn start_with_log_file(folder: tempfile::TempDir, mut command: Command) -> Self {
+        let path = folder.path().join("log");
+        let file = File::options().append(true).create(true).open(&path).expect("made");
+        let begin = file.metadata().expect("it is open").len();
+        if !command.get_envs().any(|(name, _)| name == "SERVER_STORAGE_PATH") {
+            command.env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"));
+        }
+        let mut child = command.stdout(file).spawn().expect("the server starts");
+        let deadline = Instant::now() + PATIENCE;
+        let port = loop {
+            let lines = read_from(&path, begin);
+            if let Some(port) = listening_port(&lines) {
+                break port;
+            }
+            let ended = child.try_wait().expect("it is ours");
+            assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {lines}");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        Self { child, port, folder, log: Log::File(path) }
     }
 
     /// Like [`start`](Self::start), with the reader of its log in the test's hands.
     pub(crate) fn start_with_log(environment: &[(&str, &str)]) -> (Self, BufReader<ChildStdout>) {
         let mut server = Self::start(environment);
-        let log = server.log.take().expect("it was just made");
+        let Log::Pipe(_, log) = std::mem::replace(&mut server.log, Log::Taken) else {
+            unreachable!("it was just made");
+        };
         (server, log)
     }
 
@@ -160,22 +193,52 @@ impl Server {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it still runs");
+        self.signal(Signal::TERM);
         self.child.wait().expect("it ends")
     }
 
     /// SIGTERM; its whole log. It must end with 0.
     pub(crate) fn stop(mut self) -> String {
-        let mut log = self.log.take().expect("the server has it");
-        let mut text = std::mem::take(&mut self.first_lines);
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it still runs");
-        log.read_to_string(&mut text).expect("text");
-        let status = self.child.wait().expect("it ends");
+        self.signal(Signal::TERM);
+        let (status, text) = self.wait();
         assert_eq!(status.code(), Some(0), "{text}");
         text
     }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
+    }
+
+    /// Waits until it ends; its whole log.
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
+        let mut text = String::new();
+        if let Log::Pipe(lines, log) = &mut self.log {
+            text = std::mem::take(lines);
+            log.read_to_string(&mut text).expect("text");
+        }
+        let status = self.child.wait().expect("it ends");
+        if let Log::File(path) = &self.log {
+            text = read_from(path, 0);
+        }
+        (status, text)
+    }
+}
+
+/// What a file that is being written holds behind its first `begin` bytes.
+fn read_from(path: &Path, begin: u64) -> String {
+    let mut file = File::open(path).expect("it was made");
+    file.seek(SeekFrom::Start(begin)).expect("a file");
+    let mut text = String::new();
+    file.read_to_string(&mut text).expect("text");
+    text
+}
+
+/// The port in the line that says that it listens.
+fn listening_port(lines: &str) -> Option<u16> {
+    let (_, listen) = lines.split_once("action: listen | result: success")?;
+    let (line, _) = listen.split_once('\n')?;
+    let (_, port) = line.rsplit_once("port: ")?;
+    Some(port.parse().expect("a number"))
 }
 
 impl Drop for Server {

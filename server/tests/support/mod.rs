@@ -15,7 +15,8 @@ use server::central::{Central, Rules};
 use server::ledger::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
 use server::lottery::Lottery;
 use server::winners::WinnersByAgency;
-use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, VERSION};
+
+use crate::frames::{hello, responses};
 
 /// What a test sees of one connection.
 #[derive(Debug, Default)]
@@ -253,12 +254,8 @@ impl World {
     /// The responses since the last time, in words.
     pub fn heard(&mut self, token: Token) -> Vec<String> {
         let bytes = self.take_output(token);
-        let (mut input, mut heard) = (&bytes[..], Vec::new());
-        while let Some(frame) = FrameDecoder::default().decode(input).expect("whole frames") {
-            heard.push(words(&Response::decode(frame).expect("a response")));
-            input = &input[frame.used()..];
-        }
-        assert!(input.is_empty(), "a frame was cut");
+        let (heard, rest) = responses(&bytes);
+        assert!(rest.is_empty(), "a frame was cut");
         heard
     }
 
@@ -268,48 +265,4 @@ impl World {
         self.say(token, &hello(agency));
         token
     }
-}
-
-fn words(response: &Response<'_>) -> String {
-    match response {
-        Response::Welcome { consumed, rejected, phase, .. } => {
-            format!("welcome {consumed} rejected {rejected} {phase:?}")
-        }
-        Response::Stored { consumed } => format!("stored {consumed}"),
-        Response::Rejected { consumed, index, field, .. } => {
-            format!("rejected {consumed} index {index} {field:?}")
-        }
-        Response::Unavailable { consumed, .. } => format!("unavailable {consumed}"),
-        Response::Finished { stored, rejected } => format!("finished {stored} {rejected}"),
-        Response::Winners(winners) => {
-            let documents =
-                winners.documents().map(|one| String::from_utf8_lossy(one).into_owned());
-            format!("winners {} {}", winners.last, documents.collect::<Vec<_>>().join(","))
-        }
-        Response::Error { code, .. } => format!("error {code:?}"),
-    }
-}
-
-pub fn bytes(request: &Request<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    request.encode(&mut out);
-    out
-}
-
-pub fn hello(agency: wire::Agency) -> Vec<u8> {
-    bytes(&Request::Hello { version: VERSION, agency })
-}
-
-pub fn end(total: Position) -> Vec<u8> {
-    bytes(&Request::End { total })
-}
-
-/// A batch of bets with these documents and numbers.
-pub fn batch(position: Position, bets: &[(&str, &str)]) -> Vec<u8> {
-    let mut builder = BatchBuilder::new();
-    for (document, number) in bets {
-        let fields = ["Ana", "Paz", document, "2000-01-01", number].map(str::as_bytes);
-        assert_eq!(builder.push(&Bet::from_fields(fields)), Ok(Push::Added));
-    }
-    bytes(&Request::Batch(builder.batch(position)))
 }
