@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{Level, debug, info, log_enabled, warn};
+use log::{Level, info, log_enabled, warn};
 use reactor::logging::Escaped;
 use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Timer, Token};
 use wire::{
@@ -18,8 +18,8 @@ use wire::{
 
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
 use crate::ledger::{Ledger, LedgerError};
+use crate::log_budget::{Cause, Event, LogBudget, log_within};
 use crate::lottery::{Committed, Lottery, Refusal, Taken};
-use crate::refusals::{Cause, Refusals};
 use crate::session::{AgencySession, Protocol, Session};
 use crate::winners::Cursor;
 
@@ -43,10 +43,17 @@ pub struct Rules {
     pub high_water: usize,
     /// How long refusals of a kind are only counted after one was logged.
     pub report_period: Duration,
+    /// Lines of each other kind that are logged in an interval; more are counted.
+    pub max_log_lines: u64,
+    /// How long that interval is.
+    pub log_interval: Duration,
 }
 
-/// Fires at the end of a period of refusals.
+/// Fires at the end of a period in which lines were counted.
 const REPORT: Timer = Timer(0);
+
+/// Fires at the end of an interval, when as many lines of each kind may be logged again.
+const REFILL: Timer = Timer(1);
 
 /// The service.
 #[derive(Debug)]
@@ -62,7 +69,7 @@ pub struct Central<L> {
     winners_due: Vec<Token>,
     draw_told: bool,
     stopping: bool,
-    refusals: Refusals,
+    log_budget: LogBudget,
     /// Somebody was let in, and that the listener waits for the next one hasn't been logged.
     welcomed: bool,
     fatal: Option<LedgerError>,
@@ -73,6 +80,7 @@ impl<L: Ledger> Central<L> {
     pub fn new(lottery: Lottery<L>, rules: Rules) -> Self {
         Self {
             draw_told: lottery.is_drawn(),
+            log_budget: LogBudget::new(rules.max_log_lines),
             rules,
             lottery,
             answers: Answers::default(),
@@ -80,7 +88,6 @@ impl<L: Ledger> Central<L> {
             speakers: BTreeMap::new(),
             winners_due: Vec::new(),
             stopping: false,
-            refusals: Refusals::default(),
             welcomed: true,
             fatal: None,
         }
@@ -157,7 +164,9 @@ impl<L: Ledger> Central<L> {
                 }
             };
             used += line.used;
-            log::log!(
+            log_within!(
+                self.log_budget,
+                Event::Echoed,
                 level,
                 "action: receive_message | result: success | ip: {ip} | msg: {}",
                 Escaped(line.bytes)
@@ -195,20 +204,27 @@ impl<L: Ledger> Central<L> {
     fn refuse_line(&mut self, io: &mut impl Io, connection: Token, error: LineTooLong) {
         let Some(session) = self.session(connection) else { return };
         let ip = session.ip;
-        if self.is_logged(io, Cause::LongLine) {
+        if self.log_budget.allows(Cause::LongLine) {
             warn!("action: receive_message | result: fail | ip: {ip} | error: {error}");
         }
         io.send(connection, format!("error: {error}\n").as_bytes());
         self.finish(io, connection);
     }
 
-    /// Counts a refusal; says whether it is logged, or only told of at the end of the period.
-    fn is_logged(&mut self, io: &mut impl Io, cause: Cause) -> bool {
-        let noted = self.refusals.note(cause);
-        if noted.begins {
+    /// Tells what was counted and not told. For the end, when no timer fires any more.
+    pub fn report_log(&mut self) {
+        self.log_budget.report();
+    }
+
+    /// Begins the spans of time that were begun by a line.
+    fn set_log_timers(&mut self, io: &mut impl Io) {
+        let begun = self.log_budget.take_begun();
+        if begun.period {
             io.set_timer(REPORT, Some(self.rules.report_period));
         }
-        noted.log
+        if begun.interval {
+            io.set_timer(REFILL, Some(self.rules.log_interval));
+        }
     }
 
     /// Nothing more is taken from this connection; it ends when its output has left.
@@ -252,7 +268,10 @@ impl<L: Ledger> Central<L> {
             return self.refuse(connection, ErrorCode::NotIntroduced, text);
         };
         if let Request::Bet(batch) | Request::Batch(batch) = &request {
-            debug!(
+            log_within!(
+                self.log_budget,
+                Event::BatchReceived,
+                Level::Debug,
                 "action: receive_batch | result: success | agency: {agency} | posicion: {} | \
                  cantidad: {} | bytes: {}",
                 batch.position,
@@ -354,7 +373,10 @@ impl<L: Ledger> Central<L> {
         match self.lottery.commit() {
             Ok(Committed::Submitted(number)) => self.answers.submitted(number),
             Ok(Committed::Unavailable(reason)) => {
-                warn!("action: commit | result: in_progress | error: {reason}");
+                if self.log_budget.allows(Cause::CommitFailed) {
+                    let reason = Escaped(reason.as_bytes());
+                    warn!("action: commit | result: in_progress | error: {reason}");
+                }
                 // At once: what comes behind it in this very turn has no effect either.
                 for connection in self.answers.unavailable(self.lottery.submitted(), &reason) {
                     if let Some(session) = self.agency_session(connection) {
@@ -389,19 +411,25 @@ impl<L: Ledger> Central<L> {
             Answer::Welcome => {
                 let (consumed, checksum) = (account.consumed, account.checksum);
                 let (rejected, phase) = (account.rejected, self.lottery.phase(agency));
-                debug!(
+                log_within!(
+                    self.log_budget,
+                    Event::Introduced,
+                    Level::Debug,
                     "action: introduce | result: success | agency: {agency} | posicion: {consumed}"
                 );
                 respond(io, to, &Response::Welcome { consumed, checksum, rejected, phase });
             }
             Answer::Stored { consumed, log } => {
-                log_taken("success", &log);
+                log_taken(&mut self.log_budget, true, &log);
                 respond(io, to, &Response::Stored { consumed });
             }
             Answer::Duplicate { consumed } => respond(io, to, &Response::Stored { consumed }),
             Answer::Rejected { consumed, index, field, text, log } => {
-                log_taken("fail", &log);
-                warn!(
+                log_taken(&mut self.log_budget, false, &log);
+                log_within!(
+                    self.log_budget,
+                    Event::BetInvalid,
+                    Level::Warn,
                     "action: validate_bet | result: fail | agency: {agency} | index: {index} | \
                      code: {} | error: {text}",
                     field as u8
@@ -415,7 +443,12 @@ impl<L: Ledger> Central<L> {
             }
             Answer::Finished => {
                 let (stored, rejected) = (account.stored, account.rejected);
-                debug!("action: finish | result: success | agency: {agency} | stored: {stored}");
+                log_within!(
+                    self.log_budget,
+                    Event::Finished,
+                    Level::Debug,
+                    "action: finish | result: success | agency: {agency} | stored: {stored}"
+                );
                 respond(io, to, &Response::Finished { stored, rejected });
             }
             Answer::Winners => {
@@ -443,7 +476,7 @@ impl<L: Ledger> Central<L> {
     ) {
         let ip = self.session(to).map(|session| session.ip);
         if let Some(ip) = ip
-            && self.is_logged(io, Cause::Agency(code))
+            && self.log_budget.allows(Cause::Agency(code))
         {
             // The agency comes back after these: nothing has finally failed.
             let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
@@ -496,7 +529,13 @@ impl<L: Ledger> Service for Central<L> {
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
         let session = Session::new(connection, peer.ip());
         let level = session.log_level();
-        log::log!(level, "action: accept_connections | result: success | ip: {}", session.ip);
+        log_within!(
+            self.log_budget,
+            Event::Accepted,
+            level,
+            "action: accept_connections | result: success | ip: {}",
+            session.ip
+        );
         self.welcomed |= level == Level::Info;
         if self.sessions.len() <= connection.index() {
             self.sessions.resize_with(connection.index() + 1, || None);
@@ -545,7 +584,7 @@ impl<L: Ledger> Service for Central<L> {
             return self.refuse(connection, ErrorCode::Timeout, text);
         }
         let ip = session.ip;
-        if self.is_logged(io, Cause::Silence) {
+        if self.log_budget.allows(Cause::Silence) {
             info!(
                 "action: receive_message | result: fail | ip: {ip} | error: waited too long for {what}"
             );
@@ -553,9 +592,11 @@ impl<L: Ledger> Service for Central<L> {
         self.finish(io, connection);
     }
 
-    fn fired(&mut self, io: &mut impl Io, _: Timer) {
-        if self.refusals.report() {
-            io.set_timer(REPORT, Some(self.rules.report_period));
+    fn fired(&mut self, _: &mut impl Io, timer: Timer) {
+        match timer {
+            REPORT => self.log_budget.report(),
+            REFILL => self.log_budget.refill(),
+            _ => {}
         }
     }
 
@@ -568,32 +609,41 @@ impl<L: Ledger> Service for Central<L> {
             self.speakers.remove(&agency);
         }
         if let Some(cause) = Cause::of(reason)
-            && self.is_logged(io, cause)
+            && self.log_budget.allows(cause)
         {
             warn!(
                 "action: close_connection | result: fail | ip: {} | reason: {reason}",
                 session.ip
             );
-            return;
+        } else {
+            let level = if self.stopping { session.log_level() } else { Level::Debug };
+            log_within!(
+                self.log_budget,
+                Event::Closed,
+                level,
+                "action: close_connection | result: success | ip: {} | reason: {reason}",
+                session.ip
+            );
         }
-        let level = if self.stopping { session.log_level() } else { Level::Debug };
-        log::log!(
-            level,
-            "action: close_connection | result: success | ip: {} | reason: {reason}",
-            session.ip
-        );
+        // The turn has ended already, and the next one may be far away.
+        self.set_log_timers(io);
     }
 
-    fn listening(&mut self, io: &mut impl Io, event: &ListenerEvent) {
+    fn listening(&mut self, _: &mut impl Io, event: &ListenerEvent) {
         match event {
             ListenerEvent::Waiting => {
                 let told = std::mem::take(&mut self.welcomed);
                 let level = if told { Level::Info } else { Level::Debug };
-                log::log!(level, "action: accept_connections | result: in_progress");
+                log_within!(
+                    self.log_budget,
+                    Event::Accepting,
+                    level,
+                    "action: accept_connections | result: in_progress"
+                );
             }
             ListenerEvent::Paused { connections, error } => {
                 let cause = if error.is_some() { Cause::Exhausted } else { Cause::Full };
-                if self.is_logged(io, cause) {
+                if self.log_budget.allows(cause) {
                     let error = error.as_ref().map_or(cause.to_string(), ToString::to_string);
                     warn!(
                         "action: accept_connections | result: in_progress | \
@@ -602,13 +652,18 @@ impl<L: Ledger> Service for Central<L> {
                 }
             }
             ListenerEvent::Closed => info!("action: close_listener | result: success"),
-            _ => debug!("action: accept_connections | result: in_progress | event: {event:?}"),
+            _ => log_within!(
+                self.log_budget,
+                Event::Accepting,
+                Level::Debug,
+                "action: accept_connections | result: in_progress | event: {event:?}"
+            ),
         }
     }
 
     fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
         self.stopping = true;
-        self.refusals.report();
+        self.log_budget.report();
         let cause = match cause {
             StopCause::Signal(name) => name,
             StopCause::Asked => "asked",
@@ -628,6 +683,7 @@ impl<L: Ledger> Service for Central<L> {
         }
         self.lottery.sync()?;
         self.release(io);
+        self.set_log_timers(io);
         Ok(())
     }
 }
@@ -660,14 +716,21 @@ impl Kind {
     }
 }
 
-fn log_taken(result: &str, log: &StoredLog) {
+fn log_taken(budget: &mut LogBudget, stored: bool, log: &StoredLog) {
+    let result = if stored { "success" } else { "fail" };
     match log {
-        StoredLog::Batch { cantidad } => {
-            info!("action: apuesta_recibida | result: {result} | cantidad: {cantidad}");
-        }
-        StoredLog::Single { dni, numero } => {
-            info!("action: apuesta_almacenada | result: {result} | dni: {dni} | numero: {numero}");
-        }
+        StoredLog::Batch { cantidad } => log_within!(
+            budget,
+            if stored { Event::BatchStored } else { Event::BatchRejected },
+            Level::Info,
+            "action: apuesta_recibida | result: {result} | cantidad: {cantidad}"
+        ),
+        StoredLog::Single { dni, numero } => log_within!(
+            budget,
+            if stored { Event::BetStored } else { Event::BetRejected },
+            Level::Info,
+            "action: apuesta_almacenada | result: {result} | dni: {dni} | numero: {numero}"
+        ),
     }
 }
 

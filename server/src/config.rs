@@ -68,7 +68,9 @@ table! {
     WRITE_STALL = ("SERVER_WRITE_STALL", "write-stall", "30s", SPAN, "How long a peer may take nothing of what waits for it");
     LINGER = ("SERVER_LINGER", "linger", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
     DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time up to 1m", "How long all connections together may take to end at the shutdown");
-    REPORT_PERIOD = ("SERVER_REPORT_PERIOD", "report-period", "10s", SPAN, "How long refusals of a cause are only counted after one was logged");
+    REPORT_PERIOD = ("SERVER_REPORT_PERIOD", "report-period", "10s", SPAN, "How long lines are only counted before it is told how many");
+    MAX_LOG_LINES = ("SERVER_MAX_LOG_LINES", "max-log-lines", "500000", "a number above 0", "Lines of each kind that are logged in an interval; more are counted");
+    LOG_INTERVAL = ("SERVER_LOG_INTERVAL", "log-interval", "10m", SPAN, "How long such an interval is");
     KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds; 0 for never", "Silence after which TCP asks whether a peer still exists");
     ACCEPT_PAUSE = ("SERVER_ACCEPT_PAUSE", "accept-pause", "100ms", SPAN, "How long accepting pauses when descriptors have run out");
 }
@@ -165,6 +167,8 @@ impl Config {
         let whole_frame = layers.require(&WHOLE_FRAME, span_or_none);
         let idle = layers.require(&IDLE, span_or_none);
         let report_period = layers.require(&REPORT_PERIOD, span);
+        let max_log_lines = layers.require(&MAX_LOG_LINES, |text| settings::number(text, 1_u64..));
+        let log_interval = layers.require(&LOG_INTERVAL, span);
         Some(Rules {
             echo_keep_alive: echo_keep_alive?,
             max_line: max_line?,
@@ -174,6 +178,8 @@ impl Config {
             commit_max: commit_max?,
             high_water: high_water?,
             report_period: report_period?,
+            max_log_lines: max_log_lines?,
+            log_interval: log_interval?,
         })
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols, as a service of the event loop |
 //! | `session` | what is remembered of one connection |
-//! | `refusals` | who was cut off, counted, and logged once in a while |
+//! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | [`answers`] | answers that wait for their commit |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
 //! | [`winners`] | documents of the winners, by agency |
@@ -22,8 +22,8 @@ pub mod config;
 pub mod healthcheck;
 pub mod ledger;
 pub mod limits;
+mod log_budget;
 pub mod lottery;
 pub mod plain;
-mod refusals;
 mod session;
 pub mod winners;

@@ -137,6 +137,16 @@ pub static LIMITS: &[Limit] = &[
         "what was refused meanwhile is told as a count",
         "ten thousand hostile peers are a line, not ten thousand",
     ),
+    limit(
+        &config::MAX_LOG_LINES,
+        "a warning; more lines of this kind are counted, and the counts logged as for refusals",
+        "nobody can fill the log; five agencies with 100,000 batches each are logged to the line",
+    ),
+    limit(
+        &config::LOG_INTERVAL,
+        "as many lines of each kind are logged again",
+        "bounds the lines of a kind in a day: 72 million",
+    ),
 ];
 
 #[cfg(test)]

@@ -123,7 +123,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let listening = event_loop.listen(address, config.backlog);
     let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
     info!("action: listen | result: success | ip: {} | port: {}", listening.ip(), listening.port());
-    let outcome = event_loop.run(&mut central)?;
+    let outcome = event_loop.run(&mut central);
+    central.report_log();
+    let outcome = outcome?;
     debug!("action: count | result: success | {:?}", event_loop.counters());
 
     let ledger = central.into_ledger();

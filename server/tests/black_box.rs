@@ -4,10 +4,12 @@
 
 mod process;
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::channel;
+use std::time::Instant;
 
-use process::{Server, command};
+use process::{PATIENCE, Server, command};
 
 /// Everything that the peer sends until it closes.
 fn read_all(mut stream: &TcpStream) -> Vec<u8> {
@@ -203,4 +205,54 @@ fn refusals_of_one_cause_are_logged_once_and_counted() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("| ip: 127.0.0.1 | agency: 0 | code: 3 | error: "), "{lines:?}");
     assert!(lines[1].ends_with("| error: code 3 | more: 49 | total: 50"), "{lines:?}");
+}
+
+/// Each kind of line has a budget of its own; a budget that isn't exceeded is never heard of.
+#[test]
+fn lines_that_a_peer_can_repeat_are_logged_up_to_a_budget_and_counted() {
+    let server = Server::start(&[
+        ("SERVER_ECHO_KEEP_ALIVE", "true"),
+        ("SERVER_MAX_LOG_LINES", "100"),
+        ("SERVER_REPORT_PERIOD", "1h"),
+    ]);
+    for count in [100, 5000] {
+        let said = b"x\n".repeat(count);
+        let mut stream = server.connect();
+        stream.write_all(&said).expect("sent");
+        stream.shutdown(Shutdown::Write).expect("half-closed");
+        assert_eq!(read_all(&stream), said);
+    }
+    let log = server.stop();
+    let echoed: Vec<_> = log.lines().filter(|line| line.contains("receive_message")).collect();
+    let (logged, told) = echoed.split_at(100);
+    let line = " INFO     action: receive_message | result: success | ip: 127.0.0.1 | msg: x";
+    assert!(logged.iter().all(|logged| logged.ends_with(line)), "{logged:?}");
+    let outcome = " WARNING  action: receive_message | result: success";
+    assert_eq!(told.len(), 2, "{told:?}");
+    let warning = "| log_lines: 100 | warning: more are only counted for a while";
+    assert!(told[0].ends_with(&format!("{outcome} {warning}")), "{told:?}");
+    assert!(told[1].ends_with(&format!("{outcome} | more: 5000 | total: 5100")), "{told:?}");
+    assert_eq!(log.matches("accept_connections | result: success").count(), 2, "{log}");
+}
+
+#[test]
+fn counts_are_told_while_they_grow_and_the_next_interval_has_a_budget_again() {
+    let (server, log) = Server::start_with_log(&[
+        ("SERVER_MAX_LOG_LINES", "1"),
+        ("SERVER_LOG_INTERVAL", "100ms"),
+        ("SERVER_REPORT_PERIOD", "10ms"),
+    ]);
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more when the test is done.
+        log.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+    });
+    let deadline = Instant::now() + PATIENCE;
+    for expected in ["| msg: x", "counted for a while", "| more: ", "| msg: x"] {
+        let is_next = |line: String| line.contains("receive_message") && line.contains(expected);
+        while !lines.try_iter().any(is_next) {
+            assert!(Instant::now() < deadline, "no line with {expected:?}");
+            assert_eq!(ask(&server, b"x\n"), b"x\n");
+        }
+    }
 }

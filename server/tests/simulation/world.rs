@@ -396,6 +396,8 @@ fn rules() -> Rules {
         commit_max: 1024,
         high_water: HIGH_WATER,
         report_period: Duration::from_secs(10),
+        max_log_lines: 50,
+        log_interval: Duration::from_mins(10),
     }
 }
 

@@ -169,6 +169,8 @@ pub const RULES: Rules = Rules {
     commit_max: 1 << 20,
     high_water: 10_000,
     report_period: Duration::from_secs(10),
+    max_log_lines: 500_000,
+    log_interval: Duration::from_mins(10),
 };
 
 impl World {
