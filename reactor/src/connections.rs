@@ -20,15 +20,21 @@ use crate::limits::Limits;
 use crate::listener;
 use crate::service::{CloseReason, Io};
 use crate::stream::Stream;
-use crate::timers::{Alarm, Moment, Timers};
+use crate::timers::{Alarm, Horizon, Moment, Timers};
 use crate::token::{Timer, Token};
 
+/// More sources than the loop has of its own beside the connections.
+pub(crate) const OWN_SOURCES: usize = 16;
+
 /// Places from here on are never used: they are tokens of the loop's own sources.
-const PLACES_MAX: usize = u32::MAX as usize - 16;
+const PLACES_MAX: usize = u32::MAX as usize - OWN_SOURCES;
 
 /// Places that are asked for at the beginning, if there may be so many connections: the system gives
 /// memory when it is first used, and lists that never grow leave no gaps behind.
 const ROOM_MAX: usize = 16 * 1024;
+
+/// The shortest delay there is: what is due after it isn't due in this turn.
+const DELAY_MIN: Duration = Duration::from_nanos(1);
 
 /// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +113,8 @@ pub(crate) struct Connections {
     generation: u32,
     epoch: Instant,
     now: Instant,
+    /// What is due by then may fire.
+    pub(crate) horizon: Horizon,
 }
 
 impl Connections {
@@ -133,6 +141,7 @@ impl Connections {
             generation: 0,
             epoch: now,
             now,
+            horizon: Horizon::new(Moment::new(now, now)),
         }
     }
 
@@ -146,7 +155,7 @@ impl Connections {
     }
 
     /// When it really is: for what is timed after the turn's commit, which may have taken long.
-    fn moment_by_the_clock(&self) -> Moment {
+    pub(crate) fn moment_by_the_clock(&self) -> Moment {
         Moment::new(self.epoch, Instant::now())
     }
 
@@ -337,8 +346,8 @@ impl Connections {
 
     /// The key of one alarm that has gone off, or `None` when there is no more.
     pub(crate) fn pop_timer(&mut self) -> Option<Key> {
-        let now = self.moment();
-        while let Some((at, key)) = self.timers.pop(now) {
+        let horizon = self.horizon.moment();
+        while let Some((at, key)) = self.timers.pop(horizon) {
             if self.has_passed(at, key) {
                 self.counters.timers_fired += 1;
                 return Some(key);
@@ -364,19 +373,27 @@ impl Connections {
     /// Which of a connection's two deadlines have passed: the service's, the loop's own. The one
     /// that has not is set again.
     pub(crate) fn take_due(&mut self, token: Token) -> (bool, bool) {
-        let now = self.moment();
+        let horizon = self.horizon.moment();
         let Some(connection) = find(&mut self.slab, token) else {
             return (false, false);
         };
-        let due = |deadline: &mut Option<Moment>| deadline.take_if(|due| *due <= now).is_some();
+        let due = |deadline: &mut Option<Moment>| deadline.take_if(|due| *due <= horizon).is_some();
         let both = (due(&mut connection.service_due), due(&mut connection.own_due));
         Self::set_alarm(&mut self.timers, token, connection);
         both
     }
 
-    /// How long the poll may wait; `None` for ever.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
-        let now = self.moment_by_the_clock();
+    /// Sets the service's deadline again that has just passed, for the next turn and not for this
+    /// one.
+    pub(crate) fn put_off(&mut self, token: Token) {
+        let due = self.horizon.moment().after(DELAY_MIN);
+        let Some(connection) = find(&mut self.slab, token) else { return };
+        connection.service_due = Some(due);
+        Self::set_alarm(&mut self.timers, token, connection);
+    }
+
+    /// How long a poll that begins `now` may wait; `None` for ever.
+    pub(crate) fn timeout(&self, now: Moment) -> Option<Duration> {
         self.timers.next().map(|next| now.until(next))
     }
 
@@ -427,7 +444,7 @@ impl Connections {
     /// When something set now is due: in a later turn even when it has no delay, so that a timer
     /// that sets itself again doesn't keep the turn from ending.
     fn due(&self, after: Option<Duration>) -> Option<Moment> {
-        after.map(|after| self.moment().after(after.max(Duration::from_nanos(1))))
+        after.map(|after| self.moment().after(after.max(DELAY_MIN)))
     }
 
     fn try_connect(&mut self, address: SocketAddr) -> io::Result<Token> {

@@ -13,7 +13,9 @@
 //! ```
 //!
 //! The order is the guarantee: nothing that a service sends in 2 to 6 leaves before 6 is done.
-//! Deadlines come after the input, which may have arrived in time while a turn took long.
+//! Deadlines come after the input: none fires before everything that had arrived by then was read,
+//! however long a turn takes, and whether or not the process was stopped meanwhile. So what is due is
+//! judged by the [`Horizon`](crate::timers::Horizon), not by the clock.
 //! Slots are freed in 9 alone, and tokens carry a generation, so an event of this turn never
 //! reaches a connection that came later.
 
@@ -25,21 +27,22 @@ use mio::{Events, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::connection::{Established, Read, State};
-use crate::connections::{Connections, Counters, Key};
+use crate::connections::{Connections, Counters, Key, OWN_SOURCES};
 use crate::limits::Limits;
 use crate::listener::{Accept, Listener};
 use crate::logging;
 use crate::service::{CloseReason, Io as _, ListenerEvent, Service, StopCause};
 use crate::signals::Signals;
+use crate::timers::Polled;
 use crate::token::Token;
 
 /// Sources of the loop's own. Connections have smaller numbers, see `connections::PLACES_MAX`.
 const LISTENER: mio::Token = mio::Token(usize::MAX);
 const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
 
-/// Events taken from the kernel in one poll. More ready sources than that wait for the next turn;
-/// the kernel hands them out in rotation, so nobody is forgotten.
-const EVENTS: usize = 1024;
+/// Room for events at the beginning; it grows with the connections. Each source has one event in a
+/// poll at most, so that with room for all of them none is ever left with the kernel.
+const EVENTS_MIN: usize = 1024;
 
 /// Descriptors kept aside for what isn't a connection: standard streams, poll, signals, listener,
 /// the files of the service.
@@ -107,7 +110,7 @@ impl EventLoop {
         let buffer = vec![0; limits.input_rest + limits.read_per_turn].into_boxed_slice();
         Ok(Self {
             poll,
-            events: Events::with_capacity(EVENTS),
+            events: Events::with_capacity(EVENTS_MIN),
             connections: Connections::new(limits, registry),
             listener: None,
             signals: None,
@@ -193,17 +196,31 @@ impl EventLoop {
     /// 1. Waits until something is ready, or the next deadline.
     fn wait(&mut self) -> io::Result<()> {
         let at_once = self.connections.has_work() || self.can_accept();
-        let timeout = if at_once { Some(Duration::ZERO) } else { self.connections.timeout() };
         if !at_once {
             logging::flush();
         }
-        match self.poll.poll(&mut self.events, timeout) {
+        self.make_room_for_events();
+        let entered = self.connections.moment_by_the_clock();
+        let timeout =
+            if at_once { Some(Duration::ZERO) } else { self.connections.timeout(entered) };
+        let polled = match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) if self.events.is_empty() => Polled::Nothing,
+            Ok(()) => Polled::Events,
             // An empty turn; the next wait computes its timeout anew.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
-                Ok(())
+                Polled::Interrupted
             }
-            result => result,
+            Err(error) => return Err(error),
+        };
+        self.connections.horizon.polled(entered, timeout, polled);
+        Ok(())
+    }
+
+    fn make_room_for_events(&mut self) {
+        let sources = self.connections.slab.len() + OWN_SOURCES;
+        if sources > self.events.capacity() {
+            self.events = Events::with_capacity(sources.next_power_of_two());
         }
     }
 
@@ -467,8 +484,12 @@ fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, t
     };
     // The service has closed it earlier in this turn, and expects to hear of its end alone.
     let concerns_service = matches!(connection.state, State::Open | State::Connecting);
+    // What has arrived from it was more than one turn reads.
+    let unread = connection.queued.ready && connection.wants_read();
     if let Some(reason) = own_reason.filter(|_| own_due) {
         connections.doom(token, reason);
+    } else if service_due && unread {
+        connections.put_off(token);
     } else if service_due && concerns_service {
         service.expired(connections, token);
     }

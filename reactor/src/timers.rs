@@ -33,6 +33,41 @@ impl Moment {
     }
 }
 
+/// The time up to which everything that has arrived is known, the horizon. A deadline that is due by
+/// then has passed; one that only the clock says is over may have been met by what lies unread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Horizon(Moment);
+
+/// What a poll came to. There is room for the events of all sources, so it leaves none behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Polled {
+    Events,
+    Nothing,
+    /// A signal, or the process went on after it had been stopped: it looked at no source.
+    Interrupted,
+}
+
+impl Horizon {
+    pub(crate) fn new(at: Moment) -> Self {
+        Self(at)
+    }
+
+    pub(crate) fn moment(self) -> Moment {
+        self.0
+    }
+
+    /// Moves it as far as a poll allows that was `entered` at that time, to wait for `timeout`.
+    pub(crate) fn polled(&mut self, entered: Moment, timeout: Option<Duration>, polled: Polled) {
+        match polled {
+            // It returned at the first event, whenever that was; what had arrived before it was
+            // entered is surely among them.
+            Polled::Events => self.0 = entered,
+            Polled::Nothing => self.0 = entered.after(timeout.unwrap_or_default()),
+            Polled::Interrupted => {}
+        }
+    }
+}
+
 /// When the entry of a deadline comes up: when it is due, or earlier.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wakeup(Option<Moment>);
@@ -141,6 +176,23 @@ mod tests {
 
     fn moment(nanos: u64) -> Moment {
         Moment(NonZeroU64::new(nanos + 1).expect("one more than something"))
+    }
+
+    #[test]
+    fn the_horizon_is_as_far_as_a_poll_is_sure_to_have_seen() {
+        let mut horizon = Horizon::new(moment(0));
+        let timeout = Some(Duration::from_nanos(20));
+        for (entered, timeout, polled, expected) in [
+            (10, timeout, Polled::Events, 10),
+            (50, timeout, Polled::Nothing, 70),
+            // Stopped for a long time: whatever the clock says, nothing was looked at.
+            (100, timeout, Polled::Interrupted, 70),
+            (900, Some(Duration::ZERO), Polled::Nothing, 900),
+            (950, None, Polled::Events, 950),
+        ] {
+            horizon.polled(moment(entered), timeout, polled);
+            assert_eq!(horizon.moment(), moment(expected), "{polled:?} from {entered}");
+        }
     }
 
     proptest! {

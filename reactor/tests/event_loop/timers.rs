@@ -3,13 +3,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use reactor::{Limits, Timer};
 
 use crate::support::{
-    Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, listening, pattern, peer, read_all,
-    read_exactly, run, spawn,
+    Call, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, echo, listening, pattern, peer,
+    read_all, read_exactly, run, spawn,
 };
 
 const fn millis(count: u64) -> Duration {
@@ -309,4 +310,72 @@ fn idle_connections_cause_no_turns() {
     // A turn for each message, and at most three for whoever comes and goes.
     let needed = ROUNDS + 3 * IDLE as u64;
     assert!(counters.turns <= needed + 20, "{counters:?}");
+}
+
+/// Peers that speak while a turn takes longer than they have time: more of them than any one of the
+/// kernel's answers had room for once.
+#[test]
+fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_turn() {
+    const PEERS: usize = 3_000;
+    let (event_loop, address) = listening(Limits::default());
+    let (begins, begun) = channel();
+    let (speak, spoken) = channel();
+    let mut open = Vec::new();
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => open.push(token),
+        Call::Received(_, b"!", _) => {
+            for token in &open {
+                io.set_deadline(*token, Some(SOON));
+            }
+            begins.send(()).unwrap();
+            spoken.recv_timeout(PATIENCE).unwrap();
+            std::thread::sleep(SOON);
+        }
+        Call::Received(token, ..) => {
+            io.set_deadline(token, None);
+            io.send(token, b"x");
+        }
+        call => echo(io, &call),
+    });
+    let mut running = spawn(event_loop, script.stops_after(PEERS + 1));
+    let peers: Vec<_> = (0..PEERS).map(|_| peer(address)).collect();
+    let mut other = peer(address);
+    for _ in 0..=PEERS {
+        running.wait_for_opened();
+    }
+    other.write_all(b"!").unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
+    for mut peer in &peers {
+        peer.write_all(b"x").unwrap();
+    }
+    speak.send(()).unwrap();
+    for peer in &peers {
+        assert_eq!(read_exactly(peer, 1), b"x");
+    }
+    drop((peers, other));
+    // The other one has said nothing in time.
+    assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 1);
+}
+
+/// Everything was there in time, but each turn reads a little of it alone.
+#[test]
+fn a_deadline_waits_for_the_input_that_one_turn_does_not_read() {
+    let (event_loop, address) = listening(Limits { read_per_turn: 10, ..Limits::default() });
+    let mut peer = peer(address);
+    peer.write_all(&pattern(200)).unwrap();
+    let script = Script::new(|io, call| match call {
+        Call::Opened(token) => io.set_deadline(token, Some(millis(1))),
+        Call::Received(..) => std::thread::sleep(millis(2)),
+        Call::Expired(token) => io.abort(token),
+        _ => {}
+    });
+    let finished = run(event_loop, script.stops_after(1));
+    assert_eq!(finished.counters.bytes_read, 200);
+    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
+    let last = finished
+        .events
+        .iter()
+        .rev()
+        .find(|event| matches!(event, Event::Expired(_) | Event::Received(..)));
+    assert!(matches!(last, Some(Event::Expired(_))), "{last:?}");
 }
