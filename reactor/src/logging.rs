@@ -4,6 +4,9 @@
 //! lottery. What can't be written now stays in the buffer; what the buffer has no room for is
 //! dropped and counted. The buffer belongs to the thread: no lock of ours, and nothing shared.
 //!
+//! Values are cut at 1 KiB, lines at 16 KiB. A line of level ERROR may be the reason why the process
+//! ends: it is never dropped for want of room, the lines before it are.
+//!
 //! | file | what it is for |
 //! |---|---|
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
@@ -42,13 +45,15 @@ const LAST_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {
     static LOG: RefCell<Log> =
-        const { RefCell::new(Log { lines: Lines::new(), stdout: None, since_flush: 0 }) };
+        const { RefCell::new(Log { lines: Lines::new(), level: Level::Info, stdout: None, since_flush: 0 }) };
 }
 
 /// What waits, and where it goes.
 #[derive(Debug)]
 struct Log {
     lines: Lines,
+    /// Of the line that is on its way here from [`write_line`].
+    level: Level,
     /// Opened by the first write.
     stdout: Option<Stdout>,
     /// Bytes of lines since the last [`flush`].
@@ -58,7 +63,11 @@ struct Log {
 impl Log {
     fn push(&mut self, line: &[u8]) {
         self.since_flush += line.len();
-        self.lines.push(line);
+        if self.level == Level::Error {
+            self.lines.push_over(line);
+        } else {
+            self.lines.push(line);
+        }
         if self.lines.waiting() >= WRITE_EARLY {
             self.write(None);
         }
@@ -158,6 +167,7 @@ impl Write for ToLog {
 }
 
 fn write_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    LOG.with_borrow_mut(|log| log.level = record.level());
     let level = level_name(record.level());
     writeln!(out, "{} {level:8} {}", Timestamp::now(), record.args())
 }

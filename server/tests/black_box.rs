@@ -256,3 +256,13 @@ fn counts_are_told_while_they_grow_and_the_next_interval_has_a_budget_again() {
         }
     }
 }
+
+#[test]
+fn a_long_line_is_echoed_whole_and_logged_in_part() {
+    let server = Server::start(&[]);
+    let line = [vec![b'x'; 64 << 10], b"\n".to_vec()].concat();
+    assert_eq!(ask(&server, &line), line);
+    let log = server.stop();
+    let shown = format!("| msg: {}... (65536 bytes)\n", "x".repeat(1024));
+    assert!(log.contains(&shown), "{log}");
+}

@@ -2,17 +2,22 @@
 
 use std::fmt::{self, Write as _};
 
+/// Most bytes of a value that are shown; four times as many characters when all are escaped.
+const VALUE_MAX: usize = 1024;
+
 /// Any bytes as the value of a log line: readable text stays, everything that could end the value
 /// or the line, or mislead a terminal, is escaped.
 ///
 /// No control characters, no `|`, no byte that isn't UTF-8, and `\` itself as `\\`, so that two
-/// different values never look the same.
+/// different values never look the same. Of a value above 1 KiB the beginning is shown, and how many
+/// bytes it has: `abc... (65536 bytes)`. None that is shown whole looks like that.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
+        let shown = &self.0[..cut(self.0, VALUE_MAX)];
+        for chunk in shown.utf8_chunks() {
             for character in chunk.valid().chars() {
                 write_escaped(f, character)?;
             }
@@ -20,8 +25,23 @@ impl fmt::Display for Escaped<'_> {
                 write!(f, "\\x{byte:02x}")?;
             }
         }
+        if shown.len() < self.0.len() {
+            write!(f, "... ({} bytes)", self.0.len())?;
+        }
         Ok(())
     }
+}
+
+/// How many bytes to keep of `bytes`: at most `most`, and no character of UTF-8 in part.
+pub(super) fn cut(bytes: &[u8], most: usize) -> usize {
+    const CONTINUATIONS_MAX: usize = 3;
+    if bytes.len() <= most {
+        return bytes.len();
+    }
+    let is_continuation = |at: usize| bytes[at] & 0xC0 == 0x80;
+    let earliest = most.saturating_sub(CONTINUATIONS_MAX);
+    // More continuations than a character has: it isn't UTF-8, and there is nothing to keep whole.
+    (earliest..=most).rev().find(|at| !is_continuation(*at)).unwrap_or(most)
 }
 
 fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
@@ -67,6 +87,32 @@ mod tests {
         ] {
             assert_eq!(Escaped(bytes).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_at_a_character_and_says_how_long_it_is() {
+        for (unit, count, shown) in [
+            (&b"x"[..], 1024, 1024),
+            (b"x", 1025, 1024),
+            (b"x", 65536, 1024),
+            (b"\0", 1 << 20, 1024),
+            (b"\xff", 5000, 1024),
+            (b"\x80", 5000, 1024),
+            ("\u{20ac}".as_bytes(), 400, 341),
+            ("\u{1f3b2}".as_bytes(), 257, 256),
+        ] {
+            let bytes = unit.repeat(count);
+            let cut =
+                if shown < count { format!("... ({} bytes)", bytes.len()) } else { String::new() };
+            let expected = Escaped(unit).to_string().repeat(shown) + &cut;
+            assert_eq!(Escaped(&bytes).to_string(), expected, "{count} of {unit:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_shown_whole_never_looks_cut() {
+        let cut = Escaped(&[b'x'; 2000]).to_string();
+        assert_ne!(Escaped(cut.as_bytes()).to_string(), cut);
     }
 
     /// Bytes that are often text, and often not.

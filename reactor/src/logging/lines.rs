@@ -4,10 +4,17 @@
 
 use std::io::{self, Write as _};
 
+use super::escaped::cut;
 use super::timestamp::Timestamp;
 
 /// Most bytes of lines that wait for a reader. Lines beyond it are dropped.
 const WAITING_MAX: usize = 1024 * 1024;
+
+/// Most bytes of a line, its newline included. What is longer is cut, never dropped.
+const LINE_MAX: usize = 16 * 1024;
+
+/// Room for what is said of a line that was cut.
+const CUT_MAX: usize = 64;
 
 /// Where lines go.
 pub(super) trait Sink {
@@ -48,17 +55,45 @@ impl Lines {
         self.waiting.len()
     }
 
-    /// Takes a whole line, its newline included, or drops it when too much waits.
+    /// Takes a whole line, its newline included, or drops it when too much waits. One that is too
+    /// long is cut.
     pub(super) fn push(&mut self, line: &[u8]) {
-        if self.waiting.len() + line.len() >= WAITING_MAX {
+        if self.waiting.len() + line.len().min(LINE_MAX) >= WAITING_MAX {
             self.dropped += 1;
             return;
         }
+        if line.len() <= LINE_MAX {
+            return self.extend(line);
+        }
+        self.extend(&line[..cut(line, LINE_MAX - CUT_MAX)]);
+        writeln!(self.waiting, "... (a line of {} bytes)", line.len())
+            .expect("a Vec takes everything");
+    }
+
+    /// Like [`push`](Self::push); when too much waits, it takes the place of the last lines that do.
+    pub(super) fn push_over(&mut self, line: &[u8]) {
+        while self.waiting.len() + line.len().min(LINE_MAX) >= WAITING_MAX {
+            self.drop_last();
+        }
+        self.push(line);
+    }
+
+    /// Takes lines as they are.
+    pub(super) fn extend(&mut self, lines: &[u8]) {
         if self.waiting.is_empty() && self.mid_line {
             // The line before was cut, and its rest dropped: this one must not continue it.
             self.waiting.push(b'\n');
         }
-        self.waiting.extend_from_slice(line);
+        self.waiting.extend_from_slice(lines);
+    }
+
+    /// Drops the last line of many: neither the one that was written in part, nor a report of
+    /// dropped lines, behind which half the room is for others.
+    fn drop_last(&mut self) {
+        let lines = self.waiting.strip_suffix(b"\n").unwrap_or(&self.waiting);
+        let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        self.waiting.truncate(end);
+        self.dropped += 1;
     }
 
     /// Writes what the sink takes without blocking; keeps the rest. What a sink that fails would
@@ -301,6 +336,46 @@ mod tests {
         assert_eq!(text.matches("dropped_lines").count(), 1);
         assert!(text.contains(&format!("| dropped_lines: {missing}\n")), "{missing} are missing");
         assert!(text.ends_with("again\n"));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_not_dropped() {
+        let (mut lines, mut sink) = (Lines::new(), Script::default());
+        for length in [LINE_MAX - 1, LINE_MAX, 2 * WAITING_MAX] {
+            lines.push(&[b"\xc3\xb1".repeat(length / 2), b"\n".to_vec()].concat());
+            lines.write_to(&mut sink);
+            let text = String::from_utf8(std::mem::take(&mut sink.taken)).unwrap();
+            assert!(text.len() <= LINE_MAX && text.ends_with('\n'), "{}", text.len());
+            let cut = format!("\u{f1}... (a line of {} bytes)\n", length / 2 * 2 + 1);
+            assert_eq!(text.ends_with(&cut), length >= LINE_MAX, "{length}");
+        }
+        assert_eq!(lines.dropped, 0);
+    }
+
+    #[test]
+    fn the_reason_of_the_end_gets_in_however_much_waits() {
+        for length in [10, 1000, LINE_MAX] {
+            let (mut lines, mut sink) = (Lines::new(), Script::default());
+            let filler = [vec![b'f'; length - 1], b"\n".to_vec()].concat();
+            let pushed = WAITING_MAX / length + 1;
+            for _ in 0..pushed {
+                lines.push(&filler);
+            }
+            lines.push_over(b"an error\n");
+            lines.push_over(b"the reason\n");
+            assert!(lines.waiting() < WAITING_MAX);
+            assert!(
+                lines.waiting() > WAITING_MAX - 2 * LINE_MAX,
+                "no more is dropped than must be"
+            );
+            lines.write_to(&mut sink);
+            lines.write_to(&mut sink);
+            let text = String::from_utf8(sink.taken).unwrap();
+            assert!(text.contains("\nthe reason\n"), "it is never dropped");
+            let mut told = text.lines().filter_map(number_of_report);
+            let missing = pushed + 2 - (text.lines().count() - 1);
+            assert_eq!(told.next(), Some(missing as u64));
+        }
     }
 
     /// A report that is dropped itself takes nothing with it.
