@@ -36,8 +36,8 @@ pub struct Rules {
     pub whole_frame: Option<Duration>,
     /// How long a connection that isn't an agency's may be silent later; `None` for ever.
     pub idle: Option<Duration>,
-    /// Bytes staged after which they are committed without waiting for the end of the turn, to be
-    /// synced there.
+    /// Bytes staged, rows and entries, after which they are committed without waiting for the end of
+    /// the turn, to be synced there.
     pub commit_max: usize,
     /// Output waiting for one peer above which no more winners are written for it.
     pub high_water: usize,
@@ -285,6 +285,7 @@ impl<L: Ledger> Central<L> {
             Request::End { total } => {
                 let outcome = self.lottery.end(agency, total).map(|()| Answer::Finished);
                 self.answer(connection, agency, outcome);
+                self.commit_if_large();
             }
             Request::Winners => {
                 let outcome = self.lottery.may_ask_winners(agency).map(|()| Answer::Winners);
@@ -329,6 +330,12 @@ impl<L: Ledger> Central<L> {
             },
         });
         self.answer(connection, agency, outcome);
+        self.commit_if_large();
+    }
+
+    /// Must follow whatever stages something: at most one request more than `commit_max` bytes are
+    /// staged at any time, so a commit always fits into the wal.
+    fn commit_if_large(&mut self) {
         if self.lottery.staged_len() >= self.rules.commit_max {
             self.commit();
         }

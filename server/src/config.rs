@@ -16,7 +16,8 @@ use crate::ledger::{Options, Sync};
 /// Most agencies: a checkpoint with all of them must fit into half a log.
 const AGENCIES_MAX: Agency = 10_000;
 
-/// Room for the largest checkpoint and the largest early commit in the smallest half of a log.
+/// The smallest half of a log: has room for the largest checkpoint and the largest commit behind it,
+/// which has a quarter of it and one request more.
 const LOG_SIZE_MIN: usize = 1 << 20;
 
 const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
@@ -60,7 +61,7 @@ table! {
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
-    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Rows staged after which they are written into the log without waiting for the end of the turn");
+    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
     LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
@@ -107,8 +108,10 @@ pub struct Config {
     pub storage: PathBuf,
     /// How it is kept.
     pub ledger: Options,
-    /// The central's rules.
+    /// The central's rules, for a wal of the size that is configured.
     pub rules: Rules,
+    /// `commit_max` of these isn't the default.
+    commit_max_chosen: bool,
     /// The loop's limits.
     pub limits: Limits,
 }
@@ -137,13 +140,13 @@ impl Config {
         let rules = Self::rules(layers);
         let limits = Self::limits(layers);
         let (mut rules, half_size) = (rules?, half_size?);
-        // Rows may be twice as long as what they came in, and entries stand beside them.
         let most = half_size / 4;
-        match layers.raw(&COMMIT_MAX) {
+        let commit_max_chosen = !matches!(layers.raw(&COMMIT_MAX), Some((_, Origin::Default)));
+        if !commit_max_chosen {
             // A smaller log needs no second setting.
-            Some((_, Origin::Default)) => rules.commit_max = rules.commit_max.min(most),
-            _ if rules.commit_max <= most => {}
-            _ => layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE"),
+            rules.commit_max = rules.commit_max.min(most);
+        } else if rules.commit_max > most {
+            layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE");
         }
         Some(Self {
             address: SocketAddr::new(bind?, port?),
@@ -155,7 +158,16 @@ impl Config {
             // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
             limits: Limits { input_rest: rules.max_line.max(FRAME_MAX), ..limits? },
             rules,
+            commit_max_chosen,
         })
+    }
+
+    /// The rules for a ledger in which a commit of `room` bytes fits: its wal may be older than this
+    /// configuration, and smaller. `None` when more was asked for.
+    pub fn rules_within(&self, room: usize) -> Option<Rules> {
+        let commit_max = self.rules.commit_max.min(room);
+        let fits = commit_max == self.rules.commit_max || !self.commit_max_chosen;
+        fits.then(|| Rules { commit_max, ..self.rules.clone() })
     }
 
     fn rules(layers: &mut Settings) -> Option<Rules> {
@@ -254,7 +266,10 @@ fn read_ini(text: &str) -> Result<BTreeMap<String, String>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
+    use crate::ledger::FileLedger;
 
     fn layers(arguments: &[&str]) -> Settings {
         let arguments = [&["server"], arguments].concat();
@@ -288,6 +303,26 @@ mod tests {
     fn a_smaller_log_has_smaller_commits() {
         let config = Config::new(&mut layers(&["--log-size", "1MiB"])).unwrap();
         assert_eq!(config.rules.commit_max, 256 << 10);
+    }
+
+    #[test]
+    fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bets.csv");
+        let options = Options { sync: Sync::Never, half_size: LOG_SIZE_MIN as u64 };
+        let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
+        let (ledger, _) = opened.unwrap();
+        assert!(ledger.commit_room(AGENCIES_MAX).unwrap() >= LOG_SIZE_MIN / 4);
+    }
+
+    #[test]
+    fn an_older_wal_lowers_the_default_and_refuses_what_was_asked_for() {
+        let default = Config::new(&mut layers(&[])).unwrap();
+        assert_eq!(default.rules_within(1000).unwrap().commit_max, 1000);
+        assert_eq!(default.rules_within(1 << 30).unwrap(), default.rules);
+        let chosen = Config::new(&mut layers(&["--commit-max", "1MiB"])).unwrap();
+        assert!(chosen.rules_within((1 << 20) - 1).is_none());
+        assert_eq!(chosen.rules_within(1 << 20).unwrap(), chosen.rules);
     }
 
     #[test]

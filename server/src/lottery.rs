@@ -296,9 +296,9 @@ impl<L: Ledger> Lottery<L> {
         }
     }
 
-    /// Bytes staged so far.
+    /// Bytes of the record that what is staged becomes, rows and entries.
     pub fn staged_len(&self) -> usize {
-        self.staged.len()
+        self.staged.record_len()
     }
 
     /// Hands everything staged to the ledger, as one commit.

@@ -95,6 +95,11 @@ fn log_configuration(settings: &Settings) {
 enum ServerError {
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),
+    #[error(
+        "SERVER_COMMIT_MAX = {asked}: the ledger's wal, which keeps the size that it was made with, \
+         takes at most {room}"
+    )]
+    CommitMax { asked: usize, room: usize },
     #[error("can't listen at {address}: {source}")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("can't set up the event loop: {0}")]
@@ -116,8 +121,11 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let watch = |_| ControlFlow::Continue(());
     let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, visit, watch)?;
     log_recovery(config, recovery);
+    let room = ledger.commit_room(config.agencies)?;
+    let asked = config.rules.commit_max;
+    let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
     let lottery = Lottery::new(ledger, config.agencies, winners);
-    let mut central = Central::new(lottery, config.rules.clone());
+    let mut central = Central::new(lottery, rules);
 
     let address = config.address;
     let listening = event_loop.listen(address, config.backlog);

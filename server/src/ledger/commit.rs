@@ -1,10 +1,19 @@
 //! What one turn stages for the ledger: rows for `bets.csv`, and entries that say what they are.
 
-use wire::{Agency, Batch, Checksum};
+use wire::{Agency, Batch, Checksum, FRAME_MAX};
 
-use super::row;
+use super::{log, row};
 use crate::bet::Checked;
 use crate::plain;
+
+/// Most bytes that one request adds to a commit.
+///
+/// A bet of n bytes becomes a row of fewer than 2n. The lengths of its fields become commas, byte for
+/// byte. What is new is the agency's number, of 10 digits at most, and the line end, 2. A name of
+/// quotation marks alone is doubled and gets 2 more; nothing else grows, and nothing else has less
+/// than 12 bytes. So a row has at most 2n + 10 + 2 + 4 - 5 - 12 = 2n - 1 bytes. Many tiny bets come
+/// as near to that as a few with long names. An entry has fewer bytes than the frame it came in.
+pub const REQUEST_MAX: usize = 2 * FRAME_MAX;
 
 /// One effect on the lottery's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +60,15 @@ impl Entry {
         }
     }
 
+    /// Bytes that [`encode`](Self::encode) appends.
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Batch { .. } => 1 + 4 + 2 + 4,
+            Self::Finished { .. } => 1 + 4,
+            Self::Drawn => 1,
+        }
+    }
+
     /// The entry at the front of `bytes`, and what follows it.
     fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (&kind, rest) = bytes.split_first()?;
@@ -88,6 +106,8 @@ impl Entry {
 pub struct Commit {
     rows: Vec<u8>,
     entries: Vec<Entry>,
+    /// Bytes of the entries as the wal keeps them.
+    entries_len: usize,
 }
 
 /// A place in a commit's rows to go back to.
@@ -113,6 +133,7 @@ impl Commit {
 
     /// Stages what the rows since the last entry are.
     pub fn push_entry(&mut self, entry: Entry) {
+        self.entries_len += entry.encoded_len();
         self.entries.push(entry);
     }
 
@@ -136,6 +157,11 @@ impl Commit {
         self.rows.len()
     }
 
+    /// Bytes of the record that it becomes in the wal, all told.
+    pub fn record_len(&self) -> usize {
+        log::commit_record_len(self.entries_len + self.rows.len())
+    }
+
     /// The rows, as they go into `bets.csv`.
     pub fn rows(&self) -> &[u8] {
         &self.rows
@@ -155,5 +181,69 @@ impl Commit {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.entries.clear();
+        self.entries_len = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{BatchBuilder, Bet, Push};
+
+    use super::*;
+    use crate::bet;
+    use crate::ledger::log::Stamp;
+
+    fn bets(fields: [&[u8]; 5]) -> BatchBuilder {
+        let mut builder = BatchBuilder::new();
+        while builder.push(&Bet::from_fields(fields)) == Ok(Push::Added) {}
+        builder
+    }
+
+    /// Bets that grow as much as any on their way from a frame into a row.
+    fn frames_that_grow_most() -> Vec<BatchBuilder> {
+        let quotes = vec![b'"'; 255];
+        let names = [1, 2, 10, 100, 255].map(|len| &quotes[..len]);
+        names.map(|name| bets([name, name, b"1", b"2000-02-29", b"1"])).into()
+    }
+
+    #[test]
+    fn no_request_adds_more_than_the_bound() {
+        for builder in frames_that_grow_most() {
+            let batch = builder.batch(0);
+            let mut commit = Commit::default();
+            for bet in batch.bets() {
+                let bet = bet.expect("whole");
+                commit.push_row(Agency::MAX, &bet::check(&bet).expect("good"));
+            }
+            assert!(commit.len() < 2 * batch.encoded.len(), "{} rows", batch.count);
+            assert!(commit.len() > batch.encoded.len() * 19 / 10, "these grow a lot");
+            let (agency, count) = (Agency::MAX, batch.count);
+            commit.push_entry(Entry::Batch { agency, count, stored: true, checksum: Checksum(0) });
+            let added = commit.record_len() - Commit::default().record_len();
+            assert!(added <= REQUEST_MAX, "{added}");
+        }
+    }
+
+    #[test]
+    fn a_commit_knows_the_length_of_its_record() {
+        let entries = [
+            Entry::Batch { agency: 9, count: 1, stored: false, checksum: Checksum(7) },
+            Entry::Finished { agency: 9 },
+            Entry::Drawn,
+        ];
+        let mut commit = Commit::default();
+        for round in 0..300 {
+            commit.push_entry(entries[round % entries.len()]);
+            if round % 7 == 0 {
+                let bet = Bet::from_fields([b"Ana", b"Paz", b"1", b"2000-02-29", b"7"]);
+                commit.push_row(1, &bet::check(&bet).expect("good"));
+            }
+            let stamp = Stamp { generation: 1, sequence: 1, csv_len: 0, synced: 0 };
+            let mut head = Vec::new();
+            let zeros = log::encode_commit(stamp, &commit, &mut head);
+            assert_eq!(commit.record_len(), head.len() + commit.len() + zeros.len());
+        }
+        commit.clear();
+        assert_eq!(commit.record_len(), Commit::default().record_len());
     }
 }

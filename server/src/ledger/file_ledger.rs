@@ -17,6 +17,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use wire::Agency;
+
+use super::commit::REQUEST_MAX;
 use super::disk::Disk;
 use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
 use super::progress::{Interrupted, Progress, Step, Watch};
@@ -101,6 +104,9 @@ pub(crate) struct Book {
 /// Bytes of `bets.csv` that the disk begins to write together: enough to be written in one go, few
 /// enough to be done before the checkpoint comes.
 const WRITE_OUT: u64 = 1 << 20;
+
+/// Bytes of the smallest commit there is.
+const COMMIT_MIN: usize = log::commit_record_len(1);
 
 /// The ledger in two files.
 #[derive(Debug)]
@@ -341,6 +347,25 @@ impl<D: Disk> FileLedger<D> {
         }
     }
 
+    /// Bytes that may be staged before they are committed, at most: a commit of that and one request
+    /// more always fits into a segment of the wal, behind a checkpoint of all agencies.
+    ///
+    /// # Errors
+    /// The segments are too small for any commit: [`LedgerError::SegmentTooSmall`].
+    pub fn commit_room(&self, agencies: Agency) -> Result<usize, LedgerError> {
+        let segment = usize::try_from(self.book.half_size).unwrap_or(usize::MAX);
+        let heard_of = self.book.state.accounts().count();
+        let agencies = usize::try_from(agencies).unwrap_or(usize::MAX).max(heard_of);
+        let taken = log::checkpoint_record_len(agencies) + REQUEST_MAX;
+        let room = segment.checked_sub(taken).filter(|room| *room >= COMMIT_MIN);
+        room.ok_or_else(|| LedgerError::SegmentTooSmall {
+            path: self.paths.log.clone(),
+            segment,
+            agencies,
+            needed: taken + COMMIT_MIN,
+        })
+    }
+
     fn fits(&self, len: usize) -> bool {
         let end = self.half_start(self.book.place.half) + self.book.half_size;
         self.book.place.cursor + len as u64 <= end
@@ -353,10 +378,7 @@ impl<D: Disk> FileLedger<D> {
             return Ok(zeros);
         }
         self.checkpoint(false).map_err(SubmitError::Fatal)?;
-        self.encode(commit).ok_or_else(|| {
-            let needed = self.record.len() + commit.len();
-            SubmitError::Fatal(self.too_large(needed))
-        })
+        self.encode(commit).ok_or_else(|| SubmitError::Fatal(self.too_large(commit.record_len())))
     }
 
     fn encode(&mut self, commit: &Commit) -> Option<&'static [u8]> {

@@ -138,6 +138,17 @@ impl Header {
     }
 }
 
+/// Bytes that a commit of such a payload takes in the wal: header, padding, and the zeros that stand
+/// behind the last record.
+pub(crate) const fn commit_record_len(payload_len: usize) -> usize {
+    BLOCK + payload_len.next_multiple_of(BLOCK) + BLOCK
+}
+
+/// Bytes that a checkpoint of so many agencies takes in the wal, without the zeros behind it.
+pub(crate) const fn checkpoint_record_len(agencies: usize) -> usize {
+    BLOCK + (CHECKPOINT_FIELDS_LEN + State::encoded_len(agencies)).next_multiple_of(BLOCK)
+}
+
 /// Headers of that generation in a part of a half, and their offsets.
 pub(crate) fn headers_in(bytes: &[u8], generation: u64) -> impl Iterator<Item = (usize, Header)> {
     let (blocks, _) = bytes.as_chunks();
@@ -171,6 +182,9 @@ pub(crate) fn encode_commit(stamp: Stamp, commit: &Commit, head: &mut Vec<u8>) -
     head[..BLOCK].copy_from_slice(&header.encode());
     &ZEROS[..len.next_multiple_of(BLOCK) - len + BLOCK]
 }
+
+/// Bytes of a checkpoint's payload before the state.
+const CHECKPOINT_FIELDS_LEN: usize = 4 + 1;
 
 /// A checkpoint's payload.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -183,6 +183,21 @@ pub enum LedgerError {
         /// The ledger.
         path: PathBuf,
     },
+    /// The wal was made for fewer agencies.
+    #[error(
+        "{}: its segments have {segment} bytes, {agencies} agencies need at least {needed}: only a \
+         new ledger gets a larger wal", path.display()
+    )]
+    SegmentTooSmall {
+        /// The wal.
+        path: PathBuf,
+        /// Bytes of a segment.
+        segment: usize,
+        /// Agencies that a checkpoint must hold.
+        agencies: usize,
+        /// Bytes for such a checkpoint and the smallest commit.
+        needed: usize,
+    },
     /// A commit that no half of the log could hold.
     #[error("{}: a record of {needed} bytes doesn't fit, a half has {half}", path.display())]
     RecordTooLarge {

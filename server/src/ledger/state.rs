@@ -73,6 +73,11 @@ impl State {
         }
     }
 
+    /// Bytes that [`encode`](Self::encode) appends for so many agencies.
+    pub(crate) const fn encoded_len(agencies: usize) -> usize {
+        1 + agencies * ENCODED_LEN
+    }
+
     /// The state back from these bytes; `None` when they aren't one.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&drawn, rest) = bytes.split_first()?;

@@ -1,6 +1,7 @@
 //! A central without sockets and without files: buffers for connections, memory for the ledger.
 
 #![allow(unreachable_pub, reason = "every test binary compiles it as a module of its own")]
+#![allow(dead_code, reason = "every test binary needs some of it")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -152,8 +153,8 @@ impl Ledger for MemoryLedger {
 }
 
 /// A central, driven by hand.
-pub struct World {
-    pub central: Central<MemoryLedger>,
+pub struct World<L = MemoryLedger> {
+    pub central: Central<L>,
     pub io: Buffers,
     pub disk: Rc<RefCell<Disk>>,
     opened: u32,
@@ -180,11 +181,19 @@ impl World {
 
     pub fn with(agencies: wire::Agency, rules: Rules) -> Self {
         let disk = Rc::default();
-        let lottery = Lottery::new(MemoryLedger::new(&disk), agencies, WinnersByAgency::default());
+        let ledger = MemoryLedger::new(&disk);
+        Self { disk, ..Self::over(ledger, agencies, rules) }
+    }
+}
+
+impl<L: Ledger> World<L> {
+    /// A central over another ledger than the one in memory: `disk` isn't used.
+    pub fn over(ledger: L, agencies: wire::Agency, rules: Rules) -> Self {
+        let lottery = Lottery::new(ledger, agencies, WinnersByAgency::default());
         Self {
             central: Central::new(lottery, rules),
             io: Buffers { now: Instant::now(), wires: BTreeMap::new() },
-            disk,
+            disk: Rc::default(),
             opened: 0,
             unread: BTreeMap::new(),
         }

@@ -1,0 +1,173 @@
+//! Whatever is staged in one turn, by however many agencies and under whatever settings: its commits
+//! fit into the wal, and none of them ends the central.
+
+mod frames;
+mod support;
+
+#[path = "crash_disk/mod.rs"]
+mod crash_disk;
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::rc::Rc;
+
+use crash_disk::{Machine, MemoryDisk, Which};
+use frames::{bytes, end, hello};
+use proptest::prelude::*;
+use server::central::Rules;
+use server::ledger::disk::Disk;
+use server::ledger::{FileLedger, Ledger as _, LedgerError, Options, Sync};
+use support::{RULES, World};
+use wire::{Agency, Batch, BatchBuilder, Bet, Position, Push, Request};
+
+fn open(segment: u64) -> FileLedger<MemoryDisk> {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let disk = |which| MemoryDisk { machine: machine.clone(), which };
+    let options = Options { sync: Sync::Always, half_size: segment };
+    let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
+    let opened = FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, watch);
+    opened.expect("a new one").0
+}
+
+/// One request of an agency.
+#[derive(Debug, Clone)]
+enum Sent {
+    /// Bets with names of so many characters, in a batch of at most so many.
+    Good {
+        name: usize,
+        count: u16,
+    },
+    /// Names that consist of quotation marks, which a row doubles.
+    Quotes {
+        name: usize,
+        count: u16,
+    },
+    /// Bets without anything in them: 19 bytes of frame that stage 11, and no row.
+    Empty {
+        frames: u16,
+    },
+    End,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    prop_oneof![
+        3 => (1..255_usize, 1..500_u16).prop_map(|(name, count)| Sent::Good { name, count }),
+        3 => (1..255_usize, 1..500_u16).prop_map(|(name, count)| Sent::Quotes { name, count }),
+        3 => (1..2000_u16).prop_map(|frames| Sent::Empty { frames }),
+        1 => Just(Sent::End),
+    ]
+}
+
+fn batch_of(position: Position, fields: [&[u8]; 5], count: u16) -> (Vec<u8>, u64) {
+    let mut builder = BatchBuilder::new();
+    while builder.count() < count && builder.push(&Bet::from_fields(fields)) == Ok(Push::Added) {}
+    (bytes(&Request::Batch(builder.batch(position))), u64::from(builder.count()))
+}
+
+fn empty_batch(position: Position) -> Vec<u8> {
+    bytes(&Request::Batch(Batch { position, count: 1, encoded: &[0; 5] }))
+}
+
+/// The frames, and the position after them.
+fn frames(sent: &Sent, mut position: Position) -> (Vec<u8>, Position) {
+    let batch = |name: Vec<u8>, count| {
+        let fields = [&name, &name, &b"1"[..], b"2000-02-29", b"1"];
+        let (frame, count) = batch_of(position, fields, count);
+        (frame, position + count)
+    };
+    match *sent {
+        Sent::Good { name, count } => batch(vec![b'a'; name], count),
+        Sent::Quotes { name, count } => batch(vec![b'"'; name], count),
+        Sent::Empty { frames } => {
+            let mut out = Vec::new();
+            for _ in 0..frames {
+                out.extend(empty_batch(position));
+                position += 1;
+            }
+            (out, position)
+        }
+        Sent::End => (end(position), position),
+    }
+}
+
+/// A central with these settings, or none when they can't fit together.
+fn central(
+    segment: u64,
+    agencies: Agency,
+    commit_max: usize,
+) -> Option<World<FileLedger<MemoryDisk>>> {
+    let ledger = open(segment);
+    let room = match ledger.commit_room(agencies) {
+        Ok(room) => room,
+        Err(error) => {
+            assert!(matches!(error, LedgerError::SegmentTooSmall { .. }), "{error}");
+            return None;
+        }
+    };
+    let rules = Rules { commit_max: commit_max.min(room), ..RULES };
+    Some(World::over(ledger, agencies, rules))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_settings_and_no_stream_make_a_commit_that_does_not_fit(
+        segment in (5..40_u64).prop_map(|blocks| blocks * 4096),
+        agencies in 1..400_u32,
+        commit_max in 1..200_000_usize,
+        turns in prop::collection::vec(
+            prop::collection::vec((any::<prop::sample::Index>(), sent()), 1..12), 1..5,
+        ),
+    ) {
+        let Some(mut world) = central(segment, agencies, commit_max) else { return Ok(()) };
+        // All of them have an account in every checkpoint.
+        let connections: Vec<_> = (1..=agencies).map(|agency| world.agency(agency)).collect();
+        for connection in &connections {
+            world.arrive(*connection, &empty_batch(0));
+        }
+        world.end_turn();
+        let mut reached = vec![(1, false); connections.len()];
+        for turn in turns {
+            for (agency, sent) in turn {
+                let agency = agency.index(connections.len());
+                let (position, finished) = &mut reached[agency];
+                if *finished {
+                    continue;
+                }
+                *finished = matches!(sent, Sent::End);
+                let (input, next) = frames(&sent, *position);
+                *position = next;
+                world.arrive(connections[agency], &input);
+            }
+            // Fails when the central would end.
+            world.end_turn();
+        }
+        for (agency, (position, finished)) in (1..).zip(reached) {
+            let account = world.central.ledger().state().account(agency);
+            prop_assert_eq!((account.consumed, account.finished), (position, finished));
+        }
+    }
+}
+
+/// As it was made: 240 agencies, each with as much as one turn reads of it, in batches of one bet
+/// that is rejected.
+#[test]
+fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal() {
+    const READ_PER_TURN: usize = 16 << 10;
+    let rules = Rules { commit_max: 256 << 10, ..RULES };
+    let mut world = World::over(open(1 << 20), 240, rules);
+    let each = READ_PER_TURN / empty_batch(0).len();
+    assert!(240 * each * 11 > 2 << 20, "one record of all of it fits into no segment");
+    for agency in 1..=240 {
+        let connection = world.open();
+        world.arrive(connection, &hello(agency));
+        let input: Vec<_> = (0..each as u64).flat_map(empty_batch).collect();
+        world.arrive(connection, &input);
+    }
+    world.end_turn();
+    for agency in 1..=240 {
+        assert_eq!(world.central.ledger().state().account(agency).rejected, each as u64);
+    }
+}
