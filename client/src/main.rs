@@ -14,7 +14,7 @@ use client::progress::Bar;
 use log::{debug, error, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::{SettingErrors, Settings};
-use reactor::{EventLoop, Limits, Outcome, Service};
+use reactor::{EventLoop, Hangup, Limits, Outcome, Service};
 
 /// The configuration can't be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -112,6 +112,6 @@ where
     S::Fatal: 'static,
 {
     let mut event_loop = EventLoop::new(Limits::default())?;
-    event_loop.handle_signals()?;
+    event_loop.handle_signals(Hangup::Stops)?;
     Ok(event_loop.run(service)?)
 }

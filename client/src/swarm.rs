@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use reactor::{CloseReason, EventLoop, Io, Limits, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, EventLoop, Hangup, Io, Limits, Service, StopCause, Timer, Token};
 
 use crate::dialogue::Progress;
 use crate::progress::Bar;
@@ -249,7 +249,7 @@ impl<M: Member> Swarm<M> {
         let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
         let limits = Limits { drain: Duration::from_secs(5), ..Limits::default() };
         let mut event_loop = EventLoop::new(limits).map_err(|error| failed(&error))?;
-        event_loop.handle_signals().map_err(|error| failed(&error))?;
+        event_loop.handle_signals(Hangup::Stops).map_err(|error| failed(&error))?;
         let _ = event_loop.run(&mut self).map_err(|error| failed(&error))?;
         match self.error {
             Some(error) => Err(error),

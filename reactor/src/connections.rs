@@ -5,6 +5,7 @@
 //! the turn.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -84,6 +85,21 @@ impl Counters {
         ]
         .into_iter()
         .fold(0, u64::wrapping_add)
+    }
+}
+
+impl fmt::Display for Counters {
+    /// As the end of a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turns, idle_turns, accepted, established, accept_pauses, closed, .. } = self;
+        let Self { bytes_read, bytes_written, timers_fired, .. } = self;
+        write!(
+            f,
+            "turns: {turns} | idle_turns: {idle_turns} | accepted: {accepted} | \
+             established: {established} | accept_pauses: {accept_pauses} | closed: {closed} | \
+             bytes_read: {bytes_read} | bytes_written: {bytes_written} | \
+             timers_fired: {timers_fired}"
+        )
     }
 }
 
@@ -543,6 +559,10 @@ impl Io for Connections {
     fn attach(&mut self, stream: std::os::unix::net::UnixStream) -> io::Result<Token> {
         stream.set_nonblocking(true)?;
         self.insert(UnixStream::from_std(stream), State::Open)
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
     }
 
     fn stop(&mut self) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
-//!  2. note      what became ready; signals
+//!  2. note      what became ready; signals -> Service::signaled
 //!  3. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received
 //!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
 //!  5. accept    up to `accepts_per_turn`
@@ -21,7 +21,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -32,8 +32,8 @@ use crate::limits::Limits;
 use crate::listener::{Accept, Listener};
 use crate::logging;
 use crate::service::{CloseReason, Io as _, ListenerEvent, Service, StopCause};
-use crate::signals::Signals;
-use crate::timers::Polled;
+use crate::signals::{Hangup, Signals};
+use crate::timers::{Moment, Polled};
 use crate::token::Token;
 
 /// Sources of the loop's own. Connections have smaller numbers, see `connections::PLACES_MAX`.
@@ -122,13 +122,22 @@ impl EventLoop {
         })
     }
 
-    /// Lets SIGTERM and SIGINT end the loop in order, and a second one at once.
+    /// Lets SIGTERM, SIGINT and SIGQUIT end the loop in order, and a second one at once; the service
+    /// is told of SIGUSR1, SIGUSR2 and, if `hangup` says so, SIGHUP. Others that would end the process
+    /// without a word end the loop too or do nothing: all of them are listed in `signals.rs`.
     ///
     /// # Errors
     /// When the handlers can't be installed.
-    pub fn handle_signals(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::register(self.poll.registry(), SIGNALS)?);
+    pub fn handle_signals(&mut self, hangup: Hangup) -> io::Result<()> {
+        self.signals = Some(Signals::register(self.poll.registry(), SIGNALS, hangup)?);
         Ok(())
+    }
+
+    /// The signal that asks the loop to end, if one has come: for what takes long before the loop
+    /// begins. Doesn't wait; [`run`](Self::run) ends in order afterwards.
+    pub fn stop_signal(&mut self) -> Option<&'static str> {
+        self.note_signals();
+        self.stop_signal
     }
 
     /// Listens at `address`, with a kernel backlog of `backlog` connections; returns the address,
@@ -201,8 +210,7 @@ impl EventLoop {
         }
         self.make_room_for_events();
         let entered = self.connections.moment_by_the_clock();
-        let timeout =
-            if at_once { Some(Duration::ZERO) } else { self.connections.timeout(entered) };
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.timeout(entered) };
         let polled = match self.poll.poll(&mut self.events, timeout) {
             Ok(()) if self.events.is_empty() => Polled::Nothing,
             Ok(()) => Polled::Events,
@@ -224,6 +232,12 @@ impl EventLoop {
         }
     }
 
+    /// How long the poll may wait; `None` for ever.
+    fn timeout(&self, now: Moment) -> Option<Duration> {
+        let notice = self.signals.as_ref().and_then(|signals| signals.next_notice(Instant::now()));
+        [self.connections.timeout(now), notice].into_iter().flatten().min()
+    }
+
     /// 2. Marks what became ready. Says whether a signal came.
     fn note_events<S: Service>(&mut self, service: &mut S) -> bool {
         let mut signaled = false;
@@ -237,11 +251,24 @@ impl EventLoop {
         if signaled {
             self.note_signals();
         }
-        signaled
+        self.tell_signals(service) || signaled
+    }
+
+    /// Tells the service of the signals that don't end the loop; says whether there was one.
+    fn tell_signals<S: Service>(&mut self, service: &mut S) -> bool {
+        let (Some(signals), now) = (&mut self.signals, self.connections.now()) else {
+            return false;
+        };
+        let mut told = false;
+        while let Some(signal) = signals.take_notice(now) {
+            service.signaled(&mut self.connections, signal);
+            told = true;
+        }
+        told
     }
 
     fn note_signals(&mut self) {
-        for name in self.signals.iter_mut().flat_map(Signals::pending) {
+        for name in self.signals.iter_mut().flat_map(Signals::take_stops) {
             self.cut_short |= self.connections.stopping || self.stop_signal.is_some();
             self.stop_signal.get_or_insert(name);
         }

@@ -10,7 +10,7 @@
 //! | `listener` | the listening socket, and whether somebody may be waiting at it |
 //! | `timers` | deadlines in order of time |
 //! | `buffer` | output that waits, and the pool of memory |
-//! | `signals` | SIGTERM and SIGINT as one more source |
+//! | `signals` | signals as one more source, and what each means |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`logging`] | log lines that leave once a turn and never block it |
 //! | [`settings`] | settings in layers, from one table per program |
@@ -38,4 +38,5 @@ pub use connections::Counters;
 pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
 pub use service::{CloseReason, Io, ListenerEvent, Service, StopCause};
+pub use signals::{Hangup, Signal};
 pub use token::{Timer, Token};

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use crate::connections::Counters;
+use crate::signals::Signal;
 use crate::token::{Timer, Token};
 
 /// What the event loop serves.
@@ -69,6 +71,14 @@ pub trait Service {
     /// Something happened to the listening socket that an operator may want to read.
     fn listening(&mut self, io: &mut impl Io, event: &ListenerEvent) {
         let _ = (io, event);
+    }
+
+    /// A signal asked for something else than the end, see [`EventLoop::handle_signals`]. Called at
+    /// most once a second for each kind, however many come.
+    ///
+    /// [`EventLoop::handle_signals`]: crate::EventLoop::handle_signals
+    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+        let _ = (io, signal);
     }
 
     /// A signal asked the process to end, or [`Io::stop`] did. Answers sent now still leave; after
@@ -148,6 +158,11 @@ pub trait Io {
     /// When it can't be registered with the poll.
     fn attach(&mut self, stream: UnixStream) -> io::Result<Token>;
 
+    /// What has happened in the loop so far: nothing, where nobody counts.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+
     /// Ends the loop as a signal would, see [`Service::stopping`].
     fn stop(&mut self);
 }
@@ -222,7 +237,7 @@ pub enum ListenerEvent {
 /// Why the loop ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopCause {
-    /// A signal, by its name (`SIGTERM`, `SIGINT`).
+    /// A signal, by its name (`SIGTERM`, `SIGINT`, ...).
     Signal(&'static str),
     /// The service called [`Io::stop`].
     Asked,

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT end the loop in order, a second one at once.
+//! Some signals end the loop in order, a second one at once; some are told to the service, and some
+//! do nothing. None ends the process without a word.
 //!
 //! A process of its own: a signal goes to all of it. One that isn't handled ends it, and the test
 //! with it.
@@ -13,18 +14,24 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use reactor::{EventLoop, Limits, Outcome, StopCause};
-use rustix::process::{Signal, getpid, kill_process};
+use reactor::{EventLoop, Hangup, Limits, Outcome, Signal as Told, StopCause};
+use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 
 use support::{
     Call, Ending, Event, HUGE, NEVER, Script, echo, listening, pattern, peer, read_all,
     read_exactly, run, spawn,
 };
 
-const SIGNALS: [(Signal, &str); 2] = [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")];
+/// Those that end it, and their names.
+const SIGNALS: [(Signal, &str); 6] = [
+    (Signal::TERM, "SIGTERM"),
+    (Signal::INT, "SIGINT"),
+    (Signal::QUIT, "SIGQUIT"),
+    (Signal::POWER, "SIGPWR"),
+    (Signal::XCPU, "SIGXCPU"),
+    (Signal::ALARM, "SIGALRM"),
+];
 
 fn main() -> ExitCode {
     harness::run_all(&[
@@ -34,7 +41,12 @@ fn main() -> ExitCode {
         ("a_signal_during_heavy_traffic", a_signal_during_heavy_traffic),
         ("a_second_signal_ends_at_once", a_second_signal_ends_at_once),
         ("a_signal_while_the_service_stops", a_signal_while_the_service_stops),
-        ("other_signals_change_nothing", other_signals_change_nothing),
+        ("the_service_is_told_of_the_others", the_service_is_told_of_the_others),
+        ("many_of_a_kind_are_told_as_one", many_of_a_kind_are_told_as_one),
+        ("a_hangup_ends_what_a_person_looks_at", a_hangup_ends_what_a_person_looks_at),
+        ("a_signal_is_seen_before_the_loop_begins", a_signal_is_seen_before_the_loop_begins),
+        ("signals_without_a_meaning_change_nothing", signals_without_a_meaning_change_nothing),
+        ("a_file_beyond_the_limit_is_an_error", a_file_beyond_the_limit_is_an_error),
     ])
 }
 
@@ -46,7 +58,7 @@ fn raise(signal: Signal) {
 fn handling() -> (EventLoop, SocketAddr) {
     let patient = Limits { drain: NEVER, linger: NEVER, write_stall: NEVER, ..Limits::default() };
     let (mut event_loop, address) = listening(patient);
-    event_loop.handle_signals().unwrap();
+    event_loop.handle_signals(Hangup::Notifies).unwrap();
     (event_loop, address)
 }
 
@@ -176,13 +188,61 @@ fn a_signal_while_the_service_stops() {
     assert!(matches!(running.join().result, Ok(Outcome::CutShort)));
 }
 
-/// The loop runs in the main thread here, to which the kernel gives a process's signals: each
-/// interrupts the loop's wait.
-fn other_signals_change_nothing() {
+/// The kernel gives a process's signals to its main thread first, so each interrupts the loop's wait.
+fn in_the_main_thread(
+    (mut event_loop, address): (EventLoop, SocketAddr),
+    script: Script,
+    talk: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Vec<Event> {
+    let talking = std::thread::spawn(move || talk(address));
+    let (mut recorder, events) = script.stops_after(1).recorded();
+    assert!(matches!(event_loop.run(&mut recorder), Ok(Outcome::Drained)));
+    talking.join().unwrap();
+    events.try_iter().collect()
+}
+
+fn told(events: &[Event]) -> Vec<Told> {
+    events.iter().filter_map(signaled).collect()
+}
+
+fn signaled(event: &Event) -> Option<Told> {
+    match event {
+        Event::Signaled(signal) => Some(*signal),
+        _ => None,
+    }
+}
+
+/// The service answers in the turn in which it is told, and the loop goes on.
+fn the_service_is_told_of_the_others() {
+    let (event_loop, address) = handling();
+    let mut asking = None;
+    let script = Script::new(move |io, call| match call {
+        Call::Opened(token) => asking = Some(token),
+        Call::Signaled => io.send(asking.unwrap(), b"told"),
+        call => echo(io, &call),
+    });
+    let mut running = spawn(event_loop, script.stops_after(1));
+    let mut peer = peer(address);
+    running.wait_for_opened();
+    let others =
+        [(Signal::HUP, Told::Hangup), (Signal::USR1, Told::User1), (Signal::USR2, Told::User2)];
+    for (signal, expected) in others {
+        raise(signal);
+        assert_eq!(running.wait_for(signaled), expected);
+        assert_eq!(read_exactly(&peer, 4), b"told");
+    }
+    peer.write_all(b"hola").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&peer), b"hola");
+    assert!(matches!(running.join().result, Ok(Outcome::Drained)));
+}
+
+/// A person's script that sends without end fills no log: the first is told at once, the last is
+/// told too, and a second lies between any two.
+fn many_of_a_kind_are_told_as_one() {
     const ROUNDS: usize = 300;
-    signal_hook::flag::register(Signal::USR1.as_raw(), Arc::new(AtomicBool::new(false))).unwrap();
-    let (mut event_loop, address) = handling();
-    let talking = std::thread::spawn(move || {
+    let started = std::time::Instant::now();
+    let events = in_the_main_thread(handling(), Script::echo(), |address| {
         let mut peer = peer(address);
         for _ in 0..ROUNDS {
             raise(Signal::USR1);
@@ -192,7 +252,77 @@ fn other_signals_change_nothing() {
         peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_all(&peer), b"");
     });
-    let (mut recorder, _events) = Script::echo().stops_after(1).recorded();
-    assert!(matches!(event_loop.run(&mut recorder), Ok(Outcome::Drained)));
-    talking.join().unwrap();
+    let count = told(&events).len();
+    assert!(count > 0 && count as u64 <= 1 + started.elapsed().as_secs(), "{count} times");
+
+    // The one that comes too early is not forgotten, though nothing else wakes the loop.
+    let (event_loop, _) = handling();
+    let mut running = spawn(event_loop, Script::echo());
+    running.wait_for(|event| (*event == Event::Waiting).then_some(()));
+    for _ in 0..2 {
+        raise(Signal::USR2);
+        assert_eq!(running.wait_for(signaled), Told::User2);
+    }
+    raise(Signal::TERM);
+    running.join();
+}
+
+fn a_hangup_ends_what_a_person_looks_at() {
+    let mut event_loop = EventLoop::new(Limits::default()).unwrap();
+    event_loop.handle_signals(Hangup::Stops).unwrap();
+    raise(Signal::HUP);
+    let finished = run(event_loop, Script::echo());
+    let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
+    assert_eq!(causes, [StopCause::Signal("SIGHUP")]);
+    assert_eq!(told(&finished.events), []);
+}
+
+/// What takes long before the loop begins asks now and then; what isn't for it is kept.
+fn a_signal_is_seen_before_the_loop_begins() {
+    let (mut event_loop, _) = handling();
+    assert_eq!(event_loop.stop_signal(), None);
+    raise(Signal::USR1);
+    assert_eq!(event_loop.stop_signal(), None);
+    raise(Signal::QUIT);
+    assert_eq!(event_loop.stop_signal(), Some("SIGQUIT"));
+    assert_eq!(event_loop.stop_signal(), Some("SIGQUIT"), "it stays so");
+    let finished = run(event_loop, Script::echo());
+    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
+    assert_eq!(causes, [StopCause::Signal("SIGQUIT")]);
+    let (mut event_loop, _) = handling();
+    raise(Signal::TERM);
+    event_loop.stop_signal();
+    raise(Signal::TERM);
+    event_loop.stop_signal();
+    assert!(matches!(run(event_loop, Script::echo()).result, Ok(Outcome::CutShort)));
+}
+
+fn signals_without_a_meaning_change_nothing() {
+    const ROUNDS: usize = 100;
+    const NONE: [Signal; 5] =
+        [Signal::XFSZ, Signal::IO, Signal::PROF, Signal::VTALARM, Signal::STKFLT];
+    let events = in_the_main_thread(handling(), Script::echo(), |address| {
+        let mut peer = peer(address);
+        for round in 0..ROUNDS {
+            raise(NONE[round % NONE.len()]);
+            peer.write_all(b"hola").unwrap();
+            assert_eq!(read_exactly(&peer, 4), b"hola");
+        }
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_all(&peer), b"");
+    });
+    assert_eq!(told(&events), []);
+}
+
+/// A write that goes beyond `ulimit -f` fails instead of ending the process.
+fn a_file_beyond_the_limit_is_an_error() {
+    let (event_loop, _) = handling();
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(1000), maximum }).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    let error = file.write_all(&[0; 2000]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
+    setrlimit(Resource::Fsize, Rlimit { current: maximum, maximum }).unwrap();
+    drop(event_loop);
 }

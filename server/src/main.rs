@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use log::{debug, error, info, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::Settings;
-use reactor::{EventLoop, Outcome, RunError};
+use reactor::{EventLoop, Hangup, Outcome, RunError};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::healthcheck;
@@ -111,7 +111,7 @@ enum ServerError {
 fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
-    event_loop.handle_signals().map_err(ServerError::EventLoop)?;
+    event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
     let mut winners = WinnersByAgency::default();
     let visit = |stored: &StoredBet<'_>| {
         if server::bet::has_won(stored.bet.number) {

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, Io, ListenerEvent, Service, Signal, StopCause, Timer, Token};
 
 use super::PATIENCE;
 
@@ -112,6 +112,7 @@ pub(crate) enum Call<'a> {
     Expired(Token),
     Fired(Timer),
     Closed(Token),
+    Signaled,
     Stopping,
     /// Set to an error, it ends the loop.
     TurnEnded(&'a mut Result<(), Refused>),
@@ -127,7 +128,11 @@ impl Call<'_> {
             | Self::Drained(token)
             | Self::Expired(token)
             | Self::Closed(token) => Some(*token),
-            Self::Started | Self::Fired(_) | Self::Stopping | Self::TurnEnded(_) => None,
+            Self::Started
+            | Self::Fired(_)
+            | Self::Signaled
+            | Self::Stopping
+            | Self::TurnEnded(_) => None,
         }
     }
 }
@@ -143,6 +148,7 @@ pub(crate) enum Event {
     Expired(Token),
     Fired(Timer),
     Closed(Token, Ending),
+    Signaled(Signal),
     Stopping(StopCause),
     TurnEnded,
     Waiting,
@@ -379,6 +385,11 @@ impl Service for Recorder {
             other => panic!("an event that no test knows: {other:?}"),
         };
         self.record(event);
+    }
+
+    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+        self.record(Event::Signaled(signal));
+        self.play(io, Call::Signaled);
     }
 
     fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
