@@ -127,6 +127,8 @@ pub struct Lottery<L> {
     agencies: Agency,
     /// What the ledger's state will be after the next commit.
     ahead: State,
+    /// Agencies of the lottery that have finished, in the state ahead.
+    finished: Agency,
     /// Number of the last commit.
     number: CommitNumber,
     staged: Commit,
@@ -139,8 +141,12 @@ impl<L: Ledger> Lottery<L> {
     /// A lottery of agencies 1 to `agencies`, as the ledger left it. `winners` are those in the
     /// ledger.
     pub fn new(ledger: L, agencies: Agency, winners: WinnersByAgency) -> Self {
+        let ahead = ledger.state().clone();
+        let finished = (1..=agencies).map(|agency| Agency::from(ahead.account(agency).finished));
+        let finished = finished.sum();
         let mut lottery = Self {
-            ahead: ledger.state().clone(),
+            ahead,
+            finished,
             number: ledger.committed(),
             ledger,
             agencies,
@@ -269,6 +275,7 @@ impl<L: Ledger> Lottery<L> {
             return Err(Refusal::Drawn);
         }
         self.stage(Entry::Finished { agency });
+        self.finished += 1;
         self.draw_when_all_finished();
         Ok(())
     }
@@ -290,7 +297,7 @@ impl<L: Ledger> Lottery<L> {
     }
 
     fn draw_when_all_finished(&mut self) {
-        let all = (1..=self.agencies).all(|agency| self.ahead.account(agency).finished);
+        let all = self.finished == self.agencies;
         if all && self.agencies > 0 && !self.ahead.drawn {
             self.stage(Entry::Drawn);
         }
@@ -329,9 +336,13 @@ impl<L: Ledger> Lottery<L> {
     }
 
     fn go_back(&mut self, reason: &LedgerError) -> Committed {
+        for entry in self.staged.entries() {
+            self.ahead.restore(entry, self.ledger.state());
+            // Each of them was staged once: by an agency that hadn't finished.
+            self.finished -= Agency::from(matches!(entry, Entry::Finished { .. }));
+        }
         self.staged.clear();
         self.staged_winners.clear();
-        self.ahead = self.ledger.state().clone();
         // The draw depends on nobody's request: it is due until it is committed.
         self.draw_when_all_finished();
         Committed::Unavailable(reason.to_string())

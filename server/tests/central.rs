@@ -7,6 +7,7 @@ use frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
 use reactor::Service as _;
 use server::central::Rules;
+use server::ledger::Ledger as _;
 use support::{RULES, World};
 use wire::{FRAME_MAX, MAGIC, Request};
 
@@ -353,6 +354,29 @@ fn echo_refuses_a_line_without_an_end() {
 }
 
 proptest! {
+    /// The draw comes with the last agency's end that is committed, whichever commits fail, and
+    /// whether several ends share one.
+    #[test]
+    fn the_draw_comes_with_the_last_end_that_is_committed(
+        turns in prop::collection::vec(
+            (any::<bool>(), prop::collection::vec(1..5_u32, 0..6)), 0..12,
+        ),
+    ) {
+        let mut world = World::new(4);
+        let connections = [1, 2, 3, 4].map(|agency| world.agency(agency));
+        let mut finished = [false; 4];
+        for (full, ends) in turns {
+            world.disk.borrow_mut().full = full;
+            for agency in ends {
+                let index = agency as usize - 1;
+                world.arrive(connections[index], &end(0));
+                finished[index] |= !full;
+            }
+            world.end_turn();
+            prop_assert_eq!(world.central.ledger().state().drawn, finished == [true; 4]);
+        }
+    }
+
     /// However the stream is cut, the answers are the same.
     #[test]
     fn cuts_leave_no_trace(cuts in prop::collection::vec(1..40_usize, 0..60)) {

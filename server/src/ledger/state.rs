@@ -60,6 +60,19 @@ impl State {
         }
     }
 
+    /// Makes what this entry has changed as it is in `earlier`, a state before it.
+    pub fn restore(&mut self, entry: &Entry, earlier: &Self) {
+        match *entry {
+            Entry::Batch { agency, .. } | Entry::Finished { agency } => {
+                match earlier.accounts.get(&agency) {
+                    Some(account) => self.accounts.insert(agency, *account),
+                    None => self.accounts.remove(&agency),
+                };
+            }
+            Entry::Drawn => self.drawn = earlier.drawn,
+        }
+    }
+
     /// Appends the state as a checkpoint keeps it.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.drawn));
@@ -138,6 +151,24 @@ mod tests {
             let mut bytes = Vec::new();
             state.encode(&mut bytes);
             prop_assert_eq!(State::decode(&bytes), Some(state));
+        }
+
+        #[test]
+        fn restoring_what_entries_changed_is_going_back(
+            before in entries(), undone in entries(),
+        ) {
+            let mut earlier = State::default();
+            for entry in &before {
+                earlier.apply(entry);
+            }
+            let mut state = earlier.clone();
+            for entry in &undone {
+                state.apply(entry);
+            }
+            for entry in &undone {
+                state.restore(entry, &earlier);
+            }
+            prop_assert_eq!(state, earlier);
         }
 
         #[test]
