@@ -11,7 +11,7 @@ use wire::{Bet, Field};
 /// The number that wins. From the exercise.
 pub const WINNING_NUMBER: &str = "7574";
 
-/// Most digits of a document: twice as many as any DNI has, and a bound for what is kept of winners.
+/// Most digits of a document: twice as many as any DNI has.
 pub const DOCUMENT_DIGITS_MAX: usize = 20;
 
 /// The largest number: what 32 bits hold.

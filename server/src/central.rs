@@ -13,15 +13,15 @@ use reactor::logging::Escaped;
 use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Timer, Token};
 use wire::{
     Agency, Batch, ErrorCode, Frame, FrameError, LineTooLong, MessageError, Position, Request,
-    Response, VERSION,
+    Response, VERSION, WinnersBuilder,
 };
 
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
 use crate::ledger::{Ledger, LedgerError};
 use crate::log_budget::{Cause, Event, LogBudget, log_within};
 use crate::lottery::{Committed, Lottery, Refusal, Taken};
+use crate::scan::WinnersScan;
 use crate::session::{AgencySession, Protocol, Session};
-use crate::winners::Cursor;
 
 /// What can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Rules {
     pub commit_max: usize,
     /// Output waiting for one peer above which no more winners are written for it.
     pub high_water: usize,
+    /// Bytes of the ledger read in one turn for all who are told winners.
+    pub winners_budget: usize,
     /// How long refusals of a kind are only counted after one was logged.
     pub report_period: Duration,
     /// Lines of each other kind that are logged in an interval; more are counted.
@@ -55,6 +57,9 @@ const REPORT: Timer = Timer(0);
 /// Fires at the end of an interval, when as many lines of each kind may be logged again.
 const REFILL: Timer = Timer(1);
 
+/// Asks for another turn while winners are read.
+const SCAN: Timer = Timer(2);
+
 /// The service.
 #[derive(Debug)]
 pub struct Central<L> {
@@ -65,8 +70,9 @@ pub struct Central<L> {
     sessions: Vec<Option<Session>>,
     /// Who speaks for an agency.
     speakers: BTreeMap<Agency, Token>,
-    /// Who is owed winners and can be told more of them.
+    /// Who is owed winners, and the telling hasn't begun.
     winners_due: Vec<Token>,
+    scan: WinnersScan,
     draw_told: bool,
     stopping: bool,
     log_budget: LogBudget,
@@ -87,6 +93,7 @@ impl<L: Ledger> Central<L> {
             sessions: Vec::new(),
             speakers: BTreeMap::new(),
             winners_due: Vec::new(),
+            scan: WinnersScan::default(),
             stopping: false,
             welcomed: true,
             fatal: None,
@@ -408,7 +415,7 @@ impl<L: Ledger> Central<L> {
             info!("action: sorteo | result: success");
         }
         for connection in std::mem::take(&mut self.winners_due) {
-            self.tell_winners(io, connection);
+            self.begin_winners(io, connection);
         }
     }
 
@@ -461,7 +468,9 @@ impl<L: Ledger> Central<L> {
             Answer::Winners => {
                 if let Some(session) = self.agency_session(to) {
                     session.winners_owed += 1;
-                    self.winners_due.push(to);
+                    if session.winners_owed == 1 {
+                        self.winners_due.push(to);
+                    }
                 }
             }
             Answer::Refused { code, text } => self.tell_refused(io, to, agency, code, &text),
@@ -494,37 +503,55 @@ impl<L: Ledger> Central<L> {
                 code as u8
             );
         }
+        self.scan.forget(to);
         respond(io, to, &Response::Error { code, text });
         io.close(to);
     }
 
-    /// Writes the winners that a connection is owed, as far as it takes them.
-    fn tell_winners(&mut self, io: &mut impl Io, connection: Token) {
-        let high_water = self.rules.high_water;
-        let session = self.sessions.get_mut(connection.index()).and_then(Option::as_mut);
-        let session = session.filter(|session| session.is_named(connection));
-        let Some(session) = session.and_then(Session::lottery) else { return };
-        let Some(agency) = session.agency else { return };
-        while session.winners_owed > 0 {
-            // `drained` goes on from here.
-            if io.backlog(connection) > high_water {
-                return;
-            }
-            let mut last = None;
-            io.send_with(connection, |out| {
-                last = Some(self.lottery.write_winners(agency, &mut session.cursor, out));
-            });
-            match last {
-                Some(false) => {}
-                Some(true) => {
-                    session.winners_owed -= 1;
-                    session.cursor = Cursor::default();
-                }
-                // It is closing: nothing reaches it any more.
-                None => return,
-            }
+    /// Begins a list that a connection is owed.
+    fn begin_winners(&mut self, io: &mut impl Io, connection: Token) {
+        let session = self.agency_session(connection);
+        let Some(agency) = session.and_then(|session| session.agency) else { return };
+        let rows = self.lottery.winning_rows(agency);
+        if rows.count > 0 {
+            return self.scan.begin(connection, agency, rows);
         }
-        if session.ended {
+        io.send_with(connection, |out| WinnersBuilder::new(out).finish(true));
+        self.winners_told(io, connection);
+    }
+
+    /// Tells one piece's winners, and asks for another turn if there is more to read.
+    fn scan_winners(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
+        if !self.scan.is_active() {
+            return Ok(());
+        }
+        let high_water = self.rules.high_water;
+        let send = |to: Token, frame: &[u8]| {
+            // `drained` goes on from here.
+            let takes_more = io.backlog(to) <= high_water;
+            if takes_more {
+                io.send(to, frame);
+            }
+            takes_more
+        };
+        let told = self.scan.advance(self.lottery.ledger(), self.rules.winners_budget, send)?;
+        for connection in told {
+            self.winners_told(io, connection);
+        }
+        if self.scan.is_active() {
+            io.set_timer(SCAN, Some(Duration::ZERO));
+        }
+        Ok(())
+    }
+
+    /// A list is complete.
+    fn winners_told(&mut self, io: &mut impl Io, connection: Token) {
+        let Some(session) = self.agency_session(connection) else { return };
+        session.winners_owed -= 1;
+        if session.winners_owed > 0 {
+            self.winners_due.push(connection);
+            io.set_timer(SCAN, Some(Duration::ZERO));
+        } else if session.ended {
             io.close(connection);
         }
     }
@@ -579,8 +606,8 @@ impl<L: Ledger> Service for Central<L> {
         }
     }
 
-    fn drained(&mut self, io: &mut impl Io, connection: Token) {
-        self.tell_winners(io, connection);
+    fn drained(&mut self, _: &mut impl Io, connection: Token) {
+        self.scan.resume(connection);
     }
 
     fn expired(&mut self, io: &mut impl Io, connection: Token) {
@@ -603,6 +630,7 @@ impl<L: Ledger> Service for Central<L> {
         match timer {
             REPORT => self.log_budget.report(),
             REFILL => self.log_budget.refill(),
+            // For the scan, which goes on at the end of every turn.
             _ => {}
         }
     }
@@ -610,6 +638,7 @@ impl<L: Ledger> Service for Central<L> {
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
         let Some(place) = self.sessions.get_mut(connection.index()) else { return };
         let Some(session) = place.take_if(|session| session.is_named(connection)) else { return };
+        self.scan.forget(connection);
         if let Some(agency) = session.agency()
             && self.speakers.get(&agency) == Some(&connection)
         {
@@ -690,6 +719,7 @@ impl<L: Ledger> Service for Central<L> {
         }
         self.lottery.sync()?;
         self.release(io);
+        self.scan_winners(io)?;
         self.set_log_timers(io);
         Ok(())
     }

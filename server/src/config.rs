@@ -20,6 +20,10 @@ const AGENCIES_MAX: Agency = 10_000;
 /// which has a quarter of it and one request more.
 const LOG_SIZE_MIN: usize = 1 << 20;
 
+/// More than a row of the ledger can have.
+const WINNERS_BUDGET_MIN: usize = 4 << 10;
+const _: () = assert!(WINNERS_BUDGET_MIN > crate::scan::ROW_MAX, "a piece holds a row");
+
 const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
 const SPAN: &str = "a span of time, as 500ms, 30s or 5m";
 const SIZE: &str = "a number of bytes above 0, as 65536, 64KiB or 1MiB";
@@ -61,6 +65,7 @@ table! {
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
+    WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "1MiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
     COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
     LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
@@ -175,6 +180,9 @@ impl Config {
         let max_line = layers.require(&MAX_LINE, size);
         let commit_max = layers.require(&COMMIT_MAX, size);
         let high_water = layers.require(&HIGH_WATER, size);
+        let winners_budget = layers.require(&WINNERS_BUDGET, |text| {
+            settings::bytes(text).filter(|budget| *budget >= WINNERS_BUDGET_MIN)
+        });
         let first_byte = layers.require(&FIRST_BYTE, span_or_none);
         let whole_frame = layers.require(&WHOLE_FRAME, span_or_none);
         let idle = layers.require(&IDLE, span_or_none);
@@ -189,6 +197,7 @@ impl Config {
             idle: idle?,
             commit_max: commit_max?,
             high_water: high_water?,
+            winners_budget: winners_budget?,
             report_period: report_period?,
             max_log_lines: max_log_lines?,
             log_interval: log_interval?,

@@ -7,7 +7,8 @@
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | [`answers`] | answers that wait for their commit |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
-//! | [`winners`] | documents of the winners, by agency |
+//! | [`winners`] | where in the ledger each agency's winners stand |
+//! | [`scan`] | reading them from there, for all who ask at once |
 //! | [`bet`] | what makes a bet valid, and which bets win |
 //! | [`plain`] | the quick way through a batch of bets with nothing particular about them |
 //! | [`config`] | what can be set |
@@ -25,5 +26,6 @@ pub mod limits;
 mod log_budget;
 pub mod lottery;
 pub mod plain;
+pub mod scan;
 mod session;
 pub mod winners;

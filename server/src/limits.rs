@@ -11,7 +11,7 @@
 //! | [`wire::FRAME_MAX`] | 8 KiB | error 2, the connection ends | the exercise's packet |
 //! | [`FIELD_MAX`](wire::batch::FIELD_MAX) | 255 bytes | can't be encoded | its length travels in a byte |
 //! | [`TEXT_MAX`](wire::message::TEXT_MAX) | 1 KiB | cut at a character | an error must fit into a frame |
-//! | [`DOCUMENT_DIGITS_MAX`](crate::bet::DOCUMENT_DIGITS_MAX) | 20 | the batch is rejected | bounds what is kept of a winner |
+//! | [`DOCUMENT_DIGITS_MAX`](crate::bet::DOCUMENT_DIGITS_MAX) | 20 | the batch is rejected | twice as many as any DNI has |
 //! | [`NUMBER_DIGITS_MAX`](crate::bet::NUMBER_DIGITS_MAX) | 10, at most 4,294,967,295 | the batch is rejected | 32 bits |
 //!
 //! Batches under way have no limit of their own: those that have arrived and aren't answered are what
@@ -80,6 +80,11 @@ pub static LIMITS: &[Limit] = &[
         &config::LOW_WATER,
         "a peer that was read no more is read again below it",
         "well below the high one, so that reading doesn't stop and go at every packet",
+    ),
+    limit(
+        &config::WINNERS_BUDGET,
+        "the rest is read in the next turn",
+        "winners are read from the ledger for all who ask at once, and nobody else waits for that",
     ),
     limit(
         &config::COMMIT_MAX,

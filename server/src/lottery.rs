@@ -9,11 +9,10 @@
 use wire::{Agency, Batch, ErrorCode, MessageError, Phase, Position};
 
 use crate::bet::{self, Flaw};
-use crate::ledger::commit::Mark;
 use crate::ledger::{
     Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError,
 };
-use crate::winners::{Cursor, WinnersByAgency};
+use crate::winners::{WinnerIndex, WinningRows};
 
 /// What became of a batch. Nothing of it is durable before the commit that it is staged in.
 #[derive(Debug)]
@@ -132,15 +131,15 @@ pub struct Lottery<L> {
     /// Number of the last commit.
     number: CommitNumber,
     staged: Commit,
-    winners: WinnersByAgency,
-    /// Winners among the staged bets.
-    staged_winners: Vec<(Agency, Box<[u8]>)>,
+    winners: WinnerIndex,
+    /// Winners among the staged bets, by their places among the staged rows.
+    staged_winners: WinnerIndex,
 }
 
 impl<L: Ledger> Lottery<L> {
     /// A lottery of agencies 1 to `agencies`, as the ledger left it. `winners` are those in the
     /// ledger.
-    pub fn new(ledger: L, agencies: Agency, winners: WinnersByAgency) -> Self {
+    pub fn new(ledger: L, agencies: Agency, winners: WinnerIndex) -> Self {
         let ahead = ledger.state().clone();
         let finished = (1..=agencies).map(|agency| Agency::from(ahead.account(agency).finished));
         let finished = finished.sum();
@@ -152,7 +151,7 @@ impl<L: Ledger> Lottery<L> {
             agencies,
             staged: Commit::default(),
             winners,
-            staged_winners: Vec::new(),
+            staged_winners: WinnerIndex::default(),
         };
         // Everybody may have finished before a crash, or with more agencies configured then.
         lottery.draw_when_all_finished();
@@ -205,29 +204,27 @@ impl<L: Ledger> Lottery<L> {
         agency: Agency,
         batch: &Batch<'a>,
     ) -> Result<Option<BadBet<'a>>, MessageError> {
-        let (mark, winners) = (self.staged.mark(), self.staged_winners.len());
+        let mark = self.staged.mark();
         if self.stage_plain_rows(agency, batch) {
             return Ok(None);
         }
-        self.roll_back(mark, winners);
+        self.staged.roll_back(mark);
         let outcome = self.stage_checked_rows(agency, batch);
         if !matches!(outcome, Ok(None)) {
-            self.roll_back(mark, winners);
+            self.staged.roll_back(mark);
         }
         outcome
     }
 
-    fn roll_back(&mut self, mark: Mark, winners: usize) {
-        self.staged.roll_back(mark);
-        self.staged_winners.truncate(winners);
-    }
-
     /// The quick way, which nearly all batches go.
     fn stage_plain_rows(&mut self, agency: Agency, batch: &Batch<'_>) -> bool {
-        let winners = &mut self.staged_winners;
-        self.staged.push_plain_rows(agency, batch, |document| {
-            winners.push((agency, document.into()));
-        })
+        let mut winners = WinningRows::default();
+        let add = |offset| winners.add(offset as u64);
+        let plain = self.staged.push_plain_rows(agency, batch, add);
+        if plain {
+            self.staged_winners.add(agency, winners);
+        }
+        plain
     }
 
     fn stage_checked_rows<'a>(
@@ -235,17 +232,16 @@ impl<L: Ledger> Lottery<L> {
         agency: Agency,
         batch: &Batch<'a>,
     ) -> Result<Option<BadBet<'a>>, MessageError> {
-        let mut bets = batch.bets();
+        let (mut bets, mut winners) = (batch.bets(), WinningRows::default());
         for index in 0..batch.count {
             let Some(bet) = bets.next() else { break };
             let bet = bet?;
             match bet::check(&bet) {
                 Ok(checked) => {
-                    self.staged.push_row(agency, &checked);
                     if bet::has_won(checked.number) {
-                        let document = checked.document.into();
-                        self.staged_winners.push((agency, document));
+                        winners.add(self.staged.rows().len() as u64);
                     }
+                    self.staged.push_row(agency, &checked);
                 }
                 Err(flaw) => {
                     // What follows isn't judged any more, but it must be there.
@@ -256,6 +252,7 @@ impl<L: Ledger> Lottery<L> {
         }
         // Bytes after the last bet, if any, are an error too.
         bets.try_for_each(|bet| bet.map(drop))?;
+        self.staged_winners.add(agency, winners);
         Ok(None)
     }
 
@@ -314,15 +311,14 @@ impl<L: Ledger> Lottery<L> {
     /// What the process must not survive: it is unknown what is durable.
     pub fn commit(&mut self) -> Result<Committed, LedgerError> {
         if !self.staged.is_empty() {
+            let base = self.ledger.rows_len();
             self.number = match self.ledger.submit(&self.staged) {
                 Ok(number) => number,
                 Err(SubmitError::Unavailable(reason)) => return Ok(self.go_back(&reason)),
                 Err(SubmitError::Fatal(error)) => return Err(error),
             };
             self.staged.clear();
-            for (agency, document) in self.staged_winners.drain(..) {
-                self.winners.push(agency, &document);
-            }
+            self.winners.append(base, &mut self.staged_winners);
         }
         Ok(Committed::Submitted(self.number))
     }
@@ -377,15 +373,10 @@ impl<L: Ledger> Lottery<L> {
         self.ledger.state().drawn
     }
 
-    /// How many winners an agency has.
-    pub fn winners_count(&self, agency: Agency) -> u64 {
-        self.winners.count(agency)
-    }
-
-    /// Appends one frame of an agency's winners, see [`WinnersByAgency::write_frame`].
-    pub fn write_winners(&self, agency: Agency, cursor: &mut Cursor, out: &mut Vec<u8>) -> bool {
+    /// Where the rows of an agency's winners are in the ledger.
+    pub fn winning_rows(&self, agency: Agency) -> WinningRows {
         debug_assert!(self.is_drawn(), "winners are told after the draw");
-        self.winners.write_frame(agency, cursor, out)
+        self.winners.of(agency)
     }
 
     /// The ledger.

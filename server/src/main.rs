@@ -13,7 +13,7 @@ use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::healthcheck;
 use server::ledger::{FileLedger, LedgerError, Recovery, StoredBet, Sync};
 use server::lottery::Lottery;
-use server::winners::WinnersByAgency;
+use server::winners::WinnerIndex;
 
 /// The configuration can't be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -112,12 +112,8 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
-    let mut winners = WinnersByAgency::default();
-    let visit = |stored: &StoredBet<'_>| {
-        if server::bet::has_won(stored.bet.number) {
-            winners.push(stored.agency, stored.bet.document);
-        }
-    };
+    let mut winners = WinnerIndex::default();
+    let visit = |stored: &StoredBet<'_>| winners.visit(stored);
     let watch = |_| ControlFlow::Continue(());
     let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, visit, watch)?;
     log_recovery(config, recovery);

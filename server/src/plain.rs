@@ -21,14 +21,15 @@ const END: &[u8] = b"\r\n";
 /// Commas in a row, and its end.
 const SEPARATORS: usize = FIELDS + END.len();
 
-/// Appends the rows of a batch of plain bets, and shows the documents of those that win to `winner`.
-/// Returns whether it is such a batch; if not, what was appended and shown means nothing.
+/// Appends the rows of a batch of plain bets, and tells `winner` where in `rows` the row of each bet
+/// that wins begins. Returns whether it is such a batch; if not, what was appended and told means
+/// nothing.
 #[must_use]
-pub fn push_rows<'a>(
+pub fn push_rows(
     agency: Agency,
-    batch: &Batch<'a>,
+    batch: &Batch<'_>,
     rows: &mut Vec<u8>,
-    mut winner: impl FnMut(&'a [u8]),
+    mut winner: impl FnMut(usize),
 ) -> bool {
     let count = usize::from(batch.count);
     // A count that is a lie doesn't get room.
@@ -39,6 +40,7 @@ pub fn push_rows<'a>(
     let added = count * (agency.len() + END.len());
     let start = rows.len();
     rows.resize(start + batch.encoded.len() + added, 0);
+    let end = rows.len();
     let mut room = &mut rows[start..];
     let mut bets = batch.bets();
     while let Some(bet) = bets.next_encoded() {
@@ -47,7 +49,7 @@ pub fn push_rows<'a>(
             return false;
         }
         if bet::has_won(bet.number) {
-            winner(bet.document);
+            winner(end - room.len());
         }
         room = write_row(agency.as_bytes(), &bet, received, room);
     }
@@ -152,24 +154,25 @@ mod tests {
         builder
     }
 
-    /// What the careful way comes to, bet by bet.
-    fn checked(agency: Agency, batch: &Batch<'_>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    /// What the careful way comes to, bet by bet: rows, and where those of winners begin.
+    fn checked(agency: Agency, batch: &Batch<'_>) -> Option<(Vec<u8>, Vec<usize>)> {
         let (mut rows, mut winners) = (Vec::new(), Vec::new());
         for bet in batch.bets() {
             let bet = bet.ok()?;
             let checked = bet::check(&bet).ok()?;
-            row::encode(agency, &checked, &mut rows);
             if bet::has_won(checked.number) {
-                winners.push(checked.document.to_vec());
+                winners.push(rows.len());
             }
+            row::encode(agency, &checked, &mut rows);
         }
         Some((rows, winners))
     }
 
-    fn plain(agency: Agency, batch: &Batch<'_>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    fn plain(agency: Agency, batch: &Batch<'_>) -> Option<(Vec<u8>, Vec<usize>)> {
         let (mut rows, mut winners) = (b"1,before\r\n".to_vec(), Vec::new());
-        push_rows(agency, batch, &mut rows, |document| winners.push(document.to_vec()))
-            .then(|| (rows.split_off(b"1,before\r\n".len()), winners))
+        let start = rows.len();
+        push_rows(agency, batch, &mut rows, |offset| winners.push(offset - start))
+            .then(|| (rows.split_off(start), winners))
     }
 
     fn ordinary() -> impl Strategy<Value = Fields> {

@@ -10,7 +10,6 @@ use reactor::Token;
 use wire::{Agency, FrameDecoder, LineDecoder, MAGIC};
 
 use crate::healthcheck;
-use crate::winners::Cursor;
 
 /// One connection. Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
@@ -44,8 +43,6 @@ pub(crate) struct AgencySession {
     pub(crate) unavailable: bool,
     /// Lists of winners that it has asked for and not been told in full.
     pub(crate) winners_owed: u32,
-    /// How far it has been told the first of them.
-    pub(crate) cursor: Cursor,
     /// It has shut its writing side down: nothing follows, and the last answer ends it.
     pub(crate) ended: bool,
 }

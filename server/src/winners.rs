@@ -1,103 +1,101 @@
-//! Documents of the winners, agency by agency, in ledger order.
+//! Where in the ledger the winners stand, agency by agency.
 //!
-//! Kept while bets are stored rather than looked for at the draw, so that the draw takes no time
-//! however many bets there are. Memory grows with the winners, one bet in ten thousand or so.
+//! Not who they are: documents of winners would grow with the ledger. How many an agency has, and
+//! where its first one's row begins, is kept while bets are stored and made anew when the ledger is
+//! read back; the documents are read from the ledger for whoever asks, see [`scan`](crate::scan).
+//! So a draw takes no time however many bets there are, memory is bounded by the number of agencies,
+//! and an agency without winners, or whose last winner has been found, needs no more of the ledger.
 
 use std::collections::BTreeMap;
 
-use wire::{Agency, WinnersBuilder};
+use wire::Agency;
 
-/// Winning documents by agency.
-#[derive(Debug, Clone, Default)]
-pub struct WinnersByAgency {
-    lists: BTreeMap<Agency, Documents>,
-}
+use crate::bet;
+use crate::ledger::StoredBet;
 
-/// Documents of one agency, each behind its length in one byte: one allocation for all.
-#[derive(Debug, Clone, Default)]
-struct Documents {
-    packed: Vec<u8>,
-    count: u64,
-}
-
-/// How far the list of an agency has been told.
+/// Rows of winning bets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cursor {
-    offset: usize,
+pub struct WinningRows {
+    /// How many.
+    pub count: u64,
+    /// Offset at which the first of them begins; 0 when there are none.
+    pub first: u64,
 }
 
-impl WinnersByAgency {
-    /// Adds a winner.
-    ///
-    /// # Panics
-    /// When the document is over 255 bytes: no valid bet has such a one.
-    pub fn push(&mut self, agency: Agency, document: &[u8]) {
-        let list = self.lists.entry(agency).or_default();
-        list.packed.push(u8::try_from(document.len()).expect("a checked document is short"));
-        list.packed.extend_from_slice(document);
-        list.count += 1;
+impl WinningRows {
+    /// Counts the row that begins at `offset`, behind all those that were counted before.
+    pub fn add(&mut self, offset: u64) {
+        self.append(Self { count: 1, first: offset });
     }
 
-    /// How many winners an agency has.
-    pub fn count(&self, agency: Agency) -> u64 {
-        self.lists.get(&agency).map_or(0, |list| list.count)
-    }
-
-    /// Appends one frame with the winners from `cursor` on, and moves it. Says whether that was the
-    /// last frame of the list. A list of none is one empty frame.
-    pub fn write_frame(&self, agency: Agency, cursor: &mut Cursor, out: &mut Vec<u8>) -> bool {
-        let packed = self.lists.get(&agency).map_or(&[][..], |list| &list.packed);
-        let mut frame = WinnersBuilder::new(out);
-        while let Some((&length, rest)) = packed[cursor.offset..].split_first() {
-            let length = usize::from(length);
-            if !frame.push(&rest[..length]) {
-                break;
-            }
-            cursor.offset += 1 + length;
+    /// Counts rows behind those that were counted before.
+    fn append(&mut self, later: Self) {
+        if self.count == 0 {
+            self.first = later.first;
         }
-        let last = cursor.offset == packed.len();
-        frame.finish(last);
-        last
+        self.count += later.count;
+    }
+}
+
+/// Rows of the winners by agency.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WinnerIndex {
+    agencies: BTreeMap<Agency, WinningRows>,
+}
+
+impl WinnerIndex {
+    /// Rows of an agency's winners.
+    pub fn of(&self, agency: Agency) -> WinningRows {
+        self.agencies.get(&agency).copied().unwrap_or_default()
+    }
+
+    /// Counts a bet of a ledger that is read back, row by row, if it wins.
+    pub fn visit(&mut self, stored: &StoredBet<'_>) {
+        if bet::has_won(stored.bet.number) {
+            self.add(stored.agency, WinningRows { count: 1, first: stored.offset });
+        }
+    }
+
+    /// Counts rows of an agency behind all those that were counted before.
+    pub fn add(&mut self, agency: Agency, rows: WinningRows) {
+        if rows.count > 0 {
+            self.agencies.entry(agency).or_default().append(rows);
+        }
+    }
+
+    /// Takes over what `later` has counted, whose offsets are relative to `base`.
+    pub fn append(&mut self, base: u64, later: &mut Self) {
+        while let Some((agency, rows)) = later.agencies.pop_first() {
+            self.add(agency, WinningRows { first: base + rows.first, ..rows });
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.agencies.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{FRAME_MAX, FrameDecoder, Response};
-
-    fn told(winners: &WinnersByAgency, agency: Agency) -> (Vec<String>, usize) {
-        let (mut cursor, mut bytes, mut frames) = (Cursor::default(), Vec::new(), 1);
-        while !winners.write_frame(agency, &mut cursor, &mut bytes) {
-            frames += 1;
-        }
-        let (mut input, mut documents) = (&bytes[..], Vec::new());
-        while let Some(frame) = FrameDecoder::default().decode(input).unwrap() {
-            assert!(frame.used() <= FRAME_MAX);
-            let Ok(Response::Winners(found)) = Response::decode(frame) else { panic!() };
-            documents.extend(found.documents().map(|one| String::from_utf8(one.into()).unwrap()));
-            input = &input[frame.used()..];
-            assert_eq!(found.last, input.is_empty());
-        }
-        (documents, frames)
-    }
 
     #[test]
-    fn nobody_won_is_one_empty_frame() {
-        assert_eq!(told(&WinnersByAgency::default(), 1), (vec![], 1));
-    }
-
-    #[test]
-    fn a_long_list_spans_frames_and_keeps_its_order() {
-        let mut winners = WinnersByAgency::default();
-        let documents: Vec<_> = (0..5000).map(|number| format!("{number:08}")).collect();
-        for document in &documents {
-            winners.push(3, document.as_bytes());
-            winners.push(4, b"1");
-        }
-        let (told_of, frames) = told(&winners, 3);
-        assert_eq!(told_of, documents);
-        assert_eq!(frames, 6);
-        assert_eq!((winners.count(3), winners.count(5)), (5000, 0));
+    fn the_first_row_is_kept_and_all_are_counted() {
+        let (mut index, mut staged) = (WinnerIndex::default(), WinnerIndex::default());
+        let mut batch = WinningRows::default();
+        staged.add(7, batch);
+        batch.add(10);
+        batch.add(30);
+        staged.add(7, batch);
+        staged.add(7, WinningRows { count: 1, first: 50 });
+        staged.add(9, WinningRows { count: 1, first: 0 });
+        index.append(100, &mut staged);
+        assert_eq!(staged, WinnerIndex::default());
+        staged.add(7, WinningRows { count: 2, first: 5 });
+        index.append(200, &mut staged);
+        assert_eq!(index.of(7), WinningRows { count: 5, first: 110 });
+        assert_eq!(index.of(9), WinningRows { count: 1, first: 100 });
+        assert_eq!(index.of(8), WinningRows::default());
     }
 }

@@ -122,11 +122,11 @@ impl Commit {
 
     /// Stages a batch of plain bets, see [`plain::push_rows`].
     #[must_use]
-    pub fn push_plain_rows<'a>(
+    pub fn push_plain_rows(
         &mut self,
         agency: Agency,
-        batch: &Batch<'a>,
-        winner: impl FnMut(&'a [u8]),
+        batch: &Batch<'_>,
+        winner: impl FnMut(usize),
     ) -> bool {
         plain::push_rows(agency, batch, &mut self.rows, winner)
     }

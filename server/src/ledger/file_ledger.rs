@@ -13,14 +13,14 @@
 //! crash stands in the log. What is found after a crash at each point is in [`recovery`].
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use wire::Agency;
 
 use super::commit::REQUEST_MAX;
-use super::disk::Disk;
+use super::disk::{Disk, Stretch};
 use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
 use super::progress::{Interrupted, Progress, Step, Watch};
 use super::recovery::{self, Recovery};
@@ -465,5 +465,29 @@ impl<D: Disk> Ledger for FileLedger<D> {
 
     fn state(&self) -> &State {
         &self.book.state
+    }
+
+    fn rows_len(&self) -> u64 {
+        self.book.csv_len
+    }
+
+    fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError> {
+        let left = usize::try_from(self.book.csv_len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let count = buffer.len().min(left);
+        let mut rows = Stretch::new(&self.csv, offset, offset + count as u64);
+        match rows.read_exact(&mut buffer[..count]) {
+            Ok(()) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.rows_changed(offset))
+            }
+            Err(source) => {
+                let path = self.paths.csv.clone();
+                Err(LedgerError::RowsUnreadable { path, offset, source })
+            }
+        }
+    }
+
+    fn rows_changed(&self, offset: u64) -> LedgerError {
+        LedgerError::RowsChanged { path: self.paths.csv.clone(), offset }
     }
 }

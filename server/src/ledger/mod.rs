@@ -58,6 +58,19 @@ pub trait Ledger {
 
     /// Where the agencies stand, everything included that was submitted.
     fn state(&self) -> &State;
+
+    /// Bytes of rows, everything included that was submitted.
+    fn rows_len(&self) -> u64;
+
+    /// Reads rows back from `offset` on: fills `buffer` as far as there are rows, and returns how
+    /// many bytes that are.
+    ///
+    /// # Errors
+    /// They can't be read, or aren't there any more.
+    fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError>;
+
+    /// What is to be said when the rows that were read at `offset` aren't those that were submitted.
+    fn rows_changed(&self, offset: u64) -> LedgerError;
 }
 
 /// Why a commit was not taken.
@@ -161,6 +174,27 @@ pub enum LedgerError {
         path: PathBuf,
         /// Which row, and what is wrong with it.
         source: row::RowError,
+    },
+    /// Rows can't be read back while the ledger is open.
+    #[error("{}: can't read rows back at byte {offset}: {source}", path.display())]
+    RowsUnreadable {
+        /// The ledger.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Rows that are read back aren't those that were committed.
+    #[error(
+        "{}: expected the rows that were committed at byte {offset}, found others or none: it was \
+         changed while it was open", path.display()
+    )]
+    RowsChanged {
+        /// The ledger.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
     },
     /// The rows and the log disagree.
     #[error(

@@ -137,7 +137,10 @@ pub(crate) fn recover<D: Disk>(
         let path = paths.csv.clone();
         return Err(LedgerError::LedgerDamaged { path, len: base, expected, found });
     }
-    row::load_bets(&replayed.rows[..], &mut counted).map_err(row_error)?;
+    let mut shifted = |bet: &StoredBet<'_>| {
+        counted(&StoredBet { offset: base + bet.offset, ..*bet });
+    };
+    row::load_bets(&replayed.rows[..], &mut shifted).map_err(row_error)?;
     counts.compare(&replayed.state, paths)?;
 
     let committed = base + replayed.rows.len() as u64;

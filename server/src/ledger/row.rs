@@ -47,6 +47,45 @@ fn push_decimal(number: u32, out: &mut Vec<u8>) {
     out.push(b'0' + (number % 10) as u8);
 }
 
+/// A row as far as it matters for the draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outline<'r> {
+    /// Whose bet it is.
+    pub(crate) agency: Agency,
+    /// Its document.
+    pub(crate) document: &'r [u8],
+}
+
+/// The outline of a row, its CRLF included, if its number is one for which `wins` says so. Takes
+/// the row apart from its ends: names, which alone may hold commas, lie in the middle.
+///
+/// # Errors
+/// [`NoRow`] when it can't be the row of a bet.
+pub(crate) fn outline_if<'r>(
+    row: &'r [u8],
+    wins: impl FnOnce(&[u8]) -> bool,
+) -> Result<Option<Outline<'r>>, NoRow> {
+    let row = row.strip_suffix(b"\r\n").ok_or(NoRow)?;
+    let (row, number) = split_last_field(row)?;
+    if !wins(number) {
+        return Ok(None);
+    }
+    let (row, _birthdate) = split_last_field(row)?;
+    let (row, document) = split_last_field(row)?;
+    let agency = row.split(|byte| *byte == b',').next().and_then(parse_agency).ok_or(NoRow)?;
+    let document = bet::document(document).ok_or(NoRow)?;
+    Ok(Some(Outline { agency, document }))
+}
+
+fn split_last_field(row: &[u8]) -> Result<(&[u8], &[u8]), NoRow> {
+    let comma = row.iter().rposition(|byte| *byte == b',').ok_or(NoRow)?;
+    Ok((&row[..comma], &row[comma + 1..]))
+}
+
+/// These bytes aren't the row of a bet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRow;
+
 /// A bet as it stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredBet<'a> {
@@ -54,6 +93,8 @@ pub struct StoredBet<'a> {
     pub agency: Agency,
     /// The bet.
     pub bet: Checked<'a>,
+    /// Where its row begins in what was read.
+    pub offset: u64,
 }
 
 /// A row that isn't a bet.
@@ -144,7 +185,7 @@ fn decode(record: &csv::ByteRecord, row: u64) -> Result<StoredBet<'_>, RowError>
         field: flaw.field,
         flaw: flaw.to_string(),
     })?;
-    Ok(StoredBet { agency, bet })
+    Ok(StoredBet { agency, bet, offset })
 }
 
 fn parse_agency(field: &[u8]) -> Option<Agency> {

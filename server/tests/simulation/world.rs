@@ -17,7 +17,8 @@ use fastrand::Rng;
 use server::central::{Central, Rules};
 use server::ledger::{FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
-use server::winners::WinnersByAgency;
+use server::scan::ROW_MAX;
+use server::winners::WinnerIndex;
 use wire::Agency;
 
 use crate::crash_disk::{Machine, MemoryDisk, Which};
@@ -274,15 +275,11 @@ impl World {
     }
 
     fn start_central(&mut self) {
-        let mut winners = WinnersByAgency::default();
+        let mut winners = WinnerIndex::default();
         let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
         let options = Options { sync: Sync::Always, half_size: HALF_SIZE };
         let path = Path::new("bets.csv");
-        let visit = |stored: &StoredBet<'_>| {
-            if server::bet::has_won(stored.bet.number) {
-                winners.push(stored.agency, stored.bet.document);
-            }
-        };
+        let visit = |stored: &StoredBet<'_>| winners.visit(stored);
         let watch = |_| ControlFlow::Continue(());
         let opened =
             FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, visit, watch);
@@ -395,6 +392,7 @@ fn rules() -> Rules {
         idle: Some(Duration::from_mins(5)),
         commit_max: 1024,
         high_water: HIGH_WATER,
+        winners_budget: ROW_MAX + 1,
         report_period: Duration::from_secs(10),
         max_log_lines: 50,
         log_interval: Duration::from_mins(10),

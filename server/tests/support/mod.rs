@@ -15,7 +15,7 @@ use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
 use server::central::{Central, Rules};
 use server::ledger::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
 use server::lottery::Lottery;
-use server::winners::WinnersByAgency;
+use server::winners::WinnerIndex;
 
 use crate::frames::{hello, responses};
 
@@ -33,6 +33,8 @@ pub struct Wire {
 pub struct Buffers {
     now: Instant,
     pub wires: BTreeMap<Token, Wire>,
+    /// Timers that fire in the next turn.
+    due: Vec<Timer>,
 }
 
 impl Io for Buffers {
@@ -70,7 +72,11 @@ impl Io for Buffers {
         self.wires.entry(connection).or_default().deadline = after;
     }
 
-    fn set_timer(&mut self, _: Timer, _: Option<Duration>) {}
+    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
+        if after == Some(Duration::ZERO) {
+            self.due.push(timer);
+        }
+    }
 
     fn connect(&mut self, _: SocketAddr) -> Token {
         unreachable!("a central calls nobody")
@@ -150,6 +156,22 @@ impl Ledger for MemoryLedger {
     fn state(&self) -> &State {
         &self.state
     }
+
+    fn rows_len(&self) -> u64 {
+        self.disk.borrow().rows.len() as u64
+    }
+
+    fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError> {
+        let disk = self.disk.borrow();
+        let from = usize::try_from(offset).expect("in memory");
+        let count = buffer.len().min(disk.rows.len() - from);
+        buffer[..count].copy_from_slice(&disk.rows[from..from + count]);
+        Ok(count)
+    }
+
+    fn rows_changed(&self, offset: u64) -> LedgerError {
+        LedgerError::RowsChanged { path: "bets.csv".into(), offset }
+    }
 }
 
 /// A central, driven by hand.
@@ -169,6 +191,7 @@ pub const RULES: Rules = Rules {
     idle: Some(Duration::from_secs(3)),
     commit_max: 1 << 20,
     high_water: 10_000,
+    winners_budget: 64 << 10,
     report_period: Duration::from_secs(10),
     max_log_lines: 500_000,
     log_interval: Duration::from_mins(10),
@@ -189,10 +212,10 @@ impl World {
 impl<L: Ledger> World<L> {
     /// A central over another ledger than the one in memory: `disk` isn't used.
     pub fn over(ledger: L, agencies: wire::Agency, rules: Rules) -> Self {
-        let lottery = Lottery::new(ledger, agencies, WinnersByAgency::default());
+        let lottery = Lottery::new(ledger, agencies, WinnerIndex::default());
         Self {
             central: Central::new(lottery, rules),
-            io: Buffers { now: Instant::now(), wires: BTreeMap::new() },
+            io: Buffers { now: Instant::now(), wires: BTreeMap::new(), due: Vec::new() },
             disk: Rc::default(),
             opened: 0,
             unread: BTreeMap::new(),
@@ -218,8 +241,18 @@ impl<L: Ledger> World<L> {
         self.unread.insert(token, input.split_off(consumed));
     }
 
+    /// The turn ends, and so do those that the central asks for at once.
     pub fn end_turn(&mut self) {
-        self.central.turn_ended(&mut self.io).expect("the memory ledger has no fatal errors");
+        loop {
+            self.central.turn_ended(&mut self.io).expect("the memory ledger has no fatal errors");
+            let due = std::mem::take(&mut self.io.due);
+            if due.is_empty() {
+                return;
+            }
+            for timer in due {
+                self.central.fired(&mut self.io, timer);
+            }
+        }
     }
 
     /// Bytes arrive in a turn of their own.

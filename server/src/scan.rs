@@ -1,0 +1,543 @@
+//! Lists of winners, read from the ledger by all connections that are owed one at the same time.
+//!
+//! A shared scan, as databases have it (PostgreSQL's `synchronize_seqscans`): one pass over the
+//! rows, in pieces of a bounded size, one a turn of the loop, while everybody else is served. Each
+//! list is a [`Cursor`] of constant size; whatever cursors stand in a piece take part in it. So ten
+//! thousand agencies that wait for the draw cost one pass and not ten thousand.
+//!
+//! Pieces follow each other in a circle, from the cursor ahead that is nearest, and from the first
+//! one again when there is none ahead: a peer that asks again and again, and so stands at the front
+//! always, can't keep the others from being reached. A connection that takes no more output leaves
+//! its cursor behind, and is reached again in the next round after it has taken what it had.
+//!
+//! A list is never held: what a piece has of it leaves in frames of its own, and a frame that a
+//! connection doesn't take isn't missing anywhere, its winners are just read again.
+//!
+//! Why this and nothing else: documents in memory take nearly half of the ledger's size when
+//! everybody wins. A file of winners would be a second thing to keep true through crashes, to save
+//! a reading that takes about as long as reading the ledger back at a start, half a second for ten
+//! million bets. A scan for each who asks would take that time as often as somebody asks.
+
+use std::collections::BTreeMap;
+
+use reactor::Token;
+use wire::{Agency, WinnersBuilder};
+
+use crate::bet;
+use crate::ledger::row::{self, NoRow};
+use crate::ledger::{Ledger, LedgerError};
+use crate::winners::WinningRows;
+
+/// The longest that a row can be, and with it the smallest piece: an agency, two names of nothing but
+/// quotation marks, which are doubled, document, birthdate and number, with quotes, commas and CRLF.
+pub const ROW_MAX: usize = 10
+    + 2 * (2 * wire::batch::FIELD_MAX + 2)
+    + bet::DOCUMENT_DIGITS_MAX
+    + 10
+    + bet::NUMBER_DIGITS_MAX
+    + 5
+    + 2;
+
+/// How far a connection has been told its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cursor {
+    agency: Agency,
+    /// Offset of the first row that hasn't been looked at for it. A row always begins there.
+    offset: u64,
+    /// Winners that it hasn't been told.
+    left: u64,
+}
+
+/// The row of a winner.
+#[derive(Debug, Clone, Copy)]
+struct Winner<'p> {
+    agency: Agency,
+    offset: u64,
+    document: &'p [u8],
+}
+
+/// Rows that are none begin at this offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Damage(u64);
+
+/// All lists that are being told.
+#[derive(Debug, Default)]
+pub struct WinnersScan {
+    /// Of connections that take output.
+    active: BTreeMap<Token, Cursor>,
+    /// Of connections that don't, until they do again.
+    blocked: BTreeMap<Token, Cursor>,
+    /// Offset behind the last piece.
+    position: u64,
+    /// The rows of a piece; no memory of its own while nobody is active.
+    piece: Vec<u8>,
+    /// A frame on its way to a connection.
+    frame: Vec<u8>,
+}
+
+impl WinnersScan {
+    /// Begins a list, of at least one winner, for a connection that is owed no other one.
+    pub fn begin(&mut self, connection: Token, agency: Agency, rows: WinningRows) {
+        debug_assert!(rows.count > 0, "nothing has to be read for an empty list");
+        let cursor = Cursor { agency, offset: rows.first, left: rows.count };
+        self.active.insert(connection, cursor);
+    }
+
+    /// Forgets a connection.
+    pub fn forget(&mut self, connection: Token) {
+        self.active.remove(&connection);
+        self.blocked.remove(&connection);
+        if !self.is_active() {
+            self.piece = Vec::new();
+        }
+    }
+
+    /// A connection takes output again.
+    pub fn resume(&mut self, connection: Token) {
+        if let Some(cursor) = self.blocked.remove(&connection) {
+            self.active.insert(connection, cursor);
+        }
+    }
+
+    /// Whether there is something to read for somebody.
+    pub fn is_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Reads one piece of at most `budget` bytes, which are more than [`ROW_MAX`], and tells everybody
+    /// in it what it has for them. `tell` sends one frame to a connection, or says that it takes none
+    /// now. Returns the connections whose lists are complete.
+    ///
+    /// # Errors
+    /// The ledger can't be read, or isn't what was committed.
+    pub fn advance(
+        &mut self,
+        ledger: &impl Ledger,
+        budget: usize,
+        tell: impl FnMut(Token, &[u8]) -> bool,
+    ) -> Result<Vec<Token>, LedgerError> {
+        let Some(from) = self.next_offset() else { return Ok(Vec::new()) };
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.resize(budget, 0);
+        let count = ledger.read_rows(from, &mut piece)?;
+        let told = self.take_part(from, &piece[..count], tell);
+        if self.is_active() {
+            self.piece = piece;
+        }
+        told.map_err(|Damage(offset)| ledger.rows_changed(offset))
+    }
+
+    /// Where the next piece begins.
+    fn next_offset(&self) -> Option<u64> {
+        let offsets = self.active.values().map(|cursor| cursor.offset);
+        offsets.min_by_key(|offset| (*offset < self.position, *offset))
+    }
+
+    /// Tells everybody whose cursor stands in these rows, of which the last may be cut off.
+    fn take_part(
+        &mut self,
+        from: u64,
+        piece: &[u8],
+        mut tell: impl FnMut(Token, &[u8]) -> bool,
+    ) -> Result<Vec<Token>, Damage> {
+        // A row is shorter than a piece, so one without a whole row has none of those that must come.
+        let rows_len = memchr::memrchr(b'\n', piece).ok_or(Damage(from))? + 1;
+        let end = from + rows_len as u64;
+        let winners = winners_in(from, &piece[..rows_len])?;
+        let mut told = Vec::new();
+        let present = |cursor: &Cursor| (from..end).contains(&cursor.offset);
+        for (&connection, cursor) in self.active.iter_mut().filter(|(_, cursor)| present(cursor)) {
+            let own = cursor.own(&winners);
+            let taken = cursor.tell(own, &mut self.frame, |frame| tell(connection, frame));
+            if !taken {
+                self.blocked.insert(connection, *cursor);
+                continue;
+            }
+            cursor.offset = end;
+            if cursor.left == 0 {
+                told.push(connection);
+            }
+        }
+        self.active
+            .retain(|connection, cursor| cursor.left > 0 && !self.blocked.contains_key(connection));
+        self.position = end;
+        Ok(told)
+    }
+}
+
+impl Cursor {
+    /// The winners that are its own and haven't been told, of all in a piece.
+    fn own<'w, 'p>(&self, winners: &'w [Winner<'p>]) -> &'w [Winner<'p>] {
+        let told =
+            |winner: &Winner<'_>| (winner.agency, winner.offset) < (self.agency, self.offset);
+        let own = &winners[winners.partition_point(told)..];
+        &own[..own.partition_point(|winner| winner.agency == self.agency)]
+    }
+
+    /// Tells these winners, the next ones of its list. Says whether all of them were taken; if not,
+    /// the cursor stands at the first that wasn't.
+    fn tell(
+        &mut self,
+        mut winners: &[Winner<'_>],
+        frame: &mut Vec<u8>,
+        mut tell: impl FnMut(&[u8]) -> bool,
+    ) -> bool {
+        while let Some(first) = winners.first() {
+            frame.clear();
+            let mut builder = WinnersBuilder::new(frame);
+            let fitting = winners.iter().take_while(|winner| builder.push(winner.document)).count();
+            let left = self.left.saturating_sub(fitting as u64);
+            builder.finish(left == 0);
+            if !tell(frame) {
+                self.offset = first.offset;
+                return false;
+            }
+            self.left = left;
+            winners = &winners[fitting..];
+        }
+        true
+    }
+}
+
+/// The winners in these rows, by agency, in the order of the rows.
+fn winners_in(from: u64, rows: &[u8]) -> Result<Vec<Winner<'_>>, Damage> {
+    let (mut winners, mut start) = (Vec::new(), 0);
+    for line_feed in memchr::memchr_iter(b'\n', rows) {
+        let offset = from + start as u64;
+        let winner = row::outline_if(&rows[start..=line_feed], bet::has_won);
+        if let Some(row::Outline { agency, document }) = winner.map_err(|NoRow| Damage(offset))? {
+            winners.push(Winner { agency, offset, document });
+        }
+        start = line_feed + 1;
+    }
+    winners.sort_by_key(|winner| winner.agency);
+    Ok(winners)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+    use wire::{Bet, FRAME_MAX, FrameDecoder, Response};
+
+    use super::*;
+    use crate::bet;
+    use crate::ledger::{Commit, CommitNumber, State, SubmitError, load_bets};
+    use crate::winners::WinnerIndex;
+
+    /// Rows in memory, and how often they were read.
+    #[derive(Debug, Default)]
+    struct Rows {
+        bytes: Vec<u8>,
+        reads: std::cell::Cell<u64>,
+    }
+
+    impl Ledger for Rows {
+        fn submit(&mut self, _: &Commit) -> Result<CommitNumber, SubmitError> {
+            unreachable!("nothing is added after the draw")
+        }
+
+        fn sync(&mut self) -> Result<(), LedgerError> {
+            unreachable!("nothing is added after the draw")
+        }
+
+        fn committed(&self) -> CommitNumber {
+            CommitNumber(0)
+        }
+
+        fn state(&self) -> &State {
+            unreachable!("rows alone are looked at")
+        }
+
+        fn rows_len(&self) -> u64 {
+            self.bytes.len() as u64
+        }
+
+        fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError> {
+            self.reads.set(self.reads.get() + 1);
+            let rest = &self.bytes[usize::try_from(offset).unwrap()..];
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn rows_changed(&self, offset: u64) -> LedgerError {
+            LedgerError::RowsChanged { path: PathBuf::from("bets.csv"), offset }
+        }
+    }
+
+    impl Rows {
+        fn push(&mut self, agency: Agency, name: &str, document: &str, number: &str) {
+            let fields = [name, ",7574", document, "2000-01-01", number].map(str::as_bytes);
+            let checked = bet::check(&Bet::from_fields(fields)).unwrap();
+            row::encode(agency, &checked, &mut self.bytes);
+        }
+
+        /// A bet for each number, of agencies in turn; documents are numbered.
+        fn of(agencies: Agency, numbers: &[&str]) -> Self {
+            let mut rows = Self::default();
+            for (position, number) in (0..).zip(numbers) {
+                rows.push(1 + position % agencies, "Ana", &position.to_string(), number);
+            }
+            rows
+        }
+
+        fn index(&self) -> WinnerIndex {
+            let mut index = WinnerIndex::default();
+            load_bets(&self.bytes[..], |stored| index.visit(stored)).unwrap();
+            index
+        }
+
+        /// What each agency is to be told, the simple way.
+        fn lists(&self) -> BTreeMap<Agency, Vec<String>> {
+            let mut lists: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            load_bets(&self.bytes[..], |stored| {
+                if bet::has_won(stored.bet.number) {
+                    let document = String::from_utf8(stored.bet.document.to_vec()).unwrap();
+                    lists.entry(stored.agency).or_default().push(document);
+                }
+            })
+            .unwrap();
+            lists
+        }
+    }
+
+    /// What a connection has been told.
+    #[derive(Debug, Default)]
+    struct Told {
+        documents: Vec<String>,
+        complete: bool,
+        /// Frames that it takes.
+        room: usize,
+    }
+
+    impl Told {
+        fn take(&mut self, frame: &[u8]) -> bool {
+            if self.room == 0 {
+                return false;
+            }
+            self.room -= 1;
+            assert!(frame.len() <= FRAME_MAX && !self.complete);
+            let decoded = FrameDecoder::default().decode(frame).unwrap().unwrap();
+            assert_eq!(decoded.used(), frame.len());
+            let Ok(Response::Winners(winners)) = Response::decode(decoded) else { panic!() };
+            let documents = winners.documents().map(|one| String::from_utf8(one.into()).unwrap());
+            self.documents.extend(documents);
+            self.complete = winners.last;
+            true
+        }
+    }
+
+    fn token(connection: u32) -> Token {
+        Token::new(connection, 1)
+    }
+
+    /// A scan of some rows and the connections that are told of it.
+    struct World {
+        rows: Rows,
+        index: WinnerIndex,
+        lists: BTreeMap<Agency, Vec<String>>,
+        scan: WinnersScan,
+        told: BTreeMap<Token, (Agency, Told)>,
+    }
+
+    impl World {
+        fn new(rows: Rows) -> Self {
+            let (index, lists) = (rows.index(), rows.lists());
+            Self { rows, index, lists, scan: WinnersScan::default(), told: BTreeMap::new() }
+        }
+
+        fn begin(&mut self, connection: u32, agency: Agency, room: usize) {
+            let rows = self.index.of(agency);
+            if rows.count > 0 && !self.told.contains_key(&token(connection)) {
+                self.scan.begin(token(connection), agency, rows);
+                let told = Told { room, ..Told::default() };
+                self.told.insert(token(connection), (agency, told));
+            }
+        }
+
+        fn forget(&mut self, connection: u32) {
+            self.scan.forget(token(connection));
+            self.told.remove(&token(connection));
+        }
+
+        fn resume(&mut self, connection: u32, room: usize) {
+            if let Some((_, told)) = self.told.get_mut(&token(connection)) {
+                told.room = room;
+                self.scan.resume(token(connection));
+            }
+        }
+
+        /// One piece. Lists that are complete by it must be right; they are given back.
+        fn advance(&mut self, budget: usize) -> Vec<u32> {
+            let told = &mut self.told;
+            let tell = |to, frame: &[u8]| told.get_mut(&to).expect("it began").1.take(frame);
+            let complete = self.scan.advance(&self.rows, budget, tell).unwrap();
+            for (to, (agency, told)) in &self.told {
+                assert_eq!(told.complete, complete.contains(to));
+                assert!(self.lists[agency].starts_with(&told.documents), "{told:?}");
+            }
+            for to in &complete {
+                let (agency, told) = self.told.remove(to).expect("it began");
+                assert_eq!(told.documents, self.lists[&agency]);
+            }
+            complete.into_iter().map(|to| to.index() as u32).collect()
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Begin { connection: u32, agency: Agency, room: usize },
+        Resume { connection: u32, room: usize },
+        Forget { connection: u32 },
+        Advance { budget: usize },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (connection, room) = (0..6_u32, 0..3_usize);
+        prop_oneof![
+            2 => (connection.clone(), 1..5_u32, room.clone())
+                .prop_map(|(connection, agency, room)| Step::Begin { connection, agency, room }),
+            2 => (connection.clone(), room)
+                .prop_map(|(connection, room)| Step::Resume { connection, room }),
+            1 => connection.prop_map(|connection| Step::Forget { connection }),
+            8 => (ROW_MAX..3 * ROW_MAX).prop_map(|budget| Step::Advance { budget }),
+        ]
+    }
+
+    fn rows() -> impl Strategy<Value = Rows> {
+        let row = (1..5_u32, "[a-z,\"ñ]{1,9}[A-Z]", "[0-9]{1,20}", "7574|7574|757|75740|0");
+        prop::collection::vec(row, 0..300).prop_map(|all| {
+            let mut rows = Rows::default();
+            for (agency, name, document, number) in all {
+                rows.push(agency, &name, &document, &number);
+            }
+            rows
+        })
+    }
+
+    proptest! {
+        /// Whoever asks, whenever, and however it takes its output: it is told its own winners, all
+        /// of them, in order and once.
+        #[test]
+        fn everybody_is_told_its_own_list(
+            rows in rows(), steps in prop::collection::vec(step(), 0..80),
+        ) {
+            let mut world = World::new(rows);
+            for step in steps {
+                match step {
+                    Step::Begin { connection, agency, room } => world.begin(connection, agency, room),
+                    Step::Resume { connection, room } => world.resume(connection, room),
+                    Step::Forget { connection } => world.forget(connection),
+                    Step::Advance { budget } => drop(world.advance(budget)),
+                }
+            }
+            for connection in 0..6 {
+                world.resume(connection, usize::MAX);
+            }
+            // Two rounds: what is left of this one, and one from the front. A piece may end just
+            // before a row's end, and rows are far shorter than the longest.
+            let mut pieces = 2 * (1 + 2 * world.rows.bytes.len() / ROW_MAX);
+            while world.scan.is_active() {
+                prop_assert!(pieces > 0, "{:?}", world.told);
+                pieces -= 1;
+                world.advance(ROW_MAX);
+            }
+            prop_assert!(world.told.is_empty(), "{:?}", world.told);
+            prop_assert_eq!(world.scan.piece.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn the_longest_row_is_as_long_as_said() {
+        let name = "\"".repeat(wire::batch::FIELD_MAX);
+        let number = "4294967295";
+        let fields = [&name, &name, &"9".repeat(bet::DOCUMENT_DIGITS_MAX), "2000-01-01", number];
+        let mut row = Vec::new();
+        let bet = Bet::from_fields(fields.map(str::as_bytes));
+        row::encode(Agency::MAX, &bet::check(&bet).unwrap(), &mut row);
+        assert_eq!(row.len(), ROW_MAX);
+    }
+
+    #[test]
+    fn a_list_spans_frames_and_goes_on_where_it_was_not_taken() {
+        let mut world = World::new(Rows::of(2, &["7574"; 8000]));
+        let budget = world.rows.bytes.len();
+        world.begin(1, 1, 1);
+        world.begin(2, 2, usize::MAX);
+        assert_eq!(world.advance(budget), [2]);
+        assert!(!world.scan.is_active(), "the other one takes no more");
+        assert!(!world.told[&token(1)].1.documents.is_empty());
+        assert!(world.advance(budget).is_empty());
+        world.resume(1, usize::MAX);
+        assert_eq!(world.advance(budget), [1]);
+    }
+
+    #[test]
+    fn all_who_wait_share_one_pass_that_ends_with_the_last_winner() {
+        let mut numbers = vec!["1"; 10_000];
+        numbers[..5_000].fill("7574");
+        let mut world = World::new(Rows::of(500, &numbers));
+        (1..=500).for_each(|agency| world.begin(agency, agency, usize::MAX));
+        let budget = 16 << 10;
+        while world.scan.is_active() {
+            world.advance(budget);
+        }
+        assert!(world.told.is_empty());
+        let half = world.rows.bytes.len() as u64 / 2;
+        let pieces = half.div_ceil((budget - ROW_MAX) as u64);
+        assert!(world.rows.reads.get() <= pieces, "{} reads", world.rows.reads.get());
+    }
+
+    #[test]
+    fn one_that_asks_again_and_again_keeps_nobody_from_being_told() {
+        // The first agency's winners are at the front, the second's at the end.
+        let mut numbers = vec!["1"; 2_000];
+        for own in [0..200_usize, 1_800..2_000] as [Range<usize>; 2] {
+            own.for_each(|position| {
+                if (position % 2 == 1) == (position > 1_000) {
+                    numbers[position] = "7574";
+                }
+            });
+        }
+        numbers[1] = "7574";
+        let mut world = World::new(Rows::of(2, &numbers));
+        world.begin(1, 1, usize::MAX);
+        world.begin(2, 2, usize::MAX);
+        let pieces = 2 * world.rows.bytes.len() / ROW_MAX;
+        for _ in 0..2 * pieces {
+            let complete = world.advance(2 * ROW_MAX);
+            if complete.contains(&2) {
+                return;
+            }
+            world.begin(1, 1, usize::MAX);
+        }
+        panic!("the second agency is never told");
+    }
+
+    #[test]
+    fn rows_that_have_changed_are_named() {
+        let said = |rows: &Rows, index: &WinnerIndex| {
+            let mut scan = WinnersScan::default();
+            scan.begin(token(1), 1, index.of(1));
+            let mut error = None;
+            while error.is_none() && scan.is_active() {
+                error = scan.advance(rows, ROW_MAX, |_, _| true).err();
+            }
+            error.map(|error| error.to_string())
+        };
+        let mut rows = Rows::of(1, &["7574"; 100]);
+        let (index, whole) = (rows.index(), rows.bytes.clone());
+        assert_eq!(said(&rows, &index), None);
+        rows.bytes.truncate(whole.len() - 9);
+        let begin = whole.len() - "1,Ana,\",7574\",99,2000-01-01,7574\r\n".len();
+        let changed = "bets.csv: expected the rows that were committed at byte ";
+        assert!(said(&rows, &index).unwrap().starts_with(&format!("{changed}{begin},")));
+        rows.bytes = vec![b'x'; whole.len()];
+        assert!(said(&rows, &index).unwrap().starts_with(&format!("{changed}0,")));
+        rows.bytes = whole.iter().map(|byte| if *byte == b',' { b';' } else { *byte }).collect();
+        assert!(said(&rows, &index).unwrap().starts_with(&format!("{changed}0,")));
+    }
+}
