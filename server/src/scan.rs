@@ -1,6 +1,6 @@
 //! Lists of winners, read from the ledger by all connections that are owed one at the same time.
 //!
-//! A shared scan, as databases have it (PostgreSQL's `synchronize_seqscans`): one pass over the
+//! A shared scan (as `synchronize_seqscans` of `PostgreSQL`): one pass over the
 //! rows, in pieces of a bounded size, one a turn of the loop, while everybody else is served. Each
 //! list is a [`Cursor`] of constant size; whatever cursors stand in a piece take part in it. So ten
 //! thousand agencies that wait for the draw cost one pass and not ten thousand.
@@ -371,7 +371,7 @@ mod tests {
         }
 
         /// One piece. Lists that are complete by it must be right; they are given back.
-        fn advance(&mut self, budget: usize) -> Vec<u32> {
+        fn advance(&mut self, budget: usize) -> Vec<Token> {
             let told = &mut self.told;
             let tell = |to, frame: &[u8]| told.get_mut(&to).expect("it began").1.take(frame);
             let complete = self.scan.advance(&self.rows, budget, tell).unwrap();
@@ -383,7 +383,7 @@ mod tests {
                 let (agency, told) = self.told.remove(to).expect("it began");
                 assert_eq!(told.documents, self.lists[&agency]);
             }
-            complete.into_iter().map(|to| to.index() as u32).collect()
+            complete
         }
     }
 
@@ -463,16 +463,16 @@ mod tests {
 
     #[test]
     fn a_list_spans_frames_and_goes_on_where_it_was_not_taken() {
-        let mut world = World::new(Rows::of(2, &["7574"; 8000]));
+        let mut world = World::new(Rows::of(2, &vec!["7574"; 8000]));
         let budget = world.rows.bytes.len();
         world.begin(1, 1, 1);
         world.begin(2, 2, usize::MAX);
-        assert_eq!(world.advance(budget), [2]);
+        assert_eq!(world.advance(budget), [token(2)]);
         assert!(!world.scan.is_active(), "the other one takes no more");
         assert!(!world.told[&token(1)].1.documents.is_empty());
         assert!(world.advance(budget).is_empty());
         world.resume(1, usize::MAX);
-        assert_eq!(world.advance(budget), [1]);
+        assert_eq!(world.advance(budget), [token(1)]);
     }
 
     #[test]
@@ -509,7 +509,7 @@ mod tests {
         let pieces = 2 * world.rows.bytes.len() / ROW_MAX;
         for _ in 0..2 * pieces {
             let complete = world.advance(2 * ROW_MAX);
-            if complete.contains(&2) {
+            if complete.contains(&token(2)) {
                 return;
             }
             world.begin(1, 1, usize::MAX);

@@ -61,10 +61,10 @@ pub(crate) struct Outline<'r> {
 ///
 /// # Errors
 /// [`NoRow`] when it can't be the row of a bet.
-pub(crate) fn outline_if<'r>(
-    row: &'r [u8],
+pub(crate) fn outline_if(
+    row: &[u8],
     wins: impl FnOnce(&[u8]) -> bool,
-) -> Result<Option<Outline<'r>>, NoRow> {
+) -> Result<Option<Outline<'_>>, NoRow> {
     let row = row.strip_suffix(b"\r\n").ok_or(NoRow)?;
     let (row, number) = split_last_field(row)?;
     if !wins(number) {

@@ -13,8 +13,8 @@ use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
 use crate::network::{Farewell, Found, LinkId, Network, Side};
 
 /// Output above which a connection is read no more, and below which it is again.
-pub(crate) const HIGH_WATER: usize = 600;
-const LOW_WATER: usize = 200;
+pub(crate) const HIGH_WATER: usize = 150;
+const LOW_WATER: usize = 50;
 
 /// Most bytes read from one connection in one turn.
 const READ_PER_TURN: usize = 4096;
@@ -327,13 +327,14 @@ impl<S: Service> Host<S> {
                 continue;
             };
             let Some(link) = network.links.get_mut(&id) else { continue };
+            // Judged by what was asked for, as the real loop does.
+            connection.throttled |= connection.out.len() > HIGH_WATER;
             let count = link.send(self.side, &connection.out);
             if count > 0 {
                 self.progressed = true;
                 ear.hear(id, link.agency, &connection.out[..count]);
                 connection.out.drain(..count);
             }
-            connection.throttled |= connection.out.len() > HIGH_WATER;
             assert!(
                 connection.out.len() <= HIGH_WATER + 2 * wire::FRAME_MAX,
                 "{token:?} holds {} bytes of output",
