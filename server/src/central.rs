@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use log::{Level, info, log_enabled, warn};
 use reactor::logging::Escaped;
-use reactor::{CloseReason, Io, ListenerEvent, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, Io, ListenerEvent, Service, Signal, StopCause, Timer, Token};
 use wire::{
     Agency, Batch, ErrorCode, Frame, FrameError, LineTooLong, MessageError, Position, Request,
     Response, VERSION, WinnersBuilder,
@@ -694,6 +694,20 @@ impl<L: Ledger> Service for Central<L> {
                 Level::Debug,
                 "action: accept_connections | result: in_progress | event: {event:?}"
             ),
+        }
+    }
+
+    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+        match signal {
+            Signal::Hangup => {
+                info!("action: reload | result: success | cause: SIGHUP | reloaded: nothing");
+            }
+            Signal::User1 => {
+                let (standing, connections) = (self.lottery.standing(), self.sessions.iter());
+                let connections = connections.flatten().count();
+                info!("action: status | result: success | {standing} | connections: {connections}");
+            }
+            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
         }
     }
 

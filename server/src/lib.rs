@@ -7,6 +7,7 @@
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | [`answers`] | answers that wait for their commit |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
+//! | [`standing`] | how far the lottery is, for a person who asks |
 //! | [`winners`] | where in the ledger each agency's winners stand |
 //! | [`scan`] | reading them from there, for all who ask at once |
 //! | [`bet`] | what makes a bet valid, and which bets win |
@@ -28,4 +29,5 @@ pub mod lottery;
 pub mod plain;
 pub mod scan;
 mod session;
+pub mod standing;
 pub mod winners;

@@ -12,6 +12,7 @@ use crate::bet::{self, Flaw};
 use crate::ledger::{
     Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError,
 };
+use crate::standing::Standing;
 use crate::winners::{WinnerIndex, WinningRows};
 
 /// What became of a batch. Nothing of it is durable before the commit that it is staged in.
@@ -377,6 +378,11 @@ impl<L: Ledger> Lottery<L> {
     pub fn winning_rows(&self, agency: Agency) -> WinningRows {
         debug_assert!(self.is_drawn(), "winners are told after the draw");
         self.winners.of(agency)
+    }
+
+    /// How many agencies have finished, who is missing.
+    pub fn standing(&self) -> Standing {
+        Standing::new(self.ledger.state(), self.agencies)
     }
 
     /// The ledger.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 use reactor::logging::{self, Escaped};
@@ -11,7 +12,7 @@ use reactor::{EventLoop, Hangup, Outcome, RunError};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::healthcheck;
-use server::ledger::{FileLedger, LedgerError, Recovery, StoredBet, Sync};
+use server::ledger::{FileLedger, LedgerError, Progress, Recovery, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::winners::WinnerIndex;
 
@@ -20,6 +21,9 @@ const BAD_CONFIGURATION: u8 = 2;
 
 /// What a shell shows for a program that a signal ended: a second one doesn't wait for the drain.
 const CUT_SHORT: u8 = 130;
+
+/// How often the opening of a ledger logs how far it has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let mut settings = PROGRAM.load();
@@ -112,10 +116,17 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
+    logging::flush();
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
-    let watch = |_| ControlFlow::Continue(());
-    let (ledger, recovery) = FileLedger::open(&config.storage, config.ledger, visit, watch)?;
+    let watch = watch_opening(&mut event_loop);
+    let opened = FileLedger::open(&config.storage, config.ledger, visit, watch);
+    if let Err(LedgerError::Interrupted { path }) = &opened {
+        let path = path.display().to_string();
+        info!("action: close_ledger | result: success | path: {}", Escaped(path.as_bytes()));
+        return Ok(Outcome::Drained);
+    }
+    let (ledger, recovery) = opened?;
     log_recovery(config, recovery);
     let room = ledger.commit_room(config.agencies)?;
     let asked = config.rules.commit_max;
@@ -140,6 +151,28 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         Escaped(path.as_bytes())
     );
     Ok(outcome)
+}
+
+/// While the ledger is opened, which may take long: logs how far it has come, lets log lines leave,
+/// and stops it when a signal asks the process to end.
+fn watch_opening(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> ControlFlow<()> {
+    let mut next_report = Instant::now() + PROGRESS_INTERVAL;
+    move |Progress { step, done, total }| {
+        if let Some(cause) = event_loop.stop_signal() {
+            info!("action: shutdown | result: in_progress | cause: {cause}");
+            return ControlFlow::Break(());
+        }
+        let now = Instant::now();
+        if now >= next_report {
+            next_report = now + PROGRESS_INTERVAL;
+            info!(
+                "action: recover_ledger | result: in_progress | step: {step} | bytes: {done} | \
+                 of: {total}"
+            );
+            logging::flush();
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn log_recovery(config: &Config, recovery: Recovery) {
