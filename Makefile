@@ -37,6 +37,14 @@ kills: ## Kill central and agencies KILLS times, and at every system call
 	$(CARGO) build --workspace --release --locked
 	KILLS=$(KILLS) $(CARGO) test --release --locked -p client --test kills --test crash_explorer -- --nocapture
 
+# Its table goes into the README.
+hostile: ## Attack the central with hostile peers, disks and signals, in full size
+	$(CARGO) build --workspace --release --locked
+	@table=$$(mktemp); HOSTILE=full HOSTILE_TABLE=$$table \
+		$(CARGO) test --release --locked -p server --test hostile -- --test-threads=1; ended=$$?; \
+	printf '\n| attack | bound | measured | memory | log | processor time | agency, 99 %%, longest | echo, 99 %%, longest |\n'; \
+	printf '|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
+
 simulate: ## Simulate SEEDS worlds in which everything goes wrong
 	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
 
@@ -98,5 +106,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	rm -f .data/agency-*.csv
 
-.PHONY: help build dataset run test kills simulate fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
+.PHONY: help build dataset run test kills hostile simulate fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
 	docker-compose-logs docker-base-images docker-test branches clean

@@ -52,10 +52,15 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 
 /// Memory of a process in bytes, by its name in `/proc/PID/status`.
 pub(crate) fn memory(pid: u32, name: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kibibytes.and_then(|text| text.parse::<usize>().ok()).expect("Linux tells it") * 1024
+    try_memory(pid, name).expect("it runs, and Linux tells it")
+}
+
+/// The same; none when the process has ended.
+pub(crate) fn try_memory(pid: u32, name: &str) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// A port that nobody uses, for a central that is started again at the same one.
@@ -157,7 +162,7 @@ impl Server {
         self.child.kill().expect("it still runs");
         self.child.wait().expect("it ends");
         let port = self.port.to_string();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        let folder = self.take_folder();
         let environment = [environment, &[("SERVER_PORT", &port)]].concat();
         Self::start_in(folder, &environment)
     }
@@ -182,6 +187,11 @@ impl Server {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its folder, which stays when the server is gone.
+    pub(crate) fn take_folder(&mut self) -> tempfile::TempDir {
+        std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"))
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

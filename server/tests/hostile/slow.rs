@@ -1,14 +1,12 @@
-//! Peers that are slow, silent, confused or hostile, against the real binary: each costs its limits
-//! and nothing else. How slow honest peers become beside them is for the benches to say.
-
-mod process;
+//! Peers that are slow, silent or confused.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use fastrand::Rng;
-use process::Server;
 use wire::{BatchBuilder, Bet, FrameDecoder, MAGIC, Push, Request, Response, VERSION};
+
+use crate::process::{PATIENCE, Server};
 
 /// What an agency says that introduces itself, sends a batch of so many bets, and ends.
 fn conversation(agency: u32, bets: u16) -> Vec<u8> {
@@ -88,7 +86,7 @@ fn slow_peers_are_cut_off_and_an_agency_beside_them_is_served() {
 
 /// Sends a byte on each of these every tenth of a second until the server takes no more of any.
 fn drop_bytes(mut streams: Vec<&mut TcpStream>) {
-    let deadline = std::time::Instant::now() + process::PATIENCE;
+    let deadline = std::time::Instant::now() + PATIENCE;
     while !streams.is_empty() {
         assert!(std::time::Instant::now() < deadline, "{} go on", streams.len());
         streams.retain_mut(|stream| stream.write_all(b"x").is_ok());

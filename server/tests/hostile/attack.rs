@@ -1,0 +1,178 @@
+//! One attack: the server, the honest peers beside it, and what is measured of all three.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::honest::{self, Honest};
+use crate::process::{PATIENCE, Server, command, try_memory};
+
+/// One attack that is under way.
+pub(crate) struct Attack {
+    name: &'static str,
+    pub(crate) server: Server,
+    honest: Option<Honest>,
+    begun: Instant,
+}
+
+/// What every attacked server has, unless the attack sets it otherwise: honest echo connections
+/// stay, and a crowd may connect at once.
+const ENVIRONMENT: [(&str, &str); 2] =
+    [("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_LISTEN_BACKLOG", "1024")];
+
+pub(crate) fn attacked_command(environment: &[(&str, &str)]) -> Command {
+    command(&[&ENVIRONMENT[..], environment].concat())
+}
+
+impl Attack {
+    pub(crate) fn begin(name: &'static str, environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::begin_with(name, folder, attacked_command(environment))
+    }
+
+    /// With a command that becomes the server.
+    pub(crate) fn begin_with(
+        name: &'static str,
+        folder: tempfile::TempDir,
+        command: Command,
+    ) -> Self {
+        let server = Server::start_with_log_file(folder, command);
+        let honest = Some(Honest::start(&server));
+        Self { name, server, honest, begun: Instant::now() }
+    }
+
+    /// Most memory that the server has had resident, in bytes; none when it has ended.
+    pub(crate) fn peak(&self) -> Option<usize> {
+        try_memory(self.server.pid(), "VmHWM:")
+    }
+
+    /// From here on, [`peak`](Self::peak) is measured anew.
+    pub(crate) fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5").expect("it is ours");
+    }
+
+    pub(crate) fn log_bytes(&self) -> u64 {
+        fs::metadata(self.server.folder().join("log")).map_or(0, |log| log.len())
+    }
+
+    /// The draw is held with what the honest agency has sent so far; it asks for its winners from
+    /// then on. Every other agency must have ended its input.
+    pub(crate) fn draw(&mut self) {
+        let (served, echo) = self.honest.take().expect("it is at work").stop();
+        let stored = served.expect("the honest agency is served").stored;
+        echo.expect("the honest echo peer is served");
+        honest::finish(&self.server, stored);
+        self.honest = Some(Honest::start(&self.server));
+    }
+
+    /// Ends the attack: tells its row, and checks that the honest peers were served, that the
+    /// server ends in order, and that the ledger holds the honest agency's bets. `broken` says which
+    /// bounds were not kept. Its log.
+    pub(crate) fn end(mut self, bound: &str, measured: &str, mut broken: Vec<String>) -> String {
+        let (peak, spent) = (self.peak(), self.begun.elapsed());
+        let (served, echo) = self.honest.take().expect("it is at work").stop();
+        let ledger = self.server.folder().join("bets.csv");
+        let processor = processor_time(self.server.pid());
+        let (log, log_bytes) = (self.server.folder().join("log"), self.log_bytes());
+        let folder = self.server.take_folder();
+        let status = self.server.terminate();
+        if status.code() != Some(0) {
+            let signal = status.signal();
+            broken.push(format!(
+                "exit code {:?}, signal {signal:?}: {}",
+                status.code(),
+                tail(&log)
+            ));
+        }
+        let (agency, echo) = match (&served, &echo) {
+            (Ok(served), Ok(echo)) => (served.latencies.to_string(), echo.to_string()),
+            (agency, echo) => {
+                broken.push(format!(
+                    "honest peers: {:?}, {:?}",
+                    agency.as_ref().err(),
+                    echo.as_ref().err()
+                ));
+                ("failed".to_owned(), "failed".to_owned())
+            }
+        };
+        if let Ok(served) = &served
+            && let Err(found) = check_ledger(&ledger, served.stored)
+        {
+            broken.push(found);
+        }
+        let memory = peak.map_or("ended".to_owned(), mebibytes);
+        let processor = processor.map_or("-".to_owned(), seconds);
+        tell_row(&[
+            self.name,
+            bound,
+            measured,
+            &memory,
+            &mebibytes(usize::try_from(log_bytes).expect("fits")),
+            &format!("{processor} of {}", seconds(spent)),
+            &agency,
+            &echo,
+        ]);
+        assert!(broken.is_empty(), "{}: {}", self.name, broken.join("; "));
+        let text = whole_log(&log);
+        drop(folder);
+        text
+    }
+}
+
+/// Processor time that all threads of a process have taken; none when it has ended.
+fn processor_time(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let times =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    times.map(|text| text.split(' ').next()?.parse().ok().map(Duration::from_nanos)).sum()
+}
+
+/// The log of a server that has ended in order. Its last lines may still be in a pipe.
+fn whole_log(path: &Path) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = fs::read_to_string(path).expect("text");
+        if text.contains("action: close_ledger | result: success") || Instant::now() > deadline {
+            return text;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    text.lines().last().unwrap_or_default().to_owned()
+}
+
+/// The honest agency's rows must stand there in order, and no other row of it.
+fn check_ledger(path: &Path, stored: u64) -> Result<(), String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let own = format!("{},", honest::AGENCY);
+    let found = text.split_terminator("\r\n").filter(|row| row.starts_with(&own));
+    if found.eq(honest::rows(stored)) {
+        return Ok(());
+    }
+    Err(format!("the ledger doesn't hold the {stored} bets that were confirmed"))
+}
+
+pub(crate) fn mebibytes(bytes: usize) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "told with one digit behind the point")]
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    format!("{mebibytes:.1} MiB")
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[expect(clippy::print_stderr, reason = "what was measured is what a person wants to know")]
+fn tell_row(cells: &[&str]) {
+    let row = format!("| {} |\n", cells.join(" | "));
+    eprint!("{row}");
+    let Some(path) = std::env::var_os("HOSTILE_TABLE").map(PathBuf::from) else { return };
+    let file = fs::File::options().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(row.as_bytes())).expect("the table takes a row");
+}
