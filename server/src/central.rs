@@ -17,7 +17,7 @@ use wire::{
 };
 
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, SubmitError};
 use crate::log_budget::{Cause, Event, LogBudget, log_within};
 use crate::lottery::{Committed, Lottery, Refusal, Taken};
 use crate::scan::WinnersScan;
@@ -402,6 +402,13 @@ impl<L: Ledger> Central<L> {
         }
     }
 
+    /// A central without its ledger isn't healthy, though it may still echo.
+    fn verify_ledger(&mut self) {
+        if let Err(SubmitError::Fatal(error)) = self.lottery.ledger().verify() {
+            self.fatal.get_or_insert(error);
+        }
+    }
+
     /// Lets every answer go whose commit is durable.
     fn release(&mut self, io: &mut impl Io) {
         while let Some(waiting) = self.answers.release(self.lottery.committed()) {
@@ -571,6 +578,9 @@ impl<L: Ledger> Service for Central<L> {
             session.ip
         );
         self.welcomed |= level == Level::Info;
+        if session.is_probe() {
+            self.verify_ledger();
+        }
         if self.sessions.len() <= connection.index() {
             self.sessions.resize_with(connection.index() + 1, || None);
         }

@@ -1,6 +1,7 @@
 //! Runs the central: configuration, ledger, event loop, and everything closed in order at the end.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -128,6 +129,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     }
     let (ledger, recovery) = opened?;
     log_recovery(config, recovery);
+    log_place_of_wal(config, &ledger);
     let room = ledger.commit_room(config.agencies)?;
     let asked = config.rules.commit_max;
     let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
@@ -195,6 +197,20 @@ fn log_recovery(config: &Config, recovery: Recovery) {
              warning: a crash of this machine may lose confirmed bets"
         );
     }
+}
+
+/// The wal of a ledger that a symbolic link leads to isn't where one would look for it.
+fn log_place_of_wal(config: &Config, ledger: &FileLedger<File>) {
+    if ledger.log_path().parent() == config.storage.parent() {
+        return;
+    }
+    let path = config.storage.display().to_string();
+    let wal = ledger.log_path().display().to_string();
+    info!(
+        "action: open_ledger | result: success | path: {} | wal: {}",
+        Escaped(path.as_bytes()),
+        Escaped(wal.as_bytes())
+    );
 }
 
 fn escaped(error: &impl std::error::Error) -> String {

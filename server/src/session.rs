@@ -60,7 +60,12 @@ impl Session {
 
     /// How important what an echo connection does is in the log: the health check's is not.
     pub(crate) fn log_level(&self) -> Level {
-        if self.ip == healthcheck::PROBE { Level::Debug } else { Level::Info }
+        if self.is_probe() { Level::Debug } else { Level::Info }
+    }
+
+    /// Whether the health check calls.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.ip == healthcheck::PROBE
     }
 
     /// Decides by the first byte.

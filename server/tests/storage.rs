@@ -91,7 +91,7 @@ fn a_folder_that_cannot_be_written_or_is_not_there_is_named() {
         ("read-only/bets.csv", "can't open it: Permission denied (os error 13)"),
         ("missing/bets.csv", "can't open it: No such file or directory (os error 2)"),
         ("server/bets.csv", "can't open it: Not a directory (os error 20)"),
-        ("read-only", "can't open it: Is a directory (os error 21)"),
+        ("read-only", "expected a regular file, found a directory"),
     ] {
         let ledger = place.path(name);
         assert_eq!(place.refusal(&ledger), format!("{}: {reason}", ledger.display()));

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{pwritev, retry_on_intr};
@@ -24,6 +25,16 @@ pub trait Disk {
     /// Like [`len`](Self::len).
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+
+    /// Its length, if it is the file that `path` leads to now; `None` when that is another one, or
+    /// none. A file without a name, as a test may have, is where it was.
+    ///
+    /// # Errors
+    /// Like [`len`](Self::len).
+    fn len_at(&self, path: &Path) -> io::Result<Option<u64>> {
+        let _ = path;
+        self.len().map(Some)
     }
 
     /// Reads some bytes from `offset` on; 0 at the end.
@@ -72,6 +83,17 @@ impl Disk for File {
         Ok(self.metadata()?.len())
     }
 
+    fn len_at(&self, path: &Path) -> io::Result<Option<u64>> {
+        let found = match path.metadata() {
+            Ok(found) => found,
+            Err(error) if leads_nowhere(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let own = self.metadata()?;
+        let same = (found.dev(), found.ino()) == (own.dev(), own.ino());
+        Ok(same.then_some(found.len()))
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
     }
@@ -105,6 +127,11 @@ impl Disk for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+/// Whether a path is one of no file, rather than one that can't be looked at.
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Reads a stretch of a file from front to back.

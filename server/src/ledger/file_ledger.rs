@@ -14,7 +14,8 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use wire::Agency;
@@ -49,7 +50,14 @@ pub struct Options {
     pub half_size: u64,
 }
 
-/// Names of the two files, for messages.
+/// Name of the log of the ledger with this name.
+fn log_path(csv: &Path) -> PathBuf {
+    let mut log = csv.as_os_str().to_owned();
+    log.push(LOG_SUFFIX);
+    log.into()
+}
+
+/// Names of the two files.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
     pub(crate) csv: PathBuf,
@@ -58,9 +66,21 @@ pub(crate) struct Paths {
 
 impl Paths {
     fn new(csv: &Path) -> Self {
-        let mut log = csv.as_os_str().to_owned();
-        log.push(LOG_SUFFIX);
-        Self { csv: csv.to_owned(), log: log.into() }
+        Self { csv: csv.to_owned(), log: log_path(csv) }
+    }
+
+    /// Those of a ledger that exists. Its log stands beside the file itself, not beside a symbolic
+    /// link to it: however the ledger is reached, the log is the same.
+    fn resolved(csv: &Path) -> Result<Self, LedgerError> {
+        if !csv.is_symlink() {
+            return Ok(Self::new(csv));
+        }
+        let file = csv.canonicalize().map_err(|source| LedgerError::Io {
+            doing: "follow the link",
+            path: csv.to_owned(),
+            source,
+        })?;
+        Ok(Self { csv: csv.to_owned(), log: log_path(&file) })
     }
 
     pub(crate) fn csv_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
@@ -108,6 +128,30 @@ const WRITE_OUT: u64 = 1 << 20;
 /// Bytes of the smallest commit there is.
 const COMMIT_MIN: usize = log::commit_record_len(1);
 
+/// The file must be the one that its name leads to, and as long as it was left.
+fn verify_file(
+    file: &impl Disk,
+    path: &Path,
+    right: RangeInclusive<u64>,
+) -> Result<(), SubmitError> {
+    let found = file.len_at(path);
+    let path = || path.to_owned();
+    match found {
+        Ok(Some(found)) if right.contains(&found) => Ok(()),
+        Ok(Some(found)) => {
+            let expected = *right.start();
+            Err(SubmitError::Fatal(LedgerError::Changed { path: path(), expected, found }))
+        }
+        Ok(None) => Err(SubmitError::Fatal(LedgerError::Gone { path: path() })),
+        // Nothing is known: it may be as it was.
+        Err(source) => Err(SubmitError::Unavailable(LedgerError::Io {
+            doing: "look at it",
+            path: path(),
+            source,
+        })),
+    }
+}
+
 /// The ledger in two files.
 #[derive(Debug)]
 pub struct FileLedger<D> {
@@ -134,31 +178,66 @@ impl FileLedger<File> {
         visit: impl FnMut(&StoredBet<'_>),
         watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(Self, Recovery), LedgerError> {
-        let paths = Paths::new(path);
-        let metadata = path.metadata().ok().filter(Metadata::is_file);
-        let csv_len = metadata.map_or(0, |metadata| metadata.len());
-        if csv_len > 0 && !paths.log.exists() {
-            return Err(log_missing(&paths, csv_len));
+        // The ledger is locked before its log is looked for: under another name of the same file,
+        // a hard link or a mount, that would be another log, or none.
+        let csv = open_file(path)?;
+        lock(&csv, path)?;
+        let paths = Paths::resolved(path)?;
+        let metadata = csv.metadata().map_err(paths.csv_error("measure it"))?;
+        let log_len = paths.log.metadata().map_or(0, |metadata| metadata.len());
+        if log_len == 0 && metadata.len() > 0 {
+            return Err(log_missing(&paths, metadata.len()));
         }
-        let csv = open_file(&paths.csv)?;
+        if log_len == 0 && metadata.nlink() > 1 {
+            return Err(LedgerError::Linked { path: path.to_owned(), links: metadata.nlink() });
+        }
         let log = open_file(&paths.log)?;
-        log.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => LedgerError::Locked { path: paths.log.clone() },
-            TryLockError::Error(source) => paths.log_error("lock it")(source),
-        })?;
-        sync_folder(&paths)?;
-        Self::over(csv, log, path, options, visit, watch)
+        lock(&log, &paths.log)?;
+        sync_folder(&paths.csv)?;
+        sync_folder(&paths.log)?;
+        Self::with_paths(csv, log, paths, options, visit, watch)
     }
 }
 
+/// Opens a file, or makes it. What is no regular file isn't opened: a device may do something then.
 fn open_file(path: &Path) -> Result<File, LedgerError> {
+    if let Ok(metadata) = path.metadata() {
+        require_regular(path, &metadata)?;
+    }
+    let error = |source| LedgerError::Io { doing: "open it", path: path.to_owned(), source };
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    opened.map_err(|source| LedgerError::Io { doing: "open it", path: path.to_owned(), source })
+    let file = opened.map_err(error)?;
+    require_regular(path, &file.metadata().map_err(error)?)?;
+    Ok(file)
+}
+
+fn require_regular(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let found = match kind {
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a named pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(LedgerError::NotRegular { path: path.to_owned(), found })
+}
+
+/// Locks are of the file itself, whatever name leads to it.
+fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => LedgerError::Locked { path: path.to_owned() },
+        TryLockError::Error(source) => {
+            LedgerError::Io { doing: "lock it", path: path.to_owned(), source }
+        }
+    })
 }
 
 /// A new file is durable when its folder is.
-fn sync_folder(paths: &Paths) -> Result<(), LedgerError> {
-    let folder = paths.csv.parent().filter(|folder| !folder.as_os_str().is_empty());
+fn sync_folder(file: &Path) -> Result<(), LedgerError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|source| LedgerError::Io {
@@ -184,10 +263,20 @@ impl<D: Disk> FileLedger<D> {
         path: &Path,
         options: Options,
         visit: impl FnMut(&StoredBet<'_>),
+        watch: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(Self, Recovery), LedgerError> {
+        Self::with_paths(csv, log, Paths::new(path), options, visit, watch)
+    }
+
+    fn with_paths(
+        csv: D,
+        log: D,
+        paths: Paths,
+        options: Options,
+        visit: impl FnMut(&StoredBet<'_>),
         mut watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(Self, Recovery), LedgerError> {
         let mut watch = Watch::new(&mut watch);
-        let paths = Paths::new(path);
         let half_size = recovery::half_size(&log, &paths)?;
         let csv_len = csv.len().map_err(paths.csv_error("measure it"))?;
         let mut ledger = Self {
@@ -414,17 +503,26 @@ impl<D: Disk> FileLedger<D> {
         &self.paths.csv
     }
 
+    /// Name of its log.
+    pub fn log_path(&self) -> &Path {
+        &self.paths.log
+    }
+
     /// Makes everything durable and says in the log that the end was graceful.
     ///
     /// # Errors
     /// [`LedgerError`]; what was committed is safe nevertheless.
     pub fn close(mut self) -> Result<(), LedgerError> {
+        self.verify().map_err(|error| match error {
+            SubmitError::Unavailable(error) | SubmitError::Fatal(error) => error,
+        })?;
         self.checkpoint(true)
     }
 }
 
 impl<D: Disk> Ledger for FileLedger<D> {
     fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
+        self.verify()?;
         let zeros = self.prepare(commit)?;
         let parts = [&self.record[..], commit.rows(), zeros];
         let written_len = parts.iter().map(|part| part.len()).sum::<usize>();
@@ -457,6 +555,13 @@ impl<D: Disk> Ledger for FileLedger<D> {
             self.synced = self.book.place.sequence;
         }
         Ok(())
+    }
+
+    fn verify(&self) -> Result<(), SubmitError> {
+        let Paths { csv, log } = &self.paths;
+        let (csv_len, log_len) = (self.book.csv_len, FILE_HEADER_LEN + 2 * self.book.half_size);
+        verify_file(&self.csv, csv, csv_len..=csv_len)?;
+        verify_file(&self.log, log, log_len..=u64::MAX)
     }
 
     fn committed(&self) -> CommitNumber {

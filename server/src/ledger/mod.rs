@@ -53,6 +53,15 @@ pub trait Ledger {
     /// It is unknown what is on disk; only a restart that reads it back can tell.
     fn sync(&mut self) -> Result<(), LedgerError>;
 
+    /// Looks whether the ledger is where it was opened, and as it was left. A commit does this too:
+    /// this is for those who ask without one.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; fatal when it isn't.
+    fn verify(&self) -> Result<(), SubmitError> {
+        Ok(())
+    }
+
     /// The newest commit that, like all before it, is durable.
     fn committed(&self) -> CommitNumber;
 
@@ -96,6 +105,46 @@ pub enum LedgerError {
         path: PathBuf,
         /// What it says.
         source: io::Error,
+    },
+    /// No regular file: rows can't be appended to it, or not be read back.
+    #[error("{}: expected a regular file, found {found}", path.display())]
+    NotRegular {
+        /// Its name.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// An empty file that has other names, and no wal beside this one.
+    #[error(
+        "{}: it has {links} names (hard links) and no log beside this one: under another it may be \
+         another central's ledger", path.display()
+    )]
+    Linked {
+        /// The ledger.
+        path: PathBuf,
+        /// How many names.
+        links: u64,
+    },
+    /// The name of a file leads elsewhere than when the ledger was opened.
+    #[error(
+        "{}: it was deleted, renamed or replaced while this central had it open", path.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody else has written to a file, or cut it off.
+    #[error(
+        "{}: expected {expected} bytes, found {found}: it was changed while this central had it open",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Its length as this central left it.
+        expected: u64,
+        /// Its length.
+        found: u64,
     },
     /// Another central has the ledger open.
     #[error("{}: another central has this ledger open", path.display())]

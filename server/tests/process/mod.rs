@@ -107,7 +107,8 @@ impl Server {
         Self::spawn(tempfile::tempdir().expect("a folder"), configure(shell, environment))
     }
 
-    fn start_in(folder: tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
+    /// Like [`start`](Self::start), in a folder that holds something already.
+    pub(crate) fn start_in(folder: tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
         Self::spawn(folder, command(environment))
     }
 
