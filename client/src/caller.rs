@@ -9,7 +9,7 @@ use wire::{FrameDecoder, Response};
 
 use crate::backoff::Backoff;
 use crate::config::Config;
-use crate::dialer::{DIAL, Dialer};
+use crate::dialer::{Attempt, DIAL, Dialer};
 use crate::dialogue::{Dialogue, Failure, Next};
 use crate::farewell::{FAREWELL, Farewell};
 use crate::progress::Bar;
@@ -69,8 +69,13 @@ impl<D: Dialogue> Caller<D> {
     }
 
     fn dial(&mut self, io: &mut impl Io) {
-        match self.dialer.dial(io) {
-            Ok(connection) => self.connection = Some(connection),
+        let attempt = self.dialer.dial(io);
+        self.attempted(io, attempt);
+    }
+
+    fn attempted(&mut self, io: &mut impl Io, attempt: Attempt) {
+        match attempt {
+            Ok(connection) => self.connection = connection,
             Err(error) => self.retry(io, &error.to_string()),
         }
     }
@@ -85,6 +90,7 @@ impl<D: Dialogue> Caller<D> {
         self.end.get_or_insert(end);
         io.set_timer(DIAL, None);
         io.set_timer(GO_ON, None);
+        self.dialer.give_up(io);
         if let Some(connection) = self.connection {
             io.close(connection);
         }
@@ -160,6 +166,9 @@ impl<D: Dialogue> Service for Caller<D> {
     }
 
     fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        if self.dialer.is_look_up(connection) {
+            return 0;
+        }
         let mut used = 0;
         while self.end.is_none() {
             let response = match self.decoder.decode(&input[used..]) {
@@ -181,11 +190,19 @@ impl<D: Dialogue> Service for Caller<D> {
         input.len()
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
+    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+        if self.dialer.is_look_up(connection) {
+            let attempt = self.dialer.looked_up(io, rest);
+            return self.attempted(io, attempt);
+        }
         io.close(connection);
     }
 
     fn expired(&mut self, io: &mut impl Io, connection: Token) {
+        if self.dialer.is_look_up(connection) {
+            let attempt = self.dialer.look_up_expired(io);
+            return self.attempted(io, attempt);
+        }
         warn!(
             "action: connect | result: in_progress | error: no answer within {}",
             humantime::format_duration(self.config.response_timeout)
@@ -205,6 +222,10 @@ impl<D: Dialogue> Service for Caller<D> {
     }
 
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+        if self.dialer.is_look_up(connection) {
+            let attempt = self.dialer.look_up_lost(io, reason);
+            return self.attempted(io, attempt);
+        }
         if self.connection != Some(connection) {
             return;
         }
@@ -230,6 +251,7 @@ impl<D: Dialogue> Service for Caller<D> {
             self.farewell.cut_short(|| self.dialogue.announce());
         }
         self.end.get_or_insert(End::Interrupted);
+        self.dialer.give_up(io);
         let Some(connection) = self.connection else { return };
         match cause {
             StopCause::Asked => io.close(connection),

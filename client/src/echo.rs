@@ -9,7 +9,7 @@ use wire::LineDecoder;
 
 use crate::caller::End;
 use crate::config::Config;
-use crate::dialer::{DIAL, Dialer};
+use crate::dialer::{Attempt, DIAL, Dialer};
 use crate::farewell::{FAREWELL, Farewell};
 
 /// Most bytes of an answer's line: far above any message of ours.
@@ -71,8 +71,13 @@ impl EchoLoop {
 
     fn dial(&mut self, io: &mut impl Io) {
         self.step = Step::Connecting;
-        match self.dialer.dial(io) {
-            Ok(connection) => self.connection = Some(connection),
+        let attempt = self.dialer.dial(io);
+        self.attempted(io, attempt);
+    }
+
+    fn attempted(&mut self, io: &mut impl Io, attempt: Attempt) {
+        match attempt {
+            Ok(connection) => self.connection = connection,
             Err(error) => self.retry(io, &error.to_string()),
         }
     }
@@ -101,6 +106,7 @@ impl EchoLoop {
 
     fn finish(&mut self, io: &mut impl Io, end: End) {
         self.end.get_or_insert(end);
+        self.dialer.give_up(io);
         if let Some(connection) = self.connection {
             io.close(connection);
         }
@@ -142,6 +148,9 @@ impl Service for EchoLoop {
     }
 
     fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        if self.dialer.is_look_up(connection) {
+            return 0;
+        }
         match self.decoder.decode(input) {
             Ok(None) => return 0,
             Ok(Some(line)) => self.answered(io, connection, line.bytes),
@@ -150,7 +159,11 @@ impl Service for EchoLoop {
         input.len()
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
+    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+        if self.dialer.is_look_up(connection) {
+            let attempt = self.dialer.looked_up(io, rest);
+            return self.attempted(io, attempt);
+        }
         if self.step == Step::Sent {
             self.fail(io, "the connection ended before the newline of an answer");
         }
@@ -158,6 +171,10 @@ impl Service for EchoLoop {
     }
 
     fn expired(&mut self, io: &mut impl Io, connection: Token) {
+        if self.dialer.is_look_up(connection) {
+            let attempt = self.dialer.look_up_expired(io);
+            return self.attempted(io, attempt);
+        }
         if self.step == Step::Sent {
             let timeout = humantime::format_duration(self.config.response_timeout);
             self.fail(io, &format!("no answer within {timeout}"));
@@ -174,6 +191,10 @@ impl Service for EchoLoop {
     }
 
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+        if self.dialer.is_look_up(connection) {
+            let attempt = self.dialer.look_up_lost(io, reason);
+            return self.attempted(io, attempt);
+        }
         if self.connection != Some(connection) {
             return;
         }
@@ -193,6 +214,7 @@ impl Service for EchoLoop {
 
     fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
         self.end.get_or_insert(End::Interrupted);
+        self.dialer.give_up(io);
         let StopCause::Signal(name) = cause else { return };
         info!("action: shutdown | result: in_progress | cause: {name}");
         self.farewell.cut_short(|| announce(self.end, &self.config));
@@ -350,6 +372,37 @@ mod tests {
         assert_eq!([world.fire(), world.fire()], [announce_after, Duration::from_secs(1)]);
         assert!(world.io.stopped);
         assert_eq!(world.service.end(), End::Complete);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_for_each_message_and_never_waited_for() {
+        let resolve = |_: &str| Ok(vec![([10, 0, 0, 1], 12345).into()]);
+        let mut service = echoing(2, 0).service;
+        let retry = service.config.retry;
+        let dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1);
+        (service.dialer, service.number) = (dialer.resolving(resolve), 0);
+        let mut world = World::new(service);
+        for number in 1..=2 {
+            world.look_up();
+            assert_eq!(world.line().address.to_string(), "10.0.0.1:12345");
+            world.open();
+            world.receive(message(number).as_bytes());
+            if number < 2 {
+                world.fire();
+            }
+        }
+        assert_eq!(world.service.end(), End::Complete);
+        let mut service = echoing(2, 0).service;
+        service.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
+            loop {
+                std::thread::park()
+            }
+        });
+        let mut world = World::new(service);
+        world.expire();
+        world.fire();
+        world.interrupt();
+        assert_eq!((world.io.timers.len(), world.service.end()), (0, End::Interrupted));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`echo`] | mode `echo`: the loop of numbered messages |
 //! | [`caller`] | drives a dialogue over real connections |
 //! | [`farewell`] | when the result is announced, and when the program ends |
+//! | `look_up` | names into addresses, by a thread that nobody waits for |
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
 //! | [`dataset`] | agency files out of a seed (binary `dataset`) |
 //! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
@@ -31,6 +32,7 @@ pub mod echo;
 pub mod farewell;
 pub mod input;
 pub mod local;
+mod look_up;
 #[cfg(test)]
 mod memory_io;
 pub mod progress;

@@ -1,7 +1,7 @@
 //! The loop's side in memory, for tests: connections are buffers, and time goes on when told to.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ pub(crate) struct Line {
     /// The service ended it: in order (`Done`), or not (`Aborted`).
     pub(crate) ended: Option<CloseReason>,
     unread: Vec<u8>,
+    /// What the service attached, and a thread may write to.
+    attached: Option<UnixStream>,
 }
 
 /// What the service has asked for.
@@ -83,15 +85,11 @@ impl Io for MemoryIo {
     }
 
     fn connect(&mut self, address: SocketAddr) -> Token {
-        self.calls += 1;
-        let token = Token::new(0, self.calls);
-        let (output, unread) = (Vec::new(), Vec::new());
-        self.lines.insert(token, Line { address, output, deadline: None, ended: None, unread });
-        token
+        self.add_line(address, None)
     }
 
-    fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn attach(&mut self, stream: UnixStream) -> io::Result<Token> {
+        Ok(self.add_line(([0, 0, 0, 0], 0).into(), Some(stream)))
     }
 
     fn stop(&mut self) {
@@ -111,6 +109,29 @@ impl MemoryIo {
         let (lines, timers) = (BTreeMap::new(), BTreeMap::new());
         let (now, left) = (Instant::now(), Vec::new());
         Self { now, calls: 0, lines, timers, stopped: false, aborted: 0, left }
+    }
+
+    fn add_line(&mut self, address: SocketAddr, attached: Option<UnixStream>) -> Token {
+        self.calls += 1;
+        let token = Token::new(0, self.calls);
+        let line = Line {
+            address,
+            output: Vec::new(),
+            deadline: None,
+            ended: None,
+            unread: Vec::new(),
+            attached,
+        };
+        self.lines.insert(token, line);
+        token
+    }
+
+    /// Everything that the thread at the other end of what was attached says, up to its end.
+    pub(crate) fn read_attached(&mut self) -> Vec<u8> {
+        let mut streams = self.lines.values_mut().filter_map(|line| line.attached.take());
+        let (mut stream, mut bytes) = (streams.next().expect("attached"), Vec::new());
+        stream.read_to_end(&mut bytes).expect("the thread writes and ends");
+        bytes
     }
 
     /// Time goes on; timers don't fire by themselves.
@@ -161,6 +182,14 @@ impl<S: Service> World<S> {
         let used = self.service.received(&mut self.io, token, &input);
         input.drain(..used);
         self.io.lines.get_mut(&token).expect("it is there").unread = input;
+        self.end_turn();
+    }
+
+    /// The thread that looks the name up says all that it has to say.
+    pub(crate) fn look_up(&mut self) {
+        let (token, answer) = (self.token(), self.io.read_attached());
+        assert_eq!(self.service.received(&mut self.io, token, &answer), 0, "not whole yet");
+        self.service.ended(&mut self.io, token, &answer);
         self.end_turn();
     }
 

@@ -47,6 +47,14 @@ fn calling_with(limit: u32, period: Duration) -> Calling {
     World::new(Caller::new(agency, &config(limit), 1, None))
 }
 
+/// One that must look the central's name up.
+fn calling_by_name(limit: u32, resolve: crate::look_up::Resolve) -> Calling {
+    let mut caller = calling_with(limit, Duration::ZERO).service;
+    let retry = config(limit).retry;
+    caller.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
+    World::new(caller)
+}
+
 fn calling() -> Calling {
     calling_with(0, Duration::ZERO)
 }
@@ -196,11 +204,10 @@ fn a_connection_that_is_lost_is_taken_up_where_the_central_stands() {
 
 #[test]
 fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning() {
-    let mut caller = calling_with(0, Duration::ZERO).service;
-    caller.dialer = caller
-        .dialer
-        .resolving(|_| Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()]));
-    let mut world = World::new(caller);
+    let mut world = calling_by_name(0, |_| {
+        Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()])
+    });
+    world.look_up();
     let mut addresses = Vec::new();
     for reason in [refused(), refused(), reset(), refused()] {
         addresses.push(world.line().address.to_string());
@@ -211,11 +218,59 @@ fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning
         if world.io.lines.is_empty() {
             addresses.push("pause".into());
             world.fire();
+            world.look_up();
         }
     }
     let (first, second) = ("10.0.0.1:12345", "10.0.0.2:12345");
     assert_eq!(addresses, [first, second, "pause", first, "pause", first]);
     assert_eq!(world.line().address.to_string(), second);
+}
+
+/// Never says anything.
+fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_signal_does_not_wait_for_a_look_up() {
+    let mut world = calling_by_name(0, stuck);
+    world.interrupt();
+    let look_up = world.token();
+    // Whatever it says now, nobody is called.
+    world.service.ended(&mut world.io, look_up, b"10.0.0.1:12345");
+    assert_eq!(world.io.lines.keys().collect::<Vec<_>>(), [&look_up]);
+    assert!(world.io.timers.is_empty());
+    assert_eq!(world.service.close(), End::Interrupted);
+}
+
+#[test]
+fn a_look_up_that_takes_too_long_is_a_failed_attempt_and_goes_on_in_the_next() {
+    let mut world = calling_by_name(3, stuck);
+    for _ in 0..2 {
+        assert_eq!(world.line().deadline, Some(TIMEOUT));
+        world.expire();
+        assert_eq!(world.line().deadline, None);
+        world.fire();
+    }
+    let look_up = world.token();
+    world.service.ended(&mut world.io, look_up, b"10.0.0.1:12345");
+    world.io.lines.remove(&look_up);
+    world.service.closed(&mut world.io, look_up, &CloseReason::Done);
+    assert_eq!(world.line().address.to_string(), "10.0.0.1:12345");
+    world.lose(&refused());
+    assert!(world.io.stopped, "that was the third");
+}
+
+#[test]
+fn a_name_that_nobody_knows_and_a_thread_that_is_lost_are_failed_attempts() {
+    let mut world = calling_by_name(2, |_| Err(io::Error::other("no such name")));
+    world.look_up();
+    world.fire();
+    world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into()));
+    assert!(world.io.stopped && world.io.timers.is_empty());
+    assert_eq!(world.service.close(), End::Failed);
 }
 
 #[test]

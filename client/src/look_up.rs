@@ -1,0 +1,207 @@
+//! Looking a name up without waiting for it.
+//!
+//! The system's resolver has no form that doesn't block, and a name server that is silent keeps it
+//! for many seconds. So a thread asks it, which owns the name and one end of a pair of sockets, and
+//! nothing else; what it finds arrives at the other end, as text, like the answer of any peer.
+//! Meanwhile signals are heard and timers fire. The thread holds nobody up: the process ends without
+//! it.
+
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use reactor::{Io, Token};
+
+/// Asks the resolver, and blocks.
+pub(crate) type Resolve = fn(&str) -> io::Result<Vec<SocketAddr>>;
+
+/// Most addresses of one name that are tried: the loop keeps the answer whole until it ends.
+const ADDRESSES_MAX: usize = 64;
+
+/// What begins an answer that isn't addresses, one a line.
+const ERROR: &str = "error: ";
+
+/// Looks names up, one at a time: a thread that the resolver doesn't let go is waited for by the
+/// next look-up too, so there is never a second one.
+#[derive(Debug)]
+pub(crate) struct LookUp {
+    resolve: Resolve,
+    running: Option<Running>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    /// Where the thread's answer arrives.
+    answer: Token,
+    /// Otherwise the answer is dropped.
+    is_wanted: bool,
+}
+
+impl LookUp {
+    pub(crate) fn new() -> Self {
+        Self::through(|name| Ok(name.to_socket_addrs()?.collect()))
+    }
+
+    pub(crate) fn through(resolve: Resolve) -> Self {
+        Self { resolve, running: None }
+    }
+
+    /// Begins to look `name` up, or waits for the thread that still does. The answer comes as the
+    /// input of a connection for which [`is_answer`](Self::is_answer) holds, or nothing within
+    /// `timeout`, its deadline.
+    pub(crate) fn begin(
+        &mut self,
+        io: &mut impl Io,
+        name: &str,
+        timeout: Duration,
+    ) -> io::Result<()> {
+        let answer = match self.running {
+            Some(running) => running.answer,
+            None => self.start(io, name)?,
+        };
+        self.running = Some(Running { answer, is_wanted: true });
+        io.set_deadline(answer, Some(timeout));
+        Ok(())
+    }
+
+    fn start(&self, io: &mut impl Io, name: &str) -> io::Result<Token> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let answer = io.attach(ours)?;
+        let (name, resolve) = (name.to_owned(), self.resolve);
+        let thread = std::thread::Builder::new().name("look-up".to_owned());
+        let started = thread.spawn(move || report(theirs, resolve(&name)));
+        if let Err(error) = started {
+            io.abort(answer);
+            return Err(error);
+        }
+        Ok(answer)
+    }
+
+    pub(crate) fn is_answer(&self, connection: Token) -> bool {
+        self.running.is_some_and(|running| running.answer == connection)
+    }
+
+    /// The answer has ended, or was lost. Says what it is, if somebody still wants it.
+    pub(crate) fn answered(
+        &mut self,
+        io: &mut impl Io,
+        text: &[u8],
+    ) -> Option<io::Result<Vec<SocketAddr>>> {
+        let running = self.running.take()?;
+        io.close(running.answer);
+        running.is_wanted.then(|| parse(text))
+    }
+
+    /// Waits no longer for the thread that is on its way: what it finds is dropped.
+    pub(crate) fn give_up(&mut self, io: &mut impl Io) {
+        if let Some(running) = &mut self.running {
+            running.is_wanted = false;
+            io.set_deadline(running.answer, None);
+        }
+    }
+}
+
+/// The end of the thread.
+fn report(mut to: UnixStream, found: io::Result<Vec<SocketAddr>>) {
+    let text = match found {
+        Ok(addresses) => {
+            let lines = addresses.iter().take(ADDRESSES_MAX).map(ToString::to_string);
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Err(error) => format!("{ERROR}{error}"),
+    };
+    // Fails when nobody listens any more.
+    let _ = to.write_all(text.as_bytes());
+}
+
+fn parse(text: &[u8]) -> io::Result<Vec<SocketAddr>> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("looking the name up: {error}"))
+    };
+    let text = std::str::from_utf8(text).map_err(|error| unusable(&error))?;
+    if let Some(reason) = text.strip_prefix(ERROR) {
+        return Err(io::Error::other(reason.to_owned()));
+    }
+    text.lines().map(|line| line.parse().map_err(|error| unusable(&error))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_io::MemoryIo;
+
+    const TIMEOUT: Duration = Duration::from_secs(9);
+
+    /// Begins a look-up, and waits for what its thread says.
+    fn text_of(resolve: Resolve) -> (LookUp, MemoryIo, Vec<u8>) {
+        let (mut look_up, mut io) = (LookUp::through(resolve), MemoryIo::new());
+        look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
+        let text = io.read_attached();
+        (look_up, io, text)
+    }
+
+    fn answer_of(resolve: Resolve) -> io::Result<Vec<SocketAddr>> {
+        let (mut look_up, mut io, text) = text_of(resolve);
+        look_up.answered(&mut io, &text).expect("it is wanted")
+    }
+
+    #[test]
+    fn addresses_arrive_in_order_and_as_they_were() {
+        let addresses = ["10.0.0.2:12345", "[2001:db8::1]:12345", "[fe80::1%2]:1", "10.0.0.1:1"];
+        let found = answer_of(|name| {
+            assert_eq!(name, "central:12345");
+            let addresses =
+                ["10.0.0.2:12345", "[2001:db8::1]:12345", "[fe80::1%2]:1", "10.0.0.1:1"];
+            Ok(addresses.map(|address| address.parse().unwrap()).into())
+        });
+        let found: Vec<_> = found.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, addresses);
+    }
+
+    #[test]
+    fn a_name_with_any_number_of_addresses_is_some_kilobytes() {
+        let (mut look_up, mut io, text) =
+            text_of(|_| Ok((0..u16::MAX).map(|port| ([10, 0, 0, 1], port).into()).collect()));
+        assert!(text.len() < 4096, "{}", text.len());
+        let found = look_up.answered(&mut io, &text).unwrap().unwrap();
+        assert_eq!(found.len(), ADDRESSES_MAX);
+    }
+
+    #[test]
+    fn what_went_wrong_arrives_too() {
+        let error = answer_of(|_| Err(io::Error::other("no such name"))).unwrap_err();
+        assert_eq!(error.to_string(), "no such name");
+        assert!(answer_of(|_| Ok(Vec::new())).unwrap().is_empty());
+        for nonsense in [&b"10.0.0.1"[..], b"\xff", b"10.0.0.1:1\n10."] {
+            assert_eq!(parse(nonsense).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    /// However often it is asked again, one thread waits for the resolver; once it is not wanted,
+    /// its answer is dropped, and the next look-up begins anew.
+    #[test]
+    fn a_stuck_thread_is_waited_for_and_not_joined_by_others() {
+        let stuck: Resolve = |_| loop {
+            std::thread::park();
+        };
+        let (mut look_up, mut io) = (LookUp::through(stuck), MemoryIo::new());
+        look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
+        let first = *io.lines.keys().next().unwrap();
+        assert!(look_up.is_answer(first));
+        assert_eq!(io.lines[&first].deadline, Some(TIMEOUT));
+        for _ in 0..10 {
+            look_up.give_up(&mut io);
+            assert_eq!(io.lines[&first].deadline, None);
+            look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
+            assert_eq!(io.lines.keys().collect::<Vec<_>>(), [&first]);
+            assert_eq!(io.lines[&first].deadline, Some(TIMEOUT));
+        }
+        let found = look_up.answered(&mut io, b"10.0.0.1:1\n").unwrap().unwrap();
+        assert_eq!(found, [([10, 0, 0, 1], 1).into()]);
+        assert!(!look_up.is_answer(first));
+        look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
+        look_up.give_up(&mut io);
+        assert!(look_up.answered(&mut io, b"10.0.0.1:1\n").is_none());
+    }
+}
