@@ -5,6 +5,7 @@ DATASET_BETS ?= 2000
 SEED ?= 1
 KILLS ?= 500
 SEEDS ?= 100000
+WINNERS ?= 10000000
 FUZZ_SECONDS ?= 60
 CARGO ?= cargo
 PYTHON ?= python3
@@ -47,6 +48,10 @@ hostile: ## Attack the central with hostile peers, disks and signals, in full si
 
 simulate: ## Simulate SEEDS worlds in which everything goes wrong
 	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
+
+winners: ## Draw among WINNERS winning bets in 64 MiB of memory
+	$(CARGO) build --workspace --release --locked
+	WINNERS=$(WINNERS) $(CARGO) test --release --locked -p server --test many_winners -- --nocapture
 
 # cargo fuzz asks for flags that rustc calls unstable; nothing else here does. What it finds goes
 # into fuzz/found; the corpus in the repository stays as small as it is.
@@ -106,5 +111,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	rm -f .data/agency-*.csv
 
-.PHONY: help build dataset run test kills hostile simulate fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
+.PHONY: help build dataset run test kills hostile simulate winners fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
 	docker-compose-logs docker-base-images docker-test branches clean

@@ -168,6 +168,15 @@ impl Server {
         Self::start_in(folder, &environment)
     }
 
+    /// Kills it on the spot, and starts a command that becomes another one on its ledger, with its log
+    /// lines in the same file.
+    pub(crate) fn kill_and_start(mut self, command: Command) -> Self {
+        self.child.kill().expect("it still runs");
+        self.child.wait().expect("it ends");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        Self::start_with_log_file(folder, command)
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
