@@ -159,7 +159,11 @@ impl Config {
             level: level?,
             agencies: agencies?,
             storage: storage?.into(),
-            ledger: Options { sync: sync?, half_size: half_size.next_multiple_of(4096) as u64 },
+            ledger: Options {
+                sync: sync?,
+                half_size: half_size.next_multiple_of(4096) as u64,
+                agencies: agencies?,
+            },
             // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
             limits: Limits { input_rest: rules.max_line.max(FRAME_MAX), ..limits? },
             rules,
@@ -318,10 +322,11 @@ mod tests {
     fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bets.csv");
-        let options = Options { sync: Sync::Never, half_size: LOG_SIZE_MIN as u64 };
+        let (sync, half_size, agencies) = (Sync::Never, LOG_SIZE_MIN as u64, AGENCIES_MAX);
+        let options = Options { sync, half_size, agencies };
         let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
         let (ledger, _) = opened.unwrap();
-        assert!(ledger.commit_room(AGENCIES_MAX).unwrap() >= LOG_SIZE_MIN / 4);
+        assert!(ledger.commit_room().unwrap() >= LOG_SIZE_MIN / 4);
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let (ledger, recovery) = opened?;
     log_recovery(config, recovery);
     log_place_of_wal(config, &ledger);
-    let room = ledger.commit_room(config.agencies)?;
+    let room = ledger.commit_room()?;
     let asked = config.rules.commit_max;
     let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
     let lottery = Lottery::new(ledger, config.agencies, winners);
@@ -180,11 +180,18 @@ fn watch_opening(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> ControlF
 fn log_recovery(config: &Config, recovery: Recovery) {
     let path = config.storage.display().to_string();
     let path = Escaped(path.as_bytes());
-    let Recovery { created, clean, rows, cut, restored, torn } = recovery;
+    let Recovery { created, clean, rows, cut, restored, torn, agencies_before } = recovery;
     info!(
         "action: open_ledger | result: success | path: {path} | new: {created} | clean: {clean} | \
          bets: {rows}"
     );
+    if let Some(before) = agencies_before {
+        let now = config.agencies;
+        warn!(
+            "action: open_ledger | result: success | path: {path} | agencies: {now} | \
+             agencies_before: {before}"
+        );
+    }
     if cut > 0 || restored > 0 || torn {
         warn!(
             "action: recover_ledger | result: success | path: {path} | bytes_cut: {cut} | \

@@ -21,10 +21,10 @@ use server::ledger::{FileLedger, Ledger as _, LedgerError, Options, Sync};
 use support::{RULES, World};
 use wire::{Agency, Batch, BatchBuilder, Bet, Position, Push, Request};
 
-fn open(segment: u64) -> FileLedger<MemoryDisk> {
+fn open(segment: u64, agencies: Agency) -> FileLedger<MemoryDisk> {
     let machine = Rc::new(RefCell::new(Machine::default()));
     let disk = |which| MemoryDisk { machine: machine.clone(), which };
-    let options = Options { sync: Sync::Always, half_size: segment };
+    let options = Options { sync: Sync::Always, half_size: segment, agencies };
     let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
     let opened = FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, watch);
     opened.expect("a new one").0
@@ -97,8 +97,8 @@ fn central(
     agencies: Agency,
     commit_max: usize,
 ) -> Option<World<FileLedger<MemoryDisk>>> {
-    let ledger = open(segment);
-    let room = match ledger.commit_room(agencies) {
+    let ledger = open(segment, agencies);
+    let room = match ledger.commit_room() {
         Ok(room) => room,
         Err(error) => {
             assert!(matches!(error, LedgerError::SegmentTooSmall { .. }), "{error}");
@@ -157,7 +157,7 @@ proptest! {
 fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal() {
     const READ_PER_TURN: usize = 16 << 10;
     let rules = Rules { commit_max: 256 << 10, ..RULES };
-    let mut world = World::over(open(1 << 20), 240, rules);
+    let mut world = World::over(open(1 << 20, 240), 240, rules);
     let each = READ_PER_TURN / empty_batch(0).len();
     assert!(240 * each * 11 > 2 << 20, "one record of all of it fits into no segment");
     for agency in 1..=240 {

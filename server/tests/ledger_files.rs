@@ -93,6 +93,20 @@ fn a_ledger_must_be_a_regular_file() {
     assert!(refusal(&ledger).ends_with("bets.csv.wal: expected a regular file, found a directory"));
 }
 
+#[test]
+fn a_ledger_is_never_drawn_without_an_agency_that_has_bets_in_it() {
+    let mut server = Server::start(&[("SERVER_AGENCIES", "3")]);
+    acknowledged(&server, &[hello(3), batch(0, &BETS)].concat());
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+    let ledger = server.folder().join("bets.csv");
+    let mut smaller = start_at(&ledger);
+    let output = smaller.env("SERVER_AGENCIES", "2").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stdout).expect("text");
+    assert!(log.contains("bets.csv: it is for 3 agencies, found 2 configured"), "{log}");
+}
+
 /// What is done to the ledger's files, and what the central must say of it.
 type Tampering = (fn(&Path), &'static str);
 

@@ -16,7 +16,7 @@ use crate::bet;
 mod crash_disk;
 use crash_disk::{Content, Machine, MemoryDisk, Which};
 
-const OPTIONS: Options = Options { sync: Sync::Always, half_size: 4096 };
+const OPTIONS: Options = Options { sync: Sync::Always, half_size: 4096, agencies: 5 };
 
 fn open(machine: &Rc<RefCell<Machine>>) -> Result<(FileLedger<MemoryDisk>, Recovery), LedgerError> {
     let disk = |which| MemoryDisk { machine: machine.clone(), which };
@@ -171,6 +171,25 @@ proptest! {
         let (ledger, _) = open(&machine).expect("a crash is no damage");
         let found = Expected::of(&ledger, &machine);
         prop_assert!(possible.contains(&found), "{found:?}");
+    }
+
+    /// A crash while a larger lottery is recorded leaves the ledger that it was.
+    #[test]
+    fn a_larger_lottery_is_recorded_or_not(
+        commits in 1..9_u32, stops_after in 0..8_usize, seed in any::<u64>(),
+    ) {
+        let commits: Vec<_> = (0..commits).map(|index| batch(1 + index % 2, 20)).collect();
+        let (machine, expected) = killed(&commits);
+        let machine = Rc::new(RefCell::new(machine));
+        machine.borrow_mut().left = Some(stops_after);
+        let recorded = open_for(&machine, 7).is_ok();
+        machine.borrow_mut().left = None;
+        machine.borrow_mut().lose_power(&mut fastrand::Rng::with_seed(seed));
+        if recorded {
+            prop_assert!(refused_for(&machine, 6).contains("it is for 7 agencies"));
+        }
+        let (ledger, _) = open_for(&machine, 7).expect("a crash is no damage");
+        prop_assert_eq!(Expected::of(&ledger, &machine), expected);
     }
 
     /// A crash while the two files are made leaves a ledger that can be made.
@@ -471,6 +490,71 @@ fn a_full_disk_changes_nothing_and_passes() {
     settle(&mut ledger, &second);
     let expected = Expected::default().with(&first).with(&second);
     assert_eq!(Expected::of(&ledger, &machine), expected);
+}
+
+fn open_for(
+    machine: &Rc<RefCell<Machine>>,
+    agencies: u32,
+) -> Result<(FileLedger<MemoryDisk>, Recovery), LedgerError> {
+    let disk = |which| MemoryDisk { machine: machine.clone(), which };
+    let (path, options) = (Path::new("bets.csv"), Options { agencies, ..OPTIONS });
+    FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, goes_on)
+}
+
+/// The refusal of a start for so many agencies, which must leave everything as it is.
+fn refused_for(machine: &Rc<RefCell<Machine>>, agencies: u32) -> String {
+    let files = |machine: &Machine| (machine.csv.live.clone(), machine.log.live.clone());
+    let before = files(&machine.borrow());
+    let error = open_for(machine, agencies).expect_err("another lottery").to_string();
+    assert!(files(&machine.borrow()) == before, "nothing is changed");
+    error
+}
+
+#[test]
+fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let (ledger, _) = open_for(&machine, 3).expect("a new one");
+    drop(ledger);
+    let fewer = "bets.csv: it is for 3 agencies, found 2 configured: the draw would run without \
+                 the others";
+    assert_eq!(refused_for(&machine, 2), fewer);
+    let (_, recovery) = open_for(&machine, 3).expect("as many");
+    assert_eq!(recovery.agencies_before, None);
+    let (mut ledger, recovery) = open_for(&machine, 5).expect("more, before the draw");
+    assert_eq!(recovery.agencies_before, Some(3));
+    settle(&mut ledger, &commit_of(&[Staged::Drawn]));
+    drop(ledger);
+    assert!(refused_for(&machine, 4).contains("it is for 5 agencies, found 4"));
+    let more = "bets.csv: its draw has run among 5 agencies, found 6 configured: more of them need \
+                a new ledger";
+    assert_eq!(refused_for(&machine, 6), more);
+    assert!(open_for(&machine, 5).is_ok());
+}
+
+/// Makes the only checkpoint of a ledger one of the version that recorded no number of agencies.
+fn forget_agencies(machine: &Rc<RefCell<Machine>>) {
+    let stamp = log::Stamp { generation: 1, sequence: 1, csv_len: 0, synced: 0 };
+    let mut record = Vec::new();
+    log::encode_checkpoint(stamp, 0, false, None, &State::default(), &mut record);
+    let start = usize::try_from(log::FILE_HEADER_LEN).expect("a block");
+    // Without the zeros behind it, where commits are.
+    let record = &record[..record.len() - log::BLOCK];
+    let log = &mut machine.borrow_mut().log;
+    log.live[start..start + record.len()].copy_from_slice(record);
+    *log = Content::of(&log.live.clone());
+}
+
+#[test]
+fn a_ledger_of_an_earlier_version_is_for_the_agencies_it_has_heard_of() {
+    let (machine, expected) = killed(&[batch(1, 2), batch(3, 2)]);
+    let machine = Rc::new(RefCell::new(machine));
+    forget_agencies(&machine);
+    assert!(refused_for(&machine, 2).contains("it is for 3 agencies, found 2 configured"));
+    let (ledger, recovery) = open_for(&machine, 4).expect("more than it has heard of");
+    assert_eq!(recovery.agencies_before, None, "it didn't say");
+    assert_eq!(Expected::of(&ledger, &machine), expected);
+    drop(ledger);
+    assert!(refused_for(&machine, 3).contains("it is for 4 agencies"), "now it does");
 }
 
 /// Opens, and stops at the report with this number; `None` when there are fewer.

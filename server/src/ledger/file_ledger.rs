@@ -48,6 +48,8 @@ pub struct Options {
     pub sync: Sync,
     /// Bytes of each half of a log that is made anew. One that exists keeps its size.
     pub half_size: u64,
+    /// Agencies of the lottery that the ledger is for, numbered from 1.
+    pub agencies: Agency,
 }
 
 /// Name of the log of the ledger with this name.
@@ -119,6 +121,8 @@ pub(crate) struct Book {
     pub(crate) csv_crc: u32,
     pub(crate) place: Place,
     pub(crate) half_size: u64,
+    /// Agencies that the ledger is for, as it says itself.
+    pub(crate) agencies: Option<Agency>,
 }
 
 /// Bytes of `bets.csv` that the disk begins to write together: enough to be written in one go, few
@@ -291,20 +295,22 @@ impl<D: Disk> FileLedger<D> {
                 // The first checkpoint goes into half 0, as generation 1.
                 place: Place { half: 1, cursor: 0, generation: 0, sequence: 0 },
                 half_size: half_size.unwrap_or(options.half_size),
+                agencies: Some(options.agencies),
             },
             synced: 0,
             record: Vec::new(),
         };
         if half_size.is_some() {
             let (csv, log) = (&mut ledger.csv, &ledger.log);
-            let half_size = ledger.book.half_size;
+            let (half_size, agencies) = (ledger.book.half_size, options.agencies);
             let recovered =
-                recovery::recover(csv, log, &ledger.paths, half_size, visit, &mut watch)?;
+                recovery::recover(csv, log, &ledger.paths, half_size, agencies, visit, &mut watch)?;
             ledger.book = recovered.0;
             ledger.wipe_remains(&mut watch)?;
             // A killed process may have left records that were written and not synced. They count as
             // committed from now on, so they must be.
             ledger.sync()?;
+            ledger.record_agencies(options.agencies)?;
             return Ok((ledger, recovered.1));
         }
         // No header: never finished, so nothing was ever confirmed.
@@ -313,6 +319,14 @@ impl<D: Disk> FileLedger<D> {
         }
         ledger.create(&mut watch)?;
         Ok((ledger, Recovery { created: true, ..Recovery::default() }))
+    }
+
+    /// Says in the log for how many agencies the ledger is, before one of them has a bet in it.
+    fn record_agencies(&mut self, agencies: Agency) -> Result<(), LedgerError> {
+        if self.book.agencies.replace(agencies) == Some(agencies) {
+            return Ok(());
+        }
+        self.checkpoint(false)
     }
 
     /// Fills the log with zeros; the header comes last, so that a crash leaves a log without one.
@@ -414,7 +428,8 @@ impl<D: Disk> FileLedger<D> {
         let generation = self.book.place.generation + 1;
         let half = 1 - self.book.place.half;
         let (stamp, book) = (self.stamp(generation), &self.book);
-        log::encode_checkpoint(stamp, book.csv_crc, clean, &book.state, &mut self.record);
+        let (csv_crc, agencies) = (book.csv_crc, book.agencies);
+        log::encode_checkpoint(stamp, csv_crc, clean, agencies, &book.state, &mut self.record);
         if self.record.len() as u64 > self.book.half_size {
             return Err(self.too_large(self.record.len()));
         }
@@ -441,10 +456,9 @@ impl<D: Disk> FileLedger<D> {
     ///
     /// # Errors
     /// The segments are too small for any commit: [`LedgerError::SegmentTooSmall`].
-    pub fn commit_room(&self, agencies: Agency) -> Result<usize, LedgerError> {
+    pub fn commit_room(&self) -> Result<usize, LedgerError> {
         let segment = usize::try_from(self.book.half_size).unwrap_or(usize::MAX);
-        let heard_of = self.book.state.accounts().count();
-        let agencies = usize::try_from(agencies).unwrap_or(usize::MAX).max(heard_of);
+        let agencies = self.book.agencies.unwrap_or_default() as usize;
         let taken = log::checkpoint_record_len(agencies) + REQUEST_MAX;
         let room = segment.checked_sub(taken).filter(|room| *room >= COMMIT_MIN);
         room.ok_or_else(|| LedgerError::SegmentTooSmall {

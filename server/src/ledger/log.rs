@@ -10,6 +10,8 @@
 //! used in turn: when one is full, a checkpoint of the whole state begins the other, one generation
 //! later, and the records of the first are needed no more.
 
+use wire::Agency;
+
 use super::commit::{Commit, Entry};
 use super::state::State;
 
@@ -184,7 +186,17 @@ pub(crate) fn encode_commit(stamp: Stamp, commit: &Commit, head: &mut Vec<u8>) -
 }
 
 /// Bytes of a checkpoint's payload before the state.
-const CHECKPOINT_FIELDS_LEN: usize = 4 + 1;
+const CHECKPOINT_FIELDS_LEN: usize = 4 + 1 + 2 + LOTTERY_LEN as usize;
+
+/// Flag of a checkpoint that was written at a graceful end.
+const CLEAN: u8 = 1;
+
+/// Flag of a checkpoint that says for which lottery the ledger is. The first ones didn't.
+const HAS_LOTTERY: u8 = 2;
+
+/// Bytes that say for which lottery: the number of its agencies. They stand behind their length, so
+/// that more may be said of it, as its name.
+const LOTTERY_LEN: u16 = 4;
 
 /// A checkpoint's payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,6 +205,8 @@ pub(crate) struct Checkpoint {
     pub(crate) csv_crc: u32,
     /// Written at a graceful end.
     pub(crate) clean: bool,
+    /// Agencies of the lottery that the ledger is for; `None` in a ledger of an earlier version.
+    pub(crate) agencies: Option<Agency>,
     pub(crate) state: State,
 }
 
@@ -201,13 +215,19 @@ pub(crate) fn encode_checkpoint(
     stamp: Stamp,
     csv_crc: u32,
     clean: bool,
+    agencies: Option<Agency>,
     state: &State,
     out: &mut Vec<u8>,
 ) {
     out.clear();
     out.resize(BLOCK, 0);
     out.extend_from_slice(&csv_crc.to_be_bytes());
-    out.push(u8::from(clean));
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.push(flag(clean, CLEAN) | flag(agencies.is_some(), HAS_LOTTERY));
+    if let Some(agencies) = agencies {
+        out.extend_from_slice(&LOTTERY_LEN.to_be_bytes());
+        out.extend_from_slice(&agencies.to_be_bytes());
+    }
     state.encode(out);
     let payload = &out[BLOCK..];
     let crc = crc32fast::hash(payload);
@@ -219,9 +239,24 @@ pub(crate) fn encode_checkpoint(
 
 pub(crate) fn decode_checkpoint(payload: &[u8]) -> Option<Checkpoint> {
     let (csv_crc, rest) = payload.split_first_chunk()?;
-    let (&clean, rest) = rest.split_first()?;
+    let (&flags, rest) = rest.split_first()?;
+    let clean = flags & CLEAN != 0;
+    let (agencies, rest) = match flags & !CLEAN {
+        0 => (None, rest),
+        HAS_LOTTERY => decode_lottery(rest).map(|(agencies, rest)| (Some(agencies), rest))?,
+        _ => return None,
+    };
     let state = State::decode(rest)?;
-    Some(Checkpoint { csv_crc: u32::from_be_bytes(*csv_crc), clean: clean == 1, state })
+    Some(Checkpoint { csv_crc: u32::from_be_bytes(*csv_crc), clean, agencies, state })
+}
+
+/// The number of agencies, and what follows it. Nothing else is known of a lottery: what says more
+/// was written by a later version.
+fn decode_lottery(bytes: &[u8]) -> Option<(Agency, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    let (agencies, rest) = rest.split_first_chunk()?;
+    let known = u16::from_be_bytes(*len) == LOTTERY_LEN;
+    known.then_some((Agency::from_be_bytes(*agencies), rest))
 }
 
 /// Entries and rows of a commit's payload.
@@ -243,4 +278,60 @@ pub(crate) fn looks_torn(payload: &[u8], offset: u64) -> bool {
     // What shares a sector with the header was written with it.
     let rest = payload.get(first..).unwrap_or_default();
     rest.chunks(SECTOR).any(|part| part.iter().all(|byte| *byte == 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp = Stamp { generation: 1, sequence: 1, csv_len: 0, synced: 0 };
+
+    fn payload(agencies: Option<Agency>, clean: bool, state: &State) -> Vec<u8> {
+        let mut record = Vec::new();
+        encode_checkpoint(STAMP, 7, clean, agencies, state, &mut record);
+        let len = Header::decode(record.first_chunk().unwrap()).unwrap().payload_len;
+        record[BLOCK..][..len as usize].to_vec()
+    }
+
+    fn state(agencies: Agency) -> State {
+        let mut state = State::default();
+        (1..=agencies).for_each(|agency| state.apply(&Entry::Finished { agency }));
+        state
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_back_and_is_as_long_as_it_was_said() {
+        for agencies in [0, 1, 7, 100] {
+            let state = state(agencies);
+            for (lottery, clean) in [(None, true), (Some(agencies), false), (Some(9), true)] {
+                let expected =
+                    Checkpoint { csv_crc: 7, clean, agencies: lottery, state: state.clone() };
+                assert_eq!(decode_checkpoint(&payload(lottery, clean, &state)), Some(expected));
+            }
+            let mut record = Vec::new();
+            encode_checkpoint(STAMP, 7, false, Some(agencies), &state, &mut record);
+            assert_eq!(record.len(), checkpoint_record_len(agencies as usize) + BLOCK);
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_the_first_version_says_nothing_of_the_lottery() {
+        // Checksum, clean, not drawn, one account.
+        let mut bytes = vec![0, 0, 0, 7, 1, 0];
+        bytes.extend_from_slice(&[0, 0, 0, 1]);
+        bytes.extend_from_slice(&[0; 28]);
+        bytes.push(1);
+        let checkpoint = decode_checkpoint(&bytes).expect("it can still be read");
+        assert_eq!((checkpoint.clean, checkpoint.agencies), (true, None));
+        assert!(checkpoint.state.account(1).finished);
+    }
+
+    #[test]
+    fn a_lottery_of_which_more_is_said_is_not_taken_for_less() {
+        let mut bytes = payload(Some(3), false, &state(3));
+        bytes[6] = 5;
+        assert_eq!(decode_checkpoint(&bytes), None);
+        bytes[4] = 4;
+        assert_eq!(decode_checkpoint(&bytes), None);
+    }
 }

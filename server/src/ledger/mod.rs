@@ -25,6 +25,8 @@ pub mod state;
 use std::io;
 use std::path::PathBuf;
 
+use wire::Agency;
+
 pub use commit::{Commit, Entry};
 pub use file_ledger::{FileLedger, Options, Sync};
 pub use progress::{Progress, Step};
@@ -253,11 +255,37 @@ pub enum LedgerError {
         /// The ledger.
         path: PathBuf,
         /// The agency.
-        agency: wire::Agency,
+        agency: Agency,
         /// Rows that the log says.
         expected: u64,
         /// Rows found.
         found: u64,
+    },
+    /// The ledger is for more agencies than the lottery has.
+    #[error(
+        "{}: it is for {recorded} agencies, found {configured} configured: the draw would run \
+         without the others", path.display()
+    )]
+    FewerAgencies {
+        /// The ledger.
+        path: PathBuf,
+        /// Agencies recorded in it, or that it has heard of.
+        recorded: Agency,
+        /// Agencies configured.
+        configured: Agency,
+    },
+    /// The draw has run among fewer agencies than the lottery has.
+    #[error(
+        "{}: its draw has run among {recorded} agencies, found {configured} configured: more of \
+         them need a new ledger", path.display()
+    )]
+    MoreAgencies {
+        /// The ledger.
+        path: PathBuf,
+        /// Agencies recorded in it, or that it has heard of.
+        recorded: Agency,
+        /// Agencies configured.
+        configured: Agency,
     },
     /// The hook that watches the opening stopped it. Nothing was changed but what the next start
     /// does again.

@@ -20,6 +20,7 @@
 //! been used before, is taken for torn ones, as every log with recycled space takes it; and if all
 //! bytes of one of these read back as zeros, it is taken for one that was never written.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
@@ -51,6 +52,8 @@ pub struct Recovery {
     pub restored: u64,
     /// The log ended in a commit that was never completed.
     pub torn: bool,
+    /// Agencies that the ledger was for until now, if not the same.
+    pub agencies_before: Option<Agency>,
 }
 
 /// CRC-32 of what a CRC-32 is of, and `bytes` behind it.
@@ -106,6 +109,7 @@ pub(crate) fn recover<D: Disk>(
     log: &D,
     paths: &Paths,
     half_size: u64,
+    agencies: Agency,
     mut visit: impl FnMut(&StoredBet<'_>),
     watch: &mut Watch<'_>,
 ) -> Result<(Book, Recovery), LedgerError> {
@@ -113,6 +117,8 @@ pub(crate) fn recover<D: Disk>(
     let mut halves = LogReader { log, paths, half_size, watch };
     let (checkpoint, mut place, base) = halves.newest_checkpoint()?;
     let replayed = halves.replay(&mut place, base, checkpoint.state)?;
+    let recorded = checkpoint.agencies.unwrap_or_default().max(replayed.state.highest_agency());
+    check_agencies(paths, agencies, recorded, replayed.state.drawn)?;
 
     let mut counts = Counts::default();
     let mut counted = |bet: &StoredBet<'_>| {
@@ -151,13 +157,33 @@ pub(crate) fn recover<D: Disk>(
         restored: restore(csv, paths, base, &replayed.rows, watch)?,
         cut: csv_len.saturating_sub(committed),
         torn: replayed.torn,
+        agencies_before: checkpoint.agencies.filter(|recorded| *recorded != agencies),
     };
     if recovery.cut > 0 {
         csv.set_len(committed).map_err(paths.csv_error("cut off what was never committed"))?;
     }
     let csv_crc = extend_crc(found, &replayed.rows);
     let state = replayed.state;
-    Ok((Book { state, csv_len: committed, csv_crc, place, half_size }, recovery))
+    let agencies = checkpoint.agencies;
+    Ok((Book { state, csv_len: committed, csv_crc, place, half_size, agencies }, recovery))
+}
+
+/// A lottery never gets smaller: the draw would run without agencies that have bets. It may grow
+/// until the draw, which is of those who took part.
+fn check_agencies(
+    paths: &Paths,
+    configured: Agency,
+    recorded: Agency,
+    drawn: bool,
+) -> Result<(), LedgerError> {
+    let path = || paths.csv.clone();
+    match configured.cmp(&recorded) {
+        Ordering::Less => Err(LedgerError::FewerAgencies { path: path(), recorded, configured }),
+        Ordering::Greater if drawn => {
+            Err(LedgerError::MoreAgencies { path: path(), recorded, configured })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes committed rows again that `bets.csv` lacks; says how many bytes.

@@ -43,6 +43,11 @@ impl State {
         self.accounts.iter().map(|(agency, account)| (*agency, account))
     }
 
+    /// The highest number of an agency that was ever heard of; 0 when there is none.
+    pub fn highest_agency(&self) -> Agency {
+        self.accounts.last_key_value().map_or(0, |(agency, _)| *agency)
+    }
+
     /// The state after this entry too.
     pub fn apply(&mut self, entry: &Entry) {
         match *entry {

@@ -277,7 +277,8 @@ impl World {
     fn start_central(&mut self) {
         let mut winners = WinnerIndex::default();
         let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
-        let options = Options { sync: Sync::Always, half_size: HALF_SIZE };
+        let agencies = u32::try_from(self.promises.inputs.len()).expect("few");
+        let options = Options { sync: Sync::Always, half_size: HALF_SIZE, agencies };
         let path = Path::new("bets.csv");
         let visit = |stored: &StoredBet<'_>| winners.visit(stored);
         let watch = |_| ControlFlow::Continue(());
@@ -293,7 +294,6 @@ impl World {
         let state = ledger.state().clone();
         let rows = self.machine.borrow().csv.live.clone();
         self.promises.check(&rows, &state);
-        let agencies = u32::try_from(self.promises.inputs.len()).expect("few");
         let lottery = Lottery::new(ledger, agencies, winners);
         self.tell("the central starts");
         self.central = Some(Host::start(Central::new(lottery, rules()), Side::Central, self.now));
