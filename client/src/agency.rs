@@ -17,6 +17,10 @@ use crate::source::BetSource;
 /// Bets that are skipped in one turn: some milliseconds' worth, so that a signal is still heard.
 const SKIPPED_PER_TURN: u64 = 20_000;
 
+/// Bytes of the input that are skipped in one turn, whatever rows they make: less than a second's
+/// worth of a slow disk.
+const SKIPPED_BYTES_PER_TURN: u64 = 1 << 20;
+
 /// How an agency sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -120,13 +124,14 @@ impl<S: BetSource> Agency<S> {
     /// Reads on to where the central stands, a slice at a time.
     fn skip(&mut self, consumed: Position) -> Result<Next, Failure> {
         let mut budget = SKIPPED_PER_TURN;
+        let end = self.input.place().mark.offset + SKIPPED_BYTES_PER_TURN;
         loop {
-            let found = self.input.place().position;
+            let Place { position: found, mark, .. } = self.input.place();
             let left = consumed.saturating_sub(found);
             if left == 0 {
                 return Ok(Next::Answer);
             }
-            if budget == 0 {
+            if budget == 0 || mark.offset >= end {
                 return Ok(Next::Turn);
             }
             let most = u16::try_from(left.min(budget)).unwrap_or(u16::MAX);
@@ -328,6 +333,18 @@ impl<S: BetSource> Dialogue for Agency<S> {
         }
     }
 
+    fn stage(&self) -> &'static str {
+        match self.stage {
+            Stage::Introducing => "introducing",
+            Stage::Skipping { .. } => "skipping",
+            Stage::Sending => "sending",
+            Stage::SetBack { .. } => "set_back",
+            Stage::Ending => "ending",
+            Stage::Asking => "waiting_for_draw",
+            Stage::Done => "done",
+        }
+    }
+
     fn progress(&self) -> Progress {
         let Place { position, mark, .. } = self.confirmed;
         Progress { bets: position, bytes: mark.offset, size: self.input.size() }
@@ -335,5 +352,37 @@ impl<S: BetSource> Dialogue for Agency<S> {
 
     fn close(self) {
         self.input.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::csv_source::CsvSource;
+
+    /// Rows of more than a kilobyte: a few thousand of them, and a turn on a slow disk is too long.
+    #[test]
+    fn a_turn_skips_a_bounded_part_of_the_file_however_wide_its_rows_are() {
+        const ROWS: u64 = 4000;
+        let wide = "x".repeat(250);
+        let row = format!("{wide},{wide},{wide},{wide},{wide}\n");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), row.repeat(usize::try_from(ROWS).unwrap())).unwrap();
+        let pace = Pace { max_amount: 100, window: 8, period: Duration::ZERO };
+        let mut agency = Agency::new(1, pace, CsvSource::open(file.path()).unwrap());
+        let (mut out, mut turns, mut offset) = (Vec::new(), 1, 0);
+        agency.connected(&mut out);
+        let checksum = Checksum::default();
+        let welcome =
+            Response::Welcome { consumed: ROWS, checksum, rejected: 0, phase: Phase::Open };
+        let mut next = agency.answered(&welcome, &mut out);
+        while matches!(next, Ok(Next::Turn)) {
+            let skipped = agency.input.place().mark.offset - offset;
+            assert!(skipped <= SKIPPED_BYTES_PER_TURN + 8192, "{skipped} bytes in one turn");
+            (offset, turns) = (offset + skipped, turns + 1);
+            next = agency.go_on(&mut out);
+        }
+        assert!(matches!(next, Err(Failure::OtherInput { .. })), "{next:?}");
+        assert_eq!(turns, 1 + ROWS * row.len() as u64 / (SKIPPED_BYTES_PER_TURN + 8192));
     }
 }

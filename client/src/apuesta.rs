@@ -124,6 +124,14 @@ impl Dialogue for Apuesta {
         self.outcome == Some(Outcome::Stored)
     }
 
+    fn stage(&self) -> &'static str {
+        match (&self.outcome, self.sent) {
+            (Some(_), _) => "done",
+            (None, Some(_)) => "sending",
+            (None, None) => "introducing",
+        }
+    }
+
     fn announce(&self) {
         let [.., dni, _, numero] = self.shown();
         match &self.outcome {

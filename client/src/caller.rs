@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use log::{debug, error, info, warn};
 use reactor::logging::Escaped;
-use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
 use wire::{FrameDecoder, Response};
 
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::dialer::{Attempt, DIAL, Dialer};
-use crate::dialogue::{Dialogue, Failure, Next};
+use crate::dialogue::{Dialogue, Failure, Next, Progress};
 use crate::farewell::{FAREWELL, Farewell};
 use crate::progress::Bar;
 
@@ -242,6 +242,23 @@ impl<D: Dialogue> Service for Caller<D> {
         self.connection = self.dialer.failed(io, &reason);
         if self.connection.is_none() {
             self.retry(io, &reason);
+        }
+    }
+
+    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+        match signal {
+            Signal::User1 => {
+                let Progress { bets, bytes, size } = self.dialogue.progress();
+                info!(
+                    "action: status | result: success | client_id: {} | connection: {} | \
+                     stage: {} | posicion: {bets} | bytes: {bytes} | of: {size}",
+                    self.config.id,
+                    self.dialer.describe(self.connection),
+                    self.dialogue.stage()
+                );
+            }
+            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
+            Signal::Hangup => {}
         }
     }
 

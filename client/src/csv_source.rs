@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 use reactor::logging::Escaped;
+use reactor::regular_file::{self, OpenError};
 use wire::Bet;
 use wire::batch::FIELDS;
 
@@ -37,10 +38,15 @@ impl CsvSource {
     /// Opens the file.
     ///
     /// # Errors
-    /// [`InputError::Open`].
+    /// [`InputError::Open`] and [`InputError::NotRegular`].
     pub fn open(path: &Path) -> Result<Self, InputError> {
         let failed = |source| InputError::Open { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file = regular_file::open(path).map_err(|error| match error {
+            OpenError::Io(source) => failed(source),
+            OpenError::NotRegular { found } => {
+                InputError::NotRegular { path: path.to_path_buf(), found }
+            }
+        })?;
         let size = file.metadata().map_err(failed)?.len();
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -273,10 +279,15 @@ mod tests {
         let error = CsvSource::open(&missing).expect_err("it doesn't exist").to_string();
         assert!(error.starts_with(&format!("{}: can't be opened: ", missing.display())), "{error}");
 
-        let mut source = CsvSource::open(folder.path()).expect("a folder can be opened");
-        let error = source.peek().expect_err("a folder can't be read").to_string();
-        let path = folder.path().display();
-        assert!(error.starts_with(&format!("{path}: can't be read: ")), "{error}");
+        let error = CsvSource::open(folder.path()).expect_err("it is a folder").to_string();
+        let expected = "must be a regular file: it is read twice; found a directory";
+        assert_eq!(error, format!("{}: {expected}", folder.path().display()));
+
+        // A regular file, but there is nothing at its beginning, not even an end.
+        let path = Path::new("/proc/self/mem");
+        let mut source = CsvSource::open(path).expect("it can be opened");
+        let error = source.peek().expect_err("it can't be read").to_string();
+        assert!(error.starts_with("/proc/self/mem: can't be read: "), "{error}");
     }
 
     #[test]

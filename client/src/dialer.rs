@@ -29,20 +29,38 @@ pub(crate) struct Dialer {
     look_up: LookUp,
     /// What the name stands for and this attempt hasn't tried.
     untried: VecDeque<SocketAddr>,
+    /// The connection that was begun last is, or was, established.
+    is_connected: bool,
     backoff: Backoff,
     timeout: Duration,
 }
 
 impl Dialer {
     pub(crate) fn new(address: String, retry: Retry, timeout: Duration, seed: u64) -> Self {
-        let (look_up, untried) = (LookUp::new(), VecDeque::new());
-        Self { address, look_up, untried, backoff: Backoff::new(retry, seed), timeout }
+        Self {
+            address,
+            look_up: LookUp::new(),
+            untried: VecDeque::new(),
+            is_connected: false,
+            backoff: Backoff::new(retry, seed),
+            timeout,
+        }
     }
 
     /// One whose name stands for what the test says.
     #[cfg(test)]
     pub(crate) fn resolving(self, resolve: Resolve) -> Self {
         Self { look_up: LookUp::through(resolve), ..self }
+    }
+
+    /// How the way to the central is, for who asks. `connection` is what an attempt came to.
+    pub(crate) fn describe(&self, connection: Option<Token>) -> &'static str {
+        match connection {
+            _ if self.look_up.is_wanted() => "looking_up",
+            None => "none",
+            Some(_) if self.is_connected => "open",
+            Some(_) => "connecting",
+        }
     }
 
     /// Begins an attempt: with looking the name up, unless it is an address itself.
@@ -94,6 +112,7 @@ impl Dialer {
     }
 
     fn dial_next(&mut self, io: &mut impl Io) -> Option<Token> {
+        self.is_connected = false;
         let connection = io.connect(self.untried.pop_front()?);
         io.set_deadline(connection, Some(self.timeout));
         Some(connection)
@@ -102,6 +121,7 @@ impl Dialer {
     /// A connection is established: when it is lost, another attempt begins at the beginning.
     pub(crate) fn connected(&mut self) {
         self.untried.clear();
+        self.is_connected = true;
     }
 
     /// A connection was lost, or never established: goes on at the next address of the attempt, if

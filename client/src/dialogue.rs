@@ -45,6 +45,11 @@ pub trait Dialogue {
         Progress::default()
     }
 
+    /// What it is doing, for who asks.
+    fn stage(&self) -> &'static str {
+        "talking"
+    }
+
     /// Gives back what it holds open.
     fn close(self)
     where

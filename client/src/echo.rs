@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use log::{debug, error, info};
 use reactor::logging::Escaped;
-use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
 use wire::LineDecoder;
 
 use crate::caller::End;
@@ -212,6 +212,21 @@ impl Service for EchoLoop {
         }
     }
 
+    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+        match signal {
+            Signal::User1 => info!(
+                "action: status | result: success | client_id: {} | connection: {} | \
+                 message: {} | of: {}",
+                self.config.id,
+                self.dialer.describe(self.connection),
+                self.number,
+                self.config.loop_amount
+            ),
+            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
+            Signal::Hangup => {}
+        }
+    }
+
     fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
         self.end.get_or_insert(End::Interrupted);
         self.dialer.give_up(io);
@@ -395,7 +410,7 @@ mod tests {
         let mut service = echoing(2, 0).service;
         service.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
             loop {
-                std::thread::park()
+                std::thread::park();
             }
         });
         let mut world = World::new(service);

@@ -78,6 +78,11 @@ impl LookUp {
         Ok(answer)
     }
 
+    /// Whether somebody waits for an answer.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.running.is_some_and(|running| running.is_wanted)
+    }
+
     pub(crate) fn is_answer(&self, connection: Token) -> bool {
         self.running.is_some_and(|running| running.answer == connection)
     }

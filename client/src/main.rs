@@ -14,7 +14,7 @@ use client::progress::Bar;
 use log::{debug, error, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::{SettingErrors, Settings};
-use reactor::{EventLoop, Hangup, Limits, Outcome, Service};
+use reactor::{EventLoop, Hangup, Limits, Outcome};
 
 /// The configuration can't be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -78,17 +78,20 @@ fn log_configuration(settings: &Settings, config: &Config) {
 type Failed = Box<dyn std::error::Error>;
 
 fn run(config: &Config) -> Result<(Outcome, End), Failed> {
+    // First of all: the first process of a container loses a signal that it has no handler for.
+    let mut event_loop = EventLoop::new(Limits::default())?;
+    event_loop.handle_signals(Hangup::Stops)?;
     // Agencies that are started together must not pause together.
     let seed = fastrand::u64(..);
     match &config.mode {
         Mode::Echo => {
             let mut echo = EchoLoop::new(config, seed);
-            let outcome = run_loop(&mut echo)?;
+            let outcome = event_loop.run(&mut echo)?;
             Ok((outcome, echo.end()))
         }
         Mode::Apuesta(fields) => {
             let apuesta = Apuesta::new(config.id, fields.clone());
-            call(Caller::new(apuesta, config, seed, None))
+            call(event_loop, Caller::new(apuesta, config, seed, None))
         }
         Mode::Loteria { path } => {
             let pace = Pace {
@@ -97,21 +100,15 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
                 period: config.loop_period,
             };
             let agency = Agency::new(config.id, pace, CsvSource::open(path)?);
-            call(Caller::new(agency, config, seed, Bar::on_terminal()))
+            call(event_loop, Caller::new(agency, config, seed, Bar::on_terminal()))
         }
     }
 }
 
-fn call<D: Dialogue>(mut caller: Caller<D>) -> Result<(Outcome, End), Failed> {
-    let outcome = run_loop(&mut caller)?;
+fn call<D: Dialogue>(
+    mut event_loop: EventLoop,
+    mut caller: Caller<D>,
+) -> Result<(Outcome, End), Failed> {
+    let outcome = event_loop.run(&mut caller)?;
     Ok((outcome, caller.close()))
-}
-
-fn run_loop<S: Service>(service: &mut S) -> Result<Outcome, Failed>
-where
-    S::Fatal: 'static,
-{
-    let mut event_loop = EventLoop::new(Limits::default())?;
-    event_loop.handle_signals(Hangup::Stops)?;
-    Ok(event_loop.run(service)?)
 }

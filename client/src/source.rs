@@ -66,6 +66,14 @@ pub enum InputError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is a pipe, or something else that can be read only once.
+    #[error("{}: must be a regular file: it is read twice; found {found}", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// Reading it, or seeking in it, failed.
     #[error("{}: can't be read: {source}", path.display())]
     Read {

@@ -13,6 +13,7 @@
 //! | `signals` | signals as one more source, and what each means |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`logging`] | log lines that leave once a turn and never block it |
+//! | [`regular_file`] | files that are opened without waiting for anybody |
 //! | [`settings`] | settings in layers, from one table per program |
 //! | [`token`] | names of connections and timers |
 //!
@@ -27,6 +28,7 @@ mod event_loop;
 pub mod limits;
 mod listener;
 pub mod logging;
+pub mod regular_file;
 pub mod service;
 pub mod settings;
 mod signals;

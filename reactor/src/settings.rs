@@ -10,11 +10,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
+
+use crate::regular_file::{self, OpenError};
 
 /// One thing that can be set.
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +214,7 @@ impl Program {
     }
 
     fn layer_file(&self, settings: &mut Settings, path: &Path) {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("can't read it: {error}"));
+        let text = read_file(path).map_err(|error| format!("can't read it: {error}"));
         let values = match text.and_then(|text| (self.read)(&text)) {
             Ok(values) => values,
             Err(reason) => {
@@ -226,6 +229,12 @@ impl Program {
             }
         }
     }
+}
+
+fn read_file(path: &Path) -> Result<String, OpenError> {
+    let mut text = String::new();
+    regular_file::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl Settings {
