@@ -61,6 +61,8 @@ pub struct EventLoop {
     signals: Option<Signals>,
     stop_signal: Option<&'static str>,
     cut_short: bool,
+    /// The loop stops, and every connection was closed.
+    ending: bool,
     /// The time for draining is over.
     drain_over: bool,
     /// Shared by all connections. First the rest that the connection's service had left, then what
@@ -116,6 +118,7 @@ impl EventLoop {
             signals: None,
             stop_signal: None,
             cut_short: false,
+            ending: false,
             drain_over: false,
             buffer,
             serving: Vec::new(),
@@ -184,7 +187,7 @@ impl EventLoop {
         // may ask for another one whenever it is told of the last.
         let none_to_tell = self.connections.stillborn.is_empty() || self.drain_over;
         let drained = self.connections.peers() == 0 && none_to_tell;
-        self.cut_short || (self.connections.stopping && drained)
+        self.cut_short || (self.ending && drained)
     }
 
     fn turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
@@ -401,9 +404,10 @@ impl EventLoop {
 
     /// 6 to 9. Everything that follows the serving.
     fn end_turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
-        let closes_all = self.begin_stop(service);
+        self.begin_stop(service);
         service.turn_ended(&mut self.connections).map_err(RunError::Service)?;
-        if closes_all {
+        if self.connections.stopping && !self.ending && (self.drain_over || service.may_end()) {
+            self.ending = true;
             self.close_all();
         }
         logging::flush();
@@ -413,27 +417,26 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Stops listening and tells the service, once. Connections are closed after the service has
-    /// had the turn's end to answer what was still under way.
-    fn begin_stop<S: Service>(&mut self, service: &mut S) -> bool {
+    /// Stops listening and tells the service, once. Connections are closed when the service has
+    /// answered what was still under way.
+    fn begin_stop<S: Service>(&mut self, service: &mut S) {
         let cause = match self.stop_signal {
             Some(name) => StopCause::Signal(name),
             None if self.connections.stop_asked => StopCause::Asked,
-            None => return false,
+            None => return,
         };
         self.connections.stop_asked = false;
         if std::mem::replace(&mut self.connections.stopping, true) {
-            return false;
+            return;
         }
+        self.connections.set_loop_alarm(Key::Drain, Some(self.connections.limits.drain));
         if self.listener.take().is_some() {
             service.listening(&mut self.connections, &ListenerEvent::Closed);
         }
         service.stopping(&mut self.connections, cause);
-        true
     }
 
     fn close_all(&mut self) {
-        self.connections.set_loop_alarm(Key::Drain, Some(self.connections.limits.drain));
         for token in self.connections.tokens() {
             self.connections.close(token);
         }

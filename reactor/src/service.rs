@@ -81,10 +81,17 @@ pub trait Service {
         let _ = (io, signal);
     }
 
-    /// A signal asked the process to end, or [`Io::stop`] did. Answers sent now still leave; after
-    /// this call no more input is delivered, and every connection is closed as by [`Io::close`],
-    /// within [`Limits::drain`](crate::Limits::drain).
+    /// A signal asked the process to end, or [`Io::stop`] did. Answers sent now still leave. As soon
+    /// as [`may_end`](Self::may_end) says so no more input is delivered, and every connection is
+    /// closed as by [`Io::close`]; all of it within [`Limits::drain`](crate::Limits::drain).
     fn stopping(&mut self, io: &mut impl Io, cause: StopCause);
+
+    /// Whether nothing is under way any more that the end has to wait for. Asked at the end of every
+    /// turn from [`stopping`](Self::stopping) on. A service with answers that can't leave yet says no,
+    /// and takes care itself that no new work is begun meanwhile.
+    fn may_end(&self) -> bool {
+        true
+    }
 
     /// Every connection that was ready has been served: commit what they brought, and send the
     /// answers that waited for it. Called in every turn, also in one in which nothing happened.

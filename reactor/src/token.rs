@@ -16,7 +16,7 @@ const _: () = assert!(usize::BITS >= 64, "a token's two halves travel in one mio
 
 impl Token {
     /// The connection in place `index`, the `generation`-th of the process (both wrap).
-    pub fn new(index: u32, generation: u32) -> Self {
+    pub const fn new(index: u32, generation: u32) -> Self {
         Self { index, generation }
     }
 

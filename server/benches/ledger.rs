@@ -110,7 +110,7 @@ fn append(criterion: &mut Criterion) {
                 bencher.iter_batched(
                     || (),
                     |()| {
-                        ledger.submit(&commit).expect("there is space");
+                        ledger.submit_waiting(&commit).expect("there is space");
                         ledger.sync().expect("nothing fails");
                     },
                     BatchSize::PerIteration,

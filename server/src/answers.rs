@@ -10,12 +10,13 @@ use reactor::Token;
 use wire::{Agency, ErrorCode, Field, Position};
 
 use crate::ledger::CommitNumber;
+use crate::lottery::AgencyStanding;
 
-/// What a peer will be told once it is true. Where an agency stands is looked up then.
+/// What a peer will be told once it is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The introduction was accepted.
-    Welcome,
+    /// The introduction was accepted. The agency stands there.
+    Welcome(AgencyStanding),
     /// A batch was stored.
     Stored {
         /// Position after it.
@@ -43,11 +44,18 @@ pub enum Answer {
     },
     /// The request had no effect; the storage can't take it now.
     Unavailable {
+        /// Position to go on from.
+        consumed: Position,
         /// Why.
         text: String,
     },
     /// The end was noted.
-    Finished,
+    Finished {
+        /// Bets of the agency in the ledger.
+        stored: u64,
+        /// Bets of the agency in rejected batches.
+        rejected: u64,
+    },
     /// The winners, as soon as the draw has run.
     Winners,
     /// The connection is refused, and ends.
@@ -85,9 +93,9 @@ impl Answer {
             Self::Stored { .. }
             | Self::Duplicate { .. }
             | Self::Rejected { .. }
-            | Self::Finished
+            | Self::Finished { .. }
             | Self::Winners => true,
-            Self::Welcome
+            Self::Welcome(_)
             | Self::Unavailable { .. }
             | Self::Refused { .. }
             | Self::NothingFollows => false,
@@ -126,18 +134,38 @@ impl Answers {
         self.submitted.extend(self.staged.drain(..).map(|waiting| (number, waiting)));
     }
 
-    /// What was staged had no effect: whoever was to be told of an effect is told that instead.
-    /// Whatever is told waits for `number`, the last commit there was. Gives back whom it concerns.
-    pub fn unavailable(&mut self, number: CommitNumber, reason: &str) -> Vec<Token> {
+    /// What was staged had no effect: whoever was to be told of an effect is told that instead, and
+    /// `standing` says where agencies stand now. Whatever is told waits for `number`. Gives back
+    /// whom it concerns.
+    pub fn unavailable(
+        &mut self,
+        number: CommitNumber,
+        reason: &str,
+        standing: impl Fn(Agency) -> AgencyStanding,
+    ) -> Vec<Token> {
         let mut concerned = Vec::new();
         for waiting in &mut self.staged {
+            let standing = standing(waiting.agency);
             if waiting.answer.depends_on_commit() {
-                waiting.answer = Answer::Unavailable { text: reason.to_owned() };
+                let (consumed, text) = (standing.consumed, reason.to_owned());
+                waiting.answer = Answer::Unavailable { consumed, text };
                 concerned.push(waiting.to);
+            } else if let Answer::Welcome(told) = &mut waiting.answer {
+                *told = standing;
             }
         }
         self.submitted(number);
         concerned
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.staged.len() + self.submitted.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The next answer that may leave when the ledger has committed up to `committed`.

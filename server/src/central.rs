@@ -4,8 +4,10 @@
 //! answers and log lines what became of them, when it is durable. Knows no socket, no clock and no
 //! file: a test drives it with buffers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use log::{Level, info, log_enabled, warn};
@@ -17,11 +19,12 @@ use wire::{
 };
 
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
+use crate::disk_thread;
 use crate::ledger::{Ledger, LedgerError, SubmitError};
 use crate::log_budget::{Cause, Event, LogBudget, log_within};
-use crate::lottery::{Committed, Lottery, Refusal, Taken};
+use crate::lottery::{AgencyStanding, Committed, Lottery, Refusal, Taken};
 use crate::scan::WinnersScan;
-use crate::session::{AgencySession, Protocol, Session};
+use crate::session::{AgencySession, Intake, Protocol, Session};
 
 /// What can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Rules {
     /// Bytes staged, rows and entries, after which they are committed without waiting for the end of
     /// the turn, to be synced there.
     pub commit_max: usize,
+    /// Answers waiting for the storage above which no further request is taken.
+    pub max_pending_replies: usize,
     /// Output waiting for one peer above which no more winners are written for it.
     pub high_water: usize,
     /// Bytes of the ledger read in one turn for all who are told winners.
@@ -70,8 +75,14 @@ pub struct Central<L> {
     sessions: Vec<Option<Session>>,
     /// Who speaks for an agency.
     speakers: BTreeMap<Agency, Token>,
+    /// Agencies that aren't read until the storage has caught up.
+    held: BTreeSet<Token>,
+    /// Who waits for the disk instead of the loop, until it is attached.
+    disk_stream: Option<UnixStream>,
+    /// The same, attached. Without one the loop waits itself.
+    disk: Option<Token>,
     /// Who is owed winners, and the telling hasn't begun.
-    winners_due: Vec<Token>,
+    winners_due: BTreeSet<Token>,
     scan: WinnersScan,
     draw_told: bool,
     stopping: bool,
@@ -92,12 +103,21 @@ impl<L: Ledger> Central<L> {
             answers: Answers::default(),
             sessions: Vec::new(),
             speakers: BTreeMap::new(),
-            winners_due: Vec::new(),
+            held: BTreeSet::new(),
+            disk_stream: None,
+            disk: None,
+            winners_due: BTreeSet::new(),
             scan: WinnersScan::default(),
             stopping: false,
             welcomed: true,
             fatal: None,
         }
+    }
+
+    /// One that leaves waiting for the disk to the thread at the other end, see [`disk_thread`].
+    #[must_use]
+    pub fn with_disk_thread(self, stream: UnixStream) -> Self {
+        Self { disk_stream: Some(stream), ..self }
     }
 
     /// The ledger.
@@ -119,6 +139,13 @@ impl<L: Ledger> Central<L> {
         self.session(connection)?.lottery()
     }
 
+    /// Connections that are owed nothing any more, and aren't closing yet.
+    fn unanswered(&mut self) -> Vec<Token> {
+        let sessions = self.sessions.iter().enumerate();
+        let open = sessions.filter_map(|(place, session)| session.as_ref()?.name_if_open(place));
+        open.collect()
+    }
+
     /// Takes as many lines or frames out of `input` as are whole; says how many bytes they were.
     fn consume(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
         let (max_line, keep_alive) = (self.rules.max_line, self.rules.echo_keep_alive);
@@ -131,7 +158,7 @@ impl<L: Ledger> Central<L> {
                 self.echo_all(io, connection, input)
             }
             Protocol::Echo(_) => self.echo(io, connection, input, End::NotYet),
-            Protocol::Lottery(_) => self.requests(connection, input),
+            Protocol::Lottery(_) => self.requests(io, connection, input),
             Protocol::Unknown | Protocol::Over => input.len(),
         }
     }
@@ -140,6 +167,8 @@ impl<L: Ledger> Central<L> {
     fn watch(&mut self, io: &mut impl Io, connection: Token, consumed: usize, rest: usize) {
         let (whole_frame, idle) = (self.rules.whole_frame, self.rules.idle);
         let Some(session) = self.session(connection) else { return };
+        // What a paused connection leaves has arrived; it is the central that waits.
+        let rest = if session.is_paused() { 0 } else { rest };
         let was_partial = std::mem::replace(&mut session.partial, rest > 0);
         if rest == 0 {
             // An agency may think, and wait for the draw, for as long as it likes: TCP's keepalive
@@ -242,37 +271,78 @@ impl<L: Ledger> Central<L> {
         io.close(connection);
     }
 
-    fn requests(&mut self, connection: Token, input: &[u8]) -> usize {
+    fn requests(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
         let mut used = 0;
         // A refusal ends the session as an agency's: what follows it isn't looked at.
-        while let Some(session) = self.agency_session(connection) {
+        loop {
+            let full = self.is_full();
+            let Some(session) = self.agency_session(connection) else { return input.len() };
+            if session.intake != Intake::Open {
+                return used;
+            }
             match session.decoder.decode(&input[used..]) {
+                Ok(Some(_)) if full => {
+                    self.hold(io, connection);
+                    return used;
+                }
                 Ok(Some(frame)) => {
                     used += frame.used();
-                    self.request(connection, frame);
+                    self.request(io, connection, frame);
                 }
                 Ok(None) => return used,
-                Err(error) => self.refuse(connection, frame_error_code(&error), error.to_string()),
+                Err(error) => {
+                    let code = frame_error_code(&error);
+                    self.refuse(io, connection, code, error.to_string());
+                }
             }
         }
-        input.len()
     }
 
-    fn request(&mut self, connection: Token, frame: Frame<'_>) {
+    /// Whether so much waits for the storage that nothing more may be taken.
+    fn is_full(&self) -> bool {
+        (self.lottery.has_staged() && self.lottery.staged_len() >= self.rules.commit_max)
+            || self.answers.len() >= self.rules.max_pending_replies
+    }
+
+    /// Takes no further request of this agency until the storage has caught up.
+    fn hold(&mut self, io: &mut impl Io, connection: Token) {
+        let Some(session) = self.agency_session(connection) else { return };
+        session.intake = Intake::Held;
+        self.held.insert(connection);
+        io.pause_reading(connection);
+    }
+
+    fn resume_held(&mut self, io: &mut impl Io) {
+        if self.held.is_empty() || self.is_full() {
+            return;
+        }
+        for connection in std::mem::take(&mut self.held) {
+            self.resume(io, connection);
+        }
+    }
+
+    /// Takes requests of this agency again.
+    fn resume(&mut self, io: &mut impl Io, connection: Token) {
+        let Some(session) = self.agency_session(connection) else { return };
+        session.intake = Intake::Open;
+        io.resume_reading(connection);
+    }
+
+    fn request(&mut self, io: &mut impl Io, connection: Token, frame: Frame<'_>) {
         let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(error) => {
                 let code = message_error_code(&error);
-                return self.refuse(connection, code, error.to_string());
+                return self.refuse(io, connection, code, error.to_string());
             }
         };
         if let Request::Hello { version, agency } = request {
-            return self.introduce(connection, version, agency);
+            return self.introduce(io, connection, version, agency);
         }
         let Some(agency) = self.agency_session(connection).and_then(|session| session.agency)
         else {
             let text = "an agency introduces itself before anything else".to_owned();
-            return self.refuse(connection, ErrorCode::NotIntroduced, text);
+            return self.refuse(io, connection, ErrorCode::NotIntroduced, text);
         };
         if let Request::Bet(batch) | Request::Batch(batch) = &request {
             log_within!(
@@ -287,43 +357,52 @@ impl<L: Ledger> Central<L> {
             );
         }
         match request {
-            Request::Bet(batch) => self.batch(connection, agency, &batch, Kind::Single),
-            Request::Batch(batch) => self.batch(connection, agency, &batch, Kind::Batch),
+            Request::Bet(batch) => self.batch(io, connection, agency, &batch, Kind::Single),
+            Request::Batch(batch) => self.batch(io, connection, agency, &batch, Kind::Batch),
             Request::End { total } => {
-                let outcome = self.lottery.end(agency, total).map(|()| Answer::Finished);
-                self.answer(connection, agency, outcome);
-                self.commit_if_large();
+                let outcome = self.lottery.end(agency, total).map(|()| {
+                    let AgencyStanding { stored, rejected, .. } =
+                        self.lottery.agency_standing(agency);
+                    Answer::Finished { stored, rejected }
+                });
+                self.answer(io, connection, agency, outcome);
+                self.commit_if_large(io);
             }
-            Request::Winners => {
-                let outcome = self.lottery.may_ask_winners(agency).map(|()| Answer::Winners);
-                self.answer(connection, agency, outcome);
-            }
+            Request::Winners => self.ask_winners(io, connection, agency),
             Request::Hello { .. } => unreachable!("taken care of above"),
         }
     }
 
-    fn introduce(&mut self, connection: Token, version: u8, agency: Agency) {
+    fn introduce(&mut self, io: &mut impl Io, connection: Token, version: u8, agency: Agency) {
         if version != VERSION {
             let text = format!("this central speaks version {VERSION}, found {version}");
-            return self.refuse(connection, ErrorCode::Version, text);
+            return self.refuse(io, connection, ErrorCode::Version, text);
         }
         if let Err(refusal) = self.lottery.admit(agency) {
-            return self.refuse(connection, refusal.code(), refusal.to_string());
+            return self.refuse(io, connection, refusal.code(), refusal.to_string());
         }
         let Some(session) = self.agency_session(connection) else { return };
         if let Some(known) = session.agency {
             let text = format!("this connection has introduced itself as agency {known} before");
-            return self.refuse(connection, ErrorCode::AlreadyIntroduced, text);
+            return self.refuse(io, connection, ErrorCode::AlreadyIntroduced, text);
         }
         session.agency = Some(agency);
         if let Some(old) = self.speakers.insert(agency, connection) {
             let text = format!("another connection has introduced itself as agency {agency}");
-            self.refuse(old, ErrorCode::Superseded, text);
+            self.refuse(io, old, ErrorCode::Superseded, text);
         }
-        self.answers.push(connection, agency, Answer::Welcome);
+        let welcome = Answer::Welcome(self.lottery.agency_standing(agency));
+        self.queue_answer(connection, agency, welcome);
     }
 
-    fn batch(&mut self, connection: Token, agency: Agency, batch: &Batch<'_>, kind: Kind) {
+    fn batch(
+        &mut self,
+        io: &mut impl Io,
+        connection: Token,
+        agency: Agency,
+        batch: &Batch<'_>,
+        kind: Kind,
+    ) {
         let consumed = batch.end().unwrap_or(Position::MAX);
         let outcome = self.lottery.take(agency, batch).map(|taken| match taken {
             Taken::Duplicate => Answer::Duplicate { consumed },
@@ -336,49 +415,85 @@ impl<L: Ledger> Central<L> {
                 log: kind.log(batch),
             },
         });
-        self.answer(connection, agency, outcome);
-        self.commit_if_large();
+        self.answer(io, connection, agency, outcome);
+        self.commit_if_large(io);
     }
 
     /// Must follow whatever stages something: at most one request more than `commit_max` bytes are
     /// staged at any time, so a commit always fits into the wal.
-    fn commit_if_large(&mut self) {
+    fn commit_if_large(&mut self, io: &mut impl Io) {
         if self.lottery.staged_len() >= self.rules.commit_max {
-            self.commit();
+            self.commit(io);
+        }
+    }
+
+    /// Nothing more is taken from an agency before it has its winners: what follows the request
+    /// waits with it, so responses keep the order of requests, and asking again costs nothing.
+    fn ask_winners(&mut self, io: &mut impl Io, connection: Token, agency: Agency) {
+        let outcome = self.lottery.may_ask_winners(agency).map(|()| Answer::Winners);
+        let asked = outcome.is_ok();
+        self.answer(io, connection, agency, outcome);
+        if let Some(session) = self.agency_session(connection).filter(|_| asked) {
+            session.intake = Intake::AwaitsWinners;
+            io.pause_reading(connection);
         }
     }
 
     /// Queues what a request came to. One that was sent before its agency knew that an earlier one
     /// had no effect has none either, and isn't held against it.
-    fn answer(&mut self, connection: Token, agency: Agency, outcome: Result<Answer, Refusal>) {
+    fn answer(
+        &mut self,
+        io: &mut impl Io,
+        connection: Token,
+        agency: Agency,
+        outcome: Result<Answer, Refusal>,
+    ) {
+        let consumed = self.lottery.agency_standing(agency).consumed;
         let Some(session) = self.agency_session(connection) else { return };
-        let answer = match outcome {
-            Ok(answer) => {
-                session.unavailable &= matches!(answer, Answer::Duplicate { .. });
-                answer
-            }
-            Err(Refusal::Gap { .. } | Refusal::WrongTotal { .. } | Refusal::NotFinished { .. })
-                if session.unavailable =>
-            {
-                Answer::Unavailable { text: "an earlier request had no effect".to_owned() }
-            }
-            Err(refusal) => return self.refuse(connection, refusal.code(), refusal.to_string()),
-        };
+        let answer =
+            match outcome {
+                Ok(answer) => {
+                    session.unavailable &= matches!(answer, Answer::Duplicate { .. });
+                    answer
+                }
+                Err(
+                    Refusal::Gap { .. } | Refusal::WrongTotal { .. } | Refusal::NotFinished { .. },
+                ) if session.unavailable => Answer::Unavailable {
+                    consumed,
+                    text: "an earlier request had no effect".to_owned(),
+                },
+                Err(refusal) => {
+                    return self.refuse(io, connection, refusal.code(), refusal.to_string());
+                }
+            };
+        self.queue_answer(connection, agency, answer);
+    }
+
+    fn queue_answer(&mut self, connection: Token, agency: Agency, answer: Answer) {
+        if let Some(session) = self.agency_session(connection) {
+            session.owed += 1;
+        }
         self.answers.push(connection, agency, answer);
     }
 
     /// Ends a connection behind the answers that it is still owed.
-    fn refuse(&mut self, connection: Token, code: ErrorCode, text: String) {
+    fn refuse(&mut self, io: &mut impl Io, connection: Token, code: ErrorCode, text: String) {
         let Some(session) = self.session(connection) else { return };
         let agency = session.agency().unwrap_or_default();
+        let owed = session.lottery().map_or(0, |session| session.owed);
         session.protocol = Protocol::Over;
+        self.held.remove(&connection);
+        self.winners_due.remove(&connection);
         if self.speakers.get(&agency) == Some(&connection) {
             self.speakers.remove(&agency);
+        }
+        if owed == 0 {
+            return self.tell_refused(io, connection, agency, code, &text);
         }
         self.answers.push(connection, agency, Answer::Refused { code, text });
     }
 
-    fn commit(&mut self) {
+    fn commit(&mut self, io: &mut impl Io) {
         // A turn may commit more than once, but nothing after a failure that only a restart mends:
         // a second record would stand where the first may be half written.
         if self.fatal.is_some() {
@@ -386,16 +501,16 @@ impl<L: Ledger> Central<L> {
         }
         match self.lottery.commit() {
             Ok(Committed::Submitted(number)) => self.answers.submitted(number),
-            Ok(Committed::Unavailable(reason)) => {
+            Ok(Committed::Busy) => {}
+            Ok(Committed::Unavailable(number, reason)) => {
                 if self.log_budget.allows(Cause::CommitFailed) {
                     let reason = Escaped(reason.as_bytes());
                     warn!("action: commit | result: in_progress | error: {reason}");
                 }
                 // At once: what comes behind it in this very turn has no effect either.
-                for connection in self.answers.unavailable(self.lottery.submitted(), &reason) {
-                    if let Some(session) = self.agency_session(connection) {
-                        session.unavailable = true;
-                    }
+                let standing = |agency| self.lottery.agency_standing(agency);
+                for connection in self.answers.unavailable(number, &reason, standing) {
+                    self.note_unavailable(io, connection);
                 }
             }
             Err(error) => self.fatal = Some(error),
@@ -409,11 +524,74 @@ impl<L: Ledger> Central<L> {
         }
     }
 
+    fn note_unavailable(&mut self, io: &mut impl Io, connection: Token) {
+        let Some(session) = self.agency_session(connection) else { return };
+        session.unavailable = true;
+        if session.intake == Intake::AwaitsWinners {
+            self.resume(io, connection);
+        }
+    }
+
+    /// Fails when the process must not go on.
+    fn check(&mut self) -> Result<(), LedgerError> {
+        self.fatal.take().map_or(Ok(()), Err)
+    }
+
+    /// Whether the turn's end hands over what is staged. While a sync is under way little is left to
+    /// gather: it would wait for the next sync all the same, and one record costs less than many.
+    fn commits_now(&self) -> bool {
+        !self.lottery.is_syncing()
+            || !self.lottery.has_staged()
+            || self.lottery.staged_len() >= self.rules.commit_max
+    }
+
+    /// Lets the disk begin with what was handed over; waits for it only when nobody else does.
+    fn sync(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
+        if self.stopping && !self.lottery.has_staged() {
+            self.lottery.begin_close();
+        }
+        if let Some(disk) = self.disk {
+            if let Some(target) = self.lottery.begin_sync()? {
+                io.send(disk, &disk_thread::request(target));
+            }
+            return Ok(());
+        }
+        self.lottery.sync()?;
+        if self.lottery.has_staged() {
+            // The log had to go on in its other half first.
+            self.commit(io);
+            self.lottery.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Takes what the disk's thread says; returns how many bytes that was.
+    fn sync_ended(&mut self, input: &[u8]) -> usize {
+        let (answers, rest) = input.as_chunks();
+        for answer in answers {
+            if let Err(error) = self.lottery.end_sync(disk_thread::outcome(*answer)) {
+                self.fatal.get_or_insert(error);
+            }
+        }
+        input.len() - rest.len()
+    }
+
+    fn disk_thread_lost(&mut self) {
+        let lost = io::Error::other("the thread that waits for the disk has ended");
+        if let Err(error) = self.lottery.end_sync(Err(lost)) {
+            self.fatal.get_or_insert(error);
+        }
+    }
+
     /// Lets every answer go whose commit is durable.
     fn release(&mut self, io: &mut impl Io) {
         while let Some(waiting) = self.answers.release(self.lottery.committed()) {
+            if let Some(session) = self.agency_session(waiting.to) {
+                session.owed -= 1;
+            }
             self.tell(io, waiting);
         }
+        self.resume_held(io);
         let settled = self.lottery.committed() >= self.lottery.submitted();
         if !(settled && self.lottery.is_drawn()) {
             return;
@@ -427,11 +605,8 @@ impl<L: Ledger> Central<L> {
     }
 
     fn tell(&mut self, io: &mut impl Io, Waiting { to, agency, answer }: Waiting) {
-        let account = self.lottery.account(agency);
         match answer {
-            Answer::Welcome => {
-                let (consumed, checksum) = (account.consumed, account.checksum);
-                let (rejected, phase) = (account.rejected, self.lottery.phase(agency));
+            Answer::Welcome(AgencyStanding { consumed, checksum, rejected, phase, .. }) => {
                 log_within!(
                     self.log_budget,
                     Event::Introduced,
@@ -458,12 +633,10 @@ impl<L: Ledger> Central<L> {
                 let text = &text;
                 respond(io, to, &Response::Rejected { consumed, index, field, text });
             }
-            Answer::Unavailable { text } => {
-                let (consumed, text) = (account.consumed, &text);
-                respond(io, to, &Response::Unavailable { consumed, text });
+            Answer::Unavailable { consumed, text } => {
+                respond(io, to, &Response::Unavailable { consumed, text: &text });
             }
-            Answer::Finished => {
-                let (stored, rejected) = (account.stored, account.rejected);
+            Answer::Finished { stored, rejected } => {
                 log_within!(
                     self.log_budget,
                     Event::Finished,
@@ -474,18 +647,12 @@ impl<L: Ledger> Central<L> {
             }
             Answer::Winners => {
                 if let Some(session) = self.agency_session(to) {
-                    session.winners_owed += 1;
-                    if session.winners_owed == 1 {
-                        self.winners_due.push(to);
-                    }
+                    session.winners_owed = true;
+                    self.winners_due.insert(to);
                 }
             }
             Answer::Refused { code, text } => self.tell_refused(io, to, agency, code, &text),
-            Answer::NothingFollows => {
-                if self.agency_session(to).is_none_or(|session| session.winners_owed == 0) {
-                    io.close(to);
-                }
-            }
+            Answer::NothingFollows => io.close(to),
         }
     }
 
@@ -551,21 +718,27 @@ impl<L: Ledger> Central<L> {
         Ok(())
     }
 
-    /// A list is complete.
+    /// A list is complete: what was asked behind it is next.
     fn winners_told(&mut self, io: &mut impl Io, connection: Token) {
         let Some(session) = self.agency_session(connection) else { return };
-        session.winners_owed -= 1;
-        if session.winners_owed > 0 {
-            self.winners_due.push(connection);
-            io.set_timer(SCAN, Some(Duration::ZERO));
-        } else if session.ended {
-            io.close(connection);
-        }
+        session.winners_owed = false;
+        self.resume(io, connection);
     }
 }
 
 impl<L: Ledger> Service for Central<L> {
     type Fatal = LedgerError;
+
+    fn started(&mut self, io: &mut impl Io) {
+        let Some(stream) = self.disk_stream.take() else { return };
+        match io.attach(stream) {
+            Ok(disk) => self.disk = Some(disk),
+            Err(error) => warn!(
+                "action: attach_disk | result: in_progress | error: {error} | \
+                 warning: the loop waits for the disk itself"
+            ),
+        }
+    }
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
         let session = Session::new(connection, peer.ip());
@@ -589,12 +762,18 @@ impl<L: Ledger> Service for Central<L> {
     }
 
     fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+        if self.disk == Some(connection) {
+            return self.sync_ended(input);
+        }
         let consumed = self.consume(io, connection, input);
         self.watch(io, connection, consumed, input.len() - consumed);
         consumed
     }
 
     fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+        if self.disk == Some(connection) {
+            return self.disk_thread_lost();
+        }
         io.set_deadline(connection, None);
         let Some(session) = self.session(connection) else { return };
         match &mut session.protocol {
@@ -604,13 +783,13 @@ impl<L: Ledger> Service for Central<L> {
                 self.finish(io, connection);
             }
             Protocol::Lottery(agency_session) => match agency_session.decoder.finish(rest) {
+                Ok(()) if agency_session.owed == 0 => io.close(connection),
                 Ok(()) => {
-                    agency_session.ended = true;
                     let agency = agency_session.agency.unwrap_or_default();
-                    self.answers.push(connection, agency, Answer::NothingFollows);
+                    self.queue_answer(connection, agency, Answer::NothingFollows);
                 }
                 Err(error) => {
-                    self.refuse(connection, ErrorCode::Malformed, error.to_string());
+                    self.refuse(io, connection, ErrorCode::Malformed, error.to_string());
                 }
             },
         }
@@ -625,13 +804,16 @@ impl<L: Ledger> Service for Central<L> {
         let what = if session.partial { "a whole line or frame" } else { "a line or frame" };
         if session.lottery().is_some() {
             let text = format!("waited too long for {what}");
-            return self.refuse(connection, ErrorCode::Timeout, text);
+            return self.refuse(io, connection, ErrorCode::Timeout, text);
         }
-        let ip = session.ip;
+        let (ip, partial) = (session.ip, session.partial);
         if self.log_budget.allows(Cause::Silence) {
             info!(
                 "action: receive_message | result: fail | ip: {ip} | error: waited too long for {what}"
             );
+        }
+        if partial {
+            io.send(connection, format!("error: waited too long for {what}\n").as_bytes());
         }
         self.finish(io, connection);
     }
@@ -646,6 +828,11 @@ impl<L: Ledger> Service for Central<L> {
     }
 
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+        if self.disk == Some(connection) {
+            return self.disk_thread_lost();
+        }
+        self.held.remove(&connection);
+        self.winners_due.remove(&connection);
         let Some(place) = self.sessions.get_mut(connection.index()) else { return };
         let Some(session) = place.take_if(|session| session.is_named(connection)) else { return };
         self.scan.forget(connection);
@@ -721,7 +908,7 @@ impl<L: Ledger> Service for Central<L> {
         }
     }
 
-    fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
+    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
         self.stopping = true;
         self.log_budget.report();
         let cause = match cause {
@@ -732,16 +919,24 @@ impl<L: Ledger> Service for Central<L> {
         let speakers: Vec<_> = self.speakers.values().copied().collect();
         for connection in speakers {
             let text = "the central is shutting down".to_owned();
-            self.refuse(connection, ErrorCode::ShuttingDown, text);
+            self.refuse(io, connection, ErrorCode::ShuttingDown, text);
+        }
+        for connection in self.unanswered() {
+            self.finish(io, connection);
         }
     }
 
+    fn may_end(&self) -> bool {
+        self.answers.is_empty() && self.lottery.is_closed()
+    }
+
     fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
-        self.commit();
-        if let Some(error) = self.fatal.take() {
-            return Err(error);
+        if self.commits_now() {
+            self.commit(io);
         }
-        self.lottery.sync()?;
+        self.check()?;
+        self.sync(io)?;
+        self.check()?;
         self.release(io);
         self.scan_winners(io)?;
         self.set_log_timers(io);

@@ -67,6 +67,7 @@ table! {
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
     WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "1MiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
     COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
+    PENDING_REPLIES = ("SERVER_MAX_PENDING_REPLIES", "max-pending-replies", "65536", "a number above 0", "Answers that wait for the disk");
     LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
@@ -183,6 +184,8 @@ impl Config {
         let echo_keep_alive = layers.require(&KEEP_ALIVE, settings::boolean);
         let max_line = layers.require(&MAX_LINE, size);
         let commit_max = layers.require(&COMMIT_MAX, size);
+        let max_pending_replies =
+            layers.require(&PENDING_REPLIES, |text| settings::number(text, 1_usize..));
         let high_water = layers.require(&HIGH_WATER, size);
         let winners_budget = layers.require(&WINNERS_BUDGET, |text| {
             settings::bytes(text).filter(|budget| *budget >= WINNERS_BUDGET_MIN)
@@ -200,6 +203,7 @@ impl Config {
             whole_frame: whole_frame?,
             idle: idle?,
             commit_max: commit_max?,
+            max_pending_replies: max_pending_replies?,
             high_water: high_water?,
             winners_budget: winners_budget?,
             report_period: report_period?,

@@ -5,6 +5,7 @@
 //! | [`central`] | both protocols, as a service of the event loop |
 //! | `session` | what is remembered of one connection |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
+//! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
 //! | [`answers`] | answers that wait for their commit |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
 //! | [`standing`] | how far the lottery is, for a person who asks |
@@ -21,6 +22,7 @@ pub mod answers;
 pub mod bet;
 pub mod central;
 pub mod config;
+pub mod disk_thread;
 pub mod healthcheck;
 pub mod ledger;
 pub mod limits;

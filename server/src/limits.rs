@@ -92,6 +92,11 @@ pub static LIMITS: &[Limit] = &[
         "the disk begins while the turn goes on; more falls out of the processor's cache",
     ),
     limit(
+        &config::PENDING_REPLIES,
+        "agencies are read no more until the disk has caught up",
+        "a slow disk makes answers wait, and each holds memory",
+    ),
+    limit(
         &config::LOG_SIZE,
         "a checkpoint begins the other half",
         "bounds the log on disk and what a start reads of it",

@@ -6,11 +6,13 @@
 //!
 //! Knows no connection, no clock and no file: the ledger is behind a trait.
 
-use wire::{Agency, Batch, ErrorCode, MessageError, Phase, Position};
+use std::io;
+
+use wire::{Agency, Batch, Checksum, ErrorCode, MessageError, Phase, Position};
 
 use crate::bet::{self, Flaw};
 use crate::ledger::{
-    Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError,
+    Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
 };
 use crate::standing::Standing;
 use crate::winners::{WinnerIndex, WinningRows};
@@ -116,8 +118,26 @@ pub enum Committed {
     /// Everything staged, maybe nothing, was handed over: what depends on it waits until the ledger
     /// has committed up to this number.
     Submitted(CommitNumber),
-    /// Nothing was done, and nothing of what was staged holds any more.
-    Unavailable(String),
+    /// Nothing was done yet: what was staged stays staged until the next syncs have ended.
+    Busy,
+    /// Nothing was done, and nothing of what was staged holds any more. Even that waits until the
+    /// ledger has committed up to this number.
+    Unavailable(CommitNumber, String),
+}
+
+/// Where an agency stands: all that it is told when it introduces itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgencyStanding {
+    /// Bets of its input that were consumed.
+    pub consumed: Position,
+    /// Checksum of these.
+    pub checksum: Checksum,
+    /// Of these, in the ledger.
+    pub stored: u64,
+    /// Of these, in rejected batches.
+    pub rejected: u64,
+    /// How far the lottery is for it.
+    pub phase: Phase,
 }
 
 /// Agencies, ledger and draw.
@@ -129,8 +149,6 @@ pub struct Lottery<L> {
     ahead: State,
     /// Agencies of the lottery that have finished, in the state ahead.
     finished: Agency,
-    /// Number of the last commit.
-    number: CommitNumber,
     staged: Commit,
     winners: WinnerIndex,
     /// Winners among the staged bets, by their places among the staged rows.
@@ -147,7 +165,6 @@ impl<L: Ledger> Lottery<L> {
         let mut lottery = Self {
             ahead,
             finished,
-            number: ledger.committed(),
             ledger,
             agencies,
             staged: Commit::default(),
@@ -180,11 +197,11 @@ impl<L: Ledger> Lottery<L> {
         if batch.end().is_some_and(|end| end <= expected) {
             return Ok(Taken::Duplicate);
         }
-        if account.finished {
-            return Err(Refusal::Finished { agency, total: expected });
-        }
         if self.ahead.drawn {
             return Err(Refusal::Drawn);
+        }
+        if account.finished {
+            return Err(Refusal::Finished { agency, total: expected });
         }
         if found > expected || batch.end().is_none() {
             return Err(Refusal::Gap { expected, found });
@@ -258,19 +275,21 @@ impl<L: Ledger> Lottery<L> {
     }
 
     /// Notes that an agency has sent everything. The last one sets off the draw, in the same commit.
+    /// Repeated with the same total it is right at any time.
     ///
     /// # Errors
     /// [`Refusal`]; nothing is staged then.
     pub fn end(&mut self, agency: Agency, total: Position) -> Result<(), Refusal> {
         let account = self.ahead.account(agency);
-        if total != account.consumed {
-            return Err(Refusal::WrongTotal { expected: account.consumed, found: total });
-        }
-        if account.finished {
+        let repeated = account.finished && total == account.consumed;
+        if repeated {
             return Ok(());
         }
         if self.ahead.drawn {
             return Err(Refusal::Drawn);
+        }
+        if total != account.consumed {
+            return Err(Refusal::WrongTotal { expected: account.consumed, found: total });
         }
         self.stage(Entry::Finished { agency });
         self.finished += 1;
@@ -306,6 +325,11 @@ impl<L: Ledger> Lottery<L> {
         self.staged.record_len()
     }
 
+    /// Whether anything is staged.
+    pub fn has_staged(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
     /// Hands everything staged to the ledger, as one commit.
     ///
     /// # Errors
@@ -313,23 +337,55 @@ impl<L: Ledger> Lottery<L> {
     pub fn commit(&mut self) -> Result<Committed, LedgerError> {
         if !self.staged.is_empty() {
             let base = self.ledger.rows_len();
-            self.number = match self.ledger.submit(&self.staged) {
-                Ok(number) => number,
+            match self.ledger.submit(&self.staged) {
+                Ok(()) => {}
+                Err(SubmitError::Busy) => return Ok(Committed::Busy),
                 Err(SubmitError::Unavailable(reason)) => return Ok(self.go_back(&reason)),
                 Err(SubmitError::Fatal(error)) => return Err(error),
-            };
+            }
             self.staged.clear();
             self.winners.append(base, &mut self.staged_winners);
         }
-        Ok(Committed::Submitted(self.number))
+        Ok(Committed::Submitted(self.ledger.submitted()))
     }
 
-    /// Asks for everything handed over to become durable.
+    /// Makes everything handed over durable, here and now.
     ///
     /// # Errors
     /// What the process must not survive: it is unknown what is durable.
     pub fn sync(&mut self) -> Result<(), LedgerError> {
         self.ledger.sync()
+    }
+
+    /// What is to be synced elsewhere, see [`Ledger::begin_sync`].
+    ///
+    /// # Errors
+    /// As of [`sync`](Self::sync).
+    pub fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
+        self.ledger.begin_sync()
+    }
+
+    /// That sync has ended so.
+    ///
+    /// # Errors
+    /// As of [`sync`](Self::sync).
+    pub fn end_sync(&mut self, result: io::Result<()>) -> Result<(), LedgerError> {
+        self.ledger.end_sync(result)
+    }
+
+    /// Whether such a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.ledger.is_syncing()
+    }
+
+    /// Begins the ledger's graceful end: nothing is staged any more.
+    pub fn begin_close(&mut self) {
+        self.ledger.begin_close();
+    }
+
+    /// Whether that end is durable.
+    pub fn is_closed(&self) -> bool {
+        self.ledger.is_closed()
     }
 
     fn go_back(&mut self, reason: &LedgerError) -> Committed {
@@ -342,12 +398,12 @@ impl<L: Ledger> Lottery<L> {
         self.staged_winners.clear();
         // The draw depends on nobody's request: it is due until it is committed.
         self.draw_when_all_finished();
-        Committed::Unavailable(reason.to_string())
+        Committed::Unavailable(self.ledger.submitted(), reason.to_string())
     }
 
     /// The last commit that was handed over.
     pub fn submitted(&self) -> CommitNumber {
-        self.number
+        self.ledger.submitted()
     }
 
     /// Answers may leave that wait for a commit up to this one.
@@ -360,13 +416,15 @@ impl<L: Ledger> Lottery<L> {
         self.ledger.state().account(agency)
     }
 
-    /// How far the lottery is for an agency, in the ledger.
-    pub fn phase(&self, agency: Agency) -> Phase {
-        match self.account(agency).finished {
-            _ if self.is_drawn() => Phase::Drawn,
+    /// Where an agency will stand when everything staged is durable.
+    pub fn agency_standing(&self, agency: Agency) -> AgencyStanding {
+        let Account { consumed, checksum, stored, rejected, finished } = self.ahead.account(agency);
+        let phase = match finished {
+            _ if self.ahead.drawn => Phase::Drawn,
             true => Phase::Finished,
             false => Phase::Open,
-        }
+        };
+        AgencyStanding { consumed, checksum, stored, rejected, phase }
     }
 
     /// Whether the draw stands in the ledger.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::ops::ControlFlow;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,10 @@ use reactor::settings::Settings;
 use reactor::{EventLoop, Hangup, Outcome, RunError};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
-use server::healthcheck;
 use server::ledger::{FileLedger, LedgerError, Progress, Recovery, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::winners::WinnerIndex;
+use server::{disk_thread, healthcheck};
 
 /// The configuration can't be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -109,6 +110,8 @@ enum ServerError {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("can't set up the event loop: {0}")]
     EventLoop(std::io::Error),
+    #[error("can't start the thread that waits for the disk: {0}")]
+    DiskThread(std::io::Error),
     #[error(transparent)]
     Run(#[from] RunError<LedgerError>),
 }
@@ -130,11 +133,18 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let (ledger, recovery) = opened?;
     log_recovery(config, recovery);
     log_place_of_wal(config, &ledger);
+    let disk = match config.ledger.sync {
+        Sync::Always => Some(start_disk_thread(&ledger).map_err(ServerError::DiskThread)?),
+        Sync::Never => None,
+    };
     let room = ledger.commit_room()?;
     let asked = config.rules.commit_max;
     let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
     let lottery = Lottery::new(ledger, config.agencies, winners);
     let mut central = Central::new(lottery, rules);
+    if let Some(stream) = disk {
+        central = central.with_disk_thread(stream);
+    }
 
     let address = config.address;
     let listening = event_loop.listen(address, config.backlog);
@@ -145,13 +155,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let outcome = outcome?;
     debug!("action: count | result: success | {:?}", event_loop.counters());
 
-    let ledger = central.into_ledger();
-    let (path, bytes) = (ledger.path().display().to_string(), ledger.csv_len());
-    ledger.close()?;
-    info!(
-        "action: close_ledger | result: success | path: {} | bytes: {bytes}",
-        Escaped(path.as_bytes())
-    );
+    if outcome == Outcome::Drained {
+        close_ledger(central.into_ledger())?;
+    }
     Ok(outcome)
 }
 
@@ -175,6 +181,25 @@ fn watch_opening(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> ControlF
         }
         ControlFlow::Continue(())
     }
+}
+
+fn start_disk_thread(ledger: &FileLedger<File>) -> std::io::Result<UnixStream> {
+    let (rows, wal) = ledger.descriptors()?;
+    disk_thread::spawn(rows, wal)
+}
+
+fn close_ledger(ledger: FileLedger<File>) -> Result<(), LedgerError> {
+    let (path, bytes) = (ledger.path().display().to_string(), ledger.csv_len());
+    let path = Escaped(path.as_bytes());
+    if ledger.close()? {
+        info!("action: close_ledger | result: success | path: {path} | bytes: {bytes}");
+    } else {
+        warn!(
+            "action: close_ledger | result: success | path: {path} | bytes: {bytes} | \
+             warning: the disk was too slow for a last checkpoint, the next start reads the log"
+        );
+    }
+    Ok(())
 }
 
 fn log_recovery(config: &Config, recovery: Recovery) {

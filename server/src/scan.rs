@@ -216,6 +216,7 @@ fn winners_in(from: u64, rows: &[u8]) -> Result<Vec<Winner<'_>>, Damage> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::ops::Range;
     use std::path::PathBuf;
 
@@ -224,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::bet;
-    use crate::ledger::{Commit, CommitNumber, State, SubmitError, load_bets};
+    use crate::ledger::{Commit, CommitNumber, State, SubmitError, SyncTarget, load_bets};
     use crate::winners::WinnerIndex;
 
     /// Rows in memory, and how often they were read.
@@ -235,12 +236,34 @@ mod tests {
     }
 
     impl Ledger for Rows {
-        fn submit(&mut self, _: &Commit) -> Result<CommitNumber, SubmitError> {
+        fn submit(&mut self, _: &Commit) -> Result<(), SubmitError> {
+            unreachable!("nothing is added after the draw")
+        }
+
+        fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
+            unreachable!("nothing is added after the draw")
+        }
+
+        fn end_sync(&mut self, _: io::Result<()>) -> Result<(), LedgerError> {
             unreachable!("nothing is added after the draw")
         }
 
         fn sync(&mut self) -> Result<(), LedgerError> {
             unreachable!("nothing is added after the draw")
+        }
+
+        fn is_syncing(&self) -> bool {
+            false
+        }
+
+        fn begin_close(&mut self) {}
+
+        fn is_closed(&self) -> bool {
+            true
+        }
+
+        fn submitted(&self) -> CommitNumber {
+            CommitNumber(0)
         }
 
         fn committed(&self) -> CommitNumber {

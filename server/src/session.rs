@@ -41,10 +41,24 @@ pub(crate) struct AgencySession {
     pub(crate) agency: Option<Agency>,
     /// A request had no effect, so the ones that were on their way behind it have none either.
     pub(crate) unavailable: bool,
-    /// Lists of winners that it has asked for and not been told in full.
-    pub(crate) winners_owed: u32,
-    /// It has shut its writing side down: nothing follows, and the last answer ends it.
-    pub(crate) ended: bool,
+    /// Answers to it that wait for the storage.
+    pub(crate) owed: u32,
+    /// Whether its requests are taken.
+    pub(crate) intake: Intake,
+    /// The draw is durable, and it has not been told all of the winners that it asked for.
+    pub(crate) winners_owed: bool,
+}
+
+/// Whether the requests of an agency are taken. While they aren't, nothing is read from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Intake {
+    /// They are.
+    #[default]
+    Open,
+    /// Too much waits for the storage.
+    Held,
+    /// It has asked for winners, and gets them before anything else.
+    AwaitsWinners,
 }
 
 impl Session {
@@ -56,6 +70,14 @@ impl Session {
     /// Whether it is the one that `token` names, in the token's place.
     pub(crate) fn is_named(&self, token: Token) -> bool {
         self.generation == token.generation()
+    }
+
+    /// Its token, unless it is over.
+    pub(crate) fn name_if_open(&self, place: usize) -> Option<Token> {
+        let open = !matches!(self.protocol, Protocol::Over);
+        open.then(|| u32::try_from(place).ok())
+            .flatten()
+            .map(|place| Token::new(place, self.generation))
     }
 
     /// How important what an echo connection does is in the log: the health check's is not.
@@ -85,6 +107,11 @@ impl Session {
             Protocol::Lottery(session) => Some(session),
             Protocol::Unknown | Protocol::Echo(_) | Protocol::Over => None,
         }
+    }
+
+    /// Whether its requests aren't taken for the time being.
+    pub(crate) fn is_paused(&mut self) -> bool {
+        self.lottery().is_some_and(|session| session.intake != Intake::Open)
     }
 
     /// Who it is, as far as it has said so.

@@ -176,12 +176,167 @@ fn a_malformed_batch_stores_nothing() {
 }
 
 #[test]
-fn bets_after_the_draw_are_refused_by_a_code_of_their_own() {
-    let mut world = World::new(1);
-    let one = world.agency(1);
-    world.say(one, &end(0));
+fn after_the_draw_nothing_new_is_taken_and_what_is_known_is_confirmed_again() {
+    for (said, told) in [
+        (batch(2, &TWO), "error Drawn"),
+        (batch(1, &TWO), "error Drawn"),
+        (end(3), "error Drawn"),
+        (end(2), "finished 2 0"),
+        (batch(0, &TWO), "stored 2"),
+    ] {
+        let mut world = World::new(1);
+        let one = world.agency(1);
+        world.say(one, &[batch(0, &TWO), end(2)].concat());
+        assert_eq!(world.heard(one)[1..], ["stored 2", "finished 2 0"]);
+        world.say(one, &said);
+        assert_eq!(world.heard(one), [told]);
+    }
+}
+
+#[test]
+fn responses_keep_the_order_of_requests_before_and_after_the_draw() {
+    let ask = bytes(&Request::Winners);
+    let mut world = World::new(2);
+    let (one, two) = (world.agency(1), world.agency(2));
+    world.say(one, &[batch(0, &TWO), end(2)].concat());
+    world.heard(one);
+    // What follows the request for winners waits with it, and so does an error.
+    world.say(one, &[ask.clone(), end(2), ask.clone()].concat());
+    world.say(one, &[end(2), batch(9, &TWO), end(2)].concat());
+    assert!(world.heard(one).is_empty() && !world.is_closed(one), "the draw is to come");
+    world.say(two, &end(0));
+    let told = ["winners true 1", "finished 2 0", "winners true 1", "finished 2 0", "error Drawn"];
+    assert_eq!(world.heard(one), told);
+    assert!(world.is_closed(one));
+    world.heard(two);
+    world.say(two, &[ask.clone(), end(0), ask].concat());
+    assert_eq!(world.heard(two), ["winners true ", "finished 0 0", "winners true "]);
+}
+
+/// Asked again and again, before the draw as well: the peer is held back, and nothing is kept of it.
+#[test]
+fn nothing_is_read_behind_a_request_for_winners_that_waits() {
+    let mut world = World::new(2);
+    let (one, two) = (world.agency(1), world.agency(2));
+    let asked = bytes(&Request::Winners).repeat(1000);
+    world.say(one, &[end(0), asked].concat());
+    assert!(world.io.wires[&one].paused);
+    assert_eq!(world.io.wires[&one].deadline, None, "it is the central that waits");
+    world.say(two, &end(0));
+    assert_eq!(world.heard(one).len(), "welcome, finished".split(',').count() + 1000);
+    assert!(!world.io.wires[&one].paused);
+}
+
+#[test]
+fn whoever_is_superseded_while_it_waits_for_winners_is_told_so_at_once() {
+    let mut world = World::new(2);
+    let old = world.agency(1);
+    world.say(old, &[end(0), bytes(&Request::Winners)].concat());
+    let new = world.agency(1);
+    assert_eq!(world.heard(old)[1..], ["finished 0 0", "error Superseded"]);
+    world.say(new, &bytes(&Request::Winners));
+    let two = world.agency(2);
+    world.say(two, &end(0));
+    assert_eq!(world.heard(new), ["welcome 0 rejected 0 Finished", "winners true "]);
+}
+
+#[test]
+fn a_slow_disk_holds_answers_back_and_nothing_else() {
+    let mut world = World::with_disk(2, RULES);
+    let (one, two) = (world.agency(1), world.agency(2));
     world.say(one, &batch(0, &TWO));
-    assert_eq!(world.heard(one)[1..], ["finished 0 0", "error Finished"]);
+    assert!(world.heard(one)[1..].is_empty(), "the disk has been asked, and hasn't answered");
+    // Meanwhile everybody else goes on, and more is taken.
+    world.say(two, &batch(0, &TWO));
+    world.say(one, &batch(2, &TWO));
+    let echo = world.open();
+    world.say(echo, b"hola\n");
+    assert_eq!(world.take_output(echo), b"hola\n");
+    assert!(world.disk_answers());
+    assert_eq!((world.heard(one), world.heard(two).len()), (vec!["stored 2".into()], 1));
+    // The next sync covers what was taken meanwhile.
+    assert!(world.disk_answers());
+    assert_eq!(
+        (world.heard(one), world.heard(two)),
+        (vec!["stored 4".into()], vec!["stored 2".into()])
+    );
+    assert!(!world.disk_answers(), "everything is durable");
+    assert_eq!(world.disk.borrow().commits, 2);
+}
+
+/// What an agency is told when it introduces itself is durable, also when more is under way.
+#[test]
+fn a_welcome_tells_nothing_that_may_still_be_lost() {
+    let mut world = World::with_disk(1, RULES);
+    let one = world.agency(1);
+    world.say(one, &batch(0, &TWO));
+    let again = world.open();
+    world.say(again, &hello(1));
+    assert!(world.heard(again).is_empty());
+    world.say(again, &batch(2, &TWO));
+    world.disk_answers();
+    assert_eq!(world.heard(again), ["welcome 2 rejected 0 Open"]);
+    world.disk_answers();
+    assert_eq!(world.heard(again), ["stored 4"]);
+}
+
+#[test]
+fn more_than_may_wait_for_the_disk_is_not_read() {
+    let mut world = World::with_disk(1, Rules { max_pending_replies: 3, ..RULES });
+    let one = world.agency(1);
+    let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
+    world.say(one, &batches);
+    assert!(world.io.wires[&one].paused);
+    let mut told = world.heard(one);
+    while world.disk_answers() {
+        let more = world.heard(one);
+        assert!(more.len() <= 3, "{more:?}");
+        told.extend(more);
+    }
+    let expected: Vec<_> = (1..=10).map(|index| format!("stored {}", 2 * index)).collect();
+    assert_eq!(told[1..], expected);
+}
+
+#[test]
+fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
+    for with_disk in [true, false] {
+        let rules = Rules { commit_max: 1, ..RULES };
+        let mut world = if with_disk { World::with_disk(1, rules) } else { World::with(1, rules) };
+        let one = world.agency(1);
+        world.disk_answers();
+        world.heard(one);
+        world.disk.borrow_mut().busy = true;
+        world.say(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
+        assert!(world.heard(one).is_empty() && world.io.wires[&one].paused);
+        world.disk.borrow_mut().busy = false;
+        world.end_turn();
+        while world.disk_answers() {}
+        assert_eq!(world.heard(one), ["stored 2", "stored 4", "finished 4 0"]);
+    }
+}
+
+/// The end waits for the disk, and whoever was promised an answer gets it first.
+#[test]
+fn a_shutdown_waits_for_the_disk_that_is_at_work() {
+    let mut world = World::with_disk(1, RULES);
+    let (one, echo) = (world.agency(1), world.open());
+    world.say(one, &batch(0, &TWO));
+    world.stop();
+    assert!(!world.central.may_end() && !world.is_closed(one));
+    assert!(world.is_closed(echo));
+    world.say(one, &batch(2, &TWO));
+    while world.disk_answers() {}
+    assert_eq!(world.heard(one)[1..], ["stored 2", "error ShuttingDown"]);
+    assert!(world.central.may_end() && world.is_closed(one));
+}
+
+#[test]
+fn without_the_thread_that_waits_for_the_disk_nothing_goes_on() {
+    let mut world = World::with_disk(1, RULES);
+    let one = world.agency(1);
+    world.arrive(one, &batch(0, &TWO));
+    world.lose_disk_thread();
+    assert!(world.central.turn_ended(&mut world.io).is_err());
 }
 
 #[test]
@@ -299,6 +454,11 @@ fn deadlines_fit_what_is_waited_for() {
     world.expire(one);
     assert_eq!(world.heard(one)[1..], ["error Timeout"]);
     assert!(world.is_closed(one));
+    let half = world.open();
+    world.say(half, b"hol");
+    world.expire(half);
+    let told = String::from_utf8(world.take_output(half)).unwrap();
+    assert_eq!(told, "error: waited too long for a whole line or frame\n");
     let silent = world.open();
     world.expire(silent);
     assert!(world.is_closed(silent) && world.take_output(silent).is_empty());

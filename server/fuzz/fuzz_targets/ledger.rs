@@ -70,7 +70,7 @@ static GOOD: LazyLock<(Vec<u8>, Vec<u8>, Vec<usize>)> = LazyLock::new(|| {
         commit.push_row(agency, &bet::check(&bet).expect("a good bet"));
         let checksum = Checksum(agency);
         commit.push_entry(Entry::Batch { agency, count: 1, stored: true, checksum });
-        ledger.submit(&commit).expect("there is space");
+        ledger.submit_waiting(&commit).expect("there is space");
         // Turns of one to three commits.
         if agency % 5 < 3 {
             ledger.sync().expect("nothing fails");

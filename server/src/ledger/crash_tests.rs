@@ -1,6 +1,7 @@
 //! The ledger on a disk that crashes, tears, fills up and fails, and with files that were damaged.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
@@ -94,6 +95,8 @@ fn staged() -> impl Strategy<Value = Vec<Staged>> {
 #[derive(Debug, Clone)]
 struct Life {
     turns: Vec<Vec<Vec<Staged>>>,
+    /// Commits go on while a sync is under way.
+    overlaps: bool,
     stops_after: usize,
     power_loss: Option<u64>,
     closes: bool,
@@ -102,12 +105,14 @@ struct Life {
 fn lives() -> impl Strategy<Value = Vec<Life>> {
     let life = (
         prop::collection::vec(prop::collection::vec(staged(), 1..5), 0..8),
+        any::<bool>(),
         0..60_usize,
         prop::option::of(any::<u64>()),
         any::<bool>(),
     );
-    let life = life.prop_map(|(turns, stops_after, power_loss, closes)| Life {
+    let life = life.prop_map(|(turns, overlaps, stops_after, power_loss, closes)| Life {
         turns,
+        overlaps,
         stops_after,
         power_loss,
         closes,
@@ -124,7 +129,7 @@ fn live(
     for staged in turn {
         let commit = commit_of(staged);
         possible.push(possible[possible.len() - 1].with(&commit));
-        if ledger.submit(&commit).is_err() {
+        if ledger.submit_waiting(&commit).is_err() {
             return false;
         }
     }
@@ -135,9 +140,69 @@ fn live(
     true
 }
 
+/// The same while syncs take their time: each begins when it may and ends a few commits later. What
+/// the disk has done by then it did at its beginning, or at its end.
+fn live_overlapping(
+    ledger: &mut FileLedger<MemoryDisk>,
+    turns: &[Vec<Vec<Staged>>],
+    possible: &mut Vec<Expected>,
+) -> Result<(), SubmitError> {
+    let mut numbers = VecDeque::new();
+    let mut under_way = None;
+    for (index, staged) in turns.iter().flatten().enumerate() {
+        let commit = commit_of(staged);
+        possible.push(possible[possible.len() - 1].with(&commit));
+        loop {
+            match ledger.submit(&commit) {
+                Err(SubmitError::Busy) => {}
+                result => break result?,
+            }
+            begin_sync(ledger, &mut under_way, index)?;
+            end_sync(ledger, &mut under_way)?;
+        }
+        numbers.push_back(ledger.submitted());
+        if index % 3 == 0 {
+            end_sync(ledger, &mut under_way)?;
+        }
+        begin_sync(ledger, &mut under_way, index)?;
+        while numbers.pop_front_if(|number| *number <= ledger.committed()).is_some() {
+            possible.remove(0);
+        }
+    }
+    Ok(())
+}
+
+type UnderWay = Option<(SyncTarget, bool)>;
+
+fn begin_sync(
+    ledger: &mut FileLedger<MemoryDisk>,
+    under_way: &mut UnderWay,
+    index: usize,
+) -> Result<(), SubmitError> {
+    if let Some(target) = ledger.begin_sync().map_err(SubmitError::Fatal)? {
+        let at_once = index.is_multiple_of(2);
+        if at_once {
+            let synced = ledger.sync_file(target);
+            synced.map_err(|_| SubmitError::Busy)?;
+        }
+        *under_way = Some((target, at_once));
+    }
+    Ok(())
+}
+
+fn end_sync(
+    ledger: &mut FileLedger<MemoryDisk>,
+    under_way: &mut UnderWay,
+) -> Result<(), SubmitError> {
+    let Some((target, done)) = under_way.take() else { return Ok(()) };
+    let result = if done { Ok(()) } else { ledger.sync_file(target) };
+    ledger.end_sync(result).map_err(SubmitError::Fatal)
+}
+
 /// A turn with one commit.
 fn settle(ledger: &mut impl Ledger, commit: &Commit) {
-    let number = ledger.submit(commit).expect("nothing fails");
+    ledger.submit_waiting(commit).expect("nothing fails");
+    let number = ledger.submitted();
     ledger.sync().expect("nothing fails");
     assert_eq!(ledger.committed(), number);
 }
@@ -158,7 +223,11 @@ proptest! {
             prop_assert!(possible.contains(&found), "{found:?}");
             possible = vec![found];
             machine.borrow_mut().left = Some(life.stops_after);
-            let finished = life.turns.iter().all(|turn| live(&mut ledger, turn, &mut possible));
+            let finished = if life.overlaps {
+                live_overlapping(&mut ledger, &life.turns, &mut possible).is_ok()
+            } else {
+                life.turns.iter().all(|turn| live(&mut ledger, turn, &mut possible))
+            };
             if life.closes && finished {
                 let _ = ledger.close();
             }
@@ -227,7 +296,7 @@ fn killed_after_turns(commits: &[Vec<Staged>], last_turn: usize) -> (Machine, Ve
     }
     for staged in last_turn {
         let commit = commit_of(staged);
-        ledger.submit(&commit).expect("nothing fails");
+        ledger.submit_waiting(&commit).expect("nothing fails");
         expected.push(expected[expected.len() - 1].with(&commit));
     }
     ledger.sync().expect("nothing fails");
@@ -363,7 +432,7 @@ fn submit(
     possible: &mut Vec<Expected>,
 ) {
     let commit = commit_of(&batch(agency, count));
-    ledger.submit(&commit).expect("nothing fails");
+    ledger.submit_waiting(&commit).expect("nothing fails");
     possible.push(possible[possible.len() - 1].with(&commit));
 }
 
@@ -483,6 +552,8 @@ fn a_full_disk_changes_nothing_and_passes() {
     for _ in 0..3 {
         let error = ledger.submit(&second).expect_err("there is no space");
         assert!(matches!(error, SubmitError::Unavailable(_)), "{error}");
+        assert!(ledger.committed() < ledger.submitted(), "nobody may be told before it is durable");
+        ledger.sync().expect("nothing fails");
         let after = (machine.borrow().csv.live.clone(), ledger.committed(), ledger.state().clone());
         assert_eq!(after, before);
     }

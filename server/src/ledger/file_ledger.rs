@@ -6,11 +6,12 @@
 //!    it can't run out of space and no metadata changes; the disk begins with it at once;
 //! 2. its rows are appended to `bets.csv`, not synced. No space? Both are taken back, nothing has
 //!    happened;
-//! 3. the log is synced, once for all commits of a turn. Only now are they durable, and only this is
-//!    waited for.
+//! 3. the log is synced, once for all commits written by then. Only now are they durable, and only
+//!    this is waited for.
 //!
 //! `bets.csv` itself is synced when a half of the log is full, and at the end: what it may lose in a
-//! crash stands in the log. What is found after a crash at each point is in [`recovery`].
+//! crash stands in the log. In which order is `syncing`'s; what is found after a crash at each point
+//! is in [`recovery`].
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -26,7 +27,8 @@ use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
 use super::progress::{Interrupted, Progress, Step, Watch};
 use super::recovery::{self, Recovery};
 use super::row::StoredBet;
-use super::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
+use super::syncing::{Next, Syncing};
+use super::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError, SyncTarget};
 
 /// What follows the ledger's name in that of its log.
 pub const LOG_SUFFIX: &str = ".wal";
@@ -113,6 +115,9 @@ pub(crate) struct Place {
     pub(crate) sequence: u64,
 }
 
+/// Where a log stands that is being made: the first checkpoint goes into half 0, as generation 1.
+const NO_PLACE: Place = Place { half: 1, cursor: 0, generation: 0, sequence: 0 };
+
 /// Everything that is known of the two files.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -164,10 +169,26 @@ pub struct FileLedger<D> {
     paths: Paths,
     sync: Sync,
     book: Book,
-    /// Sequence of the last record that is durable.
-    synced: u64,
+    syncing: Syncing,
+    /// How far the graceful end is.
+    closing: Closing,
+    /// Where the log goes on once the checkpoint that was written is durable.
+    next_place: Place,
     /// The record being written; kept for its memory.
     record: Vec<u8>,
+}
+
+/// How far the graceful end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    /// Nobody has asked for it.
+    No,
+    /// Its checkpoint is due.
+    Asked,
+    /// Its checkpoint is written.
+    Written,
+    /// Its checkpoint is durable.
+    Done,
 }
 
 impl FileLedger<File> {
@@ -200,6 +221,16 @@ impl FileLedger<File> {
         sync_folder(&paths.csv)?;
         sync_folder(&paths.log)?;
         Self::with_paths(csv, log, paths, options, visit, watch)
+    }
+}
+
+impl FileLedger<File> {
+    /// Descriptors of `bets.csv` and the log, for whoever syncs them.
+    ///
+    /// # Errors
+    /// When there are none left.
+    pub fn descriptors(&self) -> io::Result<(File, File)> {
+        Ok((self.csv.try_clone()?, self.log.try_clone()?))
     }
 }
 
@@ -292,12 +323,13 @@ impl<D: Disk> FileLedger<D> {
                 state: State::default(),
                 csv_len: 0,
                 csv_crc: 0,
-                // The first checkpoint goes into half 0, as generation 1.
-                place: Place { half: 1, cursor: 0, generation: 0, sequence: 0 },
+                place: NO_PLACE,
                 half_size: half_size.unwrap_or(options.half_size),
                 agencies: Some(options.agencies),
             },
-            synced: 0,
+            syncing: Syncing::new(0),
+            closing: Closing::No,
+            next_place: NO_PLACE,
             record: Vec::new(),
         };
         if half_size.is_some() {
@@ -326,7 +358,8 @@ impl<D: Disk> FileLedger<D> {
         if self.book.agencies.replace(agencies) == Some(agencies) {
             return Ok(());
         }
-        self.checkpoint(false)
+        self.syncing.begin_checkpoint();
+        self.sync()
     }
 
     /// Fills the log with zeros; the header comes last, so that a crash leaves a log without one.
@@ -344,7 +377,8 @@ impl<D: Disk> FileLedger<D> {
         }
         self.log.set_len(size).map_err(self.paths.log_error("set its length"))?;
         self.sync_log()?;
-        self.checkpoint(false)?;
+        self.syncing.begin_checkpoint();
+        self.sync()?;
         let header = log::encode_file_header(self.book.half_size);
         self.log.write_at(&header, 0).map_err(self.paths.log_error("write its header"))?;
         self.sync_log()
@@ -416,14 +450,20 @@ impl<D: Disk> FileLedger<D> {
 
     fn stamp(&self, generation: u64) -> Stamp {
         let sequence = self.book.place.sequence + 1;
-        Stamp { generation, sequence, csv_len: self.book.csv_len, synced: self.synced }
+        let synced = self.syncing.durable();
+        Stamp { generation, sequence, csv_len: self.book.csv_len, synced }
     }
 
-    /// Makes `bets.csv` durable and begins the other half. Until the checkpoint there is durable,
-    /// this half with its own checkpoint stays valid.
-    fn checkpoint(&mut self, clean: bool) -> Result<(), LedgerError> {
-        if self.sync == Sync::Always {
-            self.csv.sync().map_err(self.paths.csv_error("sync it"))?;
+    /// Begins the other half, now that `bets.csv` is durable. Until the checkpoint there is durable
+    /// too, this half with its own checkpoint stays valid.
+    fn write_checkpoint(&mut self) -> Result<(), LedgerError> {
+        // Before it vouches for everything.
+        if let Err(SubmitError::Unavailable(error) | SubmitError::Fatal(error)) = self.verify() {
+            return Err(error);
+        }
+        let clean = self.closing == Closing::Asked;
+        if clean {
+            self.closing = Closing::Written;
         }
         let generation = self.book.place.generation + 1;
         let half = 1 - self.book.place.half;
@@ -436,11 +476,21 @@ impl<D: Disk> FileLedger<D> {
         let start = self.half_start(half);
         let written = self.log.write_at(&self.record, start);
         written.map_err(self.paths.log_error("write a checkpoint"))?;
-        self.sync_log()?;
         let cursor = start + (self.record.len() - BLOCK) as u64;
-        self.book.place = Place { half, cursor, generation, sequence: stamp.sequence };
-        self.synced = stamp.sequence;
+        self.next_place = Place { half, cursor, generation, sequence: stamp.sequence };
         Ok(())
+    }
+
+    /// The last record that was written, a checkpoint included.
+    fn written(&self) -> u64 {
+        self.book.place.sequence.max(self.next_place.sequence)
+    }
+
+    pub(super) fn sync_file(&mut self, target: SyncTarget) -> io::Result<()> {
+        match target {
+            SyncTarget::Rows => self.csv.sync(),
+            SyncTarget::Wal => self.log.sync(),
+        }
     }
 
     fn too_large(&self, needed: usize) -> LedgerError {
@@ -477,11 +527,24 @@ impl<D: Disk> FileLedger<D> {
     /// Makes [`Self::record`](FileLedger) that of the commit as far as its rows, in a half that has
     /// room for it; returns the zeros behind them.
     fn prepare(&mut self, commit: &Commit) -> Result<&'static [u8], SubmitError> {
+        if !self.syncing.is_appending() {
+            return Err(SubmitError::Busy);
+        }
         if let Some(zeros) = self.encode(commit) {
             return Ok(zeros);
         }
-        self.checkpoint(false).map_err(SubmitError::Fatal)?;
-        self.encode(commit).ok_or_else(|| SubmitError::Fatal(self.too_large(commit.record_len())))
+        // A record that wouldn't fit behind the next checkpoint either must not wait for it.
+        let needed = commit.record_len();
+        if needed as u64 > self.book.half_size {
+            return Err(SubmitError::Fatal(self.too_large(needed)));
+        }
+        self.syncing.begin_checkpoint();
+        if self.sync == Sync::Always {
+            return Err(SubmitError::Busy);
+        }
+        // Nobody is waited for.
+        self.sync().map_err(SubmitError::Fatal)?;
+        self.prepare(commit)
     }
 
     fn encode(&mut self, commit: &Commit) -> Option<&'static [u8]> {
@@ -491,7 +554,7 @@ impl<D: Disk> FileLedger<D> {
     }
 
     /// Makes it as if the commit had never been begun. The record may have reached the disk by now:
-    /// that it is gone must be durable before anybody is told so.
+    /// that it is gone must be durable before anybody is told so, like a commit.
     fn undo(&mut self, record_len: usize, cause: LedgerError) -> SubmitError {
         if let Err(error) = self.csv.set_len(self.book.csv_len) {
             return SubmitError::Fatal(self.paths.csv_error("take rows back")(error));
@@ -500,10 +563,7 @@ impl<D: Disk> FileLedger<D> {
         if let Err(error) = wiped {
             return SubmitError::Fatal(self.paths.log_error("take a commit back")(error));
         }
-        if let Err(error) = self.sync_log() {
-            return SubmitError::Fatal(error);
-        }
-        self.synced = self.book.place.sequence;
+        self.syncing.require(self.written());
         SubmitError::Unavailable(cause)
     }
 
@@ -522,20 +582,31 @@ impl<D: Disk> FileLedger<D> {
         &self.paths.log
     }
 
-    /// Makes everything durable and says in the log that the end was graceful.
+    /// Appending goes on behind the checkpoint, which is durable.
+    fn switch(&mut self) {
+        self.book.place = self.next_place;
+        match self.closing {
+            Closing::Written => self.closing = Closing::Done,
+            // It was asked for when this checkpoint was on its way already.
+            Closing::Asked => self.syncing.begin_checkpoint(),
+            Closing::No | Closing::Done => {}
+        }
+    }
+
+    /// Brings the graceful end about, unless a sync is under way elsewhere: that can't be waited for.
+    /// Returns whether it is durable; if not, the next start replays the log, and nothing is lost.
     ///
     /// # Errors
     /// [`LedgerError`]; what was committed is safe nevertheless.
-    pub fn close(mut self) -> Result<(), LedgerError> {
-        self.verify().map_err(|error| match error {
-            SubmitError::Unavailable(error) | SubmitError::Fatal(error) => error,
-        })?;
-        self.checkpoint(true)
+    pub fn close(mut self) -> Result<bool, LedgerError> {
+        self.begin_close();
+        self.sync()?;
+        Ok(self.is_closed())
     }
 }
 
 impl<D: Disk> Ledger for FileLedger<D> {
-    fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
+    fn submit(&mut self, commit: &Commit) -> Result<(), SubmitError> {
         self.verify()?;
         let zeros = self.prepare(commit)?;
         let parts = [&self.record[..], commit.rows(), zeros];
@@ -560,13 +631,29 @@ impl<D: Disk> Ledger for FileLedger<D> {
         self.book.csv_crc = recovery::extend_crc(csv_crc, commit.rows());
         self.book.place.cursor = end;
         self.book.place.sequence += 1;
-        Ok(CommitNumber(self.book.place.sequence))
+        Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), LedgerError> {
-        if self.synced < self.book.place.sequence {
-            self.sync_log()?;
-            self.synced = self.book.place.sequence;
+    fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
+        while let Some(target) = self.syncing.begin(self.written()) {
+            if self.sync == Sync::Always {
+                return Ok(Some(target));
+            }
+            // Nobody is waited for.
+            self.end_sync(Ok(()))?;
+        }
+        Ok(None)
+    }
+
+    fn end_sync(&mut self, result: io::Result<()>) -> Result<(), LedgerError> {
+        result.map_err(|source| match self.syncing.target() {
+            Some(SyncTarget::Rows) => self.paths.csv_error("sync it")(source),
+            Some(SyncTarget::Wal) | None => self.paths.log_error("sync it")(source),
+        })?;
+        match self.syncing.end() {
+            Next::WriteCheckpoint => self.write_checkpoint()?,
+            Next::Switch => self.switch(),
+            Next::Nothing => {}
         }
         Ok(())
     }
@@ -578,8 +665,35 @@ impl<D: Disk> Ledger for FileLedger<D> {
         verify_file(&self.log, log, log_len..=u64::MAX)
     }
 
+    fn sync(&mut self) -> Result<(), LedgerError> {
+        while let Some(target) = self.begin_sync()? {
+            let result = self.sync_file(target);
+            self.end_sync(result)?;
+        }
+        Ok(())
+    }
+
+    fn is_syncing(&self) -> bool {
+        self.syncing.is_under_way()
+    }
+
+    fn begin_close(&mut self) {
+        if self.closing == Closing::No {
+            self.closing = Closing::Asked;
+            self.syncing.begin_checkpoint();
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closing == Closing::Done
+    }
+
+    fn submitted(&self) -> CommitNumber {
+        CommitNumber(self.written())
+    }
+
     fn committed(&self) -> CommitNumber {
-        CommitNumber(self.synced)
+        CommitNumber(self.syncing.durable())
     }
 
     fn state(&self) -> &State {

@@ -7,6 +7,7 @@
 //! | [`row`] | a bet as a row of `bets.csv`, and back (`store_bets`, `load_bets`) |
 //! | [`log`] | records of the write-ahead log: bytes, no file |
 //! | [`disk`] | what is asked of a file, so that a test can put another in its place |
+//! | `syncing` | what is to be synced next, and what is durable |
 //! | [`file_ledger`] | the two files, and in which order they are written and synced |
 //! | [`recovery`] | reading them back after whatever has happened |
 //! | [`progress`] | how far that has come, and whether it goes on |
@@ -21,6 +22,7 @@ pub mod progress;
 pub mod recovery;
 pub mod row;
 pub mod state;
+mod syncing;
 
 use std::io;
 use std::path::PathBuf;
@@ -38,22 +40,72 @@ pub use state::{Account, State};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct CommitNumber(pub u64);
 
+/// Which of the two files a sync is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncTarget {
+    /// `bets.csv`.
+    Rows,
+    /// The log that vouches for it.
+    Wal,
+}
+
 /// Where commits go.
 ///
-/// A commit is settled when [`committed`](Self::committed) has reached its number: the file ledger
-/// settles it before `sync` returns; one on other machines would settle it later.
+/// A commit is durable when [`committed`](Self::committed) has reached its number. Nothing here
+/// waits for that: [`begin_sync`](Self::begin_sync) says what is to be synced next, whoever can
+/// afford to wait does it, and [`end_sync`](Self::end_sync) takes what came of it.
 pub trait Ledger {
-    /// Hands a commit over, to be settled by the next [`sync`](Self::sync).
+    /// Hands a commit over, to be made durable by the next sync.
     ///
     /// # Errors
     /// [`SubmitError`].
-    fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError>;
+    fn submit(&mut self, commit: &Commit) -> Result<(), SubmitError>;
 
-    /// Asks for everything that was submitted to become durable.
+    /// The same for whoever waits for the disk anyway: syncs first when the log has to go on in its
+    /// other half, and is never [`SubmitError::Busy`].
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    fn submit_waiting(&mut self, commit: &Commit) -> Result<(), SubmitError> {
+        match self.submit(commit) {
+            Err(SubmitError::Busy) => {
+                self.sync().map_err(SubmitError::Fatal)?;
+                self.submit(commit)
+            }
+            result => result,
+        }
+    }
+
+    /// What is to be synced now: `None` when everything is durable, or a sync is under way already.
     ///
     /// # Errors
     /// It is unknown what is on disk; only a restart that reads it back can tell.
+    fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError>;
+
+    /// The sync that was begun last has ended so.
+    ///
+    /// # Errors
+    /// As of [`begin_sync`](Self::begin_sync).
+    fn end_sync(&mut self, result: io::Result<()>) -> Result<(), LedgerError>;
+
+    /// Syncs here and now whatever is to be synced, a sync under way excepted.
+    ///
+    /// # Errors
+    /// As of [`begin_sync`](Self::begin_sync).
     fn sync(&mut self) -> Result<(), LedgerError>;
+
+    /// Whether a sync is under way.
+    fn is_syncing(&self) -> bool;
+
+    /// Begins the graceful end: what was submitted becomes durable, and the log says that nothing
+    /// followed. Nothing may be submitted after it; the next syncs do it.
+    fn begin_close(&mut self);
+
+    /// Whether the graceful end is durable.
+    fn is_closed(&self) -> bool;
+
+    /// The newest commit, durable or not.
+    fn submitted(&self) -> CommitNumber;
 
     /// Looks whether the ledger is where it was opened, and as it was left. A commit does this too:
     /// this is for those who ask without one.
@@ -87,7 +139,12 @@ pub trait Ledger {
 /// Why a commit was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// Nothing was done, as if it had never been tried. It may be tried again.
+    /// The log goes on in its other half as soon as that is durable: to be tried again after the
+    /// next syncs.
+    #[error("the log's other half isn't ready yet")]
+    Busy,
+    /// Nothing was done, as if it had never been tried, and that will be durable with the next sync:
+    /// nobody may be told before. It may be tried again.
     #[error("storage unavailable: {0}")]
     Unavailable(#[source] LedgerError),
     /// It is unknown what is on disk; only a restart that reads it back can tell.

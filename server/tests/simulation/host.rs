@@ -54,6 +54,20 @@ pub(crate) struct SimulatedIo {
     timers: BTreeMap<Timer, Instant>,
     generation: u32,
     stop_asked: bool,
+    /// What is at the other end of the attached pair of sockets, if there is one.
+    attached: Option<Attached>,
+}
+
+/// An attached pair of sockets.
+#[derive(Debug)]
+struct Attached {
+    token: Token,
+    /// Sent in this turn.
+    out: Vec<u8>,
+    /// Left, and not taken by the other end.
+    sent: Vec<u8>,
+    /// Sent by the other end, and not delivered.
+    input: Vec<u8>,
 }
 
 impl SimulatedIo {
@@ -83,6 +97,9 @@ impl Io for SimulatedIo {
     }
 
     fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(attached) = self.attached.as_mut().filter(|attached| attached.token == to) {
+            return write(&mut attached.out);
+        }
         if let Some(connection) = self.connections.get_mut(&to).filter(|found| found.delivers()) {
             write(&mut connection.out);
         }
@@ -135,7 +152,11 @@ impl Io for SimulatedIo {
     }
 
     fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.generation += 1;
+        let token = Token::new(u32::MAX, self.generation);
+        let (out, sent, input) = (Vec::new(), Vec::new(), Vec::new());
+        self.attached = Some(Attached { token, out, sent, input });
+        Ok(token)
     }
 
     fn stop(&mut self) {
@@ -167,6 +188,7 @@ impl<S: Service> Host<S> {
             timers: BTreeMap::new(),
             generation: 0,
             stop_asked: false,
+            attached: None,
         };
         let mut host = Self { service, io, side, stopping: false, progressed: true };
         host.service.started(&mut host.io);
@@ -188,6 +210,7 @@ impl<S: Service> Host<S> {
         for token in tokens {
             self.serve(token, network, random, ear);
         }
+        self.serve_attached();
         self.expire();
         if self.side == Side::Central {
             self.accept(network);
@@ -204,6 +227,32 @@ impl<S: Service> Host<S> {
             }
         }
         Ok(())
+    }
+
+    fn serve_attached(&mut self) {
+        let Some(attached) = &mut self.io.attached else { return };
+        let (token, input) = (attached.token, std::mem::take(&mut attached.input));
+        if !input.is_empty() {
+            self.progressed = true;
+            let used = self.service.received(&mut self.io, token, &input);
+            assert_eq!(used, input.len(), "whole answers");
+        }
+    }
+
+    /// What the service has sent through the attached pair of sockets.
+    pub(crate) fn take_sent_to_attached(&mut self) -> Vec<u8> {
+        self.io
+            .attached
+            .as_mut()
+            .map(|attached| std::mem::take(&mut attached.sent))
+            .unwrap_or_default()
+    }
+
+    /// The other end of that pair says this.
+    pub(crate) fn answer_from_attached(&mut self, bytes: &[u8]) {
+        if let Some(attached) = &mut self.io.attached {
+            attached.input.extend_from_slice(bytes);
+        }
     }
 
     fn serve(&mut self, token: Token, network: &mut Network, random: &mut Rng, ear: &mut impl Ear) {
@@ -322,6 +371,10 @@ impl<S: Service> Host<S> {
 
     /// What was sent leaves, as far as the network takes it.
     pub(crate) fn flush(&mut self, network: &mut Network, ear: &mut impl Ear) {
+        if let Some(attached) = &mut self.io.attached {
+            let out = std::mem::take(&mut attached.out);
+            attached.sent.extend(out);
+        }
         for (&token, connection) in &mut self.io.connections {
             let Some(id) = connection.link.filter(|_| connection.doomed.is_none()) else {
                 continue;

@@ -3,7 +3,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use client::farewell::Delays;
 use client::source::MemorySource;
 use fastrand::Rng;
 use server::central::{Central, Rules};
+use server::ledger::disk::Disk as _;
 use server::ledger::{FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::scan::ROW_MAX;
@@ -29,6 +32,9 @@ use crate::stray::{Stray, Voice};
 
 /// Each half of the log: a few commits fill it.
 const HALF_SIZE: u64 = 8192;
+
+/// What the kernel says of a disk that can't be written to.
+const EIO: i32 = 5;
 
 /// Steps in which everything must be over once nothing goes wrong any more.
 const LIVELY: usize = 50_000;
@@ -56,6 +62,10 @@ pub(crate) struct World {
     pub(crate) promises: Promises,
     /// How often each kind of thing went wrong.
     pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// Centrals leave waiting for the disk to somebody else, who takes his time.
+    disk_waits: bool,
+    /// What the disk came to that was asked to sync, and hasn't told yet.
+    synced: Option<io::Result<()>>,
     trace: bool,
     quiet: usize,
     pub(crate) steps: usize,
@@ -75,6 +85,8 @@ impl World {
             speakers: Vec::new(),
             promises: Promises::new(inputs),
             faults: BTreeMap::new(),
+            disk_waits: seed % 2 == 1,
+            synced: None,
             trace,
             quiet: 0,
             steps: 0,
@@ -122,11 +134,12 @@ impl World {
     /// Somebody is next.
     fn step(&mut self) {
         self.steps += 1;
-        let next = self.random.usize(..4 + self.speakers.len());
+        let next = self.random.usize(..5 + self.speakers.len());
         let progressed = match next {
             0 | 1 => self.network.deliver(&mut self.random),
             2 | 3 => self.turn_of_central(),
-            speaker => self.turn_of_speaker(speaker - 4),
+            4 => self.turn_of_disk(),
+            speaker => self.turn_of_speaker(speaker - 5),
         };
         self.quiet = if progressed { 0 } else { self.quiet + 1 };
         if self.quiet > QUIET + self.speakers.len() {
@@ -160,7 +173,10 @@ impl World {
             return true;
         }
         let unsynced = self.machine.borrow().log.has_pending();
-        assert!(!unsynced, "answers are about to leave, and the log isn't synced");
+        assert!(
+            self.disk_waits || !unsynced,
+            "answers are about to leave, and the log isn't synced"
+        );
         let ledger = host.service.ledger();
         self.promises.everybody_finished = ledger.state().drawn;
         // Nothing is in flight now, so whoever reads the file finds whole rows and nothing else.
@@ -170,6 +186,24 @@ impl World {
         let progressed = host.progressed;
         self.central = Some(host);
         progressed
+    }
+
+    /// Whoever waits for the disk syncs what it was asked to, or tells what came of it.
+    fn turn_of_disk(&mut self) -> bool {
+        let Some(host) = &mut self.central else { return false };
+        if let Some(result) = self.synced.take() {
+            let error = if result.is_ok() { 0 } else { EIO };
+            host.answer_from_attached(&error.to_be_bytes());
+            return true;
+        }
+        let which = match host.take_sent_to_attached()[..] {
+            [] => return false,
+            [b'R'] => Which::Csv,
+            [b'W'] => Which::Log,
+            ref other => panic!("one sync at a time, found {other:?}"),
+        };
+        self.synced = Some(MemoryDisk { machine: self.machine.clone(), which }.sync());
+        true
     }
 
     fn turn_of_speaker(&mut self, index: usize) -> bool {
@@ -296,7 +330,13 @@ impl World {
         self.promises.check(&rows, &state);
         let lottery = Lottery::new(ledger, agencies, winners);
         self.tell("the central starts");
-        self.central = Some(Host::start(Central::new(lottery, rules()), Side::Central, self.now));
+        let mut central = Central::new(lottery, rules());
+        self.synced = None;
+        if self.disk_waits {
+            let (stream, _) = UnixStream::pair().expect("there are descriptors");
+            central = central.with_disk_thread(stream);
+        }
+        self.central = Some(Host::start(central, Side::Central, self.now));
     }
 
     fn kill_central(&mut self, name: &'static str, power: bool) {
@@ -393,6 +433,7 @@ fn rules() -> Rules {
         whole_frame: Some(Duration::from_secs(30)),
         idle: Some(Duration::from_mins(5)),
         commit_max: 1024,
+        max_pending_replies: 8,
         high_water: HIGH_WATER,
         winners_budget: ROW_MAX + 1,
         report_period: Duration::from_secs(10),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
 use server::central::{Central, Rules};
-use server::ledger::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError};
+use server::ledger::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError, SyncTarget};
 use server::lottery::Lottery;
 use server::winners::WinnerIndex;
 
@@ -25,6 +25,8 @@ pub struct Wire {
     pub output: Vec<u8>,
     pub closed: bool,
     pub paused: bool,
+    /// Its end has come while it was paused.
+    ended: bool,
     pub deadline: Option<Duration>,
 }
 
@@ -35,6 +37,8 @@ pub struct Buffers {
     pub wires: BTreeMap<Token, Wire>,
     /// Timers that fire in the next turn.
     due: Vec<Timer>,
+    /// Connections to which what they left is to be delivered again.
+    resumed: Vec<Token>,
 }
 
 impl Io for Buffers {
@@ -66,6 +70,7 @@ impl Io for Buffers {
 
     fn resume_reading(&mut self, connection: Token) {
         self.wires.entry(connection).or_default().paused = false;
+        self.resumed.push(connection);
     }
 
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
@@ -82,8 +87,10 @@ impl Io for Buffers {
         unreachable!("a central calls nobody")
     }
 
+    /// The thread at the other end is the test itself.
     fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.wires.insert(DISK, Wire::default());
+        Ok(DISK)
     }
 
     fn stop(&mut self) {}
@@ -91,6 +98,7 @@ impl Io for Buffers {
 
 /// What the memory ledger does, decided by the test.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the disk")]
 pub struct Disk {
     pub rows: Vec<u8>,
     pub full: bool,
@@ -98,8 +106,13 @@ pub struct Disk {
     pub broken: bool,
     /// Commits are taken, but not reported as durable.
     pub held_back: bool,
+    /// Commits have to wait for the log's other half.
+    pub busy: bool,
     pub commits: u64,
 }
+
+/// The connection of the disk's thread.
+const DISK: Token = Token::new(u32::MAX, 1);
 
 /// A ledger in memory.
 #[derive(Debug)]
@@ -108,6 +121,8 @@ pub struct MemoryLedger {
     state: State,
     submitted: CommitNumber,
     durable: CommitNumber,
+    under_way: Option<CommitNumber>,
+    closed: bool,
 }
 
 impl MemoryLedger {
@@ -117,13 +132,18 @@ impl MemoryLedger {
             state: State::default(),
             submitted: CommitNumber(0),
             durable: CommitNumber(0),
+            under_way: None,
+            closed: false,
         }
     }
 }
 
 impl Ledger for MemoryLedger {
-    fn submit(&mut self, commit: &Commit) -> Result<CommitNumber, SubmitError> {
+    fn submit(&mut self, commit: &Commit) -> Result<(), SubmitError> {
         let mut disk = self.disk.borrow_mut();
+        if disk.busy {
+            return Err(SubmitError::Busy);
+        }
         if disk.full {
             let source = io::ErrorKind::StorageFull.into();
             let (doing, path) = ("append rows", "bets.csv".into());
@@ -140,12 +160,46 @@ impl Ledger for MemoryLedger {
             self.state.apply(entry);
         }
         self.submitted = CommitNumber(disk.commits);
-        Ok(self.submitted)
+        Ok(())
+    }
+
+    fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
+        if self.under_way.is_some() || self.durable == self.submitted {
+            return Ok(None);
+        }
+        self.under_way = Some(self.submitted);
+        Ok(Some(SyncTarget::Wal))
+    }
+
+    fn end_sync(&mut self, result: io::Result<()>) -> Result<(), LedgerError> {
+        result.map_err(|source| LedgerError::Io {
+            doing: "sync it",
+            path: "bets.csv.wal".into(),
+            source,
+        })?;
+        self.durable = self.under_way.take().unwrap_or(self.durable);
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), LedgerError> {
         self.durable = self.submitted;
         Ok(())
+    }
+
+    fn is_syncing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    fn begin_close(&mut self) {
+        self.closed = true;
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn submitted(&self) -> CommitNumber {
+        self.submitted
     }
 
     fn committed(&self) -> CommitNumber {
@@ -190,6 +244,7 @@ pub const RULES: Rules = Rules {
     whole_frame: Some(Duration::from_secs(2)),
     idle: Some(Duration::from_secs(3)),
     commit_max: 1 << 20,
+    max_pending_replies: 1 << 16,
     high_water: 10_000,
     winners_budget: 64 << 10,
     report_period: Duration::from_secs(10),
@@ -200,6 +255,15 @@ pub const RULES: Rules = Rules {
 impl World {
     pub fn new(agencies: wire::Agency) -> Self {
         Self::with(agencies, RULES)
+    }
+
+    /// The same with a disk that somebody else waits for, see [`disk_answers`](Self::disk_answers).
+    pub fn with_disk(agencies: wire::Agency, rules: Rules) -> Self {
+        let mut world = Self::with(agencies, rules);
+        let (stream, _) = UnixStream::pair().expect("there are descriptors");
+        world.central = world.central.with_disk_thread(stream);
+        world.central.started(&mut world.io);
+        world
     }
 
     pub fn with(agencies: wire::Agency, rules: Rules) -> Self {
@@ -215,11 +279,20 @@ impl<L: Ledger> World<L> {
         let lottery = Lottery::new(ledger, agencies, WinnerIndex::default());
         Self {
             central: Central::new(lottery, rules),
-            io: Buffers { now: Instant::now(), wires: BTreeMap::new(), due: Vec::new() },
+            io: Buffers {
+                now: Instant::now(),
+                wires: BTreeMap::new(),
+                due: Vec::new(),
+                resumed: Vec::new(),
+            },
             disk: Rc::default(),
             opened: 0,
             unread: BTreeMap::new(),
         }
+    }
+
+    pub fn lose_disk_thread(&mut self) {
+        self.central.ended(&mut self.io, DISK, &[]);
     }
 
     pub fn open(&mut self) -> Token {
@@ -237,6 +310,10 @@ impl<L: Ledger> World<L> {
         }
         let mut input = self.unread.remove(&token).unwrap_or_default();
         input.extend_from_slice(bytes);
+        if self.io.wires[&token].paused {
+            self.unread.insert(token, input);
+            return;
+        }
         let consumed = self.central.received(&mut self.io, token, &input);
         self.unread.insert(token, input.split_off(consumed));
     }
@@ -246,13 +323,42 @@ impl<L: Ledger> World<L> {
         loop {
             self.central.turn_ended(&mut self.io).expect("the memory ledger has no fatal errors");
             let due = std::mem::take(&mut self.io.due);
-            if due.is_empty() {
+            let resumed = std::mem::take(&mut self.io.resumed);
+            if due.is_empty() && resumed.is_empty() {
                 return;
+            }
+            for token in resumed {
+                self.redeliver(token);
             }
             for timer in due {
                 self.central.fired(&mut self.io, timer);
             }
         }
+    }
+
+    /// What was kept while it was paused is delivered again, and its end behind it.
+    fn redeliver(&mut self, token: Token) {
+        if self.unread.get(&token).is_some_and(|unread| !unread.is_empty()) {
+            self.arrive(token, &[]);
+        }
+        let wire = self.io.wires.get_mut(&token).expect("it is open");
+        if !wire.paused && std::mem::take(&mut wire.ended) {
+            self.end_input(token);
+        }
+    }
+
+    /// The disk's thread has done what it was asked for; says whether it was asked.
+    pub fn disk_answers(&mut self) -> bool {
+        if !self.io.wires.contains_key(&DISK) {
+            return false;
+        }
+        let asked = self.take_output(DISK);
+        assert!(asked.len() <= 1, "one sync at a time");
+        if !asked.is_empty() {
+            assert_eq!(self.central.received(&mut self.io, DISK, &[0; 4]), 4);
+            self.end_turn();
+        }
+        !asked.is_empty()
     }
 
     /// Bytes arrive in a turn of their own.
@@ -262,6 +368,12 @@ impl<L: Ledger> World<L> {
     }
 
     pub fn end_input(&mut self, token: Token) {
+        let wire = self.io.wires.get_mut(&token).expect("it is open");
+        if wire.paused {
+            // Delivered as soon as it is read again.
+            wire.ended = true;
+            return;
+        }
         let rest = self.unread.remove(&token).unwrap_or_default();
         self.central.ended(&mut self.io, token, &rest);
         self.end_turn();
