@@ -708,7 +708,8 @@ impl<L: Ledger> Central<L> {
             }
             takes_more
         };
-        let told = self.scan.advance(self.lottery.ledger(), self.rules.winners_budget, send)?;
+        let (ledger, stripes) = (self.lottery.ledger(), self.lottery.winner_stripes());
+        let told = self.scan.advance(ledger, stripes, self.rules.winners_budget, send)?;
         for connection in told {
             self.winners_told(io, connection);
         }

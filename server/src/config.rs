@@ -20,9 +20,9 @@ const AGENCIES_MAX: Agency = 10_000;
 /// which has a quarter of it and one request more.
 const LOG_SIZE_MIN: usize = 1 << 20;
 
-/// More than a row of the ledger can have.
+/// Room for the smallest piece that winners are read in.
 const WINNERS_BUDGET_MIN: usize = 4 << 10;
-const _: () = assert!(WINNERS_BUDGET_MIN > crate::scan::ROW_MAX, "a piece holds a row");
+const _: () = assert!(WINNERS_BUDGET_MIN >= crate::scan::PIECE_MIN);
 
 const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
 const SPAN: &str = "a span of time, as 500ms, 30s or 5m";

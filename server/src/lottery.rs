@@ -15,7 +15,7 @@ use crate::ledger::{
     Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
 };
 use crate::standing::Standing;
-use crate::winners::{WinnerIndex, WinningRows};
+use crate::winners::{Stripes, WinnerIndex, WinnersByAgency, WinningRows};
 
 /// What became of a batch. Nothing of it is durable before the commit that it is staged in.
 #[derive(Debug)]
@@ -151,8 +151,8 @@ pub struct Lottery<L> {
     finished: Agency,
     staged: Commit,
     winners: WinnerIndex,
-    /// Winners among the staged bets, by their places among the staged rows.
-    staged_winners: WinnerIndex,
+    /// Winners among the staged bets, with the offsets that they will have.
+    staged_winners: WinnersByAgency,
 }
 
 impl<L: Ledger> Lottery<L> {
@@ -169,7 +169,7 @@ impl<L: Ledger> Lottery<L> {
             agencies,
             staged: Commit::default(),
             winners,
-            staged_winners: WinnerIndex::default(),
+            staged_winners: WinnersByAgency::default(),
         };
         // Everybody may have finished before a crash, or with more agencies configured then.
         lottery.draw_when_all_finished();
@@ -236,9 +236,12 @@ impl<L: Ledger> Lottery<L> {
 
     /// The quick way, which nearly all batches go.
     fn stage_plain_rows(&mut self, agency: Agency, batch: &Batch<'_>) -> bool {
-        let mut winners = WinningRows::default();
-        let add = |offset| winners.add(offset as u64);
-        let plain = self.staged.push_plain_rows(agency, batch, add);
+        let (mut winners, base) = (WinningRows::default(), self.ledger.rows_len());
+        let stripes = &mut self.winners.stripes;
+        let plain = self.staged.push_plain_rows(agency, batch, |offset| {
+            winners.add(base + offset as u64);
+            stripes.mark(base + offset as u64);
+        });
         if plain {
             self.staged_winners.add(agency, winners);
         }
@@ -251,13 +254,16 @@ impl<L: Ledger> Lottery<L> {
         batch: &Batch<'a>,
     ) -> Result<Option<BadBet<'a>>, MessageError> {
         let (mut bets, mut winners) = (batch.bets(), WinningRows::default());
+        let base = self.ledger.rows_len();
         for index in 0..batch.count {
             let Some(bet) = bets.next() else { break };
             let bet = bet?;
             match bet::check(&bet) {
                 Ok(checked) => {
                     if bet::has_won(checked.number) {
-                        winners.add(self.staged.rows().len() as u64);
+                        let offset = base + self.staged.rows().len() as u64;
+                        winners.add(offset);
+                        self.winners.stripes.mark(offset);
                     }
                     self.staged.push_row(agency, &checked);
                 }
@@ -336,7 +342,6 @@ impl<L: Ledger> Lottery<L> {
     /// What the process must not survive: it is unknown what is durable.
     pub fn commit(&mut self) -> Result<Committed, LedgerError> {
         if !self.staged.is_empty() {
-            let base = self.ledger.rows_len();
             match self.ledger.submit(&self.staged) {
                 Ok(()) => {}
                 Err(SubmitError::Busy) => return Ok(Committed::Busy),
@@ -344,7 +349,7 @@ impl<L: Ledger> Lottery<L> {
                 Err(SubmitError::Fatal(error)) => return Err(error),
             }
             self.staged.clear();
-            self.winners.append(base, &mut self.staged_winners);
+            self.winners.by_agency.append(&mut self.staged_winners);
         }
         Ok(Committed::Submitted(self.ledger.submitted()))
     }
@@ -435,7 +440,12 @@ impl<L: Ledger> Lottery<L> {
     /// Where the rows of an agency's winners are in the ledger.
     pub fn winning_rows(&self, agency: Agency) -> WinningRows {
         debug_assert!(self.is_drawn(), "winners are told after the draw");
-        self.winners.of(agency)
+        self.winners.by_agency.of(agency)
+    }
+
+    /// Where in the ledger rows of winners are.
+    pub fn winner_stripes(&self) -> &Stripes {
+        &self.winners.stripes
     }
 
     /// How many agencies have finished, who is missing.

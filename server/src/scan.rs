@@ -1,9 +1,10 @@
 //! Lists of winners, read from the ledger by all connections that are owed one at the same time.
 //!
-//! A shared scan (as `synchronize_seqscans` of `PostgreSQL`): one pass over the
-//! rows, in pieces of a bounded size, one a turn of the loop, while everybody else is served. Each
-//! list is a [`Cursor`] of constant size; whatever cursors stand in a piece take part in it. So ten
-//! thousand agencies that wait for the draw cost one pass and not ten thousand.
+//! A shared scan (as `synchronize_seqscans` of `PostgreSQL`): one pass over the rows, in pieces of a
+//! bounded size, one a turn of the loop, while everybody else is served. A piece leaves out the
+//! stripes of the ledger in which no winner's row begins, see [`Stripes`]. Each list is a [`Cursor`]
+//! of constant size; whatever cursors stand in a piece take part in it. So ten thousand agencies that
+//! wait for the draw cost one pass and not ten thousand.
 //!
 //! Pieces follow each other in a circle, from the cursor ahead that is nearest, and from the first
 //! one again when there is none ahead: a peer that asks again and again, and so stands at the front
@@ -15,10 +16,15 @@
 //!
 //! Why this and nothing else: documents in memory take nearly half of the ledger's size when
 //! everybody wins. A file of winners would be a second thing to keep true through crashes, to save
-//! a reading that takes about as long as reading the ledger back at a start, half a second for ten
-//! million bets. A scan for each who asks would take that time as often as somebody asks.
+//! a reading that takes a tenth of a second for ten million winners. A scan for each who asks would
+//! take that time as often as somebody asks.
+//!
+//! Reading waits for the disk when the kernel doesn't have the rows any more, as everything that
+//! isn't a socket does; a piece is what bounds it. What can't be read, or isn't what was committed,
+//! ends the process: there is nothing right to tell, and a start looks at everything.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use reactor::Token;
 use wire::{Agency, WinnersBuilder};
@@ -26,9 +32,9 @@ use wire::{Agency, WinnersBuilder};
 use crate::bet;
 use crate::ledger::row::{self, NoRow};
 use crate::ledger::{Ledger, LedgerError};
-use crate::winners::WinningRows;
+use crate::winners::{Stripes, WinningRows};
 
-/// The longest that a row can be, and with it the smallest piece: an agency, two names of nothing but
+/// The longest that a row can be: an agency, two names of nothing but
 /// quotation marks, which are doubled, document, birthdate and number, with quotes, commas and CRLF.
 pub const ROW_MAX: usize = 10
     + 2 * (2 * wire::batch::FIELD_MAX + 2)
@@ -38,11 +44,15 @@ pub const ROW_MAX: usize = 10
     + 5
     + 2;
 
+/// The smallest piece: whatever is left of a row that began before, the byte in front of it, and a
+/// whole one.
+pub const PIECE_MIN: usize = 2 * ROW_MAX + 1;
+
 /// How far a connection has been told its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cursor {
     agency: Agency,
-    /// Offset of the first row that hasn't been looked at for it. A row always begins there.
+    /// It has been told all winners whose rows begin before this offset.
     offset: u64,
     /// Winners that it hasn't been told.
     left: u64,
@@ -54,6 +64,15 @@ struct Winner<'p> {
     agency: Agency,
     offset: u64,
     document: &'p [u8],
+}
+
+/// Rows of winners that begin in a part of the ledger.
+#[derive(Debug)]
+struct Piece<'b> {
+    from: u64,
+    end: u64,
+    /// By agency, in the order of the rows.
+    winners: Vec<Winner<'b>>,
 }
 
 /// Rows that are none begin at this offset.
@@ -69,8 +88,8 @@ pub struct WinnersScan {
     blocked: BTreeMap<Token, Cursor>,
     /// Offset behind the last piece.
     position: u64,
-    /// The rows of a piece; no memory of its own while nobody is active.
-    piece: Vec<u8>,
+    /// What a piece is read into; no memory of its own while nobody is active.
+    buffer: Vec<u8>,
     /// A frame on its way to a connection.
     frame: Vec<u8>,
 }
@@ -88,7 +107,7 @@ impl WinnersScan {
         self.active.remove(&connection);
         self.blocked.remove(&connection);
         if !self.is_active() {
-            self.piece = Vec::new();
+            self.buffer = Vec::new();
         }
     }
 
@@ -104,27 +123,28 @@ impl WinnersScan {
         !self.active.is_empty()
     }
 
-    /// Reads one piece of at most `budget` bytes, which are more than [`ROW_MAX`], and tells everybody
-    /// in it what it has for them. `tell` sends one frame to a connection, or says that it takes none
-    /// now. Returns the connections whose lists are complete.
+    /// Reads one piece of at most `budget` bytes, at least [`PIECE_MIN`], and tells everybody in it what
+    /// it has for them. `tell` sends one frame to a connection, or says that it takes none now. Returns
+    /// the connections whose lists are complete.
     ///
     /// # Errors
     /// The ledger can't be read, or isn't what was committed.
     pub fn advance(
         &mut self,
         ledger: &impl Ledger,
+        stripes: &Stripes,
         budget: usize,
         tell: impl FnMut(Token, &[u8]) -> bool,
     ) -> Result<Vec<Token>, LedgerError> {
         let Some(from) = self.next_offset() else { return Ok(Vec::new()) };
-        let mut piece = std::mem::take(&mut self.piece);
-        piece.resize(budget, 0);
-        let count = ledger.read_rows(from, &mut piece)?;
-        let told = self.take_part(from, &piece[..count], tell);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(budget, 0);
+        let piece = Piece::read(ledger, stripes, from, &mut buffer)?;
+        let told = self.take_part(&piece, tell);
         if self.is_active() {
-            self.piece = piece;
+            self.buffer = buffer;
         }
-        told.map_err(|Damage(offset)| ledger.rows_changed(offset))
+        Ok(told)
     }
 
     /// Where the next piece begins.
@@ -133,35 +153,30 @@ impl WinnersScan {
         offsets.min_by_key(|offset| (*offset < self.position, *offset))
     }
 
-    /// Tells everybody whose cursor stands in these rows, of which the last may be cut off.
+    /// Tells everybody whose cursor stands in this piece.
     fn take_part(
         &mut self,
-        from: u64,
-        piece: &[u8],
+        piece: &Piece<'_>,
         mut tell: impl FnMut(Token, &[u8]) -> bool,
-    ) -> Result<Vec<Token>, Damage> {
-        // A row is shorter than a piece, so one without a whole row has none of those that must come.
-        let rows_len = memchr::memrchr(b'\n', piece).ok_or(Damage(from))? + 1;
-        let end = from + rows_len as u64;
-        let winners = winners_in(from, &piece[..rows_len])?;
+    ) -> Vec<Token> {
         let mut told = Vec::new();
-        let present = |cursor: &Cursor| (from..end).contains(&cursor.offset);
+        let present = |cursor: &Cursor| (piece.from..piece.end).contains(&cursor.offset);
         for (&connection, cursor) in self.active.iter_mut().filter(|(_, cursor)| present(cursor)) {
-            let own = cursor.own(&winners);
+            let own = cursor.own(&piece.winners);
             let taken = cursor.tell(own, &mut self.frame, |frame| tell(connection, frame));
             if !taken {
                 self.blocked.insert(connection, *cursor);
                 continue;
             }
-            cursor.offset = end;
+            cursor.offset = piece.end;
             if cursor.left == 0 {
                 told.push(connection);
             }
         }
         self.active
             .retain(|connection, cursor| cursor.left > 0 && !self.blocked.contains_key(connection));
-        self.position = end;
-        Ok(told)
+        self.position = piece.end;
+        told
     }
 }
 
@@ -199,25 +214,83 @@ impl Cursor {
     }
 }
 
-/// The winners in these rows, by agency, in the order of the rows.
-fn winners_in(from: u64, rows: &[u8]) -> Result<Vec<Winner<'_>>, Damage> {
-    let (mut winners, mut start) = (Vec::new(), 0);
-    for line_feed in memchr::memchr_iter(b'\n', rows) {
-        let offset = from + start as u64;
-        let winner = row::outline_if(&rows[start..=line_feed], bet::has_won);
-        if let Some(row::Outline { agency, document }) = winner.map_err(|NoRow| Damage(offset))? {
-            winners.push(Winner { agency, offset, document });
+impl<'b> Piece<'b> {
+    /// Reads the rows of winners that begin at `from` or later, as far as the buffer goes.
+    fn read(
+        ledger: &impl Ledger,
+        stripes: &Stripes,
+        from: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<Self, LedgerError> {
+        let mut piece = Self { from, end: from, winners: Vec::new() };
+        let (mut room, rows_len) = (buffer, ledger.rows_len());
+        // Whoever stands at the end is owed rows that aren't there.
+        if from >= rows_len {
+            return Err(ledger.rows_changed(from));
         }
-        start = line_feed + 1;
+        while room.len() >= PIECE_MIN && piece.end < rows_len {
+            let run = stripes.next_run(piece.end, room.len() as u64);
+            let Some(run) = run.filter(|run| run.start < rows_len) else {
+                piece.end = rows_len;
+                break;
+            };
+            // A run begins anywhere in a row: the byte before it shows whether one begins just there.
+            // The last row that begins in it ends behind it.
+            let (begin, end) = (run.start.saturating_sub(1), run.end.min(rows_len));
+            let wanted = (end - begin).saturating_add(ROW_MAX as u64);
+            let count = room.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+            let (rows, rest) = room.split_at_mut(count);
+            let count = ledger.read_rows(begin, rows)?;
+            let added = piece.add(&rows[..count], begin, run.start..end, rows_len);
+            added.map_err(|Damage(offset)| ledger.rows_changed(offset))?;
+            room = rest;
+        }
+        piece.winners.sort_by_key(|winner| winner.agency);
+        Ok(piece)
     }
-    winners.sort_by_key(|winner| winner.agency);
-    Ok(winners)
+
+    /// Takes the winners among the rows that begin in `run` out of what was read from `begin` on. With
+    /// a row that is cut off the next piece begins.
+    fn add(
+        &mut self,
+        bytes: &'b [u8],
+        begin: u64,
+        run: Range<u64>,
+        rows_len: u64,
+    ) -> Result<(), Damage> {
+        let mut line_feeds = memchr::memchr_iter(b'\n', bytes);
+        let mut start = if begin == run.start { 0 } else { after(line_feeds.next(), begin)? };
+        self.end = run.end;
+        while begin + (start as u64) < run.end {
+            let offset = begin + start as u64;
+            let Some(line_feed) = line_feeds.next() else {
+                let at_end = begin + bytes.len() as u64 == rows_len;
+                self.end = offset;
+                return if at_end || bytes.len() - start >= ROW_MAX {
+                    Err(Damage(offset))
+                } else {
+                    Ok(())
+                };
+            };
+            let outline = row::outline_if(&bytes[start..=line_feed], bet::has_won);
+            let outline = outline.map_err(|NoRow| Damage(offset))?;
+            if let Some(row::Outline { agency, document }) = outline {
+                self.winners.push(Winner { agency, offset, document });
+            }
+            start = line_feed + 1;
+        }
+        Ok(())
+    }
+}
+
+/// Where a row begins behind this line feed in what was read from `begin` on.
+fn after(line_feed: Option<usize>, begin: u64) -> Result<usize, Damage> {
+    line_feed.map(|at| at + 1).ok_or(Damage(begin))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::ops::Range;
     use std::path::PathBuf;
 
     use proptest::prelude::*;
@@ -228,11 +301,11 @@ mod tests {
     use crate::ledger::{Commit, CommitNumber, State, SubmitError, SyncTarget, load_bets};
     use crate::winners::WinnerIndex;
 
-    /// Rows in memory, and how often they were read.
+    /// Rows in memory, and how many bytes of them were read.
     #[derive(Debug, Default)]
     struct Rows {
         bytes: Vec<u8>,
-        reads: std::cell::Cell<u64>,
+        read: std::cell::Cell<usize>,
     }
 
     impl Ledger for Rows {
@@ -279,10 +352,10 @@ mod tests {
         }
 
         fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError> {
-            self.reads.set(self.reads.get() + 1);
             let rest = &self.bytes[usize::try_from(offset).unwrap()..];
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
+            self.read.set(self.read.get() + count);
             Ok(count)
         }
 
@@ -308,7 +381,7 @@ mod tests {
         }
 
         fn index(&self) -> WinnerIndex {
-            let mut index = WinnerIndex::default();
+            let mut index = WinnerIndex::with_short_stripes();
             load_bets(&self.bytes[..], |stored| index.visit(stored)).unwrap();
             index
         }
@@ -373,7 +446,7 @@ mod tests {
         }
 
         fn begin(&mut self, connection: u32, agency: Agency, room: usize) {
-            let rows = self.index.of(agency);
+            let rows = self.index.by_agency.of(agency);
             if rows.count > 0 && !self.told.contains_key(&token(connection)) {
                 self.scan.begin(token(connection), agency, rows);
                 let told = Told { room, ..Told::default() };
@@ -397,7 +470,8 @@ mod tests {
         fn advance(&mut self, budget: usize) -> Vec<Token> {
             let told = &mut self.told;
             let tell = |to, frame: &[u8]| told.get_mut(&to).expect("it began").1.take(frame);
-            let complete = self.scan.advance(&self.rows, budget, tell).unwrap();
+            let complete =
+                self.scan.advance(&self.rows, &self.index.stripes, budget, tell).unwrap();
             for (to, (agency, told)) in &self.told {
                 assert_eq!(told.complete, complete.contains(to));
                 assert!(self.lists[agency].starts_with(&told.documents), "{told:?}");
@@ -426,7 +500,7 @@ mod tests {
             2 => (connection.clone(), room)
                 .prop_map(|(connection, room)| Step::Resume { connection, room }),
             1 => connection.prop_map(|connection| Step::Forget { connection }),
-            8 => (ROW_MAX..3 * ROW_MAX).prop_map(|budget| Step::Advance { budget }),
+            8 => (PIECE_MIN..2 * PIECE_MIN).prop_map(|budget| Step::Advance { budget }),
         ]
     }
 
@@ -460,16 +534,16 @@ mod tests {
             for connection in 0..6 {
                 world.resume(connection, usize::MAX);
             }
-            // Two rounds: what is left of this one, and one from the front. A piece may end just
-            // before a row's end, and rows are far shorter than the longest.
-            let mut pieces = 2 * (1 + 2 * world.rows.bytes.len() / ROW_MAX);
+            // Two rounds: what is left of this one, and one from the front. The smallest piece has a
+            // stripe, or a row of the longest that there could be.
+            let mut pieces = 2 * (1 + 128 + world.rows.bytes.len() / ROW_MAX);
             while world.scan.is_active() {
                 prop_assert!(pieces > 0, "{:?}", world.told);
                 pieces -= 1;
-                world.advance(ROW_MAX);
+                world.advance(PIECE_MIN);
             }
             prop_assert!(world.told.is_empty(), "{:?}", world.told);
-            prop_assert_eq!(world.scan.piece.capacity(), 0);
+            prop_assert_eq!(world.scan.buffer.capacity(), 0);
         }
     }
 
@@ -509,9 +583,23 @@ mod tests {
             world.advance(budget);
         }
         assert!(world.told.is_empty());
-        let half = world.rows.bytes.len() as u64 / 2;
-        let pieces = half.div_ceil((budget - ROW_MAX) as u64);
-        assert!(world.rows.reads.get() <= pieces, "{} reads", world.rows.reads.get());
+        let half = world.rows.bytes.len() / 2;
+        // A row at each end of a piece is read twice, and all of the last piece.
+        let most = half + half / budget * 2 * ROW_MAX + budget;
+        assert!(world.rows.read.get() <= most, "{} bytes of {half}", world.rows.read.get());
+    }
+
+    #[test]
+    fn where_nobody_wins_nothing_is_read() {
+        let mut numbers = vec!["1"; 100_000];
+        numbers.iter_mut().step_by(10_000).for_each(|number| *number = "7574");
+        let mut world = World::new(Rows::of(1, &numbers));
+        let mut index = WinnerIndex::default();
+        load_bets(&world.rows.bytes[..], |stored| index.visit(stored)).unwrap();
+        world.index = index;
+        world.begin(1, 1, usize::MAX);
+        assert_eq!(world.advance(1 << 20), [token(1)]);
+        assert!(world.rows.read.get() <= 10 * (4096 + 1 + ROW_MAX), "{}", world.rows.read.get());
     }
 
     #[test]
@@ -531,7 +619,7 @@ mod tests {
         world.begin(2, 2, usize::MAX);
         let pieces = 2 * world.rows.bytes.len() / ROW_MAX;
         for _ in 0..2 * pieces {
-            let complete = world.advance(2 * ROW_MAX);
+            let complete = world.advance(PIECE_MIN);
             if complete.contains(&token(2)) {
                 return;
             }
@@ -544,10 +632,10 @@ mod tests {
     fn rows_that_have_changed_are_named() {
         let said = |rows: &Rows, index: &WinnerIndex| {
             let mut scan = WinnersScan::default();
-            scan.begin(token(1), 1, index.of(1));
+            scan.begin(token(1), 1, index.by_agency.of(1));
             let mut error = None;
             while error.is_none() && scan.is_active() {
-                error = scan.advance(rows, ROW_MAX, |_, _| true).err();
+                error = scan.advance(rows, &index.stripes, PIECE_MIN, |_, _| true).err();
             }
             error.map(|error| error.to_string())
         };

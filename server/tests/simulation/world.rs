@@ -20,7 +20,7 @@ use server::central::{Central, Rules};
 use server::ledger::disk::Disk as _;
 use server::ledger::{FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
-use server::scan::ROW_MAX;
+use server::scan::PIECE_MIN;
 use server::winners::WinnerIndex;
 use wire::Agency;
 
@@ -435,7 +435,7 @@ fn rules() -> Rules {
         commit_max: 1024,
         max_pending_replies: 8,
         high_water: HIGH_WATER,
-        winners_budget: ROW_MAX + 1,
+        winners_budget: PIECE_MIN,
         report_period: Duration::from_secs(10),
         max_log_lines: 50,
         log_interval: Duration::from_mins(10),
