@@ -363,16 +363,20 @@ pub fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// A number of bytes as `65536`, `64KiB` or `1MiB`, at most 1 GiB.
+/// A number of bytes as `65536`, `64KiB` or `1MiB`, at most 1 GiB: for what is held in memory.
 pub fn bytes(text: &str) -> Option<usize> {
-    const MOST: usize = 1 << 30;
+    const MOST: u64 = 1 << 30;
+    large_bytes(text).filter(|bytes| *bytes <= MOST)?.try_into().ok()
+}
+
+/// A number of bytes as [`bytes`] has it, or as `64GiB`: for what stands on disk.
+pub fn large_bytes(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let text = text.trim();
-    let (digits, unit) = match text.strip_suffix("KiB") {
-        Some(digits) => (digits, 1 << 10),
-        None => text.strip_suffix("MiB").map_or((text, 1), |digits| (digits, 1 << 20)),
-    };
-    let count: usize = digits.trim().parse().ok()?;
-    count.checked_mul(unit).filter(|bytes| *bytes <= MOST)
+    let mut units = UNITS.iter();
+    let with_unit = units.find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (digits, unit) = with_unit.unwrap_or((text, 1));
+    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// A log level, in Python's names or Rust's, in any case.
@@ -512,6 +516,10 @@ mod tests {
         assert_eq!(bytes("64KiB"), Some(65_536));
         assert_eq!(bytes("2 MiB"), Some(2 << 20));
         assert_eq!(bytes("99999MiB"), None);
+        assert_eq!(bytes("1GiB"), Some(1 << 30));
+        assert_eq!(bytes("2GiB"), None);
+        assert_eq!(large_bytes("64GiB"), Some(64 << 30));
+        assert_eq!(large_bytes("99999999999GiB"), None);
         assert_eq!(level("warning"), Some(LevelFilter::Warn));
         assert_eq!(level("loud"), None);
         assert_eq!(text(""), None);

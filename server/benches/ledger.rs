@@ -102,7 +102,7 @@ fn append(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(batches * count));
             group.bench_function(format!("{batches} batches a commit, {name}"), |bencher| {
                 let folder = tempfile::tempdir().expect("a folder");
-                let options = Options { sync, half_size: 8 << 20, agencies: 1 };
+                let options = Options::unbounded(sync, 8 << 20, 1);
                 let path = folder.path().join("bets.csv");
                 let (mut ledger, _) =
                     FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()))

@@ -19,6 +19,7 @@ use wire::{
 };
 
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
+use crate::commit_retry::{CommitRetry, Held};
 use crate::disk_thread;
 use crate::ledger::{Ledger, LedgerError, SubmitError};
 use crate::log_budget::{Cause, Event, LogBudget, log_within};
@@ -44,6 +45,9 @@ pub struct Rules {
     pub commit_max: usize,
     /// Answers waiting for the storage above which no further request is taken.
     pub max_pending_replies: usize,
+    /// How long nothing more of a kind is tried after the first commit that had no effect; twice as
+    /// long after the next, up to some seconds.
+    pub commit_retry_delay: Duration,
     /// Output waiting for one peer above which no more winners are written for it.
     pub high_water: usize,
     /// Bytes of the ledger read in one turn for all who are told winners.
@@ -65,6 +69,9 @@ const REFILL: Timer = Timer(1);
 /// Asks for another turn while winners are read.
 const SCAN: Timer = Timer(2);
 
+/// Fires when a commit may be tried again after one had no effect.
+const RETRY: Timer = Timer(3);
+
 /// The service.
 #[derive(Debug)]
 pub struct Central<L> {
@@ -85,6 +92,7 @@ pub struct Central<L> {
     winners_due: BTreeSet<Token>,
     scan: WinnersScan,
     draw_told: bool,
+    retry: CommitRetry,
     stopping: bool,
     log_budget: LogBudget,
     /// Somebody was let in, and that the listener waits for the next one hasn't been logged.
@@ -97,6 +105,7 @@ impl<L: Ledger> Central<L> {
     pub fn new(lottery: Lottery<L>, rules: Rules) -> Self {
         Self {
             draw_told: lottery.is_drawn(),
+            retry: CommitRetry::new(rules.commit_retry_delay),
             log_budget: LogBudget::new(rules.max_log_lines),
             rules,
             lottery,
@@ -359,15 +368,7 @@ impl<L: Ledger> Central<L> {
         match request {
             Request::Bet(batch) => self.batch(io, connection, agency, &batch, Kind::Single),
             Request::Batch(batch) => self.batch(io, connection, agency, &batch, Kind::Batch),
-            Request::End { total } => {
-                let outcome = self.lottery.end(agency, total).map(|()| {
-                    let AgencyStanding { stored, rejected, .. } =
-                        self.lottery.agency_standing(agency);
-                    Answer::Finished { stored, rejected }
-                });
-                self.answer(io, connection, agency, outcome);
-                self.commit_if_large(io);
-            }
+            Request::End { total } => self.end(io, connection, agency, total),
             Request::Winners => self.ask_winners(io, connection, agency),
             Request::Hello { .. } => unreachable!("taken care of above"),
         }
@@ -395,6 +396,22 @@ impl<L: Ledger> Central<L> {
         self.queue_answer(connection, agency, welcome);
     }
 
+    fn end(&mut self, io: &mut impl Io, connection: Token, agency: Agency, total: Position) {
+        let held = self.retry.holds(Held::Everything);
+        let outcome = match (held, self.lottery.is_first_end(agency, total)) {
+            (Some(reason), Ok(true)) => {
+                let consumed = self.lottery.agency_standing(agency).consumed;
+                Ok(Answer::Unavailable { consumed, text: reason.to_owned() })
+            }
+            _ => self.lottery.end(agency, total).map(|()| {
+                let AgencyStanding { stored, rejected, .. } = self.lottery.agency_standing(agency);
+                Answer::Finished { stored, rejected }
+            }),
+        };
+        self.answer(io, connection, agency, outcome);
+        self.commit_if_large(io);
+    }
+
     fn batch(
         &mut self,
         io: &mut impl Io,
@@ -403,6 +420,13 @@ impl<L: Ledger> Central<L> {
         batch: &Batch<'_>,
         kind: Kind,
     ) {
+        if let Some(reason) = self.retry.holds(Held::Rows)
+            && self.lottery.is_next(agency, batch) == Ok(true)
+        {
+            let consumed = self.lottery.agency_standing(agency).consumed;
+            let unavailable = Answer::Unavailable { consumed, text: reason.to_owned() };
+            return self.answer(io, connection, agency, Ok(unavailable));
+        }
         let consumed = batch.end().unwrap_or(Position::MAX);
         let outcome = self.lottery.take(agency, batch).map(|taken| match taken {
             Taken::Duplicate => Answer::Duplicate { consumed },
@@ -453,7 +477,11 @@ impl<L: Ledger> Central<L> {
         let answer =
             match outcome {
                 Ok(answer) => {
-                    session.unavailable &= matches!(answer, Answer::Duplicate { .. });
+                    match answer {
+                        Answer::Unavailable { .. } => session.unavailable = true,
+                        Answer::Duplicate { .. } => {}
+                        _ => session.unavailable = false,
+                    }
                     answer
                 }
                 Err(
@@ -499,13 +527,27 @@ impl<L: Ledger> Central<L> {
         if self.fatal.is_some() {
             return;
         }
+        // Nothing is staged then; only a draw may be due.
+        if self.retry.holds(Held::Everything).is_some() {
+            return self.answers.submitted(self.lottery.submitted());
+        }
+        let with_rows = self.lottery.stages_rows();
         match self.lottery.commit() {
-            Ok(Committed::Submitted(number)) => self.answers.submitted(number),
+            Ok(Committed::Submitted(number)) => {
+                if with_rows {
+                    self.retry.succeeded();
+                }
+                self.answers.submitted(number);
+            }
             Ok(Committed::Busy) => {}
-            Ok(Committed::Unavailable(number, reason)) => {
+            Ok(Committed::Unavailable(number, error)) => {
+                let reason = error.to_string();
+                let rows_alone = with_rows && error.is_full();
+                let held = if rows_alone { Held::Rows } else { Held::Everything };
+                self.retry.failed(held, &reason);
                 if self.log_budget.allows(Cause::CommitFailed) {
-                    let reason = Escaped(reason.as_bytes());
-                    warn!("action: commit | result: in_progress | error: {reason}");
+                    let error = Escaped(reason.as_bytes());
+                    warn!("action: commit | result: in_progress | error: {error}");
                 }
                 // At once: what comes behind it in this very turn has no effect either.
                 let standing = |agency| self.lottery.agency_standing(agency);
@@ -823,6 +865,7 @@ impl<L: Ledger> Service for Central<L> {
         match timer {
             REPORT => self.log_budget.report(),
             REFILL => self.log_budget.refill(),
+            RETRY => self.retry.passed(),
             // For the scan, which goes on at the end of every turn.
             _ => {}
         }
@@ -941,6 +984,9 @@ impl<L: Ledger> Service for Central<L> {
         self.release(io);
         self.scan_winners(io)?;
         self.set_log_timers(io);
+        if let Some(delay) = self.retry.take_timer() {
+            io.set_timer(RETRY, Some(delay));
+        }
         Ok(())
     }
 }

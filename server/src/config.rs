@@ -27,6 +27,8 @@ const _: () = assert!(WINNERS_BUDGET_MIN >= crate::scan::PIECE_MIN);
 const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
 const SPAN: &str = "a span of time, as 500ms, 30s or 5m";
 const SIZE: &str = "a number of bytes above 0, as 65536, 64KiB or 1MiB";
+const LARGE_SIZE: &str = "a number of bytes above 0, as 512MiB or 64GiB";
+const ANY_SIZE: &str = "a number of bytes, as 64MiB or 1GiB; 0 for none";
 
 /// A setting whose name in the file is the one in the environment.
 const fn setting(
@@ -68,6 +70,9 @@ table! {
     WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "1MiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
     COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
     PENDING_REPLIES = ("SERVER_MAX_PENDING_REPLIES", "max-pending-replies", "65536", "a number above 0", "Answers that wait for the disk");
+    MAX_LEDGER = ("SERVER_MAX_LEDGER_SIZE", "max-ledger-size", "64GiB", LARGE_SIZE, "Bytes of the ledger above which no bet is taken");
+    MIN_FREE = ("SERVER_MIN_FREE_BYTES", "min-free-bytes", "64MiB", ANY_SIZE, "Bytes that stay free on the ledger's file system");
+    COMMIT_RETRY = ("SERVER_COMMIT_RETRY_DELAY", "commit-retry-delay", "100ms", SPAN, "How long nothing is tried after a commit that had no effect; doubled each time, up to 5s");
     LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
@@ -143,6 +148,9 @@ impl Config {
         let sync = layers.require(&SYNC, parse_sync);
         let half_size = layers
             .require(&LOG_SIZE, |text| settings::bytes(text).filter(|size| *size >= LOG_SIZE_MIN));
+        let max_size = layers
+            .require(&MAX_LEDGER, |text| settings::large_bytes(text).filter(|size| *size > 0));
+        let min_free = layers.require(&MIN_FREE, settings::large_bytes);
         let rules = Self::rules(layers);
         let limits = Self::limits(layers);
         let (mut rules, half_size) = (rules?, half_size?);
@@ -164,6 +172,8 @@ impl Config {
                 sync: sync?,
                 half_size: half_size.next_multiple_of(4096) as u64,
                 agencies: agencies?,
+                max_size: max_size?,
+                min_free: min_free?,
             },
             // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
             limits: Limits { input_rest: rules.max_line.max(FRAME_MAX), ..limits? },
@@ -186,6 +196,7 @@ impl Config {
         let commit_max = layers.require(&COMMIT_MAX, size);
         let max_pending_replies =
             layers.require(&PENDING_REPLIES, |text| settings::number(text, 1_usize..));
+        let commit_retry_delay = layers.require(&COMMIT_RETRY, span);
         let high_water = layers.require(&HIGH_WATER, size);
         let winners_budget = layers.require(&WINNERS_BUDGET, |text| {
             settings::bytes(text).filter(|budget| *budget >= WINNERS_BUDGET_MIN)
@@ -204,6 +215,7 @@ impl Config {
             idle: idle?,
             commit_max: commit_max?,
             max_pending_replies: max_pending_replies?,
+            commit_retry_delay: commit_retry_delay?,
             high_water: high_water?,
             winners_budget: winners_budget?,
             report_period: report_period?,
@@ -327,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bets.csv");
         let (sync, half_size, agencies) = (Sync::Never, LOG_SIZE_MIN as u64, AGENCIES_MAX);
-        let options = Options { sync, half_size, agencies };
+        let options = Options::unbounded(sync, half_size, agencies);
         let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
         let (ledger, _) = opened.unwrap();
         assert!(ledger.commit_room().unwrap() >= LOG_SIZE_MIN / 4);

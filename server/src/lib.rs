@@ -7,6 +7,7 @@
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
 //! | [`answers`] | answers that wait for their commit |
+//! | `commit_retry` | when a commit that had no effect is followed by another |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
 //! | [`standing`] | how far the lottery is, for a person who asks |
 //! | [`winners`] | where in the ledger each agency's winners stand |
@@ -21,6 +22,7 @@
 pub mod answers;
 pub mod bet;
 pub mod central;
+mod commit_retry;
 pub mod config;
 pub mod disk_thread;
 pub mod healthcheck;

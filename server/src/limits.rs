@@ -97,11 +97,26 @@ pub static LIMITS: &[Limit] = &[
         "a slow disk makes answers wait, and each holds memory",
     ),
     limit(
+        &config::MAX_LEDGER,
+        "bets are answered with UNAVAILABLE, ends and the draw go on; a larger ledger still starts",
+        "an agency may send for ever; whoever raises it needs no other change",
+    ),
+    limit(
+        &config::MIN_FREE,
+        "bets are answered with UNAVAILABLE, ends and the draw go on; a new log isn't made",
+        "a full file system harms more than the central; looked at with each MiB and after a failure",
+    ),
+    limit(
         &config::LOG_SIZE,
         "a checkpoint begins the other half",
         "bounds the log on disk and what a start reads of it",
     ),
     // How long.
+    limit(
+        &config::COMMIT_RETRY,
+        "a commit is tried again; until then bets are answered with UNAVAILABLE, and the disk isn't asked",
+        "a full disk costs no more than the answers; doubled with each failure in a row, up to 5 s",
+    ),
     limit(
         &config::FIRST_BYTE,
         "the connection is closed",

@@ -122,7 +122,7 @@ pub enum Committed {
     Busy,
     /// Nothing was done, and nothing of what was staged holds any more. Even that waits until the
     /// ledger has committed up to this number.
-    Unavailable(CommitNumber, String),
+    Unavailable(CommitNumber, LedgerError),
 }
 
 /// Where an agency stands: all that it is told when it introduces itself.
@@ -162,7 +162,7 @@ impl<L: Ledger> Lottery<L> {
         let ahead = ledger.state().clone();
         let finished = (1..=agencies).map(|agency| Agency::from(ahead.account(agency).finished));
         let finished = finished.sum();
-        let mut lottery = Self {
+        Self {
             ahead,
             finished,
             ledger,
@@ -170,10 +170,7 @@ impl<L: Ledger> Lottery<L> {
             staged: Commit::default(),
             winners,
             staged_winners: WinnersByAgency::default(),
-        };
-        // Everybody may have finished before a crash, or with more agencies configured then.
-        lottery.draw_when_all_finished();
-        lottery
+        }
     }
 
     /// Whether there is such an agency.
@@ -192,10 +189,26 @@ impl<L: Ledger> Lottery<L> {
     /// # Errors
     /// [`Refusal`]; nothing is staged then.
     pub fn take<'a>(&mut self, agency: Agency, batch: &Batch<'a>) -> Result<Taken<'a>, Refusal> {
+        if !self.is_next(agency, batch)? {
+            return Ok(Taken::Duplicate);
+        }
+        let checksum = self.ahead.account(agency).checksum.extended(batch.encoded);
+        let bad = self.stage_rows(agency, batch)?;
+        let stored = bad.is_none();
+        self.stage(Entry::Batch { agency, count: batch.count, stored, checksum });
+        Ok(bad.map_or(Taken::Stored, Taken::Rejected))
+    }
+
+    /// Whether a batch goes on where its agency stands; it was consumed before otherwise. Its bets
+    /// aren't looked at.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn is_next(&self, agency: Agency, batch: &Batch<'_>) -> Result<bool, Refusal> {
         let account = self.ahead.account(agency);
         let (found, expected) = (batch.position, account.consumed);
         if batch.end().is_some_and(|end| end <= expected) {
-            return Ok(Taken::Duplicate);
+            return Ok(false);
         }
         if self.ahead.drawn {
             return Err(Refusal::Drawn);
@@ -209,11 +222,7 @@ impl<L: Ledger> Lottery<L> {
         if found < expected {
             return Err(Refusal::Overlap { expected, found, count: batch.count });
         }
-        let checksum = account.checksum.extended(batch.encoded);
-        let bad = self.stage_rows(agency, batch)?;
-        let stored = bad.is_none();
-        self.stage(Entry::Batch { agency, count: batch.count, stored, checksum });
-        Ok(bad.map_or(Taken::Stored, Taken::Rejected))
+        Ok(true)
     }
 
     /// Stages the rows of a batch, or none of them when one bet is bad or the batch is malformed.
@@ -286,10 +295,23 @@ impl<L: Ledger> Lottery<L> {
     /// # Errors
     /// [`Refusal`]; nothing is staged then.
     pub fn end(&mut self, agency: Agency, total: Position) -> Result<(), Refusal> {
+        if self.is_first_end(agency, total)? {
+            self.stage(Entry::Finished { agency });
+            self.finished += 1;
+            self.draw_when_all_finished();
+        }
+        Ok(())
+    }
+
+    /// Whether an end is news; the agency has finished before otherwise.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn is_first_end(&self, agency: Agency, total: Position) -> Result<bool, Refusal> {
         let account = self.ahead.account(agency);
         let repeated = account.finished && total == account.consumed;
         if repeated {
-            return Ok(());
+            return Ok(false);
         }
         if self.ahead.drawn {
             return Err(Refusal::Drawn);
@@ -297,10 +319,7 @@ impl<L: Ledger> Lottery<L> {
         if total != account.consumed {
             return Err(Refusal::WrongTotal { expected: account.consumed, found: total });
         }
-        self.stage(Entry::Finished { agency });
-        self.finished += 1;
-        self.draw_when_all_finished();
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the agency may ask for its winners, now or before the draw.
@@ -336,16 +355,24 @@ impl<L: Ledger> Lottery<L> {
         !self.staged.is_empty()
     }
 
+    /// Whether bets are staged that go into the ledger.
+    pub fn stages_rows(&self) -> bool {
+        !self.staged.rows().is_empty()
+    }
+
     /// Hands everything staged to the ledger, as one commit.
     ///
     /// # Errors
     /// What the process must not survive: it is unknown what is durable.
     pub fn commit(&mut self) -> Result<Committed, LedgerError> {
+        // It depends on nobody's request: it is due until it is committed, also after a crash or a
+        // commit that had no effect.
+        self.draw_when_all_finished();
         if !self.staged.is_empty() {
             match self.ledger.submit(&self.staged) {
                 Ok(()) => {}
                 Err(SubmitError::Busy) => return Ok(Committed::Busy),
-                Err(SubmitError::Unavailable(reason)) => return Ok(self.go_back(&reason)),
+                Err(SubmitError::Unavailable(reason)) => return Ok(self.go_back(reason)),
                 Err(SubmitError::Fatal(error)) => return Err(error),
             }
             self.staged.clear();
@@ -393,7 +420,7 @@ impl<L: Ledger> Lottery<L> {
         self.ledger.is_closed()
     }
 
-    fn go_back(&mut self, reason: &LedgerError) -> Committed {
+    fn go_back(&mut self, reason: LedgerError) -> Committed {
         for entry in self.staged.entries() {
             self.ahead.restore(entry, self.ledger.state());
             // Each of them was staged once: by an agency that hadn't finished.
@@ -401,9 +428,7 @@ impl<L: Ledger> Lottery<L> {
         }
         self.staged.clear();
         self.staged_winners.clear();
-        // The draw depends on nobody's request: it is due until it is committed.
-        self.draw_when_all_finished();
-        Committed::Unavailable(self.ledger.submitted(), reason.to_string())
+        Committed::Unavailable(self.ledger.submitted(), reason)
     }
 
     /// The last commit that was handed over.

@@ -3,12 +3,16 @@
 mod frames;
 mod support;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
 use frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
-use reactor::Service as _;
+use reactor::{Service as _, Token};
 use server::central::Rules;
-use server::ledger::Ledger as _;
-use support::{RULES, World};
+use server::ledger::{Entry, Ledger as _};
+use support::{Disk, MemoryLedger, RULES, World};
 use wire::{FRAME_MAX, MAGIC, Request};
 
 const TWO: [(&str, &str); 2] = [("1", "7574"), ("2", "5")];
@@ -370,6 +374,78 @@ fn a_full_disk_confirms_nothing_and_loses_nothing() {
     assert_eq!(world.heard(one), ["stored 4", "finished 4 0"]);
     world.say(one, &bytes(&Request::Winners));
     assert_eq!(world.heard(one), ["winners true 1,1"]);
+}
+
+/// A central that waits after a failed commit, in which agency 1 has two bets.
+fn world_that_waits(agencies: u32) -> (World, Token) {
+    let rules = Rules { commit_retry_delay: Duration::from_millis(100), ..RULES };
+    let mut world = World::with(agencies, rules);
+    let one = world.agency(1);
+    world.say(one, &batch(0, &TWO));
+    world.heard(one);
+    (world, one)
+}
+
+#[test]
+fn a_full_disk_is_not_asked_again_before_the_delay_has_passed() {
+    let (mut world, one) = world_that_waits(1);
+    world.disk.borrow_mut().full = true;
+    world.say(one, &batch(2, &TWO));
+    let attempts = world.disk.borrow().attempts;
+    // As an agency that was told: from where it stands, again and again.
+    for _ in 0..1000 {
+        world.say(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO), end(6)].concat());
+    }
+    assert_eq!(world.disk.borrow().attempts, attempts, "nobody asked the disk");
+    let round = ["stored 2", "unavailable 2", "unavailable 2", "unavailable 2"];
+    assert_eq!(world.heard(one), [&["unavailable 2"][..], &round.repeat(1000)].concat());
+    world.pass_time();
+    world.say(one, &batch(2, &TWO));
+    assert_eq!(world.disk.borrow().attempts, attempts + 1, "the delay had passed");
+    assert_eq!(world.heard(one), ["unavailable 2"]);
+    world.disk.borrow_mut().full = false;
+    world.say(one, &batch(2, &TWO));
+    assert_eq!(world.heard(one), ["unavailable 2"], "the next delay hasn't");
+    world.pass_time();
+    world.say(one, &batch(2, &TWO));
+    assert_eq!(world.heard(one), ["stored 4"]);
+}
+
+#[test]
+fn without_space_for_rows_agencies_end_and_the_draw_runs() {
+    let (mut world, one) = world_that_waits(2);
+    let two = world.agency(2);
+    world.heard(two);
+    world.disk.borrow_mut().full_for_rows = true;
+    world.say(two, &batch(0, &TWO));
+    world.say(one, &[end(2), bytes(&Request::Winners)].concat());
+    assert_eq!((world.heard(two), world.heard(one)), (told("unavailable 0"), told("finished 2 0")));
+    world.say(two, &batch(0, &TWO));
+    world.say(two, &end(0));
+    // It was told that a batch had no effect: the end is sent again from where it stands.
+    assert_eq!(world.heard(two), ["unavailable 0", "finished 0 0"]);
+    assert_eq!(world.heard(one), ["winners true 1"]);
+}
+
+fn told(word: &str) -> Vec<String> {
+    vec![word.to_owned()]
+}
+
+#[test]
+fn a_draw_that_could_not_be_committed_is_tried_again_by_itself() {
+    let rules = Rules { commit_retry_delay: Duration::from_millis(100), ..RULES };
+    let disk: Rc<RefCell<Disk>> = Rc::default();
+    disk.borrow_mut().full = true;
+    // As a crash may leave it: everybody has finished, and there was no draw.
+    let ledger = MemoryLedger::after(&disk, &[Entry::Finished { agency: 1 }]);
+    let mut world = World::over(ledger, 1, rules);
+    let one = world.agency(1);
+    world.say(one, &bytes(&Request::Winners));
+    world.end_turn();
+    assert_eq!(disk.borrow().attempts, 1, "and none before the delay has passed");
+    disk.borrow_mut().full = false;
+    world.pass_time();
+    assert_eq!(world.heard(one), ["welcome 0 rejected 0 Finished", "winners true "]);
 }
 
 #[test]

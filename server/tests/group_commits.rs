@@ -24,7 +24,7 @@ use wire::{Agency, Batch, BatchBuilder, Bet, Position, Push, Request};
 fn open(segment: u64, agencies: Agency) -> FileLedger<MemoryDisk> {
     let machine = Rc::new(RefCell::new(Machine::default()));
     let disk = |which| MemoryDisk { machine: machine.clone(), which };
-    let options = Options { sync: Sync::Always, half_size: segment, agencies };
+    let options = Options::unbounded(Sync::Always, segment, agencies);
     let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
     let opened = FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, watch);
     opened.expect("a new one").0

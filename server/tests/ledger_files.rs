@@ -6,11 +6,12 @@ mod process;
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use frames::{batch, hello, responses};
+use frames::{batch, end, hello, responses};
 use process::{Server, command};
 use rustix::process::Signal;
 
@@ -193,4 +194,80 @@ fn the_health_check_and_the_end_notice_it_too() {
             assert!(!log.contains("action: close_ledger | result: success"), "{log}");
         }
     }
+}
+
+/// Sends batches one after the other until one isn't stored; says how many bets were, and what came
+/// instead. Ends then, and says what came of that.
+fn fill(server: &Server) -> (u64, String, String) {
+    let mut stream = server.connect();
+    let bets = [("12345678", "7"); 250];
+    let (mut position, mut answers) = (0, Answers::default());
+    stream.write_all(&hello(1)).expect("sent");
+    assert_eq!(answers.next(&mut stream), "welcome 0 rejected 0 Open");
+    loop {
+        stream.write_all(&batch(position, &bets)).expect("sent");
+        let answer = answers.next(&mut stream);
+        if answer != format!("stored {}", position + 250) {
+            stream.write_all(&end(position)).expect("sent");
+            return (position, answer, answers.next(&mut stream));
+        }
+        position += 250;
+    }
+}
+
+/// Answers as they come, in words.
+#[derive(Default)]
+struct Answers(Vec<u8>);
+
+impl Answers {
+    fn next(&mut self, stream: &mut TcpStream) -> String {
+        loop {
+            let (words, rest) = responses(&self.0);
+            if let Some(answer) = words.into_iter().next() {
+                assert!(rest.is_empty(), "one at a time");
+                self.0.clear();
+                return answer;
+            }
+            let mut piece = [0; 1024];
+            let count = stream.read(&mut piece).expect("an answer");
+            assert!(count > 0, "the central has closed");
+            self.0.extend_from_slice(&piece[..count]);
+        }
+    }
+}
+
+/// However space runs out: batches are unavailable, the end and the draw aren't, and the files are good.
+#[test]
+fn without_space_bets_are_unavailable_and_the_end_is_not() {
+    const LIMIT_KIB: u32 = 2100;
+    let agencies = ("SERVER_AGENCIES", "1");
+    let limited = Server::start_with_file_limit(LIMIT_KIB, &[agencies]);
+    let largest = Server::start(&[agencies, ("SERVER_MAX_LEDGER_SIZE", "100KiB")]);
+    for (mut server, bytes, reason) in [
+        (limited, u64::from(LIMIT_KIB) << 10, "can't append rows: File too large (os error 27)"),
+        (largest, 100 << 10, "the ledger is full: 99000 of at most 102400 bytes"),
+    ] {
+        let (stored, answer, ended) = fill(&server);
+        assert_eq!(answer, format!("unavailable {stored}"), "{reason}");
+        assert_eq!(ended, format!("finished {stored} 0"), "{reason}");
+        let ledger = fs::read(server.folder().join("bets.csv")).expect("it is there");
+        assert_eq!(ledger.len() as u64, stored * 33, "{reason}");
+        assert!(ledger.len() as u64 > bytes - 8250, "{reason}: as many as fit");
+        server.signal(Signal::TERM);
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(log.contains(reason), "{log}");
+        assert!(log.contains("action: sorteo | result: success"), "{log}");
+    }
+}
+
+#[test]
+fn a_new_ledger_needs_free_space() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("bets.csv");
+    let output = start_at(&ledger).env("SERVER_MIN_FREE_BYTES", "999999999GiB").output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stdout).expect("text");
+    assert!(log.contains("bets.csv.wal: ") && log.contains(" bytes are free on its file"), "{log}");
 }

@@ -15,7 +15,7 @@ use server::ledger::disk::Disk;
 use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync};
 use wire::{Bet, Checksum};
 
-const OPTIONS: Options = Options { sync: Sync::Never, half_size: 4096, agencies: 60 };
+const OPTIONS: Options = Options::unbounded(Sync::Never, 4096, 60);
 
 /// A file in memory.
 #[derive(Clone, Default)]

@@ -17,7 +17,7 @@ use crate::bet;
 mod crash_disk;
 use crash_disk::{Content, Machine, MemoryDisk, Which};
 
-const OPTIONS: Options = Options { sync: Sync::Always, half_size: 4096, agencies: 5 };
+const OPTIONS: Options = Options::unbounded(Sync::Always, 4096, 5);
 
 fn open(machine: &Rc<RefCell<Machine>>) -> Result<(FileLedger<MemoryDisk>, Recovery), LedgerError> {
     let disk = |which| MemoryDisk { machine: machine.clone(), which };
@@ -675,6 +675,122 @@ fn a_new_wal_reports_every_mebibyte_and_an_unfinished_one_is_begun_anew() {
         let (ledger, recovery) = open(&machine).expect("nothing was ever confirmed");
         assert!(recovery.created);
         assert_eq!(ledger.state(), &State::default());
+    }
+}
+
+fn open_with(
+    machine: &Rc<RefCell<Machine>>,
+    options: Options,
+) -> Result<FileLedger<MemoryDisk>, LedgerError> {
+    let disk = |which| MemoryDisk { machine: machine.clone(), which };
+    let path = Path::new("bets.csv");
+    let opened =
+        FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, goes_on);
+    opened.map(|(ledger, _)| ledger)
+}
+
+/// Why a commit had no effect, for want of space.
+fn full(ledger: &mut FileLedger<MemoryDisk>, commit: &Commit) -> String {
+    let before = (ledger.committed(), ledger.state().clone(), ledger.csv_len());
+    let Err(SubmitError::Unavailable(error)) = ledger.submit(commit) else { panic!("no space") };
+    assert!(error.is_full(), "{error}");
+    // That nothing of it is left must be durable too.
+    ledger.sync().expect("nothing fails");
+    assert_eq!((ledger.committed(), ledger.state().clone(), ledger.csv_len()), before);
+    error.to_string()
+}
+
+#[test]
+fn a_ledger_of_its_largest_size_takes_ends_and_the_draw_and_opens() {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let rows = commit_of(&batch(1, 3)).len() as u64;
+    let options = Options { max_size: 2 * rows, ..OPTIONS };
+    let mut ledger = open_with(&machine, options).expect("a new one");
+    settle(&mut ledger, &commit_of(&batch(1, 3)));
+    let text = full(&mut ledger, &commit_of(&batch(1, 4)));
+    assert_eq!(text, format!("the ledger is full: {rows} of at most {} bytes", 2 * rows));
+    settle(&mut ledger, &commit_of(&batch(1, 3)));
+    full(&mut ledger, &commit_of(&batch(2, 1)));
+    drop(ledger);
+    let options = Options { max_size: rows, ..OPTIONS };
+    let mut ledger = open_with(&machine, options).expect("though it is larger");
+    full(&mut ledger, &commit_of(&batch(2, 1)));
+    settle(&mut ledger, &commit_of(&[Staged::Finished { agency: 1 }, Staged::Drawn]));
+    assert!(ledger.state().drawn);
+}
+
+#[test]
+fn free_space_is_looked_at_before_it_is_needed() {
+    let machine = Rc::new(RefCell::new(Machine { free: Some(9999), ..Machine::default() }));
+    let options = Options { min_free: 4000, ..OPTIONS };
+    // Two halves, a header and what stays free.
+    let text = open_with(&machine, options).expect_err("no room for a log").to_string();
+    let needed = 3 * 4096 + 4000;
+    assert_eq!(
+        text,
+        format!("bets.csv.wal: 9999 bytes are free on its file system, expected at least {needed}")
+    );
+    assert!(machine.borrow().log.live.is_empty(), "nothing was written");
+    machine.borrow_mut().free = Some(needed);
+    let mut ledger = open_with(&machine, options).expect("room");
+    let commit = commit_of(&batch(1, 3));
+    machine.borrow_mut().free = Some(4000 + commit.len() as u64 - 1);
+    assert!(full(&mut ledger, &commit).starts_with("bets.csv: "));
+    settle(&mut ledger, &commit_of(&[Staged::Finished { agency: 2 }]));
+    machine.borrow_mut().free = Some(4000 + commit.len() as u64);
+    settle(&mut ledger, &commit);
+    // Until a MiB is full it isn't asked for again, unless something has failed.
+    machine.borrow_mut().free = Some(0);
+    settle(&mut ledger, &commit);
+    machine.borrow_mut().full = true;
+    full(&mut ledger, &commit);
+    machine.borrow_mut().full = false;
+    assert!(full(&mut ledger, &commit).contains("0 bytes are free"));
+    machine.borrow_mut().free = None;
+    while ledger.csv_len() + (commit.len() as u64) < 1 << 20 {
+        settle(&mut ledger, &commit);
+    }
+    machine.borrow_mut().free = Some(0);
+    assert!(full(&mut ledger, &commit).contains("0 bytes are free"), "another MiB begins");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let mut ledger = open_with(&machine, OPTIONS).expect("a new one");
+    let commit = commit_of(&batch(1, 20));
+    settle(&mut ledger, &commit);
+    machine.borrow_mut().quota = Some(commit.len() * 3 / 2);
+    for _ in 0..3 {
+        full(&mut ledger, &commit);
+        assert_eq!(machine.borrow().csv.live.len(), commit.len(), "half a row is taken back");
+    }
+    settle(&mut ledger, &commit_of(&[Staged::Finished { agency: 1 }]));
+    machine.borrow_mut().quota = None;
+    settle(&mut ledger, &commit);
+    assert_eq!(machine.borrow().csv.live.len(), 2 * commit.len());
+}
+
+#[test]
+fn files_that_are_not_what_they_were_end_every_commit_and_the_close() {
+    type Tampering = fn(&mut Machine);
+    let tamperings: [Tampering; 4] = [
+        |machine| machine.gone = Some(Which::Csv),
+        |machine| machine.gone = Some(Which::Log),
+        |machine| machine.csv.live.truncate(1),
+        |machine| machine.log.live.truncate(5000),
+    ];
+    for tamper in tamperings {
+        let machine = Rc::new(RefCell::new(Machine::default()));
+        let mut ledger = open_with(&machine, OPTIONS).expect("a new one");
+        settle(&mut ledger, &commit_of(&batch(1, 3)));
+        tamper(&mut machine.borrow_mut());
+        for commit in [commit_of(&batch(1, 3)), commit_of(&[Staged::Drawn])] {
+            let error = ledger.submit(&commit).expect_err("it would be lost");
+            assert!(matches!(error, SubmitError::Fatal(_)), "{error}");
+        }
+        assert!(matches!(ledger.verify(), Err(SubmitError::Fatal(_))));
+        ledger.close().expect_err("this is no graceful end");
     }
 }
 

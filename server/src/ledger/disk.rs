@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, fadvise, fstatvfs};
 use rustix::io::{pwritev, retry_on_intr};
 
 /// A file, as far as the ledger needs one.
@@ -35,6 +35,14 @@ pub trait Disk {
     fn len_at(&self, path: &Path) -> io::Result<Option<u64>> {
         let _ = path;
         self.len().map(Some)
+    }
+
+    /// Bytes that may still be written where it is kept; `None` when nobody knows.
+    ///
+    /// # Errors
+    /// Like [`len`](Self::len).
+    fn free_space(&self) -> io::Result<Option<u64>> {
+        Ok(None)
     }
 
     /// Reads some bytes from `offset` on; 0 at the end.
@@ -92,6 +100,12 @@ impl Disk for File {
         let own = self.metadata()?;
         let same = (found.dev(), found.ino()) == (own.dev(), own.ino());
         Ok(same.then_some(found.len()))
+    }
+
+    fn free_space(&self) -> io::Result<Option<u64>> {
+        let system = fstatvfs(self.as_fd())?;
+        // A file system without blocks doesn't count them.
+        Ok((system.f_blocks > 0).then(|| system.f_bavail.saturating_mul(system.f_frsize)))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

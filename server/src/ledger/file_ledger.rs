@@ -52,6 +52,17 @@ pub struct Options {
     pub half_size: u64,
     /// Agencies of the lottery that the ledger is for, numbered from 1.
     pub agencies: Agency,
+    /// Bytes of `bets.csv` above which no row is taken.
+    pub max_size: u64,
+    /// Bytes that stay free on the file system: no row is taken when there are fewer.
+    pub min_free: u64,
+}
+
+impl Options {
+    /// A ledger that may fill its file system.
+    pub const fn unbounded(sync: Sync, half_size: u64, agencies: Agency) -> Self {
+        Self { sync, half_size, agencies, max_size: u64::MAX, min_free: 0 }
+    }
 }
 
 /// Name of the log of the ledger with this name.
@@ -134,6 +145,12 @@ pub(crate) struct Book {
 /// enough to be done before the checkpoint comes.
 const WRITE_OUT: u64 = 1 << 20;
 
+/// Where the last such piece of a file of so many bytes begins, before and after some are added.
+fn begun_by(len: u64, added: u64) -> (u64, u64) {
+    let begun = |len: u64| len - len % WRITE_OUT;
+    (begun(len), begun(len + added))
+}
+
 /// Bytes of the smallest commit there is.
 const COMMIT_MIN: usize = log::commit_record_len(1);
 
@@ -167,13 +184,15 @@ pub struct FileLedger<D> {
     csv: D,
     log: D,
     paths: Paths,
-    sync: Sync,
+    options: Options,
     book: Book,
     syncing: Syncing,
     /// How far the graceful end is.
     closing: Closing,
     /// Where the log goes on once the checkpoint that was written is durable.
     next_place: Place,
+    /// There was space when the last row was appended, and there will be until the next MiB begins.
+    has_space: bool,
     /// The record being written; kept for its memory.
     record: Vec<u8>,
 }
@@ -318,7 +337,7 @@ impl<D: Disk> FileLedger<D> {
             csv,
             log,
             paths,
-            sync: options.sync,
+            options,
             book: Book {
                 state: State::default(),
                 csv_len: 0,
@@ -330,6 +349,7 @@ impl<D: Disk> FileLedger<D> {
             syncing: Syncing::new(0),
             closing: Closing::No,
             next_place: NO_PLACE,
+            has_space: false,
             record: Vec::new(),
         };
         if half_size.is_some() {
@@ -366,6 +386,7 @@ impl<D: Disk> FileLedger<D> {
     fn create(&mut self, watch: &mut Watch<'_>) -> Result<(), LedgerError> {
         const ZEROS: &[u8] = &[0; 256 * 1024];
         let size = FILE_HEADER_LEN + 2 * self.book.half_size;
+        self.require_space(&self.log, &self.paths.log, size)?;
         watch.begin(Step::FillWal, size).map_err(self.paths.interrupted())?;
         let mut filled = 0;
         while filled < size {
@@ -432,7 +453,7 @@ impl<D: Disk> FileLedger<D> {
     }
 
     fn sync_log(&mut self) -> Result<(), LedgerError> {
-        match self.sync {
+        match self.options.sync {
             Sync::Always => self.log.sync().map_err(self.paths.log_error("sync it")),
             Sync::Never => Ok(()),
         }
@@ -441,9 +462,8 @@ impl<D: Disk> FileLedger<D> {
     /// Lets the disk write `bets.csv` while bets come in, instead of all of a half's rows at the
     /// checkpoint, which waits for it.
     fn begin_write_out(&mut self, csv_len: u64, added: u64) {
-        let begun = |len: u64| len - len % WRITE_OUT;
-        let (from, to) = (begun(csv_len), begun(csv_len + added));
-        if from < to && self.sync == Sync::Always {
+        let (from, to) = begun_by(csv_len, added);
+        if from < to && self.options.sync == Sync::Always {
             self.csv.begin_write_out(from, to);
         }
     }
@@ -539,7 +559,7 @@ impl<D: Disk> FileLedger<D> {
             return Err(SubmitError::Fatal(self.too_large(needed)));
         }
         self.syncing.begin_checkpoint();
-        if self.sync == Sync::Always {
+        if self.options.sync == Sync::Always {
             return Err(SubmitError::Busy);
         }
         // Nobody is waited for.
@@ -553,9 +573,50 @@ impl<D: Disk> FileLedger<D> {
         self.fits(self.record.len() + commit.len() + zeros.len()).then_some(zeros)
     }
 
+    /// Looks for space before rows need it: a file system that is full isn't a good place for a
+    /// central, nor for whatever else lives there.
+    fn check_space(&mut self, added: u64) -> Result<(), LedgerError> {
+        let (len, max) = (self.book.csv_len, self.options.max_size);
+        if added == 0 {
+            return Ok(());
+        }
+        if len + added > max {
+            return Err(LedgerError::LedgerFull { len, max });
+        }
+        let (from, to) = begun_by(len, added);
+        if self.has_space && from == to {
+            return Ok(());
+        }
+        self.has_space = false;
+        self.require_space(&self.csv, &self.paths.csv, added)?;
+        self.has_space = true;
+        Ok(())
+    }
+
+    /// So many bytes must be free for the file, and some must stay so.
+    fn require_space(&self, file: &D, path: &Path, bytes: u64) -> Result<(), LedgerError> {
+        if self.options.min_free == 0 {
+            return Ok(());
+        }
+        let path = || path.to_owned();
+        let free = file.free_space().map_err(|source| LedgerError::Io {
+            doing: "ask for the free space",
+            path: path(),
+            source,
+        })?;
+        let needed = bytes.saturating_add(self.options.min_free);
+        match free {
+            Some(free) if free < needed => {
+                Err(LedgerError::LowSpace { path: path(), free, needed })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Makes it as if the commit had never been begun. The record may have reached the disk by now:
     /// that it is gone must be durable before anybody is told so, like a commit.
     fn undo(&mut self, record_len: usize, cause: LedgerError) -> SubmitError {
+        self.has_space = false;
         if let Err(error) = self.csv.set_len(self.book.csv_len) {
             return SubmitError::Fatal(self.paths.csv_error("take rows back")(error));
         }
@@ -608,6 +669,7 @@ impl<D: Disk> FileLedger<D> {
 impl<D: Disk> Ledger for FileLedger<D> {
     fn submit(&mut self, commit: &Commit) -> Result<(), SubmitError> {
         self.verify()?;
+        self.check_space(commit.len() as u64).map_err(SubmitError::Unavailable)?;
         let zeros = self.prepare(commit)?;
         let parts = [&self.record[..], commit.rows(), zeros];
         let written_len = parts.iter().map(|part| part.len()).sum::<usize>();
@@ -617,7 +679,7 @@ impl<D: Disk> Ledger for FileLedger<D> {
             return Err(self.undo(written_len, cause));
         }
         let end = cursor + (written_len - BLOCK) as u64;
-        if self.sync == Sync::Always {
+        if self.options.sync == Sync::Always {
             self.log.begin_write_out(cursor, end);
         }
         let Book { csv_len, csv_crc, .. } = self.book;
@@ -636,7 +698,7 @@ impl<D: Disk> Ledger for FileLedger<D> {
 
     fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
         while let Some(target) = self.syncing.begin(self.written()) {
-            if self.sync == Sync::Always {
+            if self.options.sync == Sync::Always {
                 return Ok(Some(target));
             }
             // Nobody is waited for.

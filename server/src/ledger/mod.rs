@@ -165,6 +165,24 @@ pub enum LedgerError {
         /// What it says.
         source: io::Error,
     },
+    /// The ledger has as many bytes as it may have.
+    #[error("the ledger is full: {len} of at most {max} bytes")]
+    LedgerFull {
+        /// Its bytes.
+        len: u64,
+        /// Most bytes.
+        max: u64,
+    },
+    /// The file system is nearly full.
+    #[error("{}: {free} bytes are free on its file system, expected at least {needed}", path.display())]
+    LowSpace {
+        /// The file that was to grow.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that it takes, and those that stay free.
+        needed: u64,
+    },
     /// No regular file: rows can't be appended to it, or not be read back.
     #[error("{}: expected a regular file, found {found}", path.display())]
     NotRegular {
@@ -376,4 +394,21 @@ pub enum LedgerError {
         /// Bytes of a half.
         half: u64,
     },
+}
+
+impl LedgerError {
+    /// Whether it is for want of space, which entries without rows need none of.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::LedgerFull { .. } | Self::LowSpace { .. } => true,
+            // The last is the limit that `ulimit -f` sets.
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+            ),
+            _ => false,
+        }
+    }
 }

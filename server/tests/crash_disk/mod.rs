@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 
 use super::Disk;
@@ -106,8 +107,14 @@ pub(crate) struct Machine {
     pub(crate) left: Option<usize>,
     /// Appending to the ledger fails for want of space, half of it written.
     pub(crate) full: bool,
+    /// Most bytes that the ledger may have: what goes beyond isn't written, as by `ulimit -f`.
+    pub(crate) quota: Option<usize>,
+    /// Bytes that are free, as the file system says.
+    pub(crate) free: Option<u64>,
     /// Syncing fails.
     pub(crate) sync_fails: bool,
+    /// The name of this file leads to it no longer.
+    pub(crate) gone: Option<Which>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +157,15 @@ impl Machine {
 }
 
 impl Disk for MemoryDisk {
+    fn len_at(&self, _: &Path) -> io::Result<Option<u64>> {
+        let gone = self.machine.borrow().gone == Some(self.which);
+        if gone { Ok(None) } else { self.len().map(Some) }
+    }
+
+    fn free_space(&self) -> io::Result<Option<u64>> {
+        Ok(self.machine.borrow().free)
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.machine.borrow_mut().content(self.which).live.len() as u64)
     }
@@ -168,6 +184,12 @@ impl Disk for MemoryDisk {
         let last = machine.spend()?;
         let full = machine.full && self.which == Which::Csv;
         let at = usize::try_from(offset).expect("it is in memory");
+        let quota = machine.quota.filter(|_| self.which == Which::Csv).unwrap_or(usize::MAX);
+        if at + bytes.len() > quota {
+            let fits = bytes[..quota.saturating_sub(at)].to_vec();
+            machine.content(self.which).change(Change::Write(fits, at));
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         // A process that is killed, or a disk that is full, leaves a write half done. The kernel
         // takes bytes page by page: no sector is half written.
         let middle = (at + bytes.len() / 2).next_multiple_of(SECTOR) - at;

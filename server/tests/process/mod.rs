@@ -107,6 +107,14 @@ impl Server {
         Self::spawn(tempfile::tempdir().expect("a folder"), configure(shell, environment))
     }
 
+    /// Like [`start`](Self::start), with files of at most so many KiB each, as by `ulimit -f`.
+    pub(crate) fn start_with_file_limit(kib: u32, environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", "ulimit -f $1; exec \"$0\""]).arg(binary("server"));
+        shell.arg(kib.to_string());
+        Self::spawn(tempfile::tempdir().expect("a folder"), configure(shell, environment))
+    }
+
     /// Like [`start`](Self::start), in a folder that holds something already.
     pub(crate) fn start_in(folder: tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
         Self::spawn(folder, command(environment))

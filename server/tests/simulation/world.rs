@@ -312,7 +312,7 @@ impl World {
         let mut winners = WinnerIndex::default();
         let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
         let agencies = u32::try_from(self.promises.inputs.len()).expect("few");
-        let options = Options { sync: Sync::Always, half_size: HALF_SIZE, agencies };
+        let options = Options::unbounded(Sync::Always, HALF_SIZE, agencies);
         let path = Path::new("bets.csv");
         let visit = |stored: &StoredBet<'_>| winners.visit(stored);
         let watch = |_| ControlFlow::Continue(());
@@ -434,6 +434,7 @@ fn rules() -> Rules {
         idle: Some(Duration::from_mins(5)),
         commit_max: 1024,
         max_pending_replies: 8,
+        commit_retry_delay: Duration::from_millis(100),
         high_water: HIGH_WATER,
         winners_budget: PIECE_MIN,
         report_period: Duration::from_secs(10),

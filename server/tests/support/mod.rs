@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
 use server::central::{Central, Rules};
-use server::ledger::{Commit, CommitNumber, Ledger, LedgerError, State, SubmitError, SyncTarget};
+use server::ledger::{
+    Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
+};
 use server::lottery::Lottery;
 use server::winners::WinnerIndex;
 
@@ -39,6 +41,8 @@ pub struct Buffers {
     due: Vec<Timer>,
     /// Connections to which what they left is to be delivered again.
     resumed: Vec<Token>,
+    /// Those that fire later.
+    pub timers: BTreeMap<Timer, Duration>,
 }
 
 impl Io for Buffers {
@@ -78,8 +82,10 @@ impl Io for Buffers {
     }
 
     fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
-        if after == Some(Duration::ZERO) {
-            self.due.push(timer);
+        match after {
+            Some(Duration::ZERO) => self.due.push(timer),
+            Some(after) => drop(self.timers.insert(timer, after)),
+            None => drop(self.timers.remove(&timer)),
         }
     }
 
@@ -97,11 +103,15 @@ impl Io for Buffers {
 }
 
 /// What the memory ledger does, decided by the test.
-#[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the disk")]
+#[derive(Debug, Default)]
 pub struct Disk {
     pub rows: Vec<u8>,
     pub full: bool,
+    /// There is no space for rows, but for everything else.
+    pub full_for_rows: bool,
+    /// Commits that were tried.
+    pub attempts: u64,
     /// Submitting fails in a way that only a restart mends.
     pub broken: bool,
     /// Commits are taken, but not reported as durable.
@@ -126,6 +136,15 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
+    /// One in which these entries are committed.
+    pub fn after(disk: &Rc<RefCell<Disk>>, entries: &[Entry]) -> Self {
+        let mut ledger = Self::new(disk);
+        for entry in entries {
+            ledger.state.apply(entry);
+        }
+        ledger
+    }
+
     pub fn new(disk: &Rc<RefCell<Disk>>) -> Self {
         Self {
             disk: disk.clone(),
@@ -144,7 +163,8 @@ impl Ledger for MemoryLedger {
         if disk.busy {
             return Err(SubmitError::Busy);
         }
-        if disk.full {
+        disk.attempts += 1;
+        if disk.full || disk.full_for_rows && !commit.rows().is_empty() {
             let source = io::ErrorKind::StorageFull.into();
             let (doing, path) = ("append rows", "bets.csv".into());
             return Err(SubmitError::Unavailable(LedgerError::Io { doing, path, source }));
@@ -245,6 +265,7 @@ pub const RULES: Rules = Rules {
     idle: Some(Duration::from_secs(3)),
     commit_max: 1 << 20,
     max_pending_replies: 1 << 16,
+    commit_retry_delay: Duration::ZERO,
     high_water: 10_000,
     winners_budget: 64 << 10,
     report_period: Duration::from_secs(10),
@@ -284,6 +305,7 @@ impl<L: Ledger> World<L> {
                 wires: BTreeMap::new(),
                 due: Vec::new(),
                 resumed: Vec::new(),
+                timers: BTreeMap::new(),
             },
             disk: Rc::default(),
             opened: 0,
@@ -359,6 +381,14 @@ impl<L: Ledger> World<L> {
             self.end_turn();
         }
         !asked.is_empty()
+    }
+
+    /// All timers fire that were set, and a turn ends.
+    pub fn pass_time(&mut self) {
+        for timer in std::mem::take(&mut self.io.timers).into_keys() {
+            self.central.fired(&mut self.io, timer);
+        }
+        self.end_turn();
     }
 
     /// Bytes arrive in a turn of their own.
