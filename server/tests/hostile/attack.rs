@@ -54,6 +54,11 @@ impl Attack {
         fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5").expect("it is ours");
     }
 
+    /// Processor time that the server has taken.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        processor_time(self.server.pid())
+    }
+
     pub(crate) fn log_bytes(&self) -> u64 {
         fs::metadata(self.server.folder().join("log")).map_or(0, |log| log.len())
     }
@@ -75,7 +80,7 @@ impl Attack {
         let (peak, spent) = (self.peak(), self.begun.elapsed());
         let (served, echo) = self.honest.take().expect("it is at work").stop();
         let ledger = self.server.folder().join("bets.csv");
-        let processor = processor_time(self.server.pid());
+        let processor = self.processor_time();
         let (log, log_bytes) = (self.server.folder().join("log"), self.log_bytes());
         let folder = self.server.take_folder();
         let status = self.server.terminate();

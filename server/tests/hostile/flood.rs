@@ -125,6 +125,11 @@ impl Peer {
         }
     }
 
+    /// When it has done what it came for: what it does next. What it reads counts from its begin.
+    pub(crate) fn then(&mut self, script: Script, reading: Reading) {
+        (self.script, self.reading, self.silent) = (script, reading, false);
+    }
+
     /// Everything was sent, and everything it waits for has come.
     pub(crate) fn is_done(&self) -> bool {
         self.silent && !self.waits_for_input()

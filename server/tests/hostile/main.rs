@@ -20,7 +20,9 @@ mod conversation;
 mod flood;
 mod honest;
 
+mod ledger;
 mod logging;
+mod order;
 mod rejections;
 mod signals;
 mod slow;

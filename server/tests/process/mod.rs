@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -222,7 +222,7 @@ impl Server {
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        self.child.wait().expect("it ends")
+        self.wait_for_end()
     }
 
     /// SIGTERM; its whole log. It must end with 0.
@@ -244,12 +244,37 @@ impl Server {
             text = std::mem::take(lines);
             log.read_to_string(&mut text).expect("text");
         }
-        let status = self.child.wait().expect("it ends");
+        let status = self.wait_for_end();
         if let Log::File(path) = &self.log {
             text = read_from(path, 0);
         }
         (status, text)
     }
+
+    fn wait_for_end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server doesn't end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// What a program says that must end by itself.
+pub(crate) fn output(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("it is ours").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("it still runs");
+            panic!("it doesn't end by itself: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.wait_with_output().expect("it has ended")
 }
 
 /// What a file that is being written holds behind its first `begin` bytes.
