@@ -211,7 +211,7 @@ impl<S: Service> Host<S> {
             self.serve(token, network, random, ear);
         }
         self.serve_attached();
-        self.expire();
+        self.expire(network);
         if self.side == Side::Central {
             self.accept(network);
         }
@@ -331,11 +331,20 @@ impl<S: Service> Host<S> {
         }
     }
 
-    fn expire(&mut self) {
+    /// Whether something has arrived that the service would take, and hasn't been read.
+    fn has_input(&self, connection: &Connection, network: &Network) -> bool {
+        let link = connection.link.and_then(|id| network.links.get(&id));
+        let arrived = link.is_some_and(|link| link.look(self.side) == Found::Bytes);
+        arrived && connection.delivers() && !connection.paused && !connection.throttled
+    }
+
+    /// No deadline fires before everything that had arrived by then has been read.
+    fn expire(&mut self, network: &Network) {
         let now = self.io.now;
         let due = |deadline: &Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         let tokens: Vec<_> = (self.io.connections.iter())
             .filter(|(_, connection)| due(&connection.deadline) && connection.doomed.is_none())
+            .filter(|(_, connection)| !self.has_input(connection, network))
             .map(|(token, _)| *token)
             .collect();
         for token in tokens {

@@ -129,7 +129,7 @@ fn whatever_goes_wrong_no_bet_is_lost_or_doubled() {
     }
     // A simulation in which something never happens shows nothing about it.
     if seeds >= SEEDS {
-        assert_eq!(faults.len(), 13, "every kind of fault: {faults:?}");
+        assert_eq!(faults.len(), 17, "every kind of fault: {faults:?}");
         assert_eq!(answers.len(), 11, "every kind of answer: {answers:?}");
     }
 }

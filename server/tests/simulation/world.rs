@@ -18,13 +18,13 @@ use client::source::MemorySource;
 use fastrand::Rng;
 use server::central::{Central, Rules};
 use server::ledger::disk::Disk as _;
-use server::ledger::{FileLedger, Ledger as _, Options, StoredBet, Sync};
+use server::ledger::{CommitNumber, FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::scan::PIECE_MIN;
 use server::winners::WinnerIndex;
 use wire::Agency;
 
-use crate::crash_disk::{Machine, MemoryDisk, Which};
+use crate::crash_disk::{Content, Machine, MemoryDisk, Which};
 use crate::host::{HIGH_WATER, Host};
 use crate::network::{Farewell, Network, Side};
 use crate::promises::{Bet, Deaf, Fields, Promises};
@@ -52,6 +52,14 @@ struct Speaker {
     host: SpeakerHost,
 }
 
+/// Files of the ledger that aren't what the central left.
+struct Tampering {
+    /// The last commit before: none may follow.
+    submitted: CommitNumber,
+    /// What was in `bets.csv`.
+    rows: Vec<u8>,
+}
+
 pub(crate) struct World {
     random: Rng,
     now: Instant,
@@ -62,6 +70,10 @@ pub(crate) struct World {
     pub(crate) promises: Promises,
     /// How often each kind of thing went wrong.
     pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// What was done to the central's files behind its back, until it has ended.
+    tampering: Option<Tampering>,
+    /// The central's process is stopped until then.
+    stopped_until: Option<Instant>,
     /// Centrals leave waiting for the disk to somebody else, who takes his time.
     disk_waits: bool,
     /// What the disk came to that was asked to sync, and hasn't told yet.
@@ -85,6 +97,8 @@ impl World {
             speakers: Vec::new(),
             promises: Promises::new(inputs),
             faults: BTreeMap::new(),
+            tampering: None,
+            stopped_until: None,
             disk_waits: seed % 2 == 1,
             synced: None,
             trace,
@@ -152,6 +166,7 @@ impl World {
     fn pass_time(&mut self) {
         self.quiet = 0;
         let central = self.central.as_ref().and_then(Host::next_alarm);
+        let central = self.stopped_until.or(central);
         let alarms = self.speakers.iter().filter_map(|speaker| speaker.host.next_alarm());
         let next = alarms.chain(central).min();
         self.now = next.unwrap_or(self.now).max(self.now + Duration::from_millis(1));
@@ -160,12 +175,22 @@ impl World {
         }
     }
 
+    /// Whether the central's process doesn't run, for now.
+    fn is_central_stopped(&mut self) -> bool {
+        self.stopped_until.take_if(|until| *until <= self.now);
+        self.stopped_until.is_some()
+    }
+
     fn turn_of_central(&mut self) -> bool {
+        if self.is_central_stopped() {
+            return false;
+        }
         let Some(mut host) = self.central.take() else { return false };
         let outcome = host.turn(&mut self.network, &mut self.random, self.now, &mut Deaf);
         let stopped = self.machine.borrow().left == Some(0);
         if let (Err(error), false) = (&outcome, stopped) {
-            assert!(self.machine.borrow().sync_fails, "nothing is wrong with the disk: {error}");
+            let explained = self.machine.borrow().sync_fails || self.tampering.is_some();
+            assert!(explained, "nothing is wrong with the disk: {error}");
         }
         if outcome.is_err() || stopped {
             self.tell("the central ends in the middle of a turn");
@@ -179,8 +204,13 @@ impl World {
         );
         let ledger = host.service.ledger();
         self.promises.everybody_finished = ledger.state().drawn;
-        // Nothing is in flight now, so whoever reads the file finds whole rows and nothing else.
-        assert_eq!(ledger.csv_len(), self.machine.borrow().csv.live.len() as u64, "bets.csv");
+        if let Some(tampering) = &self.tampering {
+            assert_eq!(ledger.submitted(), tampering.submitted, "nothing is taken any more");
+        } else {
+            // Nothing is in flight now: whoever reads the file finds whole rows and nothing else.
+            let csv_len = self.machine.borrow().csv.live.len() as u64;
+            assert_eq!(ledger.csv_len(), csv_len, "bets.csv");
+        }
         host.flush(&mut self.network, &mut self.promises.leaving());
         host.reap(|| None, &mut self.network);
         let progressed = host.progressed;
@@ -190,6 +220,9 @@ impl World {
 
     /// Whoever waits for the disk syncs what it was asked to, or tells what came of it.
     fn turn_of_disk(&mut self) -> bool {
+        if self.is_central_stopped() {
+            return false;
+        }
         let Some(host) = &mut self.central else { return false };
         if let Some(result) = self.synced.take() {
             let error = if result.is_ok() { 0 } else { EIO };
@@ -234,7 +267,7 @@ impl World {
 
     /// Something goes wrong, or is put right.
     fn trouble(&mut self) {
-        match self.random.u8(..16) {
+        match self.random.u8(..20) {
             0 => {
                 if let Some(link) = self.network.any(&mut self.random) {
                     link.reset();
@@ -269,12 +302,59 @@ impl World {
                 let agency = self.any_agency();
                 self.start_stray(agency);
             }
+            11 => {
+                let mut machine = self.machine.borrow_mut();
+                let rest = self.random.usize(..500);
+                let none = machine.quota.is_none();
+                machine.quota = none.then(|| machine.csv.live.len() + rest);
+                drop(machine);
+                self.fault("quota, or no longer");
+            }
+            12 => {
+                let which = if self.random.bool() { Which::Csv } else { Which::Log };
+                self.tamper("a file of the ledger is moved away", |machine| {
+                    machine.gone = Some(which);
+                });
+            }
+            13 if !self.machine.borrow().csv.live.is_empty() => {
+                let share = self.random.usize(..4);
+                self.tamper("the ledger is cut off", |machine| {
+                    let len = machine.csv.live.len();
+                    machine.csv.live.truncate(len * share / 4);
+                });
+            }
+            14 if self.central.is_some() => {
+                let seconds = self.random.u64(1..100);
+                self.stopped_until = Some(self.now + Duration::from_secs(seconds));
+                self.fault("central stopped for a while");
+            }
             9 => {
                 let seconds = self.random.u64(1..100);
                 self.now += Duration::from_secs(seconds);
                 self.fault("a long pause");
             }
             _ => self.care(),
+        }
+    }
+
+    /// Somebody changes the central's files while it runs.
+    fn tamper(&mut self, name: &'static str, change: impl FnOnce(&mut Machine)) {
+        let Some(host) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
+            return;
+        };
+        let submitted = host.service.ledger().submitted();
+        let rows = self.machine.borrow().csv.live.clone();
+        self.tampering = Some(Tampering { submitted, rows });
+        change(&mut self.machine.borrow_mut());
+        self.fault(name);
+    }
+
+    /// Whoever did it has a copy, and puts everything back.
+    fn undo_tampering(&mut self) {
+        let Some(Tampering { rows, .. }) = self.tampering.take() else { return };
+        let mut machine = self.machine.borrow_mut();
+        if machine.gone.take().is_none() {
+            machine.csv = Content::of(&rows);
         }
     }
 
@@ -297,11 +377,14 @@ impl World {
         {
             let mut machine = self.machine.borrow_mut();
             machine.full = false;
+            machine.quota = None;
             // A process that was about to be killed isn't.
             machine.left = None;
         }
-        // A disk that fails to sync stays so for the process that has met it.
-        if self.machine.borrow().sync_fails {
+        self.stopped_until = None;
+        // A disk that fails to sync stays so for the process that has met it; and without anything to
+        // commit a central doesn't notice that its files are gone.
+        if self.machine.borrow().sync_fails || self.tampering.is_some() {
             self.kill_central("central killed", false);
         }
         self.network.notice_the_dead();
@@ -321,7 +404,9 @@ impl World {
         let ledger = match opened {
             Ok((ledger, _)) => ledger,
             Err(error) => {
-                assert!(self.machine.borrow().full, "a crash is no damage: {error}");
+                let machine = self.machine.borrow();
+                assert!(machine.full || machine.quota.is_some(), "a crash is no damage: {error}");
+                drop(machine);
                 return self.fault("no start on a full disk");
             }
         };
@@ -357,6 +442,8 @@ impl World {
             machine.sync_fails = false;
             machine.left = None;
         }
+        self.undo_tampering();
+        self.stopped_until = None;
         let farewell = self.farewell();
         host.kill(&mut self.network, farewell, &mut self.random);
         for link in self.network.links.values_mut().filter(|link| !link.accepted) {
