@@ -67,7 +67,7 @@ table! {
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
-    WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "1MiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
+    WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "256KiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
     COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
     PENDING_REPLIES = ("SERVER_MAX_PENDING_REPLIES", "max-pending-replies", "65536", "a number above 0", "Answers that wait for the disk");
     MAX_LEDGER = ("SERVER_MAX_LEDGER_SIZE", "max-ledger-size", "64GiB", LARGE_SIZE, "Bytes of the ledger above which no bet is taken");

@@ -15,9 +15,10 @@
 //! connection doesn't take isn't missing anywhere, its winners are just read again.
 //!
 //! Why this and nothing else: documents in memory take nearly half of the ledger's size when
-//! everybody wins. A file of winners would be a second thing to keep true through crashes, to save
-//! a reading that takes a tenth of a second for ten million winners. A scan for each who asks would
-//! take that time as often as somebody asks.
+//! everybody wins. A file of winners would be a second thing to keep true through crashes. A scan
+//! for each who asks would take as often as somebody asks what one takes now: for 5,000 winners among
+//! 50 million bets 11 ms (without stripes 0.7 s), for ten million winners about a second. Larger
+//! pieces than 256 KiB make none of that quicker.
 //!
 //! Reading waits for the disk when the kernel doesn't have the rows any more, as everything that
 //! isn't a socket does; a piece is what bounds it. What can't be read, or isn't what was committed,
@@ -34,8 +35,8 @@ use crate::ledger::row::{self, NoRow};
 use crate::ledger::{Ledger, LedgerError};
 use crate::winners::{Stripes, WinningRows};
 
-/// The longest that a row can be: an agency, two names of nothing but
-/// quotation marks, which are doubled, document, birthdate and number, with quotes, commas and CRLF.
+/// The longest that a row can be: an agency, two names of nothing but quotation marks, which are
+/// doubled, document, birthdate and number, with quotes, commas and CRLF.
 pub const ROW_MAX: usize = 10
     + 2 * (2 * wire::batch::FIELD_MAX + 2)
     + bet::DOCUMENT_DIGITS_MAX
