@@ -1,13 +1,12 @@
 //! One attack: the server, the honest peers beside it, and what is measured of all three.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use crate::honest::{self, Honest};
+use crate::honest::{self, Honest, Latencies, Served};
 use crate::process::{PATIENCE, Server, command, try_memory};
 
 /// One attack that is under way.
@@ -25,6 +24,15 @@ const ENVIRONMENT: [(&str, &str); 2] =
 
 pub(crate) fn attacked_command(environment: &[(&str, &str)]) -> Command {
     command(&[&ENVIRONMENT[..], environment].concat())
+}
+
+/// A script of the shell that becomes the server, which is its `$0`.
+pub(crate) fn shell(script: &str, environment: &[(&str, &str)]) -> Command {
+    let server = attacked_command(environment);
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(script).arg(server.get_program()).env_clear();
+    shell.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
 }
 
 impl Attack {
@@ -54,6 +62,11 @@ impl Attack {
         fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5").expect("it is ours");
     }
 
+    /// Bets of the honest agency that were confirmed so far.
+    pub(crate) fn stored(&self) -> u64 {
+        self.honest.as_ref().expect("it is at work").stored()
+    }
+
     /// Processor time that the server has taken.
     pub(crate) fn processor_time(&self) -> Option<Duration> {
         processor_time(self.server.pid())
@@ -73,57 +86,84 @@ impl Attack {
         self.honest = Some(Honest::start(&self.server));
     }
 
-    /// Ends the attack: tells its row, and checks that the honest peers were served, that the
-    /// server ends in order, and that the ledger holds the honest agency's bets. `broken` says which
-    /// bounds were not kept. Its log.
-    pub(crate) fn end(mut self, bound: &str, measured: &str, mut broken: Vec<String>) -> String {
+    /// Ends the attack, and tells its row; see [`Ended::tell`].
+    pub(crate) fn end(self, bound: &str, measured: &str, broken: Vec<String>) -> String {
+        self.ask_to_end(|| ()).tell(bound, measured, broken)
+    }
+
+    /// Lets the honest peers have their last answers, does something else, and asks the server to
+    /// end.
+    pub(crate) fn ask_to_end(mut self, meanwhile: impl FnOnce()) -> Ended {
         let (peak, spent) = (self.peak(), self.begun.elapsed());
-        let (served, echo) = self.honest.take().expect("it is at work").stop();
-        let ledger = self.server.folder().join("bets.csv");
-        let processor = self.processor_time();
-        let (log, log_bytes) = (self.server.folder().join("log"), self.log_bytes());
+        let honest = self.honest.take().expect("it is at work").stop();
+        meanwhile();
+        let (processor, log_bytes) = (self.processor_time(), self.log_bytes());
         let folder = self.server.take_folder();
+        let begun = Instant::now();
         let status = self.server.terminate();
-        if status.code() != Some(0) {
-            let signal = status.signal();
-            broken.push(format!(
-                "exit code {:?}, signal {signal:?}: {}",
-                status.code(),
-                tail(&log)
-            ));
+        let ending = begun.elapsed();
+        let name = self.name;
+        Ended { name, folder, peak, spent, processor, log_bytes, honest, status, ending }
+    }
+}
+
+/// What an attack has left behind.
+pub(crate) struct Ended {
+    name: &'static str,
+    folder: tempfile::TempDir,
+    peak: Option<usize>,
+    spent: Duration,
+    processor: Option<Duration>,
+    log_bytes: u64,
+    honest: (io::Result<Served>, io::Result<Latencies>),
+    status: ExitStatus,
+    /// How long the server took to end.
+    pub(crate) ending: Duration,
+}
+
+impl Ended {
+    /// Tells the attack's row, and checks that the honest peers were served, that the server has
+    /// ended in order, and that the ledger holds the honest agency's bets. `broken` says which
+    /// bounds were not kept. The server's log.
+    pub(crate) fn tell(self, bound: &str, measured: &str, mut broken: Vec<String>) -> String {
+        let log = self.folder.path().join("log");
+        if self.status.code() != Some(0) {
+            broken.push(format!("{}: {}", self.status, last_line(&log)));
         }
-        let (agency, echo) = match (&served, &echo) {
-            (Ok(served), Ok(echo)) => (served.latencies.to_string(), echo.to_string()),
-            (agency, echo) => {
-                broken.push(format!(
-                    "honest peers: {:?}, {:?}",
-                    agency.as_ref().err(),
-                    echo.as_ref().err()
-                ));
-                ("failed".to_owned(), "failed".to_owned())
-            }
-        };
-        if let Ok(served) = &served
-            && let Err(found) = check_ledger(&ledger, served.stored)
-        {
-            broken.push(found);
+        let (agency, echo) = &self.honest;
+        if let Ok(served) = agency {
+            broken.extend(check_ledger(&self.folder.path().join("bets.csv"), served.stored).err());
         }
-        let memory = peak.map_or("ended".to_owned(), mebibytes);
-        let processor = processor.map_or("-".to_owned(), seconds);
+        let agency = told(agency.as_ref().map(|served| &served.latencies), &mut broken);
+        let echo = told(echo.as_ref(), &mut broken);
+        let log_bytes = usize::try_from(self.log_bytes).expect("it fits");
         tell_row(&[
             self.name,
             bound,
             measured,
-            &memory,
-            &mebibytes(usize::try_from(log_bytes).expect("fits")),
-            &format!("{processor} of {}", seconds(spent)),
+            &self.peak.map_or("ended".to_owned(), mebibytes),
+            &mebibytes(log_bytes),
+            &format!(
+                "{} of {}",
+                self.processor.map_or("-".to_owned(), seconds),
+                seconds(self.spent)
+            ),
             &agency,
             &echo,
         ]);
         assert!(broken.is_empty(), "{}: {}", self.name, broken.join("; "));
-        let text = whole_log(&log);
-        drop(folder);
-        text
+        whole_log(&log)
+    }
+}
+
+/// How long an honest peer has waited; that it wasn't served is a bound that is broken.
+fn told(latencies: Result<&Latencies, &io::Error>, broken: &mut Vec<String>) -> String {
+    match latencies {
+        Ok(latencies) => latencies.to_string(),
+        Err(error) => {
+            broken.push(format!("an honest peer: {error}"));
+            "not served".to_owned()
+        }
     }
 }
 
@@ -147,7 +187,7 @@ fn whole_log(path: &Path) -> String {
     }
 }
 
-fn tail(log: &Path) -> String {
+fn last_line(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     text.lines().last().unwrap_or_default().to_owned()
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,7 @@ pub(crate) struct Served {
 /// The two peers, at work until they are told to stop.
 pub(crate) struct Honest {
     stop: Arc<AtomicBool>,
+    stored: Arc<AtomicU64>,
     agency: JoinHandle<io::Result<Served>>,
     echo: JoinHandle<io::Result<Latencies>>,
 }
@@ -95,12 +96,21 @@ impl Honest {
         let stop = Arc::new(AtomicBool::new(false));
         let (conversation, welcome) = Conversation::introduced(server, HONEST, AGENCY);
         let echo = connect_from(server, HONEST);
-        let (agency_stop, echo_stop) = (stop.clone(), stop.clone());
+        let stored = Arc::new(AtomicU64::new(0));
+        let (agency_stop, echo_stop, count) = (stop.clone(), stop.clone(), stored.clone());
         Self {
             stop,
-            agency: std::thread::spawn(move || run_agency(conversation, &welcome, &agency_stop)),
+            stored,
+            agency: std::thread::spawn(move || {
+                run_agency(conversation, &welcome, &agency_stop, &count)
+            }),
             echo: std::thread::spawn(move || run_echo(echo, &echo_stop)),
         }
+    }
+
+    /// Bets that were confirmed so far.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// Lets both have the answer they wait for, and takes what they found.
@@ -114,6 +124,7 @@ fn run_agency(
     mut conversation: Conversation,
     welcome: &str,
     stop: &AtomicBool,
+    stored: &AtomicU64,
 ) -> io::Result<Served> {
     let words: Vec<_> = welcome.split(' ').collect();
     let ["welcome", consumed, "rejected", "0", phase] = words[..] else {
@@ -128,6 +139,7 @@ fn run_agency(
             store(&mut conversation, &mut served)?;
         }
         served.latencies.add(begun);
+        stored.store(served.stored, Ordering::Relaxed);
         std::thread::sleep(PAUSE);
     }
     Ok(served)

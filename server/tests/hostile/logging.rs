@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::attack::{Attack, attacked_command};
+use crate::attack::{Attack, attacked_command, shell};
 use crate::conversation::{HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, numbered, repeat, run};
 use crate::frames::hello;
@@ -85,17 +85,9 @@ fn a_log_in_a_file_is_bounded_and_its_counts_add_up() {
     assert!(check_counts(&log, "action: receive_message | result: success") > each);
 }
 
-/// The shell's child takes the server's place, and writes what `reader` makes of it to the file.
-fn piped(reader: &str) -> Command {
-    let server = attacked_command(&ENVIRONMENT);
-    let mut shell = Command::new("bash");
-    shell.args(["-c", &format!("exec \"$0\" > >(exec {reader})")]).arg(server.get_program());
-    shell.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell
-}
-
 #[test]
 fn a_log_in_a_pipe_is_bounded_and_its_counts_add_up() {
-    let (each, log) = attack("lines of log, to a pipe", piped("cat"));
+    let (each, log) =
+        attack("lines of log, to a pipe", shell("exec \"$0\" > >(exec cat)", &ENVIRONMENT));
     assert_eq!(check_counts(&log, "action: apuesta_recibida | result: fail"), each);
 }

@@ -20,7 +20,7 @@ mod conversation;
 mod flood;
 mod honest;
 
-mod ledger;
+mod disk;
 mod logging;
 mod order;
 mod rejections;
