@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "every test binary needs some of it")]
 
 pub(crate) mod crowd;
+pub(crate) mod namespace;
 pub(crate) mod strace;
 
 use std::fs::File;
@@ -120,8 +121,15 @@ impl Server {
         Self::spawn(folder, command(environment))
     }
 
+    /// Starts a command that becomes the server, or waits for it, and waits until it listens.
+    pub(crate) fn start_command(command: Command) -> Self {
+        Self::spawn(tempfile::tempdir().expect("a folder"), command)
+    }
+
     fn spawn(folder: tempfile::TempDir, mut command: Command) -> Self {
-        command.env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"));
+        if !command.get_envs().any(|(name, _)| name == "SERVER_STORAGE_PATH") {
+            command.env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"));
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut log = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut lines = String::new();

@@ -1,0 +1,258 @@
+//! What each signal makes of an agency, in every state that it can be in.
+
+#[path = "../../server/tests/process/mod.rs"]
+mod process;
+
+mod inputs;
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write as _};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use inputs::file;
+use process::{PATIENCE, Server, binary, namespace};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Those that ask for the end.
+const STOPS: [(Signal, &str); 7] = [
+    (Signal::TERM, "SIGTERM"),
+    (Signal::INT, "SIGINT"),
+    (Signal::QUIT, "SIGQUIT"),
+    (Signal::HUP, "SIGHUP"),
+    (Signal::POWER, "SIGPWR"),
+    (Signal::XCPU, "SIGXCPU"),
+    (Signal::ALARM, "SIGALRM"),
+];
+
+/// Those that have no meaning, and would end a process that doesn't know them.
+const NONE: [Signal; 5] = [Signal::XFSZ, Signal::IO, Signal::PROF, Signal::VTALARM, Signal::STKFLT];
+
+const MODES: [&str; 3] = ["loteria", "apuesta", "echo"];
+
+/// An agency in one of the modes, with a file of ten bets.
+fn client(mode: &str, address: &str, folder: &Path) -> Command {
+    let mut command = Command::new(binary("client"));
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
+    command.envs([("CLI_ID", "1"), ("CLI_MODE", mode), ("CLI_SERVER_ADDRESS", address)]);
+    command.env("CLI_DATA_PATH", file(folder, 1, 10, 1));
+    let bet = ["Ana", "Paz", "12345678", "2000-01-01", "7"];
+    command.envs(["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"].into_iter().zip(bet));
+    command
+}
+
+/// A client that runs. Killed when it is dropped.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStdout>,
+    text: String,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let log = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, log, text: String::new() }
+    }
+
+    /// Waits for a line that contains this.
+    fn wait_for(&mut self, wanted: &str) {
+        let mut start = self.text.len();
+        while !self.text[start..].contains(wanted) {
+            start = self.text.len();
+            let count = self.log.read_line(&mut self.text).expect("text");
+            assert!(count > 0, "no {wanted}: {}", self.text);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Waits for its end: in order, for this cause.
+    fn ends_because_of(mut self, name: &str) {
+        self.log.read_to_string(&mut self.text).expect("text");
+        let code = self.child.wait().expect("it ends").code();
+        assert_eq!(code, Some(0), "{name}: {}", self.text);
+        let line = format!("action: shutdown | result: in_progress | cause: {name}\n");
+        assert!(self.text.contains(&line), "{name}: {}", self.text);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already when the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A name server that never answers, and a configuration of the resolver that knows no other; none
+/// where its port isn't to be had, which takes root.
+fn silent_name_server(folder: &Path) -> Option<(UdpSocket, std::path::PathBuf)> {
+    // Tests run beside each other: all of 127.0.0.0/8 is this machine.
+    let address = format!("127.{}.{}.53", fastrand::u8(1..), fastrand::u8(..));
+    let socket = match UdpSocket::bind((address.as_str(), 53)) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
+        socket => socket.expect("nobody else has it"),
+    };
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let path = folder.join("resolv.conf");
+    // Longer than any test waits.
+    let text = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
+    std::fs::write(&path, text).expect("written");
+    Some((socket, path))
+}
+
+#[test]
+fn each_that_asks_for_the_end_ends_an_agency_that_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&[("SERVER_AGENCIES", "2")]);
+    for (signal, name) in STOPS {
+        let mut command = client("loteria", &server.address(), folder.path());
+        command.env("CLI_LOG_LEVEL", "DEBUG");
+        let mut agency = Running::start(command);
+        agency.wait_for("action: introduce | result: success");
+        agency.signal(signal);
+        agency.ends_because_of(name);
+    }
+}
+
+/// An agency whose name server never answers, and that has asked it.
+fn asking(mode: &str, as_first_process: bool) -> Option<(Running, UdpSocket)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, resolver) = silent_name_server(folder.path())?;
+    let mut command = client(mode, "central.example:12345", folder.path());
+    command = namespace::with_file(&command, &resolver, Path::new("/etc/resolv.conf"));
+    if as_first_process {
+        command = namespace::as_first_process(&command);
+    }
+    let agency = Running::start(command);
+    socket.recv(&mut [0; 512]).expect("a question");
+    Some((agency, socket))
+}
+
+#[test]
+fn a_name_server_that_is_silent_holds_up_no_signal() {
+    for mode in MODES {
+        for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP")] {
+            let Some((mut agency, _silent)) = asking(mode, false) else { return };
+            agency.signal(Signal::USR1);
+            agency.wait_for("| connection: looking_up | ");
+            agency.signal(signal);
+            agency.ends_because_of(name);
+        }
+    }
+}
+
+/// The first process of a container gets no signal that it doesn't handle.
+#[test]
+fn nor_that_of_the_first_process() {
+    for mode in MODES {
+        let Some((agency, _silent)) = asking(mode, true) else { return };
+        let first = namespace::only_child(agency.child.id());
+        kill_process(first, Signal::TERM).expect("it runs");
+        agency.ends_because_of("SIGTERM");
+    }
+}
+
+/// The timeout of an answer is that of a look-up, and the attempts are counted; the process doesn't
+/// wait for the thread that still looks up.
+#[test]
+fn a_look_up_without_an_answer_is_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some((_socket, resolver)) = silent_name_server(folder.path()) else { return };
+    for mode in MODES {
+        let mut command = client(mode, "central.example:12345", folder.path());
+        command.env("CLI_RESPONSE_TIMEOUT", "50ms").env("CLI_RETRY_LIMIT", "3");
+        command.env("CLI_RETRY_MIN", "1ms");
+        let command = namespace::with_file(&command, &resolver, Path::new("/etc/resolv.conf"));
+        let mut agency = Running::start(command);
+        agency.log.read_to_string(&mut agency.text).expect("text");
+        assert_eq!(agency.child.wait().expect("it ends").code(), Some(1), "{}", agency.text);
+        let error = "error: the name wasn't looked up within 50ms\n";
+        assert_eq!(agency.text.matches(error).count(), 3, "{}", agency.text);
+    }
+}
+
+#[test]
+fn a_name_leads_to_the_central() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&[("SERVER_AGENCIES", "1")]);
+    let address = server.address().replace("127.0.0.1", "localhost");
+    let output = client("loteria", &address, folder.path()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("action: consulta_ganadores | result: success"), "{text}");
+}
+
+#[test]
+fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&[("SERVER_AGENCIES", "2")]);
+    let mut command = client("loteria", &server.address(), folder.path());
+    command.env("CLI_LOG_LEVEL", "DEBUG");
+    let mut agency = Running::start(command);
+    agency.wait_for("action: finish | result: success");
+    for signal in NONE {
+        agency.signal(signal);
+    }
+    agency.signal(Signal::USR1);
+    agency.wait_for(
+        "action: status | result: success | client_id: 1 | connection: open | \
+         stage: waiting_for_draw | posicion: 10 | bytes: ",
+    );
+    agency.signal(Signal::USR2);
+    agency.wait_for("action: count | result: success | turns: ");
+    agency.signal(Signal::TERM);
+    agency.ends_because_of("SIGTERM");
+
+    let mut command = client("echo", &server.address(), folder.path());
+    command.envs([("CLI_LOOP_AMOUNT", "2"), ("CLI_LOOP_PERIOD", "1h")]);
+    let mut echo = Running::start(command);
+    echo.wait_for("action: receive_message | result: success");
+    echo.signal(Signal::USR1);
+    echo.wait_for("| client_id: 1 | connection: none | message: 1 | of: 2\n");
+    echo.signal(Signal::USR2);
+    echo.wait_for("action: count | result: success | turns: ");
+    echo.signal(Signal::TERM);
+    echo.ends_because_of("SIGTERM");
+}
+
+/// `nohup` ignores SIGHUP for a program that is to outlive the terminal: it stays ignored.
+#[test]
+fn a_hangup_that_was_ignored_before_stays_ignored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&[("SERVER_AGENCIES", "2")]);
+    let plain = client("loteria", &server.address(), folder.path());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\""]).arg(plain.get_program()).env_clear();
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.env("CLI_LOG_LEVEL", "DEBUG");
+    let mut agency = Running::start(shell);
+    agency.wait_for("action: finish | result: success");
+    agency.signal(Signal::HUP);
+    agency.signal(Signal::USR1);
+    agency.wait_for("action: status | result: success");
+    agency.signal(Signal::TERM);
+    agency.ends_because_of("SIGTERM");
+}
+
+/// Nobody opens the other end of this pipe, and a second reading would find nothing in it.
+#[test]
+fn bets_in_a_named_pipe_are_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("bets");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+    let mut command = client("loteria", "127.0.0.1:1", folder.path());
+    command.env("CLI_DATA_PATH", &pipe);
+    for mut command in [namespace::as_first_process(&command), command] {
+        let output = command.stdout(Stdio::piped()).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("must be a regular file: it is read twice; found a pipe"), "{text}");
+    }
+    // Somebody who opens it later finds nobody to read.
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    opened.expect("a pipe").write_all(b"x").expect("it has room");
+}
