@@ -13,12 +13,12 @@
 //! Knows nothing of services and of other connections: every method does one thing to this one and
 //! says what came of it.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 
 use mio::event::Event;
 
-use crate::buffer::{Buffers, Pool};
+use crate::buffer::{Buffers, PIECES_AT_ONCE, Pool};
 use crate::stream::Stream;
 use crate::timers::{Moment, Wakeup};
 
@@ -174,7 +174,7 @@ impl Connection {
             return false;
         }
         self.intake = Intake::Open;
-        !self.buffers.input().is_empty()
+        !self.buffers.is_input_empty()
     }
 
     /// Whether it is one of the service's own, see [`Io::attach`](crate::Io::attach).
@@ -231,8 +231,8 @@ impl Connection {
     /// Sends what waits until the socket takes no more.
     pub(crate) fn flush(&mut self, pool: &mut Pool) -> Flush {
         let mut sent = 0;
-        while self.readiness.writable && !self.buffers.output().is_empty() {
-            match self.stream.write(self.buffers.output()) {
+        while self.readiness.writable && self.buffers.backlog() > 0 {
+            match self.write() {
                 Ok(0) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.buffers.advance(pool, count);
@@ -246,6 +246,15 @@ impl Connection {
             }
         }
         Flush::Sent(sent)
+    }
+
+    fn write(&mut self) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
+        match self.buffers.output(&mut slices) {
+            // Nearly always, and cheaper.
+            1 => self.stream.write(&slices[0]),
+            count => self.stream.write_vectored(&slices[..count]),
+        }
     }
 
     /// Tells the peer that nothing follows.

@@ -4,7 +4,7 @@
 //! service, and nothing is freed: connections are marked, and the loop acts on the marks later in
 //! the turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use mio::{Interest, Registry};
 use slab::Slab;
 use socket2::SockRef;
 
-use crate::buffer::Pool;
+use crate::buffer::{Buffers, Pool};
 use crate::connection::{Connection, Flush, Intake, State};
 use crate::limits::Limits;
 use crate::listener;
@@ -114,8 +114,10 @@ pub(crate) struct Connections {
     pub(crate) accept_alarm: Alarm,
     pub(crate) drain_alarm: Alarm,
     service_alarms: BTreeMap<Timer, Alarm>,
-    /// May have something to read, or something to be told: served this turn.
-    pub(crate) ready: Vec<Token>,
+    /// May have something to read, or something to be told: served in turn, from the front.
+    pub(crate) ready: VecDeque<Token>,
+    /// Bytes that may still be read and queued in this turn, see [`Limits::turn_bytes`].
+    pub(crate) turn_left: usize,
     /// Have output, or are to be closed: looked at after the turn's `turn_ended`.
     pub(crate) flush: Vec<Token>,
     /// Marked as closed: reaped at the end of the turn.
@@ -146,7 +148,8 @@ impl Connections {
             accept_alarm: Alarm::default(),
             drain_alarm: Alarm::default(),
             service_alarms: BTreeMap::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
+            turn_left: 0,
             flush: Vec::new(),
             doomed: Vec::new(),
             stillborn: Vec::new(),
@@ -234,7 +237,7 @@ impl Connections {
     pub(crate) fn queue_ready(&mut self, token: Token) {
         let Some(connection) = self.get(token) else { return };
         if !std::mem::replace(&mut connection.queued.ready, true) {
-            self.ready.push(token);
+            self.ready.push_back(token);
         }
     }
 
@@ -247,7 +250,7 @@ impl Connections {
 
     /// A writable socket with something waiting is looked at in this turn.
     pub(crate) fn queue_flush_if_waiting(&mut self, token: Token) {
-        if self.get(token).is_some_and(|connection| !connection.buffers.output().is_empty()) {
+        if self.get(token).is_some_and(|connection| connection.buffers.backlog() > 0) {
             self.queue_flush(token);
         }
     }
@@ -280,6 +283,59 @@ impl Connections {
         found.map(|connection| connection.buffers.take_input(&mut self.pool)).unwrap_or_default()
     }
 
+    /// Bytes that may be read now: what is left of the turn's share, and of the memory for buffers.
+    pub(crate) fn room(&self) -> usize {
+        self.turn_left.min(self.limits.buffered_bytes.saturating_sub(self.pool.held()))
+    }
+
+    /// So many bytes were read.
+    pub(crate) fn note_read(&mut self, count: usize) {
+        self.counters.bytes_read += count as u64;
+        self.turn_left = self.turn_left.saturating_sub(count);
+    }
+
+    /// Lets `append` queue output, and is told how many bytes that is.
+    fn queue_output(&mut self, to: Token, append: impl FnOnce(&mut Buffers, &mut Pool) -> usize) {
+        let Some(connection) = find(&mut self.slab, to).filter(|found| found.takes_output()) else {
+            return;
+        };
+        let count = append(&mut connection.buffers, &mut self.pool);
+        self.turn_left = self.turn_left.saturating_sub(count);
+        if !std::mem::replace(&mut connection.queued.flush, true) {
+            self.flush.push(to);
+        }
+    }
+
+    /// Cuts the connections that hold the most memory when all together hold nearly as much as they
+    /// may. Begins a little below the bound, so that the next turn has room to read in; ends well
+    /// below it, so that it isn't done again in the next turn.
+    pub(crate) fn relieve(&mut self) {
+        let most = self.limits.buffered_bytes;
+        if self.pool.held() <= most / 16 * 15 {
+            return;
+        }
+        self.pool.drop_spare();
+        if self.pool.held() <= most / 16 * 15 {
+            return;
+        }
+        let mut holders: Vec<_> = self
+            .tokens()
+            .into_iter()
+            .filter_map(|token| Some((self.slab.get(token.index())?.buffers.capacity(), token)))
+            .filter(|(buffered, _)| *buffered > 0)
+            .collect();
+        holders.sort_unstable_by_key(|(buffered, _)| std::cmp::Reverse(*buffered));
+        for (buffered, token) in holders {
+            if self.pool.held() <= most / 8 * 7 {
+                return;
+            }
+            self.doom(token, CloseReason::BufferLimit { buffered });
+            if let Some(connection) = find(&mut self.slab, token) {
+                connection.buffers.drop_all(&mut self.pool);
+            }
+        }
+    }
+
     /// Sends what waits, once for each connection, and moves those on that are closing.
     pub(crate) fn flush_all(&mut self) {
         let mut list = std::mem::take(&mut self.flush);
@@ -298,7 +354,7 @@ impl Connections {
         }
         // Judged by what was asked for, not by what the socket leaves: a service that stops producing
         // at the high-water mark relies on being told to go on.
-        connection.throttled |= connection.buffers.output().len() > self.limits.high_water;
+        connection.throttled |= connection.buffers.backlog() > self.limits.high_water;
         match connection.flush(&mut self.pool) {
             Flush::Failed(error) => self.doom(token, CloseReason::Failed(error)),
             Flush::Sent(sent) => self.flushed(token, sent),
@@ -310,7 +366,7 @@ impl Connections {
         self.counters.bytes_written += sent as u64;
         let low = self.limits.low_water;
         let Some(connection) = self.get(token) else { return };
-        let backlog = connection.buffers.output().len();
+        let backlog = connection.buffers.backlog();
         let released = connection.throttled && backlog <= low;
         connection.throttled &= !released;
         connection.released |= released;
@@ -483,20 +539,21 @@ impl Io for Connections {
         self.now
     }
 
+    fn send(&mut self, to: Token, bytes: &[u8]) {
+        self.queue_output(to, |buffers, pool| {
+            buffers.append(pool, bytes);
+            bytes.len()
+        });
+    }
+
     fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(connection) = find(&mut self.slab, to).filter(|found| found.takes_output()) else {
-            return;
-        };
-        connection.buffers.append(&mut self.pool, write);
-        if !std::mem::replace(&mut connection.queued.flush, true) {
-            self.flush.push(to);
-        }
+        self.queue_output(to, |buffers, pool| buffers.append_with(pool, write));
     }
 
     fn backlog(&self, connection: Token) -> usize {
         let found = self.slab.get(connection.index());
         let found = found.filter(|found| found.generation == connection.generation());
-        found.map_or(0, |found| found.buffers.output().len())
+        found.map_or(0, |found| found.buffers.backlog())
     }
 
     fn close(&mut self, connection: Token) {

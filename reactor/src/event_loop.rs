@@ -3,12 +3,14 @@
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
 //!  2. note      what became ready; signals -> Service::signaled
-//!  3. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received
+//!  3. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received;
+//!               `turn_bytes` for all of them together
 //!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
 //!  5. accept    up to `accepts_per_turn`
 //!  6. commit    Service::turn_ended
 //!  7. log       the turn's lines leave, before the answers that they explain
-//!  8. flush     the only place that writes to a socket
+//!  8. flush     the only place that writes to a socket; who holds the most memory is cut if all
+//!               together hold too much
 //!  9. reap      what was marked as closed is freed -> Service::closed; its lines leave too
 //! ```
 //!
@@ -44,6 +46,13 @@ const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
 /// poll at most, so that with room for all of them none is ever left with the kernel.
 const EVENTS_MIN: usize = 1024;
 
+/// Bytes of log lines after which a turn serves nobody else: to format them takes about as long as
+/// to serve what [`Limits::turn_bytes`] allows.
+const TURN_LOG_BYTES: usize = 1024 * 1024;
+
+/// Least bound of all buffers together: room for what one connection is served with.
+const BUFFERED_MIN: usize = 64 * 1024;
+
 /// Descriptors kept aside for what isn't a connection: standard streams, poll, signals, listener,
 /// the files of the service.
 const RESERVED_DESCRIPTORS: u64 = 32;
@@ -68,8 +77,6 @@ pub struct EventLoop {
     /// Shared by all connections. First the rest that the connection's service had left, then what
     /// is read behind it: whatever is decoded is decoded in place.
     buffer: Box<[u8]>,
-    /// The list of those served in this turn; kept for its memory.
-    serving: Vec<Token>,
 }
 
 /// How the loop ended.
@@ -106,6 +113,8 @@ impl EventLoop {
         limits.connections = limits.connections.min(connections_allowed());
         // Of nothing at all per turn, the rest would keep the loop awake for ever.
         limits.read_per_turn = limits.read_per_turn.max(1);
+        limits.turn_bytes = limits.turn_bytes.max(1);
+        limits.buffered_bytes = limits.buffered_bytes.max(BUFFERED_MIN);
         limits.accepts_per_turn = limits.accepts_per_turn.max(1);
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -121,7 +130,6 @@ impl EventLoop {
             ending: false,
             drain_over: false,
             buffer,
-            serving: Vec::new(),
         })
     }
 
@@ -149,9 +157,8 @@ impl EventLoop {
     /// # Errors
     /// When the address can't be had.
     pub fn listen(&mut self, address: SocketAddr, backlog: u32) -> io::Result<SocketAddr> {
-        let keepalive = self.connections.limits.keepalive;
-        let registry = self.poll.registry();
-        let listener = Listener::bind(registry, LISTENER, address, backlog, keepalive)?;
+        let (registry, limits) = (self.poll.registry(), &self.connections.limits);
+        let listener = Listener::bind(registry, LISTENER, address, backlog, limits)?;
         let address = listener.local_addr()?;
         self.listener = Some(listener);
         Ok(address)
@@ -277,13 +284,19 @@ impl EventLoop {
         }
     }
 
-    /// 3. Serves each connection of the list once; who has more left is served in the next turn.
+    /// 3. Serves each connection of the list once, as far as the turn has room for it.
+    ///
+    /// The next turn begins with those who weren't served; those who have more left come last.
     fn serve<S: Service>(&mut self, service: &mut S) {
-        std::mem::swap(&mut self.connections.ready, &mut self.serving);
-        for position in 0..self.serving.len() {
-            self.serve_one(service, self.serving[position]);
+        self.connections.turn_left = self.connections.limits.turn_bytes;
+        for _ in 0..self.connections.ready.len() {
+            let told_enough = logging::bytes_since_flush() >= TURN_LOG_BYTES;
+            if told_enough || self.connections.room() == 0 {
+                return;
+            }
+            let Some(token) = self.connections.ready.pop_front() else { return };
+            self.serve_one(service, token);
         }
-        self.serving.clear();
     }
 
     fn serve_one<S: Service>(&mut self, service: &mut S, token: Token) {
@@ -294,18 +307,20 @@ impl EventLoop {
         }
         self.redeliver(service, token);
         let mut budget = self.connections.limits.read_per_turn;
-        while budget > 0 {
+        loop {
+            let most = budget.min(self.connections.room());
+            if most == 0 {
+                break;
+            }
             let Some(connection) = self.connections.get(token).filter(|found| found.wants_read())
             else {
                 return self.connections.close_if_broken(token);
             };
-            let input = connection.buffers.input();
-            let rest = input.len();
-            self.buffer[..rest].copy_from_slice(input);
-            match connection.read(&mut self.buffer[rest..rest + budget]) {
+            let rest = connection.buffers.copy_input(&mut self.buffer);
+            match connection.read(&mut self.buffer[rest..rest + most]) {
                 Read::Bytes(count) => {
                     budget -= count;
-                    self.connections.counters.bytes_read += count as u64;
+                    self.connections.note_read(count);
                     self.deliver(service, token, rest + count);
                 }
                 Read::Ended => self.deliver_end(service, token),
@@ -322,9 +337,7 @@ impl EventLoop {
         if !connection.take_redelivery() {
             return;
         }
-        let input = connection.buffers.input();
-        let length = input.len();
-        self.buffer[..length].copy_from_slice(input);
+        let length = connection.buffers.copy_input(&mut self.buffer);
         self.deliver(service, token, length);
     }
 
@@ -412,6 +425,7 @@ impl EventLoop {
         }
         logging::flush();
         self.connections.flush_all();
+        self.connections.relieve();
         self.reap(service);
         logging::flush();
         Ok(())
@@ -505,7 +519,7 @@ fn note_connection<S: Service>(
 fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, token: Token) {
     let (service_due, own_due) = connections.take_due(token);
     let Some(connection) = connections.get(token) else { return };
-    let backlog = connection.buffers.output().len();
+    let backlog = connection.buffers.backlog();
     let own_reason = match connection.state {
         State::Lingering => Some(CloseReason::Done),
         // It takes more by now, and is written to in a moment: only the turn took long.

@@ -14,6 +14,15 @@ pub struct Limits {
     /// Bytes read from one connection in one turn, at least one; it goes on in the next. Also the
     /// size of the shared read buffer, less `input_rest`.
     pub read_per_turn: usize,
+    /// Bytes read from all connections and queued for them while they are served in one turn, at
+    /// least one; the others are served in the next, before those who were. Bounds how long a turn
+    /// takes, whatever its peers ask for.
+    pub turn_bytes: usize,
+    /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
+    /// reached, nothing more is read in this turn; and when fifteen sixteenths are still held after
+    /// the turn's output has left, the connections that hold the most are closed, until seven
+    /// eighths are. What a service queues at once for one connection comes on top for a moment.
+    pub buffered_bytes: usize,
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.
     pub input_rest: usize,
@@ -31,6 +40,10 @@ pub struct Limits {
     /// that may wait for ever, and one that is half-open, are told apart by nothing else. The kernel
     /// counts in whole seconds, from one to 32,767; what lies outside is taken as the nearest.
     pub keepalive: Duration,
+    /// Bytes that the kernel may hold of an accepted connection in each direction; zero leaves it to
+    /// the kernel, which then lets a connection have several MiB. The kernel doubles the number, for
+    /// what it needs itself, and takes no more than `net.core.rmem_max` and `net.core.wmem_max`.
+    pub socket_buffer: usize,
     /// How long accepting pauses when descriptors have run out, unless a connection ends before.
     pub accept_pause: Duration,
 }
@@ -41,6 +54,8 @@ impl Default for Limits {
             connections: 10_000,
             accepts_per_turn: 64,
             read_per_turn: 64 * 1024,
+            turn_bytes: 4 * 1024 * 1024,
+            buffered_bytes: 256 * 1024 * 1024,
             input_rest: 64 * 1024,
             high_water: 256 * 1024,
             low_water: 64 * 1024,
@@ -48,6 +63,7 @@ impl Default for Limits {
             linger: Duration::from_secs(1),
             drain: Duration::from_millis(500),
             keepalive: Duration::from_mins(1),
+            socket_buffer: 0,
             accept_pause: Duration::from_millis(100),
         }
     }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::limits::Limits;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -53,7 +54,7 @@ impl Listener {
         token: mio::Token,
         address: SocketAddr,
         backlog: u32,
-        keepalive: Duration,
+        limits: &Limits,
     ) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -62,8 +63,9 @@ impl Listener {
         )?;
         // A restarted central must get its port back while old connections are in TIME_WAIT.
         socket.set_reuse_address(true)?;
-        // Accepted sockets inherit both: no system call per connection.
-        set_options(&SockRef::from(&socket), keepalive)?;
+        // Accepted sockets inherit all of it: no system call per connection.
+        set_options(&SockRef::from(&socket), limits.keepalive)?;
+        set_buffers(&socket, limits.socket_buffer)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let mut socket = TcpListener::from_std(socket.into());
@@ -127,9 +129,36 @@ pub(crate) fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Resu
     )
 }
 
+/// Before the socket listens: the window that a connection offers is agreed upon at its beginning.
+fn set_buffers(socket: &Socket, bytes: usize) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    socket.set_send_buffer_size(bytes)?;
+    socket.set_recv_buffer_size(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The kernel doubles what is asked for.
+    #[test]
+    fn accepted_sockets_have_the_buffers_that_were_asked_for() {
+        const SIZE: usize = 32 * 1024;
+        let poll = mio::Poll::new().unwrap();
+        let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+        let limits = Limits { socket_buffer: SIZE, ..Limits::default() };
+        let mut listener =
+            Listener::bind(poll.registry(), mio::Token(0), address, 5, &limits).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let Accept::Connection(stream, _) = listener.accept() else {
+            panic!("the peer is established already");
+        };
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.recv_buffer_size().unwrap(), 2 * SIZE);
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * SIZE);
+    }
 
     /// As far as the kernel tells: a socket gets its options from the one that it was accepted at.
     #[test]
@@ -142,8 +171,9 @@ mod tests {
             (Duration::from_mins(1), Some(Duration::from_mins(1))),
             (Duration::MAX, Some(Duration::from_secs(32_767))),
         ] {
+            let limits = Limits { keepalive, ..Limits::default() };
             let mut listener =
-                Listener::bind(poll.registry(), mio::Token(0), address, 5, keepalive).unwrap();
+                Listener::bind(poll.registry(), mio::Token(0), address, 5, &limits).unwrap();
             let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let Accept::Connection(stream, _) = listener.accept() else {
                 panic!("the peer is established already");

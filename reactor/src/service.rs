@@ -117,8 +117,8 @@ pub trait Io {
         self.send_with(to, |out| out.extend_from_slice(bytes));
     }
 
-    /// Like [`send`](Self::send), for what is encoded straight into the output buffer: `write`
-    /// appends to it. Not called when the connection can't be sent to.
+    /// Like [`send`](Self::send), for what is encoded: `write` appends to a buffer that is empty or
+    /// holds earlier output. Not called when the connection can't be sent to.
     fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>));
 
     /// Bytes queued for the peer that its socket has not taken yet.
@@ -196,6 +196,12 @@ pub enum CloseReason {
         /// Bytes left over.
         rest: usize,
     },
+    /// All connections together held as much memory as [`Limits::buffered_bytes`](crate::Limits::buffered_bytes)
+    /// allows, and this one more of it than others.
+    BufferLimit {
+        /// Bytes of memory that it held.
+        buffered: usize,
+    },
     /// It was still there when the time for draining was over.
     DrainDeadline {
         /// Bytes that waited.
@@ -214,6 +220,9 @@ impl fmt::Display for CloseReason {
                 write!(f, "the peer doesn't read: {backlog} bytes wait for it")
             }
             Self::InputOverflow { rest } => write!(f, "{rest} bytes of input were not consumed"),
+            Self::BufferLimit { buffered } => {
+                write!(f, "buffer limit reached: it held {buffered} bytes of memory")
+            }
             Self::DrainDeadline { backlog } => {
                 write!(f, "not done when the time to end was over, {backlog} bytes unsent")
             }

@@ -3,7 +3,7 @@
 //!
 //! Hands every call on to the one or the other, and decides nothing.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use mio::event::Source;
@@ -61,6 +61,13 @@ impl Write for Stream {
         match self {
             Self::Peer(stream) => stream.write(bytes),
             Self::Attached(stream) => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Peer(stream) => stream.write_vectored(slices),
+            Self::Attached(stream) => stream.write_vectored(slices),
         }
     }
 

@@ -7,21 +7,24 @@
 #[path = "support/harness.rs"]
 mod harness;
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use log::{LevelFilter, debug, error, info};
-use reactor::logging;
+use reactor::{CloseReason, EventLoop, Io, Limits, Outcome, Service, StopCause, Token, logging};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
-/// How many lines the process is to log when it was started by a test; else it panics.
+/// What the process is to do when it was started by a test: how many lines it is to log, or a name.
 const TASK: &str = "LOGGING_TEST_TASK";
 
 /// Longest wait for a process that must end; far more than it takes.
@@ -34,8 +37,11 @@ const SOME: usize = 500;
 const MANY: usize = 5000;
 
 fn main() -> ExitCode {
-    if let Ok(count) = std::env::var(TASK) {
-        return count.parse().map_or_else(|_| log_and_panic(), log_lines);
+    match std::env::var(TASK).as_deref() {
+        Ok("panic") => return log_and_panic(),
+        Ok("serve") => return serve_who_make_it_log(),
+        Ok(count) => return log_lines(count.parse().unwrap()),
+        Err(_) => {}
     }
     harness::run_all(&[
         ("lines_arrive_in_a_file", lines_arrive_in_a_file),
@@ -47,6 +53,7 @@ fn main() -> ExitCode {
         ("a_closed_pipe_stops_nothing", a_closed_pipe_stops_nothing),
         ("a_full_disk_stops_nothing", a_full_disk_stops_nothing),
         ("a_panic_loses_no_line", a_panic_loses_no_line),
+        ("a_turn_that_logs_much_serves_no_more", a_turn_that_logs_much_serves_no_more),
     ])
 }
 
@@ -73,14 +80,72 @@ fn log_and_panic() -> ExitCode {
     panic!("on purpose");
 }
 
+/// Peers that are served in a turn whose lines are as many bytes as a turn may log.
+const SERVED: usize = 4;
+
+/// Logs a lot for everybody who speaks.
+#[derive(Debug, Default)]
+struct Talkative {
+    /// In this turn.
+    served: usize,
+    left: usize,
+}
+
+impl Service for Talkative {
+    type Fatal = Infallible;
+
+    fn opened(&mut self, _: &mut impl Io, _: Token, _: SocketAddr) {}
+
+    fn received(&mut self, io: &mut impl Io, _: Token, input: &[u8]) -> usize {
+        let line = "x".repeat(8 * 1024);
+        for _ in 0..1024 * 1024 / line.len() / SERVED {
+            info!("action: talk | result: success | words: {line}");
+        }
+        self.served += 1;
+        self.left -= 1;
+        if self.left == 0 {
+            io.stop();
+        }
+        input.len()
+    }
+
+    fn ended(&mut self, _: &mut impl Io, _: Token, _: &[u8]) {}
+
+    fn expired(&mut self, _: &mut impl Io, _: Token) {}
+
+    fn closed(&mut self, _: &mut impl Io, _: Token, _: &CloseReason) {}
+
+    fn stopping(&mut self, _: &mut impl Io, _: StopCause) {}
+
+    fn turn_ended(&mut self, _: &mut impl Io) -> Result<(), Infallible> {
+        assert!(std::mem::take(&mut self.served) <= SERVED);
+        Ok(())
+    }
+}
+
+fn serve_who_make_it_log() -> ExitCode {
+    const PEERS: usize = 5 * SERVED;
+    let _flushed_at_the_end = logging::init(LevelFilter::Info);
+    let limits = Limits { drain: Duration::from_millis(1), ..Limits::default() };
+    let mut event_loop = EventLoop::new(limits).unwrap();
+    let address = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), 1024).unwrap();
+    let peers = [(); PEERS].map(|()| TcpStream::connect(address).unwrap());
+    for mut peer in &peers {
+        peer.write_all(b"x").unwrap();
+    }
+    let mut service = Talkative { left: PEERS, ..Talkative::default() };
+    assert_eq!(event_loop.run(&mut service).unwrap(), Outcome::Drained);
+    ExitCode::SUCCESS
+}
+
 /// This program, logging so many lines, or one and a panic.
 fn start(lines: Option<usize>, stdout: impl Into<Stdio>) -> Child {
+    start_task(&lines.map_or("panic".to_owned(), |count| count.to_string()), stdout)
+}
+
+fn start_task(task: &str, stdout: impl Into<Stdio>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .env(TASK, lines.map_or("panic".to_owned(), |count| count.to_string()))
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(Stdio::null());
+    command.env(TASK, task).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
@@ -187,4 +252,8 @@ fn a_panic_loses_no_line() {
     let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();
     assert_eq!(end(child), Some(101));
     assert!(text.ends_with(" ERROR    action: count | result: fail | number: 0\n"), "{text}");
+}
+
+fn a_turn_that_logs_much_serves_no_more() {
+    assert_eq!(end(start_task("serve", Stdio::null())), Some(0));
 }

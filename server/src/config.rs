@@ -24,6 +24,12 @@ const LOG_SIZE_MIN: usize = 1 << 20;
 const WINNERS_BUDGET_MIN: usize = 4 << 10;
 const _: () = assert!(WINNERS_BUDGET_MIN >= crate::scan::PIECE_MIN);
 
+/// Room for a few connections with as much as one may hold.
+const BUFFERED_MIN: usize = 1 << 20;
+
+/// The kernel counts in 32 bits, and doubles.
+const SOCKET_BUFFER_MAX: usize = 1 << 30;
+
 const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
 const SPAN: &str = "a span of time, as 500ms, 30s or 5m";
 const SIZE: &str = "a number of bytes above 0, as 65536, 64KiB or 1MiB";
@@ -65,6 +71,9 @@ table! {
     CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", "a number above 0", "Connections at the same time; accepting pauses beyond it");
     ACCEPTS = ("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn", "64", "a number above 0", "Connections accepted in one turn of the loop");
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
+    TURN_BYTES = ("SERVER_TURN_BYTES", "turn-bytes", "4MiB", SIZE, "Bytes read from all connections and queued for them in one turn");
+    MAX_BUFFERED = ("SERVER_MAX_BUFFERED_BYTES", "max-buffered-bytes", "256MiB", "a number of bytes, from 1MiB", "Memory for input and output of all connections together");
+    SOCKET_BUFFER = ("SERVER_SOCKET_BUFFER_SIZE", "socket-buffer-size", "256KiB", "a number of bytes up to 1024MiB; 0 for the kernel's own", "Bytes that the kernel may hold of a connection in each direction; it doubles the number");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
     WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "256KiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
@@ -229,6 +238,13 @@ impl Config {
         let connections = layers.require(&CONNECTIONS, count);
         let accepts_per_turn = layers.require(&ACCEPTS, count);
         let read_per_turn = layers.require(&READ, size);
+        let turn_bytes = layers.require(&TURN_BYTES, size);
+        let buffered_bytes = layers.require(&MAX_BUFFERED, |text| {
+            settings::bytes(text).filter(|bytes| *bytes >= BUFFERED_MIN)
+        });
+        let socket_buffer = layers.require(&SOCKET_BUFFER, |text| {
+            settings::bytes(text).filter(|bytes| *bytes <= SOCKET_BUFFER_MAX)
+        });
         let high_water = layers.optional(&HIGH_WATER, size);
         let low_water = layers.require(&LOW_WATER, size);
         let write_stall = layers.require(&WRITE_STALL, span);
@@ -247,6 +263,9 @@ impl Config {
             connections: connections?,
             accepts_per_turn: accepts_per_turn?,
             read_per_turn: read_per_turn?,
+            turn_bytes: turn_bytes?,
+            buffered_bytes: buffered_bytes?,
+            socket_buffer: socket_buffer?,
             input_rest: Limits::default().input_rest,
             high_water,
             low_water,

@@ -15,8 +15,9 @@
 //! | [`NUMBER_DIGITS_MAX`](crate::bet::NUMBER_DIGITS_MAX) | 10, at most 4,294,967,295 | the batch is rejected | 32 bits |
 //!
 //! Batches under way have no limit of their own: those that have arrived and aren't answered are what
-//! one turn reads (`SERVER_READ_PER_TURN` of each connection), because every turn ends with their
-//! answers, and a peer that takes no answers is read no more (`SERVER_HIGH_WATER`).
+//! one turn reads (`SERVER_READ_PER_TURN` of each connection, `SERVER_TURN_BYTES` of all), because
+//! every turn ends with their answers, and a peer that takes no answers is read no more
+//! (`SERVER_HIGH_WATER`).
 
 use reactor::settings::Setting;
 
@@ -65,6 +66,21 @@ pub static LIMITS: &[Limit] = &[
         &config::READ,
         "the rest is read in the next turn",
         "a quick peer doesn't starve the others; bounds what a turn stages",
+    ),
+    limit(
+        &config::TURN_BYTES,
+        "the other connections are served in the next turn, before those that were",
+        "bounds how long a turn takes; so do 1 MiB of log lines, after which it serves nobody else",
+    ),
+    limit(
+        &config::MAX_BUFFERED,
+        "nothing more is read in this turn; then the connections that hold the most are closed, until seven eighths are held",
+        "a thousand peers that each stay within their limits are too much together",
+    ),
+    limit(
+        &config::SOCKET_BUFFER,
+        "the peer's TCP waits, or the server's output does",
+        "bounds the kernel's share: twice this in each direction, at most twice `net.core.rmem_max` and `net.core.wmem_max`; all sockets together, `net.ipv4.tcp_mem`",
     ),
     limit(
         &config::MAX_LINE,

@@ -42,6 +42,8 @@ pub(crate) enum Cause {
     WriteStalled,
     /// More input than any line or frame has.
     InputOverflow,
+    /// It held the most memory when all connections together held too much.
+    BufferLimit,
     /// As many connections as may be: whoever knocks has to wait.
     Full,
     /// The same for want of descriptors or memory.
@@ -52,7 +54,7 @@ pub(crate) enum Cause {
 
 /// Codes of refusals have places of their own, from 0 on.
 const CODES: usize = ErrorCode::ShuttingDown as usize + 1;
-const CAUSES: usize = CODES + 7;
+const CAUSES: usize = CODES + 8;
 
 impl Cause {
     /// What a connection was cut off for, when it was.
@@ -60,6 +62,7 @@ impl Cause {
         match reason {
             CloseReason::WriteStalled { .. } => Some(Self::WriteStalled),
             CloseReason::InputOverflow { .. } => Some(Self::InputOverflow),
+            CloseReason::BufferLimit { .. } => Some(Self::BufferLimit),
             _ => None,
         }
     }
@@ -74,6 +77,7 @@ impl Cause {
             Self::Full => CODES + 4,
             Self::Exhausted => CODES + 5,
             Self::CommitFailed => CODES + 6,
+            Self::BufferLimit => CODES + 7,
         }
     }
 
@@ -96,6 +100,7 @@ impl fmt::Display for Cause {
             Self::Silence => f.write_str("silent for too long"),
             Self::WriteStalled => f.write_str("takes no output"),
             Self::InputOverflow => f.write_str("input without end"),
+            Self::BufferLimit => f.write_str("buffer limit reached"),
             Self::Full => f.write_str("as many connections as allowed"),
             Self::Exhausted => f.write_str("no descriptors or no memory"),
             Self::CommitFailed => f.write_str("storage unavailable"),
@@ -407,6 +412,7 @@ mod tests {
             Cause::Full,
             Cause::Exhausted,
             Cause::CommitFailed,
+            Cause::BufferLimit,
         ]);
         let mut places: Vec<_> = causes.map(|cause| Kind::from(cause).index()).collect();
         places.extend([Event::Accepted, Event::Closed].map(|event| Kind::from(event).index()));

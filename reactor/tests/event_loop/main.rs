@@ -7,6 +7,7 @@
 
 mod accepting;
 mod attached;
+mod bounds;
 mod closing;
 mod connecting;
 mod draining;

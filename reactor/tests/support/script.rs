@@ -187,6 +187,8 @@ pub(crate) enum Ending {
     WriteStalled(usize),
     /// With what was left over, in bytes.
     InputOverflow(usize),
+    /// With the memory that it held, in bytes.
+    BufferLimit(usize),
     /// With what waited, in bytes.
     DrainDeadline(usize),
 }
@@ -200,6 +202,7 @@ impl From<&CloseReason> for Ending {
             CloseReason::NotConnected(error) => Self::NotConnected(error.kind()),
             CloseReason::WriteStalled { backlog } => Self::WriteStalled(*backlog),
             CloseReason::InputOverflow { rest } => Self::InputOverflow(*rest),
+            CloseReason::BufferLimit { buffered } => Self::BufferLimit(*buffered),
             CloseReason::DrainDeadline { backlog } => Self::DrainDeadline(*backlog),
             other => panic!("a reason that no test knows: {other:?}"),
         }

@@ -1,0 +1,184 @@
+//! What a turn may cost in all, and how much memory all connections may hold together.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+
+use reactor::{Limits, Token};
+
+use crate::support::{
+    Call, Ending, Event, NEVER, Running, Script, listening, narrow_peer, pattern, peer,
+    read_exactly, run, spawn,
+};
+
+/// Who was served in each turn, and with how many bytes.
+fn served(turn: &[Event]) -> Vec<(Token, usize)> {
+    let input = |event: &Event| match event {
+        Event::Received(token, input) => Some((*token, input.len())),
+        _ => None,
+    };
+    turn.iter().filter_map(input).collect()
+}
+
+/// Each has sent all of it before the loop begins.
+#[test]
+fn a_turn_reads_so_much_of_all_and_goes_round() {
+    const PEERS: usize = 7;
+    const EACH: usize = 3000;
+    let limits = Limits { read_per_turn: 100, turn_bytes: 250, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let peers = [(); PEERS].map(|()| peer(address));
+    for mut peer in &peers {
+        peer.write_all(&pattern(EACH)).unwrap();
+    }
+    let mut left = PEERS * EACH;
+    let script = Script::new(move |io, call| {
+        if let Call::Received(_, input, _) = call {
+            left -= input.len();
+            if left == 0 {
+                io.stop();
+            }
+        }
+    });
+    let finished = run(event_loop, script);
+    let mut times = BTreeMap::new();
+    let mut bytes = BTreeMap::new();
+    for turn in finished.turns() {
+        let served = served(turn);
+        assert!(served.iter().map(|(_, count)| count).sum::<usize>() <= 250, "{served:?}");
+        for (token, count) in served {
+            *times.entry(token).or_insert(0) += 1;
+            *bytes.entry(token).or_insert(0) += count;
+        }
+        let unfinished = || times.iter().filter(|(token, _)| bytes[*token] < EACH);
+        let most = unfinished().map(|(_, times)| *times).max().unwrap_or(0);
+        let least = unfinished().map(|(_, times)| *times).min().unwrap_or(0);
+        assert!(most - least <= 1 || times.len() < PEERS, "{times:?}");
+    }
+    assert_eq!(bytes.into_values().collect::<Vec<_>>(), [EACH; PEERS]);
+}
+
+/// One byte asks for a thousand.
+#[test]
+fn a_turn_produces_so_much_for_all() {
+    const PEERS: usize = 50;
+    const ANSWER: usize = 1000;
+    let (event_loop, address) = listening(Limits { turn_bytes: 5000, ..Limits::default() });
+    let peers = [(); PEERS].map(|()| peer(address));
+    for mut peer in &peers {
+        peer.write_all(b"?").unwrap();
+    }
+    let script = Script::new(move |io, call| match call {
+        Call::Received(token, ..) => io.send(token, &pattern(ANSWER)),
+        Call::Ended(token, _) => io.close(token),
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(PEERS));
+    for peer in &peers {
+        assert_eq!(read_exactly(peer, ANSWER), pattern(ANSWER));
+    }
+    drop(peers);
+    for turn in running.join().turns() {
+        assert!(served(turn).len() <= 5, "{turn:?}");
+    }
+}
+
+/// Consumes lines alone, and answers each with its last byte.
+fn lines() -> Script {
+    Script::new(|io, call| match call {
+        Call::Received(token, input, consumed) => match input.strip_suffix(b"\n") {
+            Some(line) => io.send(token, &line[line.len() - 1..]),
+            None => *consumed = 0,
+        },
+        Call::Ended(token, _) => io.close(token),
+        _ => {}
+    })
+}
+
+/// Waits until so many have been cut off, and gives what they held.
+fn cut_off(running: &mut Running, count: usize) -> Vec<usize> {
+    let held = |(_, ending)| match ending {
+        Ending::BufferLimit(held) => held,
+        other => panic!("{other:?}"),
+    };
+    (0..count).map(|_| held(running.wait_for_closed())).collect()
+}
+
+fn is_cut_off(mut peer: &TcpStream) -> bool {
+    match peer.read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+/// Half lines of all sizes, more than there is memory for: the longest go, and no more of them than
+/// must. Whoever is left is served.
+#[test]
+fn who_holds_most_of_the_memory_for_input_is_cut_off() {
+    const BOUND: usize = 1024 * 1024;
+    const LARGE: usize = 60_001;
+    const SMALL: usize = 5_000;
+    let limits = Limits { buffered_bytes: BOUND, ..Limits::default() };
+    let (event_loop, address) = listening(limits);
+    let large = [(); 20].map(|()| peer(address));
+    let small = [(); 20].map(|()| peer(address));
+    for (peers, length) in [(&large, LARGE), (&small, SMALL)] {
+        for mut peer in peers {
+            peer.write_all(&pattern(length)).unwrap();
+        }
+    }
+    let mut running = spawn(event_loop, lines().stops_after(40));
+    let surplus = 20 * (LARGE + SMALL) - BOUND;
+    let cut = cut_off(&mut running, surplus.div_ceil(LARGE));
+    assert!(cut.iter().all(|held| *held > SMALL), "{cut:?}");
+    for mut peer in &small {
+        peer.write_all(b"x\n").unwrap();
+        assert_eq!(read_exactly(peer, 1), b"x");
+    }
+    let mut survivors = 0;
+    for mut peer in &large {
+        let sent = peer.write_all(b"y\n");
+        survivors += usize::from(sent.is_ok() && !is_cut_off(peer));
+    }
+    assert!((BOUND / LARGE / 2..BOUND / LARGE).contains(&survivors), "{survivors} are left");
+    drop((large, small));
+    running.join();
+}
+
+/// Answers that nobody takes, more than there is memory for.
+#[test]
+fn who_holds_most_of_the_memory_for_output_is_cut_off() {
+    const BOUND: usize = 4 * 1024 * 1024;
+    const ANSWER: usize = 1024 * 1024;
+    const PEERS: usize = 10;
+    let limits = Limits {
+        buffered_bytes: BOUND,
+        socket_buffer: 16 * 1024,
+        write_stall: NEVER,
+        ..Limits::default()
+    };
+    let (event_loop, address) = listening(limits);
+    let script = Script::new(|io, call| match call {
+        Call::Received(token, ..) => io.send(token, &pattern(ANSWER)),
+        Call::Ended(token, _) => io.close(token),
+        _ => {}
+    });
+    let mut running = spawn(event_loop, script.stops_after(PEERS));
+    let peers = [(); PEERS].map(|()| narrow_peer(address));
+    for mut peer in &peers {
+        peer.write_all(b"?").unwrap();
+    }
+    let cut = cut_off(&mut running, PEERS - BOUND / ANSWER);
+    assert!(cut.iter().all(|held| *held >= ANSWER / 2), "{cut:?}");
+    let mut answered = 0;
+    for mut peer in &peers {
+        let mut answer = Vec::new();
+        peer.shutdown(std::net::Shutdown::Write).ok();
+        let _ = peer.read_to_end(&mut answer);
+        assert!(answer[..] == pattern(ANSWER)[..answer.len()]);
+        answered += usize::from(answer.len() == ANSWER);
+    }
+    assert!((1..=BOUND / ANSWER).contains(&answered), "{answered} got their answer");
+    drop(peers);
+    running.join();
+}
