@@ -281,6 +281,7 @@ impl EventLoop {
         for name in self.signals.iter_mut().flat_map(Signals::take_stops) {
             self.cut_short |= self.connections.stopping || self.stop_signal.is_some();
             self.stop_signal.get_or_insert(name);
+            logging::hurry();
         }
     }
 

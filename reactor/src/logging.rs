@@ -43,9 +43,12 @@ const STALLED_WAIT: Duration = Duration::from_millis(200);
 /// How long the end of the process waits for a reader who reads slowly.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
+/// The same when a signal asked for the end: it ends within the second.
+const HURRIED_WAIT: Duration = Duration::from_millis(300);
+
 thread_local! {
     static LOG: RefCell<Log> =
-        const { RefCell::new(Log { lines: Lines::new(), level: Level::Info, stdout: None, since_flush: 0 }) };
+        const { RefCell::new(Log::new()) };
 }
 
 /// What waits, and where it goes.
@@ -58,9 +61,21 @@ struct Log {
     stdout: Option<Stdout>,
     /// Bytes of lines since the last [`flush`].
     since_flush: usize,
+    /// How long the end waits for a reader who reads slowly.
+    last_wait: Duration,
 }
 
 impl Log {
+    const fn new() -> Self {
+        Self {
+            lines: Lines::new(),
+            level: Level::Info,
+            stdout: None,
+            since_flush: 0,
+            last_wait: LAST_WAIT,
+        }
+    }
+
     fn push(&mut self, line: &[u8]) {
         self.since_flush += line.len();
         if self.level == Level::Error {
@@ -104,12 +119,17 @@ pub fn is_waiting() -> bool {
     LOG.with_borrow(|log| log.lines.waiting() > 0)
 }
 
+/// A signal asked for the end: a slow reader gets less time for the last lines.
+pub(crate) fn hurry() {
+    LOG.with_borrow_mut(|log| log.last_wait = HURRIED_WAIT);
+}
+
 /// The last lines of the process, which may wait a little for their reader.
 fn write_last() {
-    let end = Instant::now() + LAST_WAIT;
     // A panic that began in the buffer itself must not end in another one.
     LOG.with(|log| {
         let Ok(mut log) = log.try_borrow_mut() else { return };
+        let end = Instant::now() + log.last_wait;
         loop {
             let (now, before) = (Instant::now(), log.lines.waiting());
             log.write(Some(end.min(now + STALLED_WAIT)));
