@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::honest::{self, Honest, Latencies, Served};
+use crate::honest::{self, Honest, Latencies, Progress, Served};
 use crate::process::{PATIENCE, Server, command, try_memory};
 
 /// One attack that is under way.
@@ -62,9 +63,14 @@ impl Attack {
         fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5").expect("it is ours");
     }
 
-    /// Bets of the honest agency that were confirmed so far.
-    pub(crate) fn stored(&self) -> u64 {
-        self.honest.as_ref().expect("it is at work").stored()
+    /// Waits until one of the honest agency's counts has grown by so much.
+    pub(crate) fn wait_for(&self, count: impl Fn(&Progress) -> &AtomicU64, growth: u64) {
+        let count = count(self.honest.as_ref().expect("it is at work").progress());
+        let (start, deadline) = (count.load(Ordering::Relaxed), Instant::now() + PATIENCE);
+        while count.load(Ordering::Relaxed) < start + growth {
+            assert!(Instant::now() < deadline, "the honest agency doesn't get on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Processor time that the server has taken.

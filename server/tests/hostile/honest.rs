@@ -62,15 +62,22 @@ fn milliseconds(time: Duration) -> String {
 pub(crate) struct Served {
     /// Bets that were confirmed.
     pub(crate) stored: u64,
-    /// How often it was told to come again.
-    pub(crate) unavailable: u64,
     pub(crate) latencies: Latencies,
+}
+
+/// What was answered to the agency so far.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Bets that were confirmed.
+    pub(crate) stored: AtomicU64,
+    /// How often it was told to come again.
+    pub(crate) unavailable: AtomicU64,
 }
 
 /// The two peers, at work until they are told to stop.
 pub(crate) struct Honest {
     stop: Arc<AtomicBool>,
-    stored: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     agency: JoinHandle<io::Result<Served>>,
     echo: JoinHandle<io::Result<Latencies>>,
 }
@@ -96,21 +103,20 @@ impl Honest {
         let stop = Arc::new(AtomicBool::new(false));
         let (conversation, welcome) = Conversation::introduced(server, HONEST, AGENCY);
         let echo = connect_from(server, HONEST);
-        let stored = Arc::new(AtomicU64::new(0));
-        let (agency_stop, echo_stop, count) = (stop.clone(), stop.clone(), stored.clone());
+        let progress = Arc::new(Progress::default());
+        let (agency_stop, echo_stop, shown) = (stop.clone(), stop.clone(), progress.clone());
         Self {
             stop,
-            stored,
+            progress,
             agency: std::thread::spawn(move || {
-                run_agency(conversation, &welcome, &agency_stop, &count)
+                run_agency(conversation, &welcome, &agency_stop, &shown)
             }),
             echo: std::thread::spawn(move || run_echo(echo, &echo_stop)),
         }
     }
 
-    /// Bets that were confirmed so far.
-    pub(crate) fn stored(&self) -> u64 {
-        self.stored.load(Ordering::Relaxed)
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Lets both have the answer they wait for, and takes what they found.
@@ -124,7 +130,7 @@ fn run_agency(
     mut conversation: Conversation,
     welcome: &str,
     stop: &AtomicBool,
-    stored: &AtomicU64,
+    progress: &Progress,
 ) -> io::Result<Served> {
     let words: Vec<_> = welcome.split(' ').collect();
     let ["welcome", consumed, "rejected", "0", phase] = words[..] else {
@@ -136,23 +142,27 @@ fn run_agency(
         if phase == "Drawn" {
             ask_winners(&mut conversation, served.stored)?;
         } else {
-            store(&mut conversation, &mut served)?;
+            store(&mut conversation, &mut served, progress)?;
         }
         served.latencies.add(begun);
-        stored.store(served.stored, Ordering::Relaxed);
         std::thread::sleep(PAUSE);
     }
     Ok(served)
 }
 
-fn store(conversation: &mut Conversation, served: &mut Served) -> io::Result<()> {
+fn store(
+    conversation: &mut Conversation,
+    served: &mut Served,
+    progress: &Progress,
+) -> io::Result<()> {
     let bets = bets(served.stored, BATCH);
     let bets: Vec<_> = bets.iter().map(|(document, number)| (&document[..], *number)).collect();
     let answer = conversation.try_ask(&batch(served.stored, &bets))?;
     if answer == format!("stored {}", served.stored + BATCH) {
         served.stored += BATCH;
+        progress.stored.store(served.stored, Ordering::Relaxed);
     } else if answer == format!("unavailable {}", served.stored) {
-        served.unavailable += 1;
+        progress.unavailable.fetch_add(1, Ordering::Relaxed);
     } else {
         return Err(io::Error::other(format!("a batch was answered: {answer}")));
     }

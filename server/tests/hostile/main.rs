@@ -20,10 +20,12 @@ mod conversation;
 mod flood;
 mod honest;
 
+mod clock;
 mod disk;
 mod logging;
 mod order;
 mod rejections;
+mod repetition;
 mod signals;
 mod slow;
 mod winners;
