@@ -125,7 +125,7 @@ pub static LIMITS: &[Limit] = &[
     limit(
         &config::LOG_SIZE,
         "a checkpoint begins the other half",
-        "bounds the log on disk and what a start reads of it",
+        "bounds the log on disk, and what a start takes of memory, up to twice as much",
     ),
     // How long.
     limit(
