@@ -57,6 +57,9 @@ const BUFFERED_MIN: usize = 64 * 1024;
 /// the files of the service.
 const RESERVED_DESCRIPTORS: u64 = 32;
 
+/// How long lines wait that their reader or their disk didn't take, when nothing else happens.
+const LOG_RETRY: Duration = Duration::from_millis(50);
+
 /// The readiness loop.
 ///
 /// Make one, let it [`listen`](Self::listen) or let the service connect in
@@ -245,7 +248,8 @@ impl EventLoop {
     /// How long the poll may wait; `None` for ever.
     fn timeout(&self, now: Moment) -> Option<Duration> {
         let notice = self.signals.as_ref().and_then(|signals| signals.next_notice(Instant::now()));
-        [self.connections.timeout(now), notice].into_iter().flatten().min()
+        let log = logging::is_waiting().then_some(LOG_RETRY);
+        [self.connections.timeout(now), notice, log].into_iter().flatten().min()
     }
 
     /// 2. Marks what became ready. Says whether a signal came.

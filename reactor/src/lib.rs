@@ -19,7 +19,8 @@
 //!
 //! Knows nothing of what the bytes mean. There is one thread, and nothing here is shared with
 //! another: no lock, no channel, no atomic. What a service leaves to another thread, because it
-//! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]).
+//! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]). Log lines for a file reach the
+//! thread that writes them in the same way.
 
 mod buffer;
 mod connection;

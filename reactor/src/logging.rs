@@ -5,12 +5,14 @@
 //! dropped and counted. The buffer belongs to the thread: no lock of ours, and nothing shared.
 //!
 //! Values are cut at 1 KiB, lines at 16 KiB. A line of level ERROR may be the reason why the process
-//! ends: it is never dropped for want of room, the lines before it are.
+//! ends: it is never dropped for want of room, the lines before it are. When it can't be written, it
+//! goes to standard error at the end.
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
-//! | `stdout` | standard output, asked first whether it would block |
+//! | `output` | standard output or error, asked first whether it would block |
+//! | `file_writer` | a thread that waits for the disk when that output is a file |
 //! | `timestamp` | the second as text, formatted once |
 //! | `escaped` | [`Escaped`]: any bytes as a value |
 //!
@@ -18,8 +20,9 @@
 //! log the same way without knowing each other. Knows no connection and no setting.
 
 mod escaped;
+mod file_writer;
 mod lines;
-mod stdout;
+mod output;
 mod timestamp;
 
 use std::cell::RefCell;
@@ -30,7 +33,7 @@ use log::{Level, LevelFilter, Record};
 
 pub use escaped::Escaped;
 use lines::Lines;
-use stdout::Stdout;
+use output::Output;
 use timestamp::Timestamp;
 
 /// Bytes of lines after which the buffer is written without waiting for the end of the turn.
@@ -47,8 +50,7 @@ const LAST_WAIT: Duration = Duration::from_secs(3);
 const HURRIED_WAIT: Duration = Duration::from_millis(300);
 
 thread_local! {
-    static LOG: RefCell<Log> =
-        const { RefCell::new(Log::new()) };
+    static LOG: RefCell<Log> = const { RefCell::new(Log::new()) };
 }
 
 /// What waits, and where it goes.
@@ -58,11 +60,15 @@ struct Log {
     /// Of the line that is on its way here from [`write_line`].
     level: Level,
     /// Opened by the first write.
-    stdout: Option<Stdout>,
+    stdout: Option<Output>,
     /// Bytes of lines since the last [`flush`].
     since_flush: usize,
     /// How long the end waits for a reader who reads slowly.
     last_wait: Duration,
+    /// Bytes that wait, above which they are written without waiting for [`flush`].
+    write_at: usize,
+    /// The last line of level ERROR.
+    last_error: Vec<u8>,
 }
 
 impl Log {
@@ -73,6 +79,8 @@ impl Log {
             stdout: None,
             since_flush: 0,
             last_wait: LAST_WAIT,
+            write_at: WRITE_EARLY,
+            last_error: Vec::new(),
         }
     }
 
@@ -80,27 +88,63 @@ impl Log {
         self.since_flush += line.len();
         if self.level == Level::Error {
             self.lines.push_over(line);
+            self.last_error.clear();
+            self.last_error.extend_from_slice(line);
         } else {
             self.lines.push(line);
         }
-        if self.lines.waiting() >= WRITE_EARLY {
+        if self.lines.waiting() >= self.write_at {
             self.write(None);
         }
     }
 
     /// Writes what can be written without waiting, or until the deadline.
     fn write(&mut self, deadline: Option<Instant>) {
-        if self.lines.waiting() == 0 {
+        if self.lines.waiting() > 0 {
+            let stdout = self.stdout.get_or_insert_with(|| Output::new(rustix::stdio::stdout()));
+            stdout.wait_until(deadline);
+            self.lines.write_to(stdout);
+        }
+        // A reader who takes nothing isn't asked again at every line.
+        self.write_at = self.lines.waiting() + WRITE_EARLY;
+    }
+
+    /// Writes the last lines, and waits a little for them to be read or to be on disk.
+    fn finish(&mut self) {
+        let end = Instant::now() + self.last_wait;
+        let stalled = loop {
+            let (now, before) = (Instant::now(), self.lines.waiting());
+            let stalled = end.min(now + STALLED_WAIT);
+            self.write(Some(stalled));
+            if now >= end || self.lines.waiting() == before {
+                break stalled;
+            }
+        };
+        let arrived = self.stdout.take().is_none_or(|stdout| stdout.finish(stalled));
+        if !(arrived && self.lines.is_complete()) {
+            self.write_reason();
+        }
+    }
+
+    /// Writes the line that most likely says why the process ends to standard error, which may be
+    /// read when standard output isn't.
+    fn write_reason(&mut self) {
+        let mut lines = Lines::new();
+        lines.push(&std::mem::take(&mut self.last_error));
+        if lines.waiting() == 0 {
             return;
         }
-        let stdout = self.stdout.get_or_insert_with(Stdout::open);
-        stdout.wait_until(deadline);
-        self.lines.write_to(stdout);
+        let deadline = Instant::now() + STALLED_WAIT;
+        let mut stderr = Output::new(rustix::stdio::stderr());
+        stderr.wait_until(Some(deadline));
+        lines.write_to(&mut stderr);
+        stderr.finish(deadline);
     }
 }
 
 /// Writes the lines that wait, as far as that is possible without waiting. One write for a turn's
-/// lines; more only into a pipe, and only beyond 4096 bytes.
+/// lines; more only into a pipe, and only beyond 4096 bytes. A file is written by a thread, which has
+/// the lines from then on: what it hasn't written is lost when the process is killed.
 pub fn flush() {
     LOG.with_borrow_mut(|log| {
         log.since_flush = 0;
@@ -128,14 +172,8 @@ pub(crate) fn hurry() {
 fn write_last() {
     // A panic that began in the buffer itself must not end in another one.
     LOG.with(|log| {
-        let Ok(mut log) = log.try_borrow_mut() else { return };
-        let end = Instant::now() + log.last_wait;
-        loop {
-            let (now, before) = (Instant::now(), log.lines.waiting());
-            log.write(Some(end.min(now + STALLED_WAIT)));
-            if now >= end || log.lines.waiting() == before {
-                return;
-            }
+        if let Ok(mut log) = log.try_borrow_mut() {
+            log.finish();
         }
     });
 }

@@ -54,6 +54,8 @@ fn main() -> ExitCode {
         ("a_full_disk_stops_nothing", a_full_disk_stops_nothing),
         ("a_panic_loses_no_line", a_panic_loses_no_line),
         ("a_turn_that_logs_much_serves_no_more", a_turn_that_logs_much_serves_no_more),
+        ("a_panic_loses_no_line_of_a_file", a_panic_loses_no_line_of_a_file),
+        ("the_reason_of_an_end_is_said_somewhere", the_reason_of_an_end_is_said_somewhere),
     ])
 }
 
@@ -140,12 +142,13 @@ fn serve_who_make_it_log() -> ExitCode {
 
 /// This program, logging so many lines, or one and a panic.
 fn start(lines: Option<usize>, stdout: impl Into<Stdio>) -> Child {
-    start_task(&lines.map_or("panic".to_owned(), |count| count.to_string()), stdout)
+    let task = lines.map_or("panic".to_owned(), |count| count.to_string());
+    start_task(&task, stdout, Stdio::null())
 }
 
-fn start_task(task: &str, stdout: impl Into<Stdio>) -> Child {
+fn start_task(task: &str, stdout: impl Into<Stdio>, stderr: Stdio) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env(TASK, task).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
+    command.env(TASK, task).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     command.spawn().unwrap()
 }
 
@@ -247,6 +250,34 @@ fn a_full_disk_stops_nothing() {
     assert_eq!(end(start(Some(MANY), full)), Some(0));
 }
 
+fn a_panic_loses_no_line_of_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert_eq!(end(start(None, file.reopen().unwrap())), Some(101));
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert!(text.ends_with(" ERROR    action: count | result: fail | number: 0\n"), "{text}");
+}
+
+fn the_reason_of_an_end_is_said_somewhere() {
+    let full_disk = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (_reader, full_pipe) = full_pipe();
+    for nowhere in [Stdio::from(full_disk), full_pipe.into()] {
+        let mut child = start_task("panic", nowhere, Stdio::piped());
+        let text = io::read_to_string(child.stderr.take().unwrap()).unwrap();
+        assert_eq!(end(child), Some(101));
+        let first = text.lines().next().unwrap();
+        assert!(first.ends_with(" ERROR    action: count | result: fail | number: 0"), "{text}");
+    }
+}
+
+/// One that nobody reads, and that has no room.
+fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
+    let (reader, writer) = io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
+}
+
 fn a_panic_loses_no_line() {
     let mut child = start(None, Stdio::piped());
     let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();
@@ -255,5 +286,5 @@ fn a_panic_loses_no_line() {
 }
 
 fn a_turn_that_logs_much_serves_no_more() {
-    assert_eq!(end(start_task("serve", Stdio::null())), Some(0));
+    assert_eq!(end(start_task("serve", Stdio::null(), Stdio::null())), Some(0));
 }

@@ -266,3 +266,22 @@ fn a_long_line_is_echoed_whole_and_logged_in_part() {
     let shown = format!("| msg: {}... (65536 bytes)\n", "x".repeat(1024));
     assert!(log.contains(&shown), "{log}");
 }
+
+#[test]
+fn a_reader_of_the_log_who_comes_late_gets_it_although_nothing_else_happens() {
+    const LINES: usize = 3000;
+    let (server, log) = Server::start_with_log(&[("SERVER_ECHO_KEEP_ALIVE", "true")]);
+    let said = b"more of them than a pipe holds\n".repeat(LINES);
+    let mut stream = server.connect();
+    stream.write_all(&said).expect("sent");
+    stream.read_exact(&mut vec![0; said.len()]).expect("echoed");
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let echoed = |line: &String| line.contains("receive_message");
+        // Nobody listens any more when the test is done.
+        log.lines().map_while(Result::ok).filter(echoed).all(|line| sender.send(line).is_ok())
+    });
+    for number in 0..LINES {
+        lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("line {number}: {error}"));
+    }
+}

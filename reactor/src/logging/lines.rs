@@ -55,6 +55,11 @@ impl Lines {
         self.waiting.len()
     }
 
+    /// Whether nothing waits, and nothing is missing that hasn't been said.
+    pub(super) fn is_complete(&self) -> bool {
+        self.waiting.is_empty() && self.dropped == 0
+    }
+
     /// Takes a whole line, its newline included, or drops it when too much waits. One that is too
     /// long is cut.
     pub(super) fn push(&mut self, line: &[u8]) {

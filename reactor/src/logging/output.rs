@@ -1,0 +1,116 @@
+//! Standard output or standard error, never written to when that could block. Knows no line.
+
+use std::io::{self, IsTerminal as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+
+use super::file_writer::FileWriter;
+use super::lines::Sink;
+
+/// Largest write that a pipe with any room at all takes without blocking: Linux's `PIPE_BUF`.
+/// It is also atomic, so lines of two processes on one pipe never mix.
+const PIPE_WRITE_MAX: usize = 4096;
+
+/// Where lines go, and how long it may be waited for.
+#[derive(Debug)]
+pub(super) struct Output {
+    stream: BorrowedFd<'static>,
+    kind: Kind,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A pipe, a socket or a device: a write may block, and so it is asked before each small piece.
+    Pipe,
+    /// A terminal that is ready may still have room for a few bytes only, and block on the rest.
+    /// Not to block is a property of the opening, which others share; so it is opened once more.
+    Terminal(OwnedFd),
+    /// A file is always ready, and waits for its disk then: a thread writes to it.
+    File(FileWriter),
+}
+
+impl Kind {
+    /// What can't be had is done without, as for a pipe: better than no log.
+    fn of(stream: BorrowedFd<'static>) -> Self {
+        let kind = fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        match kind {
+            Ok(FileType::CharacterDevice) if stream.is_terminal() => {
+                reopen(stream).map_or(Self::Pipe, Self::Terminal)
+            }
+            Ok(FileType::Fifo | FileType::Socket | FileType::CharacterDevice) | Err(_) => {
+                Self::Pipe
+            }
+            Ok(_) => FileWriter::start(stream).map_or(Self::Pipe, Self::File),
+        }
+    }
+}
+
+fn reopen(terminal: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    open(format!("/proc/self/fd/{}", terminal.as_raw_fd()), flags, Mode::empty())
+}
+
+impl Output {
+    /// `stream` is one that is there as long as the process.
+    pub(super) fn new(stream: BorrowedFd<'static>) -> Self {
+        Self { stream, kind: Kind::of(stream), deadline: None }
+    }
+
+    /// Until when [`room`](Sink::room) may wait; `None`: not at all.
+    pub(super) fn wait_until(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// Nothing follows. Says whether all that was taken has arrived, at the deadline at the latest.
+    pub(super) fn finish(self, deadline: Instant) -> bool {
+        match self.kind {
+            Kind::Pipe | Kind::Terminal(_) => true,
+            Kind::File(writer) => writer.finish(deadline),
+        }
+    }
+}
+
+impl Sink for Output {
+    fn room(&mut self) -> Option<usize> {
+        match &self.kind {
+            Kind::Pipe => {
+                is_ready(self.stream, PollFlags::OUT, self.deadline).then_some(PIPE_WRITE_MAX)
+            }
+            Kind::Terminal(terminal) => room_of(terminal.as_fd(), self.deadline),
+            Kind::File(writer) => room_of(writer.as_fd(), self.deadline),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let output = match &self.kind {
+            Kind::Pipe => self.stream,
+            Kind::Terminal(terminal) => terminal.as_fd(),
+            Kind::File(writer) => writer.as_fd(),
+        };
+        Ok(rustix::io::write(output, bytes)?)
+    }
+}
+
+/// Of one that never blocks: it is only asked when it may be waited for.
+fn room_of(output: BorrowedFd<'_>, deadline: Option<Instant>) -> Option<usize> {
+    let may_write = deadline.is_none() || is_ready(output, PollFlags::OUT, deadline);
+    may_write.then_some(usize::MAX)
+}
+
+/// Whether a write or read would get something or fail, both at once; waits for it until the deadline.
+pub(super) fn is_ready(stream: BorrowedFd<'_>, way: PollFlags, deadline: Option<Instant>) -> bool {
+    loop {
+        let patience = deadline
+            .map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let patience = Timespec::try_from(patience).ok();
+        match poll(&mut [PollFd::from_borrowed_fd(stream, way)], patience.as_ref()) {
+            Err(Errno::INTR) => {}
+            ready => return ready.is_ok_and(|count| count > 0),
+        }
+    }
+}
