@@ -125,6 +125,16 @@ impl Peer {
         }
     }
 
+    /// Whether the server has ended its connection, which one that doesn't read learns late.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let failed = self.stream.take_error().expect("it is a socket").is_some();
+        let ended = match self.stream.peek(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        };
+        self.ended || failed || ended
+    }
+
     /// When it has done what it came for: what it does next. What it reads counts from its begin.
     pub(crate) fn then(&mut self, script: Script, reading: Reading) {
         (self.script, self.reading, self.silent) = (script, reading, false);

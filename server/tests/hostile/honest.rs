@@ -36,7 +36,7 @@ const TIMES_MAX: usize = 1_000_000;
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    fn add(&mut self, since: Instant) {
+    pub(crate) fn add(&mut self, since: Instant) {
         if self.0.len() < TIMES_MAX {
             self.0.push(since.elapsed());
         }

@@ -20,6 +20,7 @@ mod conversation;
 mod flood;
 mod honest;
 
+mod buffers;
 mod clock;
 mod disk;
 mod logging;
