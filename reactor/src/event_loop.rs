@@ -310,6 +310,7 @@ impl EventLoop {
         if std::mem::take(&mut connection.released) && connection.delivers() {
             service.drained(&mut self.connections, token);
         }
+        service.before_read(&mut self.connections, token);
         self.redeliver(service, token);
         let mut budget = self.connections.limits.read_per_turn;
         loop {

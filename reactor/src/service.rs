@@ -16,7 +16,8 @@ use crate::token::{Timer, Token};
 /// What the event loop serves.
 ///
 /// Order of calls for one connection: [`opened`](Self::opened) once, then any number of
-/// [`received`](Self::received), [`drained`](Self::drained) and [`expired`](Self::expired),
+/// [`before_read`](Self::before_read), [`received`](Self::received), [`drained`](Self::drained) and
+/// [`expired`](Self::expired),
 /// [`ended`](Self::ended) at most once and no `received` after it, and [`closed`](Self::closed)
 /// exactly once, whatever ended it. A connection that was asked for with [`Io::connect`] and
 /// failed gets `closed` alone. When a fatal error or a second signal ends the loop, `closed` is not
@@ -36,6 +37,12 @@ pub trait Service {
 
     /// A peer was accepted, or an outgoing connection was established.
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr);
+
+    /// A connection is about to be read. A service that can take nothing from it now calls
+    /// [`Io::pause_reading`]: what was never read costs no memory and no copy.
+    fn before_read(&mut self, io: &mut impl Io, connection: Token) {
+        let _ = (io, connection);
+    }
 
     /// Bytes that were not consumed so far, the oldest first: what an earlier call left, then what
     /// has arrived since. Returns how many of them are consumed now; the rest comes again, with

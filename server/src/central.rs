@@ -316,6 +316,9 @@ impl<L: Ledger> Central<L> {
     /// Takes no further request of this agency until the storage has caught up.
     fn hold(&mut self, io: &mut impl Io, connection: Token) {
         let Some(session) = self.agency_session(connection) else { return };
+        if session.intake != Intake::Open {
+            return;
+        }
         session.intake = Intake::Held;
         self.held.insert(connection);
         io.pause_reading(connection);
@@ -802,6 +805,12 @@ impl<L: Ledger> Service for Central<L> {
         }
         self.sessions[connection.index()] = Some(session);
         io.set_deadline(connection, self.rules.first_byte);
+    }
+
+    fn before_read(&mut self, io: &mut impl Io, connection: Token) {
+        if self.is_full() {
+            self.hold(io, connection);
+        }
     }
 
     fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
