@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{Advice, fadvise, fstatvfs};
-use rustix::io::{pwritev, retry_on_intr};
+use rustix::fs::{Advice, AtFlags, CWD, Statx, StatxFlags, fadvise, fstatvfs, statx};
+use rustix::io::{Errno, pwritev, retry_on_intr};
 
 /// A file, as far as the ledger needs one.
 pub trait Disk {
@@ -92,14 +92,17 @@ impl Disk for File {
     }
 
     fn len_at(&self, path: &Path) -> io::Result<Option<u64>> {
-        let found = match path.metadata() {
+        // Whoever asks for a file's times makes the kernel keep finer ones from then on, at the cost
+        // of a change of metadata with each write (multigrain timestamps, Linux 6.13).
+        const WANTED: StatxFlags = StatxFlags::INO.union(StatxFlags::SIZE);
+        let found = match statx(CWD, path, AtFlags::empty(), WANTED) {
             Ok(found) => found,
-            Err(error) if leads_nowhere(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
-        let own = self.metadata()?;
-        let same = (found.dev(), found.ino()) == (own.dev(), own.ino());
-        Ok(same.then_some(found.len()))
+        let own = statx(self.as_fd(), "", AtFlags::EMPTY_PATH, WANTED)?;
+        let identity = |file: &Statx| (file.stx_dev_major, file.stx_dev_minor, file.stx_ino);
+        Ok((identity(&found) == identity(&own)).then_some(found.stx_size))
     }
 
     fn free_space(&self) -> io::Result<Option<u64>> {
@@ -141,11 +144,6 @@ impl Disk for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
-}
-
-/// Whether a path is one of no file, rather than one that can't be looked at.
-fn leads_nowhere(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Reads a stretch of a file from front to back.
