@@ -1,5 +1,6 @@
 //! What one bet costs on its way from the frame into the ledger, step by step.
 
+use std::fs::File;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
@@ -93,20 +94,26 @@ fn micro(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn open(sync: Sync) -> (tempfile::TempDir, FileLedger<File>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, options) = (folder.path().join("bets.csv"), Options::unbounded(sync, 8 << 20, 1));
+    let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
+    (folder, opened.expect("a new one").0)
+}
+
 fn append(criterion: &mut Criterion) {
     let (frame, count) = frame();
     let mut group = criterion.benchmark_group("ledger append");
+    group.bench_function("look whether the files are in place", |bencher| {
+        let (_folder, ledger) = open(Sync::Never);
+        bencher.iter(|| black_box(&ledger).verify().expect("they are"));
+    });
     for (name, sync) in [("synced", Sync::Always), ("not synced", Sync::Never)] {
         for batches in [1, 16] {
             let commit = commit(&frame, batches);
             group.throughput(Throughput::Elements(batches * count));
             group.bench_function(format!("{batches} batches a commit, {name}"), |bencher| {
-                let folder = tempfile::tempdir().expect("a folder");
-                let options = Options::unbounded(sync, 8 << 20, 1);
-                let path = folder.path().join("bets.csv");
-                let (mut ledger, _) =
-                    FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()))
-                        .expect("opened");
+                let (_folder, mut ledger) = open(sync);
                 bencher.iter_batched(
                     || (),
                     |()| {

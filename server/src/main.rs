@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use reactor::settings::Settings;
 use reactor::{EventLoop, Hangup, Outcome, RunError};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
+use server::ledger::file_ledger::LOG_SUFFIX;
 use server::ledger::{FileLedger, LedgerError, Progress, Recovery, StoredBet, Sync};
 use server::lottery::Lottery;
 use server::winners::WinnerIndex;
@@ -233,7 +235,9 @@ fn log_recovery(config: &Config, recovery: Recovery) {
 
 /// The wal of a ledger that a symbolic link leads to isn't where one would look for it.
 fn log_place_of_wal(config: &Config, ledger: &FileLedger<File>) {
-    if ledger.log_path().parent() == config.storage.parent() {
+    let mut beside = config.storage.clone().into_os_string();
+    beside.push(LOG_SUFFIX);
+    if ledger.log_path() == Path::new(&beside) {
         return;
     }
     let path = config.storage.display().to_string();

@@ -118,18 +118,23 @@ proptest! {
         agencies in 1..400_u32,
         commit_max in 1..200_000_usize,
         turns in prop::collection::vec(
-            prop::collection::vec((any::<prop::sample::Index>(), sent()), 1..12), 1..5,
+            (prop::collection::vec((any::<prop::sample::Index>(), sent()), 1..12), 0..4), 1..5,
         ),
+        disk_waits in any::<bool>(),
     ) {
         let Some(mut world) = central(segment, agencies, commit_max) else { return Ok(()) };
+        if disk_waits {
+            world = world.leave_disk_to_thread();
+        }
         // All of them have an account in every checkpoint.
         let connections: Vec<_> = (1..=agencies).map(|agency| world.agency(agency)).collect();
         for connection in &connections {
             world.arrive(*connection, &empty_batch(0));
         }
         world.end_turn();
+        while world.disk_answers() {}
         let mut reached = vec![(1, false); connections.len()];
-        for turn in turns {
+        for (turn, syncs) in turns {
             for (agency, sent) in turn {
                 let agency = agency.index(connections.len());
                 let (position, finished) = &mut reached[agency];
@@ -143,7 +148,12 @@ proptest! {
             }
             // Fails when the central would end.
             world.end_turn();
+            // A slow disk has done some of what it was asked for, or nothing yet.
+            for _ in 0..syncs {
+                world.disk_answers();
+            }
         }
+        while world.disk_answers() {}
         for (agency, (position, finished)) in (1..).zip(reached) {
             let account = world.central.ledger().state().account(agency);
             prop_assert_eq!((account.consumed, account.finished), (position, finished));

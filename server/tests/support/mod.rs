@@ -280,11 +280,7 @@ impl World {
 
     /// The same with a disk that somebody else waits for, see [`disk_answers`](Self::disk_answers).
     pub fn with_disk(agencies: wire::Agency, rules: Rules) -> Self {
-        let mut world = Self::with(agencies, rules);
-        let (stream, _) = UnixStream::pair().expect("there are descriptors");
-        world.central = world.central.with_disk_thread(stream);
-        world.central.started(&mut world.io);
-        world
+        Self::with(agencies, rules).leave_disk_to_thread()
     }
 
     pub fn with(agencies: wire::Agency, rules: Rules) -> Self {
@@ -311,6 +307,15 @@ impl<L: Ledger> World<L> {
             opened: 0,
             unread: BTreeMap::new(),
         }
+    }
+
+    /// From now on somebody else waits for the disk, see [`disk_answers`](Self::disk_answers).
+    #[must_use]
+    pub fn leave_disk_to_thread(mut self) -> Self {
+        let (stream, _) = UnixStream::pair().expect("there are descriptors");
+        self.central = self.central.with_disk_thread(stream);
+        self.central.started(&mut self.io);
+        self
     }
 
     pub fn lose_disk_thread(&mut self) {
