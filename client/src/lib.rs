@@ -17,7 +17,7 @@
 //! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
 //! | `memory_io` | the loop's side in memory, for tests |
 //! | [`swarm`] | load from any number of connections, measured (binary `swarm`) |
-//! | [`progress`] | the bar for a person at a terminal |
+//! | [`progress`], `screen` | the bar for a person at a terminal |
 
 pub mod agency;
 pub mod apuesta;
@@ -36,5 +36,6 @@ mod look_up;
 #[cfg(test)]
 mod memory_io;
 pub mod progress;
+mod screen;
 pub mod source;
 pub mod swarm;

@@ -2,10 +2,14 @@
 
 use std::io::IsTerminal;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reactor::logging;
 
 use crate::dialogue::Progress;
+use crate::screen::Screen;
+
+/// How often it is drawn in a second, at most.
+const DRAWN_HZ: u8 = 20;
 
 /// The bar. On standard error: log lines have standard output to themselves.
 #[derive(Debug)]
@@ -22,12 +26,17 @@ impl Bar {
         Self::new("bets confirmed")
     }
 
-    /// A bar on standard error, of things that are called `what`.
+    /// A bar on standard error, of things that are called `what`; none where lines can't be drawn over.
     pub fn new(what: &str) -> Option<Self> {
+        if std::env::var_os("TERM").is_none_or(|name| name == "dumb") {
+            return None;
+        }
         let template =
             format!("{{bar:30}} {{percent:>3}}% {{msg}} {what}, {{elapsed}} (about {{eta}} left)");
         let style = ProgressStyle::with_template(&template).ok()?;
-        Some(Self { bar: ProgressBar::new(0).with_style(style) })
+        let screen =
+            ProgressDrawTarget::term_like_with_hz(Box::new(Screen::open().ok()?), DRAWN_HZ);
+        Some(Self { bar: ProgressBar::with_draw_target(Some(0), screen).with_style(style) })
     }
 
     /// Shows how far it is, with the turn's log lines above it. The end clears it away.

@@ -12,7 +12,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use inputs::file;
 use process::{PATIENCE, Server, binary, namespace};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// Those that ask for the end.
 const STOPS: [(Signal, &str); 7] = [
@@ -236,6 +239,33 @@ fn a_hangup_that_was_ignored_before_stays_ignored() {
     agency.wait_for("action: status | result: success");
     agency.signal(Signal::TERM);
     agency.ends_because_of("SIGTERM");
+}
+
+/// A terminal that was stopped by Ctrl-S takes neither log nor progress bar, and holds up no signal.
+#[test]
+fn a_stopped_terminal_holds_up_no_signal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(&[("SERVER_AGENCIES", "2"), ("LOGGING_LEVEL", "DEBUG")]);
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let shown = openpt(flags).expect("a terminal");
+    grantpt(&shown).and_then(|()| unlockpt(&shown)).expect("it is ours");
+    let name = ptsname(&shown, Vec::new()).expect("it has a name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let written = rustix::fs::open(name, flags, Mode::empty()).expect("the other end");
+    rustix::io::write(&shown, b"\x13").expect("Ctrl-S");
+    let mut command = client("loteria", &server.address(), folder.path());
+    command.stdout(written.try_clone().expect("once more")).stderr(written).env("TERM", "xterm");
+    let mut agency = command.spawn().expect("it starts");
+    drop(command);
+    server.wait_for("action: finish | result: success | agency: 1");
+    kill_process(Pid::from_child(&agency), Signal::TERM).expect("it runs");
+    let ended = pidfd_open(Pid::from_child(&agency), PidfdFlags::empty()).expect("it is ours");
+    let patience = Timespec::try_from(PATIENCE).expect("a short time");
+    let ended = poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&patience)).expect("polled");
+    if ended == 0 {
+        agency.kill().expect("it runs");
+    }
+    assert_eq!((ended, agency.wait().expect("it ends").code()), (1, Some(0)));
 }
 
 /// Nobody opens the other end of this pipe, and a second reading would find nothing in it.

@@ -245,6 +245,17 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
     }
 
+    /// Waits for a line that contains `wanted`, among those that weren't waited for.
+    pub(crate) fn wait_for(&mut self, wanted: &str) {
+        let Log::Pipe(lines, log) = &mut self.log else { panic!("its log is elsewhere") };
+        let mut start = lines.len();
+        while !lines[start..].contains(wanted) {
+            start = lines.len();
+            let count = log.read_line(lines).expect("text");
+            assert!(count > 0, "no {wanted}: {lines}");
+        }
+    }
+
     /// Waits until it ends; its whole log.
     pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let mut text = String::new();
