@@ -76,7 +76,7 @@ impl WinnersByAgency {
 /// One bet in some thousands wins, so most of a large ledger isn't read to find them.
 #[derive(Debug, Clone)]
 pub struct Stripes {
-    /// 64 stripes each, the first in the lowest bit.
+    /// An even number of them; 64 stripes each, the first in the lowest bit.
     words: Box<[u64]>,
     /// A stripe has 2 to the power of this many bytes.
     len_log2: u32,
@@ -113,14 +113,16 @@ impl Stripes {
         (usize::try_from(stripe / 64).unwrap_or(usize::MAX), 1 << (stripe % 64))
     }
 
+    /// Makes one stripe of every two.
     fn double(&mut self) {
-        let mut doubled = Self::new(self.words.len(), self.len_log2 + 1);
-        let mut from = 0;
-        while let Some(run) = self.next_run(from, 1) {
-            doubled.mark(run.start);
-            from = run.end;
-        }
-        *self = doubled;
+        let pair = |word: u64, pair: u32| u64::from((word >> (2 * pair)) & 0b11 != 0) << pair;
+        let pairs = |word: u64| (0..u64::BITS / 2).fold(0, |all, one| all | pair(word, one));
+        let (words, _) = self.words.as_chunks();
+        let doubled = words.iter().map(|[low, high]| pairs(*low) | (pairs(*high) << 32));
+        let mut doubled: Vec<_> = doubled.collect();
+        doubled.resize(self.words.len(), 0);
+        self.words = doubled.into_boxed_slice();
+        self.len_log2 += 1;
     }
 
     /// The next bytes from `from` on that lie in marked stripes: at least the first of these stripes,
