@@ -7,8 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use process::Server;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use process::{Server, raise_descriptors};
 
 /// Idle connections: what the default limit of 10,000 leaves beside the busy ones.
 const IDLE: usize = 9_000;
@@ -21,12 +20,6 @@ const WATCHED: Duration = Duration::from_secs(1);
 
 /// Processor time that doing nothing may take meanwhile: far less than spinning would.
 const NOTHING_MAX: Duration = Duration::from_millis(200);
-
-/// As many descriptors as the system lets this process have; the server inherits it.
-fn raise_descriptors() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum");
-}
 
 /// One line there and back.
 fn echo(stream: &mut TcpStream) {

@@ -7,9 +7,10 @@ use socket2::SockRef;
 use wire::Request;
 
 use crate::attack::{Attack, mebibytes};
-use crate::conversation::{HOSTILE, connect_from, connect_with, raise_descriptors};
+use crate::conversation::{HOSTILE, connect_from, connect_with};
 use crate::flood::{Peer, Reading, Script, repeat, run};
 use crate::frames::{batch, bytes, end, hello};
+use crate::process::raise_descriptors;
 use crate::scale;
 
 /// `SERVER_MAX_BUFFERED_BYTES` here.

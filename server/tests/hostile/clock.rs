@@ -1,17 +1,16 @@
 //! A server that doesn't run for a while, or has very much to read at once: what has arrived in time
 //! is in time.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::attack::Attack;
-use crate::conversation::{HOSTILE, connect_from, raise_descriptors};
+use crate::conversation::{HOSTILE, connect_from};
 use crate::frames::hello;
-use crate::process::PATIENCE;
+use crate::process::raise_descriptors;
 use crate::scale;
 
 /// Every deadline of the server.
@@ -49,20 +48,6 @@ impl Late {
     }
 }
 
-/// Stops the server, and waits until it stands.
-fn stop(attack: &Attack) {
-    attack.server.signal(Signal::STOP);
-    let begun = Instant::now();
-    loop {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", attack.server.pid()));
-        if stat.expect("it runs").rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it isn't stopped");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_stopped_server_cuts_nobody_off_who_was_in_time() {
     raise_descriptors();
@@ -75,7 +60,7 @@ fn a_stopped_server_cuts_nobody_off_who_was_in_time() {
         Attack::begin("SIGSTOP, then SIGCONT when every deadline has passed", &environment);
     let mut late: Vec<_> = (0..count).map(|index| Late::new(&attack, index)).collect();
     let mut reader = SlowReader::new(&attack);
-    stop(&attack);
+    attack.server.suspend();
     for one in &mut late {
         one.stream.write_all(&one.rest).expect("it has arrived");
     }

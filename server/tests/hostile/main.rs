@@ -8,8 +8,6 @@
 //! `cargo test` runs a short form; `make hostile`, which sets `HOSTILE=full`, the attacks in their
 //! full size. `HOSTILE_SERVER` names another binary to attack, `HOSTILE_TABLE` a file for the rows.
 
-#![allow(dead_code, reason = "further attacks need it")]
-
 #[path = "../frames/mod.rs"]
 mod frames;
 #[path = "../process/mod.rs"]

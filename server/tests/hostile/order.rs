@@ -6,10 +6,10 @@ use std::time::Duration;
 use wire::{MAGIC, Request};
 
 use crate::attack::{Attack, attacked_command};
-use crate::conversation::{Conversation, HOSTILE, connect_from, raise_descriptors};
+use crate::conversation::{Conversation, HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, repeat, run};
 use crate::frames::{batch, bytes, end, hello};
-use crate::process::Server;
+use crate::process::{Server, raise_descriptors};
 use crate::scale;
 
 /// Processor time of one END, when so many agencies of a lottery end at once.

@@ -4,24 +4,17 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use fastrand::Rng;
-use wire::{BatchBuilder, Bet, FrameDecoder, MAGIC, Push, Request, Response, VERSION};
+use wire::MAGIC;
 
+use crate::frames::{batch, end, hello, responses};
 use crate::process::{PATIENCE, Server};
 
 /// What an agency says that introduces itself, sends a batch of so many bets, and ends.
 fn conversation(agency: u32, bets: u16) -> Vec<u8> {
-    let mut batch = BatchBuilder::new();
-    for index in 0..bets {
-        let document = format!("{:08}", 10_000_000 + u32::from(index));
-        let fields = ["Ana", "Paz", &document, "2000-01-01", "7574"];
-        let pushed = batch.push(&Bet::from_fields(fields.map(str::as_bytes)));
-        assert_eq!(pushed, Ok(Push::Added), "few enough for one frame");
-    }
-    let mut bytes = Vec::new();
-    Request::Hello { version: VERSION, agency }.encode(&mut bytes);
-    Request::Batch(batch.batch(0)).encode(&mut bytes);
-    Request::End { total: u64::from(bets) }.encode(&mut bytes);
-    bytes
+    let documents: Vec<_> =
+        (0..bets).map(|index| format!("{:08}", 10_000_000 + u32::from(index))).collect();
+    let bets: Vec<_> = documents.iter().map(|document| (&document[..], "7574")).collect();
+    [hello(agency), batch(0, &bets), end(bets.len() as u64)].concat()
 }
 
 /// Everything that is answered to these bytes, up to the end of the connection.
@@ -66,13 +59,8 @@ fn slow_peers_are_cut_off_and_an_agency_beside_them_is_served() {
         slow.push(stream);
     }
     let answer = answers(&server, &conversation(1, 20));
-    let mut rest = &answer[..];
-    let mut told = Vec::new();
-    while let Some(frame) = FrameDecoder::default().decode(rest).expect("frames") {
-        rest = &rest[frame.used()..];
-        told.push(format!("{:?}", Response::decode(frame).expect("a response")));
-    }
-    assert!(told[1].starts_with("Stored { consumed: 20 }"), "{told:?}");
+    let (told, _) = responses(&answer);
+    assert_eq!(told[1], "stored 20", "{told:?}");
     // The clock of a line runs from its first byte: another one now and then doesn't help.
     let droppers: Vec<_> = slow.iter_mut().skip(3).step_by(beginnings.len()).collect();
     drop_bytes(droppers);

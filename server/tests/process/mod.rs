@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// Longest wait for something that must come; far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,6 +36,12 @@ enum Log {
     File(PathBuf),
     /// The test reads them.
     Taken,
+}
+
+/// As many descriptors as the system lets this process have; the server inherits it.
+pub(crate) fn raise_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum");
 }
 
 /// A binary of this workspace: where cargo puts them, two folders above the test's own. `HOSTILE_SERVER`
@@ -254,6 +260,23 @@ impl Server {
             let count = log.read_line(lines).expect("text");
             assert!(count > 0, "no {wanted}: {lines}");
         }
+    }
+
+    /// Stops it, and waits until it stands; SIGCONT lets it go on.
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::STOP);
+        let deadline = Instant::now() + PATIENCE;
+        while self.state() != 'T' {
+            assert!(Instant::now() < deadline, "it doesn't stop: {}", self.state());
+            std::thread::yield_now();
+        }
+    }
+
+    /// The state letter in `/proc/PID/stat`, which follows the name in parentheses.
+    fn state(&self) -> char {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+        let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
+        rest.chars().next().expect("a letter")
     }
 
     /// Waits until it ends; its whole log.
