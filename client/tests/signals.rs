@@ -222,6 +222,19 @@ fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
     echo.ends_because_of("SIGTERM");
 }
 
+/// The result is logged; what is left is to stay for an hour.
+#[test]
+fn the_delay_of_the_exit_holds_up_no_signal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&[]);
+    let mut command = client("echo", &server.address(), folder.path());
+    command.envs([("CLI_LOOP_AMOUNT", "1"), ("CLI_EXIT_DELAY", "1h")]);
+    let mut echo = Running::start(command);
+    echo.wait_for("action: loop_finished | result: success");
+    echo.signal(Signal::TERM);
+    echo.ends_because_of("SIGTERM");
+}
+
 /// `nohup` ignores SIGHUP for a program that is to outlive the terminal: it stays ignored.
 #[test]
 fn a_hangup_that_was_ignored_before_stays_ignored() {
