@@ -2,7 +2,8 @@
 //!
 //! The loop has one thread, so a reader of standard output who stops reading would stop the
 //! lottery. What can't be written now stays in the buffer; what the buffer has no room for is
-//! dropped and counted. The buffer belongs to the thread: no lock of ours, and nothing shared.
+//! dropped and counted, after a wait of milliseconds in a turn: a reader or a disk that is merely
+//! behind gets every line. The buffer belongs to the thread: no lock of ours, and nothing shared.
 //!
 //! Values are cut at 1 KiB, lines at 16 KiB. A line of level ERROR may be the reason why the process
 //! ends: it is never dropped for want of room, the lines before it are. When it can't be written, it
@@ -13,6 +14,7 @@
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
 //! | `output` | standard output or error, asked first whether it would block |
 //! | `file_writer` | a thread that waits for the disk when that output is a file |
+//! | `patience` | how long a turn waits for a reader or a disk that is behind |
 //! | `timestamp` | the second as text, formatted once |
 //! | `escaped` | [`Escaped`]: any bytes as a value |
 //!
@@ -23,6 +25,7 @@ mod escaped;
 mod file_writer;
 mod lines;
 mod output;
+mod patience;
 mod timestamp;
 
 use std::cell::RefCell;
@@ -34,6 +37,7 @@ use log::{Level, LevelFilter, Record};
 pub use escaped::Escaped;
 use lines::Lines;
 use output::Output;
+use patience::Patience;
 use timestamp::Timestamp;
 
 /// Bytes of lines after which the buffer is written without waiting for the end of the turn.
@@ -67,6 +71,7 @@ struct Log {
     last_wait: Duration,
     /// Bytes that wait, above which they are written without waiting for [`flush`].
     write_at: usize,
+    patience: Patience,
     /// The last line of level ERROR.
     last_error: Vec<u8>,
 }
@@ -80,12 +85,16 @@ impl Log {
             since_flush: 0,
             last_wait: LAST_WAIT,
             write_at: WRITE_EARLY,
+            patience: Patience::new(),
             last_error: Vec::new(),
         }
     }
 
     fn push(&mut self, line: &[u8]) {
         self.since_flush += line.len();
+        if !self.lines.has_room_for(line) {
+            self.wait_for_room();
+        }
         if self.level == Level::Error {
             self.lines.push_over(line);
             self.last_error.clear();
@@ -103,10 +112,28 @@ impl Log {
         if self.lines.waiting() > 0 {
             let stdout = self.stdout.get_or_insert_with(|| Output::new(rustix::stdio::stdout()));
             stdout.wait_until(deadline);
+            let before = self.lines.waiting();
             self.lines.write_to(stdout);
+            if self.lines.waiting() < before {
+                self.patience.taken();
+            }
         }
         // A reader who takes nothing isn't asked again at every line.
         self.write_at = self.lines.waiting() + WRITE_EARLY;
+    }
+
+    fn wait_for_room(&mut self) {
+        let Some(patience) = self.patience.left() else { return };
+        let (begin, before) = (Instant::now(), self.lines.waiting());
+        self.write(Some(begin + patience));
+        self.patience.waited(begin.elapsed(), self.lines.waiting() < before);
+    }
+
+    /// A turn has ended.
+    fn flush(&mut self) {
+        self.since_flush = 0;
+        self.write(None);
+        self.patience.renew();
     }
 
     /// Writes the last lines, and waits a little for them to be read or to be on disk.
@@ -146,10 +173,7 @@ impl Log {
 /// lines; more only into a pipe, and only beyond 4096 bytes. A file is written by a thread, which has
 /// the lines from then on: what it hasn't written is lost when the process is killed.
 pub fn flush() {
-    LOG.with_borrow_mut(|log| {
-        log.since_flush = 0;
-        log.write(None);
-    });
+    LOG.with_borrow_mut(Log::flush);
 }
 
 /// Bytes of lines since the last [`flush`], written, waiting or dropped: what the turn has cost so

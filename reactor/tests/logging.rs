@@ -36,6 +36,9 @@ const SOME: usize = 500;
 /// More bytes than a pipe, a socket or a terminal holds, less than the log keeps.
 const MANY: usize = 5000;
 
+/// More bytes than the log keeps, in more turns than there is time for when each waits.
+const TOO_MANY: usize = 100_000;
+
 fn main() -> ExitCode {
     match std::env::var(TASK).as_deref() {
         Ok("panic") => return log_and_panic(),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         ("lines_arrive_in_a_pipe", lines_arrive_in_a_pipe),
         ("lines_arrive_at_a_terminal", lines_arrive_at_a_terminal),
         ("a_pipe_that_nobody_reads_stops_nothing", a_pipe_that_nobody_reads_stops_nothing),
+        ("who_takes_nothing_is_not_waited_for_in_every_turn", who_takes_nothing_is_not_waited_for),
         ("a_socket_that_nobody_reads_stops_nothing", a_socket_that_nobody_reads_stops_nothing),
         ("a_terminal_that_nobody_reads_stops_nothing", a_terminal_that_nobody_reads_stops_nothing),
         ("a_closed_pipe_stops_nothing", a_closed_pipe_stops_nothing),
@@ -221,6 +225,11 @@ fn a_pipe_that_nobody_reads_stops_nothing() {
     let text = io::read_to_string(reader).unwrap();
     assert_lines(&text, text.lines().count());
     assert!(text.lines().count() < MANY, "it was to be full");
+}
+
+fn who_takes_nothing_is_not_waited_for() {
+    let (_reader, writer) = io::pipe().unwrap();
+    assert_eq!(end(start(Some(TOO_MANY), writer)), Some(0));
 }
 
 fn a_socket_that_nobody_reads_stops_nothing() {

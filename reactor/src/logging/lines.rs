@@ -60,10 +60,15 @@ impl Lines {
         self.waiting.is_empty() && self.dropped == 0
     }
 
+    /// Whether this line isn't dropped.
+    pub(super) fn has_room_for(&self, line: &[u8]) -> bool {
+        self.waiting.len() + line.len().min(LINE_MAX) < WAITING_MAX
+    }
+
     /// Takes a whole line, its newline included, or drops it when too much waits. One that is too
     /// long is cut.
     pub(super) fn push(&mut self, line: &[u8]) {
-        if self.waiting.len() + line.len().min(LINE_MAX) >= WAITING_MAX {
+        if !self.has_room_for(line) {
             self.dropped += 1;
             return;
         }
@@ -77,7 +82,7 @@ impl Lines {
 
     /// Like [`push`](Self::push); when too much waits, it takes the place of the last lines that do.
     pub(super) fn push_over(&mut self, line: &[u8]) {
-        while self.waiting.len() + line.len().min(LINE_MAX) >= WAITING_MAX {
+        while !self.has_room_for(line) {
             self.drop_last();
         }
         self.push(line);

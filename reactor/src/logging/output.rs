@@ -61,7 +61,7 @@ impl Output {
         Self { stream, kind: Kind::of(stream), deadline: None }
     }
 
-    /// Until when [`room`](Sink::room) may wait; `None`: not at all.
+    /// Until when [`room`](Sink::room) may wait before the next piece is taken; `None`: not at all.
     pub(super) fn wait_until(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
@@ -92,7 +92,9 @@ impl Sink for Output {
             Kind::Terminal(terminal) => terminal.as_fd(),
             Kind::File(writer) => writer.as_fd(),
         };
-        Ok(rustix::io::write(output, bytes)?)
+        let written = rustix::io::write(output, bytes)?;
+        self.deadline = None;
+        Ok(written)
     }
 }
 
