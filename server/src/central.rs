@@ -322,6 +322,12 @@ impl<L: Ledger> Central<L> {
         session.intake = Intake::Held;
         self.held.insert(connection);
         io.pause_reading(connection);
+        // The rest of its frame may have come: it is the central that waits, and the clock begins
+        // anew when it is read again.
+        if let Some(session) = self.session(connection) {
+            session.partial = false;
+        }
+        io.set_deadline(connection, None);
     }
 
     fn resume_held(&mut self, io: &mut impl Io) {

@@ -301,6 +301,24 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
     assert_eq!(told[1..], expected);
 }
 
+/// It is the disk that is slow, not the agency whose frame isn't whole.
+#[test]
+fn no_deadline_runs_while_an_agency_is_held_back() {
+    let mut world = World::with_disk(2, Rules { max_pending_replies: 1, ..RULES });
+    let (one, two) = (world.agency(1), world.agency(2));
+    let frame = batch(0, &TWO);
+    world.say(one, &frame[..9]);
+    assert_eq!(world.io.wires[&one].deadline, RULES.whole_frame);
+    world.say(two, &frame);
+    world.central.before_read(&mut world.io, one);
+    assert_eq!((world.io.wires[&one].paused, world.io.wires[&one].deadline), (true, None));
+    world.disk_answers();
+    assert_eq!(world.io.wires[&one].deadline, RULES.whole_frame, "from now on");
+    world.say(one, &frame[9..]);
+    world.disk_answers();
+    assert_eq!(world.heard(one)[1..], ["stored 2"]);
+}
+
 #[test]
 fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
     for with_disk in [true, false] {
