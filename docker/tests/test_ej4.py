@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from system import checked
+from system import checked, wait_until
 
 # What Docker waits between SIGTERM and SIGKILL unless told otherwise.
 GRACE = 10
@@ -65,6 +65,30 @@ def test_an_echo_client_between_two_messages(system):
     system.wait_for_line("client1", "action: receive_message")
     assert system.terminate("client1") == [0]
     assert not system.log("client1", action="loop_finished")
+
+
+@pytest.mark.parametrize("mode", ["echo", "apuesta", "loteria"])
+def test_a_client_whose_name_server_is_silent(system, mode):
+    system.configure_client(address="central.example:12345")
+    system.write_agency(1, 10)
+    system.generate(1, mode)
+    path = system.folder / "docker-compose-dev.yaml"
+    # An address that nobody has.
+    path.write_text(path.read_text().replace(
+        "    image: client:latest\n", "    image: client:latest\n    dns: 192.0.2.1\n"))
+    system.up()
+    looking_up = "connection: looking_up"
+
+    def asks():
+        checked("docker", "kill", "-s", "USR1", "client1")
+        return looking_up in system.log_text("client1")
+
+    wait_until(asks)
+    begun = time.monotonic()
+    checked("docker", "stop", "-t", GRACE, "client1")
+    assert time.monotonic() - begun < GRACE, "it had to be killed"
+    assert system.exit_codes("client1") == [0]
+    assert system.log("client1", action="shutdown")
 
 
 def test_a_client_that_holds_its_result_back_tells_it(system):
