@@ -19,8 +19,9 @@ use std::net::Shutdown;
 use mio::event::Event;
 
 use crate::buffer::{Buffers, PIECES_AT_ONCE, Pool};
+use crate::sources::SourceId;
 use crate::stream::Stream;
-use crate::timers::{Moment, Wakeup};
+use crate::timers::{Moment, Tick, Wakeup};
 
 #[derive(Debug)]
 pub(crate) enum State {
@@ -67,6 +68,7 @@ pub(crate) struct Queued {
 
 /// Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that vary independently")]
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) generation: u32,
@@ -81,6 +83,12 @@ pub(crate) struct Connection {
     pub(crate) released: bool,
     /// Whether the service takes input.
     pub(crate) intake: Intake,
+    /// It isn't closed to let another one in.
+    pub(crate) protected: bool,
+    /// When it was heard of last: made, or read.
+    pub(crate) heard: Tick,
+    /// Where its address is counted.
+    pub(crate) source: SourceId,
     /// Input that the service has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
     /// The service's deadline.
@@ -128,6 +136,9 @@ impl Connection {
             throttled: false,
             released: false,
             intake: Intake::Open,
+            protected: false,
+            heard: Tick::default(),
+            source: SourceId::NONE,
             buffers: Buffers::default(),
             service_due: None,
             own_due: None,
@@ -189,6 +200,12 @@ impl Connection {
         (self.peer_ended && (broken || event.is_write_closed())) || (self.is_paused() && broken)
     }
 
+    /// Whether it may be closed to let another one in.
+    pub(crate) fn may_be_evicted(&self) -> bool {
+        let there = !matches!(self.state, State::Connecting | State::Closed);
+        there && !self.protected && !self.is_attached()
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.intake == Intake::Paused
     }
@@ -202,7 +219,7 @@ impl Connection {
     }
 
     /// One `read` into `buffer`, which isn't empty: reading into nothing looks like the end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+    pub(crate) fn read(&mut self, buffer: &mut [u8], now: Tick) -> Read {
         debug_assert!(!buffer.is_empty(), "the caller keeps room for at least one byte");
         loop {
             match self.stream.read(buffer) {
@@ -216,6 +233,7 @@ impl Connection {
                     // arrival is a new edge, so the call that would say `WouldBlock` is saved. Only
                     // an end that was already announced has no edge to come.
                     self.readiness.readable = count == buffer.len() || self.readiness.read_closed;
+                    self.heard = now;
                     return Read::Bytes(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

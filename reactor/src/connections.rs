@@ -17,11 +17,13 @@ use socket2::SockRef;
 
 use crate::buffer::{Buffers, Pool};
 use crate::connection::{Connection, Flush, Intake, State};
+use crate::eviction::Eviction;
 use crate::limits::Limits;
 use crate::listener;
 use crate::service::{CloseReason, Io};
+use crate::sources::Sources;
 use crate::stream::Stream;
-use crate::timers::{Alarm, Horizon, Moment, Timers};
+use crate::timers::{Alarm, Horizon, Moment, Tick, Timers};
 use crate::token::{Timer, Token};
 
 /// More sources than the loop has of its own beside the connections.
@@ -62,6 +64,8 @@ pub struct Counters {
     pub established: u64,
     /// Times that accepting had to pause.
     pub accept_pauses: u64,
+    /// Peers that were not let in.
+    pub refused: u64,
     /// Connections closed, for whatever reason.
     pub closed: u64,
     /// Bytes read, those thrown away included.
@@ -78,6 +82,7 @@ impl Counters {
         [
             self.accepted,
             self.established,
+            self.refused,
             self.closed,
             self.bytes_read,
             self.bytes_written,
@@ -110,6 +115,8 @@ pub(crate) struct Connections {
     pub(crate) slab: Slab<Connection>,
     /// Those in the slab that are the service's own.
     attached: usize,
+    pub(crate) sources: Sources,
+    pub(crate) eviction: Eviction,
     pub(crate) timers: Timers<Key>,
     pub(crate) accept_alarm: Alarm,
     pub(crate) drain_alarm: Alarm,
@@ -139,11 +146,19 @@ impl Connections {
     pub(crate) fn new(limits: Limits, registry: Registry) -> Self {
         let now = Instant::now();
         let room = limits.connections.min(ROOM_MAX);
+        let sources = Sources::new(
+            limits.connections_per_address,
+            limits.connects_per_address,
+            limits.unlimited_addresses.clone(),
+            Moment::new(now, now),
+        );
         Self {
             limits,
             counters: Counters::default(),
             slab: Slab::with_capacity(room),
             attached: 0,
+            sources,
+            eviction: Eviction::default(),
             timers: Timers::with_capacity(room),
             accept_alarm: Alarm::default(),
             drain_alarm: Alarm::default(),
@@ -204,7 +219,8 @@ impl Connections {
         let token = self.next_token(index);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, token.into(), interest)?;
-        let connection = Connection::new(stream, token.generation(), state);
+        let mut connection = Connection::new(stream, token.generation(), state);
+        connection.heard = Tick::from(self.moment());
         self.attached += usize::from(connection.is_attached());
         self.slab.insert(connection);
         Ok(token)
@@ -219,6 +235,7 @@ impl Connections {
     pub(crate) fn remove(&mut self, token: Token) {
         let mut connection = self.slab.remove(token.index());
         self.attached -= usize::from(connection.is_attached());
+        self.sources.leave(connection.source, self.moment());
         // Fails only for a socket that isn't registered; it is dropped in the next line anyway.
         let _ = self.registry.deregister(&mut connection.stream);
         connection.buffers.discard(&mut self.pool);
@@ -567,6 +584,12 @@ impl Io for Connections {
                 self.queue_flush(connection);
             }
             State::Closing | State::Lingering | State::Closed => {}
+        }
+    }
+
+    fn protect(&mut self, connection: Token) {
+        if let Some(found) = self.get(connection) {
+            found.protected = true;
         }
     }
 

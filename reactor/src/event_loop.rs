@@ -6,7 +6,7 @@
 //!  3. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received;
 //!               `turn_bytes` for all of them together
 //!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
-//!  5. accept    up to `accepts_per_turn`
+//!  5. accept    up to `accepts_per_turn`; who has been silent longest makes room if there is none
 //!  6. commit    Service::turn_ended
 //!  7. log       the turn's lines leave, before the answers that they explain
 //!  8. flush     the only place that writes to a socket; who holds the most memory is cut if all
@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
 use mio::{Events, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -33,9 +34,9 @@ use crate::connections::{Connections, Counters, Key, OWN_SOURCES};
 use crate::limits::Limits;
 use crate::listener::{Accept, Listener};
 use crate::logging;
-use crate::service::{CloseReason, Io as _, ListenerEvent, Service, StopCause};
+use crate::service::{CloseReason, Io as _, ListenerEvent, RefuseReason, Service, StopCause};
 use crate::signals::{Hangup, Signals};
-use crate::timers::{Moment, Polled};
+use crate::timers::{Moment, Polled, Tick};
 use crate::token::Token;
 
 /// Sources of the loop's own. Connections have smaller numbers, see `connections::PLACES_MAX`.
@@ -114,6 +115,7 @@ impl EventLoop {
     /// When the kernel gives no poll.
     pub fn new(mut limits: Limits) -> io::Result<Self> {
         limits.connections = limits.connections.min(connections_allowed());
+        limits.reserved_connections = limits.reserved_connections.min(limits.connections / 4);
         // Of nothing at all per turn, the rest would keep the loop awake for ever.
         limits.read_per_turn = limits.read_per_turn.max(1);
         limits.turn_bytes = limits.turn_bytes.max(1);
@@ -312,6 +314,7 @@ impl EventLoop {
         }
         service.before_read(&mut self.connections, token);
         self.redeliver(service, token);
+        let now = Tick::from(self.connections.moment());
         let mut budget = self.connections.limits.read_per_turn;
         loop {
             let most = budget.min(self.connections.room());
@@ -323,7 +326,7 @@ impl EventLoop {
                 return self.connections.close_if_broken(token);
             };
             let rest = connection.buffers.copy_input(&mut self.buffer);
-            match connection.read(&mut self.buffer[rest..rest + most]) {
+            match connection.read(&mut self.buffer[rest..rest + most], now) {
                 Read::Bytes(count) => {
                     budget -= count;
                     self.connections.note_read(count);
@@ -387,11 +390,16 @@ impl EventLoop {
 
     /// 5. Lets in who waits at the door.
     fn accept<S: Service>(&mut self, service: &mut S) {
+        self.connections.begin_evictions();
         for _ in 0..self.connections.limits.accepts_per_turn {
             let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
                 return;
             };
-            if self.connections.peers() >= self.connections.limits.connections {
+            let full = self.connections.staying() >= self.connections.limits.connections;
+            if full && self.connections.has_evicted_enough() {
+                return;
+            }
+            if full && !self.connections.can_evict() {
                 pause(&mut self.connections, listener, service, None);
                 return;
             }
@@ -402,12 +410,8 @@ impl EventLoop {
             match accepted {
                 Accept::Connection(stream, peer) => {
                     listener.busy = true;
-                    match self.connections.insert(stream, State::Open) {
-                        Ok(token) => {
-                            self.connections.counters.accepted += 1;
-                            service.opened(&mut self.connections, token, peer);
-                        }
-                        Err(error) => pause(&mut self.connections, listener, service, Some(error)),
+                    if let Err(error) = let_in(&mut self.connections, service, stream, peer) {
+                        pause(&mut self.connections, listener, service, Some(error));
                     }
                 }
                 Accept::Nobody if std::mem::take(&mut listener.busy) => {
@@ -545,14 +549,68 @@ fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, t
     }
 }
 
-/// Accepting pauses until a connection ends or, when the kernel refused, some time has passed.
+/// Makes a connection of an accepted socket, or refuses the peer.
+fn let_in<S: Service>(
+    connections: &mut Connections,
+    service: &mut S,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    let now = connections.moment();
+    let source = match connections.sources.admit(peer.ip(), now) {
+        Ok(source) => source,
+        Err(excess) => {
+            refuse(connections, service, peer, excess.into());
+            return Ok(());
+        }
+    };
+    if !make_place(connections, service, peer) {
+        connections.sources.leave(source, now);
+        refuse(connections, service, peer, RefuseReason::Reserved);
+        return Ok(());
+    }
+    let inserted = connections.insert(stream, State::Open);
+    if inserted.is_err() {
+        connections.sources.leave(source, now);
+    }
+    let token = inserted?;
+    if let Some(connection) = connections.get(token) {
+        connection.source = source;
+    }
+    connections.counters.accepted += 1;
+    service.opened(connections, token, peer);
+    Ok(())
+}
+
+/// Whether there is a place for a peer, maybe by evicting somebody.
+fn make_place<S: Service>(connections: &mut Connections, service: &S, peer: SocketAddr) -> bool {
+    let left = connections.limits.connections.saturating_sub(connections.staying());
+    if left > connections.limits.reserved_connections {
+        return true;
+    }
+    let trusted = || connections.sources.is_unlimited(peer.ip()) || service.is_known(peer);
+    (left > 0 && trusted()) || connections.evict()
+}
+
+fn refuse<S: Service>(
+    connections: &mut Connections,
+    service: &mut S,
+    peer: SocketAddr,
+    reason: RefuseReason,
+) {
+    connections.counters.refused += 1;
+    service.listening(connections, &ListenerEvent::Refused { peer, reason });
+}
+
+/// Accepting pauses until a connection ends or, when the kernel refused, some time has passed. So it
+/// does when somebody may have been silent for long enough by then.
 fn pause<S: Service>(
     connections: &mut Connections,
     listener: &mut Listener,
     service: &mut S,
     error: Option<io::Error>,
 ) {
-    if error.is_some() {
+    if error.is_some() || !connections.limits.eviction_delay.is_zero() {
         connections.set_loop_alarm(Key::Accept, Some(connections.limits.accept_pause));
     }
     if listener.pause() {

@@ -8,6 +8,8 @@
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
 //! | `stream` | a peer's socket, or the end of a pair that the service has attached |
 //! | `listener` | the listening socket, and whether somebody may be waiting at it |
+//! | [`sources`] | how many connections each address has, and how quickly it makes them |
+//! | `eviction` | who makes room at the limit of connections |
 //! | `timers` | deadlines in order of time |
 //! | `buffer` | output that waits, and the pool of memory |
 //! | `signals` | signals as one more source, and what each means |
@@ -26,6 +28,7 @@ mod buffer;
 mod connection;
 mod connections;
 mod event_loop;
+mod eviction;
 pub mod limits;
 mod listener;
 pub mod logging;
@@ -33,6 +36,7 @@ pub mod regular_file;
 pub mod service;
 pub mod settings;
 mod signals;
+pub mod sources;
 mod stream;
 mod timers;
 pub mod token;
@@ -40,6 +44,7 @@ pub mod token;
 pub use connections::Counters;
 pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
-pub use service::{CloseReason, Io, ListenerEvent, Service, StopCause};
+pub use service::{CloseReason, Io, ListenerEvent, RefuseReason, Service, StopCause};
 pub use signals::{Hangup, Signal};
+pub use sources::Network;
 pub use token::{Timer, Token};

@@ -2,12 +2,28 @@
 
 use std::time::Duration;
 
+use crate::sources::Network;
+
 /// What one process, one peer and one turn may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at the same time. Beyond it accepting pauses and the kernel's backlog holds the
-    /// peers.
+    /// Connections at the same time. Beyond it the one that has been silent longest is closed for
+    /// each that comes, see [`eviction_delay`](Self::eviction_delay); when there is none, accepting
+    /// pauses and the kernel's backlog holds the peers.
     pub connections: usize,
+    /// Of these, the last that only trusted addresses get: those in
+    /// [`unlimited_addresses`](Self::unlimited_addresses), and those that
+    /// [`Service::is_known`](crate::Service::is_known). At most a quarter.
+    pub reserved_connections: usize,
+    /// Connections of one address; of IPv6, of one /64.
+    pub connections_per_address: usize,
+    /// Connections that one address may make in a second, at least one.
+    pub connects_per_address: u32,
+    /// Networks whose addresses have no limits of their own.
+    pub unlimited_addresses: Vec<Network>,
+    /// Silence after which a connection may be closed to let another one in; zero never does. Whoever
+    /// comes has this long to speak, however many come behind.
+    pub eviction_delay: Duration,
     /// Connections accepted in one turn, at least one; the rest waits for the next. Keeps a storm
     /// of connects from starving those who are in.
     pub accepts_per_turn: usize,
@@ -52,6 +68,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            reserved_connections: 0,
+            connections_per_address: usize::MAX,
+            connects_per_address: u32::MAX,
+            unlimited_addresses: Vec::new(),
+            eviction_delay: Duration::ZERO,
             accepts_per_turn: 64,
             read_per_turn: 64 * 1024,
             turn_bytes: 4 * 1024 * 1024,

@@ -75,6 +75,13 @@ pub trait Service {
     /// never established.
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason);
 
+    /// Whether a peer is trusted with one of the last connections, see
+    /// [`Limits::reserved_connections`](crate::Limits::reserved_connections).
+    fn is_known(&self, peer: SocketAddr) -> bool {
+        let _ = peer;
+        false
+    }
+
     /// Something happened to the listening socket that an operator may want to read.
     fn listening(&mut self, io: &mut impl Io, event: &ListenerEvent) {
         let _ = (io, event);
@@ -148,6 +155,11 @@ pub trait Io {
     /// turn or the next, also when nothing more arrives.
     fn resume_reading(&mut self, connection: Token);
 
+    /// Never closes this connection to let another one in. Nothing to do where none is.
+    fn protect(&mut self, connection: Token) {
+        let _ = connection;
+    }
+
     /// Calls [`Service::expired`] when the connection still exists after `after`; `None` takes an
     /// earlier deadline back. One deadline per connection: a new one replaces the old.
     fn set_deadline(&mut self, connection: Token, after: Option<Duration>);
@@ -209,6 +221,11 @@ pub enum CloseReason {
         /// Bytes of memory that it held.
         buffered: usize,
     },
+    /// All places were taken, it had been silent longest, and another one came.
+    Evicted {
+        /// How long it had been silent.
+        silent: Duration,
+    },
     /// It was still there when the time for draining was over.
     DrainDeadline {
         /// Bytes that waited.
@@ -229,6 +246,9 @@ impl fmt::Display for CloseReason {
             Self::InputOverflow { rest } => write!(f, "{rest} bytes of input were not consumed"),
             Self::BufferLimit { buffered } => {
                 write!(f, "buffer limit reached: it held {buffered} bytes of memory")
+            }
+            Self::Evicted { silent } => {
+                write!(f, "evicted: silent for {} s when all places were taken", silent.as_secs())
             }
             Self::DrainDeadline { backlog } => {
                 write!(f, "not done when the time to end was over, {backlog} bytes unsent")
@@ -253,8 +273,27 @@ pub enum ListenerEvent {
     },
     /// Accepting goes on after a pause.
     Resumed,
+    /// A peer was not let in.
+    Refused {
+        /// Who.
+        peer: SocketAddr,
+        /// Why.
+        reason: RefuseReason,
+    },
     /// The listening socket is closed.
     Closed,
+}
+
+/// Why a peer is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefuseReason {
+    /// Its address has [`Limits::connections_per_address`](crate::Limits::connections_per_address).
+    AddressConnections,
+    /// Its address has made [`Limits::connects_per_address`](crate::Limits::connects_per_address).
+    AddressConnects,
+    /// The connections that are left are for trusted addresses, and none can be evicted.
+    Reserved,
 }
 
 /// Why the loop ends.

@@ -33,6 +33,27 @@ impl Moment {
     }
 }
 
+/// A [`Moment`] in a quarter of the memory and with less precision: good for spans up to two years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tick(u32);
+
+impl Tick {
+    /// Nanoseconds in a tick: 17 ms.
+    const BITS: u32 = 24;
+
+    /// The span from `earlier` on.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::from(self.0.wrapping_sub(earlier.0)) << Self::BITS)
+    }
+}
+
+impl From<Moment> for Tick {
+    #[expect(clippy::cast_possible_truncation, reason = "it wraps, and spans are what counts")]
+    fn from(moment: Moment) -> Self {
+        Self((moment.0.get() >> Self::BITS) as u32)
+    }
+}
+
 /// The time up to which everything that has arrived is known, the horizon. A deadline that is due by
 /// then has passed; one that only the clock says is over may have been met by what lies unread.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +213,18 @@ mod tests {
         ] {
             horizon.polled(moment(entered), timeout, polled);
             assert_eq!(horizon.moment(), moment(expected), "{polled:?} from {entered}");
+        }
+    }
+
+    #[test]
+    fn ticks_tell_spans_apart_even_when_they_wrap() {
+        let tick = |nanos| Tick::from(moment(nanos));
+        for start in [0, 1 << 40, (u64::from(u32::MAX) << Tick::BITS) - 1] {
+            for millis in [0, 1, 100, 60_000, 86_400_000] {
+                let span = tick(start + millis * 1_000_000).since(tick(start));
+                let off = span.as_millis().abs_diff(u128::from(millis));
+                assert!(off <= 17, "{span:?} for {millis} ms from {start}");
+            }
         }
     }
 

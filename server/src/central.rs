@@ -21,6 +21,7 @@ use wire::{
 use crate::answers::{Answer, Answers, StoredLog, Waiting};
 use crate::commit_retry::{CommitRetry, Held};
 use crate::disk_thread;
+use crate::known_addresses::KnownAddresses;
 use crate::ledger::{Ledger, LedgerError, SubmitError};
 use crate::log_budget::{Cause, Event, LogBudget, log_within};
 use crate::lottery::{AgencyStanding, Committed, Lottery, Refusal, Taken};
@@ -82,6 +83,7 @@ pub struct Central<L> {
     sessions: Vec<Option<Session>>,
     /// Who speaks for an agency.
     speakers: BTreeMap<Agency, Token>,
+    known_addresses: KnownAddresses,
     /// Agencies that aren't read until the storage has caught up.
     held: BTreeSet<Token>,
     /// Who waits for the disk instead of the loop, until it is attached.
@@ -112,6 +114,7 @@ impl<L: Ledger> Central<L> {
             answers: Answers::default(),
             sessions: Vec::new(),
             speakers: BTreeMap::new(),
+            known_addresses: KnownAddresses::default(),
             held: BTreeSet::new(),
             disk_stream: None,
             disk: None,
@@ -397,6 +400,10 @@ impl<L: Ledger> Central<L> {
             return self.refuse(io, connection, ErrorCode::AlreadyIntroduced, text);
         }
         session.agency = Some(agency);
+        io.protect(connection);
+        if let Some(ip) = self.session(connection).map(|session| session.ip) {
+            self.known_addresses.learn(agency, ip);
+        }
         if let Some(old) = self.speakers.insert(agency, connection) {
             let text = format!("another connection has introduced itself as agency {agency}");
             self.refuse(io, old, ErrorCode::Superseded, text);
@@ -921,6 +928,10 @@ impl<L: Ledger> Service for Central<L> {
         self.set_log_timers(io);
     }
 
+    fn is_known(&self, peer: SocketAddr) -> bool {
+        self.known_addresses.contains(peer.ip().to_canonical())
+    }
+
     fn listening(&mut self, _: &mut impl Io, event: &ListenerEvent) {
         match event {
             ListenerEvent::Waiting => {
@@ -941,6 +952,13 @@ impl<L: Ledger> Service for Central<L> {
                         "action: accept_connections | result: in_progress | \
                          connections: {connections} | error: {error}"
                     );
+                }
+            }
+            ListenerEvent::Refused { peer, reason } => {
+                let cause = Cause::from(*reason);
+                if self.log_budget.allows(cause) {
+                    let ip = peer.ip().to_canonical();
+                    warn!("action: accept_connections | result: fail | ip: {ip} | error: {cause}");
                 }
             }
             ListenerEvent::Closed => info!("action: close_listener | result: success"),

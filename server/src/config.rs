@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::Limits;
 use reactor::settings::{self, Origin, Program, Setting, SettingErrors, Settings};
+use reactor::{Limits, Network};
 use wire::{Agency, FRAME_MAX};
 
 use crate::central::Rules;
@@ -59,7 +59,7 @@ macro_rules! table {
 
 table! {
     PORT = ("SERVER_PORT", "port", "12345", "a TCP port, 0 to 65535 (0: any free one)", "Port to listen at");
-    BACKLOG = ("SERVER_LISTEN_BACKLOG", "listen-backlog", "5", "a number, 1 to 65535", "Connections that the kernel holds until they are accepted");
+    BACKLOG = ("SERVER_LISTEN_BACKLOG", "listen-backlog", "1024", "a number, 1 to 65535", "Connections that the kernel holds until they are accepted");
     LEVEL = ("LOGGING_LEVEL", "logging-level", "INFO", "DEBUG, INFO, WARNING, ERROR or OFF", "Least important lines that are logged");
     IP = ("SERVER_IP", "ip", "server", "a name", "Name of the server in the original's file; doesn't choose the address");
     BIND = ("SERVER_BIND", "bind", "0.0.0.0", "an IP address", "Address to listen at");
@@ -68,7 +68,12 @@ table! {
     SYNC = ("SERVER_SYNC", "sync", "always", "always or never", "When the log is synced: before every confirmation, or never");
     KEEP_ALIVE = ("SERVER_ECHO_KEEP_ALIVE", "echo-keep-alive", "false", "true or false", "Whether an echo connection may send more than one line");
     MAX_LINE = ("SERVER_MAX_LINE", "max-line", "64KiB", SIZE, "Longest echo line; a longer one ends its connection");
-    CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", "a number above 0", "Connections at the same time; accepting pauses beyond it");
+    CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", "a number above 0", "Connections at the same time; silent ones make room beyond it");
+    RESERVED = ("SERVER_RESERVED_CONNECTIONS", "reserved-connections", "64", "a number, 0 or more", "Of these, the last ones: for unlimited addresses and those that agencies called from; at most a quarter");
+    EVICTION_DELAY = ("SERVER_EVICTION_DELAY", "eviction-delay", "1s", "a span of time, as 500ms, 30s or 5m; 0 for never", "Silence after which a connection may be closed to let another one in");
+    PER_ADDRESS = ("SERVER_MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address", "1000", "a number above 0", "Connections of one address (of IPv6: of one /64) at the same time");
+    CONNECTS = ("SERVER_MAX_CONNECTS_PER_ADDRESS", "max-connects-per-address", "500", "a number above 0", "Connections that one address may make in a second");
+    UNLIMITED = ("SERVER_UNLIMITED_ADDRESSES", "unlimited-addresses", "127.0.0.0/8,::1/128", "networks, as 10.0.0.0/8,2001:db8::1, or nothing", "Networks whose addresses have no limits of their own");
     ACCEPTS = ("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn", "64", "a number above 0", "Connections accepted in one turn of the loop");
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     TURN_BYTES = ("SERVER_TURN_BYTES", "turn-bytes", "4MiB", SIZE, "Bytes read from all connections and queued for them in one turn");
@@ -236,6 +241,13 @@ impl Config {
     fn limits(layers: &mut Settings) -> Option<Limits> {
         let count = |text: &str| settings::number(text, 1_usize..);
         let connections = layers.require(&CONNECTIONS, count);
+        let reserved_connections =
+            layers.require(&RESERVED, |text| settings::number(text, 0_usize..));
+        let eviction_delay = layers.require(&EVICTION_DELAY, settings::duration);
+        let connections_per_address = layers.require(&PER_ADDRESS, count);
+        let connects_per_address =
+            layers.require(&CONNECTS, |text| settings::number(text, 1_u32..));
+        let unlimited_addresses = layers.require(&UNLIMITED, networks);
         let accepts_per_turn = layers.require(&ACCEPTS, count);
         let read_per_turn = layers.require(&READ, size);
         let turn_bytes = layers.require(&TURN_BYTES, size);
@@ -261,6 +273,11 @@ impl Config {
         }
         Some(Limits {
             connections: connections?,
+            reserved_connections: reserved_connections?,
+            eviction_delay: eviction_delay?,
+            connections_per_address: connections_per_address?,
+            connects_per_address: connects_per_address?,
+            unlimited_addresses: unlimited_addresses?,
             accepts_per_turn: accepts_per_turn?,
             read_per_turn: read_per_turn?,
             turn_bytes: turn_bytes?,
@@ -290,6 +307,12 @@ fn span(text: &str) -> Option<Duration> {
 #[expect(clippy::option_option, reason = "said above")]
 fn span_or_none(text: &str) -> Option<Option<Duration>> {
     settings::duration(text).map(|span| (!span.is_zero()).then_some(span))
+}
+
+/// Networks with commas between them; nothing is none.
+fn networks(text: &str) -> Option<Vec<Network>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().ok()).collect()
 }
 
 fn parse_sync(text: &str) -> Option<Sync> {
@@ -333,6 +356,16 @@ mod tests {
         assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
         assert_eq!(config.ledger.sync, Sync::Always);
         assert!(config.limits.drain < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn unlimited_addresses_are_any_number_of_networks() {
+        for (text, count) in [("", 0), (" 10.0.0.0/8 ,, ::1", 2), ("127.0.0.1", 1)] {
+            let config = Config::new(&mut layers(&["--unlimited-addresses", text])).unwrap();
+            assert_eq!(config.limits.unlimited_addresses.len(), count, "{text:?}");
+        }
+        let mut layers = layers(&["--unlimited-addresses", "10.0.0.0/8,10.0.0.0/33"]);
+        assert!(Config::new(&mut layers).is_err());
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod commit_retry;
 pub mod config;
 pub mod disk_thread;
 pub mod healthcheck;
+mod known_addresses;
 pub mod ledger;
 pub mod limits;
 mod log_budget;

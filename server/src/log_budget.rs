@@ -15,7 +15,7 @@
 use std::fmt;
 
 use log::warn;
-use reactor::CloseReason;
+use reactor::{CloseReason, RefuseReason};
 use wire::ErrorCode;
 
 /// Logs a line of a kind, unless its budget is exhausted: then the line is counted.
@@ -44,6 +44,14 @@ pub(crate) enum Cause {
     InputOverflow,
     /// It held the most memory when all connections together held too much.
     BufferLimit,
+    /// It had been silent longest when all places were taken.
+    Evicted,
+    /// Its address has as many connections as one may.
+    AddressConnections,
+    /// Its address makes connections more quickly than one may.
+    AddressConnects,
+    /// The places that are left are for others.
+    Reserved,
     /// As many connections as may be: whoever knocks has to wait.
     Full,
     /// The same for want of descriptors or memory.
@@ -54,7 +62,7 @@ pub(crate) enum Cause {
 
 /// Codes of refusals have places of their own, from 0 on.
 const CODES: usize = ErrorCode::ShuttingDown as usize + 1;
-const CAUSES: usize = CODES + 8;
+const CAUSES: usize = CODES + 12;
 
 impl Cause {
     /// What a connection was cut off for, when it was.
@@ -63,6 +71,7 @@ impl Cause {
             CloseReason::WriteStalled { .. } => Some(Self::WriteStalled),
             CloseReason::InputOverflow { .. } => Some(Self::InputOverflow),
             CloseReason::BufferLimit { .. } => Some(Self::BufferLimit),
+            CloseReason::Evicted { .. } => Some(Self::Evicted),
             _ => None,
         }
     }
@@ -78,6 +87,10 @@ impl Cause {
             Self::Exhausted => CODES + 5,
             Self::CommitFailed => CODES + 6,
             Self::BufferLimit => CODES + 7,
+            Self::Evicted => CODES + 8,
+            Self::AddressConnections => CODES + 9,
+            Self::AddressConnects => CODES + 10,
+            Self::Reserved => CODES + 11,
         }
     }
 
@@ -87,6 +100,9 @@ impl Cause {
         match self {
             Self::Full | Self::Exhausted => "action: accept_connections | result: in_progress",
             Self::CommitFailed => "action: commit | result: in_progress",
+            Self::AddressConnections | Self::AddressConnects | Self::Reserved => {
+                "action: accept_connections | result: fail"
+            }
             _ => "action: refuse_connection | result: fail",
         }
     }
@@ -101,9 +117,23 @@ impl fmt::Display for Cause {
             Self::WriteStalled => f.write_str("takes no output"),
             Self::InputOverflow => f.write_str("input without end"),
             Self::BufferLimit => f.write_str("buffer limit reached"),
+            Self::Evicted => f.write_str("evicted to let others in"),
+            Self::AddressConnections => f.write_str("too many connections of one address"),
+            Self::AddressConnects => f.write_str("connections of one address too fast"),
+            Self::Reserved => f.write_str("only reserved connections left"),
             Self::Full => f.write_str("as many connections as allowed"),
             Self::Exhausted => f.write_str("no descriptors or no memory"),
             Self::CommitFailed => f.write_str("storage unavailable"),
+        }
+    }
+}
+
+impl From<RefuseReason> for Cause {
+    fn from(reason: RefuseReason) -> Self {
+        match reason {
+            RefuseReason::AddressConnections => Self::AddressConnections,
+            RefuseReason::AddressConnects => Self::AddressConnects,
+            _ => Self::Reserved,
         }
     }
 }
@@ -413,6 +443,10 @@ mod tests {
             Cause::Exhausted,
             Cause::CommitFailed,
             Cause::BufferLimit,
+            Cause::Evicted,
+            Cause::AddressConnections,
+            Cause::AddressConnects,
+            Cause::Reserved,
         ]);
         let mut places: Vec<_> = causes.map(|cause| Kind::from(cause).index()).collect();
         places.extend([Event::Accepted, Event::Closed].map(|event| Kind::from(event).index()));

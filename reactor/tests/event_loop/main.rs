@@ -12,6 +12,7 @@ mod closing;
 mod connecting;
 mod draining;
 mod misbehaving;
+mod places;
 mod reading;
 mod stale;
 mod stress;

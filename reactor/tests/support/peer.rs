@@ -1,7 +1,7 @@
 //! The other side of a connection: plain blocking sockets that don't wait for ever.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -14,6 +14,14 @@ const NARROW: usize = 16 * 1024;
 /// A peer that is connected, as far as the kernel is concerned.
 pub(crate) fn peer(address: SocketAddr) -> TcpStream {
     bounded(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+}
+
+/// A peer that calls from an address of this machine.
+pub(crate) fn peer_from(from: Ipv4Addr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+    bounded(socket.into())
 }
 
 /// A peer with a small receive buffer: what is sent to it soon stands still.

@@ -8,7 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use reactor::{CloseReason, Io, ListenerEvent, Service, Signal, StopCause, Timer, Token};
+use reactor::{
+    CloseReason, Io, ListenerEvent, RefuseReason, Service, Signal, StopCause, Timer, Token,
+};
 
 use super::PATIENCE;
 
@@ -25,6 +27,7 @@ pub(crate) trait DynIo {
     fn send_with(&mut self, to: Token, write: &mut dyn FnMut(&mut Vec<u8>));
     fn backlog(&self, connection: Token) -> usize;
     fn close(&mut self, connection: Token);
+    fn protect(&mut self, connection: Token);
     fn abort(&mut self, connection: Token);
     fn pause_reading(&mut self, connection: Token);
     fn resume_reading(&mut self, connection: Token);
@@ -62,6 +65,10 @@ impl<I: Io> DynIo for Noted<'_, I> {
     fn close(&mut self, connection: Token) {
         self.given_up.insert(connection);
         self.io.close(connection);
+    }
+
+    fn protect(&mut self, connection: Token) {
+        self.io.protect(connection);
     }
 
     fn abort(&mut self, connection: Token) {
@@ -155,6 +162,7 @@ pub(crate) enum Event {
     /// Accepting pauses: connections there are, and what `accept` said.
     Paused(usize, Option<i32>),
     Resumed,
+    Refused(RefuseReason),
     ListenerClosed,
 }
 
@@ -189,6 +197,7 @@ pub(crate) enum Ending {
     InputOverflow(usize),
     /// With the memory that it held, in bytes.
     BufferLimit(usize),
+    Evicted,
     /// With what waited, in bytes.
     DrainDeadline(usize),
 }
@@ -202,6 +211,7 @@ impl From<&CloseReason> for Ending {
             CloseReason::NotConnected(error) => Self::NotConnected(error.kind()),
             CloseReason::WriteStalled { backlog } => Self::WriteStalled(*backlog),
             CloseReason::InputOverflow { rest } => Self::InputOverflow(*rest),
+            CloseReason::Evicted { .. } => Self::Evicted,
             CloseReason::BufferLimit { buffered } => Self::BufferLimit(*buffered),
             CloseReason::DrainDeadline { backlog } => Self::DrainDeadline(*backlog),
             other => panic!("a reason that no test knows: {other:?}"),
@@ -384,6 +394,7 @@ impl Service for Recorder {
                 Event::Paused(*connections, number)
             }
             ListenerEvent::Resumed => Event::Resumed,
+            ListenerEvent::Refused { reason, .. } => Event::Refused(*reason),
             ListenerEvent::Closed => Event::ListenerClosed,
             other => panic!("an event that no test knows: {other:?}"),
         };

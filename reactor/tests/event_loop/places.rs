@@ -1,0 +1,168 @@
+//! Who gets in when places are few: addresses have limits of their own, the last places are for those
+//! who are trusted, and who is silent makes room.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use reactor::{Limits, RefuseReason};
+
+use crate::support::{
+    Call, Ending, Event, SOON, Script, echo, listening, peer, peer_from, read_all, read_exactly,
+    spawn,
+};
+
+const ONE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// One byte there and back.
+fn speak(mut peer: &TcpStream) {
+    peer.write_all(b"x").unwrap();
+    assert_eq!(read_exactly(peer, 1), b"x");
+}
+
+fn crowd<const N: usize>(from: Ipv4Addr, address: SocketAddr) -> [TcpStream; N] {
+    let crowd = [(); N].map(|()| peer_from(from, address));
+    crowd.iter().for_each(speak);
+    crowd
+}
+
+fn refused(event: &Event) -> Option<RefuseReason> {
+    match event {
+        Event::Refused(reason) => Some(*reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_others_have_theirs() {
+    let (event_loop, address) =
+        listening(Limits { connections_per_address: 3, ..Limits::default() });
+    let mut running = spawn(event_loop, Script::echo().stops_after(8));
+    let first: [_; 3] = crowd(ONE, address);
+    assert_eq!(read_all(&peer_from(ONE, address)), b"");
+    assert_eq!(running.wait_for(refused), RefuseReason::AddressConnections);
+    let other: [_; 3] = crowd(OTHER, address);
+    // As many again as have gone.
+    let [one, two, three] = first;
+    drop(one);
+    running.wait_for_closed();
+    let again: [_; 1] = crowd(ONE, address);
+    drop((two, three, other, again));
+    for _ in 0..6 {
+        running.wait_for_closed();
+    }
+    let last: [_; 1] = crowd(ONE, address);
+    drop(last);
+    let finished = running.join();
+    assert_eq!((finished.counters.accepted, finished.counters.refused), (8, 1));
+}
+
+#[test]
+fn an_address_makes_so_many_connections_in_a_second_unless_it_is_left_out() {
+    let limits = Limits {
+        connects_per_address: 3,
+        unlimited_addresses: vec!["127.0.0.2/32".parse().unwrap()],
+        ..Limits::default()
+    };
+    let (event_loop, address) = listening(limits);
+    let mut running = spawn(event_loop, Script::echo().stops_after(23));
+    for _ in 0..20 {
+        drop(crowd::<1>(OTHER, address));
+    }
+    // More of the loop's time may have passed than it seems: some get in, and not all.
+    let mut peers: Vec<_> = (0..100).map(|_| peer_from(ONE, address)).collect();
+    assert_eq!(running.wait_for(refused), RefuseReason::AddressConnects);
+    peers.clear();
+    running.join();
+}
+
+#[test]
+fn the_last_places_are_for_the_trusted() {
+    let limits = Limits {
+        connections: 8,
+        reserved_connections: 100,
+        unlimited_addresses: vec!["127.0.0.2/32".parse().unwrap()],
+        ..Limits::default()
+    };
+    let (event_loop, address) = listening(limits);
+    assert_eq!(event_loop.limits().reserved_connections, 2, "at most a quarter");
+    let mut running = spawn(event_loop, Script::echo().stops_after(8));
+    let anybody: [_; 6] = crowd(ONE, address);
+    assert_eq!(read_all(&peer_from(ONE, address)), b"");
+    assert_eq!(running.wait_for(refused), RefuseReason::Reserved);
+    let trusted: [_; 2] = crowd(OTHER, address);
+    drop((anybody, trusted));
+    running.join();
+}
+
+#[test]
+fn who_has_been_silent_longest_makes_room() {
+    let (event_loop, address) =
+        listening(Limits { connections: 3, eviction_delay: SOON, ..Limits::default() });
+    let mut running = spawn(event_loop, Script::echo().stops_after(4));
+    let peers = [(); 3].map(|()| {
+        let peer = peer(address);
+        (running.wait_for_opened(), peer)
+    });
+    let [(_, first), (silent, second), (_, third)] = &peers;
+    // All three have been silent for as long, as far as the loop's clock tells; then two speak.
+    std::thread::sleep(5 * SOON);
+    speak(first);
+    speak(third);
+    let newcomer = peer(address);
+    speak(&newcomer);
+    assert_eq!(read_all(second), b"");
+    assert_eq!(running.wait_for_closed(), (*silent, Ending::Evicted));
+    speak(first);
+    speak(third);
+    drop((peers, newcomer));
+    running.join();
+}
+
+#[test]
+fn a_protected_connection_never_makes_room() {
+    let (event_loop, address) =
+        listening(Limits { connections: 2, eviction_delay: SOON, ..Limits::default() });
+    let script = Script::new(|io, call| {
+        if let Call::Received(token, b"p", _) = call {
+            io.protect(token);
+        }
+        echo(io, &call);
+    });
+    let mut running = spawn(event_loop, script.stops_after(4));
+    let peers = [(); 2].map(|()| peer(address));
+    for mut peer in &peers {
+        peer.write_all(b"p").unwrap();
+        assert_eq!(read_exactly(peer, 1), b"p");
+    }
+    let newcomers = [(); 2].map(|()| peer(address));
+    running.wait_for(|event| matches!(event, Event::Paused(..)).then_some(()));
+    std::thread::sleep(5 * SOON);
+    peers.iter().for_each(speak);
+    let [first, second] = peers;
+    drop(first);
+    speak(&newcomers[0]);
+    drop(second);
+    speak(&newcomers[1]);
+    newcomers.iter().for_each(speak);
+    drop(newcomers);
+    let endings = running.join().endings();
+    assert_eq!(endings, [Ending::Done; 4]);
+}
+
+/// Many more than there are places, all silent: each that comes gets in.
+#[test]
+fn a_storm_of_silent_peers_keeps_nobody_out() {
+    const PLACES: usize = 50;
+    let (event_loop, address) =
+        listening(Limits { connections: PLACES, eviction_delay: SOON, ..Limits::default() });
+    let running = spawn(event_loop, Script::echo().stops_after(6 * PLACES));
+    let silent: Vec<_> = (0..5 * PLACES).map(|_| peer(address)).collect();
+    for _ in 0..PLACES {
+        speak(&peer(address));
+    }
+    drop(silent);
+    let endings = running.join().endings();
+    let evicted = endings.iter().filter(|ending| **ending == Ending::Evicted).count();
+    assert!(evicted >= 4 * PLACES, "{evicted}");
+}
