@@ -106,7 +106,10 @@ impl Disk for File {
     }
 
     fn free_space(&self) -> io::Result<Option<u64>> {
-        let system = fstatvfs(self.as_fd())?;
+        let system = match fstatvfs(self.as_fd()) {
+            Err(Errno::NOSYS) => return Ok(None),
+            system => system?,
+        };
         // A file system without blocks doesn't count them.
         Ok((system.f_blocks > 0).then(|| system.f_bavail.saturating_mul(system.f_frsize)))
     }
