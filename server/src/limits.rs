@@ -14,6 +14,14 @@
 //! | [`DOCUMENT_DIGITS_MAX`](crate::bet::DOCUMENT_DIGITS_MAX) | 20 | the batch is rejected | twice as many as any DNI has |
 //! | [`NUMBER_DIGITS_MAX`](crate::bet::NUMBER_DIGITS_MAX) | 10, at most 4,294,967,295 | the batch is rejected | 32 bits |
 //!
+//! And those of [the log](reactor::logging), which no installation needs to differ in:
+//!
+//! | limit | value | when it is reached |
+//! |---|---|---|
+//! | a value | 1 KiB | cut, and says how many bytes it has |
+//! | a line | 16 KiB | the same |
+//! | lines that wait | 1 MiB | a turn waits up to 20 ms; then they are dropped and counted |
+//!
 //! Batches under way have no limit of their own: those that have arrived and aren't answered are what
 //! one turn reads (`SERVER_READ_PER_TURN` of each connection, `SERVER_TURN_BYTES` of all), because
 //! every turn ends with their answers, and a peer that takes no answers is read no more
