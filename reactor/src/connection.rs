@@ -251,8 +251,11 @@ impl Connection {
         let mut sent = 0;
         while self.readiness.writable && self.buffers.backlog() > 0 {
             match self.write() {
-                Ok(0) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
+                Ok((0, _)) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
+                Ok((count, offered)) => {
+                    // A socket takes less than it was offered when it is full: it says so when it
+                    // takes more, and a call that would say `WouldBlock` is saved.
+                    self.readiness.writable = count == offered;
                     self.buffers.advance(pool, count);
                     sent += count;
                 }
@@ -266,13 +269,16 @@ impl Connection {
         Flush::Sent(sent)
     }
 
-    fn write(&mut self) -> io::Result<usize> {
+    /// Bytes that the socket took, and those that it was offered.
+    fn write(&mut self) -> io::Result<(usize, usize)> {
         let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        match self.buffers.output(&mut slices) {
+        let slices = match self.buffers.output(&mut slices) {
             // Nearly always, and cheaper.
-            1 => self.stream.write(&slices[0]),
-            count => self.stream.write_vectored(&slices[..count]),
-        }
+            1 => return self.stream.write(&slices[0]).map(|count| (count, slices[0].len())),
+            count => &slices[..count],
+        };
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        self.stream.write_vectored(slices).map(|count| (count, offered))
     }
 
     /// Tells the peer that nothing follows.
