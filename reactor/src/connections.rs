@@ -42,6 +42,10 @@ const LATE_MIN: Duration = Duration::from_millis(10);
 /// The shortest delay there is: what is due after it isn't due in this turn.
 const DELAY_MIN: Duration = Duration::from_nanos(1);
 
+/// A turn that takes longer than this is time in which no deadline runs: whoever was to speak within
+/// it may have waited for an answer that left at its end.
+const LONG_TURN: Duration = Duration::from_millis(100);
+
 /// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
@@ -139,6 +143,7 @@ pub(crate) struct Connections {
     pub(crate) pool: Pool,
     registry: Registry,
     generation: u32,
+    /// What moments are counted from: when the loop was made, and later by what long turns took.
     epoch: Instant,
     now: Instant,
     /// What is due by then may fire.
@@ -184,6 +189,17 @@ impl Connections {
 
     pub(crate) fn tick(&mut self) {
         self.now = Instant::now();
+    }
+
+    /// The turn is over, and the poll for the next begins. If it took long, all deadlines are moved
+    /// later by as much; but for the one of a shutdown, which nobody waits for.
+    pub(crate) fn begin_poll(&mut self) -> Moment {
+        let now = Instant::now();
+        let turn = now.saturating_duration_since(self.now);
+        if turn > LONG_TURN && !self.stopping {
+            self.epoch += turn;
+        }
+        Moment::new(self.epoch, now)
     }
 
     /// When this turn began.

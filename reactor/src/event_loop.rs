@@ -224,7 +224,7 @@ impl EventLoop {
             logging::flush();
         }
         self.make_room_for_events();
-        let entered = self.connections.moment_by_the_clock();
+        let entered = self.connections.begin_poll();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.timeout(entered) };
         let polled = match self.poll.poll(&mut self.events, timeout) {
             Ok(()) if self.events.is_empty() => Polled::Nothing,

@@ -378,8 +378,9 @@ fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_tu
     for peer in &peers {
         assert_eq!(read_exactly(peer, 1), b"x");
     }
-    drop((peers, other));
     // The other one has said nothing in time.
+    running.wait_for(|event| matches!(event, Event::Expired(_)).then_some(()));
+    drop((peers, other));
     assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 1);
 }
 
@@ -404,4 +405,32 @@ fn a_deadline_waits_for_the_input_that_one_turn_does_not_read() {
         .rev()
         .find(|event| matches!(event, Event::Expired(_) | Event::Received(..)));
     assert!(matches!(last, Some(Event::Expired(_))), "{last:?}");
+}
+
+/// An answer leaves at the end of a turn that took longer than its peer has time to speak again.
+#[test]
+fn no_deadline_runs_during_a_long_turn() {
+    const TIME: Duration = millis(200);
+    let (event_loop, address) = listening(Limits::default());
+    let mut long = false;
+    let script = Script::new(move |io, call| {
+        match &call {
+            Call::Received(token, input, _) => {
+                long = *input == b"1";
+                io.set_deadline(*token, Some(TIME));
+            }
+            Call::Expired(token) => io.abort(*token),
+            Call::TurnEnded(_) if std::mem::take(&mut long) => std::thread::sleep(2 * TIME),
+            _ => {}
+        }
+        echo(io, &call);
+    });
+    let running = spawn(event_loop, script.stops_after(1));
+    let mut peer = peer(address);
+    for word in [b"1", b"2", b"1", b"2"] {
+        peer.write_all(word).unwrap();
+        assert_eq!(read_exactly(&peer, 1), word);
+    }
+    assert_eq!(read_all(&peer), b"", "its time comes all the same");
+    assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 1);
 }
