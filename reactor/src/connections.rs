@@ -36,9 +36,6 @@ const PLACES_MAX: usize = u32::MAX as usize - OWN_SOURCES;
 /// memory when it is first used, and lists that never grow leave no gaps behind.
 const ROOM_MAX: usize = 16 * 1024;
 
-/// A turn that took less keeps nobody waiting.
-const LATE_MIN: Duration = Duration::from_millis(10);
-
 /// The shortest delay there is: what is due after it isn't due in this turn.
 const DELAY_MIN: Duration = Duration::from_nanos(1);
 
@@ -375,24 +372,11 @@ impl Connections {
     /// Sends what waits, once for each connection, and moves those on that are closing.
     pub(crate) fn flush_all(&mut self) {
         let mut list = std::mem::take(&mut self.flush);
-        let late = self.moment().until(self.moment_by_the_clock());
         for token in list.drain(..) {
             self.flush_one(token);
-            if late >= LATE_MIN {
-                self.grant(token, late);
-            }
         }
         // Nothing was queued meanwhile: only a service does that. Keeps the list's memory.
         self.flush = list;
-    }
-
-    /// Puts the service's deadline off by what a long turn has kept from a peer its output: who waits
-    /// for an answer can't be expected to speak.
-    fn grant(&mut self, token: Token, late: Duration) {
-        let Some(connection) = find(&mut self.slab, token) else { return };
-        let Some(due) = connection.service_due else { return };
-        connection.service_due = Some(due.after(late));
-        Self::set_alarm(&mut self.timers, token, connection);
     }
 
     fn flush_one(&mut self, token: Token) {

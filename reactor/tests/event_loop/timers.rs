@@ -203,32 +203,6 @@ fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
     assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
 }
 
-/// A peer that waits for an answer can't speak: its time begins when the answer leaves the long turn.
-#[test]
-fn a_deadline_begins_with_the_answer_that_a_long_turn_held_back() {
-    const TIME: Duration = Duration::from_millis(400);
-    let (event_loop, address) = listening(Limits::default());
-    let mut peer = peer(address);
-    let mut asked = false;
-    let script = Script::new(move |io, call| match call {
-        Call::Received(token, ..) => {
-            asked = true;
-            io.send(token, b"x");
-            io.set_deadline(token, Some(TIME));
-        }
-        Call::TurnEnded(_) if std::mem::take(&mut asked) => std::thread::sleep(TIME * 2),
-        Call::Expired(token) | Call::Ended(token, ..) => io.close(token),
-        _ => {}
-    });
-    let running = spawn(event_loop, script.stops_after(1));
-    for _ in 0..2 {
-        peer.write_all(b"x").unwrap();
-        assert_eq!(read_exactly(&peer, 1), b"x");
-    }
-    drop(peer);
-    assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 0);
-}
-
 /// The peer's time to take its output begins when it is offered, and a peer that has taken some
 /// during a long turn is not stalled. The service's timer makes a turn at once after each long one;
 /// in the last the service aborts, unless the loop has given the peer up by then.
