@@ -56,7 +56,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     limit(
         &config::RESERVED,
-        "anybody else has to make do with an evicted connection's place",
+        "anybody else gets an evicted connection's place, or is closed at once",
         "the health check and known agencies get in however many others there are; at most a quarter of all",
     ),
     limit(
