@@ -13,6 +13,7 @@ mod frames;
 #[path = "../process/mod.rs"]
 mod process;
 
+mod addresses;
 mod attack;
 mod conversation;
 mod flood;
