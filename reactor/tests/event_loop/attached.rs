@@ -13,6 +13,10 @@ use crate::support::{
     read_all, read_exactly, run, spawn,
 };
 
+/// More than a pair of sockets holds, in bytes; few enough that little is told of them: a reader
+/// makes an event of each piece that it takes, whether or not there is room for another.
+const MUCH: usize = 1024 * 1024;
+
 /// A pair: for the loop, and for the test in the thread's stead.
 fn pair() -> (Option<UnixStream>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -61,7 +65,7 @@ fn much_goes_through() {
     let script = Script::new(move |io, call| match call {
         Call::Started => {
             let token = attach(io, &mut ours);
-            io.send(token, &pattern(HUGE));
+            io.send(token, &pattern(MUCH));
         }
         Call::Received(_, input, consumed) => {
             *consumed = input.len() / 2;
@@ -69,15 +73,15 @@ fn much_goes_through() {
         }
         Call::Ended(token, rest) => {
             seen.extend_from_slice(rest);
-            assert!(seen == pattern(HUGE));
+            assert!(seen == pattern(MUCH));
             io.close(token);
         }
         _ => {}
     });
     let running = spawn(deaf(), script.stops_after(1));
-    let mut bytes = vec![0; HUGE];
+    let mut bytes = vec![0; MUCH];
     theirs.read_exact(&mut bytes).unwrap();
-    assert!(bytes == pattern(HUGE));
+    assert!(bytes == pattern(MUCH));
     theirs.write_all(&bytes).unwrap();
     drop(theirs);
     assert_eq!(running.join().endings(), [Ending::Done]);
@@ -152,7 +156,7 @@ fn it_is_not_closed_for_taking_nothing() {
     let script = Script::new(move |io, call| match call {
         Call::Started => {
             let token = attach(io, &mut ours);
-            io.send(token, &pattern(HUGE));
+            io.send(token, &pattern(MUCH));
             io.set_timer(Timer(1), Some(SOON));
         }
         Call::Fired(_) => told.send(()).unwrap(),
@@ -164,7 +168,7 @@ fn it_is_not_closed_for_taking_nothing() {
     theirs.shutdown(Shutdown::Write).unwrap();
     let mut bytes = Vec::new();
     theirs.read_to_end(&mut bytes).unwrap();
-    assert!(bytes == pattern(HUGE));
+    assert!(bytes == pattern(MUCH));
     drop(theirs);
     assert_eq!(running.join().endings(), [Ending::Done]);
 }
