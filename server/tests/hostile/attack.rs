@@ -23,6 +23,10 @@ pub(crate) struct Attack {
 const ENVIRONMENT: [(&str, &str); 2] =
     [("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_LISTEN_BACKLOG", "1024")];
 
+/// Memory that a server takes at most, as the README has it: the default of
+/// `SERVER_MAX_BUFFERED_BYTES` and a tenth, and 32 MiB for everything else.
+const MEMORY_MAX: usize = (256 + 26 + 32) << 20;
+
 pub(crate) fn attacked_command(environment: &[(&str, &str)]) -> Command {
     command(&[&ENVIRONMENT[..], environment].concat())
 }
@@ -142,6 +146,9 @@ impl Ended {
         }
         let agency = told(agency.as_ref().map(|served| &served.latencies), &mut broken);
         let echo = told(echo.as_ref(), &mut broken);
+        if let Some(peak) = self.peak.filter(|peak| *peak > MEMORY_MAX) {
+            broken.push(format!("{} of memory", mebibytes(peak)));
+        }
         let log_bytes = usize::try_from(self.log_bytes).expect("it fits");
         tell_row(&[
             self.name,

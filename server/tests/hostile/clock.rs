@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::attack::Attack;
 use crate::conversation::{HOSTILE, connect_from};
 use crate::frames::hello;
-use crate::process::raise_descriptors;
+use crate::process::{PATIENCE, raise_descriptors};
 use crate::scale;
 
 /// Every deadline of the server.
@@ -18,6 +18,9 @@ const DEADLINE: &str = "5s";
 
 /// How long it doesn't run: longer than that.
 const STOPPED: Duration = Duration::from_millis(6_500);
+
+/// When nothing has come from the kernel's buffers for so long, they are empty.
+const NOTHING_COMES: Duration = Duration::from_millis(200);
 
 /// One that has begun, or not, and says the rest while the server is stopped.
 struct Late {
@@ -103,15 +106,18 @@ impl SlowReader {
         Self { stream, sent: sent / line.len() * line.len(), received: 0 }
     }
 
+    /// Takes what the kernel holds of it on both sides: until nothing has come for a while.
     fn take_what_is_there(&mut self) {
+        self.stream.set_nonblocking(false).expect("set");
+        self.stream.set_read_timeout(Some(NOTHING_COMES)).expect("set");
         let mut scratch = vec![0; 64 << 10];
-        while let Ok(count) = self.stream.read(&mut scratch) {
+        while let Some(count) = self.stream.read(&mut scratch).ok().filter(|count| *count > 0) {
             self.received += count;
         }
     }
 
     fn has_everything(&mut self) -> bool {
-        self.stream.set_nonblocking(false).expect("set");
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let mut scratch = vec![0; 64 << 10];
         while self.received < self.sent {
             match self.stream.read(&mut scratch) {
