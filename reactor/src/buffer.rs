@@ -15,13 +15,17 @@ use std::io::IoSlice;
 /// Bytes in one piece.
 const PIECE: usize = 8 * 1024;
 
-/// Most pieces that the pool keeps, 8 MiB: as many as wait at the same time on a busy turn; more than
+/// Bytes in the first piece of output that is short: the answers of a thousand connections stay in the
+/// processor's cache until they leave.
+const SMALL_PIECE: usize = 2 * 1024;
+
+/// Most pieces of each size that the pool keeps, 10 MiB: as many as wait at the same time on a busy turn; more than
 /// that are given back to the allocator.
 const POOLED: usize = 1024;
 
-/// Most boxes that the pool keeps, and the longest list of pieces that stays in one.
-const POOLED_BOXES: usize = 64;
-const LIST_KEPT: usize = 64;
+/// Most boxes that the pool keeps, and the longest list of pieces that stays in one: 1 MiB at most.
+const POOLED_BOXES: usize = 1024;
+const LIST_KEPT: usize = 16;
 
 /// Most pieces that are handed to the socket at once.
 pub(crate) const PIECES_AT_ONCE: usize = 16;
@@ -36,6 +40,7 @@ const SMALL_INPUT: usize = PIECE / 2;
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     spare: Vec<Vec<u8>>,
+    spare_small: Vec<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is kept: a connection holds a pointer")]
     boxes: Vec<Box<Waiting>>,
     /// What a service writes, until it is cut into pieces.
@@ -53,12 +58,17 @@ impl Pool {
 
     /// Gives what nobody uses back to the allocator.
     pub(crate) fn drop_spare(&mut self) {
-        self.held -= self.spare.drain(..).map(|piece| piece.capacity()).sum::<usize>();
+        let spare = self.spare.drain(..).chain(self.spare_small.drain(..));
+        self.held -= spare.map(|piece| piece.capacity()).sum::<usize>();
     }
 
     /// An empty piece.
     fn take(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_else(|| self.allocate(PIECE))
+    }
+
+    fn take_small(&mut self) -> Vec<u8> {
+        self.spare_small.pop().unwrap_or_else(|| self.allocate(SMALL_PIECE))
     }
 
     fn allocate(&mut self, capacity: usize) -> Vec<u8> {
@@ -68,9 +78,14 @@ impl Pool {
     }
 
     fn give(&mut self, mut piece: Vec<u8>) {
-        if self.spare.len() < POOLED && piece.capacity() == PIECE {
+        let spare = match piece.capacity() {
+            PIECE => &mut self.spare,
+            SMALL_PIECE => &mut self.spare_small,
+            capacity => return self.held -= capacity,
+        };
+        if spare.len() < POOLED {
             piece.clear();
-            self.spare.push(piece);
+            spare.push(piece);
         } else {
             self.held -= piece.capacity();
         }
@@ -96,6 +111,9 @@ struct Pieces {
 
 impl Pieces {
     fn append(&mut self, pool: &mut Pool, mut bytes: &[u8]) {
+        if self.list.is_empty() && bytes.len() <= SMALL_PIECE {
+            self.list.push_back(pool.take_small());
+        }
         while !bytes.is_empty() {
             if self.list.back().is_none_or(|last| last.len() == last.capacity()) {
                 self.list.push_back(pool.take());
@@ -319,7 +337,7 @@ mod tests {
     fn recount(pool: &Pool, buffers: &[Buffers]) -> usize {
         let held = |waiting: &Waiting| waiting.input.capacity() + waiting.output.capacity();
         let connections = buffers.iter().filter_map(|buffers| buffers.0.as_deref()).map(held);
-        let spare = pool.spare.iter().map(Vec::capacity);
+        let spare = pool.spare.iter().chain(&pool.spare_small).map(Vec::capacity);
         connections.chain(spare).sum()
     }
 
@@ -417,9 +435,9 @@ mod tests {
                 prop_assert_eq!(&copy[..copied], &input);
                 prop_assert_eq!(buffers.is_input_empty(), input.is_empty());
                 prop_assert_eq!(buffers.0.is_none(), input.is_empty() && output.is_empty());
-                // One piece more than is full, and what has left of the first.
+                // One piece more than is full, what has left of the first, and a small one.
                 let pieces = buffers.0.as_ref().map_or(0, |waiting| waiting.output.list.len());
-                prop_assert!(pieces <= (output.len() + PIECE).div_ceil(PIECE));
+                prop_assert!(pieces <= (output.len() + PIECE).div_ceil(PIECE) + 1);
                 prop_assert!(!output.is_empty() || pieces == 0);
             }
         }
@@ -463,7 +481,7 @@ mod tests {
         for piece in pieces {
             pool.give(piece);
         }
-        (0..1000).for_each(|_| pool.give_box(Box::default()));
+        (0..2000).for_each(|_| pool.give_box(Box::default()));
         assert_eq!((pool.spare.len(), pool.boxes.len()), (POOLED, POOLED_BOXES));
         assert_eq!(pool.held(), POOLED * PIECE);
     }
