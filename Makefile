@@ -43,7 +43,7 @@ hostile: ## Attack the central with hostile peers, disks and signals, in full si
 	$(CARGO) build --workspace --release --locked
 	@table=$$(mktemp); HOSTILE=full HOSTILE_TABLE=$$table \
 		$(CARGO) test --release --locked -p server --test hostile -- --test-threads=1; ended=$$?; \
-	printf '\n| attack | bound | measured | memory | log | processor time | agency, 99 %%, longest | echo, 99 %%, longest |\n'; \
+	printf '\n| attack | bound | measured | memory | log | processor time | agency: 99 %%, longest | echo: 99 %%, longest |\n'; \
 	printf '|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
 
 simulate: ## Simulate SEEDS worlds in which everything goes wrong

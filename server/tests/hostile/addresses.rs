@@ -14,7 +14,7 @@ use crate::honest::Latencies;
 use crate::process::{PATIENCE, Server, output, raise_descriptors};
 use crate::scale;
 
-/// Where somebody comes from whom the server has never seen.
+/// An address that the server has never seen.
 const NEWCOMER: u8 = 4;
 
 /// Where an agency comes from that the server knows.
@@ -61,7 +61,7 @@ fn health_check(server: &Server) -> Option<i32> {
     output(command).status.code()
 }
 
-/// A newcomer, the health check and an agency must get in; says who doesn't.
+/// A newcomer, the health check and an agency must get in; returns those that don't.
 fn who_is_locked_out(server: &Server, latencies: &mut Latencies) -> Vec<String> {
     let mut locked_out = Vec::new();
     if let Err(error) = echo(server, latencies) {
@@ -77,7 +77,7 @@ fn who_is_locked_out(server: &Server, latencies: &mut Latencies) -> Vec<String> 
     locked_out
 }
 
-/// What an agency is told that comes to store a bet.
+/// The response to an agency that comes to store a bet.
 fn store(server: &Server) -> std::io::Result<String> {
     let mut agency = Conversation(connect_with(server, AGENCY, |_| Ok(()))?);
     agency.try_ask(&hello(2))?;

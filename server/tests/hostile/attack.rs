@@ -96,9 +96,9 @@ impl Attack {
         self.honest = Some(Honest::start(&self.server));
     }
 
-    /// Ends the attack, and tells its row; see [`Ended::tell`].
+    /// Ends the attack, and prints its row; see [`Ended::report`].
     pub(crate) fn end(self, bound: &str, measured: &str, broken: Vec<String>) -> String {
-        self.ask_to_end(|| ()).tell(bound, measured, broken)
+        self.ask_to_end(|| ()).report(bound, measured, broken)
     }
 
     /// Lets the honest peers have their last answers, does something else, and asks the server to
@@ -132,10 +132,10 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Tells the attack's row, and checks that the honest peers were served, that the server has
-    /// ended in order, and that the ledger holds the honest agency's bets. `broken` says which
-    /// bounds were not kept. The server's log.
-    pub(crate) fn tell(self, bound: &str, measured: &str, mut broken: Vec<String>) -> String {
+    /// Prints the attack's row, and checks that the honest peers were served, that the server has
+    /// ended in order, and that the ledger holds the honest agency's bets. `broken` names
+    /// the bounds that were not kept. The server's log.
+    pub(crate) fn report(self, bound: &str, measured: &str, mut broken: Vec<String>) -> String {
         let log = self.folder.path().join("log");
         if self.status.code() != Some(0) {
             broken.push(format!("{}: {}", self.status, last_line(&log)));
@@ -144,13 +144,14 @@ impl Ended {
         if let Ok(served) = agency {
             broken.extend(check_ledger(&self.folder.path().join("bets.csv"), served.stored).err());
         }
-        let agency = told(agency.as_ref().map(|served| &served.latencies), &mut broken);
-        let echo = told(echo.as_ref(), &mut broken);
+        let agency =
+            latencies_or_failure(agency.as_ref().map(|served| &served.latencies), &mut broken);
+        let echo = latencies_or_failure(echo.as_ref(), &mut broken);
         if let Some(peak) = self.peak.filter(|peak| *peak > MEMORY_MAX) {
             broken.push(format!("{} of memory", mebibytes(peak)));
         }
         let log_bytes = usize::try_from(self.log_bytes).expect("it fits");
-        tell_row(&[
+        print_row(&[
             self.name,
             bound,
             measured,
@@ -170,7 +171,10 @@ impl Ended {
 }
 
 /// How long an honest peer has waited; that it wasn't served is a bound that is broken.
-fn told(latencies: Result<&Latencies, &io::Error>, broken: &mut Vec<String>) -> String {
+fn latencies_or_failure(
+    latencies: Result<&Latencies, &io::Error>,
+    broken: &mut Vec<String>,
+) -> String {
     match latencies {
         Ok(latencies) => latencies.to_string(),
         Err(error) => {
@@ -217,7 +221,7 @@ fn check_ledger(path: &Path, stored: u64) -> Result<(), String> {
 }
 
 pub(crate) fn mebibytes(bytes: usize) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "told with one digit behind the point")]
+    #[expect(clippy::cast_precision_loss, reason = "printed with one digit behind the point")]
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     format!("{mebibytes:.1} MiB")
 }
@@ -227,7 +231,7 @@ fn seconds(time: Duration) -> String {
 }
 
 #[expect(clippy::print_stderr, reason = "what was measured is what a person wants to know")]
-fn tell_row(cells: &[&str]) {
+fn print_row(cells: &[&str]) {
     let row = format!("| {} |\n", cells.join(" | "));
     eprint!("{row}");
     let Some(path) = std::env::var_os("HOSTILE_TABLE").map(PathBuf::from) else { return };

@@ -22,7 +22,7 @@ const STOPPED: Duration = Duration::from_millis(6_500);
 /// When nothing has come from the kernel's buffers for so long, they are empty.
 const NOTHING_COMES: Duration = Duration::from_millis(200);
 
-/// One that has begun, or not, and says the rest while the server is stopped.
+/// One that has begun, or not, and sends the rest while the server is stopped.
 struct Late {
     stream: TcpStream,
     rest: Vec<u8>,

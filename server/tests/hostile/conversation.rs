@@ -47,23 +47,23 @@ impl Conversation {
         Self(connect_from(server, host))
     }
 
-    /// One that has introduced itself, and what it was told.
+    /// One that has introduced itself, and the response to that.
     pub(crate) fn introduced(server: &Server, host: u8, agency: u32) -> (Self, String) {
         let mut conversation = Self::new(server, host);
         let welcome = conversation.ask(&hello(agency));
         (conversation, welcome)
     }
 
-    pub(crate) fn say(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("it takes input");
     }
 
     /// The next response, in words; "end" when the connection ended instead.
-    pub(crate) fn hear(&mut self) -> String {
-        self.try_hear().expect("a response, or an orderly end")
+    pub(crate) fn receive(&mut self) -> String {
+        self.try_receive().expect("a response, or an orderly end")
     }
 
-    pub(crate) fn try_hear(&mut self) -> std::io::Result<String> {
+    pub(crate) fn try_receive(&mut self) -> std::io::Result<String> {
         let mut frame = vec![0; HEADER_LEN];
         match self.0.read_exact(&mut frame) {
             Ok(()) => {}
@@ -77,12 +77,12 @@ impl Conversation {
     }
 
     pub(crate) fn ask(&mut self, bytes: &[u8]) -> String {
-        self.say(bytes);
-        self.hear()
+        self.send(bytes);
+        self.receive()
     }
 
     pub(crate) fn try_ask(&mut self, bytes: &[u8]) -> std::io::Result<String> {
         self.0.write_all(bytes)?;
-        self.try_hear()
+        self.try_receive()
     }
 }

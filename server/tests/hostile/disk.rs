@@ -16,8 +16,8 @@ use crate::scale;
 /// Bets of a batch.
 const BATCH: usize = 150;
 
-/// Sends so many batches that would fill a disk, without a look at what becomes of them; says
-/// whether each was answered.
+/// Sends so many batches that would fill a disk, without a look at what becomes of them;
+/// returns whether each was answered.
 fn fill_the_disk(attack: &Attack, agencies: std::ops::RangeInclusive<u32>, batches: u64) -> bool {
     let mut peers: Vec<_> = agencies
         .map(|agency| {
@@ -125,23 +125,23 @@ fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
     let mut broken = Vec::new();
     let mut position = 0;
     for _ in 0..scale(1, 5) {
-        agency.say(&batch(position, &[("1", "7")]));
+        agency.send(&batch(position, &[("1", "7")]));
         echo.write_all(b"meanwhile\n").expect("sent");
         echo.read_exact(&mut [0; 10]).expect("echoed");
         if !is_silent(&agency) {
             broken.push("the sync came before the echo".to_owned());
         }
         position += 1;
-        assert_eq!(agency.hear(), format!("stored {position}"));
+        assert_eq!(agency.receive(), format!("stored {position}"));
     }
     let ended = attack.ask_to_end(|| {
         // One more is under way, and the server knows of it.
-        agency.say(&batch(position, &[("1", "7")]));
+        agency.send(&batch(position, &[("1", "7")]));
         echo.write_all(b"meanwhile\n").expect("sent");
         echo.read_exact(&mut [0; 10]).expect("echoed");
     });
     let measured = format!("ended {:.1?} after SIGTERM", ended.ending);
-    ended.tell("a thread waits for the disk", &measured, broken);
+    ended.report("a thread waits for the disk", &measured, broken);
 }
 
 /// Nothing has come for it.

@@ -152,7 +152,7 @@ impl Peer {
         if self.ended { PollFlags::empty() } else { events }
     }
 
-    /// Sends and receives; says whether anything moved.
+    /// Sends and receives; returns whether anything moved.
     fn go_on(&mut self, scratch: &mut [u8]) -> bool {
         let sent = !self.silent && self.send();
         let received = self.waits_for_input() && self.receive(scratch);

@@ -70,11 +70,11 @@ pub(crate) struct Served {
 pub(crate) struct Progress {
     /// Bets that were confirmed.
     pub(crate) stored: AtomicU64,
-    /// How often it was told to come again.
+    /// UNAVAILABLE responses.
     pub(crate) unavailable: AtomicU64,
 }
 
-/// The two peers, at work until they are told to stop.
+/// The two peers, at work until [`stop`](Self::stop).
 pub(crate) struct Honest {
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
@@ -134,7 +134,7 @@ fn run_agency(
 ) -> io::Result<Served> {
     let words: Vec<_> = welcome.split(' ').collect();
     let ["welcome", consumed, "rejected", "0", phase] = words[..] else {
-        panic!("an honest agency was told: {welcome}");
+        panic!("an honest agency was answered: {welcome}");
     };
     let mut served = Served { stored: consumed.parse().expect("a number"), ..Served::default() };
     while !stop.load(Ordering::Relaxed) {
@@ -172,22 +172,22 @@ fn store(
 fn ask_winners(conversation: &mut Conversation, stored: u64) -> io::Result<()> {
     let lucky = (0..stored).filter(|index| index % LUCKY == 0);
     let expected: Vec<_> = lucky.map(document).collect();
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     conversation.0.write_all(&bytes(&Request::Winners))?;
     loop {
-        let answer = conversation.try_hear()?;
+        let answer = conversation.try_receive()?;
         let Some(("winners", list)) = answer.split_once(' ') else {
             return Err(io::Error::other(format!(
                 "the question for winners was answered: {answer}"
             )));
         };
         let (ends, documents) = list.split_once(' ').expect("whether it is the last");
-        told.extend(documents.split(',').filter(|one| !one.is_empty()).map(str::to_owned));
+        found.extend(documents.split(',').filter(|one| !one.is_empty()).map(str::to_owned));
         if ends == "true" {
             break;
         }
     }
-    assert_eq!(told, expected, "the winners of agency {AGENCY}");
+    assert_eq!(found, expected, "the winners of agency {AGENCY}");
     Ok(())
 }
 

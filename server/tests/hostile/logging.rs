@@ -20,7 +20,7 @@ const LINE_LENGTH: usize = 250;
 /// batch stored (the honest agency's).
 const KINDS: usize = 6;
 
-/// Each period may tell a count of each kind; beside that there are the lines of start and end.
+/// Each period may log a count of each kind; beside that there are the lines of start and end.
 const REPORTS_MAX: usize = 200 * KINDS + 50;
 
 const ENVIRONMENT: [(&str, &str); 4] = [

@@ -1,9 +1,9 @@
 //! Peers, disks and signals that are hostile, against the real binary over loopback: each costs
 //! what the limits say and nothing else.
 //!
-//! Every attack runs beside an honest agency and an honest echo peer, and is told as a row of a
+//! Every attack runs beside an honest agency and an honest echo peer, and prints a row of a
 //! table: what bounds it, and what was measured. The bounds are asserted, and that every honest
-//! request is answered rightly and nothing is lost; how long the honest ones wait is told only.
+//! request is answered rightly and nothing is lost; how long the honest ones wait is only measured.
 //!
 //! `cargo test` runs a short form; `make hostile`, which sets `HOSTILE=full`, the attacks in their
 //! full size. `HOSTILE_SERVER` names another binary to attack, `HOSTILE_TABLE` a file for the rows.

@@ -68,15 +68,15 @@ fn document(index: u64) -> String {
 }
 
 /// Takes one list of winners, which must be whole.
-fn hear_winners(agency: &mut Conversation) {
-    let mut told = Vec::new();
+fn receive_winners(agency: &mut Conversation) {
+    let mut found = Vec::new();
     loop {
-        let answer = agency.hear();
+        let answer = agency.receive();
         let list = answer.strip_prefix("winners ").unwrap_or_else(|| panic!("{answer} in a list"));
         let (ends, documents) = list.split_once(' ').expect("whether it is the last");
-        told.extend(documents.split(',').map(str::to_owned));
+        found.extend(documents.split(',').map(str::to_owned));
         if ends == "true" {
-            return assert!(told.into_iter().eq((0..WINNERS).map(document)));
+            return assert!(found.into_iter().eq((0..WINNERS).map(document)));
         }
     }
 }
@@ -84,34 +84,34 @@ fn hear_winners(agency: &mut Conversation) {
 #[test]
 fn winners_come_before_the_end_that_was_sent_behind_the_question() {
     let (server, mut agency) = drawn();
-    agency.say(&[winners(), end(WINNERS)].concat());
-    hear_winners(&mut agency);
-    assert_eq!(agency.hear(), format!("finished {WINNERS} 0"));
+    agency.send(&[winners(), end(WINNERS)].concat());
+    receive_winners(&mut agency);
+    assert_eq!(agency.receive(), format!("finished {WINNERS} 0"));
     server.stop();
 }
 
 #[test]
 fn two_hundred_lists_read_late_come_before_the_end_asked_later() {
     let (server, mut agency) = drawn();
-    agency.say(&winners().repeat(200));
+    agency.send(&winners().repeat(200));
     // The first of them is on its way, and more than the buffers hold behind it.
     agency.0.peek(&mut [0]).expect("winners");
-    agency.say(&end(WINNERS));
+    agency.send(&end(WINNERS));
     for _ in 0..200 {
-        hear_winners(&mut agency);
+        receive_winners(&mut agency);
     }
-    assert_eq!(agency.hear(), format!("finished {WINNERS} 0"));
+    assert_eq!(agency.receive(), format!("finished {WINNERS} 0"));
     server.stop();
 }
 
 #[test]
 fn winners_come_before_the_error_of_a_bad_request_behind_the_question() {
     let (server, mut agency) = drawn();
-    agency.say(&[winners(), winners(), vec![MAGIC, 0x77, 0, 4]].concat());
-    hear_winners(&mut agency);
-    hear_winners(&mut agency);
-    assert_eq!(agency.hear(), "error UnknownKind");
-    assert_eq!(agency.hear(), "end");
+    agency.send(&[winners(), winners(), vec![MAGIC, 0x77, 0, 4]].concat());
+    receive_winners(&mut agency);
+    receive_winners(&mut agency);
+    assert_eq!(agency.receive(), "error UnknownKind");
+    assert_eq!(agency.receive(), "end");
     server.stop();
 }
 
@@ -136,7 +136,7 @@ fn after_the_draw_new_bets_and_another_end_are_told_so() {
         let (mut agency, welcome) = Conversation::introduced(&server, HOSTILE, 1);
         assert_eq!(welcome, format!("welcome {WINNERS} rejected 0 Drawn"));
         assert_eq!(agency.ask(&request), "error Drawn");
-        assert_eq!(agency.hear(), "end");
+        assert_eq!(agency.receive(), "end");
     }
     server.stop();
 }

@@ -84,9 +84,9 @@ fn refused(attack: &Attack, first: &[u8], request: &[u8], broken: &mut Vec<Strin
         let _ = stream.write_all(&[first, &request.repeat(1_000)].concat());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        let (told, _) = responses(&answer);
-        if !told.last().is_some_and(|last| last.starts_with("error ")) {
-            return broken.push(format!("{request:x?} was answered: {told:?}"));
+        let (found, _) = responses(&answer);
+        if !found.last().is_some_and(|last| last.starts_with("error ")) {
+            return broken.push(format!("{request:x?} was answered: {found:?}"));
         }
     }
 }
@@ -148,7 +148,7 @@ fn no_request_costs_memory_when_it_is_repeated() {
             repeating(&attack, 3, &one, times, false),
             repeating(&attack, 4, &end(2), times, true),
             repeating(&attack, 5, &end(2), times, false),
-            // Nothing can be told before the draw.
+            // No response comes before the draw.
             asks(6, phase == "drawn"),
             asks(7, false),
         ];

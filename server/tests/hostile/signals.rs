@@ -1,4 +1,4 @@
-//! Signals that end a process without a word unless it says what they mean.
+//! Signals that end a process silently unless it handles them.
 
 use std::io::{Read, Write};
 

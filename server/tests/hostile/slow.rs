@@ -9,7 +9,7 @@ use wire::MAGIC;
 use crate::frames::{batch, end, hello, responses};
 use crate::process::{PATIENCE, Server};
 
-/// What an agency says that introduces itself, sends a batch of so many bets, and ends.
+/// What an agency sends that introduces itself, sends a batch of so many bets, and ends.
 fn conversation(agency: u32, bets: u16) -> Vec<u8> {
     let documents: Vec<_> =
         (0..bets).map(|index| format!("{:08}", 10_000_000 + u32::from(index))).collect();

@@ -13,7 +13,7 @@ use crate::scale;
 /// Winning bets of a batch.
 const BATCH: u64 = 150;
 
-/// Memory that storing and telling them may take, however many they are.
+/// Memory that storing and sending them may take, however many they are.
 const GROWTH_MAX: usize = 6 << 20;
 
 #[test]
@@ -40,10 +40,10 @@ fn memory_does_not_grow_with_the_winners() {
     }
     drop(peers);
     attack.draw();
-    let told = count_winners(&attack);
+    let found = count_winners(&attack);
     let stored = batches * BATCH;
-    if told != stored {
-        broken.push(format!("{told} winners were told of {stored}"));
+    if found != stored {
+        broken.push(format!("{found} winners were sent of {stored}"));
     }
     let growth = attack.server.anonymous_memory().saturating_sub(before);
     if growth > GROWTH_MAX {
@@ -53,17 +53,17 @@ fn memory_does_not_grow_with_the_winners() {
     attack.end("winners are read from the ledger", &measured, broken);
 }
 
-/// Asks for all of the agency's winners, and says how many it is told.
+/// Asks for the agency's winners, and counts them.
 fn count_winners(attack: &Attack) -> u64 {
     let (mut conversation, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
-    conversation.say(&bytes(&Request::Winners));
-    let mut told = 0;
+    conversation.send(&bytes(&Request::Winners));
+    let mut count = 0;
     loop {
-        let answer = conversation.hear();
+        let answer = conversation.receive();
         let list = answer.strip_prefix("winners ").expect("winners");
-        told += list.split(',').count() as u64;
+        count += list.split(',').count() as u64;
         if list.starts_with("true ") {
-            return told;
+            return count;
         }
     }
 }
