@@ -71,8 +71,8 @@ pub trait Service {
         let _ = (io, timer);
     }
 
-    /// The connection is gone; its token names nothing any more. `peer` is `None` for one that was
-    /// never established.
+    /// The connection is gone; its token names nothing any more. Called also for one that was asked
+    /// for and never established, with [`CloseReason::NotConnected`] if it failed.
     fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason);
 
     /// Whether a peer is trusted with one of the last connections, see
