@@ -39,8 +39,9 @@ const ROOM_MAX: usize = 16 * 1024;
 /// The shortest delay there is: what is due after it isn't due in this turn.
 const DELAY_MIN: Duration = Duration::from_nanos(1);
 
-/// A turn that takes longer than this is time in which no deadline runs: whoever was to speak within
-/// it may have waited for an answer that left at its end.
+/// What a turn takes longer than this is time in which no deadline runs: whoever was to speak within
+/// it may have waited for an answer that left at its end. So much of each turn counts, though: if all
+/// of them are long, time is slow and doesn't stand still.
 const LONG_TURN: Duration = Duration::from_millis(100);
 
 /// Whose deadline it is.
@@ -140,7 +141,8 @@ pub(crate) struct Connections {
     pub(crate) pool: Pool,
     registry: Registry,
     generation: u32,
-    /// What moments are counted from: when the loop was made, and later by what long turns took.
+    /// What moments are counted from: when the loop was made, and later by what long turns took more
+    /// than [`LONG_TURN`].
     epoch: Instant,
     now: Instant,
     /// What is due by then may fire.
@@ -188,15 +190,21 @@ impl Connections {
         self.now = Instant::now();
     }
 
-    /// The turn is over, and the poll for the next begins. If it took long, all deadlines are moved
-    /// later by as much; but for the one of a shutdown, which nobody waits for.
+    /// The turn is over, and the poll for the next begins. If it took longer than [`LONG_TURN`], all
+    /// deadlines are moved later by as much.
     pub(crate) fn begin_poll(&mut self) -> Moment {
         let now = Instant::now();
-        let turn = now.saturating_duration_since(self.now);
-        if turn > LONG_TURN && !self.stopping {
-            self.epoch += turn;
-        }
+        self.epoch += self.left_out(now);
         Moment::new(self.epoch, now)
+    }
+
+    /// What doesn't count of a turn that has lasted until `now`. In a shutdown all of it counts: that
+    /// has to end in time.
+    fn left_out(&self, now: Instant) -> Duration {
+        if self.stopping {
+            return Duration::ZERO;
+        }
+        now.saturating_duration_since(self.now).saturating_sub(LONG_TURN)
     }
 
     /// When this turn began.
@@ -204,9 +212,10 @@ impl Connections {
         Moment::new(self.epoch, self.now)
     }
 
-    /// When it really is: for what is timed after the turn's commit, which may have taken long.
-    pub(crate) fn moment_by_the_clock(&self) -> Moment {
-        Moment::new(self.epoch, Instant::now())
+    /// When it is by now: for what is timed after the turn's commit, which may have taken long.
+    pub(crate) fn moment_by_now(&self) -> Moment {
+        let now = Instant::now();
+        Moment::new(self.epoch + self.left_out(now), now)
     }
 
     /// The connection that a token names, if it still lives.
@@ -407,7 +416,7 @@ impl Connections {
         if backlog == 0 || connection.is_attached() {
             self.set_own_deadline(token, None);
         } else if sent > 0 || connection.own_due.is_none() {
-            let stall = self.moment_by_the_clock().after(self.limits.write_stall);
+            let stall = self.moment_by_now().after(self.limits.write_stall);
             self.set_own_deadline(token, Some(stall));
         }
         if released {
@@ -420,7 +429,7 @@ impl Connections {
 
     /// Everything was sent: say so to the peer, and wait a little for its end.
     fn finish(&mut self, token: Token) {
-        let linger = self.moment_by_the_clock().after(self.limits.linger);
+        let linger = self.moment_by_now().after(self.limits.linger);
         let Some(connection) = self.get(token) else { return };
         if connection.peer_ended {
             self.doom(token, CloseReason::Done);

@@ -12,8 +12,8 @@ use std::collections::BinaryHeap;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-/// A point in time as nanoseconds since the loop was made, long turns left out, plus one. Half the size of an [`Instant`],
-/// and there are several of them per connection.
+/// A point in time as nanoseconds since the loop was made, plus one; what turns took longer than they
+/// may is left out. Half the size of an [`Instant`], and there are several of them per connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(NonZeroU64);
 

@@ -408,3 +408,31 @@ fn no_deadline_runs_during_a_long_turn() {
     assert_eq!(read_all(&peer), b"", "its time comes all the same");
     assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 1);
 }
+
+/// Each turn counts for a part of what it takes: whoever keeps all of them long doesn't stop time. The
+/// peer is told after each long turn, and speaks again.
+#[test]
+fn timers_fire_though_every_turn_is_long() {
+    let (event_loop, address) = listening(Limits::default());
+    let script = Script::new(|io, call| {
+        match &call {
+            Call::Opened(_) => io.set_timer(Timer(1), Some(millis(250))),
+            Call::Received(..) => std::thread::sleep(millis(120)),
+            Call::Fired(_) => io.stop(),
+            _ => {}
+        }
+        echo(io, &call);
+    });
+    let running = spawn(event_loop, script);
+    let mut peer = peer(address);
+    for _ in 0..30 {
+        if peer.write_all(b"x").is_err() || !matches!(peer.read(&mut [0]), Ok(1)) {
+            break;
+        }
+    }
+    drop(peer);
+    let events = running.join().events;
+    let before = events.iter().take_while(|event| !matches!(event, Event::Fired(_)));
+    let long = before.filter(|event| matches!(event, Event::Received(..))).count();
+    assert!(long < 30, "it waited for an end of the long turns");
+}
