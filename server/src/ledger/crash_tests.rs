@@ -834,3 +834,44 @@ fn real_files_are_locked_kept_and_named_when_they_cannot_be_used() {
     assert!(matches!(error, LedgerError::Io { doing: "open it", .. }), "{error}");
     assert!(error.to_string().starts_with(bad.to_str().expect("plain")), "{error}");
 }
+
+/// What a commit without effect left is gone for good before another takes its place: else a crash
+/// that leaves a part of each would look like damage.
+#[test]
+fn nothing_takes_the_place_of_a_wiped_commit_before_the_wipe_is_durable() {
+    let (first, second) = (commit_of(&batch(1, 12)), commit_of(&batch(2, 14)));
+    for seed in 0..1000 {
+        let machine = Rc::new(RefCell::new(Machine::default()));
+        let (mut ledger, _) = open(&machine).expect("a new one");
+        let nothing = Expected::default();
+        let mut possible = vec![nothing.clone(), nothing.with(&first)];
+        machine.borrow_mut().full = true;
+        assert!(matches!(ledger.submit(&first), Err(SubmitError::Unavailable(_))));
+        machine.borrow_mut().full = false;
+        let crash_comes_early = seed % 2 == 0;
+        assert_eq!(ledger.begin_sync().expect("nothing fails"), Some(SyncTarget::Wal));
+        assert!(matches!(ledger.submit(&second), Err(SubmitError::Busy)));
+        if !crash_comes_early {
+            let synced = ledger.sync_file(SyncTarget::Wal);
+            ledger.end_sync(synced).expect("nothing fails");
+            ledger.submit(&second).expect("there is space again");
+            possible = vec![nothing.clone(), nothing.with(&second)];
+        }
+        drop(ledger);
+        machine.borrow_mut().lose_power(&mut fastrand::Rng::with_seed(seed));
+        let (ledger, _) = open(&machine).expect("a crash is no damage");
+        let found = Expected::of(&ledger, &machine);
+        assert!(possible.contains(&found), "{seed}: {found:?}");
+    }
+}
+
+#[test]
+fn nothing_follows_the_graceful_end() {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let (mut ledger, _) = open(&machine).expect("a new one");
+    ledger.begin_close();
+    assert!(matches!(ledger.submit(&commit_of(&batch(1, 2))), Err(SubmitError::Busy)));
+    ledger.sync().expect("nothing fails");
+    assert!(ledger.is_closed());
+    assert!(matches!(ledger.submit(&commit_of(&batch(1, 2))), Err(SubmitError::Busy)));
+}

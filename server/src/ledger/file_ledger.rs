@@ -547,7 +547,7 @@ impl<D: Disk> FileLedger<D> {
     /// Makes [`Self::record`](FileLedger) that of the commit as far as its rows, in a half that has
     /// room for it; returns the zeros behind them.
     fn prepare(&mut self, commit: &Commit) -> Result<&'static [u8], SubmitError> {
-        if !self.syncing.is_appending() {
+        if !self.syncing.is_appending() || self.closing != Closing::No {
             return Err(SubmitError::Busy);
         }
         if let Some(zeros) = self.encode(commit) {
@@ -624,7 +624,7 @@ impl<D: Disk> FileLedger<D> {
         if let Err(error) = wiped {
             return SubmitError::Fatal(self.paths.log_error("take a commit back")(error));
         }
-        self.syncing.require(self.written());
+        self.syncing.wiped(self.written());
         SubmitError::Unavailable(cause)
     }
 
