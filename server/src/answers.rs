@@ -5,6 +5,7 @@
 //! well, so that each connection gets its answers in the order of its requests.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use reactor::Token;
 use wire::{Agency, ErrorCode, Field, Position};
@@ -46,8 +47,8 @@ pub enum Answer {
     Unavailable {
         /// Position to go on from.
         consumed: Position,
-        /// Why.
-        text: String,
+        /// Why: the same text for all whom a failed commit concerns.
+        text: Rc<str>,
     },
     /// The end was noted.
     Finished {
@@ -140,14 +141,14 @@ impl Answers {
     pub fn unavailable(
         &mut self,
         number: CommitNumber,
-        reason: &str,
+        reason: &Rc<str>,
         standing: impl Fn(Agency) -> AgencyStanding,
     ) -> Vec<Token> {
         let mut concerned = Vec::new();
         for waiting in &mut self.staged {
             let standing = standing(waiting.agency);
             if waiting.answer.depends_on_commit() {
-                let (consumed, text) = (standing.consumed, reason.to_owned());
+                let (consumed, text) = (standing.consumed, reason.clone());
                 waiting.answer = Answer::Unavailable { consumed, text };
                 concerned.push(waiting.to);
             } else if let Answer::Welcome(told) = &mut waiting.answer {

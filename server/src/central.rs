@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::Duration;
 
 use log::{Level, info, log_enabled, warn};
@@ -418,7 +419,7 @@ impl<L: Ledger> Central<L> {
         let outcome = match (held, self.lottery.is_first_end(agency, total)) {
             (Some(reason), Ok(true)) => {
                 let consumed = self.lottery.agency_standing(agency).consumed;
-                Ok(Answer::Unavailable { consumed, text: reason.to_owned() })
+                Ok(Answer::Unavailable { consumed, text: reason })
             }
             _ => self.lottery.end(agency, total).map(|()| {
                 let AgencyStanding { stored, rejected, .. } = self.lottery.agency_standing(agency);
@@ -441,7 +442,7 @@ impl<L: Ledger> Central<L> {
             && self.lottery.is_next(agency, batch) == Ok(true)
         {
             let consumed = self.lottery.agency_standing(agency).consumed;
-            let unavailable = Answer::Unavailable { consumed, text: reason.to_owned() };
+            let unavailable = Answer::Unavailable { consumed, text: reason };
             return self.answer(io, connection, agency, Ok(unavailable));
         }
         let consumed = batch.end().unwrap_or(Position::MAX);
@@ -491,26 +492,24 @@ impl<L: Ledger> Central<L> {
     ) {
         let consumed = self.lottery.agency_standing(agency).consumed;
         let Some(session) = self.agency_session(connection) else { return };
-        let answer =
-            match outcome {
-                Ok(answer) => {
-                    match answer {
-                        Answer::Unavailable { .. } => session.unavailable = true,
-                        Answer::Duplicate { .. } => {}
-                        _ => session.unavailable = false,
-                    }
-                    answer
+        let answer = match outcome {
+            Ok(answer) => {
+                match answer {
+                    Answer::Unavailable { .. } => session.unavailable = true,
+                    Answer::Duplicate { .. } => {}
+                    _ => session.unavailable = false,
                 }
-                Err(
-                    Refusal::Gap { .. } | Refusal::WrongTotal { .. } | Refusal::NotFinished { .. },
-                ) if session.unavailable => Answer::Unavailable {
-                    consumed,
-                    text: "an earlier request had no effect".to_owned(),
-                },
-                Err(refusal) => {
-                    return self.refuse(io, connection, refusal.code(), refusal.to_string());
-                }
-            };
+                answer
+            }
+            Err(Refusal::Gap { .. } | Refusal::WrongTotal { .. } | Refusal::NotFinished { .. })
+                if session.unavailable =>
+            {
+                Answer::Unavailable { consumed, text: "an earlier request had no effect".into() }
+            }
+            Err(refusal) => {
+                return self.refuse(io, connection, refusal.code(), refusal.to_string());
+            }
+        };
         self.queue_answer(connection, agency, answer);
     }
 
@@ -558,7 +557,7 @@ impl<L: Ledger> Central<L> {
             }
             Ok(Committed::Busy) => {}
             Ok(Committed::Unavailable(number, error)) => {
-                let reason = error.to_string();
+                let reason = Rc::from(error.to_string());
                 let rows_alone = with_rows && error.is_full();
                 let held = if rows_alone { Held::Rows } else { Held::Everything };
                 self.retry.failed(held, &reason);
@@ -705,8 +704,7 @@ impl<L: Ledger> Central<L> {
                 respond(io, to, &Response::Finished { stored, rejected });
             }
             Answer::Winners => {
-                if let Some(session) = self.agency_session(to) {
-                    session.winners_owed = true;
+                if self.agency_session(to).is_some() {
                     self.winners_due.insert(to);
                 }
             }
@@ -780,8 +778,6 @@ impl<L: Ledger> Central<L> {
 
     /// A list is complete: what was asked behind it is next.
     fn winners_told(&mut self, io: &mut impl Io, connection: Token) {
-        let Some(session) = self.agency_session(connection) else { return };
-        session.winners_owed = false;
         self.resume(io, connection);
     }
 }

@@ -5,6 +5,7 @@
 //! can't be stored, ends and the draw, which have none, go on. Knows no clock: the caller sets the
 //! timer.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The longest delay.
@@ -22,7 +23,7 @@ pub(crate) enum Held {
 #[derive(Debug)]
 struct Hold {
     what: Held,
-    reason: String,
+    reason: Rc<str>,
 }
 
 /// Whether something is held back, and for how long.
@@ -43,11 +44,11 @@ impl CommitRetry {
     }
 
     /// A commit had no effect.
-    pub(crate) fn failed(&mut self, what: Held, reason: &str) {
+    pub(crate) fn failed(&mut self, what: Held, reason: &Rc<str>) {
         if self.first_delay.is_zero() {
             return;
         }
-        self.hold = Some(Hold { what, reason: reason.to_owned() });
+        self.hold = Some(Hold { what, reason: reason.clone() });
         self.timer = Some(self.next_delay);
         self.next_delay = (2 * self.next_delay).min(LONGEST).max(self.first_delay);
     }
@@ -63,8 +64,8 @@ impl CommitRetry {
     }
 
     /// Why such a commit isn't tried now, if it isn't.
-    pub(crate) fn holds(&self, what: Held) -> Option<&str> {
-        self.hold.as_ref().filter(|hold| hold.what >= what).map(|hold| hold.reason.as_str())
+    pub(crate) fn holds(&self, what: Held) -> Option<Rc<str>> {
+        self.hold.as_ref().filter(|hold| hold.what >= what).map(|hold| hold.reason.clone())
     }
 
     /// The timer to be set, at whose end [`passed`](Self::passed) is called.
@@ -80,7 +81,7 @@ mod tests {
     const FIRST: Duration = Duration::from_millis(100);
 
     fn delay_after_failure(retry: &mut CommitRetry) -> u128 {
-        retry.failed(Held::Rows, "full");
+        retry.failed(Held::Rows, &"full".into());
         retry.take_timer().unwrap().as_millis()
     }
 
@@ -104,21 +105,30 @@ mod tests {
     #[test]
     fn what_has_no_rows_waits_for_itself_alone() {
         let mut retry = CommitRetry::new(FIRST);
-        assert_eq!(retry.holds(Held::Rows), None);
-        retry.failed(Held::Rows, "full");
-        assert_eq!((retry.holds(Held::Rows), retry.holds(Held::Everything)), (Some("full"), None));
-        retry.failed(Held::Everything, "broken");
+        assert_eq!(retry.holds(Held::Rows).as_deref(), None);
+        retry.failed(Held::Rows, &"full".into());
+        assert_eq!(
+            (retry.holds(Held::Rows).as_deref(), retry.holds(Held::Everything).as_deref()),
+            (Some("full"), None)
+        );
+        retry.failed(Held::Everything, &"broken".into());
         let broken = Some("broken");
-        assert_eq!((retry.holds(Held::Rows), retry.holds(Held::Everything)), (broken, broken));
+        assert_eq!(
+            (retry.holds(Held::Rows).as_deref(), retry.holds(Held::Everything).as_deref()),
+            (broken, broken)
+        );
         retry.passed();
-        assert_eq!((retry.holds(Held::Rows), retry.holds(Held::Everything)), (None, None));
+        assert_eq!(
+            (retry.holds(Held::Rows).as_deref(), retry.holds(Held::Everything).as_deref()),
+            (None, None)
+        );
     }
 
     #[test]
     fn without_a_delay_nothing_is_held() {
         let mut retry = CommitRetry::new(Duration::ZERO);
-        retry.failed(Held::Everything, "full");
-        assert_eq!(retry.holds(Held::Rows), None);
+        retry.failed(Held::Everything, &"full".into());
+        assert_eq!(retry.holds(Held::Rows).as_deref(), None);
         assert_eq!(retry.take_timer(), None);
     }
 }

@@ -37,7 +37,7 @@ pub struct BadBet<'a> {
     pub flaw: Flaw<'a>,
 }
 
-/// Why a request is refused. All but `Unsettled` end the connection.
+/// Why a request is refused. Each ends the connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Not one of the lottery's agencies.
@@ -439,11 +439,6 @@ impl<L: Ledger> Lottery<L> {
     /// Answers may leave that wait for a commit up to this one.
     pub fn committed(&self) -> CommitNumber {
         self.ledger.committed()
-    }
-
-    /// Where an agency stands in the ledger.
-    pub fn account(&self, agency: Agency) -> Account {
-        self.ledger.state().account(agency)
     }
 
     /// Where an agency will stand when everything staged is durable.

@@ -155,7 +155,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let outcome = event_loop.run(&mut central);
     central.report_log();
     let outcome = outcome?;
-    debug!("action: count | result: success | {:?}", event_loop.counters());
+    debug!("action: count | result: success | {}", event_loop.counters());
 
     if outcome == Outcome::Drained {
         close_ledger(central.into_ledger())?;

@@ -45,8 +45,6 @@ pub(crate) struct AgencySession {
     pub(crate) owed: u32,
     /// Whether its requests are taken.
     pub(crate) intake: Intake,
-    /// The draw is durable, and it has not been told all of the winners that it asked for.
-    pub(crate) winners_owed: bool,
 }
 
 /// Whether the requests of an agency are taken. While they aren't, nothing is read from it.

@@ -16,9 +16,10 @@
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::ops::{ControlFlow, RangeInclusive};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use wire::Agency;
 
 use super::commit::REQUEST_MAX;
@@ -259,7 +260,11 @@ fn open_file(path: &Path) -> Result<File, LedgerError> {
         require_regular(path, &metadata)?;
     }
     let error = |source| LedgerError::Io { doing: "open it", path: path.to_owned(), source };
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    // Nor is it waited for: a named pipe may have come into its place meanwhile.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).custom_flags(flags);
+    let opened = options.open(path);
     let file = opened.map_err(error)?;
     require_regular(path, &file.metadata().map_err(error)?)?;
     Ok(file)
@@ -362,7 +367,6 @@ impl<D: Disk> FileLedger<D> {
             // A killed process may have left records that were written and not synced. They count as
             // committed from now on, so they must be.
             ledger.sync()?;
-            ledger.record_agencies(options.agencies)?;
             return Ok((ledger, recovered.1));
         }
         // No header: never finished, so nothing was ever confirmed.
@@ -371,15 +375,6 @@ impl<D: Disk> FileLedger<D> {
         }
         ledger.create(&mut watch)?;
         Ok((ledger, Recovery { created: true, ..Recovery::default() }))
-    }
-
-    /// Says in the log for how many agencies the ledger is, before one of them has a bet in it.
-    fn record_agencies(&mut self, agencies: Agency) -> Result<(), LedgerError> {
-        if self.book.agencies.replace(agencies) == Some(agencies) {
-            return Ok(());
-        }
-        self.syncing.begin_checkpoint();
-        self.sync()
     }
 
     /// Fills the log with zeros; the header comes last, so that a crash leaves a log without one.
@@ -550,13 +545,16 @@ impl<D: Disk> FileLedger<D> {
         if !self.syncing.is_appending() || self.closing != Closing::No {
             return Err(SubmitError::Busy);
         }
-        if let Some(zeros) = self.encode(commit) {
+        // For how many agencies the ledger is stands in the log before one of them has a bet in it,
+        // and not after a start that came to nothing.
+        let agencies = Some(self.options.agencies);
+        let is_recorded = std::mem::replace(&mut self.book.agencies, agencies) == agencies;
+        if let Some(zeros) = self.encode(commit).filter(|_| is_recorded) {
             return Ok(zeros);
         }
-        // A record that wouldn't fit behind the next checkpoint either must not wait for it.
-        let needed = commit.record_len();
-        if needed as u64 > self.book.half_size {
-            return Err(SubmitError::Fatal(self.too_large(needed)));
+        // What doesn't fit behind a checkpoint wouldn't fit behind the next one either.
+        if is_recorded && self.book.place == self.next_place {
+            return Err(SubmitError::Fatal(self.too_large(commit.record_len())));
         }
         self.syncing.begin_checkpoint();
         if self.options.sync == Sync::Always {

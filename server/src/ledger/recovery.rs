@@ -131,7 +131,8 @@ pub(crate) fn recover<D: Disk>(
         let path = paths.csv.clone();
         return Err(LedgerError::LedgerTruncated { path, expected: base, found: csv_len });
     }
-    watch.begin(Step::ReadRows, base).map_err(paths.interrupted())?;
+    let total = base + replayed.rows.len() as u64;
+    watch.begin(Step::ReadRows, total).map_err(paths.interrupted())?;
     let mut prefix = Checked { rows: Stretch::new(csv, 0, base), crc: 0, watch };
     let loaded = row::load_bets(&mut prefix, &mut counted);
     if prefix.watch.is_interrupted() {
@@ -146,7 +147,13 @@ pub(crate) fn recover<D: Disk>(
     let mut shifted = |bet: &StoredBet<'_>| {
         counted(&StoredBet { offset: base + bet.offset, ..*bet });
     };
-    row::load_bets(&replayed.rows[..], &mut shifted).map_err(row_error)?;
+    let mut rest = Checked { rows: &replayed.rows[..], crc: found, watch };
+    let loaded = row::load_bets(&mut rest, &mut shifted);
+    if rest.watch.is_interrupted() {
+        return Err(paths.interrupted()(Interrupted));
+    }
+    loaded.map_err(row_error)?;
+    let csv_crc = rest.crc;
     counts.compare(&replayed.state, paths)?;
 
     let committed = base + replayed.rows.len() as u64;
@@ -162,7 +169,6 @@ pub(crate) fn recover<D: Disk>(
     if recovery.cut > 0 {
         csv.set_len(committed).map_err(paths.csv_error("cut off what was never committed"))?;
     }
-    let csv_crc = extend_crc(found, &replayed.rows);
     let state = replayed.state;
     let agencies = checkpoint.agencies;
     Ok((Book { state, csv_len: committed, csv_crc, place, half_size, agencies }, recovery))
@@ -213,13 +219,13 @@ fn restore<D: Disk>(
 }
 
 /// Rows on their way to the parser, and the checksum of what has gone by.
-struct Checked<'d, 'w, 'h, D> {
-    rows: Stretch<'d, D>,
+struct Checked<'w, 'h, R> {
+    rows: R,
     crc: u32,
     watch: &'w mut Watch<'h>,
 }
 
-impl<D: Disk> Read for Checked<'_, '_, '_, D> {
+impl<R: Read> Read for Checked<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.rows.read(buffer)?;
         self.crc = extend_crc(self.crc, &buffer[..count]);
