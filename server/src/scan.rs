@@ -89,7 +89,8 @@ pub struct WinnersScan {
     blocked: BTreeMap<Token, Cursor>,
     /// Offset behind the last piece.
     position: u64,
-    /// What a piece is read into; no memory of its own while nobody is active.
+    /// What a piece is read into. Made for the first list and kept: to make it again for each would
+    /// cost more than most lists.
     buffer: Vec<u8>,
     /// A frame on its way to a connection.
     frame: Vec<u8>,
@@ -107,9 +108,6 @@ impl WinnersScan {
     pub fn forget(&mut self, connection: Token) {
         self.active.remove(&connection);
         self.blocked.remove(&connection);
-        if !self.is_active() {
-            self.buffer = Vec::new();
-        }
     }
 
     /// A connection takes output again.
@@ -142,9 +140,7 @@ impl WinnersScan {
         buffer.resize(budget, 0);
         let piece = Piece::read(ledger, stripes, from, &mut buffer)?;
         let told = self.take_part(&piece, tell);
-        if self.is_active() {
-            self.buffer = buffer;
-        }
+        self.buffer = buffer;
         Ok(told)
     }
 
