@@ -83,7 +83,7 @@ pub(crate) struct Connection {
     pub(crate) released: bool,
     /// Whether the service takes input.
     pub(crate) intake: Intake,
-    /// It isn't closed to let another one in.
+    /// While it is open, it isn't closed to let another one in.
     pub(crate) protected: bool,
     /// When it was heard of last: made, or read.
     pub(crate) heard: Tick,
@@ -202,8 +202,13 @@ impl Connection {
 
     /// Whether it may be closed to let another one in.
     pub(crate) fn may_be_evicted(&self) -> bool {
-        let there = !matches!(self.state, State::Connecting | State::Closed);
-        there && !self.protected && !self.is_attached()
+        let may_go = match self.state {
+            State::Open => !self.protected,
+            // Whoever it was protected for has left it: nothing is lost but the end of its output.
+            State::Closing | State::Lingering => true,
+            State::Connecting | State::Closed => false,
+        };
+        may_go && !self.is_attached()
     }
 
     pub(crate) fn is_paused(&self) -> bool {

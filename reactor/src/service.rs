@@ -155,7 +155,8 @@ pub trait Io {
     /// turn or the next, also when nothing more arrives.
     fn resume_reading(&mut self, connection: Token);
 
-    /// Never closes this connection to let another one in. Nothing to do where none is.
+    /// Never closes this connection to let another one in, until [`close`](Self::close). Nothing to
+    /// do where none is.
     fn protect(&mut self, connection: Token) {
         let _ = connection;
     }

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use reactor::{Limits, RefuseReason};
 
 use crate::support::{
-    Call, Ending, Event, SOON, Script, echo, listening, peer, peer_from, read_all, read_exactly,
-    spawn,
+    Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, listening, pattern, peer, peer_from,
+    read_all, read_exactly, spawn,
 };
 
 const ONE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -148,6 +148,40 @@ fn a_protected_connection_never_makes_room() {
     drop(newcomers);
     let endings = running.join().endings();
     assert_eq!(endings, [Ending::Done; 4]);
+}
+
+/// Whoever was protected may wait for ever, but not for the end of what it was closed with.
+#[test]
+fn a_protected_connection_makes_room_once_it_is_closed() {
+    let (event_loop, address) = listening(Limits {
+        connections: 2,
+        eviction_delay: SOON,
+        linger: NEVER,
+        write_stall: NEVER,
+        ..Limits::default()
+    });
+    let script = Script::new(|io, call| match call {
+        Call::Opened(token) => io.protect(token),
+        Call::Received(token, input, _) => {
+            let closes = input == b"c";
+            io.send(token, &if closes { pattern(HUGE) } else { input.to_vec() });
+            if closes || input == b"l" {
+                io.close(token);
+            }
+        }
+        Call::Ended(token, _) => io.close(token),
+        _ => {}
+    });
+    let running = spawn(event_loop, script.stops_after(4));
+    let (mut closing, mut lingering) = (peer(address), peer(address));
+    closing.write_all(b"c").unwrap();
+    lingering.write_all(b"l").unwrap();
+    assert_eq!(read_all(&lingering), b"l");
+    let newcomers = [(); 2].map(|()| peer(address));
+    newcomers.iter().for_each(speak);
+    drop((closing, lingering, newcomers));
+    let endings = running.join().endings();
+    assert_eq!(endings, [Ending::Evicted, Ending::Evicted, Ending::Done, Ending::Done]);
 }
 
 /// Many more than there are places, all silent: each that comes gets in.
