@@ -128,6 +128,9 @@ pub(crate) struct Connections {
     service_alarms: BTreeMap<Timer, Alarm>,
     /// May have something to read, or something to be told: served in turn, from the front.
     pub(crate) ready: VecDeque<Token>,
+    /// The same for those that are the service's own, which are served before all others: answers to
+    /// peers wait for what they bring.
+    pub(crate) ready_attached: VecDeque<Token>,
     /// Bytes that may still be read and queued in this turn, see [`Limits::turn_bytes`].
     pub(crate) turn_left: usize,
     /// Have output, or are to be closed: looked at after the turn's `turn_ended`.
@@ -171,6 +174,7 @@ impl Connections {
             drain_alarm: Alarm::default(),
             service_alarms: BTreeMap::new(),
             ready: VecDeque::new(),
+            ready_attached: VecDeque::new(),
             turn_left: 0,
             flush: Vec::new(),
             doomed: Vec::new(),
@@ -226,6 +230,7 @@ impl Connections {
     /// Whether some work is left that no event will announce.
     pub(crate) fn has_work(&self) -> bool {
         !self.ready.is_empty()
+            || !self.ready_attached.is_empty()
             || !self.flush.is_empty()
             || !self.doomed.is_empty()
             || !self.stillborn.is_empty()
@@ -278,7 +283,12 @@ impl Connections {
     /// Puts a connection on the list of those served in this turn or the next.
     pub(crate) fn queue_ready(&mut self, token: Token) {
         let Some(connection) = self.get(token) else { return };
-        if !std::mem::replace(&mut connection.queued.ready, true) {
+        if std::mem::replace(&mut connection.queued.ready, true) {
+            return;
+        }
+        if connection.is_attached() {
+            self.ready_attached.push_back(token);
+        } else {
             self.ready.push_back(token);
         }
     }

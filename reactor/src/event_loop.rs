@@ -3,8 +3,8 @@
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
 //!  2. note      what became ready; signals -> Service::signaled
-//!  3. serve     each ready connection once, up to `read_per_turn` bytes -> Service::received;
-//!               `turn_bytes` for all of them together
+//!  3. serve     each ready connection once, the service's own first, up to `read_per_turn` bytes
+//!               -> Service::received; `turn_bytes` for all of them together
 //!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
 //!  5. accept    up to `accepts_per_turn`; who has been silent longest makes room if there is none
 //!  6. commit    Service::turn_ended
@@ -291,11 +291,16 @@ impl EventLoop {
         }
     }
 
-    /// 3. Serves each connection of the list once, as far as the turn has room for it.
+    /// 3. Serves each connection of the lists once, as far as the turn has room for it.
     ///
-    /// The next turn begins with those who weren't served; those who have more left come last.
+    /// The service's own come first. The next turn begins with those who weren't served; those who
+    /// have more left come last.
     fn serve<S: Service>(&mut self, service: &mut S) {
         self.connections.turn_left = self.connections.limits.turn_bytes;
+        for _ in 0..self.connections.ready_attached.len() {
+            let Some(token) = self.connections.ready_attached.pop_front() else { break };
+            self.serve_one(service, token);
+        }
         for _ in 0..self.connections.ready.len() {
             let told_enough = logging::bytes_since_flush() >= TURN_LOG_BYTES;
             if told_enough || self.connections.room() == 0 {

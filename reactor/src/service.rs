@@ -177,9 +177,10 @@ pub trait Io {
     /// its end and nothing else, and its answer arrives as [`Service::received`].
     ///
     /// It differs from a connection to a peer: [`Service::opened`] isn't called for it, it doesn't
-    /// count towards [`Limits::connections`](crate::Limits::connections), taking nothing doesn't
-    /// close it, and the loop's stop leaves it alone: its input is delivered until the loop ends,
-    /// which doesn't wait for it. [`Service::closed`] isn't called for one that is still there then.
+    /// count towards [`Limits::connections`](crate::Limits::connections), it is served before all
+    /// peers, taking nothing doesn't close it, and the loop's stop leaves it alone: its input is
+    /// delivered until the loop ends, which doesn't wait for it. [`Service::closed`] isn't called for
+    /// one that is still there then.
     ///
     /// # Errors
     /// When it can't be registered with the poll.

@@ -147,6 +147,45 @@ fn it_does_not_count_towards_the_limit() {
     drop(theirs);
 }
 
+/// Peers have spoken before, and a turn has room for one of them: what a thread says comes first, all
+/// of it.
+#[test]
+fn it_is_served_before_all_peers() {
+    const PEERS: usize = 20;
+    let (event_loop, address) = listening(Limits { turn_bytes: 1, ..Limits::default() });
+    let (mut ours, mut theirs) = pair();
+    let mut peers = [(); PEERS].map(|()| peer(address));
+    let (mut opened, mut heard) = (0, 0);
+    let script = Script::new(move |io, call| match call {
+        Call::Started => {
+            attach(io, &mut ours);
+        }
+        Call::Opened(_) => {
+            opened += 1;
+            if opened == PEERS {
+                for peer in &mut peers {
+                    peer.write_all(b"x").unwrap();
+                }
+                theirs.write_all(b"own").unwrap();
+            }
+        }
+        Call::Received(..) => {
+            heard += 1;
+            if heard == PEERS + 3 {
+                io.stop();
+            }
+        }
+        _ => {}
+    });
+    let events = run(event_loop, script).events;
+    let input = |event: &Event| match event {
+        Event::Received(_, input) => Some(input.clone()),
+        _ => None,
+    };
+    let first: Vec<_> = events.iter().filter_map(input).take(3).collect();
+    assert_eq!(first.concat(), b"own");
+}
+
 /// One that takes nothing is no peer that holds memory on purpose: a disk may take its time.
 #[test]
 fn it_is_not_closed_for_taking_nothing() {
