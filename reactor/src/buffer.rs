@@ -221,6 +221,15 @@ impl Buffers {
         }
     }
 
+    /// Makes the input exactly `bytes`, whose first `kept` are the input now. Long input isn't written
+    /// again for the little that comes behind it.
+    pub(crate) fn extend_input(&mut self, pool: &mut Pool, bytes: &[u8], kept: usize) {
+        match &mut self.0 {
+            Some(waiting) if kept > SMALL_INPUT => waiting.input.append(pool, &bytes[kept..]),
+            _ => self.set_input(pool, bytes),
+        }
+    }
+
     /// The input, which is empty afterwards.
     pub(crate) fn take_input(&mut self, pool: &mut Pool) -> Vec<u8> {
         let length = self.0.as_ref().map_or(0, |waiting| waiting.input.len());
@@ -315,6 +324,7 @@ mod tests {
         Append(usize),
         Advance(usize),
         SetInput(usize),
+        ExtendInput(usize),
         TakeInput,
         Discard,
         DropAll,
@@ -326,6 +336,7 @@ mod tests {
             4 => (0..longest).prop_map(Step::Append),
             4 => (0..longest).prop_map(Step::Advance),
             3 => (0..longest).prop_map(Step::SetInput),
+            3 => (0..longest).prop_map(Step::ExtendInput),
             1 => Just(Step::TakeInput),
             1 => Just(Step::Discard),
             1 => Just(Step::DropAll),
@@ -368,6 +379,10 @@ mod tests {
                         one.advance(&mut pool, count);
                     }
                     Step::SetInput(length) => one.set_input(&mut pool, &vec![0; length]),
+                    Step::ExtendInput(count) => {
+                        let kept = one.0.as_ref().map_or(0, |waiting| waiting.input.len());
+                        one.extend_input(&mut pool, &vec![0; kept + count], kept);
+                    }
                     Step::TakeInput => drop(one.take_input(&mut pool)),
                     Step::Discard => one.discard(&mut pool),
                     Step::DropAll => one.drop_all(&mut pool),
@@ -408,6 +423,12 @@ mod tests {
                     Step::SetInput(length) => {
                         input = vec![next; length];
                         buffers.set_input(&mut pool, &input);
+                    }
+                    Step::ExtendInput(count) => {
+                        let kept = input.len();
+                        input.resize(kept + count, next);
+                        next = next.wrapping_add(1);
+                        buffers.extend_input(&mut pool, &input, kept);
                     }
                     Step::TakeInput => {
                         prop_assert_eq!(buffers.take_input(&mut pool), std::mem::take(&mut input));
@@ -457,6 +478,30 @@ mod tests {
         let mut other = Buffers::default();
         other.set_input(&mut pool, &[1; 10]);
         assert!(other.capacity() < 100);
+    }
+
+    /// Nor is there more of it when it comes byte by byte, and what is long stays where it is.
+    #[test]
+    fn input_that_grows_byte_by_byte_is_not_written_again() {
+        let (mut pool, mut buffers) = (Pool::default(), Buffers::default());
+        let mut input = Vec::new();
+        let mut first = None;
+        while input.len() < 5 * PIECE {
+            input.push(1);
+            buffers.extend_input(&mut pool, &input, input.len() - 1);
+            let most =
+                if input.len() > SMALL_INPUT { input.len() + PIECE } else { input.len() * 4 };
+            assert!(buffers.capacity() <= most, "{} for {}", buffers.capacity(), input.len());
+            if input.len() > SMALL_INPUT {
+                let piece = &mut buffers.0.as_mut().unwrap().input.list[0];
+                // To write it again would undo this.
+                piece[0] = 2;
+                assert!(first.replace(piece.as_ptr()).is_none_or(|first| first == piece.as_ptr()));
+            }
+        }
+        let mut copy = vec![0; input.len()];
+        assert_eq!(buffers.copy_input(&mut copy), input.len());
+        assert_eq!((copy[0], &copy[1..]), (2, &input[1..]));
     }
 
     /// A reader who has taken most of a large answer doesn't hold the memory of all of it.

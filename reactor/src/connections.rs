@@ -318,15 +318,17 @@ impl Connections {
         }
     }
 
-    /// Keeps what the service did not consume.
-    pub(crate) fn keep_input(&mut self, token: Token, rest: &[u8]) {
+    /// Keeps what the service did not consume of `input`, whose first `kept` bytes are kept already.
+    pub(crate) fn keep_input(&mut self, token: Token, input: &[u8], kept: usize, consumed: usize) {
         let Some(connection) = find(&mut self.slab, token) else { return };
-        let kept = if connection.delivers() { rest } else { &[] };
-        if kept.len() > self.limits.input_rest && !connection.is_paused() {
+        let rest = if connection.delivers() { &input[consumed..] } else { &[] };
+        if rest.len() > self.limits.input_rest && !connection.is_paused() {
             self.doom(token, CloseReason::InputOverflow { rest: rest.len() });
-            return;
+        } else if rest.len() == input.len() {
+            connection.buffers.extend_input(&mut self.pool, rest, kept);
+        } else {
+            connection.buffers.set_input(&mut self.pool, rest);
         }
-        connection.buffers.set_input(&mut self.pool, kept);
     }
 
     /// What the service did not consume, which is kept no longer.
@@ -338,6 +340,12 @@ impl Connections {
     /// Bytes that may be read now: what is left of the turn's share, and of the memory for buffers.
     pub(crate) fn room(&self) -> usize {
         self.turn_left.min(self.limits.buffered_bytes.saturating_sub(self.pool.held()))
+    }
+
+    /// So many bytes of kept input were copied to where they are delivered from. They were read long
+    /// ago and count as if they had been read now: one byte may bring all of them again.
+    pub(crate) fn note_copied(&mut self, count: usize) {
+        self.turn_left = self.turn_left.saturating_sub(count);
     }
 
     /// So many bytes were read.

@@ -330,12 +330,14 @@ impl EventLoop {
             else {
                 return self.connections.close_if_broken(token);
             };
-            let rest = connection.buffers.copy_input(&mut self.buffer);
-            match connection.read(&mut self.buffer[rest..rest + most], now) {
+            let kept = connection.buffers.copy_input(&mut self.buffer);
+            let read = connection.read(&mut self.buffer[kept..kept + most], now);
+            self.connections.note_copied(kept);
+            match read {
                 Read::Bytes(count) => {
                     budget -= count;
                     self.connections.note_read(count);
-                    self.deliver(service, token, rest + count);
+                    self.deliver(service, token, kept, kept + count);
                 }
                 Read::Ended => self.deliver_end(service, token),
                 Read::Nothing => {}
@@ -351,18 +353,20 @@ impl EventLoop {
         if !connection.take_redelivery() {
             return;
         }
-        let length = connection.buffers.copy_input(&mut self.buffer);
-        self.deliver(service, token, length);
+        let kept = connection.buffers.copy_input(&mut self.buffer);
+        self.connections.note_copied(kept);
+        self.deliver(service, token, kept, kept);
     }
 
-    fn deliver<S: Service>(&mut self, service: &mut S, token: Token, length: usize) {
+    /// Delivers what stands in the buffer; the first `kept` bytes of it are kept already.
+    fn deliver<S: Service>(&mut self, service: &mut S, token: Token, kept: usize, length: usize) {
         if !self.connections.get(token).is_some_and(|connection| connection.delivers()) {
             return;
         }
         let input = &self.buffer[..length];
         // A service that claims to have consumed more than there is has consumed all of it.
         let consumed = service.received(&mut self.connections, token, input).min(length);
-        self.connections.keep_input(token, &input[consumed..]);
+        self.connections.keep_input(token, input, kept, consumed);
     }
 
     fn deliver_end<S: Service>(&mut self, service: &mut S, token: Token) {

@@ -31,8 +31,8 @@ pub struct Limits {
     /// size of the shared read buffer, less `input_rest`.
     pub read_per_turn: usize,
     /// Bytes read from all connections and queued for them while they are served in one turn, at
-    /// least one; the others are served in the next, before those who were. Bounds how long a turn
-    /// takes, whatever its peers ask for.
+    /// least one; the others are served in the next, before those who were. Input that was kept and
+    /// is delivered again counts once more. Bounds how long a turn takes, whatever its peers ask for.
     pub turn_bytes: usize,
     /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
     /// reached, nothing more is read in this turn; and when fifteen sixteenths are still held after

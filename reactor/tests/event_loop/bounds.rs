@@ -83,6 +83,44 @@ fn a_turn_produces_so_much_for_all() {
     }
 }
 
+/// One byte brings a whole half line again: it costs as much as if all of it had been read.
+#[test]
+fn a_turn_delivers_so_much_again_for_all() {
+    const PEERS: usize = 30;
+    const HALF_LINE: usize = 2000;
+    const TURN: usize = 10_000;
+    let (event_loop, address) = listening(Limits { turn_bytes: TURN, ..Limits::default() });
+    let mut peers = [(); PEERS].map(|()| peer(address));
+    for peer in &mut peers {
+        peer.write_all(&pattern(HALF_LINE)).unwrap();
+    }
+    let (mut whole, mut again) = (0, 0);
+    let script = Script::new(move |io, call| match call {
+        Call::Received(_, input, consumed) => {
+            *consumed = 0;
+            whole += usize::from(input.len() == HALF_LINE);
+            again += usize::from(input.len() > HALF_LINE);
+            if again == PEERS {
+                io.stop();
+            }
+        }
+        // All of them speak before the next turn.
+        Call::TurnEnded(_) if whole == PEERS => {
+            whole = 0;
+            for peer in &mut peers {
+                peer.write_all(b"x").unwrap();
+            }
+        }
+        _ => {}
+    });
+    let finished = run(event_loop, script);
+    for turn in finished.turns() {
+        let delivered: usize = served(turn).iter().map(|(_, count)| count).sum();
+        assert!(delivered <= TURN + HALF_LINE, "{:?}", served(turn));
+    }
+    assert_eq!(finished.counters.bytes_read, (PEERS * (HALF_LINE + 1)) as u64);
+}
+
 /// Consumes lines alone, and answers each with its last byte.
 fn lines() -> Script {
     Script::new(|io, call| match call {
