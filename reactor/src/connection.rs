@@ -18,8 +18,8 @@ use std::net::Shutdown;
 
 use mio::event::Event;
 
+use crate::addresses::AddressId;
 use crate::buffer::{Buffers, PIECES_AT_ONCE, Pool};
-use crate::sources::SourceId;
 use crate::stream::Stream;
 use crate::timers::{Moment, Tick, Wakeup};
 
@@ -88,7 +88,7 @@ pub(crate) struct Connection {
     /// When it was heard of last: made, or read.
     pub(crate) heard: Tick,
     /// Where its address is counted.
-    pub(crate) source: SourceId,
+    pub(crate) address: AddressId,
     /// Input that the service has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
     /// The service's deadline.
@@ -138,7 +138,7 @@ impl Connection {
             intake: Intake::Open,
             protected: false,
             heard: Tick::default(),
-            source: SourceId::NONE,
+            address: AddressId::NONE,
             buffers: Buffers::default(),
             service_due: None,
             own_due: None,

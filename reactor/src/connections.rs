@@ -15,13 +15,13 @@ use mio::{Interest, Registry};
 use slab::Slab;
 use socket2::SockRef;
 
+use crate::addresses::PeerAddresses;
 use crate::buffer::{Buffers, Pool};
 use crate::connection::{Connection, Flush, Intake, State};
 use crate::eviction::Eviction;
 use crate::limits::Limits;
 use crate::listener;
 use crate::service::{CloseReason, Io};
-use crate::sources::Sources;
 use crate::stream::Stream;
 use crate::timers::{Alarm, Horizon, Moment, Tick, Timers};
 use crate::token::{Timer, Token};
@@ -120,7 +120,7 @@ pub(crate) struct Connections {
     pub(crate) slab: Slab<Connection>,
     /// Those in the slab that are the service's own.
     attached: usize,
-    pub(crate) sources: Sources,
+    pub(crate) addresses: PeerAddresses,
     pub(crate) eviction: Eviction,
     pub(crate) timers: Timers<Key>,
     pub(crate) accept_alarm: Alarm,
@@ -156,7 +156,7 @@ impl Connections {
     pub(crate) fn new(limits: Limits, registry: Registry) -> Self {
         let now = Instant::now();
         let room = limits.connections.min(ROOM_MAX);
-        let sources = Sources::new(
+        let addresses = PeerAddresses::new(
             limits.connections_per_address,
             limits.connects_per_address,
             limits.unlimited_addresses.clone(),
@@ -167,7 +167,7 @@ impl Connections {
             counters: Counters::default(),
             slab: Slab::with_capacity(room),
             attached: 0,
-            sources,
+            addresses,
             eviction: Eviction::default(),
             timers: Timers::with_capacity(room),
             accept_alarm: Alarm::default(),
@@ -265,7 +265,7 @@ impl Connections {
     pub(crate) fn remove(&mut self, token: Token) {
         let mut connection = self.slab.remove(token.index());
         self.attached -= usize::from(connection.is_attached());
-        self.sources.leave(connection.source, self.moment());
+        self.addresses.leave(connection.address, self.moment());
         // Fails only for a socket that isn't registered; it is dropped in the next line anyway.
         let _ = self.registry.deregister(&mut connection.stream);
         connection.buffers.discard(&mut self.pool);

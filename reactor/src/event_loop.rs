@@ -566,25 +566,25 @@ fn let_in<S: Service>(
     peer: SocketAddr,
 ) -> io::Result<()> {
     let now = connections.moment();
-    let source = match connections.sources.admit(peer.ip(), now) {
-        Ok(source) => source,
+    let address = match connections.addresses.admit(peer.ip(), now) {
+        Ok(address) => address,
         Err(excess) => {
             refuse(connections, service, peer, excess.into());
             return Ok(());
         }
     };
     if !make_place(connections, service, peer) {
-        connections.sources.leave(source, now);
+        connections.addresses.leave(address, now);
         refuse(connections, service, peer, RefuseReason::Reserved);
         return Ok(());
     }
     let inserted = connections.insert(stream, State::Open);
     if inserted.is_err() {
-        connections.sources.leave(source, now);
+        connections.addresses.leave(address, now);
     }
     let token = inserted?;
     if let Some(connection) = connections.get(token) {
-        connection.source = source;
+        connection.address = address;
     }
     connections.counters.accepted += 1;
     service.opened(connections, token, peer);
@@ -597,7 +597,7 @@ fn make_place<S: Service>(connections: &mut Connections, service: &S, peer: Sock
     if left > connections.limits.reserved_connections {
         return true;
     }
-    let trusted = || connections.sources.is_unlimited(peer.ip()) || service.is_known(peer);
+    let trusted = || connections.addresses.is_unlimited(peer.ip()) || service.is_known(peer);
     (left > 0 && trusted()) || connections.evict()
 }
 

@@ -8,7 +8,7 @@
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
 //! | `stream` | a peer's socket, or the end of a pair that the service has attached |
 //! | `listener` | the listening socket, and whether somebody may be waiting at it |
-//! | [`sources`] | how many connections each address has, and how quickly it makes them |
+//! | [`addresses`] | how many connections each address has, and how quickly it makes them |
 //! | `eviction` | who makes room at the limit of connections |
 //! | `timers` | deadlines in order of time |
 //! | `buffer` | output that waits, and the pool of memory |
@@ -24,6 +24,7 @@
 //! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]). Log lines for a file reach the
 //! thread that writes them in the same way.
 
+pub mod addresses;
 mod buffer;
 mod connection;
 mod connections;
@@ -36,15 +37,14 @@ pub mod regular_file;
 pub mod service;
 pub mod settings;
 mod signals;
-pub mod sources;
 mod stream;
 mod timers;
 pub mod token;
 
+pub use addresses::Network;
 pub use connections::Counters;
 pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
 pub use service::{CloseReason, Io, ListenerEvent, RefuseReason, Service, StopCause};
 pub use signals::{Hangup, Signal};
-pub use sources::Network;
 pub use token::{Timer, Token};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sources::Network;
+use crate::addresses::Network;
 
 /// What one process, one peer and one turn may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,9 +80,9 @@ fn bits(address: IpAddr) -> u128 {
 
 /// What counts as one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Source(u128);
+struct Address(u128);
 
-impl Source {
+impl Address {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(_) => Self(bits(address)),
@@ -93,9 +93,9 @@ impl Source {
 
 /// Names the entry that a connection is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SourceId(u32);
+pub(crate) struct AddressId(u32);
 
-impl SourceId {
+impl AddressId {
     /// Of a connection that isn't counted.
     pub(crate) const NONE: Self = Self(u32::MAX);
 }
@@ -118,7 +118,7 @@ impl From<Excess> for RefuseReason {
 
 #[derive(Debug)]
 struct Entry {
-    source: Source,
+    address: Address,
     connections: usize,
     /// When the address may make as many connections at once as its limit says: later by a share
     /// of [`BURST`] for each that it makes.
@@ -127,13 +127,13 @@ struct Entry {
 
 /// The entries of all addresses that matter now.
 #[derive(Debug)]
-pub(crate) struct Sources {
+pub(crate) struct PeerAddresses {
     /// Most connections of one address.
     connections: usize,
     /// Between two connections of an address that makes them evenly, as many as it may.
     interval: Duration,
     unlimited: Vec<Network>,
-    index: BTreeMap<Source, SourceId>,
+    index: BTreeMap<Address, AddressId>,
     entries: Slab<Entry>,
     /// Entries without connections.
     silent: usize,
@@ -141,7 +141,7 @@ pub(crate) struct Sources {
     next_sweep: Moment,
 }
 
-impl Sources {
+impl PeerAddresses {
     /// None yet: at most so many `connections` of one address, so many `connects` of it in a second.
     pub(crate) fn new(
         connections: usize,
@@ -166,15 +166,15 @@ impl Sources {
     }
 
     /// Counts a connection of an address, if it may have another one.
-    pub(crate) fn admit(&mut self, address: IpAddr, now: Moment) -> Result<SourceId, Excess> {
+    pub(crate) fn admit(&mut self, address: IpAddr, now: Moment) -> Result<AddressId, Excess> {
         if self.is_unlimited(address) {
-            return Ok(SourceId::NONE);
+            return Ok(AddressId::NONE);
         }
-        let source = Source::of(address);
-        let Some(id) = self.index.get(&source).copied() else {
-            return Ok(self.insert(source, now));
+        let address = Address::of(address);
+        let Some(id) = self.index.get(&address).copied() else {
+            return Ok(self.insert(address, now));
         };
-        let Some(entry) = self.entries.get_mut(id.0 as usize) else { return Ok(SourceId::NONE) };
+        let Some(entry) = self.entries.get_mut(id.0 as usize) else { return Ok(AddressId::NONE) };
         if entry.connections >= self.connections {
             return Err(Excess::Connections);
         }
@@ -188,16 +188,16 @@ impl Sources {
         Ok(id)
     }
 
-    fn insert(&mut self, source: Source, now: Moment) -> SourceId {
+    fn insert(&mut self, address: Address, now: Moment) -> AddressId {
         let rested = now.after(self.interval);
-        let Ok(key) = u32::try_from(self.entries.vacant_key()) else { return SourceId::NONE };
-        self.entries.insert(Entry { source, connections: 1, rested });
-        self.index.insert(source, SourceId(key));
-        SourceId(key)
+        let Ok(key) = u32::try_from(self.entries.vacant_key()) else { return AddressId::NONE };
+        self.entries.insert(Entry { address, connections: 1, rested });
+        self.index.insert(address, AddressId(key));
+        AddressId(key)
     }
 
     /// A connection that was counted is gone.
-    pub(crate) fn leave(&mut self, id: SourceId, now: Moment) {
+    pub(crate) fn leave(&mut self, id: AddressId, now: Moment) {
         if now >= self.next_sweep {
             self.sweep(now);
         }
@@ -212,9 +212,9 @@ impl Sources {
         }
     }
 
-    fn forget(&mut self, id: SourceId) {
+    fn forget(&mut self, id: AddressId) {
         let entry = self.entries.remove(id.0 as usize);
-        self.index.remove(&entry.source);
+        self.index.remove(&entry.address);
         self.silent -= 1;
     }
 
@@ -251,8 +251,8 @@ mod tests {
 
     const START: Duration = Duration::ZERO;
 
-    fn sources(connections: usize, connects: u32) -> Sources {
-        Sources::new(connections, connects, Vec::new(), moment(START))
+    fn addresses(connections: usize, connects: u32) -> PeerAddresses {
+        PeerAddresses::new(connections, connects, Vec::new(), moment(START))
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             ("0.0.0.0", "::", false),
         ] {
             assert_eq!(
-                Source::of(address(one)) == Source::of(address(other)),
+                Address::of(address(one)) == Address::of(address(other)),
                 same,
                 "{one} {other}"
             );
@@ -296,21 +296,21 @@ mod tests {
 
     #[test]
     fn so_many_connections_of_an_address_and_as_many_again_as_have_gone() {
-        let mut sources = sources(2, 1000);
+        let mut addresses = addresses(2, 1000);
         let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
-        let first = sources.admit(one, moment(START)).unwrap();
-        assert_eq!(sources.admit(one, moment(START)), Ok(first));
-        assert_eq!(sources.admit(one, moment(START)), Err(Excess::Connections));
-        assert!(sources.admit(other, moment(START)).is_ok(), "that is somebody else");
-        sources.leave(first, moment(START));
-        assert!(sources.admit(one, moment(START)).is_ok());
+        let first = addresses.admit(one, moment(START)).unwrap();
+        assert_eq!(addresses.admit(one, moment(START)), Ok(first));
+        assert_eq!(addresses.admit(one, moment(START)), Err(Excess::Connections));
+        assert!(addresses.admit(other, moment(START)).is_ok(), "that is somebody else");
+        addresses.leave(first, moment(START));
+        assert!(addresses.admit(one, moment(START)).is_ok());
     }
 
     #[test]
     fn so_many_connects_in_a_second_and_then_evenly() {
-        let mut sources = sources(1000, 10);
+        let mut addresses = addresses(1000, 10);
         let one = address("192.0.2.1");
-        let mut admitted = |millis| sources.admit(one, moment(Duration::from_millis(millis)));
+        let mut admitted = |millis| addresses.admit(one, moment(Duration::from_millis(millis)));
         for _ in 0..10 {
             assert!(admitted(0).is_ok());
         }
@@ -326,28 +326,28 @@ mod tests {
     #[test]
     fn whoever_is_left_out_is_not_counted() {
         let unlimited = vec!["127.0.0.0/8".parse().unwrap()];
-        let mut sources = Sources::new(1, 1, unlimited, moment(START));
+        let mut addresses = PeerAddresses::new(1, 1, unlimited, moment(START));
         for _ in 0..100 {
-            assert_eq!(sources.admit(address("127.0.0.2"), moment(START)), Ok(SourceId::NONE));
+            assert_eq!(addresses.admit(address("127.0.0.2"), moment(START)), Ok(AddressId::NONE));
         }
-        sources.leave(SourceId::NONE, moment(START));
-        assert!(sources.entries.is_empty());
+        addresses.leave(AddressId::NONE, moment(START));
+        assert!(addresses.entries.is_empty());
     }
 
     /// A million addresses that come and go at once, and later.
     #[test]
     fn addresses_that_come_and_go_cost_bounded_memory() {
-        let mut sources = sources(1000, 10);
+        let mut addresses = addresses(1000, 10);
         for number in 0..1_000_000_u32 {
             let now = moment(Duration::from_micros(u64::from(number)));
-            let id = sources.admit(IpAddr::V4(number.into()), now).unwrap();
-            sources.leave(id, now);
-            assert!(sources.entries.len() <= SILENT_MAX);
+            let id = addresses.admit(IpAddr::V4(number.into()), now).unwrap();
+            addresses.leave(id, now);
+            assert!(addresses.entries.len() <= SILENT_MAX);
         }
         let later = moment(Duration::from_secs(10));
-        let last = sources.admit(address("2001:db8::1"), later).unwrap();
-        sources.leave(last, later);
-        assert_eq!((sources.entries.len(), sources.index.len(), sources.silent), (1, 1, 1));
+        let last = addresses.admit(address("2001:db8::1"), later).unwrap();
+        addresses.leave(last, later);
+        assert_eq!((addresses.entries.len(), addresses.index.len(), addresses.silent), (1, 1, 1));
     }
 
     proptest! {
@@ -361,8 +361,8 @@ mod tests {
             const CONNECTS: u32 = 4;
             let epoch = Instant::now();
             let start = Moment::new(epoch, epoch);
-            let mut sources = Sources::new(CONNECTIONS, CONNECTS, Vec::new(), start);
-            let mut open: [Vec<SourceId>; 4] = Default::default();
+            let mut addresses = PeerAddresses::new(CONNECTIONS, CONNECTS, Vec::new(), start);
+            let mut open: [Vec<AddressId>; 4] = Default::default();
             let mut connects: [Vec<u64>; 4] = Default::default();
             let mut time = 0;
             for (who, comes, pause) in steps {
@@ -371,12 +371,12 @@ mod tests {
                 let index = who as usize;
                 if !comes {
                     if let Some(id) = open[index].pop() {
-                        sources.leave(id, now);
+                        addresses.leave(id, now);
                     }
                     continue;
                 }
                 let recent = connects[index].iter().filter(|at| **at + 1000 > time).count() as u64;
-                match sources.admit(IpAddr::V4(who.into()), now) {
+                match addresses.admit(IpAddr::V4(who.into()), now) {
                     Ok(id) => {
                         open[index].push(id);
                         connects[index].push(time);
@@ -386,11 +386,11 @@ mod tests {
                     Err(Excess::Connections) => prop_assert_eq!(open[index].len(), CONNECTIONS),
                     Err(Excess::Connects) => prop_assert!(recent > 0),
                 }
-                let counted: usize = sources.entries.iter().map(|(_, entry)| entry.connections).sum();
+                let counted: usize = addresses.entries.iter().map(|(_, entry)| entry.connections).sum();
                 prop_assert_eq!(counted, open.iter().map(Vec::len).sum::<usize>());
-                prop_assert_eq!(sources.index.len(), sources.entries.len());
-                let silent = sources.entries.iter().filter(|(_, entry)| entry.connections == 0);
-                prop_assert_eq!(silent.count(), sources.silent);
+                prop_assert_eq!(addresses.index.len(), addresses.entries.len());
+                let silent = addresses.entries.iter().filter(|(_, entry)| entry.connections == 0);
+                prop_assert_eq!(silent.count(), addresses.silent);
             }
         }
     }
