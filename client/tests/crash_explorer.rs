@@ -80,9 +80,10 @@ fn names_seen(lottery: &Lottery) -> BTreeSet<String> {
     names.filter(|name| !["execve", "pread64", "statx", "fcntl"].contains(&name.as_str())).collect()
 }
 
-/// Not one of the lines that tell of signals and of the end.
+/// Not one of the lines that tell of signals and of the end, nor the error of a call whose line was
+/// interrupted by another thread's.
 fn is_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// Whether it has come to its right end, unharmed.
