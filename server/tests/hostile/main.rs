@@ -22,6 +22,7 @@ mod honest;
 mod buffers;
 mod clock;
 mod disk;
+mod half_lines;
 mod logging;
 mod order;
 mod rejections;
