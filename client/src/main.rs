@@ -34,7 +34,10 @@ fn main() -> ExitCode {
     let _flushed_at_the_end = logging::init(config.level);
     log_configuration(&settings, &config);
     match run(&config) {
-        Ok((Outcome::CutShort, _)) => ExitCode::from(CUT_SHORT),
+        Ok((Outcome::CutShort, _)) => {
+            error!("action: shutdown | result: fail | error: a second signal came before the end");
+            ExitCode::from(CUT_SHORT)
+        }
         Ok((Outcome::Drained, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
         Ok((Outcome::Drained, End::Failed)) => ExitCode::FAILURE,
         Err(error) => {

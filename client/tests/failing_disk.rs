@@ -142,7 +142,7 @@ fn rows_that_find_no_space_are_confirmed_when_there_is_space_again() {
         let mut lottery = started();
         let rows = format!("--trace-path={}", lottery.ledger().display());
         // Some times in a row: the first agency that comes back finds it full still.
-        let inject = format!("--inject=pwrite64:error=ENOSPC:when={n}..{}", n + n % 3);
+        let inject = format!("--inject=pwritev2:error=ENOSPC:when={n}..{}", n + n % 3);
         let central = under_strace(&lottery, &[rows, inject]);
         assert_eq!(lottery.run(central).code(), Some(0), "{}", lottery.last_lines());
         lottery.check();
@@ -209,7 +209,7 @@ fn a_log_that_finds_no_space_confirms_nothing() {
 fn rows_that_can_neither_be_written_nor_taken_back_end_the_central() {
     let mut lottery = started();
     let rows = format!("--trace-path={}", lottery.ledger().display());
-    let faults = ["--inject=pwrite64:error=ENOSPC", "--inject=ftruncate:error=EIO"];
+    let faults = ["--inject=pwritev2:error=ENOSPC", "--inject=ftruncate:error=EIO"];
     let central = under_strace(&lottery, &[&[rows][..], &faults.map(str::to_owned)].concat());
     let code = lottery.run(central).code();
     ended_and_recovers(&mut lottery, code, "can't take rows back: Input/output error");

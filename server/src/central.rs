@@ -163,17 +163,16 @@ impl<L: Ledger> Central<L> {
     /// Takes as many lines or frames out of `input` as are whole; says how many bytes they were.
     fn consume(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
         let (max_line, keep_alive) = (self.rules.max_line, self.rules.echo_keep_alive);
+        let only_counted = self.log_budget.is_exhausted(Event::Echoed);
         let Some(session) = self.session(connection) else { return input.len() };
         let Some(&first) = input.first() else { return 0 };
         session.identify(first, max_line);
-        let level = session.log_level();
+        let is_logged = log_enabled!(session.log_level()) && !only_counted;
         match session.protocol {
-            Protocol::Echo(_) if keep_alive && !log_enabled!(level) => {
-                self.echo_all(io, connection, input)
-            }
+            Protocol::Echo(_) if keep_alive && !is_logged => self.echo_all(io, connection, input),
             Protocol::Echo(_) => self.echo(io, connection, input, End::NotYet),
             Protocol::Lottery(_) => self.requests(io, connection, input),
-            Protocol::Unknown | Protocol::Over => input.len(),
+            Protocol::Unknown | Protocol::Refused | Protocol::Over => input.len(),
         }
     }
 
@@ -231,7 +230,7 @@ impl<L: Ledger> Central<L> {
         }
     }
 
-    /// Echoes lines that nobody logs: all that are whole at once, out of the buffer they came in.
+    /// Echoes lines that nobody logs, or that are only counted: all that are whole at once, out of the buffer they came in.
     fn echo_all(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
         let mut used = 0;
         loop {
@@ -240,8 +239,13 @@ impl<L: Ledger> Central<L> {
             match decoder.decode_all(&input[used..]) {
                 Ok(0) => return used,
                 Ok(lines) => {
-                    io.send(connection, &input[used..used + lines]);
-                    used += lines;
+                    let lines = &input[used..used + lines];
+                    if self.log_budget.is_exhausted(Event::Echoed) {
+                        let count = memchr::memchr_iter(b'\n', lines).count();
+                        self.log_budget.add(Event::Echoed, count as u64);
+                    }
+                    io.send(connection, lines);
+                    used += lines.len();
                 }
                 Err(error) => {
                     self.refuse_line(io, connection, error);
@@ -525,7 +529,7 @@ impl<L: Ledger> Central<L> {
         let Some(session) = self.session(connection) else { return };
         let agency = session.agency().unwrap_or_default();
         let owed = session.lottery().map_or(0, |session| session.owed);
-        session.protocol = Protocol::Over;
+        session.protocol = if owed == 0 { Protocol::Over } else { Protocol::Refused };
         self.held.remove(&connection);
         self.winners_due.remove(&connection);
         if self.speakers.get(&agency) == Some(&connection) {
@@ -840,6 +844,8 @@ impl<L: Ledger> Service for Central<L> {
         let Some(session) = self.session(connection) else { return };
         match &mut session.protocol {
             Protocol::Unknown | Protocol::Over => io.close(connection),
+            // What it is owed comes first, and the refusal closes it.
+            Protocol::Refused => {}
             Protocol::Echo(_) => {
                 self.echo(io, connection, rest, End::Reached);
                 self.finish(io, connection);

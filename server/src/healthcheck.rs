@@ -33,6 +33,12 @@ pub enum Unhealthy {
         /// What came instead.
         source: io::Error,
     },
+    /// It doesn't answer in time.
+    #[error("{address}: no answer within {} s", PATIENCE.as_secs())]
+    TooSlow {
+        /// Where it listens.
+        address: SocketAddr,
+    },
     /// It answers something else.
     #[error("{address}: expected {:?}, found {found:?}", String::from_utf8_lossy(MESSAGE))]
     OtherAnswer {
@@ -52,7 +58,11 @@ pub fn check(listening: SocketAddr) -> Result<(), Unhealthy> {
         return Err(Unhealthy::NoPort);
     }
     let address = SocketAddr::new(reachable(listening.ip()), listening.port());
-    let found = ask(address).map_err(|source| Unhealthy::Silent { address, source })?;
+    let found = ask(address).map_err(|source| match source.kind() {
+        // What a socket says whose patience is over.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Unhealthy::TooSlow { address },
+        _ => Unhealthy::Silent { address, source },
+    })?;
     if found != MESSAGE {
         let found = String::from_utf8_lossy(&found).into_owned();
         return Err(Unhealthy::OtherAnswer { address, found });

@@ -311,16 +311,28 @@ impl LogBudget {
             count.logged += 1;
             clock.begin();
         } else {
-            self.count(kind);
+            self.count(kind, 1);
         }
         allowed
     }
 
+    /// Whether further lines of this kind are only counted.
+    pub(crate) fn is_exhausted(&self, event: Event) -> bool {
+        self.counts[Kind::from(event).index()].logged >= self.max_lines
+    }
+
+    /// Counts lines of an exhausted kind together.
+    pub(crate) fn add(&mut self, event: Event, lines: u64) {
+        let kind = Kind::from(event);
+        self.counts[kind.index()].total += lines;
+        self.count(kind, lines);
+    }
+
     #[cold]
-    fn count(&mut self, kind: Kind) {
+    fn count(&mut self, kind: Kind, lines: u64) {
         let count = &mut self.counts[kind.index()];
         count.kind = Some(kind);
-        count.untold += 1;
+        count.untold += lines;
         self.period.begin();
         // Of a cause one line is all there is, and what follows is told soon enough.
         if matches!(kind, Kind::Event(_)) && !std::mem::replace(&mut count.warned, true) {
@@ -368,6 +380,18 @@ mod tests {
 
     fn untold(budget: &LogBudget, kind: impl Into<Kind>) -> u64 {
         budget.counts[kind.into().index()].untold
+    }
+
+    #[test]
+    fn lines_of_an_exhausted_kind_are_counted_together() {
+        let mut budget = LogBudget::new(1);
+        assert!(!budget.is_exhausted(Event::Echoed));
+        assert!(budget.allows(Event::Echoed));
+        assert!(budget.is_exhausted(Event::Echoed) && !budget.is_exhausted(Event::Accepted));
+        budget.add(Event::Echoed, 5);
+        assert!(!budget.allows(Event::Echoed));
+        assert_eq!(untold(&budget, Event::Echoed), 6);
+        assert_eq!(budget.counts[Kind::from(Event::Echoed).index()].total, 7);
     }
 
     #[test]

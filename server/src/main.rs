@@ -45,7 +45,10 @@ fn main() -> ExitCode {
     log_configuration(&settings);
     match run(&config) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::CutShort) => ExitCode::from(CUT_SHORT),
+        Ok(Outcome::CutShort) => {
+            error!("action: shutdown | result: fail | error: a second signal came before the end");
+            ExitCode::from(CUT_SHORT)
+        }
         Err(error) => {
             error!("action: run | result: fail | error: {}", escaped(&error));
             ExitCode::FAILURE
@@ -122,6 +125,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
+    warn_of_few_places(config, event_loop.limits().connections);
     logging::flush();
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
@@ -161,6 +165,20 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         close_ledger(central.into_ledger())?;
     }
     Ok(outcome)
+}
+
+/// Agencies keep their connections until the draw: with fewer places than agencies there is none.
+fn warn_of_few_places(config: &Config, places: usize) {
+    let agencies = config.agencies;
+    if places >= agencies as usize {
+        return;
+    }
+    let asked = config.limits.connections;
+    warn!(
+        "action: config | result: in_progress | connections: {places} | agencies: {agencies} | \
+         warning: not all agencies can be connected at the same time: SERVER_MAX_CONNECTIONS is \
+         {asked}, and RLIMIT_NOFILE may allow fewer"
+    );
 }
 
 /// While the ledger is opened, which may take long: logs how far it has come, lets log lines leave,

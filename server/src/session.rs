@@ -29,6 +29,9 @@ pub(crate) enum Protocol {
     Unknown,
     Echo(Box<LineDecoder>),
     Lottery(Box<AgencySession>),
+    /// It is refused behind answers that it is still owed: whatever it sends is thrown away, and it
+    /// ends when it has been told.
+    Refused,
     /// It was refused, or has had its answer: whatever it still sends is thrown away.
     Over,
 }
@@ -72,7 +75,7 @@ impl Session {
 
     /// Its token, unless it is over.
     pub(crate) fn name_if_open(&self, place: usize) -> Option<Token> {
-        let open = !matches!(self.protocol, Protocol::Over);
+        let open = !matches!(self.protocol, Protocol::Refused | Protocol::Over);
         open.then(|| u32::try_from(place).ok())
             .flatten()
             .map(|place| Token::new(place, self.generation))
@@ -103,7 +106,7 @@ impl Session {
     pub(crate) fn lottery(&mut self) -> Option<&mut AgencySession> {
         match &mut self.protocol {
             Protocol::Lottery(session) => Some(session),
-            Protocol::Unknown | Protocol::Echo(_) | Protocol::Over => None,
+            Protocol::Unknown | Protocol::Echo(_) | Protocol::Refused | Protocol::Over => None,
         }
     }
 
@@ -116,7 +119,7 @@ impl Session {
     pub(crate) fn agency(&self) -> Option<Agency> {
         match &self.protocol {
             Protocol::Lottery(session) => session.agency,
-            Protocol::Unknown | Protocol::Echo(_) | Protocol::Over => None,
+            Protocol::Unknown | Protocol::Echo(_) | Protocol::Refused | Protocol::Over => None,
         }
     }
 }

@@ -217,6 +217,24 @@ fn responses_keep_the_order_of_requests_before_and_after_the_draw() {
     assert_eq!(world.heard(two), ["winners true ", "finished 0 0", "winners true "]);
 }
 
+/// Whoever is refused and has ended its input still gets what it is owed, and then why.
+#[test]
+fn an_end_of_input_does_not_overtake_a_refusal() {
+    for bad in [batch(99, &TWO), batch(1, &TWO), end(7), hello(1), vec![MAGIC, 0x7f, 0, 4]] {
+        let mut world = World::with_disk(1, RULES);
+        let one = world.open();
+        world.arrive(one, &[hello(1), batch(0, &TWO), bad].concat());
+        world.end_turn();
+        world.end_input(one);
+        assert!(!world.is_closed(one), "it is owed something");
+        while world.disk_answers() {}
+        let told = world.heard(one);
+        assert_eq!(told[..2], ["welcome 0 rejected 0 Open", "stored 2"], "{told:?}");
+        assert!(told[2].starts_with("error ") && told.len() == 3, "{told:?}");
+        assert!(world.is_closed(one));
+    }
+}
+
 /// Asked again and again, before the draw as well: the peer is held back, and nothing is kept of it.
 #[test]
 fn nothing_is_read_behind_a_request_for_winners_that_waits() {

@@ -719,7 +719,13 @@ fn a_ledger_of_its_largest_size_takes_ends_and_the_draw_and_opens() {
     let mut ledger = open_with(&machine, options).expect("a new one");
     settle(&mut ledger, &commit_of(&batch(1, 3)));
     let text = full(&mut ledger, &commit_of(&batch(1, 4)));
-    assert_eq!(text, format!("the ledger is full: {rows} of at most {} bytes", 2 * rows));
+    assert_eq!(
+        text,
+        format!(
+            "the ledger is full: {rows} of at most {} bytes (SERVER_MAX_LEDGER_SIZE)",
+            2 * rows
+        )
+    );
     settle(&mut ledger, &commit_of(&batch(1, 3)));
     full(&mut ledger, &commit_of(&batch(2, 1)));
     drop(ledger);

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{Advice, AtFlags, CWD, Statx, StatxFlags, fadvise, fstatvfs, statx};
-use rustix::io::{Errno, pwritev, retry_on_intr};
+use rustix::io::{Errno, ReadWriteFlags, pwritev, pwritev2, retry_on_intr};
 
 /// A file, as far as the ledger needs one.
 pub trait Disk {
@@ -57,7 +57,17 @@ pub trait Disk {
     /// What the operating system says.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// The same for bytes that stand in several places, by one write: rows are as large as everything
+    /// Writes all of `bytes` at the end, which is at `len` as far as anybody knows. If another program
+    /// has cut the file off meanwhile they land earlier, and its length shows it; written at `len`,
+    /// they would hide a hole.
+    ///
+    /// # Errors
+    /// Like [`write_at`](Self::write_at).
+    fn append(&mut self, bytes: &[u8], len: u64) -> io::Result<()> {
+        self.write_at(bytes, len)
+    }
+
+    /// The same as [`write_at`](Self::write_at) for bytes that stand in several places, by one write: rows are as large as everything
     /// else of a turn together, and need no copy of themselves just to stand behind a header.
     ///
     /// # Errors
@@ -122,6 +132,18 @@ impl Disk for File {
         self.write_all_at(bytes, offset)
     }
 
+    fn append(&mut self, mut bytes: &[u8], len: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let slices = [IoSlice::new(bytes)];
+            let write = || pwritev2(self.as_fd(), &slices, len, ReadWriteFlags::APPEND);
+            match retry_on_intr(write)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
     fn write_parts_at<const N: usize>(&mut self, parts: [&[u8]; N], offset: u64) -> io::Result<()> {
         let slices = parts.map(IoSlice::new);
         let written = retry_on_intr(|| pwritev(self.as_fd(), &slices, offset))?;
@@ -170,5 +192,22 @@ impl<D: Disk> io::Read for Stretch<'_, D> {
         let count = self.disk.read_at(&mut buffer[..wanted], self.from)?;
         self.from += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hole would have the length that is expected, and nobody would notice what was cut off.
+    #[test]
+    fn what_is_appended_to_a_file_that_was_cut_off_leaves_no_hole() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.append(b"0123456789", 0).unwrap();
+        file.append(b"abc", 10).unwrap();
+        assert_eq!(Disk::len(&file).unwrap(), 13);
+        File::set_len(&file, 0).unwrap();
+        file.append(b"def", 13).unwrap();
+        assert_eq!(Disk::len(&file).unwrap(), 3);
     }
 }

@@ -611,12 +611,23 @@ impl<D: Disk> FileLedger<D> {
         }
     }
 
+    /// Cuts off what was appended since the last commit. A file that has become shorter than that was
+    /// cut off by another program, and making it longer again would hide a hole.
+    fn take_rows_back(&mut self) -> Result<(), LedgerError> {
+        let expected = self.book.csv_len;
+        let found = self.csv.len().map_err(self.paths.csv_error("measure it"))?;
+        if found < expected {
+            return Err(LedgerError::Changed { path: self.paths.csv.clone(), expected, found });
+        }
+        self.csv.set_len(expected).map_err(self.paths.csv_error("take rows back"))
+    }
+
     /// Makes it as if the commit had never been begun. The record may have reached the disk by now:
     /// that it is gone must be durable before anybody is told so, like a commit.
     fn undo(&mut self, record_len: usize, cause: LedgerError) -> SubmitError {
         self.has_space = false;
-        if let Err(error) = self.csv.set_len(self.book.csv_len) {
-            return SubmitError::Fatal(self.paths.csv_error("take rows back")(error));
+        if let Err(error) = self.take_rows_back() {
+            return SubmitError::Fatal(error);
         }
         let wiped = self.log.write_at(&vec![0; record_len], self.book.place.cursor);
         if let Err(error) = wiped {
@@ -681,7 +692,7 @@ impl<D: Disk> Ledger for FileLedger<D> {
             self.log.begin_write_out(cursor, end);
         }
         let Book { csv_len, csv_crc, .. } = self.book;
-        if let Err(error) = self.csv.write_at(commit.rows(), csv_len) {
+        if let Err(error) = self.csv.append(commit.rows(), csv_len) {
             let cause = self.paths.csv_error("append rows")(error);
             return Err(self.undo(written_len, cause));
         }

@@ -166,7 +166,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// The ledger has as many bytes as it may have.
-    #[error("the ledger is full: {len} of at most {max} bytes")]
+    #[error("the ledger is full: {len} of at most {max} bytes (SERVER_MAX_LEDGER_SIZE)")]
     LedgerFull {
         /// Its bytes.
         len: u64,
