@@ -144,6 +144,38 @@ fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
     ended.report("a thread waits for the disk", &measured, broken);
 }
 
+/// The rest of a frame waits in the socket while answers wait for the disk, longer than a frame may
+/// take: it is the disk that is slow.
+#[test]
+fn a_disk_that_takes_longer_than_a_frame_may_cuts_nobody_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace");
+    let inject = format!("--inject=fdatasync:delay_enter={}", scale("700ms", "5s"));
+    let arguments = ["-f".to_owned(), "--trace=fdatasync".to_owned(), inject];
+    // One answer that waits for the disk is as much as may wait.
+    let settings = [("SERVER_FRAME_TIMEOUT", "500ms"), ("SERVER_MAX_PENDING_REPLIES", "1")];
+    let server = traced(&attacked_command(&settings), &trace, &arguments);
+    let attack = Attack::begin_with("a sync takes longer than a frame may", folder, server);
+    let (mut first, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
+    let (mut second, _) = Conversation::introduced(&attack.server, HOSTILE, 3);
+    let frame = batch(0, &[("1", "7")]);
+    let mut echo = connect_from(&attack.server, HOSTILE);
+    // What was sent before the line has been read when it comes back.
+    let mut has_been_read = || {
+        echo.write_all(b"?\n").expect("sent");
+        echo.read_exact(&mut [0; 2]).expect("echoed");
+    };
+    second.send(&frame[..9]);
+    has_been_read();
+    first.send(&frame);
+    has_been_read();
+    second.send(&frame[9..]);
+    assert_eq!(first.receive(), "stored 1");
+    let told = second.receive();
+    let broken = if told == "stored 1" { vec![] } else { vec![format!("it was told {told}")] };
+    attack.end("its deadline waits with it", "nobody was cut off", broken);
+}
+
 /// Nothing has come for it.
 fn is_silent(agency: &Conversation) -> bool {
     agency.0.set_nonblocking(true).expect("set");
