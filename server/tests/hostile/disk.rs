@@ -150,7 +150,7 @@ fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
 fn a_disk_that_takes_longer_than_a_frame_may_cuts_nobody_off() {
     let folder = tempfile::tempdir().expect("a folder");
     let trace = folder.path().join("trace");
-    let inject = format!("--inject=fdatasync:delay_enter={}", scale("700ms", "5s"));
+    let inject = format!("--inject=fdatasync:delay_enter={}", scale("700ms", "4s"));
     let arguments = ["-f".to_owned(), "--trace=fdatasync".to_owned(), inject];
     // One answer that waits for the disk is as much as may wait.
     let settings = [("SERVER_FRAME_TIMEOUT", "500ms"), ("SERVER_MAX_PENDING_REPLIES", "1")];
