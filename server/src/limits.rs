@@ -77,7 +77,7 @@ pub static LIMITS: &[Limit] = &[
     limit(
         &config::BACKLOG,
         "further SYNs are dropped; clients retransmit after about 1 s",
-        "5 is the original's, and in the shipped file; with it newcomers beside two that connect and leave all the time waited 1,033 ms at worst, with 1024 8 ms",
+        "5 is the original's, and in the shipped file; where hundreds connect at once, most wait for a retransmission with it",
     ),
     limit(
         &config::AGENCIES,
