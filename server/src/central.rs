@@ -1,8 +1,9 @@
 //! The central: both protocols of its port, as a service of the event loop.
 //!
 //! Takes bytes apart into lines and requests, lets the [`Lottery`] judge the requests, and says in
-//! answers and log lines what became of them, when it is durable. Knows no socket, no clock and no
-//! file: a test drives it with buffers.
+//! answers and log lines what became of them, when it is durable. Knows no clock, no file, and of
+//! sockets only the one that it hands to the loop to reach [`disk_thread`]: a test drives it with
+//! buffers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols, as a service of the event loop |
 //! | `session` | what is remembered of one connection |
+//! | `known_addresses` | where agencies have called from, for when places are few |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
 //! | [`answers`] | answers that wait for their commit |
