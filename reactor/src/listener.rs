@@ -142,19 +142,24 @@ fn set_buffers(socket: &Socket, bytes: usize) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The kernel doubles what is asked for.
-    #[test]
-    fn accepted_sockets_have_the_buffers_that_were_asked_for() {
-        const SIZE: usize = 32 * 1024;
+    /// A socket that a listener with these limits has accepted.
+    fn accepted(limits: &Limits) -> TcpStream {
         let poll = mio::Poll::new().unwrap();
         let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
-        let limits = Limits { socket_buffer: SIZE, ..Limits::default() };
         let mut listener =
-            Listener::bind(poll.registry(), mio::Token(0), address, 5, &limits).unwrap();
+            Listener::bind(poll.registry(), mio::Token(0), address, 5, limits).unwrap();
         let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let Accept::Connection(stream, _) = listener.accept() else {
             panic!("the peer is established already");
         };
+        stream
+    }
+
+    /// The kernel doubles what is asked for.
+    #[test]
+    fn accepted_sockets_have_the_buffers_that_were_asked_for() {
+        const SIZE: usize = 32 * 1024;
+        let stream = accepted(&Limits { socket_buffer: SIZE, ..Limits::default() });
         let socket = SockRef::from(&stream);
         assert_eq!(socket.recv_buffer_size().unwrap(), 2 * SIZE);
         assert_eq!(socket.send_buffer_size().unwrap(), 2 * SIZE);
@@ -163,21 +168,13 @@ mod tests {
     /// As far as the kernel tells: a socket gets its options from the one that it was accepted at.
     #[test]
     fn accepted_sockets_have_the_options_of_the_listener() {
-        let poll = mio::Poll::new().unwrap();
-        let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
         for (keepalive, expected) in [
             (Duration::ZERO, None),
             (Duration::from_millis(1), Some(Duration::from_secs(1))),
             (Duration::from_mins(1), Some(Duration::from_mins(1))),
             (Duration::MAX, Some(Duration::from_secs(32_767))),
         ] {
-            let limits = Limits { keepalive, ..Limits::default() };
-            let mut listener =
-                Listener::bind(poll.registry(), mio::Token(0), address, 5, &limits).unwrap();
-            let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let Accept::Connection(stream, _) = listener.accept() else {
-                panic!("the peer is established already");
-            };
+            let stream = accepted(&Limits { keepalive, ..Limits::default() });
             let socket = SockRef::from(&stream);
             assert!(socket.tcp_nodelay().unwrap());
             assert_eq!(socket.keepalive().unwrap(), expected.is_some());

@@ -882,6 +882,19 @@ fn nothing_takes_the_place_of_a_wiped_commit_before_the_wipe_is_durable() {
     }
 }
 
+/// The room is that behind a checkpoint of the agencies to come, before they are recorded.
+#[test]
+fn a_larger_lottery_has_less_room_for_a_commit_from_the_start() {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let room = |agencies| {
+        let options = Options { half_size: 1 << 20, agencies, ..OPTIONS };
+        open_with(&machine, options).expect("as large or larger").commit_room().expect("some")
+    };
+    let small = room(5);
+    let large = room(10_000);
+    assert_eq!(small - large, log::checkpoint_record_len(10_000) - log::checkpoint_record_len(5));
+}
+
 #[test]
 fn nothing_follows_the_graceful_end() {
     let machine = Rc::new(RefCell::new(Machine::default()));

@@ -523,7 +523,8 @@ impl<D: Disk> FileLedger<D> {
     /// The segments are too small for any commit: [`LedgerError::SegmentTooSmall`].
     pub fn commit_room(&self) -> Result<usize, LedgerError> {
         let segment = usize::try_from(self.book.half_size).unwrap_or(usize::MAX);
-        let agencies = self.book.agencies.unwrap_or_default() as usize;
+        // Those it will be for: the first commit records them, and recovery lets it be for no fewer.
+        let agencies = self.options.agencies as usize;
         let taken = log::checkpoint_record_len(agencies) + REQUEST_MAX;
         let room = segment.checked_sub(taken).filter(|room| *room >= COMMIT_MIN);
         room.ok_or_else(|| LedgerError::SegmentTooSmall {

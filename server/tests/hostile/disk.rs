@@ -111,15 +111,20 @@ fn a_full_disk_is_not_tried_at_every_request() {
     attack.end("a delay after each failure, up to 5 s", &measured, broken);
 }
 
-#[test]
-fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
+/// A server whose syncs each take so long.
+fn begin_with_slow_syncs(name: &'static str, delay: &str, settings: &[(&str, &str)]) -> Attack {
     let folder = tempfile::tempdir().expect("a folder");
     let trace = folder.path().join("trace");
-    let inject = format!("--inject=fdatasync:delay_enter={}", scale("500ms", "2s"));
+    let inject = format!("--inject=fdatasync:delay_enter={delay}");
     let arguments = ["-f".to_owned(), "--trace=fdatasync".to_owned(), inject];
-    let server = traced(&attacked_command(&[]), &trace, &arguments);
-    let attack =
-        Attack::begin_with(scale("a sync takes 0.5 s", "a sync takes 2 s"), folder, server);
+    let server = traced(&attacked_command(settings), &trace, &arguments);
+    Attack::begin_with(name, folder, server)
+}
+
+#[test]
+fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
+    let name = scale("a sync takes 0.5 s", "a sync takes 2 s");
+    let attack = begin_with_slow_syncs(name, scale("500ms", "2s"), &[]);
     let (mut agency, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
     let mut echo = connect_from(&attack.server, HOSTILE);
     let mut broken = Vec::new();
@@ -148,14 +153,10 @@ fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
 /// take: it is the disk that is slow.
 #[test]
 fn a_disk_that_takes_longer_than_a_frame_may_cuts_nobody_off() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let trace = folder.path().join("trace");
-    let inject = format!("--inject=fdatasync:delay_enter={}", scale("700ms", "4s"));
-    let arguments = ["-f".to_owned(), "--trace=fdatasync".to_owned(), inject];
     // One answer that waits for the disk is as much as may wait.
     let settings = [("SERVER_FRAME_TIMEOUT", "500ms"), ("SERVER_MAX_PENDING_REPLIES", "1")];
-    let server = traced(&attacked_command(&settings), &trace, &arguments);
-    let attack = Attack::begin_with("a sync takes longer than a frame may", folder, server);
+    let name = "a sync takes longer than a frame may";
+    let attack = begin_with_slow_syncs(name, scale("700ms", "4s"), &settings);
     let (mut first, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
     let (mut second, _) = Conversation::introduced(&attack.server, HOSTILE, 3);
     let frame = batch(0, &[("1", "7")]);
