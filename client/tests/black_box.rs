@@ -5,12 +5,12 @@ mod process;
 
 mod inputs;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use inputs::{expected_rows, file, rows_of};
-use process::{Server, binary};
+use process::{Server, binary, patient};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn client(server: &Server, agency: u32, environment: &[(&str, &str)]) -> Command {
@@ -28,7 +28,7 @@ fn agency(server: &Server, agency: u32, path: &Path, max_amount: &str) -> Child 
 }
 
 fn finish(child: Child) -> (Option<i32>, String) {
-    log_of(child.wait_with_output().expect("it ends"))
+    log_of(process::finish(child))
 }
 
 fn log_of(output: Output) -> (Option<i32>, String) {
@@ -171,7 +171,7 @@ fn sigterm_ends_an_agency_that_waits_for_the_draw() {
     let environment =
         [("CLI_DATA_PATH", path.to_str().expect("plain")), ("CLI_LOG_LEVEL", "DEBUG")];
     let mut child = client(&server, 1, &environment).spawn().expect("it starts");
-    let mut log = BufReader::new(child.stdout.take().expect("piped"));
+    let mut log = patient::lines(child.stdout.take().expect("piped"));
     let mut text = String::new();
     while !text.contains("action: finish | result: success") {
         assert!(log.read_line(&mut text).expect("text") > 0, "{text}");
@@ -210,7 +210,7 @@ fn a_result_that_is_held_back_is_told_when_the_client_is_asked_to_end() {
 fn assert_held_back(mut command: Command, result: &str) {
     let hold = [("CLI_ANNOUNCE_AFTER", "1h"), ("CLI_LOOP_AMOUNT", "1"), ("CLI_LOG_LEVEL", "DEBUG")];
     let mut child = command.envs(hold).spawn().expect("it starts");
-    let (mut log, mut text) = (BufReader::new(child.stdout.take().expect("piped")), String::new());
+    let (mut log, mut text) = (patient::lines(child.stdout.take().expect("piped")), String::new());
     while !text.contains("action: close_connection") {
         assert!(log.read_line(&mut text).expect("text") > 0, "{text}");
     }
@@ -225,7 +225,7 @@ fn assert_held_back(mut command: Command, result: &str) {
 fn the_echo_loop_sends_and_gets_every_message() {
     let server = Server::start(&[]);
     let environment = [("CLI_MODE", "echo"), ("CLI_LOOP_AMOUNT", "3"), ("CLI_LOG_LEVEL", "DEBUG")];
-    let (code, log) = log_of(client(&server, 4, &environment).output().expect("it runs"));
+    let (code, log) = log_of(process::output(&mut client(&server, 4, &environment)));
     assert_eq!(code, Some(0), "{log}");
     assert!(
         log.contains(
@@ -255,14 +255,14 @@ fn one_bet_by_hand_is_stored_once() {
         ("NUMERO", "7574"),
     ];
     for _ in 0..2 {
-        let (code, log) = log_of(client(&server, 1, &environment).output().expect("it runs"));
+        let (code, log) = log_of(process::output(&mut client(&server, 1, &environment)));
         assert_eq!(code, Some(0), "{log}");
         assert!(log.contains(
             "action: apuesta_enviada | result: success | dni: 30904465 | numero: 7574\n"
         ));
     }
     let bad = [&environment[..5], &[("NUMERO", "x")]].concat();
-    let (code, log) = log_of(client(&server, 2, &bad).output().expect("it runs"));
+    let (code, log) = log_of(process::output(&mut client(&server, 2, &bad)));
     assert_eq!(code, Some(1));
     assert!(log.contains("action: apuesta_enviada | result: fail | dni: 30904465 | numero: x | error: number: expected"), "{log}");
     let log = server.stop();
@@ -287,7 +287,7 @@ fn what_cannot_be_used_is_named() {
 
     let server = Server::start(&[]);
     let environment = [("CLI_DATA_PATH", "/no/such/file")];
-    let (code, log) = log_of(client(&server, 1, &environment).output().expect("it runs"));
+    let (code, log) = log_of(process::output(&mut client(&server, 1, &environment)));
     assert_eq!(code, Some(1));
     assert!(log.contains("/no/such/file: can't be opened"), "{log}");
 }

@@ -5,13 +5,14 @@ mod process;
 
 mod inputs;
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write as _};
+use std::io::{BufRead, ErrorKind, Read, Write as _};
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use inputs::file;
-use process::{PATIENCE, Server, binary, namespace};
+use process::patient::{self, Lines};
+use process::{PATIENCE, Server, binary, namespace, output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -47,14 +48,14 @@ fn client(mode: &str, address: &str, folder: &Path) -> Command {
 /// A client that runs. Killed when it is dropped.
 struct Running {
     child: Child,
-    log: BufReader<ChildStdout>,
+    log: Lines,
     text: String,
 }
 
 impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let log = BufReader::new(child.stdout.take().expect("piped"));
+        let log = patient::lines(child.stdout.take().expect("piped"));
         Self { child, log, text: String::new() }
     }
 
@@ -63,8 +64,8 @@ impl Running {
         let mut start = self.text.len();
         while !self.text[start..].contains(wanted) {
             start = self.text.len();
-            let count = self.log.read_line(&mut self.text).expect("text");
-            assert!(count > 0, "no {wanted}: {}", self.text);
+            let read = self.log.read_line(&mut self.text);
+            assert!(matches!(read, Ok(1..)), "no {wanted}: {read:?}: {}", self.text);
         }
     }
 
@@ -75,7 +76,7 @@ impl Running {
     /// Waits for its end: in order, for this cause.
     fn ends_because_of(mut self, name: &str) {
         self.log.read_to_string(&mut self.text).expect("text");
-        let code = self.child.wait().expect("it ends").code();
+        let code = self.child.wait().expect("its output has ended").code();
         assert_eq!(code, Some(0), "{name}: {}", self.text);
         let line = format!("action: shutdown | result: in_progress | cause: {name}\n");
         assert!(self.text.contains(&line), "{name}: {}", self.text);
@@ -183,7 +184,7 @@ fn a_name_leads_to_the_central() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(&[("SERVER_AGENCIES", "1")]);
     let address = server.address().replace("127.0.0.1", "localhost");
-    let output = client("loteria", &address, folder.path()).output().expect("it runs");
+    let output = output(&mut client("loteria", &address, folder.path()));
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("action: consulta_ganadores | result: success"), "{text}");
@@ -211,9 +212,10 @@ fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
     agency.ends_because_of("SIGTERM");
 
     let mut command = client("echo", &server.address(), folder.path());
-    command.envs([("CLI_LOOP_AMOUNT", "2"), ("CLI_LOOP_PERIOD", "1h")]);
+    command.envs([("CLI_LOOP_AMOUNT", "2"), ("CLI_LOOP_PERIOD", "1h"), ("CLI_LOG_LEVEL", "DEBUG")]);
     let mut echo = Running::start(command);
-    echo.wait_for("action: receive_message | result: success");
+    // The answer comes first, and the end of the connection only when the central has closed it too.
+    echo.wait_for("action: close_connection | result: success");
     echo.signal(Signal::USR1);
     echo.wait_for("| client_id: 1 | connection: none | message: 1 | of: 2\n");
     echo.signal(Signal::USR2);
@@ -290,7 +292,7 @@ fn bets_in_a_named_pipe_are_refused_at_once() {
     let mut command = client("loteria", "127.0.0.1:1", folder.path());
     command.env("CLI_DATA_PATH", &pipe);
     for mut command in [namespace::as_first_process(&command), command] {
-        let output = command.stdout(Stdio::piped()).output().expect("it runs");
+        let output = output(&mut command);
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains("must be a regular file: it is read twice; found a pipe"), "{text}");

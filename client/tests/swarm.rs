@@ -11,7 +11,7 @@ use serde_json::Value;
 fn swarm(address: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary("swarm"));
     command.args(arguments).args(["--address", address, "--timeout", "60s", "--json"]);
-    command.output().expect("it starts")
+    process::output(&mut command)
 }
 
 fn report(output: &Output) -> Value {
@@ -65,7 +65,7 @@ fn more_connections_than_descriptors_are_no_load() {
     let mut shell = Command::new("bash");
     shell.args(["-c", "ulimit -n 30; exec \"$0\" \"$@\""]).arg(binary("swarm"));
     shell.args(["idle", "--connections", "100", "--address", &server.address()]);
-    let output = shell.output().expect("it starts");
+    let output = process::output(&mut shell);
     let complaint = String::from_utf8(output.stderr).expect("text");
     assert!(complaint.contains("Too many open files"), "{complaint}");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));

@@ -12,7 +12,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use process::{PATIENCE, Server, command};
+use process::{PATIENCE, Server, command, output};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -93,7 +93,7 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
 fn assert_healthy(server: &Server) {
     let address = server.address();
     let (_, port) = address.rsplit_once(':').expect("a port");
-    let output = command(&[("SERVER_PORT", port)]).arg("healthcheck").output().expect("it runs");
+    let output = output(command(&[("SERVER_PORT", port)]).arg("healthcheck"));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 

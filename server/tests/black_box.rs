@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use process::{PATIENCE, Server, command};
+use process::{PATIENCE, Server, command, output};
 
 /// Everything that the peer sends until it closes.
 fn read_all(mut stream: &TcpStream) -> Vec<u8> {
@@ -102,9 +102,8 @@ fn sigterm_ends_in_order_even_with_peers_that_do_not_read() {
 fn the_second_central_on_a_ledger_refuses_to_start() {
     let server = Server::start(&[]);
     let ledger = server.folder().join("bets.csv");
-    let output = command(&[("SERVER_STORAGE_PATH", ledger.to_str().expect("a plain name"))])
-        .output()
-        .expect("it runs");
+    let path = ledger.to_str().expect("a plain name");
+    let output = output(&mut command(&[("SERVER_STORAGE_PATH", path)]));
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stdout).expect("text");
     assert!(log.contains("another central has this ledger open"), "{log}");
@@ -116,11 +115,9 @@ fn a_configuration_that_cannot_be_used_is_named_and_ends_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("config.ini");
     std::fs::write(&file, "[DEFAULT]\nSERVER_PORT = abc\n").expect("written");
-    let output = command(&[("SERVER_AGENCIES", "many")])
-        .args(["--config", file.to_str().expect("a plain name"), "--sync", "sometimes"])
-        .env_remove("SERVER_PORT")
-        .output()
-        .expect("it runs");
+    let mut command = command(&[("SERVER_AGENCIES", "many")]);
+    command.args(["--config", file.to_str().expect("a plain name"), "--sync", "sometimes"]);
+    let output = output(command.env_remove("SERVER_PORT"));
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
     let expected = format!(
@@ -139,7 +136,7 @@ fn help_version_and_check_config_end_at_once() {
         ("--version", env!("CARGO_PKG_VERSION")),
         ("--check-config", "SERVER_AGENCIES = 5    (default)"),
     ] {
-        let output = command(&[]).arg(argument).output().expect("it runs");
+        let output = output(command(&[]).arg(argument));
         assert_eq!(output.status.code(), Some(0), "{argument}");
         let text = String::from_utf8(output.stdout).expect("text");
         assert!(text.contains(expected), "{argument}: {text}");
@@ -176,15 +173,15 @@ fn a_log_reader_that_stops_reading_stops_nothing() {
 fn a_health_check_is_answered_and_leaves_no_line_at_info() {
     let server = Server::start(&[]);
     let port = server.address().rsplit_once(':').expect("a port").1.to_owned();
-    let check = |port: &str| command(&[("SERVER_PORT", port)]).arg("healthcheck").output();
+    let check = |port: &str| output(command(&[("SERVER_PORT", port)]).arg("healthcheck"));
     for _ in 0..3 {
-        let output = check(&port).expect("it runs");
+        let output = check(&port);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
     let log = server.stop();
     assert_eq!(log.matches("accept_connections").count(), 1, "the one at the start: {log}");
     assert!(!log.contains("receive_message") && !log.contains("close_connection"), "{log}");
-    let output = check(&port).expect("it runs");
+    let output = check(&port);
     assert_eq!(output.status.code(), Some(1), "nobody listens there any more");
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: 127.0.0.1:"), "{output:?}");
 }

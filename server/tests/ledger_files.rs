@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use frames::{batch, end, hello, responses};
-use process::{Server, command};
+use process::{Server, command, output};
 use rustix::process::Signal;
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
@@ -25,7 +25,7 @@ fn start_at(ledger: &Path) -> Command {
 
 /// What a central says that can't have its ledger there.
 fn refusal(ledger: &Path) -> String {
-    let output = start_at(ledger).output().expect("it runs");
+    let output = output(&mut start_at(ledger));
     let log = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{log}");
     let error = log.split_once("action: run | result: fail | error: ledger: ").expect("an error").1;
@@ -101,8 +101,7 @@ fn a_ledger_is_never_drawn_without_an_agency_that_has_bets_in_it() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().0.code(), Some(0));
     let ledger = server.folder().join("bets.csv");
-    let mut smaller = start_at(&ledger);
-    let output = smaller.env("SERVER_AGENCIES", "2").output().expect("it runs");
+    let output = output(start_at(&ledger).env("SERVER_AGENCIES", "2"));
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stdout).expect("text");
     assert!(log.contains("bets.csv: it is for 3 agencies, found 2 configured"), "{log}");
@@ -183,8 +182,8 @@ fn the_health_check_and_the_end_notice_it_too() {
             acknowledged(&server, &[hello(1), batch(0, &BETS)].concat());
             tamper(&ledger);
             if health {
-                let check = command(&[("SERVER_PORT", &port)]).arg("healthcheck").output();
-                assert_eq!(check.expect("it runs").status.code(), Some(1), "{reason}");
+                let check = output(command(&[("SERVER_PORT", &port)]).arg("healthcheck"));
+                assert_eq!(check.status.code(), Some(1), "{reason}");
             } else {
                 server.signal(Signal::TERM);
             }
@@ -265,8 +264,7 @@ fn without_space_bets_are_unavailable_and_the_end_is_not() {
 fn a_new_ledger_needs_free_space() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = folder.path().join("bets.csv");
-    let output = start_at(&ledger).env("SERVER_MIN_FREE_BYTES", "999999999GiB").output();
-    let output = output.expect("it runs");
+    let output = output(start_at(&ledger).env("SERVER_MIN_FREE_BYTES", "999999999GiB"));
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stdout).expect("text");
     assert!(log.contains("bets.csv.wal: ") && log.contains(" bytes are free on its file"), "{log}");

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use process::{Server, binary, command, namespace, strace};
+use process::{Server, binary, command, namespace, output, patient, strace};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Those that ask for the end.
@@ -205,11 +205,11 @@ fn slow(calls: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
 
 /// Ends it by SIGTERM as soon as it has said how far the opening of its ledger is.
 fn end_while_opening(mut central: Child) -> String {
-    let mut log = std::io::BufReader::new(central.stdout.take().expect("piped"));
+    let mut log = patient::lines(central.stdout.take().expect("piped"));
     let mut text = read_until(&mut log, "action: recover_ledger | result: in_progress | step: ");
     kill_process(Pid::from_child(&central), Signal::TERM).expect("it runs");
     log.read_to_string(&mut text).expect("text");
-    assert_eq!(central.wait().expect("it ends").code(), Some(0), "{text}");
+    assert_eq!(central.wait().expect("its output has ended").code(), Some(0), "{text}");
     text
 }
 
@@ -267,8 +267,7 @@ fn a_configuration_in_a_named_pipe_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = folder.path().join("config.ini");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
-    let output = Command::new(binary("server")).env_clear().arg("--config").arg(&pipe).output();
-    let output = output.expect("it runs");
+    let output = output(Command::new(binary("server")).env_clear().arg("--config").arg(&pipe));
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("can't read it: must be a regular file, found a pipe"), "{text}");

@@ -58,7 +58,7 @@ fn health_check(server: &Server) -> Option<i32> {
         .expect("a port");
     let mut command: Command = attacked_command(&[("SERVER_PORT", &port)]);
     command.arg("healthcheck");
-    output(command).status.code()
+    output(&mut command).status.code()
 }
 
 /// A newcomer, the health check and an agency must get in; returns those that don't.

@@ -6,15 +6,17 @@
 
 pub(crate) mod crowd;
 pub(crate) mod namespace;
+pub(crate) mod patient;
 pub(crate) mod strace;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, Read, Seek, SeekFrom};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use patient::Lines;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// Longest wait for something that must come; far more than it takes.
@@ -31,7 +33,7 @@ pub(crate) struct Server {
 /// Where its log lines are.
 enum Log {
     /// In a pipe; the lines that were read to know that it listens, and the rest.
-    Pipe(String, BufReader<ChildStdout>),
+    Pipe(String, Lines),
     /// In a file.
     File(PathBuf),
     /// The test reads them.
@@ -137,7 +139,7 @@ impl Server {
             command.env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"));
         }
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
-        let mut log = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut log = patient::lines(child.stdout.take().expect("it is piped"));
         let mut lines = String::new();
         let port = loop {
             let count = log.read_line(&mut lines).expect("text");
@@ -172,7 +174,7 @@ impl Server {
     }
 
     /// Like [`start`](Self::start), with the reader of its log in the test's hands.
-    pub(crate) fn start_with_log(environment: &[(&str, &str)]) -> (Self, BufReader<ChildStdout>) {
+    pub(crate) fn start_with_log(environment: &[(&str, &str)]) -> (Self, Lines) {
         let mut server = Self::start(environment);
         let Log::Pipe(_, log) = std::mem::replace(&mut server.log, Log::Taken) else {
             unreachable!("it was just made");
@@ -306,17 +308,29 @@ impl Server {
 }
 
 /// What a program says that must end by itself.
-pub(crate) fn output(mut command: Command) -> Output {
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+pub(crate) fn output(command: &mut Command) -> Output {
+    finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
+}
+
+/// The same of one that runs already.
+pub(crate) fn finish(mut child: Child) -> Output {
     let deadline = Instant::now() + PATIENCE;
+    let mut stdout = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        let read = patient::lines(output).read_to_end(&mut stdout);
+        if read.is_err() {
+            child.kill().expect("it still runs");
+            panic!("it says no more and doesn't end: {}", String::from_utf8_lossy(&stdout));
+        }
+    }
     while child.try_wait().expect("it is ours").is_none() {
         if Instant::now() > deadline {
             child.kill().expect("it still runs");
-            panic!("it doesn't end by itself: {:?}", child.wait_with_output());
+            panic!("it doesn't end: {}", String::from_utf8_lossy(&stdout));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    child.wait_with_output().expect("it has ended")
+    Output { stdout, ..child.wait_with_output().expect("it has ended") }
 }
 
 /// What a file that is being written holds behind its first `begin` bytes.

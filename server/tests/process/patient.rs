@@ -1,0 +1,29 @@
+//! Reading what a program says without waiting for ever: a line that never comes fails its test.
+
+use std::io::{self, BufReader, Read};
+use std::process::ChildStdout;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::PATIENCE;
+
+/// What a program says, line by line.
+pub(crate) type Lines = BufReader<Patient>;
+
+/// A program's standard output, from which nothing is waited for longer than [`PATIENCE`].
+#[derive(Debug)]
+pub(crate) struct Patient(ChildStdout);
+
+pub(crate) fn lines(output: ChildStdout) -> Lines {
+    BufReader::new(Patient(output))
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let patience = Timespec::try_from(PATIENCE).expect("a short time");
+        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience))? {
+            0 => Err(io::Error::new(io::ErrorKind::TimedOut, "the program says nothing")),
+            _ => self.0.read(buffer),
+        }
+    }
+}
