@@ -17,10 +17,12 @@
 //! | `patience` | how long a turn waits for a reader or a disk that is behind |
 //! | `timestamp` | the second as text, formatted once |
 //! | `escaped` | [`Escaped`]: any bytes as a value |
+//! | [`budget`] | what a peer can have logged at will: the first as it is, the rest as counts |
 //!
 //! It stands beside the loop because the turn decides when lines leave, and because both programs
 //! log the same way without knowing each other. Knows no connection and no setting.
 
+pub mod budget;
 mod escaped;
 mod file_writer;
 mod lines;

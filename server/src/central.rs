@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use log::{Level, info, log_enabled, warn};
+use reactor::log_within;
 use reactor::logging::Escaped;
 use reactor::{CloseReason, Io, ListenerEvent, Service, Signal, StopCause, Timer, Token};
 use wire::{
@@ -26,7 +27,7 @@ use crate::disk_thread;
 use crate::healthcheck;
 use crate::known_addresses::KnownAddresses;
 use crate::ledger::{Ledger, LedgerError, SubmitError};
-use crate::log_budget::{Cause, Event, LogBudget, log_within};
+use crate::log_budget::{Cause, Event, LogBudget};
 use crate::lottery::{AgencyStanding, Committed, Lottery, Refusal, Taken};
 use crate::scan::WinnersScan;
 use crate::session::{AgencySession, Intake, Protocol, Session};
