@@ -71,10 +71,21 @@ pub struct Program {
     pub file_name: &'static str,
     /// What can be set.
     pub table: &'static [Setting],
-    /// What it can do instead of its usual work: names and meanings of subcommands.
-    pub commands: &'static [(&'static str, &'static str)],
+    /// What it can do instead of its usual work.
+    pub commands: &'static [Subcommand],
     /// Reads the file's text into names and values; says what is wrong and where otherwise.
     pub read: fn(&str) -> Result<BTreeMap<String, String>, String>,
+}
+
+/// What a program can do instead of its usual work.
+#[derive(Debug, Clone, Copy)]
+pub struct Subcommand {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub about: &'static str,
+    /// What its operands are, for `--help`: it takes one or more. `None` when it takes none.
+    pub operands: Option<&'static str>,
 }
 
 /// The layers, put on top of each other.
@@ -84,11 +95,13 @@ pub struct Settings {
     errors: Vec<SettingError>,
     check_only: bool,
     subcommand: Option<String>,
+    operands: Vec<OsString>,
     unknown: Vec<String>,
 }
 
 const CONFIG: &str = "config";
 const CHECK_CONFIG: &str = "check-config";
+const OPERANDS: &str = "operands";
 
 impl Program {
     /// The command line that the table makes.
@@ -122,7 +135,7 @@ impl Program {
             )
             .args(own)
             .args(settings)
-            .subcommands(self.commands.iter().map(|(name, help)| Command::new(name).about(*help)))
+            .subcommands(self.commands.iter().map(Subcommand::command))
     }
 
     /// Reads all layers of this process. Ends it after `--help`, `--version` and on a command line
@@ -143,6 +156,7 @@ impl Program {
             errors: Vec::new(),
             check_only: matches.get_flag(CHECK_CONFIG),
             subcommand: matches.subcommand_name().map(str::to_owned),
+            operands: matches.subcommand().map_or_else(Vec::new, |(_, of_it)| operands(of_it)),
             unknown: Vec::new(),
         };
         for setting in self.table {
@@ -191,6 +205,21 @@ impl Program {
     }
 }
 
+impl Subcommand {
+    fn command(&self) -> Command {
+        let operands = self.operands.map(|name| {
+            let any = clap::value_parser!(OsString);
+            Arg::new(OPERANDS).value_name(name).value_parser(any).num_args(1..).required(true)
+        });
+        Command::new(self.name).about(self.about).args(operands)
+    }
+}
+
+fn operands(matches: &ArgMatches) -> Vec<OsString> {
+    let operands = matches.try_get_many(OPERANDS).ok().flatten();
+    operands.into_iter().flatten().cloned().collect()
+}
+
 fn read_file(path: &Path) -> Result<String, OpenError> {
     let mut text = String::new();
     regular_file::open(path)?.read_to_string(&mut text)?;
@@ -210,6 +239,11 @@ impl Settings {
     /// What the program is to do instead of its usual work.
     pub fn subcommand(&self) -> Option<&str> {
         self.subcommand.as_deref()
+    }
+
+    /// What that is to be done with; empty for a subcommand that takes no operands.
+    pub fn operands(&self) -> &[OsString] {
+        &self.operands
     }
 
     /// Names in the file that mean nothing, each with its file.
@@ -334,7 +368,10 @@ mod tests {
         about: "about",
         file_name: "no-such-file",
         table: &TABLE,
-        commands: &[("look", "Look around")],
+        commands: &[
+            Subcommand { name: "look", about: "Look around", operands: None },
+            Subcommand { name: "read", about: "Read files", operands: Some("FILE") },
+        ],
         read,
     };
 
@@ -396,6 +433,19 @@ mod tests {
             let mut found = settings(arguments, &[]);
             assert_eq!(found.subcommand(), Some("look"));
             assert_eq!(found.require(&TABLE[0], |text| number::<u16>(text, ..)), Some(7));
+        }
+    }
+
+    #[test]
+    fn a_subcommand_that_takes_operands_takes_any_number_but_none() {
+        let found = settings(&["read", "a b", "--port", "7", "c"], &[]);
+        assert_eq!(
+            (found.subcommand(), found.operands()),
+            (Some("read"), &["a b", "c"].map(Into::into)[..])
+        );
+        assert!(settings(&["look"], &[]).operands().is_empty());
+        for bad in [&["x", "read"][..], &["x", "look", "a"], &["x", "a"]] {
+            assert!(PROGRAM.command().try_get_matches_from(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::settings::{self, Origin, Program, Setting, SettingErrors, Settings};
+use reactor::settings::{self, Origin, Program, Setting, SettingErrors, Settings, Subcommand};
 use reactor::{Limits, Network};
 use wire::{Agency, FRAME_MAX};
 
@@ -111,10 +111,11 @@ pub const PROGRAM: Program = Program {
     about: "The lottery's central: takes bets, stores them durably, draws; echoes lines",
     file_name: "config.ini",
     table: TABLE,
-    commands: &[(
-        HEALTHCHECK,
-        "Ask the server that runs with this configuration for an echo, and end",
-    )],
+    commands: &[Subcommand {
+        name: HEALTHCHECK,
+        about: "Ask the server that runs with this configuration for an echo, and end",
+        operands: None,
+    }],
     read: read_ini,
 };
 
