@@ -20,6 +20,7 @@ use mio::event::Event;
 
 use crate::addresses::AddressId;
 use crate::buffer::{Buffers, PIECES_AT_ONCE, Pool};
+use crate::close_reason::CloseReason;
 use crate::stream::Stream;
 use crate::timers::{Moment, Tick, Wakeup};
 
@@ -68,7 +69,7 @@ pub(crate) struct Queued {
 
 /// Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "four facts that vary independently")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that vary independently")]
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) generation: u32,
@@ -77,6 +78,8 @@ pub(crate) struct Connection {
     pub(crate) queued: Queued,
     /// The peer will send nothing more, and we have read up to there.
     pub(crate) peer_ended: bool,
+    /// It had ended before the service closed it.
+    pub(crate) peer_ended_first: bool,
     /// Output went above the high-water mark and has not fallen below the low one: not read.
     pub(crate) throttled: bool,
     /// It has just fallen below: the service is to be told.
@@ -133,6 +136,7 @@ impl Connection {
             readiness: Readiness { writable: true, ..Readiness::default() },
             queued: Queued::default(),
             peer_ended: false,
+            peer_ended_first: false,
             throttled: false,
             released: false,
             intake: Intake::Open,
@@ -213,6 +217,11 @@ impl Connection {
 
     pub(crate) fn is_paused(&self) -> bool {
         self.intake == Intake::Paused
+    }
+
+    /// Why it is gone, when it was closed in order.
+    pub(crate) fn done(&self) -> CloseReason {
+        if self.peer_ended_first { CloseReason::PeerEnded } else { CloseReason::Done }
     }
 
     /// Why it is lost, as far as the socket knows.

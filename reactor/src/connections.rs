@@ -17,11 +17,12 @@ use socket2::SockRef;
 
 use crate::addresses::PeerAddresses;
 use crate::buffer::{Buffers, Pool};
+use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Flush, Intake, State};
 use crate::eviction::Eviction;
 use crate::limits::Limits;
 use crate::listener;
-use crate::service::{CloseReason, Io};
+use crate::service::Io;
 use crate::stream::Stream;
 use crate::timers::{Alarm, Horizon, Moment, Tick, Timers};
 use crate::token::{Timer, Token};
@@ -101,14 +102,14 @@ impl Counters {
 impl fmt::Display for Counters {
     /// As the end of a log line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { turns, idle_turns, accepted, established, accept_pauses, closed, .. } = self;
-        let Self { bytes_read, bytes_written, timers_fired, .. } = self;
+        let Self { turns, idle_turns, accepted, established, accept_pauses, refused, .. } = self;
+        let Self { closed, bytes_read, bytes_written, timers_fired, .. } = self;
         write!(
             f,
             "turns: {turns} | idle_turns: {idle_turns} | accepted: {accepted} | \
              established: {established} | accept_pauses: {accept_pauses} | closed: {closed} | \
              bytes_read: {bytes_read} | bytes_written: {bytes_written} | \
-             timers_fired: {timers_fired}"
+             timers_fired: {timers_fired} | refused: {refused}"
         )
     }
 }
@@ -450,7 +451,8 @@ impl Connections {
         let linger = self.moment_by_now().after(self.limits.linger);
         let Some(connection) = self.get(token) else { return };
         if connection.peer_ended {
-            self.doom(token, CloseReason::Done);
+            let reason = connection.done();
+            self.doom(token, reason);
         } else if let Err(error) = connection.shutdown() {
             self.doom(token, CloseReason::Failed(error));
         } else {
@@ -622,6 +624,7 @@ impl Io for Connections {
             State::Connecting => self.doom(connection, CloseReason::Aborted),
             State::Open => {
                 found.state = State::Closing;
+                found.peer_ended_first = found.peer_ended;
                 found.service_due = None;
                 found.buffers.set_input(&mut self.pool, &[]);
                 self.queue_flush(connection);

@@ -25,17 +25,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::accepting::{let_in, lose, pause};
+use crate::close_reason::CloseReason;
 use crate::connection::{Established, Read, State};
 use crate::connections::{Connections, Counters, Key, OWN_SOURCES};
 use crate::limits::Limits;
-use crate::listener::{Accept, Listener};
+use crate::listener::{Accept, Bound, Listener};
 use crate::logging;
-use crate::service::{CloseReason, Io as _, ListenerEvent, RefuseReason, Service, StopCause};
-use crate::signals::{Hangup, Signals};
+use crate::service::{Io as _, ListenerEvent, Service, StopCause};
+use crate::signals::{Hangup, Signals, Stops};
 use crate::timers::{Moment, Polled, Tick};
 use crate::token::Token;
 
@@ -72,7 +73,7 @@ pub struct EventLoop {
     connections: Connections,
     listener: Option<Listener>,
     signals: Option<Signals>,
-    stop_signal: Option<&'static str>,
+    stops: Stops,
     cut_short: bool,
     /// The loop stops, and every connection was closed.
     ending: bool,
@@ -130,7 +131,7 @@ impl EventLoop {
             connections: Connections::new(limits, registry),
             listener: None,
             signals: None,
-            stop_signal: None,
+            stops: Stops::default(),
             cut_short: false,
             ending: false,
             drain_over: false,
@@ -138,9 +139,10 @@ impl EventLoop {
         })
     }
 
-    /// Lets SIGTERM, SIGINT and SIGQUIT end the loop in order, and a second one at once; the service
-    /// is told of SIGUSR1, SIGUSR2 and, if `hangup` says so, SIGHUP. Others that would end the process
-    /// without a word end the loop too or do nothing: all of them are listed in `signals.rs`.
+    /// Lets SIGTERM, SIGINT and SIGQUIT end the loop in order, and a second one at once, unless it is
+    /// the same within a tenth of a second; the service is told of SIGUSR1, SIGUSR2 and, if `hangup`
+    /// says so, SIGHUP. Others that would end the process without a word end the loop too or do
+    /// nothing: all of them are listed in `signals.rs`.
     ///
     /// # Errors
     /// When the handlers can't be installed.
@@ -153,20 +155,37 @@ impl EventLoop {
     /// begins. Doesn't wait; [`run`](Self::run) ends in order afterwards.
     pub fn stop_signal(&mut self) -> Option<&'static str> {
         self.note_signals();
-        self.stop_signal
+        self.stops.first()
     }
 
-    /// Listens at `address`, with a kernel backlog of `backlog` connections; returns the address,
-    /// whose port the kernel has chosen if it was 0.
+    /// Takes an address, whose port the kernel chooses if it is 0, without listening there yet: for
+    /// what is to be done only by whoever has the address.
+    ///
+    /// # Errors
+    /// When the address can't be had.
+    pub fn bind(&self, address: SocketAddr) -> io::Result<Bound> {
+        Bound::new(address, &self.connections.limits)
+    }
+
+    /// Listens at an address that was taken, with a kernel backlog of `backlog` connections; returns
+    /// it.
+    ///
+    /// # Errors
+    /// When it can't be had after all: somebody else who had taken it too has been quicker.
+    pub fn listen_at(&mut self, bound: Bound, backlog: u32) -> io::Result<SocketAddr> {
+        let listener = Listener::new(self.poll.registry(), LISTENER, bound, backlog)?;
+        let address = listener.local_addr()?;
+        self.listener = Some(listener);
+        Ok(address)
+    }
+
+    /// Both at once.
     ///
     /// # Errors
     /// When the address can't be had.
     pub fn listen(&mut self, address: SocketAddr, backlog: u32) -> io::Result<SocketAddr> {
-        let (registry, limits) = (self.poll.registry(), &self.connections.limits);
-        let listener = Listener::bind(registry, LISTENER, address, backlog, limits)?;
-        let address = listener.local_addr()?;
-        self.listener = Some(listener);
-        Ok(address)
+        let bound = self.bind(address)?;
+        self.listen_at(bound, backlog)
     }
 
     /// The limits in force.
@@ -285,8 +304,8 @@ impl EventLoop {
 
     fn note_signals(&mut self) {
         for name in self.signals.iter_mut().flat_map(Signals::take_stops) {
-            self.cut_short |= self.connections.stopping || self.stop_signal.is_some();
-            self.stop_signal.get_or_insert(name);
+            let asked_to_stop = self.connections.stopping && self.stops.first().is_none();
+            self.cut_short |= self.stops.note(name, Instant::now()) || asked_to_stop;
             logging::hurry();
         }
     }
@@ -376,7 +395,10 @@ impl EventLoop {
                 let rest = self.connections.take_input(token);
                 service.ended(&mut self.connections, token, &rest);
             }
-            State::Lingering => self.connections.doom(token, CloseReason::Done),
+            State::Lingering => {
+                let reason = connection.done();
+                self.connections.doom(token, reason);
+            }
             State::Connecting | State::Closing | State::Closed => {}
         }
     }
@@ -400,6 +422,8 @@ impl EventLoop {
     /// 5. Lets in who waits at the door.
     fn accept<S: Service>(&mut self, service: &mut S) {
         self.connections.begin_evictions();
+        // Of this turn's attempts, when none has brought a connection.
+        let (mut failure, mut brought) = (None, false);
         for _ in 0..self.connections.limits.accepts_per_turn {
             let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
                 return;
@@ -413,12 +437,13 @@ impl EventLoop {
                 return;
             }
             let accepted = listener.accept();
-            if !matches!(accepted, Accept::Exhausted(_)) && listener.resume() {
+            let succeeded = matches!(accepted, Accept::Connection(..) | Accept::Nobody);
+            if succeeded && listener.resume() {
                 service.listening(&mut self.connections, &ListenerEvent::Resumed);
             }
             match accepted {
                 Accept::Connection(stream, peer) => {
-                    listener.busy = true;
+                    (listener.busy, brought) = (true, true);
                     if let Err(error) = let_in(&mut self.connections, service, stream, peer) {
                         pause(&mut self.connections, listener, service, Some(error));
                     }
@@ -427,10 +452,19 @@ impl EventLoop {
                     service.listening(&mut self.connections, &ListenerEvent::Waiting);
                 }
                 Accept::Nobody => {}
+                Accept::Lost(error) => {
+                    let error = failure.insert(error);
+                    lose(&mut self.connections, service, error);
+                }
                 Accept::Exhausted(error) => {
                     pause(&mut self.connections, listener, service, Some(error));
                 }
             }
+        }
+        // Not the connections are at fault, it seems: a filter that allows no `accept` takes none of
+        // them out of the queue, and the loop would ask for ever.
+        if let (Some(error), false, Some(listener)) = (failure, brought, &mut self.listener) {
+            pause(&mut self.connections, listener, service, Some(error));
         }
     }
 
@@ -453,7 +487,7 @@ impl EventLoop {
     /// Stops listening and tells the service, once. Connections are closed when the service has
     /// answered what was still under way.
     fn begin_stop<S: Service>(&mut self, service: &mut S) {
-        let cause = match self.stop_signal {
+        let cause = match self.stops.first() {
             Some(name) => StopCause::Signal(name),
             None if self.connections.stop_asked => StopCause::Asked,
             None => return,
@@ -540,7 +574,7 @@ fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, t
     let Some(connection) = connections.get(token) else { return };
     let backlog = connection.buffers.backlog();
     let own_reason = match connection.state {
-        State::Lingering => Some(CloseReason::Done),
+        State::Lingering => Some(connection.done()),
         // It takes more by now, and is written to in a moment: only the turn took long.
         _ if connection.readiness.writable => None,
         _ => Some(CloseReason::WriteStalled { backlog }),
@@ -555,77 +589,6 @@ fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, t
         connections.put_off(token);
     } else if service_due && concerns_service {
         service.expired(connections, token);
-    }
-}
-
-/// Makes a connection of an accepted socket, or refuses the peer.
-fn let_in<S: Service>(
-    connections: &mut Connections,
-    service: &mut S,
-    stream: TcpStream,
-    peer: SocketAddr,
-) -> io::Result<()> {
-    let now = connections.moment();
-    let address = match connections.addresses.admit(peer.ip(), now) {
-        Ok(address) => address,
-        Err(excess) => {
-            refuse(connections, service, peer, excess.into());
-            return Ok(());
-        }
-    };
-    if !make_place(connections, service, peer) {
-        connections.addresses.leave(address, now);
-        refuse(connections, service, peer, RefuseReason::Reserved);
-        return Ok(());
-    }
-    let inserted = connections.insert(stream, State::Open);
-    if inserted.is_err() {
-        connections.addresses.leave(address, now);
-    }
-    let token = inserted?;
-    if let Some(connection) = connections.get(token) {
-        connection.address = address;
-    }
-    connections.counters.accepted += 1;
-    service.opened(connections, token, peer);
-    Ok(())
-}
-
-/// Whether there is a place for a peer, maybe by evicting somebody.
-fn make_place<S: Service>(connections: &mut Connections, service: &S, peer: SocketAddr) -> bool {
-    let left = connections.limits.connections.saturating_sub(connections.staying());
-    if left > connections.limits.reserved_connections {
-        return true;
-    }
-    let trusted = || connections.addresses.is_unlimited(peer.ip()) || service.is_known(peer);
-    (left > 0 && trusted()) || connections.evict()
-}
-
-fn refuse<S: Service>(
-    connections: &mut Connections,
-    service: &mut S,
-    peer: SocketAddr,
-    reason: RefuseReason,
-) {
-    connections.counters.refused += 1;
-    service.listening(connections, &ListenerEvent::Refused { peer, reason });
-}
-
-/// Accepting pauses until a connection ends or, when the kernel refused, some time has passed. So it
-/// does when somebody may have been silent for long enough by then.
-fn pause<S: Service>(
-    connections: &mut Connections,
-    listener: &mut Listener,
-    service: &mut S,
-    error: Option<io::Error>,
-) {
-    if error.is_some() || !connections.limits.eviction_delay.is_zero() {
-        connections.set_loop_alarm(Key::Accept, Some(connections.limits.accept_pause));
-    }
-    if listener.pause() {
-        connections.counters.accept_pauses += 1;
-        let event = ListenerEvent::Paused { connections: connections.peers(), error };
-        service.listening(connections, &event);
     }
 }
 

@@ -4,8 +4,8 @@
 //! come. So whoever looks takes a share of them, the most silent, and these go one by one; one that
 //! has spoken since is passed over.
 
+use crate::close_reason::CloseReason;
 use crate::connections::Connections;
-use crate::service::CloseReason;
 use crate::timers::Tick;
 use crate::token::Token;
 

@@ -6,7 +6,9 @@
 //! | `event_loop` | the turn: wait, serve, commit, write, reap |
 //! | `connections` | all connections and the lists of what is to be done with them |
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
+//! | `close_reason` | why a connection is gone, in words |
 //! | `stream` | a peer's socket, or the end of a pair that the service has attached |
+//! | `accepting` | what becomes of a peer that was accepted |
 //! | `listener` | the listening socket, and whether somebody may be waiting at it |
 //! | [`addresses`] | how many connections each address has, and how quickly it makes them |
 //! | `eviction` | who makes room at the limit of connections |
@@ -24,8 +26,10 @@
 //! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]). Log lines for a file reach the
 //! thread that writes them in the same way.
 
+mod accepting;
 pub mod addresses;
 mod buffer;
+mod close_reason;
 mod connection;
 mod connections;
 mod event_loop;
@@ -42,9 +46,11 @@ mod timers;
 pub mod token;
 
 pub use addresses::Network;
+pub use close_reason::CloseReason;
 pub use connections::Counters;
 pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
-pub use service::{CloseReason, Io, ListenerEvent, RefuseReason, Service, StopCause};
+pub use listener::Bound;
+pub use service::{Io, ListenerEvent, RefuseReason, Service, StopCause};
 pub use signals::{Hangup, Signal};
 pub use token::{Timer, Token};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::limits::Limits;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Probes that a dead peer leaves unanswered before its connection fails.
@@ -23,6 +24,24 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Silences after which the kernel can begin to ask, in whole seconds: `MAX_TCP_KEEPIDLE`.
 const KEEPALIVE: RangeInclusive<u64> = 1..=32_767;
 
+/// What `accept` says of one connection, and not of the listening socket.
+const ERRORS_OF_ONE_CONNECTION: [Errno; 14] = [
+    Errno::CONNABORTED,
+    Errno::CONNRESET,
+    Errno::PERM,
+    Errno::PROTO,
+    Errno::PROTONOSUPPORT,
+    Errno::SOCKTNOSUPPORT,
+    Errno::NOPROTOOPT,
+    Errno::OPNOTSUPP,
+    Errno::NETDOWN,
+    Errno::NETUNREACH,
+    Errno::HOSTDOWN,
+    Errno::HOSTUNREACH,
+    Errno::NONET,
+    Errno::TIMEDOUT,
+];
+
 /// What became of one attempt to accept.
 #[derive(Debug)]
 pub(crate) enum Accept {
@@ -30,8 +49,33 @@ pub(crate) enum Accept {
     Connection(TcpStream, SocketAddr),
     /// Nobody is waiting.
     Nobody,
-    /// It failed in a way that passes: no descriptors, no memory.
+    /// One connection was lost before it could be accepted; the next one may be fine.
+    Lost(io::Error),
+    /// It failed for all of them, in a way that passes: no descriptors, no memory.
     Exhausted(io::Error),
+}
+
+/// An address that is taken, and not listened at yet: whoever calls it is refused.
+///
+/// Another process that takes it meanwhile may do so too, unless one of the two listens by then.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
+impl Bound {
+    pub(crate) fn new(address: SocketAddr, limits: &Limits) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        // A restarted central must get its port back while old connections are in TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit all of it: no system call per connection.
+        set_options(&SockRef::from(&socket), limits.keepalive)?;
+        set_buffers(&socket, limits.socket_buffer)?;
+        socket.bind(&address.into())?;
+        Ok(Self(socket))
+    }
 }
 
 #[derive(Debug)]
@@ -49,24 +93,13 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn bind(
+    pub(crate) fn new(
         registry: &Registry,
         token: mio::Token,
-        address: SocketAddr,
+        bound: Bound,
         backlog: u32,
-        limits: &Limits,
     ) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        // A restarted central must get its port back while old connections are in TIME_WAIT.
-        socket.set_reuse_address(true)?;
-        // Accepted sockets inherit all of it: no system call per connection.
-        set_options(&SockRef::from(&socket), limits.keepalive)?;
-        set_buffers(&socket, limits.socket_buffer)?;
-        socket.bind(&address.into())?;
+        let Bound(socket) = bound;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let mut socket = TcpListener::from_std(socket.into());
         registry.register(&mut socket, token, Interest::READABLE)?;
@@ -102,16 +135,20 @@ impl Listener {
                     self.ready = false;
                     return Accept::Nobody;
                 }
-                // That peer is gone again, or a signal came: the next one may be fine.
-                Err(error) if is_passing(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_of_one_connection(&error) => return Accept::Lost(error),
                 Err(error) => return Accept::Exhausted(error),
             }
         }
     }
 }
 
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+/// Whether it is an error of the connection that was to be accepted, which Linux reports here: the
+/// peer or the network on the way to it is gone again, or a firewall forbids it. See accept(2),
+/// "Error handling".
+fn is_of_one_connection(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    number.is_some_and(|number| ERRORS_OF_ONE_CONNECTION.contains(&number))
 }
 
 /// Small answers leave at once, and a peer that vanished without a word is noticed.
@@ -147,12 +184,36 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
         let mut listener =
-            Listener::bind(poll.registry(), mio::Token(0), address, 5, limits).unwrap();
+            Listener::new(poll.registry(), mio::Token(0), Bound::new(address, limits).unwrap(), 5)
+                .unwrap();
         let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let Accept::Connection(stream, _) = listener.accept() else {
             panic!("the peer is established already");
         };
         stream
+    }
+
+    #[test]
+    fn errors_of_one_connection_are_told_from_those_of_all() {
+        let is_of_one = |number| is_of_one_connection(&io::Error::from_raw_os_error(number));
+        let lost = ["EPERM", "EPROTO", "ENETDOWN", "ECONNABORTED", "EHOSTUNREACH", "ETIMEDOUT"];
+        for (number, name) in [1, 71, 100, 103, 113, 110].into_iter().zip(lost) {
+            assert!(is_of_one(number), "{name}");
+        }
+        let exhausted = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EINVAL", "EBADF"];
+        for (number, name) in [24, 23, 12, 105, 22, 9].into_iter().zip(exhausted) {
+            assert!(!is_of_one(number), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_taken_by_one_who_listens_there() {
+        let limits = Limits::default();
+        let bound = Bound::new((std::net::Ipv4Addr::LOCALHOST, 0).into(), &limits).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let listener = Listener::new(poll.registry(), mio::Token(0), bound, 5).unwrap();
+        let second = Bound::new(listener.local_addr().unwrap(), &limits).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
     }
 
     /// The kernel doubles what is asked for.

@@ -3,12 +3,12 @@
 //! A service never sees a socket, a file descriptor or a clock. The event loop implements [`Io`]
 //! over real sockets; a test implements it over buffers and drives the same service with it.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use crate::close_reason::CloseReason;
 use crate::connections::Counters;
 use crate::signals::Signal;
 use crate::token::{Timer, Token};
@@ -195,78 +195,15 @@ pub trait Io {
     fn stop(&mut self);
 }
 
-/// Why a connection is gone.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// In order: everything that was sent has left.
-    Done,
-    /// The service aborted it.
-    Aborted,
-    /// The socket failed: the peer reset it, or is unreachable.
-    Failed(io::Error),
-    /// It was never established.
-    NotConnected(io::Error),
-    /// The peer took nothing of what waited for it for [`Limits::write_stall`](crate::Limits::write_stall).
-    WriteStalled {
-        /// Bytes that waited.
-        backlog: usize,
-    },
-    /// The service left more input unconsumed than [`Limits::input_rest`](crate::Limits::input_rest).
-    InputOverflow {
-        /// Bytes left over.
-        rest: usize,
-    },
-    /// All connections together held as much memory as [`Limits::buffered_bytes`](crate::Limits::buffered_bytes)
-    /// allows, and this one more of it than others.
-    BufferLimit {
-        /// Bytes of memory that it held.
-        buffered: usize,
-    },
-    /// All places were taken, it had been silent longest, and another one came.
-    Evicted {
-        /// How long it had been silent.
-        silent: Duration,
-    },
-    /// It was still there when the time for draining was over.
-    DrainDeadline {
-        /// Bytes that waited.
-        backlog: usize,
-    },
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("done"),
-            Self::Aborted => f.write_str("aborted"),
-            Self::Failed(error) => write!(f, "connection failed: {error}"),
-            Self::NotConnected(error) => write!(f, "not connected: {error}"),
-            Self::WriteStalled { backlog } => {
-                write!(f, "the peer doesn't read: {backlog} bytes wait for it")
-            }
-            Self::InputOverflow { rest } => write!(f, "{rest} bytes of input were not consumed"),
-            Self::BufferLimit { buffered } => {
-                write!(f, "buffer limit reached: it held {buffered} bytes of memory")
-            }
-            Self::Evicted { silent } => {
-                write!(f, "evicted: silent for {} s when all places were taken", silent.as_secs())
-            }
-            Self::DrainDeadline { backlog } => {
-                write!(f, "not done when the time to end was over, {backlog} bytes unsent")
-            }
-        }
-    }
-}
-
 /// What can happen to the listening socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenerEvent {
     /// Everybody who had knocked was let in: it waits for the next one.
     Waiting,
-    /// Accepting pauses: no descriptors left, or as many connections as
-    /// [`Limits::connections`](crate::Limits::connections) allows. Tried again by itself.
+    /// Accepting pauses: no descriptors or no memory left, another error that isn't one peer's alone,
+    /// or as many connections as [`Limits::connections`](crate::Limits::connections) allows. Tried
+    /// again by itself.
     Paused {
         /// Connections there are.
         connections: usize,
@@ -275,6 +212,11 @@ pub enum ListenerEvent {
     },
     /// Accepting goes on after a pause.
     Resumed,
+    /// `accept` brought an error of one peer's connection, which is gone, instead of the connection.
+    Failed {
+        /// What it said.
+        error: io::Error,
+    },
     /// A peer was not let in.
     Refused {
         /// Who.

@@ -2,7 +2,7 @@
 //!
 //! | signal | meaning |
 //! |---|---|
-//! | SIGTERM, SIGINT, SIGQUIT | the loop ends in order, a second one at once |
+//! | SIGTERM, SIGINT, SIGQUIT | the loop ends in order, a second one at once ([`Stops`]) |
 //! | SIGPWR, SIGXCPU, SIGALRM | the same: power fails (and LXC stops a container so), processor time is used up, the time that `alarm` gave before `exec` is over |
 //! | SIGHUP | as the program says: [`Hangup`] |
 //! | SIGUSR1, SIGUSR2 | [`Service::signaled`](crate::Service::signaled) |
@@ -37,6 +37,14 @@ const IGNORED: [Number; 5] =
 
 /// How often the service is called for one signal: what it logs then must not fill the log.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long a signal that asks for the end counts as the same one when it comes again.
+///
+/// `timeout` sends its signal to its child and then to the process group, in which the child is, so
+/// the child gets it twice, microseconds apart; a shell script and a terminal that both pass Ctrl-C
+/// on do the same. That is one wish and not two. A person who is out of patience takes longer than
+/// this to press a key again, or chooses another signal.
+pub(crate) const REPEAT_SPAN: Duration = Duration::from_millis(100);
 
 /// A signal that asks something of a service that goes on running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +138,28 @@ fn is_ignored(number: Number) -> bool {
     mask.is_some_and(|mask| mask & 1 << (number.as_raw() - 1) != 0)
 }
 
+/// The signals that have asked for the end.
+#[derive(Debug, Default)]
+pub(crate) struct Stops {
+    first: Option<(&'static str, Instant)>,
+}
+
+impl Stops {
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        self.first.map(|(name, _)| name)
+    }
+
+    /// One has come; says whether the end must not be waited for any more.
+    pub(crate) fn note(&mut self, name: &'static str, now: Instant) -> bool {
+        let Some((first, at)) = self.first else {
+            self.first = Some((name, now));
+            return false;
+        };
+        name != first || now.saturating_duration_since(at) >= REPEAT_SPAN
+    }
+}
+
 /// Signals that the service hasn't been told of. The first of a kind is told at once, further ones
 /// at the end of [`PERIOD`], as one.
 #[derive(Debug, Default)]
@@ -191,6 +221,18 @@ mod tests {
         assert_eq!(notices.next(later), Some(PERIOD * 3 / 4));
         assert_eq!(notices.take(start + PERIOD), Some(Signal::User1));
         assert_eq!(notices.take(start + 9 * PERIOD), None);
+    }
+
+    #[test]
+    fn the_same_signal_twice_is_one_for_a_moment_and_another_never_is() {
+        let start = Instant::now();
+        let almost = start + REPEAT_SPAN * 99 / 100;
+        let mut stops = Stops::default();
+        assert!(!stops.note("SIGTERM", start));
+        assert!(!stops.note("SIGTERM", start) && !stops.note("SIGTERM", almost));
+        assert!(stops.note("SIGINT", start));
+        assert!(stops.note("SIGTERM", start + REPEAT_SPAN), "counted from the first");
+        assert_eq!(stops.first(), Some("SIGTERM"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::disk_thread;
 use crate::healthcheck;
 use crate::known_addresses::KnownAddresses;
 use crate::ledger::{Ledger, LedgerError, SubmitError};
+use crate::listener_log;
 use crate::log_budget::{Cause, Event, LogBudget};
 use crate::lottery::{AgencyStanding, Committed, Lottery, Refusal, Taken};
 use crate::scan::WinnersScan;
@@ -529,17 +530,19 @@ impl<L: Ledger> Central<L> {
     /// Ends a connection behind the answers that it is still owed.
     fn refuse(&mut self, io: &mut impl Io, connection: Token, code: ErrorCode, text: String) {
         let Some(session) = self.session(connection) else { return };
-        let agency = session.agency().unwrap_or_default();
+        let agency = session.agency();
         let owed = session.lottery().map_or(0, |session| session.owed);
         session.protocol = if owed == 0 { Protocol::Over } else { Protocol::Refused };
         self.held.remove(&connection);
         self.winners_due.remove(&connection);
-        if self.speakers.get(&agency) == Some(&connection) {
+        if let Some(agency) = agency
+            && self.speakers.get(&agency) == Some(&connection)
+        {
             self.speakers.remove(&agency);
         }
-        if owed == 0 {
+        let (Some(agency), true) = (agency, owed > 0) else {
             return self.tell_refused(io, connection, agency, code, &text);
-        }
+        };
         self.answers.push(connection, agency, Answer::Refused { code, text });
     }
 
@@ -691,9 +694,8 @@ impl<L: Ledger> Central<L> {
                     Event::BetInvalid,
                     Level::Warn,
                     "action: validate_bet | result: fail | agency: {agency} | index: {index} | \
-                     code: {} | error: {}",
-                    field as u8,
-                    Escaped(text.as_bytes())
+                     code: {} | error: {text}",
+                    field as u8
                 );
                 let text = &text;
                 respond(io, to, &Response::Rejected { consumed, index, field, text });
@@ -715,7 +717,7 @@ impl<L: Ledger> Central<L> {
                     self.winners_due.insert(to);
                 }
             }
-            Answer::Refused { code, text } => self.tell_refused(io, to, agency, code, &text),
+            Answer::Refused { code, text } => self.tell_refused(io, to, Some(agency), code, &text),
             Answer::NothingFollows => io.close(to),
         }
     }
@@ -724,7 +726,7 @@ impl<L: Ledger> Central<L> {
         &mut self,
         io: &mut impl Io,
         to: Token,
-        agency: Agency,
+        agency: Option<Agency>,
         code: ErrorCode,
         text: &str,
     ) {
@@ -735,9 +737,10 @@ impl<L: Ledger> Central<L> {
             // The agency comes back after these: nothing has finally failed.
             let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
             let result = if passing { "in_progress" } else { "fail" };
+            let agency = agency.map_or(String::new(), |agency| format!(" | agency: {agency}"));
             warn!(
-                "action: refuse_connection | result: {result} | ip: {ip} | agency: {agency} | \
-                 code: {} | error: {text}",
+                "action: refuse_connection | result: {result} | ip: {ip}{agency} | code: {} | \
+                 error: {text}",
                 code as u8
             );
         }
@@ -940,42 +943,9 @@ impl<L: Ledger> Service for Central<L> {
     }
 
     fn listening(&mut self, _: &mut impl Io, event: &ListenerEvent) {
-        match event {
-            ListenerEvent::Waiting => {
-                let told = std::mem::take(&mut self.welcomed);
-                let level = if told { Level::Info } else { Level::Debug };
-                log_within!(
-                    self.log_budget,
-                    Event::Accepting,
-                    level,
-                    "action: accept_connections | result: in_progress"
-                );
-            }
-            ListenerEvent::Paused { connections, error } => {
-                let cause = if error.is_some() { Cause::Exhausted } else { Cause::Full };
-                if self.log_budget.allows(cause) {
-                    let error = error.as_ref().map_or(cause.to_string(), ToString::to_string);
-                    warn!(
-                        "action: accept_connections | result: in_progress | \
-                         connections: {connections} | error: {error}"
-                    );
-                }
-            }
-            ListenerEvent::Refused { peer, reason } => {
-                let cause = Cause::from(*reason);
-                if self.log_budget.allows(cause) {
-                    let ip = peer.ip().to_canonical();
-                    warn!("action: accept_connections | result: fail | ip: {ip} | error: {cause}");
-                }
-            }
-            ListenerEvent::Closed => info!("action: close_listener | result: success"),
-            _ => log_within!(
-                self.log_budget,
-                Event::Accepting,
-                Level::Debug,
-                "action: accept_connections | result: in_progress | event: {event:?}"
-            ),
-        }
+        let waiting = matches!(event, ListenerEvent::Waiting);
+        let somebody_came = waiting && std::mem::take(&mut self.welcomed);
+        listener_log::log_event(&mut self.log_budget, event, somebody_came);
     }
 
     fn signaled(&mut self, io: &mut impl Io, signal: Signal) {

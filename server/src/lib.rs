@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols, as a service of the event loop |
 //! | `session` | what is remembered of one connection |
+//! | `listener_log` | what happens to the listening socket, as log lines |
 //! | `known_addresses` | where agencies have called from, for when places are few |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
@@ -13,6 +14,7 @@
 //! | [`standing`] | how far the lottery is, for a person who asks |
 //! | [`winners`] | where in the ledger each agency's winners stand |
 //! | [`scan`] | reading them from there, for all who ask at once |
+//! | [`bet`] | what makes a bet valid, and which bets win |
 //! | [`plain`] | the quick way through a batch of bets with nothing particular about them |
 //! | [`config`] | what can be set |
 //! | [`limits`] | every limit, with its reason and what happens when it is reached |
@@ -20,6 +22,7 @@
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
 
 pub mod answers;
+pub mod bet;
 pub mod central;
 mod commit_retry;
 pub mod config;
@@ -28,6 +31,7 @@ pub mod healthcheck;
 mod known_addresses;
 pub mod ledger;
 pub mod limits;
+mod listener_log;
 mod log_budget;
 pub mod lottery;
 pub mod plain;

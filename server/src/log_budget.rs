@@ -3,9 +3,11 @@
 //! Knows no connection and no clock.
 
 use std::fmt;
+use std::io;
 
 use reactor::logging::budget;
 use reactor::{CloseReason, RefuseReason};
+use rustix::io::Errno;
 use wire::ErrorCode;
 
 /// The budgets of all kinds.
@@ -36,15 +38,19 @@ pub(crate) enum Cause {
     Reserved,
     /// As many connections as may be: whoever knocks has to wait.
     Full,
-    /// The same for want of descriptors or memory.
-    Exhausted,
+    /// The same for want of descriptors.
+    NoDescriptors,
+    /// The same for want of memory.
+    NoMemory,
+    /// `accept` fails for another reason.
+    AcceptFailed,
     /// The storage took nothing of what a turn brought.
     CommitFailed,
 }
 
 /// Codes of refusals have places of their own, from 0 on.
 const CODES: usize = ErrorCode::ShuttingDown as usize + 1;
-const CAUSES: usize = CODES + 12;
+const CAUSES: usize = CODES + 14;
 
 impl Cause {
     /// What a connection was cut off for, when it was.
@@ -58,6 +64,16 @@ impl Cause {
         }
     }
 
+    /// Why accepting pauses: `error` is what `accept` said, if it failed.
+    pub(crate) fn of_pause(error: Option<&io::Error>) -> Self {
+        let Some(error) = error else { return Self::Full };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::MFILE | Errno::NFILE) => Self::NoDescriptors,
+            Some(Errno::NOMEM | Errno::NOBUFS) => Self::NoMemory,
+            _ => Self::AcceptFailed,
+        }
+    }
+
     fn index(self) -> usize {
         match self {
             Self::Agency(code) => code as usize,
@@ -66,13 +82,15 @@ impl Cause {
             Self::WriteStalled => CODES + 2,
             Self::InputOverflow => CODES + 3,
             Self::Full => CODES + 4,
-            Self::Exhausted => CODES + 5,
+            Self::NoDescriptors => CODES + 5,
             Self::CommitFailed => CODES + 6,
             Self::BufferLimit => CODES + 7,
             Self::Evicted => CODES + 8,
             Self::AddressConnections => CODES + 9,
             Self::AddressConnects => CODES + 10,
             Self::Reserved => CODES + 11,
+            Self::NoMemory => CODES + 12,
+            Self::AcceptFailed => CODES + 13,
         }
     }
 
@@ -80,7 +98,9 @@ impl Cause {
     /// again.
     fn outcome(self) -> &'static str {
         match self {
-            Self::Full | Self::Exhausted => "action: accept_connections | result: in_progress",
+            Self::Full | Self::NoDescriptors | Self::NoMemory | Self::AcceptFailed => {
+                "action: accept_connections | result: in_progress"
+            }
             Self::CommitFailed => "action: commit | result: in_progress",
             Self::AddressConnections | Self::AddressConnects | Self::Reserved => {
                 "action: accept_connections | result: fail"
@@ -104,7 +124,9 @@ impl fmt::Display for Cause {
             Self::AddressConnects => f.write_str("connections of one address too fast"),
             Self::Reserved => f.write_str("only reserved connections left"),
             Self::Full => f.write_str("as many connections as allowed"),
-            Self::Exhausted => f.write_str("no descriptors or no memory"),
+            Self::NoDescriptors => f.write_str("no descriptors left: raise ulimit -n"),
+            Self::NoMemory => f.write_str("the kernel has no memory for connections"),
+            Self::AcceptFailed => f.write_str("no connection can be accepted"),
             Self::CommitFailed => f.write_str("storage unavailable"),
         }
     }
@@ -207,6 +229,15 @@ mod tests {
     use budget::Kind as _;
 
     #[test]
+    fn a_pause_says_what_accept_failed_of() {
+        let cause = |number| Cause::of_pause(Some(&io::Error::from_raw_os_error(number)));
+        assert_eq!(Cause::of_pause(None), Cause::Full);
+        assert_eq!([24, 23].map(cause), [Cause::NoDescriptors; 2], "EMFILE, ENFILE");
+        assert_eq!([12, 105].map(cause), [Cause::NoMemory; 2], "ENOMEM, ENOBUFS");
+        assert_eq!([1, 22].map(cause), [Cause::AcceptFailed; 2], "EPERM, EINVAL");
+    }
+
+    #[test]
     fn no_two_kinds_share_a_count() {
         let codes = (0..=u8::MAX).filter_map(|code| ErrorCode::try_from(code).ok());
         let causes = codes.map(Cause::Agency).chain([
@@ -215,7 +246,9 @@ mod tests {
             Cause::WriteStalled,
             Cause::InputOverflow,
             Cause::Full,
-            Cause::Exhausted,
+            Cause::NoDescriptors,
+            Cause::NoMemory,
+            Cause::AcceptFailed,
             Cause::CommitFailed,
             Cause::BufferLimit,
             Cause::Evicted,

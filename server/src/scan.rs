@@ -28,8 +28,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use reactor::Token;
-use wire::{Agency, WinnersBuilder, bet};
+use wire::{Agency, WinnersBuilder};
 
+use crate::bet;
 use crate::ledger::row::{self, NoRow};
 use crate::ledger::{Ledger, LedgerError};
 use crate::winners::{Stripes, WinningRows};
@@ -293,6 +294,7 @@ mod tests {
     use wire::{Bet, FRAME_MAX, FrameDecoder, Response};
 
     use super::*;
+    use crate::bet;
     use crate::ledger::{Commit, CommitNumber, State, SubmitError, SyncTarget, load_bets};
     use crate::winners::WinnerIndex;
 

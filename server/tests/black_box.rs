@@ -200,7 +200,7 @@ fn refusals_of_one_cause_are_logged_once_and_counted() {
     let log = server.stop();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("refuse_connection")).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].contains("| ip: 127.0.0.1 | agency: 0 | code: 3 | error: "), "{lines:?}");
+    assert!(lines[0].contains("| ip: 127.0.0.1 | code: 3 | error: "), "{lines:?}");
     assert!(lines[1].ends_with("| error: code 3 | more: 49 | total: 50"), "{lines:?}");
 }
 

@@ -205,7 +205,8 @@ pub(crate) enum Ending {
 impl From<&CloseReason> for Ending {
     fn from(reason: &CloseReason) -> Self {
         match reason {
-            CloseReason::Done => Self::Done,
+            // Who was first is looked at where it is logged.
+            CloseReason::Done | CloseReason::PeerEnded => Self::Done,
             CloseReason::Aborted => Self::Aborted,
             CloseReason::Failed(error) => Self::Failed(error.kind()),
             CloseReason::NotConnected(error) => Self::NotConnected(error.kind()),

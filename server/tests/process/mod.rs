@@ -253,6 +253,19 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
     }
 
+    /// Sends a signal again and again until it ends.
+    pub(crate) fn signal_until_it_ends(&mut self, signal: Signal) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server doesn't end");
+            self.signal(signal);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Waits for a line that contains `wanted`, among those that weren't waited for.
     pub(crate) fn wait_for(&mut self, wanted: &str) {
         let Log::Pipe(lines, log) = &mut self.log else { panic!("its log is elsewhere") };

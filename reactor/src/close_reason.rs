@@ -1,0 +1,163 @@
+//! Why a connection is gone, in words for whoever reads the log.
+//!
+//! A text says who ended it and why, and stands alone as well as behind "the connection ended: ".
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+/// Why a connection is gone.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The service closed it: everything that was sent has left.
+    Done,
+    /// The same, after the peer had said that it sends nothing more.
+    PeerEnded,
+    /// The service aborted it.
+    Aborted,
+    /// The socket failed: the peer reset it, or is unreachable.
+    Failed(io::Error),
+    /// It was never established.
+    NotConnected(io::Error),
+    /// The peer took nothing of what waited for it for [`Limits::write_stall`](crate::Limits::write_stall).
+    WriteStalled {
+        /// Bytes that waited.
+        backlog: usize,
+    },
+    /// The service left more input unconsumed than [`Limits::input_rest`](crate::Limits::input_rest).
+    InputOverflow {
+        /// Bytes left over.
+        rest: usize,
+    },
+    /// All connections together held as much memory as [`Limits::buffered_bytes`](crate::Limits::buffered_bytes)
+    /// allows, and this one more of it than others.
+    BufferLimit {
+        /// Bytes of memory that it held.
+        buffered: usize,
+    },
+    /// All places were taken, it had been silent longest, and another one came.
+    Evicted {
+        /// How long it had been silent.
+        silent: Duration,
+    },
+    /// It was still there when the time for draining was over.
+    DrainDeadline {
+        /// Bytes that waited.
+        backlog: usize,
+    },
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("closed by this side"),
+            Self::PeerEnded => f.write_str("closed by the peer"),
+            Self::Aborted => f.write_str("dropped by this side"),
+            Self::Failed(error) => fmt_failure(error, f),
+            Self::NotConnected(error) => fmt_no_connection(error, f),
+            Self::WriteStalled { backlog } => {
+                write!(f, "write stalled: the peer doesn't read, {backlog} bytes unsent")
+            }
+            Self::InputOverflow { rest } => {
+                write!(f, "input overflow: {rest} bytes without a whole message")
+            }
+            Self::BufferLimit { buffered } => {
+                write!(f, "buffer limit reached: it held {buffered} bytes of memory")
+            }
+            Self::Evicted { silent } => {
+                write!(f, "evicted: silent for {} s when all places were taken", silent.as_secs())
+            }
+            Self::DrainDeadline { backlog } => {
+                write!(f, "shutdown timeout exceeded, {backlog} bytes unsent")
+            }
+        }
+    }
+}
+
+/// What an established connection failed of. Which call noticed a reset is an accident: `read` says
+/// ECONNRESET, `write` EPIPE, `shutdown` ENOTCONN.
+fn fmt_failure(error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::NotConnected => {
+            f.write_str("reset by the peer: it ended, or dropped the connection")
+        }
+        ErrorKind::BrokenPipe | ErrorKind::WriteZero => {
+            f.write_str("reset by the peer: it took no more of what was sent")
+        }
+        ErrorKind::TimedOut => {
+            f.write_str("lost: the peer or the network on the way doesn't answer any more")
+        }
+        _ => write!(f, "lost: {error}"),
+    }
+}
+
+fn fmt_no_connection(error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("not connected: ")?;
+    match error.kind() {
+        ErrorKind::ConnectionRefused => write!(f, "nobody listens there ({error})"),
+        ErrorKind::TimedOut => write!(f, "no answer from there ({error})"),
+        _ => write!(f, "{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_says_who_ended_it_and_why() {
+        let failed = |kind: ErrorKind| CloseReason::Failed(kind.into());
+        let raw = io::Error::from_raw_os_error;
+        for (reason, text) in [
+            (CloseReason::Done, "closed by this side"),
+            (CloseReason::PeerEnded, "closed by the peer"),
+            (CloseReason::Aborted, "dropped by this side"),
+            (
+                failed(ErrorKind::ConnectionReset),
+                "reset by the peer: it ended, or dropped the connection",
+            ),
+            (
+                failed(ErrorKind::NotConnected),
+                "reset by the peer: it ended, or dropped the connection",
+            ),
+            (failed(ErrorKind::BrokenPipe), "reset by the peer: it took no more of what was sent"),
+            (
+                failed(ErrorKind::TimedOut),
+                "lost: the peer or the network on the way doesn't answer any more",
+            ),
+            (CloseReason::Failed(raw(113)), "lost: No route to host (os error 113)"),
+            (
+                CloseReason::NotConnected(raw(111)),
+                "not connected: nobody listens there (Connection refused (os error 111))",
+            ),
+            (
+                CloseReason::NotConnected(raw(110)),
+                "not connected: no answer from there (Connection timed out (os error 110))",
+            ),
+            (CloseReason::NotConnected(raw(113)), "not connected: No route to host (os error 113)"),
+            (
+                CloseReason::WriteStalled { backlog: 7 },
+                "write stalled: the peer doesn't read, 7 bytes unsent",
+            ),
+            (
+                CloseReason::InputOverflow { rest: 7 },
+                "input overflow: 7 bytes without a whole message",
+            ),
+            (
+                CloseReason::BufferLimit { buffered: 7 },
+                "buffer limit reached: it held 7 bytes of memory",
+            ),
+            (
+                CloseReason::Evicted { silent: Duration::from_secs(7) },
+                "evicted: silent for 7 s when all places were taken",
+            ),
+            (
+                CloseReason::DrainDeadline { backlog: 7 },
+                "shutdown timeout exceeded, 7 bytes unsent",
+            ),
+        ] {
+            assert_eq!(reason.to_string(), text);
+        }
+    }
+}
