@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use server::bet;
 use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync, load_bets, row};
 use server::plain;
+use wire::bet;
 use wire::{Batch, BatchBuilder, Bet, Checksum, FrameDecoder, Push, Request};
 
 /// A full frame of bets like those of the course's files.

@@ -694,8 +694,9 @@ impl<L: Ledger> Central<L> {
                     Event::BetInvalid,
                     Level::Warn,
                     "action: validate_bet | result: fail | agency: {agency} | index: {index} | \
-                     code: {} | error: {text}",
-                    field as u8
+                     code: {} | error: {}",
+                    field as u8,
+                    Escaped(text.as_bytes())
                 );
                 let text = &text;
                 respond(io, to, &Response::Rejected { consumed, index, field, text });

@@ -14,7 +14,6 @@
 //! | [`standing`] | how far the lottery is, for a person who asks |
 //! | [`winners`] | where in the ledger each agency's winners stand |
 //! | [`scan`] | reading them from there, for all who ask at once |
-//! | [`bet`] | what makes a bet valid, and which bets win |
 //! | [`plain`] | the quick way through a batch of bets with nothing particular about them |
 //! | [`config`] | what can be set |
 //! | [`limits`] | every limit, with its reason and what happens when it is reached |
@@ -22,7 +21,6 @@
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
 
 pub mod answers;
-pub mod bet;
 pub mod central;
 mod commit_retry;
 pub mod config;

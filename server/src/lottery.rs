@@ -8,9 +8,9 @@
 
 use std::io;
 
+use wire::bet::{self, InvalidField};
 use wire::{Agency, Batch, Checksum, ErrorCode, MessageError, Phase, Position};
 
-use crate::bet::{self, Flaw};
 use crate::ledger::{
     Account, Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
 };
@@ -34,7 +34,7 @@ pub struct BadBet<'a> {
     /// Which one, counted from 0.
     pub index: u16,
     /// What is wrong with it.
-    pub flaw: Flaw<'a>,
+    pub flaw: InvalidField<'a>,
 }
 
 /// Why a request is refused. Each ends the connection.

@@ -28,9 +28,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use reactor::Token;
-use wire::{Agency, WinnersBuilder};
+use wire::{Agency, WinnersBuilder, bet};
 
-use crate::bet;
 use crate::ledger::row::{self, NoRow};
 use crate::ledger::{Ledger, LedgerError};
 use crate::winners::{Stripes, WinningRows};
@@ -294,7 +293,6 @@ mod tests {
     use wire::{Bet, FRAME_MAX, FrameDecoder, Response};
 
     use super::*;
-    use crate::bet;
     use crate::ledger::{Commit, CommitNumber, State, SubmitError, SyncTarget, load_bets};
     use crate::winners::WinnerIndex;
 

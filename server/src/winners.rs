@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wire::Agency;
+use wire::bet;
 
-use crate::bet;
 use crate::ledger::StoredBet;
 
 /// Rows of winning bets.

@@ -11,7 +11,7 @@
 //! +---+------------+---+-----------+---+----------+---+-----------+---+--------+
 //! ```
 //!
-//! Knows nothing of what makes a bet valid: fields are bytes, and the central is the judge.
+//! Knows nothing of what makes a bet valid, see [`bet`](crate::bet): fields are bytes.
 
 use crate::Position;
 use crate::frame::{FRAME_MAX, FrameWriter, HEADER_LEN};

@@ -6,6 +6,7 @@
 //! | [`frame`] | length framing: one lottery message per frame |
 //! | [`message`] | what agencies ask ([`Request`]) and what the central answers ([`Response`]) |
 //! | [`batch`] | bets inside a request, borrowed from the frame; [`BatchBuilder`] writes them |
+//! | [`bet`] | what a valid bet is: one set of rules for both ends |
 //! | [`winners`] | documents inside a response; [`WinnersBuilder`] writes them |
 //! | [`checksum`] | the running checksum of the bets that both ends compare |
 //!
@@ -16,6 +17,7 @@
 //! The byte tables are in the README, section "Protocol"; the tests hold both to the same bytes.
 
 pub mod batch;
+pub mod bet;
 pub mod checksum;
 pub mod frame;
 pub mod line;

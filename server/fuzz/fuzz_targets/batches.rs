@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use server::ledger::row;
-use server::{bet, plain};
-use wire::{Agency, Batch};
+use server::plain;
+use wire::{Agency, Batch, bet};
 
 const AGENCY: Agency = 12;
 

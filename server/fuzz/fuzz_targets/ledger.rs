@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use server::bet;
 use server::ledger::disk::Disk;
 use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync};
+use wire::bet;
 use wire::{Bet, Checksum};
 
 const OPTIONS: Options = Options::unbounded(Sync::Never, 4096, 60);

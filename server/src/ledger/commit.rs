@@ -1,9 +1,9 @@
 //! What one turn stages for the ledger: rows for `bets.csv`, and entries that say what they are.
 
+use wire::bet::ValidBet;
 use wire::{Agency, Batch, Checksum, FRAME_MAX};
 
 use super::{log, row};
-use crate::bet::Checked;
 use crate::plain;
 
 /// Most bytes that one request adds to a commit.
@@ -116,7 +116,7 @@ pub struct Mark(usize);
 
 impl Commit {
     /// Stages a bet as a row.
-    pub fn push_row(&mut self, agency: Agency, bet: &Checked<'_>) {
+    pub fn push_row(&mut self, agency: Agency, bet: &ValidBet<'_>) {
         row::encode(agency, bet, &mut self.rows);
     }
 
@@ -187,10 +187,9 @@ impl Commit {
 
 #[cfg(test)]
 mod tests {
-    use wire::{BatchBuilder, Bet, Push};
+    use wire::{BatchBuilder, Bet, Push, bet};
 
     use super::*;
-    use crate::bet;
     use crate::ledger::log::Stamp;
 
     fn bets(fields: [&[u8]; 5]) -> BatchBuilder {

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use wire::{Bet, Checksum};
+use wire::bet::{Name, ValidBet};
+use wire::{Bet, Checksum, bet};
 
 use super::disk::Disk;
 use super::*;
-use crate::bet;
 
 #[path = "../../tests/crash_disk/mod.rs"]
 mod crash_disk;
@@ -904,4 +904,32 @@ fn nothing_follows_the_graceful_end() {
     ledger.sync().expect("nothing fails");
     assert!(ledger.is_closed());
     assert!(matches!(ledger.submit(&commit_of(&batch(1, 2))), Err(SubmitError::Busy)));
+}
+
+/// Which names are blank has grown: what an earlier version took for a name is no damage.
+#[test]
+fn rows_that_are_not_taken_any_more_are_recovered() {
+    let machine = Rc::new(RefCell::new(Machine::default()));
+    let (mut ledger, _) = open(&machine).expect("a new one");
+    let name = Name { text: "\u{200b}".as_bytes(), plain: true };
+    let taken = bet::check(&Bet::from_fields([b"Ana", b"Paz", b"1", b"2000-02-29", b"7574"]));
+    let bet = ValidBet { first_name: name, last_name: name, ..taken.expect("a good bet") };
+    // The first turn's rows are found in the file, those of the last one in the log as well.
+    for turn in 1..=2 {
+        let mut commit = Commit::default();
+        commit.push_row(1, &bet);
+        let checksum = Checksum(turn);
+        commit.push_entry(Entry::Batch { agency: 1, count: 1, stored: true, checksum });
+        settle(&mut ledger, &commit);
+        let expected = Expected::of(&ledger, &machine);
+        drop(ledger);
+        let mut names = Vec::new();
+        let disk = |which| MemoryDisk { machine: machine.clone(), which };
+        let visit = |stored: &StoredBet<'_>| names.push(stored.bet.first_name.text.to_vec());
+        let (path, csv, wal) = (Path::new("bets.csv"), disk(Which::Csv), disk(Which::Log));
+        let opened = FileLedger::over(csv, wal, path, OPTIONS, visit, goes_on);
+        ledger = opened.expect("no damage").0;
+        assert_eq!(Expected::of(&ledger, &machine), expected);
+        assert_eq!(names, vec![name.text.to_vec(); turn as usize]);
+    }
 }

@@ -6,15 +6,14 @@
 
 use std::io;
 
+use wire::bet::{self, Shown, ValidBet};
 use wire::{Agency, Bet, Field};
-
-use crate::bet::{self, Checked};
 
 /// Fields of a row.
 const FIELDS: usize = 6;
 
 /// Appends a bet as a row.
-pub fn encode(agency: Agency, bet: &Checked<'_>, out: &mut Vec<u8>) {
+pub fn encode(agency: Agency, bet: &ValidBet<'_>, out: &mut Vec<u8>) {
     push_decimal(agency, out);
     for name in [bet.first_name, bet.last_name] {
         out.push(b',');
@@ -92,7 +91,7 @@ pub struct StoredBet<'a> {
     /// Whose.
     pub agency: Agency,
     /// The bet.
-    pub bet: Checked<'a>,
+    pub bet: ValidBet<'a>,
     /// Where its row begins in what was read.
     pub offset: u64,
 }
@@ -125,7 +124,7 @@ pub enum RowError {
         row: u64,
         /// Where it begins.
         offset: u64,
-        /// What stands there, escaped.
+        /// What stands there, cut.
         found: String,
     },
     /// A field of the bet is bad.
@@ -176,10 +175,10 @@ fn decode(record: &csv::ByteRecord, row: u64) -> Result<StoredBet<'_>, RowError>
     let agency = parse_agency(&record[0]).ok_or_else(|| RowError::Agency {
         row,
         offset,
-        found: reactor::logging::Escaped(&record[0]).to_string(),
+        found: Shown(&record[0]).to_string(),
     })?;
     let bet = Bet::from_fields([&record[1], &record[2], &record[3], &record[4], &record[5]]);
-    let bet = bet::check(&bet).map_err(|flaw| RowError::Bet {
+    let bet = bet::check_stored(&bet).map_err(|flaw| RowError::Bet {
         row,
         offset,
         field: flaw.field,
@@ -275,5 +274,8 @@ mod tests {
             "row 2 at byte 22: expected an agency's number, found \"x\""
         );
         assert!(error("1,a,b,1,1999-02-30,1").starts_with("row 2 at byte 22: birthdate: expected"));
+        // What is far too long is cut.
+        assert!(error(&("\0".repeat(1 << 20) + ",a,b,1,1999-03-17,1")).len() < 200);
+        assert!(error(&format!("1,a,b,{},1999-03-17,1", "9".repeat(1 << 20))).len() < 200);
     }
 }
