@@ -185,15 +185,17 @@ impl<S: BetSource> Agency<S> {
             self.outstanding.push_back(Outstanding { before, count });
         }
         if self.outstanding.is_empty() {
-            return Ok(self.end(out));
+            return self.end(out);
         }
         Ok(Next::Answer)
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) -> Next {
+    /// Says that this is all, if it still is.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+        self.input.verify()?;
         self.stage = Stage::Ending;
         Request::End { total: self.input.place().position }.encode(out);
-        Next::Answer
+        Ok(Next::Answer)
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) -> Next {
@@ -309,7 +311,7 @@ impl<S: BetSource> Dialogue for Agency<S> {
                 not_there_yet => Ok(not_there_yet),
             },
             Stage::Sending => self.send(out),
-            Stage::Ending => Ok(self.end(out)),
+            Stage::Ending => self.end(out),
             Stage::Asking => Ok(self.ask(out)),
             Stage::Introducing | Stage::SetBack { .. } => Ok(Next::Answer),
             Stage::Done => Ok(Next::Done),

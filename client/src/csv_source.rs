@@ -1,37 +1,30 @@
-//! An agency's file: CSV without a heading, five fields a row, lines that end in CRLF or LF.
+//! An agency's file: strict CSV without a heading, five fields a row.
 //!
-//! Streamed: what is held of it is one buffer and one row, however long the file is.
+//! Streamed: what is held of it is one buffer and one row, however long the file is. It is read more
+//! than once, so it must stay as it is: that is looked at again and again.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use csv::ByteRecord;
 use reactor::logging::Escaped;
 use reactor::regular_file::{self, OpenError};
 use wire::Bet;
 use wire::batch::FIELDS;
 
+use crate::csv_rows::{CsvRows, Peeked};
+use crate::file_stamp::{Change, FileStamp};
 use crate::source::{BetSource, InputError, Mark, RowFlaw};
-
-/// Bytes read from the file at once: so many that system calls are few, so few that it stays in
-/// the processor's cache.
-const READ_BUFFER: usize = 64 * 1024;
-
-/// Most bytes of one row, give or take a buffer. Far above five fields of 255 bytes, each of them
-/// quoted: it is there for the file that isn't CSV, or has a quotation mark that is never closed.
-const ROW_MAX: u64 = 1024 * 1024;
 
 /// Bets out of a CSV file.
 #[derive(Debug)]
 pub struct CsvSource {
     path: PathBuf,
+    file: File,
+    /// The file as it was opened.
+    stamp: FileStamp,
     size: u64,
-    reader: csv::Reader<Metered<File>>,
-    row: ByteRecord,
-    /// `row` holds the bet to be shown, and this is where it begins.
-    shown: Option<Mark>,
+    rows: CsvRows,
 }
 
 impl CsvSource {
@@ -47,86 +40,63 @@ impl CsvSource {
                 InputError::NotRegular { path: path.to_path_buf(), found }
             }
         })?;
-        let size = file.metadata().map_err(failed)?.len();
-        let reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            // A row with another number of fields is an error of ours, which names its line.
-            .flexible(true)
-            .buffer_capacity(READ_BUFFER)
-            .from_reader(Metered { inner: file, left: ROW_MAX });
-        let path = path.to_path_buf();
-        Ok(Self { path, size, reader, row: ByteRecord::new(), shown: None })
+        let metadata = file.metadata().map_err(failed)?;
+        let (stamp, size) = (FileStamp::of(&metadata), metadata.len());
+        Ok(Self { path: path.to_path_buf(), file, stamp, size, rows: CsvRows::new() })
     }
 
-    /// Reads the next row; says whether there was one.
-    fn read_row(&mut self) -> Result<bool, InputError> {
-        self.reader.get_mut().left = ROW_MAX;
-        let mark = mark_of(self.reader.position());
-        match self.reader.read_byte_record(&mut self.row) {
-            Ok(false) => return Ok(false),
-            Ok(true) => self.shown = Some(mark),
-            Err(_) if self.reader.get_ref().left == 0 => {
-                return Err(self.flaw(mark, RowFlaw::Endless { max: ROW_MAX }));
+    /// Makes sure that a row or the end is shown; says whether it is a row.
+    fn look(&mut self) -> Result<bool, InputError> {
+        let flaw = match self.rows.peek(&self.file).map_err(|error| self.unreadable(error))? {
+            Peeked::End => return Ok(false),
+            Peeked::Row => match self.rows.row().shape.fields {
+                FIELDS => return Ok(true),
+                found => RowFlaw::Fields { found },
+            },
+            Peeked::Bad(bad) => RowFlaw::Line(bad),
+        };
+        // Half of a row may be all that somebody else has written so far.
+        self.verify()?;
+        Err(self.flaw(flaw))
+    }
+
+    fn flaw(&self, flaw: RowFlaw) -> InputError {
+        let place = match flaw {
+            RowFlaw::Line(bad) => {
+                let column = self.rows.position(bad.at());
+                format!("{}, line {}, column {}", self.path.display(), column.line, column.column)
             }
-            Err(error) => return Err(self.unreadable(error.into())),
-        }
-        match self.row.len() {
-            FIELDS => Ok(true),
-            found => Err(self.flaw(mark, RowFlaw::Fields { found })),
-        }
-    }
-
-    fn flaw(&self, mark: Mark, flaw: RowFlaw) -> InputError {
-        InputError::Row { place: self.place(mark), flaw }
+            _ => self.describe(),
+        };
+        InputError::Row { place, flaw }
     }
 
     fn unreadable(&self, source: io::Error) -> InputError {
         InputError::Read { path: self.path.clone(), source }
     }
 
-    fn place(&self, mark: Mark) -> String {
-        format!("{}, line {}", self.path.display(), self.line_of(mark))
-    }
-
-    /// The line on which the row at `mark` begins, counted from 1.
-    ///
-    /// The reader's own count belongs to the end of the row before: the `\n` of its CRLF and empty
-    /// lines still lie between. Read again from the file, since only an error asks.
-    fn line_of(&self, mark: Mark) -> u64 {
-        let (mut line, mut offset, mut byte) = (mark.line + 1, mark.offset, [0]);
-        while matches!(self.reader.get_ref().inner.read_at(&mut byte, offset), Ok(1)) {
-            match byte {
-                [b'\n'] => line += 1,
-                [b'\r'] => {}
-                _ => break,
-            }
-            offset += 1;
-        }
-        line
+    fn changed(&self, change: Change) -> InputError {
+        InputError::Changed { path: self.path.clone(), change }
     }
 }
 
 impl BetSource for CsvSource {
     fn peek(&mut self) -> Result<Option<Bet<'_>>, InputError> {
-        if self.shown.is_none() && !self.read_row()? {
-            return Ok(None);
-        }
-        Ok(Some(Bet::from_fields(std::array::from_fn(|field| &self.row[field]))))
+        let is_row = self.look()?;
+        Ok(is_row.then(|| Bet::from_fields(self.rows.row().fields())))
     }
 
     fn advance(&mut self) {
-        self.shown = None;
+        self.rows.advance();
     }
 
     fn mark(&self) -> Mark {
-        self.shown.unwrap_or_else(|| mark_of(self.reader.position()))
+        self.rows.mark()
     }
 
     fn seek(&mut self, mark: Mark) -> Result<(), InputError> {
-        self.shown = None;
-        let mut position = csv::Position::new();
-        position.set_byte(mark.offset).set_line(mark.line + 1);
-        self.reader.seek(position).map_err(|error| self.unreadable(error.into()))
+        self.rows.seek(mark);
+        Ok(())
     }
 
     fn size(&self) -> u64 {
@@ -134,50 +104,31 @@ impl BetSource for CsvSource {
     }
 
     fn describe(&self) -> String {
-        self.place(self.mark())
+        format!("{}, line {}", self.path.display(), self.rows.mark().line + 1)
+    }
+
+    fn verify(&self) -> Result<(), InputError> {
+        let open = self.file.metadata().map_err(|error| self.unreadable(error))?;
+        let named = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            found => Some(FileStamp::of(&found.map_err(|error| self.unreadable(error))?)),
+        };
+        let verified = self.stamp.verify(FileStamp::of(&open), named);
+        verified.map_err(|change| self.changed(change))
     }
 
     fn close(self) {
-        let Self { path, reader, .. } = self;
-        drop(reader);
+        let Self { path, file, .. } = self;
+        drop(file);
         let path = path.as_os_str().as_encoded_bytes();
         log::info!("action: close_file | result: success | path: {}", Escaped(path));
-    }
-}
-
-fn mark_of(position: &csv::Position) -> Mark {
-    Mark { offset: position.byte(), line: position.line() - 1 }
-}
-
-/// A reader that gives at most `left` bytes, and then an error: a row is held in memory whole, so
-/// something must end one that has no end.
-#[derive(Debug)]
-struct Metered<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::other("a row without an end"));
-        }
-        let room = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let count = self.inner.read(&mut buffer[..room])?;
-        self.left -= count as u64;
-        Ok(count)
-    }
-}
-
-impl<R: Seek> Seek for Metered<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::csv_rows::ROW_MAX;
     use proptest::prelude::*;
     use std::io::Write;
 
@@ -242,8 +193,8 @@ mod tests {
             ("a,b,c\n".to_owned(), 1, 3),
             (format!("{ROWS}a,b,c,d,e,f\n"), 3, 6),
             (format!("{}a,b\r\n", ROWS.replace('\n', "\r\n")), 3, 2),
-            (format!("{}\r\n\r\na,b\r\n", ROWS.replace('\n', "\r\n")), 5, 2),
-            (format!("\n\n{ROWS}\na\n"), 6, 1),
+            (format!("{}a\r", ROWS.replace('\n', "\r")), 3, 1),
+            (format!("\"a\n\",b,c,d,e\n{ROWS}a\n"), 5, 1),
         ] {
             let file = file(content.as_bytes());
             let expected = format!(
@@ -256,17 +207,29 @@ mod tests {
     }
 
     #[test]
-    fn a_quotation_mark_that_is_never_closed_ends_before_the_memory_does() {
-        let mut content = format!("{ROWS}\"Ana").into_bytes();
-        content.resize(usize::try_from(3 * ROW_MAX).expect("a small number"), b'x');
-        let file = file(&content);
-        let error = error(&mut open(&file));
-        assert!(error.contains("line 3: a row is at most 1048576 bytes long"), "{error}");
+    fn what_is_not_csv_is_named_with_line_and_column() {
+        let file = file(format!("{ROWS}Ana,\"Paz\"x,1,2000-01-01,7\n").as_bytes());
+        let expected = "line 3, column 10: text after a closing quotation mark";
+        assert_eq!(error(&mut open(&file)), format!("{}, {expected}", file.path().display()));
+    }
+
+    /// A writer that is in the middle of a row.
+    #[test]
+    fn a_file_that_grows_is_named_before_the_half_row_that_it_ended_with() {
+        let mut file = file(format!("{ROWS}Ana,P").as_bytes());
+        let mut source = open(&file);
+        assert!(error(&mut source).ends_with("found 2"));
+        file.write_all(b"az,1,2000-01-01,7\n").expect("written");
+        let error = error(&mut source);
+        let from = ROWS.len() + 5;
+        let expected = format!("it grew from {from} to {} bytes", from + 18);
+        assert!(error.ends_with(&format!("changed while it was read: {expected}")), "{error}");
+        assert_eq!(source.verify().expect_err("changed").to_string(), error);
     }
 
     #[test]
     fn a_long_file_of_short_rows_has_no_limit() {
-        let rows = 2 * usize::try_from(ROW_MAX).expect("a small number") / ROWS.len();
+        let rows = 2 * ROW_MAX / ROWS.len();
         let file = file(ROWS.repeat(rows).as_bytes());
         let mut source = open(&file);
         assert_eq!(std::iter::from_fn(|| take(&mut source)).count(), 2 * rows);

@@ -70,6 +70,14 @@ impl<S: BetSource> Input<S> {
         Ok(())
     }
 
+    /// Looks whether the input is what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`InputError`] when it isn't.
+    pub fn verify(&self) -> Result<(), InputError> {
+        self.source.verify()
+    }
+
     /// How far the end is, as [`Mark::offset`] counts.
     pub fn size(&self) -> u64 {
         self.source.size()

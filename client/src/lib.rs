@@ -3,7 +3,9 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`config`] | what can be set |
+//! | [`csv_rows`] | rows of strict CSV, with the lines that a person finds them on |
 //! | [`source`], [`csv_source`] | where bets come from: memory, a file |
+//! | [`file_stamp`] | whether a file is still the one that was opened |
 //! | [`input`] | bets with positions and checksum, cut into batches |
 //! | [`dialogue`] | what an agency says, as a state machine without a connection |
 //! | [`agency`] | mode `loteria`: the whole input, then the winners |
@@ -24,12 +26,14 @@ pub mod apuesta;
 pub mod backoff;
 pub mod caller;
 pub mod config;
+pub mod csv_rows;
 pub mod csv_source;
 pub mod dataset;
 mod dialer;
 pub mod dialogue;
 pub mod echo;
 pub mod farewell;
+pub mod file_stamp;
 pub mod input;
 pub mod local;
 mod look_up;

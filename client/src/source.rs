@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use wire::Bet;
 
+use crate::csv_rows::BadLine;
+use crate::file_stamp::Change;
+
 /// A place in a source, to come back to. Means something only to the source that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {
@@ -47,6 +50,14 @@ pub trait BetSource {
     /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
     fn describe(&self) -> String;
 
+    /// Looks whether the source is what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`InputError::Changed`] when it isn't, [`InputError::Read`] when that can't be told.
+    fn verify(&self) -> Result<(), InputError> {
+        Ok(())
+    }
+
     /// Gives back what the source holds open, and logs it.
     fn close(self)
     where
@@ -82,6 +93,14 @@ pub enum InputError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody else wrote to it, or put another in its place.
+    #[error("{}: changed while it was read: {change}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        change: Change,
+    },
     /// A bet that has no place in the protocol.
     #[error("{place}: {flaw}")]
     Row {
@@ -108,12 +127,9 @@ pub enum RowFlaw {
     /// A field's length doesn't fit in one byte.
     #[error(transparent)]
     Field(#[from] wire::batch::FieldTooLong),
-    /// It goes on and on: most likely a quotation mark is never closed.
-    #[error("a row is at most {max} bytes long, found no end of it: is a quotation mark unclosed?")]
-    Endless {
-        /// The most bytes of a row.
-        max: u64,
-    },
+    /// It isn't a row of CSV.
+    #[error(transparent)]
+    Line(#[from] BadLine),
 }
 
 /// Bets in memory, for tests, simulations and generated load.

@@ -36,7 +36,7 @@ proptest! {
     fn a_bet_is_valid_when_each_of_its_fields_is(
         fields in prop::array::uniform5("[ a\u{200b}ñ]{0,2}|[0-9]{1,21}|199[0-9]-0[0-9]-0[1-9]"),
     ) {
-        let bet = Bet::from_fields(fields.each_ref().map(|field| field.as_bytes()));
+        let bet = Bet::from_fields(fields.each_ref().map(String::as_bytes));
         let mut each = Field::ALL.into_iter().zip(bet.fields());
         let first = each.find_map(|(field, value)| check_field(field, value).err());
         prop_assert_eq!(check(&bet).err(), first);

@@ -1,0 +1,343 @@
+//! The rows of a file of strict CSV, one after the other, with the lines that a person finds them on.
+//!
+//! Streamed: what is held of the file is one buffer, which grows up to [`ROW_MAX`] for a row that long.
+//! Knows the [`grammar`] and nothing of bets.
+
+pub mod grammar;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use grammar::{BYTE_ORDER_MARK, Malformed, MalformedKind, Scanned, Shape, scan};
+use wire::batch::FIELDS;
+
+use crate::source::Mark;
+
+/// Bytes read from the file at once: so many that system calls are few, so few that it stays in
+/// the processor's cache.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Most bytes of one row, give or take a buffer. Far above five fields of 255 bytes, each of them
+/// quoted: it is there for the file that isn't CSV, or has a quotation mark that is never closed.
+pub const ROW_MAX: usize = 1024 * 1024;
+
+/// Bytes that can be read at any place, again and again.
+pub trait ReadAt {
+    /// As [`FileExt::read_at`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+}
+
+/// What stands at a place in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peeked {
+    /// A row, see [`CsvRows::row`].
+    Row,
+    /// Something that isn't one. [`CsvRows::skip_line`] goes on behind it.
+    Bad(BadLine),
+    /// The end.
+    End,
+}
+
+/// Why a line is no row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    /// It isn't CSV.
+    #[error("{}", .0.kind)]
+    Malformed(Malformed),
+    /// It goes on and on.
+    #[error("a row is at most {ROW_MAX} bytes long, found no end of it")]
+    Endless,
+    /// It is empty, and rows follow: only at the end of a file does that mean nothing.
+    #[error("an empty line between rows")]
+    Empty,
+}
+
+impl BadLine {
+    /// Which byte shows it, from the line's beginning.
+    pub fn at(&self) -> usize {
+        if let Self::Malformed(malformed) = self { malformed.at } else { 0 }
+    }
+}
+
+/// A line and a column for a person: both counted from 1, the column in characters. A byte that
+/// isn't UTF-8 counts as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextPosition {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+/// A row in the buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// All of it, without the line end.
+    pub bytes: &'a [u8],
+    /// How it is divided.
+    pub shape: &'a Shape,
+    scratch: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    /// Its first five fields, without quotation marks; those that it doesn't have are empty.
+    pub fn fields(&self) -> [&'a [u8]; FIELDS] {
+        let mut scratch = self.scratch;
+        let mut index = 0;
+        self.shape.spans.map(|span| {
+            index += 1;
+            if index > self.shape.fields {
+                return &[][..];
+            }
+            let raw = &self.bytes[span.start..span.end];
+            if !span.doubled {
+                return raw;
+            }
+            let (field, rest) = scratch.split_at(raw.len() - doubled_quotes(raw));
+            scratch = rest;
+            field
+        })
+    }
+}
+
+fn doubled_quotes(raw: &[u8]) -> usize {
+    memchr::memchr_iter(b'"', raw).count() / 2
+}
+
+/// Rows, and a place among them.
+#[derive(Debug)]
+pub struct CsvRows {
+    buffer: Vec<u8>,
+    /// What was read and not passed, in `buffer`.
+    start: usize,
+    end: usize,
+    /// The file ends behind these.
+    at_end: bool,
+    /// Where `start` is in the file.
+    mark: Mark,
+    /// An empty line that was passed, if no row was since.
+    empty_line: Option<Mark>,
+    peeked: Option<Peeked>,
+    shape: Shape,
+    /// Fields of that row that held doubled quotation marks, without them.
+    scratch: Vec<u8>,
+}
+
+impl Default for CsvRows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CsvRows {
+    /// At the beginning of a file.
+    pub fn new() -> Self {
+        Self {
+            buffer: vec![0; READ_BUFFER],
+            start: 0,
+            end: 0,
+            at_end: false,
+            mark: Mark::default(),
+            empty_line: None,
+            peeked: None,
+            shape: Shape::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// What stands next, as often as it is asked for.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn peek(&mut self, file: &impl ReadAt) -> io::Result<Peeked> {
+        if let Some(peeked) = self.peeked {
+            return Ok(peeked);
+        }
+        let peeked = self.look(file)?;
+        self.peeked = Some(peeked);
+        Ok(peeked)
+    }
+
+    /// The row that [`peek`](Self::peek) shows.
+    pub fn row(&self) -> Row<'_> {
+        debug_assert_eq!(self.peeked, Some(Peeked::Row), "a row is shown");
+        let bytes = &self.buffer[self.start..self.start + self.shape.len];
+        Row { bytes, shape: &self.shape, scratch: &self.scratch }
+    }
+
+    /// What has been read of the line that isn't a row, without its end.
+    pub fn line(&self) -> &[u8] {
+        let read = &self.buffer[self.start..self.end];
+        &read[..first_line_end(read).unwrap_or(read.len())]
+    }
+
+    /// Goes past the row that [`peek`](Self::peek) shows; nowhere when it shows none.
+    pub fn advance(&mut self) {
+        if self.peeked == Some(Peeked::Row) {
+            self.pass(self.shape.used, self.shape.line_ends);
+            self.peeked = None;
+        }
+    }
+
+    /// Goes to the beginning of the next line, past one that isn't a row.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn skip_line(&mut self, file: &impl ReadAt) -> io::Result<()> {
+        if self.peeked.take() == Some(Peeked::Bad(BadLine::Empty)) {
+            self.empty_line = None;
+            return Ok(());
+        }
+        loop {
+            let read = &self.buffer[self.start..self.end];
+            let Some(at) = first_line_end(read) else {
+                self.pass(read.len(), 0);
+                if self.at_end {
+                    return Ok(());
+                }
+                self.fill(file)?;
+                continue;
+            };
+            // A CR may be the first half of CRLF.
+            if read[at] == b'\r' && at + 1 == read.len() && !self.at_end {
+                self.fill(file)?;
+                continue;
+            }
+            let length = 1 + usize::from(read[at..].starts_with(b"\r\n"));
+            self.pass(at + length, 1);
+            return Ok(());
+        }
+    }
+
+    /// Where the row or line that [`peek`](Self::peek) shows begins.
+    pub fn mark(&self) -> Mark {
+        match self.peeked {
+            Some(Peeked::Bad(BadLine::Empty)) => self.empty_line.unwrap_or(self.mark),
+            _ => self.mark,
+        }
+    }
+
+    /// Line and column of the byte `at` of what [`peek`](Self::peek) shows.
+    pub fn position(&self, at: usize) -> TextPosition {
+        let shown = &self.buffer[self.start..self.end];
+        let mut position = TextPosition { line: self.mark().line + 1, column: 1 };
+        let mut line_start = 0;
+        for index in memchr::memchr2_iter(b'\n', b'\r', &shown[..at]) {
+            let in_crlf = shown[index..].starts_with(b"\r\n");
+            position.line += u64::from(!in_crlf);
+            line_start = index + 1;
+        }
+        for chunk in shown[line_start..at].utf8_chunks() {
+            position.column += (chunk.valid().chars().count() + chunk.invalid().len()) as u64;
+        }
+        position
+    }
+
+    /// Goes to a place that it has been at; the default one is the beginning.
+    pub fn seek(&mut self, mark: Mark) {
+        (self.start, self.end, self.at_end) = (0, 0, false);
+        (self.mark, self.empty_line, self.peeked) = (mark, None, None);
+    }
+
+    fn look(&mut self, file: &impl ReadAt) -> io::Result<Peeked> {
+        if self.mark.offset == 0 {
+            self.skip_byte_order_mark(file)?;
+        }
+        loop {
+            let input = &self.buffer[self.start..self.end];
+            if input.is_empty() {
+                if self.at_end {
+                    return Ok(Peeked::End);
+                }
+                self.fill(file)?;
+                continue;
+            }
+            match scan(input, self.at_end, &mut self.shape) {
+                Ok(Scanned::EmptyLine(length)) => {
+                    self.empty_line.get_or_insert(self.mark);
+                    self.pass(length, 1);
+                }
+                Ok(Scanned::More(open)) if input.len() >= ROW_MAX => {
+                    return Ok(Peeked::Bad(open.map_or(BadLine::Endless, |at| {
+                        BadLine::Malformed(Malformed { kind: MalformedKind::UnclosedQuote, at })
+                    })));
+                }
+                Ok(Scanned::More(_)) => self.fill(file)?,
+                _ if self.empty_line.is_some() => return Ok(Peeked::Bad(BadLine::Empty)),
+                Ok(Scanned::Row) => {
+                    self.unescape();
+                    return Ok(Peeked::Row);
+                }
+                Err(malformed) => return Ok(Peeked::Bad(BadLine::Malformed(malformed))),
+            }
+        }
+    }
+
+    fn skip_byte_order_mark(&mut self, file: &impl ReadAt) -> io::Result<()> {
+        while self.end - self.start < BYTE_ORDER_MARK.len() && !self.at_end {
+            self.fill(file)?;
+        }
+        if self.buffer[self.start..self.end].starts_with(BYTE_ORDER_MARK) {
+            self.pass(BYTE_ORDER_MARK.len(), 0);
+        }
+        Ok(())
+    }
+
+    fn unescape(&mut self) {
+        self.scratch.clear();
+        let row = &self.buffer[self.start..self.start + self.shape.len];
+        let kept = &self.shape.spans[..self.shape.fields.min(FIELDS)];
+        for span in kept.iter().filter(|span| span.doubled) {
+            let mut rest = &row[span.start..span.end];
+            while let Some(at) = memchr::memchr(b'"', rest) {
+                self.scratch.extend_from_slice(&rest[..=at]);
+                rest = &rest[at + 2..];
+            }
+            self.scratch.extend_from_slice(rest);
+        }
+    }
+
+    fn pass(&mut self, bytes: usize, line_ends: u64) {
+        self.start += bytes;
+        self.mark.offset += bytes as u64;
+        self.mark.line += line_ends;
+    }
+
+    /// Reads what follows in the file, with more room each time for a row that goes on.
+    fn fill(&mut self, file: &impl ReadAt) -> io::Result<()> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        if self.end == self.buffer.len() {
+            self.buffer.resize(2 * self.end, 0);
+        } else if self.end == 0 {
+            self.buffer.truncate(READ_BUFFER);
+        }
+        let offset = self.mark.offset + self.end as u64;
+        let count = loop {
+            match file.read_at(&mut self.buffer[self.end..], offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.at_end = count == 0;
+        self.end += count;
+        Ok(())
+    }
+}
+
+fn first_line_end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', b'\r', bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! One row of strict CSV out of bytes: RFC 4180, with lines that end in CRLF, LF or a lone CR.
+//!
+//! What isn't CSV is an error here, never a guess: text behind a closing quotation mark, a quotation
+//! mark that isn't closed or stands inside an unquoted field, a byte order mark, NUL. Input is always
+//! the bytes from the row's beginning on; the answer is a row, or "need more". Knows no file, no line
+//! number and no bet.
+
+use wire::batch::FIELDS;
+
+/// U+FEFF in UTF-8: it may stand at the very start of a file.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Where a field is in the bytes of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// Its first byte: behind the quotation mark, if there is one.
+    pub start: usize,
+    /// Behind its last byte: before the quotation mark.
+    pub end: usize,
+    /// It stands in quotation marks.
+    pub quoted: bool,
+    /// There are quotation marks in it, each written twice.
+    pub doubled: bool,
+}
+
+impl Span {
+    /// Where the field begins on its line, its quotation mark included.
+    pub fn outer_start(&self) -> usize {
+        self.start - usize::from(self.quoted)
+    }
+}
+
+/// How a row is divided. Its fields beyond the fifth are counted and not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// Its first fields.
+    pub spans: [Span; FIELDS],
+    /// How many fields there are.
+    pub fields: usize,
+    /// Bytes without the line end.
+    pub len: usize,
+    /// Bytes with the line end.
+    pub used: usize,
+    /// Line ends in these bytes.
+    pub line_ends: u64,
+}
+
+impl Shape {
+    /// Whether the row's last line has no end: the input ended there.
+    pub fn is_open(&self) -> bool {
+        self.used == self.len
+    }
+}
+
+/// What bytes begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scanned {
+    /// A row.
+    Row,
+    /// An empty line, its end so many bytes long.
+    EmptyLine(usize),
+    /// A row that isn't whole. Where a quotation mark was opened that isn't closed so far.
+    More(Option<usize>),
+}
+
+/// Bytes that aren't CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed {
+    /// Why not.
+    pub kind: MalformedKind,
+    /// Which byte shows it, from the row's beginning.
+    pub at: usize,
+}
+
+/// Why bytes aren't CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedKind {
+    /// After a closing quotation mark there is neither a comma nor a line end.
+    #[error("text after a closing quotation mark")]
+    TextAfterQuote,
+    /// No quotation mark closes the field, or the next one on a later line doesn't.
+    #[error("the quotation mark opened here isn't closed")]
+    UnclosedQuote,
+    /// A quotation mark in a field that doesn't begin with one.
+    #[error("a quotation mark inside an unquoted field")]
+    BareQuote,
+    /// A NUL byte.
+    #[error("a NUL byte")]
+    Nul,
+    /// A byte order mark that isn't the beginning of the file.
+    #[error("byte order mark inside the file")]
+    ByteOrderMark,
+}
+
+/// Bytes that may mean something outside of quotation marks, others are `ORDINARY`.
+const ORDINARY: u8 = 0;
+const COMMA: u8 = 1;
+const QUOTE: u8 = 2;
+const LINE_END: u8 = 3;
+/// NUL, or the first byte of a byte order mark, and of other characters.
+const SUSPECT: u8 = 4;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [ORDINARY; 256];
+    classes[b',' as usize] = COMMA;
+    classes[b'"' as usize] = QUOTE;
+    classes[b'\n' as usize] = LINE_END;
+    classes[b'\r' as usize] = LINE_END;
+    classes[0] = SUSPECT;
+    classes[BYTE_ORDER_MARK[0] as usize] = SUSPECT;
+    classes
+};
+
+/// Looks for the row that `input` begins with, and says in `shape` how it is divided. `at_end` says
+/// that nothing follows `input`, which isn't empty.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn scan(input: &[u8], at_end: bool, shape: &mut Shape) -> Result<Scanned, Malformed> {
+    if let Some(length) = line_end(input, 0, at_end) {
+        return Ok(if length == 0 { Scanned::More(None) } else { Scanned::EmptyLine(length) });
+    }
+    let mut scanner = Scanner { input, at_end, at: 0, shape };
+    (scanner.shape.fields, scanner.shape.line_ends) = (0, 0);
+    loop {
+        let field = if input.get(scanner.at) == Some(&b'"') {
+            scanner.quoted_field()?
+        } else {
+            scanner.plain_field()?
+        };
+        match field {
+            Field::Followed => {}
+            Field::Last => return Ok(Scanned::Row),
+            Field::More(open) => return Ok(Scanned::More(open)),
+        }
+    }
+}
+
+/// Length of the line end at this place, 0 when more bytes have to tell; `None` if there is none.
+fn line_end(input: &[u8], at: usize, at_end: bool) -> Option<usize> {
+    match (input.get(at)?, input.get(at + 1)) {
+        (b'\r', Some(b'\n')) => Some(2),
+        (b'\r', None) if !at_end => Some(0),
+        (b'\r' | b'\n', _) => Some(1),
+        _ => None,
+    }
+}
+
+/// What follows a field.
+enum Field {
+    /// A comma, and the next field.
+    Followed,
+    /// The end of the row.
+    Last,
+    /// Nothing yet.
+    More(Option<usize>),
+}
+
+struct Scanner<'a, 's> {
+    input: &'a [u8],
+    at_end: bool,
+    /// Everything before it has been looked at.
+    at: usize,
+    shape: &'s mut Shape,
+}
+
+impl Scanner<'_, '_> {
+    fn plain_field(&mut self) -> Result<Field, Malformed> {
+        let start = self.at;
+        loop {
+            let rest = &self.input[self.at..];
+            let ordinary = rest.iter().position(|byte| CLASSES[usize::from(*byte)] != ORDINARY);
+            let Some(ordinary) = ordinary else {
+                self.at = self.input.len();
+                break;
+            };
+            self.at += ordinary;
+            match CLASSES[usize::from(self.input[self.at])] {
+                QUOTE => return Err(self.malformed(MalformedKind::BareQuote)),
+                SUSPECT if !self.passes_suspect()? => return Ok(Field::More(None)),
+                SUSPECT => {}
+                _ => break,
+            }
+        }
+        Ok(self.end_field(Span { start, end: self.at, quoted: false, doubled: false }))
+    }
+
+    fn quoted_field(&mut self) -> Result<Field, Malformed> {
+        let open = self.at;
+        let unclosed = Malformed { kind: MalformedKind::UnclosedQuote, at: open };
+        let (mut doubled, lines_before) = (false, self.shape.line_ends);
+        self.at += 1;
+        loop {
+            let rest = &self.input[self.at..];
+            let special = rest.iter().position(|byte| CLASSES[usize::from(*byte)] >= QUOTE);
+            let Some(special) = special else {
+                return if self.at_end { Err(unclosed) } else { Ok(Field::More(Some(open))) };
+            };
+            self.at += special;
+            match (CLASSES[usize::from(self.input[self.at])], self.input.get(self.at + 1)) {
+                (QUOTE, Some(b'"')) => (self.at, doubled) = (self.at + 2, true),
+                (QUOTE, None) if !self.at_end => return Ok(Field::More(Some(open))),
+                (QUOTE, _) => break,
+                (LINE_END, _) => match line_end(self.input, self.at, self.at_end) {
+                    Some(length @ 1..) => {
+                        self.at += length;
+                        self.shape.line_ends += 1;
+                    }
+                    _ => return Ok(Field::More(Some(open))),
+                },
+                _ if !self.passes_suspect()? => return Ok(Field::More(Some(open))),
+                _ => {}
+            }
+        }
+        let span = Span { start: open + 1, end: self.at, quoted: true, doubled };
+        self.at += 1;
+        let follows = self.input.get(self.at).map(|byte| CLASSES[usize::from(*byte)]);
+        match follows {
+            None | Some(COMMA | LINE_END) => Ok(self.end_field(span)),
+            // Most likely the mark that is looked for was forgotten, lines ago.
+            Some(_) if self.shape.line_ends > lines_before => Err(unclosed),
+            Some(_) => Err(self.malformed(MalformedKind::TextAfterQuote)),
+        }
+    }
+
+    /// Goes past a comma, a line end or the end of the input.
+    fn end_field(&mut self, span: Span) -> Field {
+        let (len, byte) = (self.at, self.input.get(self.at));
+        if byte.is_none() && !self.at_end {
+            return Field::More(None);
+        }
+        if let Some(kept) = self.shape.spans.get_mut(self.shape.fields) {
+            *kept = span;
+        }
+        self.shape.fields += 1;
+        if byte == Some(&b',') {
+            self.at += 1;
+            return Field::Followed;
+        }
+        let length = line_end(self.input, self.at, self.at_end);
+        if length == Some(0) {
+            return Field::More(None);
+        }
+        self.shape.line_ends += u64::from(length.is_some());
+        (self.shape.len, self.shape.used) = (len, len + length.unwrap_or_default());
+        Field::Last
+    }
+
+    /// Goes past the first byte of a character that only begins like a byte order mark. Says whether
+    /// there are enough bytes to tell.
+    fn passes_suspect(&mut self) -> Result<bool, Malformed> {
+        let rest = &self.input[self.at..];
+        if rest[0] == 0 {
+            return Err(self.malformed(MalformedKind::Nul));
+        }
+        if rest.starts_with(BYTE_ORDER_MARK) {
+            return Err(self.malformed(MalformedKind::ByteOrderMark));
+        }
+        if BYTE_ORDER_MARK.starts_with(rest) && !self.at_end {
+            return Ok(false);
+        }
+        self.at += 1;
+        Ok(true)
+    }
+
+    fn malformed(&self, kind: MalformedKind) -> Malformed {
+        Malformed { kind, at: self.at }
+    }
+}
