@@ -16,7 +16,7 @@
 //! | `file_writer` | a thread that waits for the disk when that output is a file |
 //! | `patience` | how long a turn waits for a reader or a disk that is behind |
 //! | `timestamp` | the second as text, formatted once |
-//! | `escaped` | [`Escaped`]: any bytes as a value |
+//! | `escaped` | [`Escaped`]: any bytes as a value; [`EscapedOnce`]: a text that holds such values |
 //! | [`budget`] | what a peer can have logged at will: the first as it is, the rest as counts |
 //!
 //! It stands beside the loop because the turn decides when lines leave, and because both programs
@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Record};
 
-pub use escaped::Escaped;
+pub use escaped::{Escaped, EscapedOnce};
 use lines::Lines;
 use output::Output;
 use patience::Patience;

@@ -1,4 +1,4 @@
-//! Any bytes as the value of a log line. Knows no line.
+//! Any bytes as the value of a log line, and texts that hold such values. Knows no line.
 
 use std::fmt::{self, Write as _};
 
@@ -19,12 +19,32 @@ impl fmt::Display for Escaped<'_> {
         let shown = &self.0[..cut(self.0, VALUE_MAX)];
         for chunk in shown.utf8_chunks() {
             for character in chunk.valid().chars() {
-                write_escaped(f, character)?;
+                match character {
+                    '\\' => f.write_str("\\\\")?,
+                    _ => write_escaped(f, character)?,
+                }
             }
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
         }
+        if shown.len() < self.0.len() {
+            write!(f, "... ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// A text for people in which values may be escaped already, as a peer's reason or an error's message.
+///
+/// As harmless as [`Escaped`] and cut like it, but `\` stays, so that nothing is escaped twice.
+#[derive(Debug, Clone, Copy)]
+pub struct EscapedOnce<'a>(pub &'a str);
+
+impl fmt::Display for EscapedOnce<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.floor_char_boundary(VALUE_MAX)];
+        shown.chars().try_for_each(|character| write_escaped(f, character))?;
         if shown.len() < self.0.len() {
             write!(f, "... ({} bytes)", self.0.len())?;
         }
@@ -49,7 +69,6 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
         '\n' => f.write_str("\\n"),
         '\r' => f.write_str("\\r"),
         '\t' => f.write_str("\\t"),
-        '\\' => f.write_str("\\\\"),
         '|' => f.write_str("\\x7c"),
         _ if character.is_ascii_control() => write!(f, "\\x{:02x}", character as u32),
         _ if is_unsafe(character) => write!(f, "{}", character.escape_unicode()),
@@ -115,6 +134,15 @@ mod tests {
         assert_ne!(Escaped(cut.as_bytes()).to_string(), cut);
     }
 
+    #[test]
+    fn a_text_that_holds_escaped_values_is_escaped_once() {
+        let text = format!("found \"{}\"", Escaped(b"Nicol\xe1s|\n"));
+        assert_eq!(EscapedOnce(&text).to_string(), "found \"Nicol\\xe1s\\x7c\\n\"");
+        assert_eq!(EscapedOnce("a|b\n\u{1b}[31m").to_string(), "a\\x7cb\\n\\x1b[31m");
+        let cut = EscapedOnce(&"\u{20ac}".repeat(400)).to_string();
+        assert_eq!(cut, "\u{20ac}".repeat(341) + "... (1200 bytes)");
+    }
+
     /// Bytes that are often text, and often not.
     fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
@@ -132,6 +160,8 @@ mod tests {
             let text = Escaped(&one).to_string();
             prop_assert!(!text.chars().any(|character| is_unsafe(character) || character == '|'));
             prop_assert_eq!(one == other, text == Escaped(&other).to_string());
+            // Whatever holds it is escaped no second time.
+            prop_assert_eq!(EscapedOnce(&text).to_string(), text);
         }
     }
 }
