@@ -2,16 +2,27 @@
 //!
 //! The position in the input is the sequence number. Whatever breaks, the central says how far it
 //! has come, and the agency goes on exactly there: no bet is lost, none is sent to be stored twice.
+//! What a central says is compared with what it has said before ([`account`]), and is an answer to
+//! what was asked, or an error.
 
+mod account;
+mod stage;
+
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use log::{debug, error, info, warn};
-use reactor::logging::Escaped;
-use wire::{BatchBuilder, Checksum, Phase, Position, Request, Response, VERSION};
+use log::{Level, debug, error, info};
+use reactor::log_within;
+use reactor::logging::{Escaped, EscapedOnce};
+use wire::{BatchBuilder, Checksum, Field, Phase, Position, Request, Response, VERSION};
 
-use crate::dialogue::{Dialogue, Failure, Next, Progress};
+use account::Account;
+use stage::Stage;
+
+use crate::dialogue::{Dialogue, Failure, Next, Progress, expect_position};
 use crate::input::{Input, Place};
+use crate::log_budget::{Line, LogBudget};
 use crate::source::BetSource;
 
 /// Bets that are skipped in one turn: some milliseconds' worth, so that a signal is still heard.
@@ -44,9 +55,8 @@ pub struct Agency<S> {
     stage: Stage,
     /// The place after everything that the central has confirmed.
     confirmed: Place,
-    /// Some of the input was rejected.
-    rejected: bool,
-    winners: u64,
+    account: Account,
+    log_budget: LogBudget,
 }
 
 /// A batch that was sent and not answered.
@@ -54,29 +64,6 @@ pub struct Agency<S> {
 struct Outstanding {
     before: Place,
     count: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// No connection, or not introduced on it.
-    Introducing,
-    /// On the way to where the central stands.
-    Skipping {
-        consumed: Position,
-        checksum: Checksum,
-        phase: Phase,
-    },
-    /// Batches are on their way.
-    Sending,
-    /// The central couldn't store a batch: once the rest is answered too, back to that place.
-    SetBack {
-        to: Place,
-    },
-    /// The end is on its way.
-    Ending,
-    /// The winners are asked for.
-    Asking,
-    Done,
 }
 
 impl<S: BetSource> Agency<S> {
@@ -90,8 +77,8 @@ impl<S: BetSource> Agency<S> {
             outstanding: VecDeque::new(),
             stage: Stage::Introducing,
             confirmed: Place::default(),
-            rejected: false,
-            winners: 0,
+            account: Account::new(),
+            log_budget: LogBudget::default(),
         }
     }
 
@@ -103,11 +90,14 @@ impl<S: BetSource> Agency<S> {
         phase: Phase,
         out: &mut Vec<u8>,
     ) -> Result<Next, Failure> {
-        debug!(
+        log_within!(
+            self.log_budget,
+            Line::Introduced,
+            Level::Debug,
             "action: introduce | result: success | client_id: {} | posicion: {consumed}",
             self.id
         );
-        self.rejected |= rejected > 0;
+        self.account.welcomed(consumed, rejected, phase)?;
         // After a cut it is nearly always a place that we remember.
         let known = self.outstanding.iter().map(|outstanding| outstanding.before);
         let known = known.chain([self.input.place(), self.confirmed]);
@@ -179,7 +169,10 @@ impl<S: BetSource> Agency<S> {
             }
             let (count, posicion) = (self.batch.count(), before.position);
             Request::Batch(self.batch.batch(posicion)).encode(out);
-            debug!(
+            log_within!(
+                self.log_budget,
+                Line::BatchSent,
+                Level::Debug,
                 "action: batch_enviado | result: in_progress | cantidad: {count} | posicion: {posicion}"
             );
             self.outstanding.push_back(Outstanding { before, count });
@@ -200,7 +193,7 @@ impl<S: BetSource> Agency<S> {
 
     fn ask(&mut self, out: &mut Vec<u8>) -> Next {
         self.stage = Stage::Asking;
-        self.winners = 0;
+        self.account.asked();
         Request::Winners.encode(out);
         Next::Answer
     }
@@ -212,39 +205,66 @@ impl<S: BetSource> Agency<S> {
         out: &mut Vec<u8>,
     ) -> Result<Next, Failure> {
         let Some(&Outstanding { before, count }) = self.outstanding.front() else {
-            return Err(Failure::unexpected(response));
+            return Err(self.unexpected(response));
         };
         let after = before.position + u64::from(count);
         match (*response, self.stage) {
-            (Response::Stored { consumed }, Stage::Sending) if consumed == after => {
-                debug!(
+            (Response::Stored { consumed }, Stage::Sending) => {
+                expect_position("STORED", after, consumed)?;
+                self.account.batch_stored(count);
+                log_within!(
+                    self.log_budget,
+                    Line::BatchConfirmed,
+                    Level::Debug,
                     "action: batch_confirmado | result: success | cantidad: {count} | posicion: {consumed}"
                 );
             }
-            (Response::Rejected { consumed, index, field, text }, Stage::Sending)
-                if consumed == after =>
-            {
-                self.rejected = true;
-                error!(
-                    "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
-                     code: {} | error: {}",
-                    before.position + u64::from(index),
-                    field as u8,
-                    Escaped(text.as_bytes())
-                );
+            (Response::Rejected { consumed, index, field, text }, Stage::Sending) => {
+                expect_position("REJECTED", after, consumed)?;
+                self.account.batch_rejected(count, index)?;
+                self.log_rejected(before, count, index, field, text)?;
             }
-            (Response::Unavailable { text, .. }, Stage::Sending) => {
-                let text = Escaped(text.as_bytes());
-                warn!(
-                    "action: batch_enviado | result: in_progress | cantidad: {count} | error: {text}"
+            (Response::Unavailable { consumed, text }, Stage::Sending) => {
+                expect_position("UNAVAILABLE", before.position, consumed)?;
+                log_within!(
+                    self.log_budget,
+                    Line::BatchHeld,
+                    Level::Warn,
+                    "action: batch_enviado | result: in_progress | cantidad: {count} | error: {}",
+                    EscapedOnce(text)
                 );
                 self.stage = Stage::SetBack { to: before };
             }
-            (Response::Unavailable { .. }, Stage::SetBack { .. }) => {}
-            _ => return Err(Failure::unexpected(response)),
+            (Response::Unavailable { consumed, .. }, Stage::SetBack { to }) => {
+                expect_position("UNAVAILABLE", to.position, consumed)?;
+            }
+            _ => return Err(self.unexpected(response)),
         }
         self.outstanding.pop_front();
         self.after_batch(out)
+    }
+
+    /// Names the bad bet of a batch as a person finds it: looked up in the input, which is further on.
+    fn log_rejected(
+        &mut self,
+        before: Place,
+        count: u16,
+        index: u16,
+        field: Field,
+        text: &str,
+    ) -> Result<(), Failure> {
+        if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
+            let place = self.input.describe(before, index)?;
+            error!(
+                "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
+                 code: {} | error: {} | place: {}",
+                before.position + u64::from(index),
+                field as u8,
+                EscapedOnce(text),
+                Escaped(place.as_bytes())
+            );
+        }
+        Ok(())
     }
 
     fn after_batch(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
@@ -261,21 +281,42 @@ impl<S: BetSource> Agency<S> {
         if self.pace.period.is_zero() { self.send(out) } else { Ok(Next::Pause(self.pace.period)) }
     }
 
-    fn told_winners(&mut self, winners: &wire::Winners<'_>) -> Next {
-        self.winners += u64::from(winners.count());
+    /// The central can't note the end, or the question, now: `held` waits for another attempt.
+    fn hold(&mut self, consumed: Position, text: &str, held: Stage) -> Result<Next, Failure> {
+        expect_position("UNAVAILABLE", self.confirmed.position, consumed)?;
+        log_within!(
+            self.log_budget,
+            Line::EndHeld,
+            Level::Warn,
+            "action: finish | result: in_progress | error: {}",
+            EscapedOnce(text)
+        );
+        self.stage = held;
+        Ok(Next::Backoff)
+    }
+
+    fn told_winners(&mut self, winners: &wire::Winners<'_>) -> Result<Next, Failure> {
+        self.account.told(winners)?;
         for document in winners.documents() {
-            debug!("action: ganador | result: success | dni: {}", Escaped(document));
+            log_within!(
+                self.log_budget,
+                Line::Winner,
+                Level::Debug,
+                "action: ganador | result: success | dni: {}",
+                Escaped(document)
+            );
         }
-        if !winners.last {
-            return Next::Answer;
-        }
-        self.stage = Stage::Done;
-        Next::Done
+        self.stage = if winners.last { Stage::Done } else { Stage::Listing };
+        Ok(if winners.last { Next::Done } else { Next::Answer })
+    }
+
+    fn unexpected(&self, response: &Response<'_>) -> Failure {
+        Failure::unexpected(response, &self.owed())
     }
 
     /// Winners that it was told of.
     pub fn winners(&self) -> u64 {
-        self.winners
+        self.account.winners
     }
 }
 
@@ -286,21 +327,28 @@ impl<S: BetSource> Dialogue for Agency<S> {
     }
 
     fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
-        match (response, self.stage) {
-            (&Response::Welcome { consumed, checksum, rejected, phase }, Stage::Introducing) => {
+        match (*response, self.stage) {
+            (Response::Welcome { consumed, checksum, rejected, phase }, Stage::Introducing) => {
                 self.welcomed(consumed, checksum, rejected, phase, out)
             }
             (_, Stage::Sending | Stage::SetBack { .. }) => self.batch_answered(response, out),
-            (&Response::Finished { stored, rejected }, Stage::Ending) => {
-                self.rejected |= rejected > 0;
+            (Response::Finished { stored, rejected }, Stage::Ending) => {
+                self.account.finished(stored, rejected)?;
                 debug!(
                     "action: finish | result: success | stored: {stored} | rejected: {rejected}"
                 );
                 Ok(self.ask(out))
             }
-            (Response::Unavailable { .. }, Stage::Ending | Stage::Asking) => Ok(Next::Backoff),
-            (Response::Winners(winners), Stage::Asking) => Ok(self.told_winners(winners)),
-            _ => Err(Failure::unexpected(response)),
+            (Response::Unavailable { consumed, text }, Stage::Ending) => {
+                self.hold(consumed, text, Stage::EndHeld)
+            }
+            (Response::Unavailable { consumed, text }, Stage::Asking) => {
+                self.hold(consumed, text, Stage::AskHeld)
+            }
+            (Response::Winners(winners), Stage::Asking | Stage::Listing) => {
+                self.told_winners(&winners)
+            }
+            _ => Err(self.unexpected(response)),
         }
     }
 
@@ -311,10 +359,14 @@ impl<S: BetSource> Dialogue for Agency<S> {
                 not_there_yet => Ok(not_there_yet),
             },
             Stage::Sending => self.send(out),
-            Stage::Ending => self.end(out),
-            Stage::Asking => Ok(self.ask(out)),
-            Stage::Introducing | Stage::SetBack { .. } => Ok(Next::Answer),
+            Stage::EndHeld => self.end(out),
+            Stage::AskHeld => Ok(self.ask(out)),
             Stage::Done => Ok(Next::Done),
+            Stage::Introducing
+            | Stage::SetBack { .. }
+            | Stage::Ending
+            | Stage::Asking
+            | Stage::Listing => Ok(Next::Answer),
         }
     }
 
@@ -322,29 +374,48 @@ impl<S: BetSource> Dialogue for Agency<S> {
         self.stage == Stage::Asking
     }
 
+    fn owed(&self) -> Cow<'static, str> {
+        match (self.stage, self.outstanding.front()) {
+            (Stage::Sending | Stage::SetBack { .. }, Some(Outstanding { before, count })) => {
+                let last = before.position + u64::from(*count) - 1;
+                format!("the answer to bets {} to {last}", before.position).into()
+            }
+            (stage, _) => stage.owed().into(),
+        }
+    }
+
+    /// Positions, and then the end and the result.
+    fn acknowledged(&self) -> u64 {
+        let end = u64::from(self.account.phase != Phase::Open);
+        self.confirmed.position + end + u64::from(self.stage == Stage::Done)
+    }
+
+    fn log_budget(&mut self) -> &mut LogBudget {
+        &mut self.log_budget
+    }
+
     fn is_complete(&self) -> bool {
-        self.stage == Stage::Done && !self.rejected
+        self.stage == Stage::Done && self.account.rejected == 0
     }
 
     fn announce(&self) {
-        if self.stage == Stage::Done {
-            info!(
-                "action: consulta_ganadores | result: success | cant_ganadores: {}",
-                self.winners
+        if self.stage != Stage::Done {
+            return;
+        }
+        let Account { stored, rejected, winners, .. } = self.account;
+        info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
+        if rejected > 0 {
+            error!(
+                "action: send_bets | result: fail | client_id: {} | stored: {stored} | \
+                 rejected: {rejected} | error: the central took the rejected batches for good and \
+                 stored none of their bets",
+                self.id
             );
         }
     }
 
     fn stage(&self) -> &'static str {
-        match self.stage {
-            Stage::Introducing => "introducing",
-            Stage::Skipping { .. } => "skipping",
-            Stage::Sending => "sending",
-            Stage::SetBack { .. } => "set_back",
-            Stage::Ending => "ending",
-            Stage::Asking => "waiting_for_draw",
-            Stage::Done => "done",
-        }
+        self.stage.name()
     }
 
     fn progress(&self) -> Progress {

@@ -3,12 +3,15 @@
 //! The agency's input is here what it sent before, and then this bet. A first bet that was stored
 //! by an earlier run is recognised by its checksum, and so is one whose answer this run has lost.
 
+use std::borrow::Cow;
+
 use log::{error, info};
-use reactor::logging::Escaped;
+use reactor::logging::{Escaped, EscapedOnce};
 use wire::batch::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Position, Push, Request, Response, VERSION};
 
-use crate::dialogue::{Dialogue, Failure, Next};
+use crate::dialogue::{Dialogue, Failure, Next, expect_position};
+use crate::log_budget::LogBudget;
 
 /// The bet, and how far it is.
 #[derive(Debug)]
@@ -16,8 +19,21 @@ pub struct Apuesta {
     id: wire::Agency,
     fields: [String; FIELDS],
     batch: BatchBuilder,
+    /// Where it was sent to last, on this connection or an earlier one.
     sent: Option<Sent>,
+    stage: Stage,
     outcome: Option<Outcome>,
+    log_budget: LogBudget,
+}
+
+/// What is under way on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Introducing,
+    Sending,
+    /// The central couldn't store it: it is sent again later.
+    Held,
+    Done,
 }
 
 /// Where the bet was sent to.
@@ -28,6 +44,13 @@ struct Sent {
     after: Checksum,
     /// Bets of the agency that had been rejected before.
     rejected: u64,
+}
+
+impl Sent {
+    /// The position behind the bet. Nothing is sent to the last one that there is.
+    fn after_it(&self) -> Position {
+        self.position + 1
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +68,15 @@ impl Apuesta {
         let mut batch = BatchBuilder::new();
         let bet = Bet::from_fields(fields.each_ref().map(String::as_bytes));
         assert_eq!(batch.push(&bet), Ok(Push::Added), "the configuration checks the lengths");
-        Self { id, fields, batch, sent: None, outcome: None }
+        Self {
+            id,
+            fields,
+            batch,
+            sent: None,
+            stage: Stage::Introducing,
+            outcome: None,
+            log_budget: LogBudget::default(),
+        }
     }
 
     /// The bet as it is, or will be, once it was sent behind `position` others.
@@ -64,32 +95,49 @@ impl Apuesta {
     ) -> Result<Next, Failure> {
         let by_an_earlier_run = self.behind(0, Checksum::default(), 0);
         let known = [self.sent, Some(by_an_earlier_run)].into_iter().flatten();
-        let mut known = known.filter(|sent| consumed == sent.position + 1);
+        let mut known = known.filter(|sent| consumed == sent.after_it());
         if let Some(sent) = known.find(|sent| sent.after == checksum) {
             // It is the last one consumed, so one rejected more is this one.
             let is_rejected = rejected > sent.rejected;
             let reason = "the central has rejected it before, and said why then";
             return Ok(if is_rejected { self.rejected(reason) } else { self.stored() });
         }
-        if let Some(Sent { position, .. }) = self.sent.filter(|sent| sent.position < consumed) {
-            return Err(Failure::Unsettled { position, consumed });
+        if consumed == Position::MAX || rejected > consumed {
+            let expected = "a position with room for a bet, and no more rejected than consumed";
+            let found = format!("{consumed} consumed and {rejected} rejected");
+            return Err(Failure::Violation {
+                message: "WELCOME",
+                expected: expected.into(),
+                found,
+            });
+        }
+        if let Some(Sent { position, .. }) = self.sent {
+            if position < consumed {
+                return Err(Failure::Unsettled { position, consumed });
+            }
+            if position > consumed {
+                return Err(Failure::LostBets { acknowledged: position, consumed });
+            }
         }
         self.sent = Some(self.behind(consumed, checksum, rejected));
         Ok(self.send(consumed, out))
     }
 
-    fn send(&self, position: Position, out: &mut Vec<u8>) -> Next {
+    fn send(&mut self, position: Position, out: &mut Vec<u8>) -> Next {
+        self.stage = Stage::Sending;
         Request::Bet(self.batch.batch(position)).encode(out);
         Next::Answer
     }
 
     fn stored(&mut self) -> Next {
         self.outcome = Some(Outcome::Stored);
+        self.stage = Stage::Done;
         Next::Done
     }
 
     fn rejected(&mut self, text: &str) -> Next {
         self.outcome = Some(Outcome::Rejected { text: text.to_owned() });
+        self.stage = Stage::Done;
         Next::Done
     }
 
@@ -100,24 +148,52 @@ impl Apuesta {
 
 impl Dialogue for Apuesta {
     fn connected(&mut self, out: &mut Vec<u8>) {
+        self.stage = Stage::Introducing;
         Request::Hello { version: VERSION, agency: self.id }.encode(out);
     }
 
     fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
-        match (*response, self.sent) {
-            (Response::Welcome { consumed, checksum, rejected, .. }, _) => {
+        match (*response, self.stage, self.sent) {
+            (Response::Welcome { consumed, checksum, rejected, .. }, Stage::Introducing, _) => {
                 self.welcomed(consumed, checksum, rejected, out)
             }
-            (Response::Stored { .. }, Some(_)) => Ok(self.stored()),
-            (Response::Rejected { text, .. }, Some(_)) => Ok(self.rejected(text)),
-            (Response::Unavailable { .. }, Some(_)) => Ok(Next::Backoff),
-            _ => Err(Failure::unexpected(response)),
+            (Response::Stored { consumed }, Stage::Sending, Some(sent)) => {
+                expect_position("STORED", sent.after_it(), consumed)?;
+                Ok(self.stored())
+            }
+            (Response::Rejected { consumed, index: 0, text, .. }, Stage::Sending, Some(sent)) => {
+                expect_position("REJECTED", sent.after_it(), consumed)?;
+                Ok(self.rejected(text))
+            }
+            (Response::Unavailable { consumed, .. }, Stage::Sending, Some(sent)) => {
+                expect_position("UNAVAILABLE", sent.position, consumed)?;
+                self.stage = Stage::Held;
+                Ok(Next::Backoff)
+            }
+            _ => Err(Failure::unexpected(response, &self.owed())),
         }
     }
 
     fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
-        let sent = self.sent;
-        Ok(sent.map_or(Next::Answer, |sent| self.send(sent.position, out)))
+        let held = self.sent.filter(|_| self.stage == Stage::Held);
+        Ok(held.map_or(Next::Answer, |sent| self.send(sent.position, out)))
+    }
+
+    fn owed(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self.stage {
+            Stage::Introducing => "the answer to HELLO",
+            Stage::Sending => "the answer to the bet",
+            Stage::Held => "nothing before the bet is sent again",
+            Stage::Done => "nothing",
+        })
+    }
+
+    fn acknowledged(&self) -> u64 {
+        u64::from(self.outcome.is_some())
+    }
+
+    fn log_budget(&mut self) -> &mut LogBudget {
+        &mut self.log_budget
     }
 
     fn is_complete(&self) -> bool {
@@ -125,10 +201,10 @@ impl Dialogue for Apuesta {
     }
 
     fn stage(&self) -> &'static str {
-        match (&self.outcome, self.sent) {
-            (Some(_), _) => "done",
-            (None, Some(_)) => "sending",
-            (None, None) => "introducing",
+        match self.stage {
+            Stage::Introducing => "introducing",
+            Stage::Sending | Stage::Held => "sending",
+            Stage::Done => "done",
         }
     }
 
@@ -140,7 +216,7 @@ impl Dialogue for Apuesta {
                 info!("action: apuesta_enviada | result: success | dni: {dni} | numero: {numero}");
             }
             Some(Outcome::Rejected { text }) => {
-                let text = Escaped(text.as_bytes());
+                let text = EscapedOnce(text);
                 error!(
                     "action: apuesta_enviada | result: fail | dni: {dni} | numero: {numero} | \
                      error: {text}"

@@ -32,6 +32,11 @@ impl Backoff {
         Some(whole.mul_f64(0.5 + self.random.f64() / 2.0))
     }
 
+    /// Failures in a row so far.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Something worked: the next failure is the first again.
     pub fn reset(&mut self) {
         self.failures = 0;

@@ -2,16 +2,17 @@
 
 use std::net::SocketAddr;
 
-use log::{debug, error, info, warn};
-use reactor::logging::Escaped;
+use log::{Level, error, info};
+use reactor::log_within;
+use reactor::logging::{Escaped, EscapedOnce};
 use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
-use wire::{FrameDecoder, Response};
+use wire::{Frame, FrameDecoder, Response};
 
-use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::dialer::{Attempt, DIAL, Dialer};
 use crate::dialogue::{Dialogue, Failure, Next, Progress};
 use crate::farewell::{FAREWELL, Farewell};
+use crate::log_budget::{Line, LogBudget};
 use crate::progress::Bar;
 
 /// Fires when the dialogue has waited long enough.
@@ -34,9 +35,14 @@ pub struct Caller<D> {
     dialogue: D,
     dialer: Dialer,
     farewell: Farewell,
-    storage: Backoff,
     config: Config,
     connection: Option<Token>,
+    /// What [`Dialogue::acknowledged`] was last.
+    acknowledged: u64,
+    /// The answer that has begun to arrive, or is owed, has a deadline.
+    is_timed: bool,
+    /// Why the connection is about to be lost, when that is known before.
+    lost: Option<String>,
     decoder: FrameDecoder,
     /// What the dialogue wants to send; kept for its memory.
     out: Vec<u8>,
@@ -46,15 +52,18 @@ pub struct Caller<D> {
 
 impl<D: Dialogue> Caller<D> {
     /// A caller that hasn't called. `seed` is for the pauses between attempts.
-    pub fn new(dialogue: D, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
+    pub fn new(mut dialogue: D, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
         let (address, timeout) = (config.address.clone(), config.response_timeout);
+        *dialogue.log_budget() = LogBudget::new(config.log_limits);
         Self {
             dialogue,
             dialer: Dialer::new(address, config.retry, timeout, seed),
             farewell: Farewell::new(config.farewell),
-            storage: Backoff::new(config.retry, seed),
             config: config.clone(),
             connection: None,
+            acknowledged: 0,
+            is_timed: false,
+            lost: None,
             decoder: FrameDecoder::default(),
             out: Vec::new(),
             bar,
@@ -63,7 +72,8 @@ impl<D: Dialogue> Caller<D> {
     }
 
     /// How it ended, with what the dialogue holds open given back.
-    pub fn close(self) -> End {
+    pub fn close(mut self) -> End {
+        self.dialogue.log_budget().report();
         self.dialogue.close();
         self.end.unwrap_or(End::Interrupted)
     }
@@ -81,7 +91,7 @@ impl<D: Dialogue> Caller<D> {
     }
 
     fn retry(&mut self, io: &mut impl Io, reason: &str) {
-        if !self.dialer.retry(io, reason) {
+        if !self.dialer.retry(io, reason, self.dialogue.log_budget()) {
             self.finish(io, End::Failed);
         }
     }
@@ -105,10 +115,10 @@ impl<D: Dialogue> Caller<D> {
     fn follow(&mut self, io: &mut impl Io, connection: Token, next: Result<Next, Failure>) {
         io.send(connection, &self.out);
         self.out.clear();
-        let mut patience = None;
+        self.note_progress();
+        let mut is_timed = false;
         match next {
-            Ok(Next::Answer) if self.dialogue.waits_for_draw() => {}
-            Ok(Next::Answer) => patience = Some(self.config.response_timeout),
+            Ok(Next::Answer) => is_timed = !self.dialogue.waits_for_draw(),
             Ok(Next::Turn) => io.set_timer(GO_ON, Some(std::time::Duration::ZERO)),
             Ok(Next::Pause(pause)) => io.set_timer(GO_ON, Some(pause)),
             Ok(Next::Backoff) => self.back_off(io),
@@ -117,37 +127,64 @@ impl<D: Dialogue> Caller<D> {
                 self.finish(io, if complete { End::Complete } else { End::Failed });
             }
             Err(failure) if failure.is_transient() => {
-                warn!("action: connect | result: in_progress | error: {}", escaped(&failure));
+                self.lost = Some(failure.to_string());
                 io.abort(connection);
             }
-            Err(failure) => {
-                error!("action: run | result: fail | error: {}", escaped(&failure));
-                self.finish(io, End::Failed);
-            }
+            Err(failure) => self.fail(io, &failure.to_string()),
         }
-        io.set_deadline(connection, patience);
+        self.time(io, connection, is_timed);
+    }
+
+    /// Gives the central as long as an answer may take, or for ever.
+    fn time(&mut self, io: &mut impl Io, connection: Token, is_timed: bool) {
+        self.is_timed = is_timed;
+        io.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
+    }
+
+    /// A central that answers and brings nothing further is as good as none.
+    fn note_progress(&mut self) {
+        let acknowledged = self.dialogue.acknowledged();
+        if acknowledged > self.acknowledged {
+            self.acknowledged = acknowledged;
+            self.dialer.progressed();
+        }
     }
 
     fn back_off(&mut self, io: &mut impl Io) {
-        if let Some(pause) = self.storage.pause() {
+        if let Some(pause) = self.dialer.back_off() {
             return io.set_timer(GO_ON, Some(pause));
         }
         error!("action: storage | result: fail | error: unavailable for too long");
         self.finish(io, End::Failed);
     }
 
-    fn answered(&mut self, io: &mut impl Io, connection: Token, response: &Response<'_>) {
-        if !matches!(response, Response::Error { .. } | Response::Unavailable { .. }) {
-            self.dialer.reached();
-            self.storage.reset();
-        }
-        let next = self.dialogue.answered(response, &mut self.out);
-        self.follow(io, connection, next);
+    fn fail(&mut self, io: &mut impl Io, reason: &str) {
+        error!("action: run | result: fail | error: {}", EscapedOnce(reason));
+        self.finish(io, End::Failed);
     }
-}
 
-fn escaped(error: &impl std::error::Error) -> String {
-    Escaped(error.to_string().as_bytes()).to_string()
+    fn arrived(&mut self, io: &mut impl Io, connection: Token, frame: Frame<'_>) {
+        match Response::decode(frame) {
+            Ok(response) => {
+                let next = self.dialogue.answered(&response, &mut self.out);
+                self.follow(io, connection, next);
+            }
+            Err(error) => {
+                let (kind, body) = (frame.kind, Escaped(frame.body));
+                let reason = format!("no response, kind 0x{kind:02x}: {error}; it holds: {body}");
+                self.fail(io, &reason);
+            }
+        }
+    }
+
+    /// What is to be said of a connection that is gone.
+    fn reason_of(&mut self, reason: &CloseReason) -> String {
+        match (self.lost.take(), reason) {
+            (Some(lost), _) => lost,
+            (None, CloseReason::NotConnected(_)) => reason.to_string(),
+            (None, _) => format!("{reason} (before {})", self.dialogue.owed()),
+        }
+    }
 }
 
 impl<D: Dialogue> Service for Caller<D> {
@@ -159,7 +196,12 @@ impl<D: Dialogue> Service for Caller<D> {
     }
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
-        debug!("action: connect | result: success | server_address: {peer}");
+        log_within!(
+            self.dialogue.log_budget(),
+            Line::Connected,
+            Level::Debug,
+            "action: connect | result: success | server_address: {peer}"
+        );
         self.dialer.connected();
         self.dialogue.connected(&mut self.out);
         self.follow(io, connection, Ok(Next::Answer));
@@ -171,20 +213,19 @@ impl<D: Dialogue> Service for Caller<D> {
         }
         let mut used = 0;
         while self.end.is_none() {
-            let response = match self.decoder.decode(&input[used..]) {
-                Ok(None) => return used,
+            match self.decoder.decode(&input[used..]) {
+                Ok(None) => {
+                    // Whatever was owed, and however long it may take: once begun, it comes in time.
+                    if used < input.len() && !self.is_timed {
+                        self.time(io, connection, true);
+                    }
+                    return used;
+                }
                 Ok(Some(frame)) => {
                     used += frame.used();
-                    Response::decode(frame).map_err(|error| error.to_string())
+                    self.arrived(io, connection, frame);
                 }
-                Err(error) => Err(error.to_string()),
-            };
-            match response {
-                Ok(response) => self.answered(io, connection, &response),
-                Err(error) => {
-                    error!("action: run | result: fail | error: {}", Escaped(error.as_bytes()));
-                    self.finish(io, End::Failed);
-                }
+                Err(error) => self.fail(io, &error.to_string()),
             }
         }
         input.len()
@@ -195,6 +236,10 @@ impl<D: Dialogue> Service for Caller<D> {
             let attempt = self.dialer.looked_up(io, rest);
             return self.attempted(io, attempt);
         }
+        let place = if rest.is_empty() { "before" } else { "in the middle of" };
+        let owed = self.dialogue.owed();
+        let lost = format!("the central closed the connection ({place} {owed})");
+        self.lost.get_or_insert(lost);
         io.close(connection);
     }
 
@@ -203,10 +248,13 @@ impl<D: Dialogue> Service for Caller<D> {
             let attempt = self.dialer.look_up_expired(io);
             return self.attempted(io, attempt);
         }
-        warn!(
-            "action: connect | result: in_progress | error: no answer within {}",
-            humantime::format_duration(self.config.response_timeout)
-        );
+        let timeout = humantime::format_duration(self.config.response_timeout);
+        let lost = if self.dialer.is_connected() {
+            format!("nothing came of {} within {timeout}", self.dialogue.owed())
+        } else {
+            format!("no connection within {timeout}")
+        };
+        self.lost = Some(lost);
         io.abort(connection);
     }
 
@@ -214,6 +262,7 @@ impl<D: Dialogue> Service for Caller<D> {
         match timer {
             DIAL => return self.dial(io),
             FAREWELL => return self.part(io),
+            other if self.dialogue.log_budget().fired(other) => return,
             _ => {}
         }
         let Some(connection) = self.connection else { return };
@@ -235,11 +284,8 @@ impl<D: Dialogue> Service for Caller<D> {
             return;
         }
         io.set_timer(GO_ON, None);
-        let reason = match reason {
-            CloseReason::NotConnected(_) => reason.to_string(),
-            ended => format!("the connection ended: {ended}"),
-        };
-        self.connection = self.dialer.failed(io, &reason);
+        let reason = self.reason_of(reason);
+        self.connection = self.dialer.failed(io, &reason, self.dialogue.log_budget());
         if self.connection.is_none() {
             self.retry(io, &reason);
         }
@@ -277,7 +323,8 @@ impl<D: Dialogue> Service for Caller<D> {
         }
     }
 
-    fn turn_ended(&mut self, _io: &mut impl Io) -> Result<(), Self::Fatal> {
+    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), Self::Fatal> {
+        self.dialogue.log_budget().set_timers(io);
         if let Some(bar) = &self.bar {
             bar.show(self.dialogue.progress(), self.end.is_some());
         }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use wire::Agency;
 
 use crate::farewell::Delays;
+use crate::log_budget::LogLimits;
 
 const SPAN: &str = "a span of time above 0, as 500ms, 30s or 5m";
 
@@ -44,6 +45,9 @@ table! {
     TIMEOUT = ("CLI_RESPONSE_TIMEOUT", "response.timeout", "response-timeout", Some("60s"), SPAN, "How long an answer may take; the draw may take for ever");
     ANNOUNCE_AFTER = ("CLI_ANNOUNCE_AFTER", "announce.after", "announce-after", Some("0s"), PAUSE, "Age of the run before which its result isn't logged");
     EXIT_DELAY = ("CLI_EXIT_DELAY", "exit.delay", "exit-delay", Some("0s"), PAUSE, "What the program stays after its result is logged");
+    MAX_LOG_LINES = ("CLI_MAX_LOG_LINES", "log.maxLines", "max-log-lines", Some("500000"), "a number, at least 1", "Lines of each kind that are logged in CLI_LOG_INTERVAL; more are counted");
+    LOG_INTERVAL = ("CLI_LOG_INTERVAL", "log.interval", "log-interval", Some("10m"), SPAN, "Time after which as many lines of each kind are logged again");
+    REPORT_PERIOD = ("CLI_REPORT_PERIOD", "log.reportPeriod", "report-period", Some("10s"), SPAN, "How often the number of lines that weren't logged is");
     NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name", "First name of the bet in mode apuesta");
     APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name", "Last name of the bet in mode apuesta");
     DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document's digits", "Document of the bet in mode apuesta");
@@ -101,6 +105,8 @@ pub struct Config {
     pub response_timeout: Duration,
     /// How long the ending is drawn out.
     pub farewell: Delays,
+    /// How much of what a central can repeat is logged.
+    pub log_limits: LogLimits,
 }
 
 /// How attempts to reach the central are repeated.
@@ -138,6 +144,7 @@ impl Config {
         let response_timeout = layers.require(&TIMEOUT, span);
         let announce_after = layers.require(&ANNOUNCE_AFTER, settings::duration);
         let exit = layers.require(&EXIT_DELAY, settings::duration);
+        let log_limits = Self::log_limits(layers);
         let path = layers.require(&DATA, settings::text);
         let mode = layers.require(&MODE, |text| Some(text.trim().to_owned()));
         let mode = match mode?.as_str() {
@@ -166,6 +173,18 @@ impl Config {
             retry: Retry { min: min?, max: max?, limit: limit? },
             response_timeout: response_timeout?,
             farewell: Delays { announce_after: announce_after?, exit: exit? },
+            log_limits: log_limits?,
+        })
+    }
+
+    fn log_limits(layers: &mut Settings) -> Option<LogLimits> {
+        let max_lines = layers.require(&MAX_LOG_LINES, |text| settings::number(text, 1_u64..));
+        let interval = layers.require(&LOG_INTERVAL, span);
+        let report_period = layers.require(&REPORT_PERIOD, span);
+        Some(LogLimits {
+            max_lines: max_lines?,
+            interval: interval?,
+            report_period: report_period?,
         })
     }
 

@@ -5,12 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{debug, error, warn};
-use reactor::logging::Escaped;
+use log::{Level, error};
+use reactor::log_within;
+use reactor::logging::{Escaped, EscapedOnce};
 use reactor::{CloseReason, Io, Timer, Token};
 
 use crate::backoff::Backoff;
 use crate::config::Retry;
+use crate::log_budget::{Line, LogBudget};
 use crate::look_up::LookUp;
 #[cfg(test)]
 use crate::look_up::Resolve;
@@ -22,15 +24,23 @@ pub(crate) const DIAL: Timer = Timer(0);
 pub(crate) type Attempt = io::Result<Option<Token>>;
 
 /// Attempts at one name. An attempt looks the name up anew and tries all that it stands for, one
-/// after the other; only then there is a pause.
+/// after the other, until a connection is established; only then there is a pause.
+///
+/// Only [`progressed`](Self::progressed) makes pauses short again and counts failures anew, whatever
+/// a central that makes no progress answers. Behind one that was connected to in vain the next
+/// attempt begins at the following address, so of several centrals one that is broken is left.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     address: String,
     look_up: LookUp,
     /// What the name stands for and this attempt hasn't tried.
     untried: VecDeque<SocketAddr>,
+    /// The address that was called last.
+    called: Option<SocketAddr>,
     /// The connection that was begun last is, or was, established.
     is_connected: bool,
+    /// It has made progress.
+    is_useful: bool,
     backoff: Backoff,
     timeout: Duration,
 }
@@ -41,7 +51,9 @@ impl Dialer {
             address,
             look_up: LookUp::new(),
             untried: VecDeque::new(),
+            called: None,
             is_connected: false,
+            is_useful: false,
             backoff: Backoff::new(retry, seed),
             timeout,
         }
@@ -63,6 +75,11 @@ impl Dialer {
         }
     }
 
+    /// Whether the connection that was begun last was established.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
     /// Begins an attempt: with looking the name up, unless it is an address itself.
     pub(crate) fn dial(&mut self, io: &mut impl Io) -> Attempt {
         if let Ok(address) = self.address.parse() {
@@ -72,7 +89,12 @@ impl Dialer {
         Ok(None)
     }
 
-    fn dial_all(&mut self, io: &mut impl Io, addresses: VecDeque<SocketAddr>) -> Attempt {
+    fn dial_all(&mut self, io: &mut impl Io, mut addresses: VecDeque<SocketAddr>) -> Attempt {
+        let first = addresses.iter().position(|address| Some(*address) == self.called);
+        if let Some(first) = first.filter(|_| self.is_connected) {
+            // One that was worth it is called again, one that wasn't comes last.
+            addresses.rotate_left(if self.is_useful { first } else { first + 1 });
+        }
         self.untried = addresses;
         self.dial_next(io).map(Some).ok_or(io::ErrorKind::AddrNotAvailable.into())
     }
@@ -112,13 +134,14 @@ impl Dialer {
     }
 
     fn dial_next(&mut self, io: &mut impl Io) -> Option<Token> {
-        self.is_connected = false;
-        let connection = io.connect(self.untried.pop_front()?);
+        let address = self.untried.pop_front()?;
+        (self.called, self.is_connected, self.is_useful) = (Some(address), false, false);
+        let connection = io.connect(address);
         io.set_deadline(connection, Some(self.timeout));
         Some(connection)
     }
 
-    /// A connection is established: when it is lost, another attempt begins at the beginning.
+    /// A connection is established: when it is lost, the attempt has failed.
     pub(crate) fn connected(&mut self) {
         self.untried.clear();
         self.is_connected = true;
@@ -126,20 +149,43 @@ impl Dialer {
 
     /// A connection was lost, or never established: goes on at the next address of the attempt, if
     /// there is one.
-    pub(crate) fn failed(&mut self, io: &mut impl Io, reason: &str) -> Option<Token> {
+    pub(crate) fn failed(
+        &mut self,
+        io: &mut impl Io,
+        reason: &str,
+        log_budget: &mut LogBudget,
+    ) -> Option<Token> {
         let connection = self.dial_next(io)?;
-        debug!("action: connect | result: in_progress | error: {}", Escaped(reason.as_bytes()));
+        log_within!(
+            log_budget,
+            Line::Retried,
+            Level::Debug,
+            "action: connect | result: in_progress | error: {}",
+            EscapedOnce(reason)
+        );
         Some(connection)
     }
 
     /// The attempt has failed: sets the timer for another. Says whether there will be one.
-    pub(crate) fn retry(&mut self, io: &mut impl Io, reason: &str) -> bool {
-        let (address, reason) = (Escaped(self.address.as_bytes()), Escaped(reason.as_bytes()));
+    pub(crate) fn retry(
+        &mut self,
+        io: &mut impl Io,
+        reason: &str,
+        log_budget: &mut LogBudget,
+    ) -> bool {
+        let (address, reason) = (Escaped(self.address.as_bytes()), EscapedOnce(reason));
         let Some(pause) = self.backoff.pause() else {
-            error!("action: connect | result: fail | server_address: {address} | error: {reason}");
+            error!(
+                "action: connect | result: fail | server_address: {address} | attempts: {} | \
+                 error: {reason}",
+                self.backoff.failures()
+            );
             return false;
         };
-        warn!(
+        log_within!(
+            log_budget,
+            Line::Retried,
+            Level::Warn,
             "action: connect | result: in_progress | server_address: {address} | retry_in: {}ms | \
              error: {reason}",
             pause.as_millis()
@@ -148,8 +194,15 @@ impl Dialer {
         true
     }
 
-    /// The central has answered: the next failure is the first again.
-    pub(crate) fn reached(&mut self) {
+    /// The central is reached and can't serve now: how long to wait before asking again, unless it
+    /// was asked in vain too often. Counts like a failed attempt.
+    pub(crate) fn back_off(&mut self) -> Option<Duration> {
+        self.backoff.pause()
+    }
+
+    /// The central has brought the work further: the next failure is the first again.
+    pub(crate) fn progressed(&mut self) {
+        self.is_useful = true;
         self.backoff.reset();
     }
 }
@@ -183,39 +236,90 @@ mod tests {
 
     #[test]
     fn all_addresses_are_tried_before_there_is_a_pause() {
+        let mut log = LogBudget::default();
         let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
         for _ in 0..3 {
             let first = dial(&mut dialer, &mut io).unwrap();
-            let second = dialer.failed(&mut io, "refused").expect("there is another address");
+            let second =
+                dialer.failed(&mut io, "refused", &mut log).expect("there is another address");
             let addresses = [first, second].map(|token| io.lines[&token].address.to_string());
             assert_eq!(addresses, ["10.0.0.1:12345", "10.0.0.2:12345"]);
             assert_eq!(io.lines[&second].deadline, Some(Duration::from_secs(9)));
             assert!(io.timers.is_empty());
-            assert_eq!(dialer.failed(&mut io, "refused"), None);
-            assert!(dialer.retry(&mut io, "refused"));
+            assert_eq!(dialer.failed(&mut io, "refused", &mut log), None);
+            assert!(dialer.retry(&mut io, "refused", &mut log));
             assert!(io.timers.remove(&DIAL).is_some());
         }
     }
 
     #[test]
     fn an_attempt_counts_once_however_many_addresses_there_are() {
+        let mut log = LogBudget::default();
         let once = Retry { limit: 2, ..RETRY };
         let (mut dialer, mut io) = (dialer(once, two_addresses), MemoryIo::new());
         for another in [true, false] {
             dial(&mut dialer, &mut io).unwrap();
-            assert!(dialer.failed(&mut io, "refused").is_some());
-            assert_eq!(dialer.retry(&mut io, "refused"), another);
+            assert!(dialer.failed(&mut io, "refused", &mut log).is_some());
+            assert_eq!(dialer.retry(&mut io, "refused", &mut log), another);
         }
     }
 
-    #[test]
-    fn a_connection_that_is_lost_is_sought_at_the_first_address_again() {
+    /// Addresses that attempts begin at when each of them comes to a connection, and is then lost.
+    fn begun(attempts: usize, useful: bool) -> Vec<String> {
         let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
+        let mut log = LogBudget::default();
+        let attempt = |_| {
+            let connection = dial(&mut dialer, &mut io).unwrap();
+            dialer.connected();
+            if useful {
+                dialer.progressed();
+            }
+            assert_eq!(dialer.failed(&mut io, "reset", &mut log), None, "the attempt is over");
+            io.lines[&connection].address.to_string()
+        };
+        (0..attempts).map(attempt).collect()
+    }
+
+    #[test]
+    fn a_central_that_brings_nothing_is_followed_by_the_next_one() {
+        let (first, second) = ("10.0.0.1:12345", "10.0.0.2:12345");
+        assert_eq!(begun(5, false), [first, second, first, second, first]);
+        assert_eq!(begun(3, true), [first, first, first]);
+    }
+
+    #[test]
+    fn the_one_that_was_connected_to_in_vain_comes_last() {
+        let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
+        let mut log = LogBudget::default();
         dial(&mut dialer, &mut io).unwrap();
         dialer.connected();
-        assert_eq!(dialer.failed(&mut io, "reset"), None);
-        let again = dial(&mut dialer, &mut io).unwrap();
-        assert_eq!(io.lines[&again].address, ([10, 0, 0, 1], 12345).into());
+        assert_eq!(dialer.failed(&mut io, "reset", &mut log), None);
+        let second = dial(&mut dialer, &mut io).unwrap();
+        let first = dialer.failed(&mut io, "refused", &mut log).expect("it is still there");
+        let addresses = [second, first].map(|token| io.lines[&token].address.to_string());
+        assert_eq!(addresses, ["10.0.0.2:12345", "10.0.0.1:12345"]);
+    }
+
+    #[test]
+    fn only_progress_makes_pauses_short_again() {
+        let limit = Retry { limit: 4, ..RETRY };
+        let (mut dialer, mut io) = (dialer(limit, two_addresses), MemoryIo::new());
+        let mut log = LogBudget::default();
+        for round in 0..2 {
+            for (attempt, at_least) in [50, 100, 200].into_iter().enumerate() {
+                dialer.connected();
+                let pause = match attempt {
+                    1 => dialer.back_off(),
+                    _ => dialer.retry(&mut io, "closed", &mut log).then(|| io.timers[&DIAL]),
+                };
+                let pause = pause.expect("below the limit");
+                assert!(pause >= Duration::from_millis(at_least), "{round}: {pause:?}");
+            }
+            if round == 0 {
+                dialer.progressed();
+            }
+        }
+        assert!(!dialer.retry(&mut io, "closed", &mut log));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! [`Caller`](crate::caller::Caller) drives one over real connections; a test drives it with buffers.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use wire::{ErrorCode, Position, Response};
 
+use crate::log_budget::LogBudget;
 use crate::source::InputError;
 
 /// One side of a conversation. Whatever is to be sent is appended to `out`.
@@ -29,10 +31,20 @@ pub trait Dialogue {
     /// [`Failure`].
     fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure>;
 
-    /// Whether the next answer may take for ever: that of the draw.
+    /// Whether the next answer may take for ever: that of the draw. From its first byte on it may not.
     fn waits_for_draw(&self) -> bool {
         false
     }
+
+    /// What the central owes, for a person: "the answer to HELLO".
+    fn owed(&self) -> Cow<'static, str>;
+
+    /// How far the central has brought it. It grows with what is acknowledged for the first time, and
+    /// with nothing else: a central that is reached, and does nothing, makes no progress.
+    fn acknowledged(&self) -> u64;
+
+    /// The budgets of what it logs, which are its driver's too.
+    fn log_budget(&mut self) -> &mut LogBudget;
 
     /// Whether the conversation did everything, or part of it was finally refused.
     fn is_complete(&self) -> bool;
@@ -96,6 +108,14 @@ pub enum Failure {
         /// Why, for a person.
         text: String,
     },
+    /// The central refuses, and only it knows why.
+    #[error("the central refuses, with code {code}, which this version doesn't know: {text}")]
+    RefusedUnknown {
+        /// Why, for a program of another version.
+        code: u8,
+        /// Why, for a person.
+        text: String,
+    },
     /// The input can't be read or sent.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -144,9 +164,33 @@ pub enum Failure {
         /// What the central has consumed.
         consumed: Position,
     },
+    /// What was acknowledged isn't there any more.
+    #[error(
+        "the central has acknowledged {acknowledged} bets of this agency and says now that it has \
+         consumed {consumed}: it has lost bets, or has another ledger than before. Nothing is sent to \
+         it; look at its ledger first"
+    )]
+    LostBets {
+        /// Bets that it has acknowledged.
+        acknowledged: Position,
+        /// What it says now.
+        consumed: Position,
+    },
+    /// An answer that says what can't be.
+    #[error("the central breaks the protocol: {message}: expected {expected}, found {found}")]
+    Violation {
+        /// Which answer, by its name in the protocol.
+        message: &'static str,
+        /// What it should say.
+        expected: String,
+        /// What it says.
+        found: String,
+    },
     /// An answer that doesn't belong there.
-    #[error("an answer that doesn't belong here: {found}")]
+    #[error("the central breaks the protocol: expected {expected}, found {found}")]
     OutOfOrder {
+        /// What it owed.
+        expected: String,
         /// The answer.
         found: String,
     },
@@ -158,13 +202,39 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if code.is_transient())
     }
 
-    /// The answer that nobody waited for, or the central's refusal.
-    pub(crate) fn unexpected(response: &Response<'_>) -> Self {
-        match response {
+    /// The answer that was not `owed`, or the central's refusal.
+    pub(crate) fn unexpected(response: &Response<'_>, owed: &str) -> Self {
+        let found = match response {
             Response::Error { code, text } => {
-                Self::Refused { code: *code, text: (*text).to_owned() }
+                return Self::Refused { code: *code, text: (*text).to_owned() };
             }
-            other => Self::OutOfOrder { found: format!("{other:?}") },
-        }
+            Response::UnknownError { code, text } => {
+                return Self::RefusedUnknown { code: *code, text: (*text).to_owned() };
+            }
+            Response::Welcome { consumed, .. } => format!("WELCOME with {consumed} bets consumed"),
+            Response::Stored { consumed } => format!("STORED with {consumed} bets consumed"),
+            Response::Rejected { consumed, .. } => {
+                format!("REJECTED with {consumed} bets consumed")
+            }
+            Response::Unavailable { consumed, text } => {
+                format!("UNAVAILABLE with {consumed} bets consumed: {text}")
+            }
+            Response::Finished { stored, .. } => format!("FINISHED with {stored} bets stored"),
+            Response::Winners(winners) => format!("WINNERS with {} documents", winners.count()),
+        };
+        Self::OutOfOrder { expected: owed.to_owned(), found }
     }
+}
+
+/// What an answer says is consumed must be what its request makes it.
+pub(crate) fn expect_position(
+    message: &'static str,
+    expected: Position,
+    found: Position,
+) -> Result<(), Failure> {
+    if found == expected {
+        return Ok(());
+    }
+    let (expected, found) = (format!("{expected} bets consumed"), found.to_string());
+    Err(Failure::Violation { message, expected, found })
 }

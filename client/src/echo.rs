@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use log::{debug, error, info};
-use reactor::logging::Escaped;
+use log::{Level, error, info};
+use reactor::log_within;
+use reactor::logging::{Escaped, EscapedOnce};
 use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
 use wire::LineDecoder;
 
@@ -11,6 +12,7 @@ use crate::caller::End;
 use crate::config::Config;
 use crate::dialer::{Attempt, DIAL, Dialer};
 use crate::farewell::{FAREWELL, Farewell};
+use crate::log_budget::{Line, LogBudget};
 
 /// Most bytes of an answer's line: far above any message of ours.
 const ANSWER_MAX: usize = 4096;
@@ -26,6 +28,7 @@ pub struct EchoLoop {
     /// The message that is under way, counted from 1.
     number: u32,
     step: Step,
+    log_budget: LogBudget,
     end: Option<End>,
 }
 
@@ -43,6 +46,7 @@ impl EchoLoop {
         Self {
             dialer: Dialer::new(address, config.retry, timeout, seed),
             farewell: Farewell::new(config.farewell),
+            log_budget: LogBudget::new(config.log_limits),
             config: config.clone(),
             decoder: LineDecoder::new(ANSWER_MAX),
             connection: None,
@@ -52,8 +56,9 @@ impl EchoLoop {
         }
     }
 
-    /// How it ended.
-    pub fn end(&self) -> End {
+    /// How it ended, with everything logged that was only counted.
+    pub fn close(mut self) -> End {
+        self.log_budget.report();
         self.end.unwrap_or(End::Interrupted)
     }
 
@@ -83,14 +88,14 @@ impl EchoLoop {
     }
 
     fn not_connected(&mut self, io: &mut impl Io, reason: &str) {
-        self.connection = self.dialer.failed(io, reason);
+        self.connection = self.dialer.failed(io, reason, &mut self.log_budget);
         if self.connection.is_none() {
             self.retry(io, reason);
         }
     }
 
     fn retry(&mut self, io: &mut impl Io, reason: &str) {
-        if !self.dialer.retry(io, reason) {
+        if !self.dialer.retry(io, reason, &mut self.log_budget) {
             self.finish(io, End::Failed);
         }
     }
@@ -99,7 +104,7 @@ impl EchoLoop {
         error!(
             "action: receive_message | result: fail | client_id: {} | error: {}",
             self.config.id,
-            Escaped(reason.as_bytes())
+            EscapedOnce(reason)
         );
         self.finish(io, End::Failed);
     }
@@ -122,6 +127,7 @@ impl EchoLoop {
             return self.fail(io, &format!("another answer than expected: {}", Escaped(answer)));
         }
         self.step = Step::Answered;
+        self.dialer.progressed();
         info!(
             "action: receive_message | result: success | client_id: {} | msg: {}",
             self.config.id,
@@ -141,7 +147,6 @@ impl Service for EchoLoop {
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, _peer: SocketAddr) {
         self.dialer.connected();
-        self.dialer.reached();
         self.step = Step::Sent;
         io.send(connection, format!("{}\n", self.message()).as_bytes());
         io.set_deadline(connection, Some(self.config.response_timeout));
@@ -186,6 +191,7 @@ impl Service for EchoLoop {
         match timer {
             DIAL => self.dial(io),
             FAREWELL => self.part(io),
+            other if self.log_budget.fired(other) => {}
             _ => self.next_message(io),
         }
     }
@@ -203,7 +209,12 @@ impl Service for EchoLoop {
             info!("action: close_connection | result: success | reason: {reason}");
             return;
         }
-        debug!("action: close_connection | result: success | reason: {reason}");
+        log_within!(
+            self.log_budget,
+            Line::Closed,
+            Level::Debug,
+            "action: close_connection | result: success | reason: {reason}"
+        );
         match self.step {
             Step::Connecting => self.not_connected(io, &reason.to_string()),
             Step::Sent => self.fail(io, &format!("no answer: {reason}")),
@@ -238,6 +249,11 @@ impl Service for EchoLoop {
             io.abort(connection);
         }
     }
+
+    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), Self::Fatal> {
+        self.log_budget.set_timers(io);
+        Ok(())
+    }
 }
 
 /// The last line, when every message was answered.
@@ -255,6 +271,7 @@ mod tests {
     use super::*;
     use crate::config::{Mode, Retry};
     use crate::farewell::Delays;
+    use crate::log_budget::LogLimits;
     use crate::memory_io::World;
     use log::LevelFilter;
     use std::io;
@@ -277,6 +294,7 @@ mod tests {
             retry: Retry { min, max, limit },
             response_timeout: TIMEOUT,
             farewell: Delays::default(),
+            log_limits: LogLimits::default(),
         };
         World::new(EchoLoop::new(&config, 1))
     }
@@ -303,7 +321,7 @@ mod tests {
             }
         }
         assert!(world.io.stopped && world.io.timers.is_empty(), "no pause after the last");
-        assert_eq!(world.service.end(), End::Complete);
+        assert_eq!(world.service.close(), End::Complete);
     }
 
     #[test]
@@ -314,14 +332,14 @@ mod tests {
             assert!(!world.io.stopped);
             world.receive(&[*byte]);
         }
-        assert_eq!(world.service.end(), End::Complete);
+        assert_eq!(world.service.close(), End::Complete);
     }
 
     #[test]
     fn no_messages_are_done_at_once() {
         let world = echoing(0, 0);
         assert!(world.io.lines.is_empty() && world.io.stopped);
-        assert_eq!(world.service.end(), End::Complete);
+        assert_eq!(world.service.close(), End::Complete);
     }
 
     #[test]
@@ -342,7 +360,7 @@ mod tests {
         world.fire();
         world.lose(&refused());
         assert!(world.io.stopped && world.io.timers.is_empty());
-        assert_eq!(world.service.end(), End::Failed);
+        assert_eq!(world.service.close(), End::Failed);
     }
 
     #[test]
@@ -371,7 +389,7 @@ mod tests {
             world.open();
             failure(&mut world);
             assert!(world.io.stopped && world.io.timers.is_empty());
-            assert_eq!(world.service.end(), End::Failed);
+            assert_eq!(world.service.close(), End::Failed);
         }
     }
 
@@ -386,7 +404,7 @@ mod tests {
         assert!(world.io.lines.is_empty() && !world.io.stopped);
         assert_eq!([world.fire(), world.fire()], [announce_after, Duration::from_secs(1)]);
         assert!(world.io.stopped);
-        assert_eq!(world.service.end(), End::Complete);
+        assert_eq!(world.service.close(), End::Complete);
     }
 
     #[test]
@@ -406,7 +424,7 @@ mod tests {
                 world.fire();
             }
         }
-        assert_eq!(world.service.end(), End::Complete);
+        assert_eq!(world.service.close(), End::Complete);
         let mut service = echoing(2, 0).service;
         service.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
             loop {
@@ -417,7 +435,7 @@ mod tests {
         world.expire();
         world.fire();
         world.interrupt();
-        assert_eq!((world.io.timers.len(), world.service.end()), (0, End::Interrupted));
+        assert_eq!((world.io.timers.len(), world.service.close()), (0, End::Interrupted));
     }
 
     #[test]
@@ -426,6 +444,6 @@ mod tests {
         world.open();
         world.interrupt();
         assert_eq!((world.io.aborted, world.io.lines.len()), (1, 0));
-        assert_eq!(world.service.end(), End::Interrupted);
+        assert_eq!(world.service.close(), End::Interrupted);
     }
 }

@@ -78,6 +78,23 @@ impl<S: BetSource> Input<S> {
         self.source.verify()
     }
 
+    /// Where a person finds the bet that is the `index`-th behind a place. The input stays where it is.
+    ///
+    /// # Errors
+    /// [`InputError`] when the source can't go there, or back.
+    pub fn describe(&mut self, place: Place, index: u16) -> Result<String, InputError> {
+        let here = self.source.mark();
+        self.source.seek(place.mark)?;
+        for _ in 0..index {
+            self.source.peek()?;
+            self.source.advance();
+        }
+        self.source.peek()?;
+        let found = self.source.describe();
+        self.source.seek(here)?;
+        Ok(found)
+    }
+
     /// How far the end is, as [`Mark::offset`] counts.
     pub fn size(&self) -> u64 {
         self.source.size()
@@ -133,6 +150,21 @@ mod tests {
         input.next_batch(&mut batch, 4).unwrap();
         assert_eq!(input.place(), after);
         assert_eq!(batch.batch(0), first.batch(0));
+    }
+
+    #[test]
+    fn a_bet_behind_a_place_is_described_and_nothing_moves() {
+        let (mut input, mut batch) = (input(10), BatchBuilder::new());
+        input.next_batch(&mut batch, 3).unwrap();
+        let place = input.place();
+        input.next_batch(&mut batch, 4).unwrap();
+        let here = input.place();
+        for (index, found) in [(0, "bet 3"), (2, "bet 5"), (6, "bet 9")] {
+            assert_eq!(input.describe(place, index).unwrap(), found);
+            assert_eq!(input.place(), here);
+        }
+        input.next_batch(&mut batch, 4).unwrap();
+        assert_eq!(input.place().position, 10);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | [`echo`] | mode `echo`: the loop of numbered messages |
 //! | [`caller`] | drives a dialogue over real connections |
 //! | [`farewell`] | when the result is announced, and when the program ends |
+//! | [`log_budget`] | how much of what a central can repeat is logged |
 //! | `look_up` | names into addresses, by a thread that nobody waits for |
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
 //! | [`dataset`] | agency files out of a seed (binary `dataset`) |
@@ -36,6 +37,7 @@ pub mod farewell;
 pub mod file_stamp;
 pub mod input;
 pub mod local;
+pub mod log_budget;
 mod look_up;
 #[cfg(test)]
 mod memory_io;

@@ -90,7 +90,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
         Mode::Echo => {
             let mut echo = EchoLoop::new(config, seed);
             let outcome = event_loop.run(&mut echo)?;
-            Ok((outcome, echo.end()))
+            Ok((outcome, echo.close()))
         }
         Mode::Apuesta(fields) => {
             let apuesta = Apuesta::new(config.id, fields.clone());

@@ -112,6 +112,14 @@ pub enum Response<'a> {
         /// Why, for a person.
         text: &'a str,
     },
+    /// An error with a code that this version doesn't know: most likely the central is of a later
+    /// one. The connection ends.
+    UnknownError {
+        /// The code, none of [`ErrorCode`]'s.
+        code: u8,
+        /// Why, for a person.
+        text: &'a str,
+    },
 }
 
 /// How far the lottery is for one agency.
@@ -358,11 +366,19 @@ impl<'a> Response<'a> {
             UNAVAILABLE => Self::Unavailable { consumed: body.u64()?, text: text(&mut body)? },
             FINISHED => Self::Finished { stored: body.u64()?, rejected: body.u64()? },
             WINNERS_ARE => return Winners::decode(frame.body).map(Self::Winners),
-            ERROR => Self::Error { code: body.u8()?.try_into()?, text: text(&mut body)? },
+            ERROR => Self::decode_error(&mut body)?,
             found => return Err(MessageError::UnknownKind { found }),
         };
         body.finish()?;
         Ok(response)
+    }
+
+    fn decode_error(body: &mut Reader<'a>) -> Result<Self, MessageError> {
+        let (code, text) = (body.u8()?, text(body)?);
+        Ok(match ErrorCode::try_from(code) {
+            Ok(code) => Self::Error { code, text },
+            Err(_) => Self::UnknownError { code, text },
+        })
     }
 
     /// Appends the response to `out` as one frame. Texts are cut to [`TEXT_MAX`].
@@ -392,6 +408,10 @@ impl<'a> Response<'a> {
                 frame.put(&[*code as u8]);
                 put_text(&mut frame, text);
             }
+            Self::UnknownError { code, text } => {
+                frame.put(&[*code]);
+                put_text(&mut frame, text);
+            }
         }
         frame.finish();
     }
@@ -404,7 +424,7 @@ impl<'a> Response<'a> {
             Self::Unavailable { .. } => UNAVAILABLE,
             Self::Finished { .. } => FINISHED,
             Self::Winners(_) => WINNERS_ARE,
-            Self::Error { .. } => ERROR,
+            Self::Error { .. } | Self::UnknownError { .. } => ERROR,
         }
     }
 }

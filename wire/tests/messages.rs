@@ -186,6 +186,7 @@ proptest! {
             Response::Rejected { consumed, index, field, text },
             Response::Unavailable { consumed, text },
             Response::Error { code, text },
+            Response::UnknownError { code: 200, text },
         ];
         for (sent, received) in all_with(&text).into_iter().zip(all_with(cut(&text))) {
             let frame = response_bytes(&sent);
@@ -319,7 +320,8 @@ fn assert_decoding_is_safe_and_reversible(kind: u8, body: &[u8]) {
         Ok(
             Response::Rejected { text, .. }
             | Response::Unavailable { text, .. }
-            | Response::Error { text, .. },
+            | Response::Error { text, .. }
+            | Response::UnknownError { text, .. },
         ) if text.len() > TEXT_MAX => {}
         Ok(response) => assert_eq!(whole_frame(&response_bytes(&response)), frame),
     }

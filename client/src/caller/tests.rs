@@ -4,6 +4,7 @@ use super::*;
 use crate::agency::{Agency, Pace};
 use crate::config::{Mode, Retry};
 use crate::farewell::Delays;
+use crate::log_budget::LogLimits;
 use crate::memory_io::World;
 use crate::source::MemorySource;
 use log::LevelFilter;
@@ -29,6 +30,7 @@ fn config(limit: u32) -> Config {
         retry: Retry { min, max, limit },
         response_timeout: TIMEOUT,
         farewell: Delays::default(),
+        log_limits: LogLimits::default(),
     }
 }
 
@@ -159,11 +161,16 @@ fn holding() -> Calling {
     let mut config = config(0);
     config.farewell = delays;
     let pace = Pace { max_amount: 2, window: 2, period: Duration::ZERO };
-    let mut world =
-        World::new(Caller::new(Agency::new(7, pace, MemorySource::new(vec![])), &config, 1, None));
+    let mut world = World::new(Caller::new(
+        Agency::new(7, pace, MemorySource::new(vec![row(0)])),
+        &config,
+        1,
+        None,
+    ));
     world.open();
     world.receive(&welcome(0));
-    world.receive(&bytes(&Response::Finished { stored: 0, rejected: 0 }));
+    world.receive(&stored(1));
+    world.receive(&bytes(&Response::Finished { stored: 1, rejected: 0 }));
     world.receive(&winners(true));
     world
 }
@@ -221,9 +228,10 @@ fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning
             world.look_up();
         }
     }
+    // Behind the one that was connected to in vain the next attempt begins at the other.
     let (first, second) = ("10.0.0.1:12345", "10.0.0.2:12345");
-    assert_eq!(addresses, [first, second, "pause", first, "pause", first]);
-    assert_eq!(world.line().address.to_string(), second);
+    assert_eq!(addresses, [first, second, "pause", first, "pause", second]);
+    assert_eq!(world.line().address.to_string(), first);
 }
 
 /// Never says anything.
@@ -291,9 +299,9 @@ fn the_limit_of_attempts_ends_it() {
         world.lose(&refused());
         world.fire();
     }
-    // An answer in between begins the count anew.
+    // Bets that are acknowledged begin the count anew.
     world.open();
-    world.receive(&welcome(0));
+    world.receive(&[welcome(0), stored(2)].concat());
     for _ in 0..2 {
         world.lose(&reset());
         world.fire();
@@ -302,6 +310,66 @@ fn the_limit_of_attempts_ends_it() {
     world.lose(&refused());
     assert!(world.io.stopped && world.io.timers.is_empty());
     assert_eq!(world.service.close(), End::Failed);
+}
+
+/// Calls that each come as far as `answers` before the connection ends, up to the limit of 6.
+fn calls_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
+    let mut world = calling_with(6, Duration::ZERO);
+    let (mut calls, mut pauses) = (0, Vec::new());
+    while !world.io.stopped {
+        calls += 1;
+        assert!(calls < 100, "for ever");
+        world.open();
+        if !answers.is_empty() {
+            world.receive(answers);
+        }
+        if !world.io.lines.is_empty() {
+            world.end();
+        }
+        if !world.io.stopped {
+            pauses.push(world.fire());
+        }
+    }
+    assert_eq!(world.service.close(), End::Failed);
+    (calls, pauses)
+}
+
+#[test]
+fn a_central_that_answers_and_brings_nothing_further_is_given_up() {
+    let full = bytes(&Response::Unavailable { consumed: 0, text: "full" });
+    let part = &stored(2)[..3];
+    for answers in [
+        vec![],
+        welcome(0),
+        [welcome(0), error(ErrorCode::Timeout)].concat(),
+        [&welcome(0)[..], part].concat(),
+        [welcome(0), full].concat(),
+    ] {
+        let (calls, pauses) = calls_in_vain(&answers);
+        assert_eq!(calls, 6);
+        for (pause, least) in pauses.into_iter().zip([50, 100, 200, 400, 800]) {
+            assert!(pause >= Duration::from_millis(least), "{pause:?}: pauses grow");
+        }
+    }
+    // Each position counts once, and so does the end.
+    assert_eq!(calls_in_vain(&[welcome(0), stored(2)].concat()).0, 2, "it went back behind 2");
+    let finished = bytes(&Response::Finished { stored: 5, rejected: 0 });
+    let all = [welcome(0), stored(2), stored(4), stored(5), finished].concat();
+    assert_eq!(calls_in_vain(&all).0, 2, "it went back behind the end");
+}
+
+#[test]
+fn progress_however_small_makes_the_agency_patient_anew() {
+    let mut world = calling_with(2, Duration::ZERO);
+    for consumed in [0, 1, 2, 3, 4] {
+        world.open();
+        world.receive(&welcome(consumed));
+        world.end();
+        if !world.io.stopped && consumed < 4 {
+            assert!(world.fire() <= Duration::from_millis(200));
+        }
+    }
+    assert!(!world.io.stopped);
 }
 
 #[test]
@@ -394,6 +462,7 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
     assert!(longest >= Duration::from_millis(2500), "pauses grow: {longest:?}");
     world.receive(&stored(2));
     assert_eq!(said(&mut world), ["batch 4+1"]);
+    let full = bytes(&Response::Unavailable { consumed: 2, text: "full" });
     world.receive(&[full.clone(), full].concat());
     assert!(world.fire() <= Duration::from_millis(100), "and begin anew");
 }

@@ -35,6 +35,7 @@ fn words(response: &Response<'_>) -> String {
             format!("winners {} {}", winners.last, documents.collect::<Vec<_>>().join(","))
         }
         Response::Error { code, .. } => format!("error {code:?}"),
+        Response::UnknownError { code, .. } => format!("unknown error {code}"),
     }
 }
 

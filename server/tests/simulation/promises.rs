@@ -160,6 +160,7 @@ impl Promises {
                 }
                 "winners"
             }
+            Response::UnknownError { code, text } => panic!("unknown error {code}: {text}"),
             Response::Error { code, text } => match code {
                 ErrorCode::Superseded => "superseded",
                 ErrorCode::Timeout => "too slow",

@@ -1,8 +1,11 @@
 //! Somebody who speaks for an agency and doesn't keep to the order: sends batches again, from the
 //! middle, from too far ahead, or across where the central stands. The bets are the agency's own.
 
+use std::borrow::Cow;
+
 use client::agency;
 use client::dialogue::{Dialogue, Failure, Next};
+use client::log_budget::LogBudget;
 use client::source::MemorySource;
 use fastrand::Rng;
 use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response, VERSION};
@@ -17,11 +20,12 @@ pub(crate) struct Stray {
     random: Rng,
     consumed: Position,
     left: u8,
+    log_budget: LogBudget,
 }
 
 impl Stray {
     pub(crate) fn new(agency: Agency, bets: Vec<Fields>, random: Rng) -> Self {
-        Self { agency, bets, random, consumed: 0, left: 6 }
+        Self { agency, bets, random, consumed: 0, left: 6, log_budget: LogBudget::default() }
     }
 
     /// Some batch near where the central stands; none when nothing is left to say.
@@ -57,13 +61,27 @@ impl Dialogue for Stray {
             Response::Error { code, text } => {
                 return Err(Failure::Refused { code, text: text.to_owned() });
             }
-            Response::Finished { .. } | Response::Winners(_) => unreachable!("never asked for"),
+            Response::Finished { .. } | Response::Winners(_) | Response::UnknownError { .. } => {
+                unreachable!("never asked for")
+            }
         }
         Ok(self.send(out))
     }
 
     fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
         Ok(self.send(out))
+    }
+
+    fn owed(&self) -> Cow<'static, str> {
+        "an answer".into()
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.consumed
+    }
+
+    fn log_budget(&mut self) -> &mut LogBudget {
+        &mut self.log_budget
     }
 
     fn is_complete(&self) -> bool {
@@ -76,7 +94,7 @@ impl Dialogue for Stray {
 /// Whoever speaks for an agency.
 #[derive(Debug)]
 pub(crate) enum Voice {
-    Agency(agency::Agency<MemorySource>),
+    Agency(Box<agency::Agency<MemorySource>>),
     Stray(Stray),
 }
 
@@ -104,6 +122,27 @@ impl Dialogue for Voice {
 
     fn waits_for_draw(&self) -> bool {
         matches!(self, Self::Agency(agency) if agency.waits_for_draw())
+    }
+
+    fn owed(&self) -> Cow<'static, str> {
+        match self {
+            Self::Agency(agency) => agency.owed(),
+            Self::Stray(stray) => stray.owed(),
+        }
+    }
+
+    fn acknowledged(&self) -> u64 {
+        match self {
+            Self::Agency(agency) => agency.acknowledged(),
+            Self::Stray(stray) => stray.acknowledged(),
+        }
+    }
+
+    fn log_budget(&mut self) -> &mut LogBudget {
+        match self {
+            Self::Agency(agency) => agency.log_budget(),
+            Self::Stray(stray) => stray.log_budget(),
+        }
     }
 
     fn is_complete(&self) -> bool {

@@ -14,6 +14,7 @@ use client::agency::{Agency as AgencyDialogue, Pace};
 use client::caller::{Caller, End};
 use client::config::{Config, Mode, Retry};
 use client::farewell::Delays;
+use client::log_budget::LogLimits;
 use client::source::MemorySource;
 use fastrand::Rng;
 use server::central::{Central, Rules};
@@ -496,7 +497,8 @@ impl World {
         };
         let source = MemorySource::new(self.fields_of(agency));
         self.tell(&format!("agency {agency} starts: {pace:?}"));
-        self.start(agency, false, Voice::Agency(AgencyDialogue::new(agency, pace, source)), pace);
+        let dialogue = Box::new(AgencyDialogue::new(agency, pace, source));
+        self.start(agency, false, Voice::Agency(dialogue), pace);
     }
 }
 
@@ -543,5 +545,6 @@ fn config(id: Agency, pace: Pace) -> Config {
         retry: Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 },
         response_timeout: Duration::from_mins(1),
         farewell: Delays::default(),
+        log_limits: LogLimits::default(),
     }
 }

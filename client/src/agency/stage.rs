@@ -1,0 +1,66 @@
+//! What an agency is doing, and what the central owes it meanwhile.
+
+use wire::{Checksum, Phase, Position};
+
+use crate::input::Place;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No connection, or not introduced on it.
+    Introducing,
+    /// On the way to where the central stands.
+    Skipping {
+        consumed: Position,
+        checksum: Checksum,
+        phase: Phase,
+    },
+    /// Batches are on their way.
+    Sending,
+    /// The central couldn't store a batch: once the rest is answered too, back to that place.
+    SetBack {
+        to: Place,
+    },
+    /// The end is on its way.
+    Ending,
+    /// The central couldn't note the end: it is sent again later.
+    EndHeld,
+    /// The winners are asked for.
+    Asking,
+    /// The central couldn't note that they are: asked again later.
+    AskHeld,
+    /// The list of winners has begun.
+    Listing,
+    Done,
+}
+
+impl Stage {
+    /// Its name in a log line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Introducing => "introducing",
+            Self::Skipping { .. } => "skipping",
+            Self::Sending => "sending",
+            Self::SetBack { .. } => "set_back",
+            Self::Ending | Self::EndHeld => "ending",
+            Self::Asking | Self::AskHeld => "waiting_for_draw",
+            Self::Listing => "reading_winners",
+            Self::Done => "done",
+        }
+    }
+
+    /// What the central owes, when no batch is under way.
+    pub(super) fn owed(self) -> &'static str {
+        match self {
+            Self::Introducing => "the answer to HELLO",
+            Self::Skipping { .. } | Self::Sending | Self::SetBack { .. } => {
+                "nothing before the next batch"
+            }
+            Self::Ending => "the answer to END",
+            Self::EndHeld => "nothing before END is sent again",
+            Self::Asking => "the winners",
+            Self::AskHeld => "nothing before the winners are asked for again",
+            Self::Listing => "the rest of the winners",
+            Self::Done => "nothing",
+        }
+    }
+}

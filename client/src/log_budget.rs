@@ -1,0 +1,163 @@
+//! What a central can have an agency log, by kind: each has a budget in the
+//! [log](reactor::logging::budget).
+//!
+//! A central that acknowledges little and hangs up, or that rejects everything, could fill the log.
+//! The lines that say what a run came to are none of these kinds: there is one of each.
+
+use std::fmt;
+use std::time::Duration;
+
+use reactor::logging::budget;
+use reactor::{Io, Timer};
+
+/// Fires when what was only counted is to be logged.
+const REPORT: Timer = Timer(3);
+
+/// Fires when lines are logged as they are again.
+const REFILL: Timer = Timer(4);
+
+/// How much is logged, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Lines of each kind in an interval.
+    pub max_lines: u64,
+    /// After it as many are logged again.
+    pub interval: Duration,
+    /// How often the count of those that weren't is logged.
+    pub report_period: Duration,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            max_lines: 500_000,
+            interval: Duration::from_mins(10),
+            report_period: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A kind of line that a central can repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// A connection is established.
+    Connected,
+    /// There is none, or no longer, and another attempt follows.
+    Retried,
+    /// The central says where the agency stands.
+    Introduced,
+    /// A batch was sent.
+    BatchSent,
+    /// A batch is stored.
+    BatchConfirmed,
+    /// The central can't store now.
+    BatchHeld,
+    /// The central can't note the end now.
+    EndHeld,
+    /// A batch was rejected.
+    BatchRejected,
+    /// A winner's document.
+    Winner,
+    /// A connection is gone.
+    Closed,
+}
+
+impl budget::Kind for Line {
+    // All of them are read for what they say: none is a cause that one line tells enough of.
+    const EVENTS: usize = Self::COUNT;
+    const COUNT: usize = Self::Closed as usize + 1;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connected => "action: connect | result: success",
+            Self::Retried => "action: connect | result: in_progress",
+            Self::Introduced => "action: introduce | result: success",
+            Self::BatchSent => "action: batch_enviado | result: in_progress",
+            Self::BatchConfirmed => "action: batch_confirmado | result: success",
+            Self::BatchHeld => "action: batch_enviado | result: in_progress | error: unavailable",
+            Self::EndHeld => "action: finish | result: in_progress | error: unavailable",
+            Self::BatchRejected => "action: apuesta_enviada | result: fail",
+            Self::Winner => "action: ganador | result: success",
+            Self::Closed => "action: close_connection | result: success",
+        })
+    }
+}
+
+/// The budgets of all kinds, with the timers that they need.
+#[derive(Debug)]
+pub struct LogBudget {
+    limits: LogLimits,
+    budget: budget::LogBudget<Line>,
+}
+
+impl Default for LogBudget {
+    fn default() -> Self {
+        Self::new(LogLimits::default())
+    }
+}
+
+impl LogBudget {
+    /// Whole budgets.
+    pub fn new(limits: LogLimits) -> Self {
+        Self { limits, budget: budget::LogBudget::new(limits.max_lines) }
+    }
+
+    /// One more line of a kind. Says whether it is logged; if not, it has been counted.
+    pub fn allows(&mut self, line: Line) -> bool {
+        self.budget.allows(line)
+    }
+
+    /// Sets the timers that lines have begun. To be called at the end of a turn.
+    pub fn set_timers(&mut self, io: &mut impl Io) {
+        let begun = self.budget.take_begun();
+        if begun.period {
+            io.set_timer(REPORT, Some(self.limits.report_period));
+        }
+        if begun.interval {
+            io.set_timer(REFILL, Some(self.limits.interval));
+        }
+    }
+
+    /// Does what a timer is for; says whether it was one of the budget's.
+    pub fn fired(&mut self, timer: Timer) -> bool {
+        match timer {
+            REPORT => self.budget.report(),
+            REFILL => self.budget.refill(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Logs what was counted and not logged yet. For the end, when no timer fires any more.
+    pub fn report(&mut self) {
+        self.budget.report();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_io::MemoryIo;
+
+    #[test]
+    fn what_is_exhausted_is_counted_until_the_interval_is_over() {
+        let limits = LogLimits { max_lines: 2, ..LogLimits::default() };
+        let (mut budget, mut io) = (LogBudget::new(limits), MemoryIo::new());
+        budget.set_timers(&mut io);
+        assert!(io.timers.is_empty(), "nothing was logged");
+        assert!(budget.allows(Line::Retried) && budget.allows(Line::Retried));
+        assert!(!budget.allows(Line::Retried) && budget.allows(Line::Winner));
+        budget.set_timers(&mut io);
+        let set = [(REPORT, limits.report_period), (REFILL, limits.interval)];
+        assert_eq!(io.timers, set.into());
+        assert!(budget.fired(REPORT) && !budget.allows(Line::Retried));
+        assert!(budget.fired(REFILL) && budget.allows(Line::Retried));
+        assert!(!budget.fired(crate::dialer::DIAL));
+    }
+}

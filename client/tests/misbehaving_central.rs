@@ -1,0 +1,371 @@
+//! An agency against centrals that say what they must not: every kind of response in every stage,
+//! responses of the right kind with values that can't be, and any responses at all.
+
+use std::time::Duration;
+
+use client::agency::{Agency, Pace};
+use client::dialogue::{Dialogue, Failure, Next};
+use client::source::MemorySource;
+use proptest::prelude::*;
+use wire::batch::FIELDS;
+use wire::{
+    BatchBuilder, Bet, Checksum, ErrorCode, Field, FrameDecoder, Phase, Push, Request, Response,
+    WinnersBuilder,
+};
+
+/// Bets of the agency, two in a batch, two batches under way.
+const BETS: usize = 5;
+
+fn row(index: usize) -> [Vec<u8>; FIELDS] {
+    ["Ana", "Paz", &index.to_string(), "2000-01-01", "7574"].map(|field| field.as_bytes().to_vec())
+}
+
+fn agency(period: Duration) -> Agency<MemorySource> {
+    let pace = Pace { max_amount: 2, window: 2, period };
+    Agency::new(1, pace, MemorySource::new((0..BETS).map(row).collect()))
+}
+
+/// The checksum of the first so many bets.
+fn checksum(count: usize) -> Checksum {
+    let mut batch = BatchBuilder::new();
+    for fields in (0..count.min(BETS)).map(row) {
+        let bet = Bet::from_fields(fields.each_ref().map(Vec::as_slice));
+        assert_eq!(batch.push(&bet), Ok(Push::Added));
+    }
+    Checksum::default().extended(batch.batch(0).encoded)
+}
+
+fn bytes(response: &Response<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    response.encode(&mut out);
+    out
+}
+
+fn welcome(consumed: usize, rejected: u64, phase: Phase) -> Vec<u8> {
+    let checksum = checksum(consumed);
+    bytes(&Response::Welcome { consumed: consumed as u64, checksum, rejected, phase })
+}
+
+fn stored(consumed: u64) -> Vec<u8> {
+    bytes(&Response::Stored { consumed })
+}
+
+fn rejected(consumed: u64, index: u16) -> Vec<u8> {
+    bytes(&Response::Rejected { consumed, index, field: Field::Number, text: "bad" })
+}
+
+fn unavailable(consumed: u64) -> Vec<u8> {
+    bytes(&Response::Unavailable { consumed, text: "full" })
+}
+
+fn finished(stored: u64, rejected: u64) -> Vec<u8> {
+    bytes(&Response::Finished { stored, rejected })
+}
+
+fn winners(documents: &[&str], last: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut frame = WinnersBuilder::new(&mut out);
+    assert!(documents.iter().all(|document| frame.push(document.as_bytes())));
+    frame.finish(last);
+    out
+}
+
+fn error(code: ErrorCode) -> Vec<u8> {
+    bytes(&Response::Error { code, text: "because" })
+}
+
+/// Gives the agency one response.
+fn answer(
+    agency: &mut Agency<MemorySource>,
+    frame: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Next, Failure> {
+    let frame = FrameDecoder::default().decode(frame).expect("a frame").expect("a whole one");
+    agency.answered(&Response::decode(frame).expect("a response"), out)
+}
+
+/// A new agency that was given these responses, all of them in their place.
+fn after(period: Duration, responses: &[Vec<u8>]) -> Agency<MemorySource> {
+    let (mut agency, mut out) = (agency(period), Vec::new());
+    agency.connected(&mut out);
+    for response in responses {
+        let next = answer(&mut agency, response, &mut out).expect("it is in its place");
+        if next == Next::Pause(period) {
+            continue;
+        }
+        assert!(matches!(next, Next::Answer | Next::Backoff), "{next:?}");
+    }
+    agency
+}
+
+/// What a response comes to.
+fn outcome(result: &Result<Next, Failure>) -> char {
+    match result {
+        Ok(_) => 'y',
+        Err(failure) if failure.is_transient() => 'r',
+        Err(Failure::Refused { .. } | Failure::RefusedUnknown { .. }) => 'f',
+        Err(Failure::OutOfOrder { .. } | Failure::Violation { .. }) => '-',
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// `y`: it is taken; `-`: an error that ends the run; `f`: the central's refusal ends the run; `r`:
+/// the agency calls again.
+///
+/// Responses, each with the values that it would have in its place: WELCOME, STORED, REJECTED,
+/// UNAVAILABLE, FINISHED, WINNERS with more to come, WINNERS with the last, ERROR that may pass, ERROR
+/// that doesn't, ERROR of another version.
+#[test]
+fn every_response_in_every_stage() {
+    let (now, then) = (Duration::ZERO, Duration::from_secs(1));
+    let sent = || vec![welcome(0, 0, Phase::Open)];
+    let all_stored = || [sent(), vec![stored(2), stored(4), stored(5)]].concat();
+    let ended = || [all_stored(), vec![finished(5, 0)]].concat();
+    let listed = || [ended(), vec![winners(&["1"], false)]].concat();
+    let with = |mut responses: Vec<Vec<u8>>, one: Vec<u8>| {
+        responses.push(one);
+        responses
+    };
+    for (stage, period, responses, position, expected) in [
+        ("introducing", now, vec![], 0, "y------rff"),
+        ("sending", now, sent(), 2, "-yyy---rff"),
+        ("set_back", now, with(sent(), unavailable(0)), 2, "---y---rff"),
+        ("sending", then, with(sent(), stored(2)), 4, "-------rff"),
+        ("sending", then, with(sent(), unavailable(0)), 2, "-------rff"),
+        ("ending", now, all_stored(), 5, "---yy--rff"),
+        ("ending", now, with(all_stored(), unavailable(5)), 5, "-------rff"),
+        ("waiting_for_draw", now, ended(), 5, "---y-yyrff"),
+        ("waiting_for_draw", now, with(ended(), unavailable(5)), 5, "-------rff"),
+        ("reading_winners", now, listed(), 5, "-----yyrff"),
+    ] {
+        let held = if matches!(stage, "sending" | "set_back") { 0 } else { 5 };
+        let found = [
+            welcome(0, 0, Phase::Open),
+            stored(position),
+            rejected(position, 0),
+            unavailable(held),
+            finished(5, 0),
+            winners(&["2"], false),
+            winners(&[], true),
+            error(ErrorCode::ShuttingDown),
+            error(ErrorCode::UnknownAgency),
+            bytes(&Response::UnknownError { code: 99, text: "a reason of tomorrow" }),
+        ]
+        .map(|response| {
+            let mut agency = after(period, &responses);
+            assert_eq!(agency.stage(), stage);
+            outcome(&answer(&mut agency, &response, &mut Vec::new()))
+        });
+        assert_eq!(String::from_iter(found), expected, "{stage}");
+    }
+}
+
+/// Right kinds in their stages, with values that can't be: each an error that says what was expected.
+#[test]
+fn values_that_cannot_be() {
+    let sent = || vec![welcome(0, 0, Phase::Open)];
+    let all_stored = || [sent(), vec![stored(2), stored(4), stored(5)]].concat();
+    let all_but_two = || [sent(), vec![stored(2), rejected(4, 1), stored(5)]].concat();
+    let ended = || [all_stored(), vec![finished(5, 0)]].concat();
+    let many = vec!["1"; BETS + 1];
+    for (responses, bad, expected) in [
+        (vec![], welcome(0, 1, Phase::Open), "expected at most 0 rejected bets"),
+        (
+            vec![],
+            welcome(6, 0, Phase::Open),
+            "has consumed 6 bets of this agency, the input has only 5",
+        ),
+        (
+            vec![],
+            welcome(0, 0, Phase::Drawn),
+            "takes no more bets of this agency after the first 0",
+        ),
+        (sent(), stored(0), "STORED: expected 2 bets consumed, found 0"),
+        (sent(), stored(4), "STORED: expected 2 bets consumed, found 4"),
+        (sent(), stored(u64::MAX), "STORED: expected 2 bets consumed, found 18446744073709551615"),
+        (sent(), rejected(4, 0), "REJECTED: expected 2 bets consumed, found 4"),
+        (
+            sent(),
+            rejected(2, 2),
+            "REJECTED: expected the index of one of the batch's 2 bets, from 0, found 2",
+        ),
+        (sent(), unavailable(2), "UNAVAILABLE: expected 0 bets consumed, found 2"),
+        (sent(), unavailable(99), "UNAVAILABLE: expected 0 bets consumed, found 99"),
+        (all_stored(), unavailable(4), "UNAVAILABLE: expected 5 bets consumed, found 4"),
+        (
+            all_stored(),
+            finished(4, 1),
+            "FINISHED: expected 5 bets stored and 0 rejected, as it has acknowledged one by one, found 4 and 1",
+        ),
+        (all_stored(), finished(6, 0), "FINISHED: expected 5 bets stored and 0 rejected"),
+        (all_but_two(), finished(5, 0), "FINISHED: expected 3 bets stored and 2 rejected"),
+        (
+            ended(),
+            winners(&many, false),
+            "WINNERS: expected at most 5 winners, as many as bets are stored",
+        ),
+        (ended(), winners(&many, true), "WINNERS: expected at most 5 winners"),
+        (ended(), winners(&[], false), "WINNERS: expected a document, or the end of the list"),
+        (
+            ended(),
+            winners(&["1e5"], true),
+            "WINNERS: expected documents of 1 to 20 digits, found \"1e5\"",
+        ),
+        (
+            ended(),
+            winners(&[""], true),
+            "WINNERS: expected documents of 1 to 20 digits, found \"\"",
+        ),
+    ] {
+        let mut agency = after(Duration::ZERO, &responses);
+        let failure = answer(&mut agency, &bad, &mut Vec::new()).expect_err(expected);
+        assert!(!failure.is_transient(), "{failure}");
+        assert!(failure.to_string().contains(expected), "{failure}");
+    }
+}
+
+/// What was acknowledged on one connection can't be taken back on the next.
+#[test]
+fn nothing_goes_back_behind_what_was_acknowledged() {
+    let sent = || vec![welcome(0, 0, Phase::Open)];
+    let one_rejected = || [sent(), vec![stored(2), rejected(4, 0)]].concat();
+    let ended = || [sent(), vec![stored(2), stored(4), stored(5), finished(5, 0)]].concat();
+    let told = || [ended(), vec![winners(&["1"], false)]].concat();
+    for (responses, next, expected) in [
+        (one_rejected(), welcome(4, 2, Phase::Open), None),
+        (one_rejected(), welcome(5, 2, Phase::Open), None),
+        (
+            one_rejected(),
+            welcome(2, 0, Phase::Open),
+            Some(
+                "acknowledged 4 bets of this agency and says now that it has consumed 2: it has lost bets",
+            ),
+        ),
+        (
+            one_rejected(),
+            welcome(0, 0, Phase::Open),
+            Some("it has lost bets, or has another ledger"),
+        ),
+        (
+            one_rejected(),
+            welcome(4, 0, Phase::Open),
+            Some("expected at least 2 stored and 2 rejected bets"),
+        ),
+        (
+            one_rejected(),
+            welcome(5, 4, Phase::Open),
+            Some("expected at least 2 stored and 2 rejected bets"),
+        ),
+        (ended(), welcome(5, 0, Phase::Finished), None),
+        (ended(), welcome(5, 0, Phase::Drawn), None),
+        (
+            ended(),
+            welcome(5, 0, Phase::Open),
+            Some("expected phase Finished or later, as before, found Open"),
+        ),
+        (
+            told(),
+            welcome(5, 0, Phase::Finished),
+            Some("expected phase Drawn or later, as before, found Finished"),
+        ),
+    ] {
+        let (mut agency, mut out) = (after(Duration::ZERO, &responses), Vec::new());
+        let before = agency.acknowledged();
+        agency.connected(&mut out);
+        match (answer(&mut agency, &next, &mut out), expected) {
+            (Ok(_), None) => {}
+            (Err(failure), Some(expected)) => {
+                assert!(!failure.is_transient(), "{failure}");
+                assert!(failure.to_string().contains(expected), "{failure}");
+            }
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+        assert!(agency.acknowledged() >= before);
+    }
+}
+
+/// One response of a central that follows no rule, near enough to what may come to be taken often.
+fn any_response() -> impl Strategy<Value = Vec<u8>> {
+    let position = 0..=BETS as u64 + 1;
+    let phase =
+        prop_oneof![4 => Just(Phase::Open), 1 => Just(Phase::Finished), 1 => Just(Phase::Drawn)];
+    let document = prop_oneof![9 => "[0-9]{1,9}", 1 => any::<String>()];
+    prop_oneof![
+        3 => (0..=BETS + 1, 0..3_u64, phase).prop_map(|(at, lost, phase)| welcome(at, lost, phase)),
+        9 => position.clone().prop_map(stored),
+        3 => (position.clone(), 0..3_u16).prop_map(|(at, index)| rejected(at, index)),
+        3 => position.clone().prop_map(unavailable),
+        3 => (position, 0..3_u64).prop_map(|(stored, lost)| finished(stored, lost)),
+        3 => (prop::collection::vec(document, 0..3), any::<bool>()).prop_map(|(documents, last)| {
+            let fit = documents.iter().filter(|document| document.len() < 256);
+            winners(&fit.map(String::as_str).collect::<Vec<_>>(), last)
+        }),
+        1 => any::<u8>().prop_map(|code| {
+            let code = ErrorCode::try_from(code % 17).unwrap_or(ErrorCode::Gap);
+            error(code)
+        }),
+    ]
+}
+
+fn requests(mut sent: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    while let Some(frame) = FrameDecoder::default().decode(sent).expect("frames") {
+        let (one, rest) = sent.split_at(frame.used());
+        found.push(one.to_vec());
+        sent = rest;
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Whatever a central says, over however many connections: it is answered a bounded number of
+    /// times, nothing that was acknowledged is taken back, and an agency that thinks that all is well
+    /// was told so bet by bet.
+    #[test]
+    fn any_central_at_all(
+        connections in prop::collection::vec(prop::collection::vec(any_response(), 0..14), 1..6),
+    ) {
+        let mut agency = agency(Duration::ZERO);
+        let mut acknowledged = 0;
+        for responses in connections {
+            let mut out = Vec::new();
+            agency.connected(&mut out);
+            let (mut asked, mut taken, mut listed) = (1, 0, 0);
+            for response in responses {
+                out.clear();
+                let mut next = answer(&mut agency, &response, &mut out);
+                while matches!(next, Ok(Next::Turn | Next::Backoff)) {
+                    next = agency.go_on(&mut out);
+                }
+                prop_assert!(agency.acknowledged() >= acknowledged);
+                acknowledged = agency.acknowledged();
+                prop_assert!(acknowledged <= BETS as u64 + 2);
+                let Ok(next) = next else {
+                    prop_assert!(!agency.is_complete());
+                    break;
+                };
+                taken += 1;
+                asked += requests(&out).len();
+                let frame = FrameDecoder::default().decode(&response).unwrap().unwrap();
+                if matches!(Response::decode(frame), Ok(Response::Winners(list)) if !list.last) {
+                    listed += 1;
+                }
+                prop_assert!(taken <= asked + listed, "an answer to nothing was taken");
+                prop_assert!(listed <= BETS, "a list without end");
+                for request in requests(&out) {
+                    let frame = FrameDecoder::default().decode(&request).unwrap().unwrap();
+                    if let Ok(Request::End { total }) = Request::decode(frame) {
+                        prop_assert_eq!(total, BETS as u64);
+                    }
+                }
+                if next == Next::Done {
+                    prop_assert_eq!(acknowledged, BETS as u64 + 2);
+                    prop_assert!(agency.winners() <= BETS as u64);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
