@@ -5,6 +5,7 @@ DATASET_BETS ?= 2000
 SEED ?= 1
 KILLS ?= 500
 SEEDS ?= 100000
+FIRST ?= 0
 WINNERS ?= 10000000
 FUZZ_SECONDS ?= 60
 CARGO ?= cargo
@@ -46,8 +47,8 @@ hostile: ## Attack the central with hostile peers, disks and signals, in full si
 	printf '\n| attack | bound | measured | memory | log | processor time | agency: 99 %%, longest | echo: 99 %%, longest |\n'; \
 	printf '|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
 
-simulate: ## Simulate SEEDS worlds in which everything goes wrong
-	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
+simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes wrong
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
 
 winners: ## Draw among WINNERS winning bets in 64 MiB of memory
 	$(CARGO) build --workspace --release --locked

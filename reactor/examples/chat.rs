@@ -1,0 +1,59 @@
+//! Whatever one says, all others hear: `cargo run -p reactor --example chat -- 127.0.0.1:7000`, then
+//! `nc 127.0.0.1 7000` in several terminals. Shows lines that arrive in pieces, and peers that don't read.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+
+use reactor::{CloseReason, EventLoop, Hangup, Io, Limits, Service, StopCause, Token};
+
+/// Most bytes that wait for one who doesn't read; then it misses lines.
+const BACKLOG_MAX: usize = 64 * 1024;
+
+#[derive(Default)]
+struct Chat(BTreeMap<Token, SocketAddr>);
+
+impl Service for Chat {
+    type Fatal = Infallible;
+
+    fn opened(&mut self, _io: &mut impl Io, connection: Token, peer: SocketAddr) {
+        self.0.insert(connection, peer);
+    }
+
+    /// Takes whole lines alone: the rest comes again when more of it has arrived.
+    fn received(&mut self, io: &mut impl Io, from: Token, input: &[u8]) -> usize {
+        let whole = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in input[..whole].split_inclusive(|byte| *byte == b'\n') {
+            let others = self.0.keys().filter(|to| **to != from);
+            for &to in others {
+                if io.backlog(to) < BACKLOG_MAX {
+                    io.send(to, &[format!("{}: ", self.0[&from]).as_bytes(), line].concat());
+                }
+            }
+        }
+        whole
+    }
+
+    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
+        io.close(connection);
+    }
+
+    fn expired(&mut self, _io: &mut impl Io, _connection: Token) {}
+
+    fn closed(&mut self, _io: &mut impl Io, connection: Token, _reason: &CloseReason) {
+        self.0.remove(&connection);
+    }
+
+    fn stopping(&mut self, _io: &mut impl Io, _cause: StopCause) {}
+}
+
+#[expect(clippy::print_stdout, reason = "a program for people")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
+    let mut event_loop = EventLoop::new(Limits::default())?;
+    event_loop.handle_signals(Hangup::Stops)?;
+    println!("listening at {}", event_loop.listen(address.parse()?, 128)?);
+    event_loop.run(&mut Chat::default())?;
+    Ok(())
+}
