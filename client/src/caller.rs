@@ -250,7 +250,7 @@ impl<D: Dialogue> Service for Caller<D> {
         }
         let timeout = humantime::format_duration(self.config.response_timeout);
         let lost = if self.dialer.is_connected() {
-            format!("nothing came of {} within {timeout}", self.dialogue.owed())
+            format!("no whole answer within {timeout} (expected: {})", self.dialogue.owed())
         } else {
             format!("no connection within {timeout}")
         };
