@@ -1,20 +1,22 @@
 //! What can be set: names, defaults and meanings, all in one table.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
 use reactor::settings::{self, Program, Setting, SettingErrors, Settings};
-use serde::Deserialize;
 use wire::Agency;
 
 use crate::farewell::Delays;
 use crate::log_budget::LogLimits;
+use crate::yaml;
 
-const SPAN: &str = "a span of time above 0, as 500ms, 30s or 5m";
+/// The shortest span that is one.
+const INSTANT: Duration = Duration::from_nanos(1);
 
-const PAUSE: &str = "a span of time, as 0s, 500ms or 5s";
+const SPAN: &str = "a span of time above 0 and up to 365d, as 500ms, 30s or 5m";
+
+const PAUSE: &str = "a span of time up to 365d, as 0s, 500ms or 5s";
 
 /// Declares each setting as a constant and all of them as the table.
 macro_rules! table {
@@ -31,7 +33,7 @@ macro_rules! table {
 
 table! {
     ID = ("CLI_ID", "id", "id", None, "an agency's number, 1 to 4294967295", "Which agency this is");
-    ADDRESS = ("CLI_SERVER_ADDRESS", "server.address", "server-address", None, "HOST:PORT", "Where the central listens");
+    ADDRESS = ("CLI_SERVER_ADDRESS", "server.address", "server-address", None, "HOST:PORT, the port from 1 to 65535", "Where the central listens");
     AMOUNT = ("CLI_LOOP_AMOUNT", "loop.amount", "loop-amount", Some("5"), "a number, 0 to 4294967295", "Messages of the echo loop");
     PERIOD = ("CLI_LOOP_PERIOD", "loop.period", "loop-period", Some("0s"), PAUSE, "Pause between one message or batch and the next");
     LEVEL = ("CLI_LOG_LEVEL", "log.level", "log-level", Some("INFO"), "DEBUG, INFO, WARNING, ERROR or OFF", "Least important lines that are logged");
@@ -45,11 +47,11 @@ table! {
     TIMEOUT = ("CLI_RESPONSE_TIMEOUT", "response.timeout", "response-timeout", Some("60s"), SPAN, "How long an answer may take; the draw may take for ever");
     ANNOUNCE_AFTER = ("CLI_ANNOUNCE_AFTER", "announce.after", "announce-after", Some("0s"), PAUSE, "Age of the run before which its result isn't logged");
     EXIT_DELAY = ("CLI_EXIT_DELAY", "exit.delay", "exit-delay", Some("0s"), PAUSE, "What the program stays after its result is logged");
-    MAX_LOG_LINES = ("CLI_MAX_LOG_LINES", "log.maxLines", "max-log-lines", Some("500000"), "a number, at least 1", "Lines of each kind that are logged in CLI_LOG_INTERVAL; more are counted");
+    MAX_LOG_LINES = ("CLI_MAX_LOG_LINES", "log.maxLines", "max-log-lines", Some("500000"), "a number, 1 to 1000000000", "Lines of each kind that are logged in CLI_LOG_INTERVAL; more are counted");
     LOG_INTERVAL = ("CLI_LOG_INTERVAL", "log.interval", "log-interval", Some("10m"), SPAN, "Time after which as many lines of each kind are logged again");
     REPORT_PERIOD = ("CLI_REPORT_PERIOD", "log.reportPeriod", "report-period", Some("10s"), SPAN, "How often the number of lines that weren't logged is");
-    NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name", "First name of the bet in mode apuesta");
-    APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name", "Last name of the bet in mode apuesta");
+    NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name of at most 255 bytes", "First name of the bet in mode apuesta");
+    APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name of at most 255 bytes", "Last name of the bet in mode apuesta");
     DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document's digits", "Document of the bet in mode apuesta");
     NACIMIENTO = ("NACIMIENTO", "apuesta.nacimiento", "nacimiento", None, "a date, YYYY-MM-DD", "Birthdate of the bet in mode apuesta");
     NUMERO = ("NUMERO", "apuesta.numero", "numero", None, "a number", "Number of the bet in mode apuesta");
@@ -61,9 +63,10 @@ pub const PROGRAM: Program = Program {
     version: env!("CARGO_PKG_VERSION"),
     about: "An agency of the lottery: sends its bets to the central and asks for its winners",
     file_name: "config.yaml",
+    prefixes: &["CLI_"],
     table: TABLE,
     commands: &[],
-    read: read_yaml,
+    read: yaml::read,
 };
 
 /// What the client does.
@@ -131,34 +134,33 @@ impl Config {
     }
 
     fn parse(layers: &mut Settings) -> Option<Self> {
-        let id = layers.require(&ID, |text| settings::number(text, 1..=Agency::MAX));
+        let id = layers.number(&ID, 1..=Agency::MAX);
         let address = layers.require(&ADDRESS, host_and_port);
-        let loop_amount = layers.require(&AMOUNT, |text| settings::number(text, ..));
-        let loop_period = layers.require(&PERIOD, settings::duration);
-        let level = layers.require(&LEVEL, settings::level);
-        let max_amount = layers.require(&MAX_AMOUNT, |text| settings::number(text, 1..=u16::MAX));
-        let window = layers.require(&WINDOW, |text| settings::number(text, 1..=1024));
-        let min = layers.require(&RETRY_MIN, span);
-        let max = layers.require(&RETRY_MAX, span);
-        let limit = layers.require(&RETRY_LIMIT, |text| settings::number(text, ..));
-        let response_timeout = layers.require(&TIMEOUT, span);
-        let announce_after = layers.require(&ANNOUNCE_AFTER, settings::duration);
-        let exit = layers.require(&EXIT_DELAY, settings::duration);
+        let loop_amount = layers.number(&AMOUNT, ..);
+        let loop_period = layers.span(&PERIOD, ..);
+        let level = layers.level(&LEVEL);
+        let max_amount = layers.number(&MAX_AMOUNT, 1..=u16::MAX);
+        let window = layers.number(&WINDOW, 1..=1024);
+        let min = layers.span(&RETRY_MIN, INSTANT..);
+        let max = layers.span(&RETRY_MAX, INSTANT..);
+        let limit = layers.number(&RETRY_LIMIT, ..);
+        let response_timeout = layers.span(&TIMEOUT, INSTANT..);
+        let announce_after = layers.span(&ANNOUNCE_AFTER, ..);
+        let exit = layers.span(&EXIT_DELAY, ..);
         let log_limits = Self::log_limits(layers);
-        let path = layers.require(&DATA, settings::text);
-        let mode = layers.require(&MODE, |text| Some(text.trim().to_owned()));
-        let mode = match mode?.as_str() {
-            "echo" => Some(Mode::Echo),
-            "apuesta" => Self::bet(layers).map(Mode::Apuesta),
-            "loteria" => path.zip(id).map(|(path, id)| Mode::Loteria {
-                path: path.replace("{id}", &id.to_string()).into(),
+        let path = layers.text(&DATA, |_| true);
+        let mode = layers.require(&MODE, mode_named);
+        let mode = match mode {
+            None => None,
+            Some(Named::Echo) => Some(Mode::Echo),
+            Some(Named::Apuesta) => Self::bet(layers).map(Mode::Apuesta),
+            Some(Named::Loteria) => path.zip(id).map(|(path, id)| {
+                let path = path.replace("{id}", &id.to_string());
+                layers.read_as(&DATA, path.clone());
+                Mode::Loteria { path: path.into() }
             }),
-            _ => {
-                layers.reject(&MODE, MODE.expected);
-                None
-            }
         };
-        if min > max {
+        if min.zip(max).is_some_and(|(min, max)| min > max) {
             layers.reject(&RETRY_MIN, "at most CLI_RETRY_MAX");
         }
         Some(Self {
@@ -178,9 +180,9 @@ impl Config {
     }
 
     fn log_limits(layers: &mut Settings) -> Option<LogLimits> {
-        let max_lines = layers.require(&MAX_LOG_LINES, |text| settings::number(text, 1_u64..));
-        let interval = layers.require(&LOG_INTERVAL, span);
-        let report_period = layers.require(&REPORT_PERIOD, span);
+        let max_lines = layers.number(&MAX_LOG_LINES, 1..=1_000_000_000_u64);
+        let interval = layers.span(&LOG_INTERVAL, INSTANT..);
+        let report_period = layers.span(&REPORT_PERIOD, INSTANT..);
         Some(LogLimits {
             max_lines: max_lines?,
             interval: interval?,
@@ -190,60 +192,34 @@ impl Config {
 
     /// The central judges the bet; here it must only be there and fit.
     fn bet(layers: &mut Settings) -> Option<[String; wire::batch::FIELDS]> {
-        let short =
-            |text: &str| settings::text(text).filter(|text| text.len() <= wire::batch::FIELD_MAX);
+        let short = |text: &str| text.len() <= wire::batch::FIELD_MAX;
         let fields = [&NOMBRE, &APELLIDO, &DOCUMENTO, &NACIMIENTO, &NUMERO];
         let [nombre, apellido, documento, nacimiento, numero] =
-            fields.map(|setting| layers.require(setting, short));
+            fields.map(|setting| layers.text(setting, short));
         Some([nombre?, apellido?, documento?, nacimiento?, numero?])
     }
 }
 
-fn span(text: &str) -> Option<Duration> {
-    settings::duration(text).filter(|span| !span.is_zero())
+/// A mode without what belongs to it.
+enum Named {
+    Echo,
+    Apuesta,
+    Loteria,
+}
+
+fn mode_named(text: &str) -> Option<Named> {
+    match text.trim() {
+        "echo" => Some(Named::Echo),
+        "apuesta" => Some(Named::Apuesta),
+        "loteria" => Some(Named::Loteria),
+        _ => None,
+    }
 }
 
 fn host_and_port(text: &str) -> Option<String> {
     let (host, port) = text.trim().rsplit_once(':')?;
     let good = !host.is_empty() && settings::number::<u16>(port, 1..).is_some();
     good.then(|| text.trim().to_owned())
-}
-
-/// A value of the file, or a section with more of them.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Node {
-    Flag(bool),
-    Integer(i64),
-    Text(String),
-    Section(BTreeMap<String, Node>),
-    Nothing(()),
-}
-
-/// Names with dots between the sections, and values as they were written.
-fn read_yaml(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let root: Option<BTreeMap<String, Node>> =
-        serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-    let mut values = BTreeMap::new();
-    flatten("", root.unwrap_or_default(), &mut values);
-    Ok(values)
-}
-
-fn flatten(prefix: &str, section: BTreeMap<String, Node>, values: &mut BTreeMap<String, String>) {
-    for (name, node) in section {
-        let name = format!("{prefix}{name}");
-        let value = match node {
-            Node::Section(section) => {
-                flatten(&format!("{name}."), section, values);
-                continue;
-            }
-            Node::Flag(flag) => flag.to_string(),
-            Node::Integer(number) => number.to_string(),
-            Node::Text(text) => text,
-            Node::Nothing(()) => continue,
-        };
-        values.insert(name, value);
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +229,7 @@ mod tests {
     fn layers(arguments: &[&str]) -> Settings {
         let arguments = [&["client"], arguments].concat();
         let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
-        PROGRAM.layer(&matches, |_| None)
+        PROGRAM.layer(&matches, [])
     }
 
     const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.yaml");
@@ -261,7 +237,7 @@ mod tests {
     #[test]
     fn the_shipped_file_lacks_nothing_but_the_agency() {
         let mut layers = layers(&["--config", SHIPPED, "--id", "3"]);
-        assert!(layers.unknown().is_empty());
+        assert!(layers.warnings().is_empty());
         let config = Config::new(&mut layers).unwrap();
         assert_eq!((config.address.as_str(), config.loop_amount), ("server:12345", 5));
         assert_eq!(config.loop_period, Duration::ZERO);
@@ -300,14 +276,5 @@ mod tests {
             assert!(text.contains(&format!("error: {name} is not set: expected ")), "{text}");
         }
         assert!(!text.contains("NOMBRE"));
-    }
-
-    #[test]
-    fn yaml_sections_become_names_with_dots() {
-        let values = read_yaml("a:\n  b: 1\n  c: x\nd: true\ne:\n").unwrap();
-        let expected = [("a.b", "1"), ("a.c", "x"), ("d", "true")];
-        assert_eq!(values, expected.map(|(name, value)| (name.into(), value.into())).into());
-        assert!(read_yaml("").unwrap().is_empty());
-        assert!(read_yaml("a: [").unwrap_err().contains("line"));
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`config`] | what can be set |
 //! | [`csv_rows`] | rows of strict CSV, with the lines that a person finds them on |
+//! | `yaml` | the file that it is set in |
 //! | [`source`], [`csv_source`] | where bets come from: memory, a file |
 //! | [`file_stamp`] | whether a file is still the one that was opened |
 //! | [`input`] | bets with positions and checksum, cut into batches |
@@ -45,3 +46,4 @@ pub mod progress;
 mod screen;
 pub mod source;
 pub mod swarm;
+mod yaml;

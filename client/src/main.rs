@@ -11,26 +11,25 @@ use client::csv_source::CsvSource;
 use client::dialogue::Dialogue;
 use client::echo::EchoLoop;
 use client::progress::Bar;
-use log::{debug, error, warn};
+use log::{debug, error};
 use reactor::logging::{self, Escaped};
-use reactor::settings::{SettingErrors, Settings};
+use reactor::settings::{self, Settings};
 use reactor::{EventLoop, Hangup, Limits, Outcome};
-
-/// The configuration can't be used.
-const BAD_CONFIGURATION: u8 = 2;
 
 /// What a shell shows for a program that a signal ended: a second one doesn't wait.
 const CUT_SHORT: u8 = 130;
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     let mut settings = PROGRAM.load();
-    let config = match Config::new(&mut settings) {
-        Ok(config) => config,
-        Err(errors) => return report_bad_configuration(&errors),
-    };
+    let config = Config::new(&mut settings);
     if settings.check_only() {
-        return show_configuration(&settings);
+        return settings::check(&settings, &config);
     }
+    let config = match config {
+        Ok(config) => config,
+        Err(errors) => return settings::refuse(&errors),
+    };
     let _flushed_at_the_end = logging::init(config.level);
     log_configuration(&settings, &config);
     match run(&config) {
@@ -47,21 +46,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the log's level isn't known yet")]
-fn report_bad_configuration(errors: &SettingErrors) -> ExitCode {
-    eprint!("{errors}");
-    ExitCode::from(BAD_CONFIGURATION)
-}
-
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
-fn show_configuration(settings: &Settings) -> ExitCode {
-    print!("{}", settings.describe(TABLE));
-    for name in settings.unknown() {
-        println!("unknown: {name}");
-    }
-    ExitCode::SUCCESS
-}
-
 fn log_configuration(settings: &Settings, config: &Config) {
     if log::log_enabled!(log::Level::Debug) {
         let mut line = format!("action: config | result: success | client_id: {}", config.id);
@@ -72,10 +56,7 @@ fn log_configuration(settings: &Settings, config: &Config) {
         }
         debug!("{line}");
     }
-    for name in settings.unknown() {
-        let name = Escaped(name.as_bytes());
-        warn!("action: config | result: fail | unknown_key: {name}");
-    }
+    settings.log_warnings();
 }
 
 type Failed = Box<dyn std::error::Error>;

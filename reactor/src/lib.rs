@@ -17,6 +17,7 @@
 //! | `signals` | signals as one more source, and what each means |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`logging`] | log lines that leave once a turn and never block it |
+//! | [`console`] | what is said to a person outside the log |
 //! | [`regular_file`] | files that are opened without waiting for anybody |
 //! | [`settings`] | settings in layers, from one table per program |
 //! | [`token`] | names of connections and timers |
@@ -32,6 +33,7 @@ mod buffer;
 mod close_reason;
 mod connection;
 mod connections;
+pub mod console;
 mod event_loop;
 mod eviction;
 pub mod limits;

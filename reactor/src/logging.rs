@@ -14,6 +14,7 @@
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
 //! | `output` | standard output or error, asked first whether it would block |
 //! | `file_writer` | a thread that waits for the disk when that output is a file |
+//! | `panics` | a panic as a line |
 //! | `patience` | how long a turn waits for a reader or a disk that is behind |
 //! | `timestamp` | the second as text, formatted once |
 //! | `escaped` | [`Escaped`]: any bytes as a value; [`EscapedOnce`]: a text that holds such values |
@@ -27,10 +28,12 @@ mod escaped;
 mod file_writer;
 mod lines;
 mod output;
+mod panics;
 mod patience;
 mod timestamp;
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -39,6 +42,7 @@ use log::{Level, LevelFilter, Record};
 pub use escaped::{Escaped, EscapedOnce};
 use lines::Lines;
 use output::Output;
+pub use panics::catch_panics;
 use patience::Patience;
 use timestamp::Timestamp;
 
@@ -216,8 +220,8 @@ impl Drop for Guard {
 }
 
 /// Lets `log`'s macros write lines of the form
-/// `2024-08-21 22:11:15 INFO     action: ... | result: ...`, time in UTC. A panic writes the lines
-/// that wait before it is reported.
+/// `2024-08-21 22:11:15 INFO     action: ... | result: ...`, time in UTC. Panics are among them from
+/// now on, see [`catch_panics`].
 ///
 /// # Panics
 /// When a logger has been set already.
@@ -227,11 +231,7 @@ pub fn init(level: LevelFilter) -> Guard {
         .target(env_logger::Target::Pipe(Box::new(ToLog)))
         .format(write_line)
         .init();
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        write_last();
-        report(info);
-    }));
+    catch_panics();
     Guard(())
 }
 
@@ -252,8 +252,11 @@ impl Write for ToLog {
 
 fn write_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     LOG.with_borrow_mut(|log| log.level = record.level());
-    let level = level_name(record.level());
-    writeln!(out, "{} {level:8} {}", Timestamp::now(), record.args())
+    write_message(out, record.level(), record.args())
+}
+
+fn write_message(out: &mut impl Write, level: Level, message: impl Display) -> io::Result<()> {
+    writeln!(out, "{} {:8} {message}", Timestamp::now(), level_name(level))
 }
 
 /// Names and padding as Python's logging has them: the course's tools read both.

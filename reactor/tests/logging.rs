@@ -42,6 +42,8 @@ const TOO_MANY: usize = 100_000;
 fn main() -> ExitCode {
     match std::env::var(TASK).as_deref() {
         Ok("panic") => return log_and_panic(),
+        Ok("early panic") => return panic_before_the_log(),
+        Ok("thread panic") => return panic_in_a_thread(),
         Ok("serve") => return serve_who_make_it_log(),
         Ok(count) => return log_lines(count.parse().unwrap()),
         Err(_) => {}
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ("a_closed_pipe_stops_nothing", a_closed_pipe_stops_nothing),
         ("a_full_disk_stops_nothing", a_full_disk_stops_nothing),
         ("a_panic_loses_no_line", a_panic_loses_no_line),
+        ("a_panic_is_one_line_wherever_it_happens", a_panic_is_one_line_wherever_it_happens),
         ("a_turn_that_logs_much_serves_no_more", a_turn_that_logs_much_serves_no_more),
         ("a_panic_loses_no_line_of_a_file", a_panic_loses_no_line_of_a_file),
         ("the_reason_of_an_end_is_said_somewhere", the_reason_of_an_end_is_said_somewhere),
@@ -84,6 +87,20 @@ fn log_and_panic() -> ExitCode {
     std::mem::forget(guard);
     error!("action: count | result: fail | number: 0");
     panic!("on purpose");
+}
+
+fn panic_before_the_log() -> ExitCode {
+    logging::catch_panics();
+    panic!("two\nlines | {}", "x".repeat(100_000));
+}
+
+fn panic_in_a_thread() -> ExitCode {
+    let _flushed_at_the_end = logging::init(LevelFilter::Off);
+    let thread = std::thread::Builder::new().name("disk".to_owned());
+    let thread = thread.spawn(|| panic!("on purpose")).unwrap();
+    // Nobody waits for long: the process ends.
+    thread.join().unwrap_err();
+    ExitCode::SUCCESS
 }
 
 /// Peers that are served in a turn whose lines are as many bytes as a turn may log.
@@ -263,7 +280,33 @@ fn a_panic_loses_no_line_of_a_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     assert_eq!(end(start(None, file.reopen().unwrap())), Some(101));
     let text = std::fs::read_to_string(file.path()).unwrap();
-    assert!(text.ends_with(" ERROR    action: count | result: fail | number: 0\n"), "{text}");
+    assert_is_panic(&text, &["count | result: fail | number: 0"]);
+}
+
+/// Ends with these lines, and the one of a panic.
+fn assert_is_panic(text: &str, before: &[&str]) {
+    let mut lines: Vec<_> = text.lines().collect();
+    let last = lines.pop().unwrap();
+    let line =
+        " ERROR    action: panic | result: fail | thread: main | place: reactor/tests/logging.rs:";
+    assert!(last.contains(line) && last.ends_with("| error: on purpose"), "{text}");
+    assert!(lines.iter().zip(before).all(|(line, before)| line.ends_with(before)), "{text}");
+    assert_eq!(lines.len(), before.len(), "{text}");
+}
+
+fn a_panic_is_one_line_wherever_it_happens() {
+    for (task, begin, behind) in [
+        ("early panic", "thread: main | place: ", "... (100012 bytes)"),
+        ("thread panic", "thread: disk | place: ", " | error: on purpose"),
+    ] {
+        let mut child = start_task(task, Stdio::piped(), Stdio::piped());
+        let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();
+        let errors = io::read_to_string(child.stderr.take().unwrap()).unwrap();
+        assert_eq!((end(child), errors.as_str()), (Some(101), ""));
+        let (line, rest) = text.split_once('\n').unwrap();
+        let message = format!(" ERROR    action: panic | result: fail | {begin}");
+        assert!(rest.is_empty() && line.contains(&message) && line.ends_with(behind), "{text}");
+    }
 }
 
 fn the_reason_of_an_end_is_said_somewhere() {
@@ -273,8 +316,7 @@ fn the_reason_of_an_end_is_said_somewhere() {
         let mut child = start_task("panic", nowhere, Stdio::piped());
         let text = io::read_to_string(child.stderr.take().unwrap()).unwrap();
         assert_eq!(end(child), Some(101));
-        let first = text.lines().next().unwrap();
-        assert!(first.ends_with(" ERROR    action: count | result: fail | number: 0"), "{text}");
+        assert_is_panic(&text, &[]);
     }
 }
 
@@ -291,7 +333,7 @@ fn a_panic_loses_no_line() {
     let mut child = start(None, Stdio::piped());
     let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();
     assert_eq!(end(child), Some(101));
-    assert!(text.ends_with(" ERROR    action: count | result: fail | number: 0\n"), "{text}");
+    assert_is_panic(&text, &["count | result: fail | number: 0"]);
 }
 
 fn a_turn_that_logs_much_serves_no_more() {

@@ -1,16 +1,16 @@
 //! What can be set: names, defaults and meanings, all in one table.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::settings::{self, Origin, Program, Setting, SettingErrors, Settings, Subcommand};
+use reactor::settings::{Origin, Program, SPAN_MAX, Setting, SettingErrors, Settings, Subcommand};
 use reactor::{Limits, Network};
 use wire::{Agency, FRAME_MAX};
 
 use crate::central::Rules;
+use crate::ini;
 use crate::ledger::{Options, Sync};
 
 /// Most agencies: a checkpoint with all of them must fit into half a log.
@@ -30,11 +30,24 @@ const BUFFERED_MIN: usize = 1 << 20;
 /// The kernel counts in 32 bits, and doubles.
 const SOCKET_BUFFER_MAX: usize = 1 << 30;
 
-const ANY_SPAN: &str = "a span of time, as 500ms, 30s or 5m; 0 for no limit";
-const SPAN: &str = "a span of time, as 500ms, 30s or 5m";
-const SIZE: &str = "a number of bytes above 0, as 65536, 64KiB or 1MiB";
-const LARGE_SIZE: &str = "a number of bytes above 0, as 512MiB or 64GiB";
-const ANY_SIZE: &str = "a number of bytes, as 64MiB or 1GiB; 0 for none";
+/// Far more than any machine has of anything, and no sum of a few of them overflows.
+const COUNT_MAX: usize = 1_000_000_000;
+
+/// Longest silence that Linux takes before it asks.
+const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
+
+/// More than any shutdown may take.
+const DRAIN_MAX: Duration = Duration::from_mins(1);
+
+/// The shortest span that is one.
+const INSTANT: Duration = Duration::from_nanos(1);
+
+const ANY_SPAN: &str = "a span of time up to 365d, as 500ms, 30s or 5m; 0 for no limit";
+const SPAN: &str = "a span of time above 0 and up to 365d, as 500ms, 30s or 5m";
+const SIZE: &str = "a number of bytes above 0 and at most 1GiB, as 65536, 64KiB or 1MiB";
+const LARGE_SIZE: &str = "a number of bytes above 0 and at most 1024TiB, as 512MiB or 64GiB";
+const ANY_SIZE: &str = "a number of bytes, at most 1024TiB, as 64MiB or 1GiB; 0 for none";
+const COUNT: &str = "a number, 1 to 1000000000";
 
 /// A setting whose name in the file is the one in the environment.
 const fn setting(
@@ -64,40 +77,40 @@ table! {
     IP = ("SERVER_IP", "ip", "server", "a name", "Name of the server in the original's file; doesn't choose the address");
     BIND = ("SERVER_BIND", "bind", "0.0.0.0", "an IP address", "Address to listen at");
     AGENCIES = ("SERVER_AGENCIES", "agencies", "5", "a number, 0 to 10000", "Agencies that the draw waits for, numbered from 1");
-    STORAGE = ("SERVER_STORAGE_PATH", "storage-path", "./bets.csv", "a path", "Ledger; its log stands beside it");
+    STORAGE = ("SERVER_STORAGE_PATH", "storage-path", "./bets.csv", "the path of a file", "Ledger; its log stands beside it");
     SYNC = ("SERVER_SYNC", "sync", "always", "always or never", "When the log is synced: before every confirmation, or never");
     KEEP_ALIVE = ("SERVER_ECHO_KEEP_ALIVE", "echo-keep-alive", "false", "true or false", "Whether an echo connection may send more than one line");
     MAX_LINE = ("SERVER_MAX_LINE", "max-line", "64KiB", SIZE, "Longest echo line; a longer one ends its connection");
-    CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", "a number above 0", "Connections at the same time; silent ones make room beyond it");
-    RESERVED = ("SERVER_RESERVED_CONNECTIONS", "reserved-connections", "64", "a number, 0 or more", "Of these, the last ones: for unlimited addresses and those that agencies called from; at most a quarter");
-    EVICTION_DELAY = ("SERVER_EVICTION_DELAY", "eviction-delay", "1s", "a span of time, as 500ms, 30s or 5m; 0 for never", "Silence after which a connection may be closed to let another one in");
-    PER_ADDRESS = ("SERVER_MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address", "1000", "a number above 0", "Connections of one address (of IPv6: of one /64) at the same time");
-    CONNECTS = ("SERVER_MAX_CONNECTS_PER_ADDRESS", "max-connects-per-address", "500", "a number above 0", "Connections that one address may make in a second");
+    CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", COUNT, "Connections at the same time; silent ones make room beyond it");
+    RESERVED = ("SERVER_RESERVED_CONNECTIONS", "reserved-connections", "64", "a number, 0 to 1000000000", "Of these, the last ones: for unlimited addresses and those that agencies called from; at most a quarter");
+    EVICTION_DELAY = ("SERVER_EVICTION_DELAY", "eviction-delay", "1s", "a span of time up to 365d, as 500ms, 30s or 5m; 0 for never", "Silence after which a connection may be closed to let another one in");
+    PER_ADDRESS = ("SERVER_MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address", "1000", COUNT, "Connections of one address (of IPv6: of one /64) at the same time");
+    CONNECTS = ("SERVER_MAX_CONNECTS_PER_ADDRESS", "max-connects-per-address", "500", COUNT, "Connections that one address may make in a second");
     UNLIMITED = ("SERVER_UNLIMITED_ADDRESSES", "unlimited-addresses", "127.0.0.0/8,::1/128", "networks, as 10.0.0.0/8,2001:db8::1, or nothing", "Networks whose addresses have no limits of their own");
-    ACCEPTS = ("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn", "64", "a number above 0", "Connections accepted in one turn of the loop");
+    ACCEPTS = ("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn", "64", COUNT, "Connections accepted in one turn of the loop");
     READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
     TURN_BYTES = ("SERVER_TURN_BYTES", "turn-bytes", "4MiB", SIZE, "Bytes read from all connections and queued for them in one turn");
-    MAX_BUFFERED = ("SERVER_MAX_BUFFERED_BYTES", "max-buffered-bytes", "256MiB", "a number of bytes, from 1MiB", "Memory for input and output of all connections together");
-    SOCKET_BUFFER = ("SERVER_SOCKET_BUFFER_SIZE", "socket-buffer-size", "256KiB", "a number of bytes up to 1024MiB; 0 for the kernel's own", "Bytes that the kernel may hold of a connection in each direction; it doubles the number");
+    MAX_BUFFERED = ("SERVER_MAX_BUFFERED_BYTES", "max-buffered-bytes", "256MiB", "a number of bytes, 1MiB to 1GiB", "Memory for input and output of all connections together");
+    SOCKET_BUFFER = ("SERVER_SOCKET_BUFFER_SIZE", "socket-buffer-size", "256KiB", "a number of bytes, at most 1GiB; 0 for the kernel's own", "Bytes that the kernel may hold of a connection in each direction; it doubles the number");
     HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
     LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
-    WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "256KiB", "a number of bytes, at least 4KiB", "Bytes of the ledger read in one turn for all who are told winners");
+    WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "256KiB", "a number of bytes, 4KiB to 1GiB", "Bytes of the ledger read in one turn for all who are told winners");
     COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
-    PENDING_REPLIES = ("SERVER_MAX_PENDING_REPLIES", "max-pending-replies", "65536", "a number above 0", "Answers that wait for the disk");
+    PENDING_REPLIES = ("SERVER_MAX_PENDING_REPLIES", "max-pending-replies", "65536", COUNT, "Answers that wait for the disk");
     MAX_LEDGER = ("SERVER_MAX_LEDGER_SIZE", "max-ledger-size", "64GiB", LARGE_SIZE, "Bytes of the ledger above which no bet is taken");
     MIN_FREE = ("SERVER_MIN_FREE_BYTES", "min-free-bytes", "64MiB", ANY_SIZE, "Bytes that stay free on the ledger's file system");
     COMMIT_RETRY = ("SERVER_COMMIT_RETRY_DELAY", "commit-retry-delay", "100ms", SPAN, "How long nothing is tried after a commit that had no effect; doubled each time, up to 5s");
-    LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1024MiB", "Each half of a log that is made anew");
+    LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1GiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
     IDLE = ("SERVER_IDLE_TIMEOUT", "idle-timeout", "5m", ANY_SPAN, "How long a connection that isn't an agency's may be silent later");
     WRITE_STALL = ("SERVER_WRITE_STALL", "write-stall", "30s", SPAN, "How long a peer may take nothing of what waits for it");
     LINGER = ("SERVER_LINGER", "linger", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
-    DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time up to 1m", "How long all connections together may take to end at the shutdown");
+    DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time above 0 and up to 1m", "How long all connections together may take to end at the shutdown");
     REPORT_PERIOD = ("SERVER_REPORT_PERIOD", "report-period", "10s", SPAN, "How long lines are only counted before it is told how many");
-    MAX_LOG_LINES = ("SERVER_MAX_LOG_LINES", "max-log-lines", "500000", "a number above 0", "Lines of each kind that are logged in an interval; more are counted");
+    MAX_LOG_LINES = ("SERVER_MAX_LOG_LINES", "max-log-lines", "500000", COUNT, "Lines of each kind that are logged in an interval; more are counted");
     LOG_INTERVAL = ("SERVER_LOG_INTERVAL", "log-interval", "10m", SPAN, "How long such an interval is");
-    KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds; 0 for never", "Silence after which TCP asks whether a peer still exists");
+    KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds up to 32767s; 0 for never", "Silence after which TCP asks whether a peer still exists");
     ACCEPT_PAUSE = ("SERVER_ACCEPT_PAUSE", "accept-pause", "100ms", SPAN, "How long accepting pauses when descriptors have run out");
 }
 
@@ -110,13 +123,14 @@ pub const PROGRAM: Program = Program {
     version: env!("CARGO_PKG_VERSION"),
     about: "The lottery's central: takes bets, stores them durably, draws; echoes lines",
     file_name: "config.ini",
+    prefixes: &["SERVER_", "LOGGING_"],
     table: TABLE,
     commands: &[Subcommand {
         name: HEALTHCHECK,
         about: "Ask the server that runs with this configuration for an echo, and end",
         operands: None,
     }],
-    read: read_ini,
+    read: ini::read,
 };
 
 /// Everything that was set, checked.
@@ -153,19 +167,17 @@ impl Config {
     }
 
     fn parse(layers: &mut Settings) -> Option<Self> {
-        let port = layers.require(&PORT, |text| settings::number(text, 0..=u16::MAX));
+        let port = layers.number(&PORT, 0..=u16::MAX);
         let bind = layers.require(&BIND, |text| text.trim().parse::<IpAddr>().ok());
-        layers.require(&IP, settings::text);
-        let backlog = layers.require(&BACKLOG, |text| settings::number(text, 1..=65_535));
-        let level = layers.require(&LEVEL, settings::level);
-        let agencies = layers.require(&AGENCIES, |text| settings::number(text, 0..=AGENCIES_MAX));
-        let storage = layers.require(&STORAGE, settings::text);
+        layers.text(&IP, |_| true);
+        let backlog = layers.number(&BACKLOG, 1..=65_535);
+        let level = layers.level(&LEVEL);
+        let agencies = layers.number(&AGENCIES, 0..=AGENCIES_MAX);
+        let storage = layers.text(&STORAGE, names_a_file);
         let sync = layers.require(&SYNC, parse_sync);
-        let half_size = layers
-            .require(&LOG_SIZE, |text| settings::bytes(text).filter(|size| *size >= LOG_SIZE_MIN));
-        let max_size = layers
-            .require(&MAX_LEDGER, |text| settings::large_bytes(text).filter(|size| *size > 0));
-        let min_free = layers.require(&MIN_FREE, settings::large_bytes);
+        let half_size = layers.size(&LOG_SIZE, LOG_SIZE_MIN..);
+        let max_size = layers.large_size(&MAX_LEDGER, 1..);
+        let min_free = layers.large_size(&MIN_FREE, ..);
         let rules = Self::rules(layers);
         let limits = Self::limits(layers);
         let (mut rules, half_size) = (rules?, half_size?);
@@ -206,22 +218,19 @@ impl Config {
     }
 
     fn rules(layers: &mut Settings) -> Option<Rules> {
-        let echo_keep_alive = layers.require(&KEEP_ALIVE, settings::boolean);
-        let max_line = layers.require(&MAX_LINE, size);
-        let commit_max = layers.require(&COMMIT_MAX, size);
-        let max_pending_replies =
-            layers.require(&PENDING_REPLIES, |text| settings::number(text, 1_usize..));
-        let commit_retry_delay = layers.require(&COMMIT_RETRY, span);
-        let high_water = layers.require(&HIGH_WATER, size);
-        let winners_budget = layers.require(&WINNERS_BUDGET, |text| {
-            settings::bytes(text).filter(|budget| *budget >= WINNERS_BUDGET_MIN)
-        });
-        let first_byte = layers.require(&FIRST_BYTE, span_or_none);
-        let whole_frame = layers.require(&WHOLE_FRAME, span_or_none);
-        let idle = layers.require(&IDLE, span_or_none);
-        let report_period = layers.require(&REPORT_PERIOD, span);
-        let max_log_lines = layers.require(&MAX_LOG_LINES, |text| settings::number(text, 1_u64..));
-        let log_interval = layers.require(&LOG_INTERVAL, span);
+        let echo_keep_alive = layers.boolean(&KEEP_ALIVE);
+        let max_line = layers.size(&MAX_LINE, 1..);
+        let commit_max = layers.size(&COMMIT_MAX, 1..);
+        let max_pending_replies = layers.number(&PENDING_REPLIES, 1..=COUNT_MAX);
+        let commit_retry_delay = layers.span(&COMMIT_RETRY, INSTANT..);
+        let high_water = layers.size(&HIGH_WATER, 1..);
+        let winners_budget = layers.size(&WINNERS_BUDGET, WINNERS_BUDGET_MIN..);
+        let first_byte = limit(layers, &FIRST_BYTE);
+        let whole_frame = limit(layers, &WHOLE_FRAME);
+        let idle = limit(layers, &IDLE);
+        let report_period = layers.span(&REPORT_PERIOD, INSTANT..);
+        let max_log_lines = layers.number(&MAX_LOG_LINES, 1..=COUNT_MAX as u64);
+        let log_interval = layers.span(&LOG_INTERVAL, INSTANT..);
         Some(Rules {
             echo_keep_alive: echo_keep_alive?,
             max_line: max_line?,
@@ -240,34 +249,25 @@ impl Config {
     }
 
     fn limits(layers: &mut Settings) -> Option<Limits> {
-        let count = |text: &str| settings::number(text, 1_usize..);
-        let connections = layers.require(&CONNECTIONS, count);
-        let reserved_connections =
-            layers.require(&RESERVED, |text| settings::number(text, 0_usize..));
-        let eviction_delay = layers.require(&EVICTION_DELAY, settings::duration);
-        let connections_per_address = layers.require(&PER_ADDRESS, count);
-        let connects_per_address =
-            layers.require(&CONNECTS, |text| settings::number(text, 1_u32..));
+        let connections = layers.number(&CONNECTIONS, 1..=COUNT_MAX);
+        let reserved_connections = layers.number(&RESERVED, 0..=COUNT_MAX);
+        let eviction_delay = layers.span(&EVICTION_DELAY, ..);
+        let connections_per_address = layers.number(&PER_ADDRESS, 1..=COUNT_MAX);
+        let connects_per_address = layers.number(&CONNECTS, 1..=1_000_000_000_u32);
         let unlimited_addresses = layers.require(&UNLIMITED, networks);
-        let accepts_per_turn = layers.require(&ACCEPTS, count);
-        let read_per_turn = layers.require(&READ, size);
-        let turn_bytes = layers.require(&TURN_BYTES, size);
-        let buffered_bytes = layers.require(&MAX_BUFFERED, |text| {
-            settings::bytes(text).filter(|bytes| *bytes >= BUFFERED_MIN)
-        });
-        let socket_buffer = layers.require(&SOCKET_BUFFER, |text| {
-            settings::bytes(text).filter(|bytes| *bytes <= SOCKET_BUFFER_MAX)
-        });
-        let high_water = layers.optional(&HIGH_WATER, size);
-        let low_water = layers.require(&LOW_WATER, size);
-        let write_stall = layers.require(&WRITE_STALL, span);
-        let linger = layers.require(&LINGER, span);
-        let drain = layers
-            .require(&DRAIN, |text| span(text).filter(|drain| *drain <= Duration::from_mins(1)));
-        let keepalive = layers.require(&KEEPALIVE, |text| {
-            settings::duration(text).filter(|span| span.subsec_nanos() == 0)
-        });
-        let accept_pause = layers.require(&ACCEPT_PAUSE, span);
+        let accepts_per_turn = layers.number(&ACCEPTS, 1..=COUNT_MAX);
+        let read_per_turn = layers.size(&READ, 1..);
+        let turn_bytes = layers.size(&TURN_BYTES, 1..);
+        let buffered_bytes = layers.size(&MAX_BUFFERED, BUFFERED_MIN..);
+        let socket_buffer = layers.size(&SOCKET_BUFFER, ..=SOCKET_BUFFER_MAX);
+        let high_water = layers.size(&HIGH_WATER, 1..);
+        let low_water = layers.size(&LOW_WATER, 1..);
+        let write_stall = layers.span(&WRITE_STALL, INSTANT..);
+        let linger = layers.span(&LINGER, INSTANT..);
+        let drain = layers.span(&DRAIN, INSTANT..=DRAIN_MAX);
+        let keepalive = layers.span(&KEEPALIVE, ..=KEEPALIVE_MAX);
+        let keepalive = whole_seconds(layers, keepalive);
+        let accept_pause = layers.span(&ACCEPT_PAUSE, INSTANT..);
         let (high_water, low_water) = (high_water?, low_water?);
         if low_water >= high_water {
             layers.reject(&LOW_WATER, "less than SERVER_HIGH_WATER");
@@ -296,18 +296,26 @@ impl Config {
     }
 }
 
-fn size(text: &str) -> Option<usize> {
-    settings::bytes(text).filter(|bytes| *bytes > 0)
-}
-
-fn span(text: &str) -> Option<Duration> {
-    settings::duration(text).filter(|span| !span.is_zero())
-}
-
-/// No limit is a value too: the outer `None` is for what can't be parsed.
+/// A limit in time that may be absent. No limit is a value too: the outer `None` is an error.
 #[expect(clippy::option_option, reason = "said above")]
-fn span_or_none(text: &str) -> Option<Option<Duration>> {
-    settings::duration(text).map(|span| (!span.is_zero()).then_some(span))
+fn limit(layers: &mut Settings, setting: &'static Setting) -> Option<Option<Duration>> {
+    let span = layers.span(setting, ..=SPAN_MAX)?;
+    Some((!span.is_zero()).then_some(span))
+}
+
+/// The kernel counts in seconds.
+fn whole_seconds(layers: &mut Settings, span: Option<Duration>) -> Option<Duration> {
+    let whole = span.filter(|span| span.subsec_nanos() == 0);
+    if span.is_some() && whole.is_none() {
+        layers.reject(&KEEPALIVE, KEEPALIVE.expected);
+    }
+    whole
+}
+
+/// Whether a path can be that of a file: it doesn't end as those of folders do.
+fn names_a_file(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    !matches!(last, "" | "." | "..")
 }
 
 /// Networks with commas between them; nothing is none.
@@ -324,18 +332,6 @@ fn parse_sync(text: &str) -> Option<Sync> {
     }
 }
 
-/// Names and values of the section `[DEFAULT]`.
-fn read_ini(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let mut ini = configparser::ini::Ini::new_cs();
-    ini.set_default_section("DEFAULT");
-    let mut sections = ini.read(text.to_owned())?;
-    let section = sections.remove("DEFAULT").unwrap_or_default();
-    if let Some(name) = sections.keys().next() {
-        return Err(format!("expected the section [DEFAULT] alone, found [{name}]"));
-    }
-    Ok(section.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
@@ -346,13 +342,13 @@ mod tests {
     fn layers(arguments: &[&str]) -> Settings {
         let arguments = [&["server"], arguments].concat();
         let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
-        PROGRAM.layer(&matches, |_| None)
+        PROGRAM.layer(&matches, [])
     }
 
     #[test]
     fn the_shipped_file_and_the_defaults_are_good() {
         let mut layers = layers(&["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config.ini")]);
-        assert!(layers.unknown().is_empty());
+        assert!(layers.warnings().is_empty());
         let config = Config::new(&mut layers).unwrap();
         assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
         assert_eq!(config.ledger.sync, Sync::Always);
@@ -422,8 +418,29 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_file_keep_their_case_and_section() {
-        assert!(read_ini("[DEFAULT]\nA = 1\n").unwrap().contains_key("A"));
-        assert!(read_ini("[OTHER]\nA = 1\n").unwrap_err().contains("[OTHER]"));
+    fn a_ledger_is_a_file() {
+        for path in ["", "/", "data/", ".", "..", "data/.", "data/.."] {
+            let text = Config::new(&mut layers(&["--storage-path", path])).unwrap_err().to_string();
+            assert!(text.contains("expected the path of a file"), "{path}: {text}");
+        }
+        assert!(Config::new(&mut layers(&["--storage-path", "a/..b"])).is_ok());
+    }
+
+    #[test]
+    fn what_is_above_a_maximum_is_refused() {
+        for (flag, value, maximum) in [
+            ("max-connections", "1000000001", "1 to 1000000000"),
+            ("max-line", "1025MiB", "at most 1GiB"),
+            ("max-ledger-size", "1025TiB", "at most 1024TiB"),
+            ("idle-timeout", "366d", "up to 365d"),
+            ("keepalive", "32768s", "up to 32767s"),
+            ("keepalive", "1500ms", "a span of whole seconds"),
+            ("drain", "61s", "up to 1m"),
+            ("agencies", "10001", "0 to 10000"),
+        ] {
+            let flag = format!("--{flag}");
+            let text = Config::new(&mut layers(&[&flag, value])).unwrap_err().to_string();
+            assert!(text.contains(maximum), "{text}");
+        }
     }
 }

@@ -16,6 +16,7 @@
 //! | [`scan`] | reading them from there, for all who ask at once |
 //! | [`plain`] | the quick way through a batch of bets with nothing particular about them |
 //! | [`config`] | what can be set |
+//! | [`ini`] | the file that it is set in |
 //! | [`limits`] | every limit, with its reason and what happens when it is reached |
 //! | [`healthcheck`] | whether a running central answers |
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
@@ -26,6 +27,7 @@ mod commit_retry;
 pub mod config;
 pub mod disk_thread;
 pub mod healthcheck;
+pub mod ini;
 mod known_addresses;
 pub mod ledger;
 pub mod limits;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 use reactor::logging::{self, Escaped};
-use reactor::settings::Settings;
-use reactor::{EventLoop, Hangup, Outcome, RunError};
+use reactor::settings::{self, Settings};
+use reactor::{EventLoop, Hangup, Outcome, RunError, console};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::ledger::file_ledger::LOG_SUFFIX;
@@ -20,9 +20,6 @@ use server::lottery::Lottery;
 use server::winners::WinnerIndex;
 use server::{disk_thread, healthcheck};
 
-/// The configuration can't be used.
-const BAD_CONFIGURATION: u8 = 2;
-
 /// What a shell shows for a program that a signal ended: a second one doesn't wait for the drain.
 const CUT_SHORT: u8 = 130;
 
@@ -30,19 +27,21 @@ const CUT_SHORT: u8 = 130;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     let mut settings = PROGRAM.load();
-    let config = match Config::new(&mut settings) {
-        Ok(config) => config,
-        Err(errors) => return report_bad_configuration(&errors),
-    };
+    let config = Config::new(&mut settings);
     if settings.check_only() {
-        return show_configuration(&settings);
+        return settings::check(&settings, &config);
     }
+    let config = match config {
+        Ok(config) => config,
+        Err(errors) => return settings::refuse(&errors),
+    };
     if settings.subcommand() == Some(HEALTHCHECK) {
         return check_health(&config);
     }
     let _flushed_at_the_end = logging::init(config.level);
-    log_configuration(&settings);
+    log_configuration(&settings, &config);
     match run(&config) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::CutShort) => {
@@ -56,34 +55,20 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the log's level isn't known yet")]
-fn report_bad_configuration(errors: &reactor::settings::SettingErrors) -> ExitCode {
-    eprint!("{errors}");
-    ExitCode::from(BAD_CONFIGURATION)
-}
-
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
-fn show_configuration(settings: &Settings) -> ExitCode {
-    print!("{}", settings.describe(TABLE));
-    settings.unknown().iter().for_each(|name| println!("unknown: {name}"));
-    ExitCode::SUCCESS
-}
-
-#[expect(clippy::print_stderr, clippy::print_stdout, reason = "for whoever asks, not for the log")]
 fn check_health(config: &Config) -> ExitCode {
     match healthcheck::check(config.address) {
         Ok(()) => {
-            println!("healthy");
+            console::print("healthy\n");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            console::complain(&format!("error: {error}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn log_configuration(settings: &Settings) {
+fn log_configuration(settings: &Settings, config: &Config) {
     if log::log_enabled!(log::Level::Debug) {
         let mut line = "action: config | result: success".to_owned();
         for setting in TABLE {
@@ -95,9 +80,12 @@ fn log_configuration(settings: &Settings) {
         }
         debug!("{line}");
     }
-    for name in settings.unknown() {
-        let name = Escaped(name.as_bytes());
-        warn!("action: config | result: fail | unknown_key: {name}");
+    settings.log_warnings();
+    if config.agencies == 0 {
+        info!(
+            "action: config | result: success | agencies: 0 | warning: there is no draw and every \
+             bet is refused, lines are echoed"
+        );
     }
 }
 

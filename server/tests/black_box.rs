@@ -121,7 +121,7 @@ fn a_configuration_that_cannot_be_used_is_named_and_ends_with_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
     let expected = format!(
-        "error: {}: SERVER_PORT = \"abc\": expected a TCP port, 0 to 65535 (0: any free one)\n\
+        "error: {}:2: SERVER_PORT = \"abc\": expected a TCP port, 0 to 65535 (0: any free one)\n\
          error: environment variable SERVER_AGENCIES = \"many\": expected a number, 0 to 10000\n\
          error: command line: --sync = \"sometimes\": expected always or never\n",
         file.display()

@@ -264,7 +264,7 @@ fn without_space_bets_are_unavailable_and_the_end_is_not() {
 fn a_new_ledger_needs_free_space() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = folder.path().join("bets.csv");
-    let output = output(start_at(&ledger).env("SERVER_MIN_FREE_BYTES", "999999999GiB"));
+    let output = output(start_at(&ledger).env("SERVER_MIN_FREE_BYTES", "1024TiB"));
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stdout).expect("text");
     assert!(log.contains("bets.csv.wal: ") && log.contains(" bytes are free on its file"), "{log}");

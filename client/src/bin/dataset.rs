@@ -8,13 +8,15 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::dataset::{self, Plan};
+use reactor::{console, logging};
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     let matches = command().get_matches();
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            console::complain(&format!("error: {error}\n"));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +70,8 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
         }
         let written = write(&plan, agency, &path);
         let written = written.map_err(|error| format!("{}: {error}", path.display()))?;
-        tell(&format!("{}: {} bets, {} winners", path.display(), written.bets, written.winners));
+        let (path, dataset::Written { bets, winners }) = (path.display(), written);
+        console::print(&format!("{path}: {bets} bets, {winners} winners\n"));
     }
     Ok(())
 }
@@ -79,14 +82,4 @@ fn write(plan: &Plan, agency: u32, path: &Path) -> io::Result<dataset::Written> 
     let written = dataset::write(plan, agency, BufWriter::new(File::create(&unfinished)?))?;
     fs::rename(&unfinished, path)?;
     Ok(written)
-}
-
-#[expect(clippy::print_stdout, reason = "a person runs this")]
-fn tell(line: &str) {
-    println!("{line}");
-}
-
-#[expect(clippy::print_stderr, reason = "a person runs this")]
-fn complain(error: &str) {
-    eprintln!("error: {error}");
 }

@@ -3,7 +3,7 @@
 //!
 //! A tool, not the server: it reads several pipes at once with a thread for each.
 
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, value_parser};
 use client::local::{self, Line, Table};
+use reactor::{console, logging};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     match run(&command().get_matches()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -46,9 +48,8 @@ fn command() -> clap::Command {
         ])
 }
 
-#[expect(clippy::print_stderr, reason = "a person runs this")]
 fn complain(error: &str) {
-    eprintln!("error: {error}");
+    console::complain(&format!("error: {error}\n"));
 }
 
 /// Something that happened to one of the processes, or to this one.
@@ -216,7 +217,7 @@ impl Lottery {
         const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
         let name = format!("{:<8} |", self.names[place]);
         let colour = COLOURS[place % COLOURS.len()];
-        print(&if self.colours {
+        console::print(&if self.colours {
             format!("\x1b[{colour}m{name}\x1b[0m {line}\n")
         } else {
             format!("{name} {line}\n")
@@ -228,11 +229,11 @@ impl Lottery {
             line.exit_code = status.and_then(|status| status.code());
         }
         let central = self.ended[CENTRAL].and_then(|status| status.code());
-        print(&format!("\n{}", Table(&self.lines)));
+        console::print(&format!("\n{}", Table(&self.lines)));
         let good = central == Some(0) && self.lines.iter().all(Line::is_good);
         let central = central.map_or("signal".to_owned(), |code| code.to_string());
         let verdict = if good { "all as it must be" } else { "not as it must be" };
-        print(&format!("central: exit code {central}; {verdict}\n"));
+        console::print(&format!("central: exit code {central}; {verdict}\n"));
         good
     }
 }
@@ -244,11 +245,6 @@ impl Drop for Lottery {
             self.signal(0..=self.pids.len() - 1);
         }
     }
-}
-
-/// A reader who has gone away stops nothing.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn report(place: usize, mut child: Child, log: Option<ChildStdout>, events: &Sender<Event>) {

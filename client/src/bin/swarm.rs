@@ -1,6 +1,6 @@
 //! Makes load and measures it: `swarm echo`, `swarm lottery`, `swarm idle`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,12 +10,14 @@ use client::progress::Bar;
 use client::swarm::cpu::Watch;
 use client::swarm::report::{Report, Subject};
 use client::swarm::{Member, Plan, Swarm, echo, idle, lottery};
+use reactor::{console, logging};
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     match run(&command().get_matches()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            console::complain(&format!("error: {error}\n"));
             ExitCode::FAILURE
         }
     }
@@ -149,11 +151,5 @@ fn measure<M: Member>(
     } else {
         report.to_string()
     };
-    // Nobody may be reading any more.
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
-}
-
-#[expect(clippy::print_stderr, reason = "a person runs this")]
-fn complain(error: &str) {
-    eprintln!("error: {error}");
+    console::try_print(&text).map_err(|error| format!("standard output: {error}"))
 }

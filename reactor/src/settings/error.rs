@@ -7,14 +7,16 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// It has a value, but not one of those expected.
-    #[error("{place} = \"{value}\": expected {expected}")]
+    #[error("{place} = \"{value}\": expected {expected}{}", behind(hint))]
     Invalid {
         /// Where it is set, and its name there.
         place: String,
-        /// The value found.
+        /// The value found, escaped.
         value: String,
         /// What it must be.
         expected: String,
+        /// What is probably wrong with it; may be empty.
+        hint: String,
     },
     /// It has no value.
     #[error(
@@ -31,16 +33,27 @@ pub enum SettingError {
         expected: &'static str,
     },
     /// The file can't be used.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}{}: {reason}", path.display(), at(*line))]
     File {
         /// Which.
         path: PathBuf,
+        /// Where in it, from 1 on; `None` when it is the whole file.
+        line: Option<usize>,
         /// Why.
         reason: String,
     },
 }
 
-/// All that can't be used, in the order of the table.
+fn behind(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!("; {hint}") }
+}
+
+/// A line's number behind the name of its file.
+pub(super) fn at(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(":{line}"))
+}
+
+/// All that can't be used: first the file, then in the order of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SettingErrors(pub Vec<SettingError>);
 

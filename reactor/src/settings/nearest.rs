@@ -1,0 +1,66 @@
+//! The known name that an unknown one most resembles.
+
+use super::Setting;
+
+/// How alike two names must be, as clap has it for flags.
+const ALIKE: f64 = 0.8;
+
+/// The setting that `name` probably means: one whose name it is elsewhere (in the environment, in
+/// the file, on the command line), or is but for a letter or two.
+pub(super) fn nearest<'a>(table: &'a [Setting], name: &str) -> Option<&'a Setting> {
+    let name = folded(name);
+    let likeness = |setting: &Setting| {
+        let names = [setting.key, setting.file_key, setting.flag].map(folded);
+        names.iter().map(|known| strsim::jaro_winkler(known, &name)).fold(0.0, f64::max)
+    };
+    let scored = table.iter().map(|setting| (likeness(setting), setting));
+    let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, setting)| setting)
+}
+
+/// Case and what stands between words don't count.
+fn folded(name: &str) -> String {
+    let kept = name.chars().filter(|character| character.is_alphanumeric());
+    kept.flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn setting(key: &'static str, file_key: &'static str, flag: &'static str) -> Setting {
+        Setting { key, file_key, flag, default: None, expected: "", help: "" }
+    }
+
+    static TABLE: [Setting; 4] = [
+        setting("SERVER_PORT", "SERVER_PORT", "port"),
+        setting("SERVER_STORAGE_PATH", "SERVER_STORAGE_PATH", "storage-path"),
+        setting("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount"),
+        setting("CLI_ID", "id", "id"),
+    ];
+
+    #[test]
+    fn a_slip_or_a_name_from_elsewhere_is_understood() {
+        for (name, expected) in [
+            ("SERVR_PORT", "SERVER_PORT"),
+            ("SERVER-PORT", "SERVER_PORT"),
+            ("serverPort", "SERVER_PORT"),
+            ("\u{feff}SERVER_PORT", "SERVER_PORT"),
+            ("port", "SERVER_PORT"),
+            ("SERVER_STORAGE", "SERVER_STORAGE_PATH"),
+            ("batch.max_amount", "CLI_BATCH_MAXAMOUNT"),
+            ("batch.max", "CLI_BATCH_MAXAMOUNT"),
+            ("cli_id", "CLI_ID"),
+        ] {
+            assert_eq!(nearest(&TABLE, name).map(|setting| setting.key), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_resembles_nothing_has_no_nearest() {
+        for name in ["", "=", "x", "nonsense", "comentario"] {
+            assert_eq!(nearest(&TABLE, name).map(|setting| setting.key), None, "{name}");
+        }
+        assert!(nearest(&[], "SERVER_PORT").is_none());
+    }
+}

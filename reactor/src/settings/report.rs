@@ -1,0 +1,72 @@
+//! What a person is shown of a configuration: `--check-config`, and warnings as log lines.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use log::warn;
+
+use super::{BAD_CONFIGURATION, Origin, Setting, SettingErrors, Settings};
+use crate::console;
+use crate::logging::Escaped;
+
+impl Settings {
+    /// Every setting with its value and origin, one a line, and what is likely wrong with them, for
+    /// `--check-config`.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for setting in self.table() {
+            text.push_str(&self.describe_one(setting));
+        }
+        for warning in self.warnings() {
+            writeln!(text, "{warning}").expect("a String takes everything");
+        }
+        text
+    }
+
+    fn describe_one(&self, setting: &Setting) -> String {
+        let name = setting.file_key;
+        let Some((value, origin)) = self.bytes(setting) else {
+            return format!("{name} =     (not set)\n");
+        };
+        let origin = match origin {
+            Origin::Default => "default".to_owned(),
+            Origin::File { path, line } => {
+                let path = path.display().to_string();
+                format!("{}:{line}", Escaped(path.as_bytes()))
+            }
+            Origin::Environment => "environment".to_owned(),
+            Origin::CommandLine => "command line".to_owned(),
+        };
+        let understood = self.understood(setting).filter(|text| text.as_bytes() != value);
+        let understood = understood
+            .map_or_else(String::new, |text| format!(", read as {}", Escaped(text.as_bytes())));
+        let marks = if is_unclear(value) { "\"" } else { "" };
+        format!("{name} = {marks}{}{marks}    ({origin}){understood}\n", Escaped(value))
+    }
+
+    /// Logs what is likely wrong, a line each.
+    pub fn log_warnings(&self) {
+        for warning in self.warnings() {
+            let (result, parts) = warning.parts();
+            warn!("action: config | result: {result} | {parts}");
+        }
+    }
+}
+
+/// Whether a value can't be told from what stands around it: it is shown between quotation marks.
+fn is_unclear(value: &[u8]) -> bool {
+    let is_mark = |byte: Option<&u8>| byte.is_none_or(|byte| b" \"".contains(byte));
+    is_mark(value.first()) || is_mark(value.last())
+}
+
+/// Says on standard error that a configuration can't be used, and why.
+pub fn refuse(errors: &SettingErrors) -> ExitCode {
+    console::complain(&errors.to_string());
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+/// `--check-config`: shows what a program would be run with, and what keeps it from that.
+pub fn check<T>(settings: &Settings, config: &Result<T, SettingErrors>) -> ExitCode {
+    console::print(&settings.describe());
+    config.as_ref().map_or_else(refuse, |_| ExitCode::SUCCESS)
+}
