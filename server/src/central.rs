@@ -6,8 +6,9 @@
 //! buffers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,9 +22,11 @@ use wire::{
     Response, VERSION, WinnersBuilder,
 };
 
-use crate::answers::{Answer, Answers, StoredLog, Waiting};
+use crate::answers::{Answer, Answers, Waiting};
+use crate::batch_log::{self, Kind};
 use crate::commit_retry::{CommitRetry, Held};
 use crate::disk_thread;
+use crate::draw_watch::{self, DrawWatch};
 use crate::healthcheck;
 use crate::known_addresses::KnownAddresses;
 use crate::ledger::{Ledger, LedgerError, SubmitError};
@@ -60,6 +63,8 @@ pub struct Rules {
     pub winners_budget: usize,
     /// How long refusals of a kind are only counted after one was logged.
     pub report_period: Duration,
+    /// How long after a line of what the draw waits for it is logged again; `None` for never.
+    pub waiting_report_period: Option<Duration>,
     /// Lines of each other kind that are logged in an interval; more are counted.
     pub max_log_lines: u64,
     /// How long that interval is.
@@ -99,6 +104,7 @@ pub struct Central<L> {
     winners_due: BTreeSet<Token>,
     scan: WinnersScan,
     draw_told: bool,
+    draw_watch: DrawWatch,
     retry: CommitRetry,
     stopping: bool,
     log_budget: LogBudget,
@@ -114,6 +120,7 @@ impl<L: Ledger> Central<L> {
             draw_told: lottery.is_drawn(),
             retry: CommitRetry::new(rules.commit_retry_delay),
             log_budget: LogBudget::new(rules.max_log_lines),
+            draw_watch: DrawWatch::new(rules.waiting_report_period),
             rules,
             lottery,
             answers: Answers::default(),
@@ -530,7 +537,7 @@ impl<L: Ledger> Central<L> {
     /// Ends a connection behind the answers that it is still owed.
     fn refuse(&mut self, io: &mut impl Io, connection: Token, code: ErrorCode, text: String) {
         let Some(session) = self.session(connection) else { return };
-        let agency = session.agency();
+        let (agency, ip) = (session.agency(), session.ip);
         let owed = session.lottery().map_or(0, |session| session.owed);
         session.protocol = if owed == 0 { Protocol::Over } else { Protocol::Refused };
         self.held.remove(&connection);
@@ -538,12 +545,38 @@ impl<L: Ledger> Central<L> {
         if let Some(agency) = agency
             && self.speakers.get(&agency) == Some(&connection)
         {
-            self.speakers.remove(&agency);
+            self.lose_speaker(agency, ip, &text);
         }
         let (Some(agency), true) = (agency, owed > 0) else {
             return self.tell_refused(io, connection, agency, code, &text);
         };
         self.answers.push(connection, agency, Answer::Refused { code, text });
+    }
+
+    /// Nobody speaks for this agency any more, for this reason.
+    fn lose_speaker(&mut self, agency: Agency, ip: IpAddr, reason: &impl Display) {
+        self.speakers.remove(&agency);
+        if self.stopping || !self.lottery.awaits_draw() || self.lottery.has_finished(agency) {
+            return;
+        }
+        let consumed = self.lottery.agency_standing(agency).consumed;
+        draw_watch::log_lost(&mut self.log_budget, agency, ip, consumed, reason);
+    }
+
+    /// Logs what the draw waits for, when that is due.
+    fn watch_draw(&mut self, io: &mut impl Io) {
+        if self.stopping || !self.lottery.awaits_draw() {
+            return;
+        }
+        let somebody_waits = self.lottery.has_begun() || !self.speakers.is_empty();
+        if self.draw_watch.take_due(self.lottery.finished(), somebody_waits) {
+            let connected = self.speakers.keys().copied();
+            let connected = connected.filter(|agency| !self.lottery.has_finished(*agency));
+            draw_watch::log_missing(&self.lottery.standing(), &connected.collect());
+        }
+        for (timer, after) in self.draw_watch.take_timers() {
+            io.set_timer(timer, Some(after));
+        }
     }
 
     fn commit(&mut self, io: &mut impl Io) {
@@ -683,12 +716,12 @@ impl<L: Ledger> Central<L> {
                 respond(io, to, &Response::Welcome { consumed, checksum, rejected, phase });
             }
             Answer::Stored { consumed, log } => {
-                log_taken(&mut self.log_budget, true, &log);
+                batch_log::log_judged(&mut self.log_budget, true, &log);
                 respond(io, to, &Response::Stored { consumed });
             }
             Answer::Duplicate { consumed } => respond(io, to, &Response::Stored { consumed }),
             Answer::Rejected { consumed, index, field, text, log } => {
-                log_taken(&mut self.log_budget, false, &log);
+                batch_log::log_judged(&mut self.log_budget, false, &log);
                 log_within!(
                     self.log_budget,
                     Event::BetInvalid,
@@ -898,6 +931,7 @@ impl<L: Ledger> Service for Central<L> {
             REPORT => self.log_budget.report(),
             REFILL => self.log_budget.refill(),
             RETRY => self.retry.passed(),
+            _ if self.draw_watch.fired(timer) => {}
             // For the scan, which goes on at the end of every turn.
             _ => {}
         }
@@ -915,7 +949,7 @@ impl<L: Ledger> Service for Central<L> {
         if let Some(agency) = session.agency()
             && self.speakers.get(&agency) == Some(&connection)
         {
-            self.speakers.remove(&agency);
+            self.lose_speaker(agency, session.ip, reason);
         }
         if let Some(cause) = Cause::of(reason)
             && self.log_budget.allows(cause)
@@ -994,6 +1028,7 @@ impl<L: Ledger> Service for Central<L> {
         self.check()?;
         self.release(io);
         self.scan_winners(io)?;
+        self.watch_draw(io);
         self.set_log_timers(io);
         if let Some(delay) = self.retry.take_timer() {
             io.set_timer(RETRY, Some(delay));
@@ -1007,45 +1042,6 @@ impl<L: Ledger> Service for Central<L> {
 enum End {
     NotYet,
     Reached,
-}
-
-/// Which request brought a batch.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Single,
-    Batch,
-}
-
-impl Kind {
-    fn log(self, batch: &Batch<'_>) -> StoredLog {
-        let single = match self {
-            Self::Single => batch.bets().next(),
-            Self::Batch => None,
-        };
-        let Some(Ok(bet)) = single else { return StoredLog::Batch { cantidad: batch.count } };
-        StoredLog::Single {
-            dni: Escaped(bet.document).to_string(),
-            numero: Escaped(bet.number).to_string(),
-        }
-    }
-}
-
-fn log_taken(budget: &mut LogBudget, stored: bool, log: &StoredLog) {
-    let result = if stored { "success" } else { "fail" };
-    match log {
-        StoredLog::Batch { cantidad } => log_within!(
-            budget,
-            if stored { Event::BatchStored } else { Event::BatchRejected },
-            Level::Info,
-            "action: apuesta_recibida | result: {result} | cantidad: {cantidad}"
-        ),
-        StoredLog::Single { dni, numero } => log_within!(
-            budget,
-            if stored { Event::BetStored } else { Event::BetRejected },
-            Level::Info,
-            "action: apuesta_almacenada | result: {result} | dni: {dni} | numero: {numero}"
-        ),
-    }
 }
 
 fn respond(io: &mut impl Io, to: Token, response: &Response<'_>) {

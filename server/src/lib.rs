@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols, as a service of the event loop |
 //! | `session` | what is remembered of one connection |
+//! | `batch_log` | what the log says of a batch that was judged |
 //! | `listener_log` | what happens to the listening socket, as log lines |
 //! | `known_addresses` | where agencies have called from, for when places are few |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
@@ -11,6 +12,7 @@
 //! | [`answers`] | answers that wait for their commit |
 //! | `commit_retry` | when a commit that had no effect is followed by another |
 //! | [`lottery`] | where each agency stands, what a request does, the draw |
+//! | `draw_watch` | when the log says what the draw waits for |
 //! | [`standing`] | how far the lottery is, for a person who asks |
 //! | [`winners`] | where in the ledger each agency's winners stand |
 //! | [`scan`] | reading them from there, for all who ask at once |
@@ -22,10 +24,12 @@
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
 
 pub mod answers;
+mod batch_log;
 pub mod central;
 mod commit_retry;
 pub mod config;
 pub mod disk_thread;
+mod draw_watch;
 pub mod healthcheck;
 pub mod ini;
 mod known_addresses;

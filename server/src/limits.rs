@@ -207,6 +207,11 @@ pub static LIMITS: &[Limit] = &[
         "ten thousand hostile peers are a line, not ten thousand",
     ),
     limit(
+        &config::WAITING_PERIOD,
+        "it is logged again whom the draw waits for",
+        "a lottery that waits says so, and isn't heard of more often than somebody reads",
+    ),
+    limit(
         &config::MAX_LOG_LINES,
         "a warning; more lines of this kind are counted, and the counts logged as for refusals",
         "nobody can fill the log; five agencies with 100,000 batches each are logged to the line",

@@ -158,6 +158,8 @@ pub(crate) enum Event {
     /// The bad bet of a rejected batch.
     BetInvalid,
     Finished,
+    /// An agency that hasn't finished is gone.
+    AgencyLost,
     Closed,
 }
 
@@ -178,6 +180,7 @@ impl Event {
             Self::BetRejected => "action: apuesta_almacenada | result: fail",
             Self::BetInvalid => "action: validate_bet | result: fail",
             Self::Finished => "action: finish | result: success",
+            Self::AgencyLost => "action: lose_agency | result: in_progress",
             Self::Closed => "action: close_connection | result: success",
         }
     }

@@ -468,6 +468,26 @@ impl<L: Ledger> Lottery<L> {
         &self.winners.stripes
     }
 
+    /// Whether the draw is still to come.
+    pub fn awaits_draw(&self) -> bool {
+        self.agencies > 0 && !self.ahead.drawn
+    }
+
+    /// Agencies that have finished, those included whose end isn't durable yet.
+    pub fn finished(&self) -> Agency {
+        self.finished
+    }
+
+    /// Whether any agency has sent anything.
+    pub fn has_begun(&self) -> bool {
+        self.ahead.accounts().next().is_some()
+    }
+
+    /// Whether an agency has ended its input.
+    pub fn has_finished(&self, agency: Agency) -> bool {
+        self.ahead.account(agency).finished
+    }
+
     /// How many agencies have finished, who is missing.
     pub fn standing(&self) -> Standing {
         Standing::new(self.ledger.state(), self.agencies)

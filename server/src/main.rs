@@ -135,6 +135,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let asked = config.rules.commit_max;
     let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
     let lottery = Lottery::new(ledger, config.agencies, winners);
+    info!("action: open_lottery | result: success | {}", lottery.standing().at_start());
     let mut central = Central::new(lottery, rules);
     if let Some(stream) = disk {
         central = central.with_disk_thread(stream);

@@ -6,8 +6,35 @@ use wire::Agency;
 
 use crate::ledger::State;
 
-/// Missing agencies that are named; the others are counted.
+/// Agencies that are named; the others are counted.
 const NAMED: usize = 10;
+
+/// The first agencies of some, and how many more there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgencyList {
+    named: Vec<Agency>,
+    more: usize,
+}
+
+impl FromIterator<Agency> for AgencyList {
+    fn from_iter<I: IntoIterator<Item = Agency>>(agencies: I) -> Self {
+        let mut agencies = agencies.into_iter();
+        Self { named: agencies.by_ref().take(NAMED).collect(), more: agencies.count() }
+    }
+}
+
+impl fmt::Display for AgencyList {
+    /// As a value of a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.named.split_first() else { return f.write_str("none") };
+        write!(f, "{first}")?;
+        others.iter().try_for_each(|agency| write!(f, " {agency}"))?;
+        if self.more > 0 {
+            write!(f, " and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
 
 /// Where the lottery stands in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +42,10 @@ pub struct Standing {
     agencies: Agency,
     /// Agencies that have ended their input.
     finished: usize,
-    /// Those that haven't; the first [`NAMED`] of them.
-    missing: Vec<Agency>,
+    /// Those that haven't.
+    missing: AgencyList,
+    /// Agencies that have bets in the ledger.
+    with_bets: usize,
     /// Bets stored.
     bets: u64,
     drawn: bool,
@@ -26,30 +55,55 @@ impl Standing {
     /// The standing of agencies 1 to `agencies`.
     pub fn new(state: &State, agencies: Agency) -> Self {
         let has_finished = |agency: &Agency| state.account(*agency).finished;
+        let stored = || state.accounts().map(|(_, account)| account.stored);
         Self {
             agencies,
             finished: (1..=agencies).filter(has_finished).count(),
-            missing: (1..=agencies).filter(|agency| !has_finished(agency)).take(NAMED).collect(),
-            bets: state.accounts().map(|(_, account)| account.stored).sum(),
+            missing: (1..=agencies).filter(|agency| !has_finished(agency)).collect(),
+            with_bets: stored().filter(|stored| *stored > 0).count(),
+            bets: stored().sum(),
             drawn: state.drawn,
         }
+    }
+
+    /// How many have finished and who hasn't, as a part of a log line.
+    pub fn progress(&self) -> impl fmt::Display {
+        let Self { agencies, finished, missing, .. } = self;
+        format!("finished: {finished} | of: {agencies} | missing: {missing}")
+    }
+
+    /// What the ledger that was opened means to whoever has started the central, as a part of a log
+    /// line.
+    pub fn at_start(&self) -> impl fmt::Display {
+        let Self { agencies, finished, with_bets, bets, drawn, .. } = self;
+        let (state, note) = match (*drawn, *agencies) {
+            (true, _) => (
+                "drawn",
+                " | note: the draw was held, no more bets are taken: for another lottery remove the \
+                 ledger and its wal",
+            ),
+            (false, 0) => {
+                ("echo", " | note: SERVER_AGENCIES is 0: nobody may bet, nothing is drawn")
+            }
+            (false, _) if *finished == 0 && *with_bets == 0 => ("new", ""),
+            (false, _) => ("open", ""),
+        };
+        format!(
+            "state: {state} | agencies: {agencies} | finished: {finished} | with_bets: {with_bets} | \
+             bets: {bets}{note}"
+        )
     }
 }
 
 impl fmt::Display for Standing {
     /// As a part of a log line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { agencies, finished, missing, bets, drawn } = self;
-        write!(f, "agencies: {agencies} | finished: {finished} | missing:")?;
-        if missing.is_empty() {
-            f.write_str(" none")?;
-        }
-        missing.iter().try_for_each(|agency| write!(f, " {agency}"))?;
-        let unnamed = *agencies as usize - finished - missing.len();
-        if unnamed > 0 {
-            write!(f, " and {unnamed} more")?;
-        }
-        write!(f, " | bets: {bets} | drawn: {drawn}")
+        let Self { agencies, finished, missing, bets, drawn, .. } = self;
+        write!(
+            f,
+            "agencies: {agencies} | finished: {finished} | missing: {missing} | bets: {bets} | \
+             drawn: {drawn}"
+        )
     }
 }
 
@@ -82,6 +136,43 @@ mod tests {
             standing(3, &[&all[..], &[Entry::Drawn]].concat()),
             "agencies: 3 | finished: 3 | missing: none | bets: 0 | drawn: true"
         );
+    }
+
+    #[test]
+    fn a_start_says_in_which_state_the_lottery_is() {
+        let at_start = |agencies, entries: &[Entry]| {
+            let mut state = State::default();
+            for entry in entries {
+                state.apply(entry);
+            }
+            Standing::new(&state, agencies).at_start().to_string()
+        };
+        assert_eq!(
+            at_start(5, &[]),
+            "state: new | agencies: 5 | finished: 0 | with_bets: 0 | bets: 0"
+        );
+        assert_eq!(
+            at_start(3, &[batch(1, 7, true), batch(2, 5, false), Entry::Finished { agency: 2 }]),
+            "state: open | agencies: 3 | finished: 1 | with_bets: 1 | bets: 7"
+        );
+        assert_eq!(
+            at_start(1, &[batch(1, 7, true), Entry::Finished { agency: 1 }, Entry::Drawn]),
+            "state: drawn | agencies: 1 | finished: 1 | with_bets: 1 | bets: 7 | note: the draw was \
+             held, no more bets are taken: for another lottery remove the ledger and its wal"
+        );
+        assert_eq!(
+            at_start(0, &[]),
+            "state: echo | agencies: 0 | finished: 0 | with_bets: 0 | bets: 0 | \
+             note: SERVER_AGENCIES is 0: nobody may bet, nothing is drawn"
+        );
+    }
+
+    #[test]
+    fn progress_is_what_the_draw_waits_for() {
+        let mut state = State::default();
+        state.apply(&Entry::Finished { agency: 2 });
+        let progress = Standing::new(&state, 3).progress().to_string();
+        assert_eq!(progress, "finished: 1 | of: 3 | missing: 1 3");
     }
 
     #[test]

@@ -527,6 +527,7 @@ fn rules() -> Rules {
         high_water: HIGH_WATER,
         winners_budget: PIECE_MIN,
         report_period: Duration::from_secs(10),
+        waiting_report_period: Some(Duration::from_mins(1)),
         max_log_lines: 50,
         log_interval: Duration::from_mins(10),
     }

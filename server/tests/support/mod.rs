@@ -269,6 +269,7 @@ pub const RULES: Rules = Rules {
     high_water: 10_000,
     winners_budget: 64 << 10,
     report_period: Duration::from_secs(10),
+    waiting_report_period: Some(Duration::from_mins(1)),
     max_log_lines: 500_000,
     log_interval: Duration::from_mins(10),
 };
