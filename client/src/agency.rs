@@ -20,10 +20,10 @@ use wire::{BatchBuilder, Checksum, Field, Phase, Position, Request, Response, VE
 use account::Account;
 use stage::Stage;
 
-use crate::dialogue::{Dialogue, Failure, Next, Progress, expect_position};
+use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress, expect_position};
 use crate::input::{Input, Place};
 use crate::log_budget::{Line, LogBudget};
-use crate::source::BetSource;
+use crate::source::{BetSource, Checking};
 
 /// Bets that are skipped in one turn: some milliseconds' worth, so that a signal is still heard.
 const SKIPPED_PER_TURN: u64 = 20_000;
@@ -80,6 +80,13 @@ impl<S: BetSource> Agency<S> {
             account: Account::new(),
             log_budget: LogBudget::default(),
         }
+    }
+
+    /// The same, but its input is checked before it is sent.
+    #[must_use]
+    pub fn checking_first(mut self) -> Self {
+        self.stage = Stage::Checking;
+        self
     }
 
     fn welcomed(
@@ -185,6 +192,9 @@ impl<S: BetSource> Agency<S> {
 
     /// Says that this is all, if it still is.
     fn end(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+        if let Some(wait) = self.input.wait_at_end() {
+            return Ok(Next::Pause(wait));
+        }
         self.input.verify()?;
         self.stage = Stage::Ending;
         Request::End { total: self.input.place().position }.encode(out);
@@ -321,6 +331,20 @@ impl<S: BetSource> Agency<S> {
 }
 
 impl<S: BetSource> Dialogue for Agency<S> {
+    fn prepare(&mut self) -> Result<Prepared, Failure> {
+        if self.stage != Stage::Checking {
+            return Ok(Prepared::Ready);
+        }
+        Ok(match self.input.check()? {
+            Checking::Going => Prepared::Again(Duration::ZERO),
+            Checking::Waiting(time) => Prepared::Again(time),
+            Checking::Done => {
+                self.stage = Stage::Introducing;
+                Prepared::Ready
+            }
+        })
+    }
+
     fn connected(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
         Request::Hello { version: VERSION, agency: self.id }.encode(out);
@@ -362,7 +386,8 @@ impl<S: BetSource> Dialogue for Agency<S> {
             Stage::EndHeld => self.end(out),
             Stage::AskHeld => Ok(self.ask(out)),
             Stage::Done => Ok(Next::Done),
-            Stage::Introducing
+            Stage::Checking
+            | Stage::Introducing
             | Stage::SetBack { .. }
             | Stage::Ending
             | Stage::Asking
@@ -419,8 +444,9 @@ impl<S: BetSource> Dialogue for Agency<S> {
     }
 
     fn progress(&self) -> Progress {
-        let Place { position, mark, .. } = self.confirmed;
-        Progress { bets: position, bytes: mark.offset, size: self.input.size() }
+        let (Place { position, mark, .. }, size) = (self.confirmed, self.input.size());
+        let bytes = if self.stage == Stage::Checking { self.input.checked() } else { mark.offset };
+        Progress { bets: position, bytes, size }
     }
 
     fn close(self) {

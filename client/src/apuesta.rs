@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use log::{error, info};
 use reactor::logging::{Escaped, EscapedOnce};
 use wire::batch::FIELDS;
-use wire::{BatchBuilder, Bet, Checksum, Position, Push, Request, Response, VERSION};
+use wire::bet::{self, check_field};
+use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
 
-use crate::dialogue::{Dialogue, Failure, Next, expect_position};
+use crate::dialogue::{Dialogue, Failure, Next, Prepared, expect_position};
 use crate::log_budget::LogBudget;
 
 /// The bet, and how far it is.
@@ -19,6 +20,8 @@ pub struct Apuesta {
     id: wire::Agency,
     fields: [String; FIELDS],
     batch: BatchBuilder,
+    /// The bet is to be checked before it is sent.
+    check: bool,
     /// Where it was sent to last, on this connection or an earlier one.
     sent: Option<Sent>,
     stage: Stage,
@@ -72,11 +75,35 @@ impl Apuesta {
             id,
             fields,
             batch,
+            check: false,
             sent: None,
             stage: Stage::Introducing,
             outcome: None,
             log_budget: LogBudget::default(),
         }
+    }
+
+    /// The same, but it is checked before it is sent.
+    #[must_use]
+    pub fn checking_first(mut self) -> Self {
+        self.check = true;
+        self
+    }
+
+    /// Logs each field that no central takes; says whether there is none.
+    fn is_valid(&self) -> bool {
+        let fields = Field::ALL.into_iter().zip(&self.fields);
+        let invalid = fields.filter_map(|(field, text)| check_field(field, text.as_bytes()).err());
+        let logged = invalid.map(|invalid| {
+            let (field, value) = (invalid.field, Escaped(invalid.value));
+            error!(
+                "action: check_data | result: fail | field: {field} | value: {value} | error: {}: \
+                 expected {}",
+                invalid.reason,
+                bet::expected(field)
+            );
+        });
+        logged.count() == 0
     }
 
     /// The bet as it is, or will be, once it was sent behind `position` others.
@@ -147,6 +174,13 @@ impl Apuesta {
 }
 
 impl Dialogue for Apuesta {
+    fn prepare(&mut self) -> Result<Prepared, Failure> {
+        if self.check && !self.is_valid() {
+            return Err(Failure::InvalidBet);
+        }
+        Ok(Prepared::Ready)
+    }
+
     fn connected(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
         Request::Hello { version: VERSION, agency: self.id }.encode(out);

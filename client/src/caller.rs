@@ -10,13 +10,16 @@ use wire::{Frame, FrameDecoder, Response};
 
 use crate::config::Config;
 use crate::dialer::{Attempt, DIAL, Dialer};
-use crate::dialogue::{Dialogue, Failure, Next, Progress};
+use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress};
 use crate::farewell::{FAREWELL, Farewell};
 use crate::log_budget::{Line, LogBudget};
 use crate::progress::Bar;
 
 /// Fires when the dialogue has waited long enough.
 const GO_ON: Timer = Timer(1);
+
+/// Fires when the dialogue is to be prepared further.
+const PREPARE: Timer = Timer(5);
 
 /// How a run of the client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,18 @@ impl<D: Dialogue> Caller<D> {
         self.end.unwrap_or(End::Interrupted)
     }
 
+    /// Calls once the dialogue has what it needs.
+    fn prepare(&mut self, io: &mut impl Io) {
+        if self.end.is_some() {
+            return;
+        }
+        match self.dialogue.prepare() {
+            Ok(Prepared::Ready) => self.dial(io),
+            Ok(Prepared::Again(after)) => io.set_timer(PREPARE, Some(after)),
+            Err(failure) => self.fail(io, &failure.to_string()),
+        }
+    }
+
     fn dial(&mut self, io: &mut impl Io) {
         let attempt = self.dialer.dial(io);
         self.attempted(io, attempt);
@@ -100,6 +115,7 @@ impl<D: Dialogue> Caller<D> {
         self.end.get_or_insert(end);
         io.set_timer(DIAL, None);
         io.set_timer(GO_ON, None);
+        io.set_timer(PREPARE, None);
         self.dialer.give_up(io);
         if let Some(connection) = self.connection {
             io.close(connection);
@@ -192,7 +208,7 @@ impl<D: Dialogue> Service for Caller<D> {
 
     fn started(&mut self, io: &mut impl Io) {
         self.farewell.started(io);
-        self.dial(io);
+        self.prepare(io);
     }
 
     fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
@@ -261,6 +277,7 @@ impl<D: Dialogue> Service for Caller<D> {
     fn fired(&mut self, io: &mut impl Io, timer: Timer) {
         match timer {
             DIAL => return self.dial(io),
+            PREPARE => return self.prepare(io),
             FAREWELL => return self.part(io),
             other if self.dialogue.log_budget().fired(other) => return,
             _ => {}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::settings::{self, Program, Setting, SettingErrors, Settings};
+use reactor::settings::{self, Program, Setting, SettingErrors, Settings, Subcommand};
 use wire::Agency;
 
 use crate::farewell::Delays;
@@ -41,6 +41,8 @@ table! {
     WINDOW = ("CLI_BATCH_WINDOW", "batch.window", "batch-window", Some("8"), "a number, 1 to 1024", "Batches that may be unanswered at the same time");
     MODE = ("CLI_MODE", "mode", "mode", Some("loteria"), "loteria, apuesta or echo", "What to do");
     DATA = ("CLI_DATA_PATH", "data.path", "data-path", Some(".data/agency-{id}.csv"), "a path; {id} stands for the agency's number", "The agency's bets");
+    DATA_CHECK = ("CLI_DATA_CHECK", "data.check", "data-check", Some("on"), "on or off", "Whether all bets are checked before the first is sent; off: the central judges them, batch by batch");
+    QUIET_DELAY = ("CLI_DATA_QUIET_DELAY", "data.quiet.delay", "data-quiet-delay", Some("2s"), PAUSE, "How long nobody must have written to a file whose last line has no end");
     RETRY_MIN = ("CLI_RETRY_MIN", "retry.min", "retry-min", Some("100ms"), SPAN, "Pause before the first new attempt to reach the central");
     RETRY_MAX = ("CLI_RETRY_MAX", "retry.max", "retry-max", Some("5s"), SPAN, "Longest pause between two attempts");
     RETRY_LIMIT = ("CLI_RETRY_LIMIT", "retry.limit", "retry-limit", Some("0"), "a number, 0 to 4294967295 (0: no limit)", "Failed attempts in a row after which the agency gives up");
@@ -57,6 +59,9 @@ table! {
     NUMERO = ("NUMERO", "apuesta.numero", "numero", None, "a number", "Number of the bet in mode apuesta");
 }
 
+/// The subcommand that checks files.
+pub const CHECK: &str = "check";
+
 /// What the binary says of itself.
 pub const PROGRAM: Program = Program {
     name: "client",
@@ -65,7 +70,11 @@ pub const PROGRAM: Program = Program {
     file_name: "config.yaml",
     prefixes: &["CLI_"],
     table: TABLE,
-    commands: &[],
+    commands: &[Subcommand {
+        name: CHECK,
+        about: "Check files of bets by the central's rules, and end: 0 if all are good, 1 if not",
+        operands: Some("FILE"),
+    }],
     read: yaml::read,
 };
 
@@ -102,6 +111,10 @@ pub struct Config {
     pub window: usize,
     /// What to do.
     pub mode: Mode,
+    /// Whether all bets are checked before the first is sent.
+    pub data_check: bool,
+    /// How long nobody must have written to a file whose last line has no end.
+    pub quiet_delay: Duration,
     /// How attempts are repeated.
     pub retry: Retry,
     /// How long an answer may take.
@@ -149,6 +162,8 @@ impl Config {
         let exit = layers.span(&EXIT_DELAY, ..);
         let log_limits = Self::log_limits(layers);
         let path = layers.text(&DATA, |_| true);
+        let data_check = layers.boolean(&DATA_CHECK);
+        let quiet_delay = layers.span(&QUIET_DELAY, ..);
         let mode = layers.require(&MODE, mode_named);
         let mode = match mode {
             None => None,
@@ -172,6 +187,8 @@ impl Config {
             max_amount: max_amount?,
             window: window?,
             mode: mode?,
+            data_check: data_check?,
+            quiet_delay: quiet_delay?,
             retry: Retry { min: min?, max: max?, limit: limit? },
             response_timeout: response_timeout?,
             farewell: Delays { announce_after: announce_after?, exit: exit? },
@@ -190,7 +207,7 @@ impl Config {
         })
     }
 
-    /// The central judges the bet; here it must only be there and fit.
+    /// The bet is judged later; here it must only be there and fit.
     fn bet(layers: &mut Settings) -> Option<[String; wire::batch::FIELDS]> {
         let short = |text: &str| text.len() <= wire::batch::FIELD_MAX;
         let fields = [&NOMBRE, &APELLIDO, &DOCUMENTO, &NACIMIENTO, &NUMERO];

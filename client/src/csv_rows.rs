@@ -125,6 +125,8 @@ pub struct CsvRows {
     at_end: bool,
     /// Where `start` is in the file.
     mark: Mark,
+    /// The last row that was passed had no line end.
+    open_end: bool,
     /// An empty line that was passed, if no row was since.
     empty_line: Option<Mark>,
     peeked: Option<Peeked>,
@@ -148,6 +150,7 @@ impl CsvRows {
             end: 0,
             at_end: false,
             mark: Mark::default(),
+            open_end: false,
             empty_line: None,
             peeked: None,
             shape: Shape::default(),
@@ -181,9 +184,21 @@ impl CsvRows {
         &read[..first_line_end(read).unwrap_or(read.len())]
     }
 
+    /// Which field of that line is wrong, counted from 0, and the line from there on.
+    pub fn bad_field(&self) -> (usize, &[u8]) {
+        let line = self.line();
+        (self.shape.fields, line.get(self.shape.last_field..).unwrap_or_default())
+    }
+
+    /// Whether the last row that was passed has no line end: the file ends there.
+    pub fn ends_open(&self) -> bool {
+        self.open_end
+    }
+
     /// Goes past the row that [`peek`](Self::peek) shows; nowhere when it shows none.
     pub fn advance(&mut self) {
         if self.peeked == Some(Peeked::Row) {
+            self.open_end = self.shape.is_open();
             self.pass(self.shape.used, self.shape.line_ends);
             self.peeked = None;
         }

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use reactor::logging::Escaped;
 use reactor::regular_file::{self, OpenError};
@@ -13,8 +14,15 @@ use wire::Bet;
 use wire::batch::FIELDS;
 
 use crate::csv_rows::{CsvRows, Peeked};
+use crate::data_check::DataCheck;
 use crate::file_stamp::{Change, FileStamp};
-use crate::source::{BetSource, InputError, Mark, RowFlaw};
+use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
+
+/// Bytes that are checked in one turn: some milliseconds' worth, so that a signal is still heard.
+const CHECKED_BYTES_PER_TURN: u64 = 1 << 20;
+
+/// How long nobody must have written to a file whose last line has no end, by default.
+pub const QUIET_DELAY: Duration = Duration::from_secs(2);
 
 /// Bets out of a CSV file.
 #[derive(Debug)]
@@ -25,6 +33,11 @@ pub struct CsvSource {
     stamp: FileStamp,
     size: u64,
     rows: CsvRows,
+    /// The check that is under way, or has ended.
+    check: Option<DataCheck>,
+    quiet: Duration,
+    /// It has been waited for who might still write it.
+    waited: bool,
 }
 
 impl CsvSource {
@@ -42,7 +55,34 @@ impl CsvSource {
         })?;
         let metadata = file.metadata().map_err(failed)?;
         let (stamp, size) = (FileStamp::of(&metadata), metadata.len());
-        Ok(Self { path: path.to_path_buf(), file, stamp, size, rows: CsvRows::new() })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            stamp,
+            size,
+            rows: CsvRows::new(),
+            check: None,
+            quiet: QUIET_DELAY,
+            waited: false,
+        })
+    }
+
+    /// The same with another [`QUIET_DELAY`].
+    #[must_use]
+    pub fn with_quiet_delay(mut self, quiet: Duration) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// What is left of the quiet delay since somebody has written to the file, once.
+    fn wait_for_writer(&mut self) -> Option<Duration> {
+        if std::mem::replace(&mut self.waited, true) {
+            return None;
+        }
+        let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok()?;
+        // The file's time may be ahead of the clock.
+        let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+        self.quiet.checked_sub(age).filter(|left| !left.is_zero())
     }
 
     /// Makes sure that a row or the end is shown; says whether it is a row.
@@ -105,6 +145,35 @@ impl BetSource for CsvSource {
 
     fn describe(&self) -> String {
         format!("{}, line {}", self.path.display(), self.rows.mark().line + 1)
+    }
+
+    fn check(&mut self) -> Result<Checking, InputError> {
+        let check = self.check.get_or_insert_default();
+        let advanced = check.advance(&self.file, CHECKED_BYTES_PER_TURN);
+        let (at_end, ends_open) = (advanced, check.report().ends_open);
+        if !at_end.map_err(|error| self.unreadable(error))? {
+            return Ok(Checking::Going);
+        }
+        if let Some(wait) = ends_open.then(|| self.wait_for_writer()).flatten() {
+            return Ok(Checking::Waiting(wait));
+        }
+        self.verify()?;
+        let report = self.check.get_or_insert_default().report();
+        report.log(&self.path);
+        if report.bad > 0 {
+            let (path, bad, rows) = (self.path.clone(), report.bad, report.rows);
+            return Err(InputError::Bad { path, bad, rows });
+        }
+        self.check = None;
+        Ok(Checking::Done)
+    }
+
+    fn checked(&self) -> u64 {
+        self.check.as_ref().map_or(0, DataCheck::bytes)
+    }
+
+    fn wait_at_end(&mut self) -> Option<Duration> {
+        self.rows.ends_open().then(|| self.wait_for_writer()).flatten()
     }
 
     fn verify(&self) -> Result<(), InputError> {

@@ -12,10 +12,18 @@ use crate::source::InputError;
 
 /// One side of a conversation. Whatever is to be sent is appended to `out`.
 ///
-/// Order of calls: [`connected`](Self::connected), then [`answered`](Self::answered) for each
+/// Order of calls: [`prepare`](Self::prepare) until it is ready; [`connected`](Self::connected), then [`answered`](Self::answered) for each
 /// response and [`go_on`](Self::go_on) whenever [`Next`] asks for it; again from the beginning when
 /// the connection was lost, until one returns [`Next::Done`] or an error.
 pub trait Dialogue {
+    /// What is to be done before the first connection, a slice at a time.
+    ///
+    /// # Errors
+    /// [`Failure`]: there will be none.
+    fn prepare(&mut self) -> Result<Prepared, Failure> {
+        Ok(Prepared::Ready)
+    }
+
     /// A connection stands, the first or another: introduce yourself.
     fn connected(&mut self, out: &mut Vec<u8>);
 
@@ -81,6 +89,16 @@ pub struct Progress {
     pub size: u64,
 }
 
+/// How far a conversation is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Prepared {
+    /// Not at all: again after this time, which may be none.
+    Again(Duration),
+    /// It can begin.
+    Ready,
+}
+
 /// What a conversation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -119,6 +137,9 @@ pub enum Failure {
     /// The input can't be read or sent.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The one bet isn't valid. What is wrong with it was logged.
+    #[error("the bet isn't valid: nothing was sent")]
+    InvalidBet,
     /// The input is shorter than what was sent of it before.
     #[error(
         "the central has consumed {consumed} bets of this agency, the input has only {found}: it \

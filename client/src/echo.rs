@@ -291,6 +291,8 @@ mod tests {
             max_amount: 100,
             window: 8,
             mode: Mode::Echo,
+            data_check: true,
+            quiet_delay: Duration::ZERO,
             retry: Retry { min, max, limit },
             response_timeout: TIMEOUT,
             farewell: Delays::default(),

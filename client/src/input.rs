@@ -1,8 +1,10 @@
 //! An agency's bets with their positions and checksum, cut into batches.
 
+use std::time::Duration;
+
 use wire::{BatchBuilder, Checksum, Position, Push};
 
-use crate::source::{BetSource, InputError, Mark, RowFlaw};
+use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
 
 /// A place in the input, and the checksum of everything before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +70,24 @@ impl<S: BetSource> Input<S> {
         self.position += u64::from(batch.count());
         self.checksum = self.checksum.extended(batch.batch(0).encoded);
         Ok(())
+    }
+
+    /// Checks the next slice of it, see [`BetSource::check`].
+    ///
+    /// # Errors
+    /// [`InputError`] when it isn't good.
+    pub fn check(&mut self) -> Result<Checking, InputError> {
+        self.source.check()
+    }
+
+    /// How far that is.
+    pub fn checked(&self) -> u64 {
+        self.source.checked()
+    }
+
+    /// See [`BetSource::wait_at_end`].
+    pub fn wait_at_end(&mut self) -> Option<Duration> {
+        self.source.wait_at_end()
     }
 
     /// Looks whether the input is what it was when it was opened.

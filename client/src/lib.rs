@@ -30,6 +30,7 @@ pub mod caller;
 pub mod config;
 pub mod csv_rows;
 pub mod csv_source;
+pub mod data_check;
 pub mod dataset;
 mod dialer;
 pub mod dialogue;

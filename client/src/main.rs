@@ -74,7 +74,10 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             Ok((outcome, echo.close()))
         }
         Mode::Apuesta(fields) => {
-            let apuesta = Apuesta::new(config.id, fields.clone());
+            let mut apuesta = Apuesta::new(config.id, fields.clone());
+            if config.data_check {
+                apuesta = apuesta.checking_first();
+            }
             call(event_loop, Caller::new(apuesta, config, seed, None))
         }
         Mode::Loteria { path } => {
@@ -83,7 +86,11 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
                 window: config.window,
                 period: config.loop_period,
             };
-            let agency = Agency::new(config.id, pace, CsvSource::open(path)?);
+            let source = CsvSource::open(path)?.with_quiet_delay(config.quiet_delay);
+            let mut agency = Agency::new(config.id, pace, source);
+            if config.data_check {
+                agency = agency.checking_first();
+            }
             call(event_loop, Caller::new(agency, config, seed, Bar::on_terminal()))
         }
     }

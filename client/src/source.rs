@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use wire::Bet;
 
@@ -50,6 +51,26 @@ pub trait BetSource {
     /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
     fn describe(&self) -> String;
 
+    /// Looks whether all of it is good, a slice at a time, before any of it is sent. What isn't is
+    /// logged. Its place doesn't change.
+    ///
+    /// # Errors
+    /// [`InputError`] when it isn't, or can't be read.
+    fn check(&mut self) -> Result<Checking, InputError> {
+        Ok(Checking::Done)
+    }
+
+    /// How far a check is, as [`Mark::offset`] counts.
+    fn checked(&self) -> u64 {
+        0
+    }
+
+    /// How long to wait before [`verify`](Self::verify) says that this was all: when the end looks as
+    /// if somebody was still writing it.
+    fn wait_at_end(&mut self) -> Option<Duration> {
+        None
+    }
+
     /// Looks whether the source is what it was when it was opened.
     ///
     /// # Errors
@@ -64,6 +85,18 @@ pub trait BetSource {
         Self: Sized,
     {
     }
+}
+
+/// How far the check of a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Checking {
+    /// There is more: call it again.
+    Going,
+    /// Call it again after this time.
+    Waiting(Duration),
+    /// All of it is good.
+    Done,
 }
 
 /// Why an agency's input can't be sent.
@@ -100,6 +133,16 @@ pub enum InputError {
         path: PathBuf,
         /// How.
         change: Change,
+    },
+    /// Rows that no central takes. Each was logged.
+    #[error("{}: {bad} of {rows} rows are bad: nothing was sent", path.display())]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        bad: u64,
+        /// Of how many.
+        rows: u64,
     },
     /// A bet that has no place in the protocol.
     #[error("{place}: {flaw}")]

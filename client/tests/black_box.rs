@@ -89,8 +89,11 @@ fn a_bad_bet_costs_its_batch_and_the_agency_goes_on() {
         let server = Server::start(&[("SERVER_AGENCIES", "1")]);
         let path = folder.path().join("agency-1.csv");
         let good = "Luz,Sol,2,2000-01-01,7574";
-        std::fs::write(&path, [good, bad, good, good].join("\n")).expect("written");
-        let (code, log) = finish(agency(&server, 1, &path, "2"));
+        std::fs::write(&path, [good, bad, good, good, ""].join("\n")).expect("written");
+        let data = path.to_str().expect("a plain name");
+        let environment =
+            [("CLI_DATA_PATH", data), ("CLI_BATCH_MAXAMOUNT", "2"), ("CLI_DATA_CHECK", "off")];
+        let (code, log) = finish(client(&server, 1, &environment).spawn().expect("it starts"));
         assert_eq!(code, Some(1), "{log}");
         assert!(
             log.contains("action: apuesta_enviada | result: fail | cantidad: 2 | posicion: 1"),
@@ -119,9 +122,9 @@ fn an_input_that_is_not_the_one_sent_before_is_refused() {
     let original = std::fs::read_to_string(&path).expect("text");
     for (edited, expected) in [
         (original.replace("00000011", "00000012"), "it isn't the one that was sent before"),
-        (original.lines().take(50).collect::<Vec<_>>().join("\n"), "the input has only 50"),
+        (original.lines().take(50).collect::<Vec<_>>().join("\n") + "\n", "the input has only 50"),
         (original.clone() + "Ana,Paz,1,2000-01-01,1\r\n", "but the input has more"),
-        (original.clone() + "Ana,Paz\r\n", "line 101: a row has 5 fields"),
+        (original.clone() + "Ana,Paz\r\n", "1 of 101 rows are bad: nothing was sent"),
     ] {
         std::fs::write(&path, edited).expect("written");
         let (code, log) = finish(agency(&server, 1, &path, "30"));
@@ -262,6 +265,13 @@ fn one_bet_by_hand_is_stored_once() {
         ));
     }
     let bad = [&environment[..5], &[("NUMERO", "x")]].concat();
+    let (code, log) = log_of(process::output(&mut client(&server, 2, &bad)));
+    assert_eq!(code, Some(1));
+    let line =
+        "action: check_data | result: fail | field: number | value: x | error: not only digits";
+    assert!(log.contains(line) && log.contains("nothing was sent"), "{log}");
+    // Left to the central's judgement.
+    let bad = [&bad[..], &[("CLI_DATA_CHECK", "off")]].concat();
     let (code, log) = log_of(process::output(&mut client(&server, 2, &bad)));
     assert_eq!(code, Some(1));
     assert!(log.contains("action: apuesta_enviada | result: fail | dni: 30904465 | numero: x | error: number: expected"), "{log}");

@@ -119,8 +119,11 @@ pub enum Reason {
         length: usize,
     },
     /// A name of which nothing shows: see [`is_blank`].
-    #[error("it is blank")]
-    Blank,
+    #[error("it is blank (U+{:04X})", *first as u32)]
+    Blank {
+        /// Its first character.
+        first: char,
+    },
     /// A byte that no character of UTF-8 has in its place.
     #[error("not UTF-8: byte 0x{byte:02x}")]
     NotUtf8 {
@@ -237,7 +240,7 @@ fn name_reason(value: &[u8]) -> Reason {
     if value.len() > FIELD_MAX {
         return Reason::TooLong { length: value.len() };
     }
-    Reason::Blank
+    Reason::Blank { first: text.chars().next().unwrap_or_default() }
 }
 
 fn digits_reason(value: &[u8], most: usize) -> Reason {
@@ -312,7 +315,8 @@ fn name(text: &[u8]) -> Option<Name<'_>> {
 
 /// A name of nothing but blanks.
 fn blank_name(text: &[u8]) -> Option<Name<'_>> {
-    (!text.is_empty() && name_reason(text) == Reason::Blank).then_some(Name { text, plain: true })
+    (!text.is_empty() && matches!(name_reason(text), Reason::Blank { .. }))
+        .then_some(Name { text, plain: true })
 }
 
 /// Whether this is UTF-8, not blank, and without control characters beyond ASCII.

@@ -6,6 +6,8 @@ use crate::input::Place;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// The input is looked at, before there is a connection.
+    Checking,
     /// No connection, or not introduced on it.
     Introducing,
     /// On the way to where the central stands.
@@ -37,6 +39,7 @@ impl Stage {
     /// Its name in a log line.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Checking => "checking",
             Self::Introducing => "introducing",
             Self::Skipping { .. } => "skipping",
             Self::Sending => "sending",
@@ -60,7 +63,7 @@ impl Stage {
             Self::Asking => "the winners",
             Self::AskHeld => "nothing before the winners are asked for again",
             Self::Listing => "the rest of the winners",
-            Self::Done => "nothing",
+            Self::Checking | Self::Done => "nothing",
         }
     }
 }

@@ -27,6 +27,8 @@ fn config(limit: u32) -> Config {
         max_amount: 2,
         window: 2,
         mode: Mode::Echo,
+        data_check: true,
+        quiet_delay: Duration::ZERO,
         retry: Retry { min, max, limit },
         response_timeout: TIMEOUT,
         farewell: Delays::default(),

@@ -35,8 +35,10 @@ impl Span {
 pub struct Shape {
     /// Its first fields.
     pub spans: [Span; FIELDS],
-    /// How many fields there are.
+    /// How many fields there are; of what isn't a row, how many come before what is wrong.
     pub fields: usize,
+    /// Where the last of them begins, or the one that is wrong.
+    pub last_field: usize,
     /// Bytes without the line end.
     pub len: usize,
     /// Bytes with the line end.
@@ -123,6 +125,7 @@ pub fn scan(input: &[u8], at_end: bool, shape: &mut Shape) -> Result<Scanned, Ma
     let mut scanner = Scanner { input, at_end, at: 0, shape };
     (scanner.shape.fields, scanner.shape.line_ends) = (0, 0);
     loop {
+        scanner.shape.last_field = scanner.at;
         let field = if input.get(scanner.at) == Some(&b'"') {
             scanner.quoted_field()?
         } else {

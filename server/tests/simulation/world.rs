@@ -543,6 +543,8 @@ fn config(id: Agency, pace: Pace) -> Config {
         max_amount: pace.max_amount,
         window: pace.window,
         mode: Mode::Loteria { path: "in memory".into() },
+        data_check: false,
+        quiet_delay: Duration::ZERO,
         retry: Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 },
         response_timeout: Duration::from_mins(1),
         farewell: Delays::default(),

@@ -65,9 +65,15 @@ fn every_bad_field_is_named_with_what_was_expected_and_found() {
     let long = "x".repeat(256);
     let cases = [
         (Bet { first_name: b"", ..GOOD }, text("", "it is empty")),
-        (Bet { first_name: b"  ", ..GOOD }, text("  ", "it is blank")),
-        (Bet { first_name: "\u{200b}".as_bytes(), ..GOOD }, text("\u{200b}", "it is blank")),
-        (Bet { first_name: "\u{2800}".as_bytes(), ..GOOD }, text("\u{2800}", "it is blank")),
+        (Bet { first_name: b"  ", ..GOOD }, text("  ", "it is blank (U+0020)")),
+        (
+            Bet { first_name: "\u{200b}".as_bytes(), ..GOOD },
+            text("\u{200b}", "it is blank (U+200B)"),
+        ),
+        (
+            Bet { first_name: "\u{2800}".as_bytes(), ..GOOD },
+            text("\u{2800}", "it is blank (U+2800)"),
+        ),
         (Bet { first_name: b" \t", ..GOOD }, text(" \t", "control character U+0009")),
         (Bet { first_name: b"a\0", ..GOOD }, text("a\0", "control character U+0000")),
         (Bet { first_name: b"a\xff", ..GOOD }, text("a\u{fffd}", "not UTF-8: byte 0xff")),
@@ -119,7 +125,8 @@ fn every_reason_is_told_from_the_others() {
 fn a_stored_name_may_be_blank_but_nothing_else() {
     for blank in [" ", "\u{200b}", "\u{feff}", "\u{3164}\u{ad}", "\u{2800}"] {
         let bet = Bet { last_name: blank.as_bytes(), ..GOOD };
-        assert_eq!(check(&bet).unwrap_err().reason, Reason::Blank);
+        let first = blank.chars().next().unwrap();
+        assert_eq!(check(&bet).unwrap_err().reason, Reason::Blank { first });
         assert_eq!(check_stored(&bet).unwrap().last_name.text, blank.as_bytes());
     }
     for bad in [&b""[..], b"\t", b"\xff", b"\xe2\x80\x8b\n", &[b'x'; 256]] {

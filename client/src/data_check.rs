@@ -1,0 +1,201 @@
+//! Checks an agency's whole file by the central's rules before the first byte is sent.
+//!
+//! All bad rows are counted and the first few are kept, so that a person can mend the file in one go.
+//! Works in slices, with constant memory, and knows neither loop nor connection.
+
+pub mod encoding;
+pub mod finding;
+pub mod hints;
+
+use std::io;
+use std::path::Path;
+
+use log::{debug, error, warn};
+use reactor::logging::Escaped;
+use wire::batch::FIELDS;
+use wire::bet::{self, InvalidField, Reason};
+use wire::{Bet, Field};
+
+use crate::csv_rows::grammar::Span;
+use crate::csv_rows::{BadLine, CsvRows, Peeked, ReadAt};
+use finding::{Excerpt, Finding, Problem};
+use hints::{BadRow, Hints};
+
+/// Bad rows that are listed, of all that are counted.
+pub const LISTED_MAX: usize = 20;
+
+/// Bytes of the file's beginning that tell what kind of file it is.
+const HEAD: usize = 64;
+
+/// What a file came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows, good and bad.
+    pub rows: u64,
+    /// Bad rows.
+    pub bad: u64,
+    /// The first of these.
+    pub listed: Vec<Finding>,
+    /// What they have in common.
+    pub hints: Hints,
+    /// The last line has no end.
+    pub ends_open: bool,
+}
+
+impl Report {
+    /// What is no error, but worth a look.
+    pub fn warning(&self) -> Option<&'static str> {
+        if self.rows == 0 {
+            return Some("there are no bets in it");
+        }
+        self.ends_open.then_some("the last line has no end: was the file cut off?")
+    }
+
+    /// The hints in one line, nothing when there are none.
+    pub fn advice(&self) -> String {
+        let hints: Vec<_> = self.hints.iter().map(ToString::to_string).collect();
+        hints.join("; ")
+    }
+
+    /// Logs what was found.
+    pub fn log(&self, path: &Path) {
+        let Self { rows, bad, listed, .. } = self;
+        let path = Escaped(path.as_os_str().as_encoded_bytes());
+        if let Some(warning) = self.warning() {
+            warn!("action: check_data | result: success | file: {path} | warning: {warning}");
+        }
+        if *bad == 0 {
+            return debug!("action: check_data | result: success | file: {path} | rows: {rows}");
+        }
+        for finding in listed {
+            error!("action: check_data | result: fail | file: {path} | {finding}");
+        }
+        let (listed, advice) = (listed.len(), self.advice());
+        let hints = if advice.is_empty() { "" } else { " | hints: " };
+        error!(
+            "action: check_data | result: fail | file: {path} | rows: {rows} | bad: {bad} | \
+             listed: {listed}{hints}{advice}"
+        );
+    }
+}
+
+/// A check that is under way.
+#[derive(Debug, Default)]
+pub struct DataCheck {
+    rows: CsvRows,
+    report: Report,
+    looked_at_head: bool,
+}
+
+impl DataCheck {
+    /// Checks at least `budget` bytes, or all that are left, give or take a row; says whether the end
+    /// is reached.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn advance(&mut self, file: &impl ReadAt, budget: u64) -> io::Result<bool> {
+        if !self.looked_at_head {
+            self.look_at_head(file)?;
+        }
+        let end = self.bytes().saturating_add(budget);
+        while self.bytes() < end {
+            match self.rows.peek(file)? {
+                Peeked::End => {
+                    self.report.ends_open = self.rows.ends_open();
+                    return Ok(true);
+                }
+                Peeked::Row => {
+                    self.check_row();
+                    self.rows.advance();
+                }
+                Peeked::Bad(bad) => {
+                    self.add_bad_line(bad);
+                    self.rows.skip_line(file)?;
+                }
+            }
+            self.report.rows += 1;
+        }
+        Ok(false)
+    }
+
+    /// Bytes checked so far.
+    pub fn bytes(&self) -> u64 {
+        self.rows.mark().offset
+    }
+
+    /// What was found so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    fn look_at_head(&mut self, file: &impl ReadAt) -> io::Result<()> {
+        let mut head = [0; HEAD];
+        let count = file.read_at(&mut head, 0)?;
+        self.report.hints.add_head(&head[..count]);
+        self.looked_at_head = true;
+        Ok(())
+    }
+
+    fn check_row(&mut self) {
+        let row = self.rows.row();
+        let (fields, found) = (row.fields(), row.shape.fields);
+        let (at, field, value, problem) = if found == FIELDS {
+            let Err(invalid) = bet::check(&Bet::from_fields(fields)) else { return };
+            let InvalidField { field, reason, value } = invalid;
+            let at = place_in_row(row.bytes, row.shape.spans[field as usize - 1], reason);
+            (at, Some(field), value, Problem::Invalid { field, reason })
+        } else {
+            (0, None, row.bytes, Problem::Fields { found })
+        };
+        let position = self.rows.position(at);
+        let line = self.rows.mark().line + 1;
+        let finding = Finding { position, field, value: Excerpt::new(value), problem };
+        let row = BadRow { line, text: row.bytes, fields, problem: &finding.problem };
+        self.report.hints.add(&row);
+        self.add(finding);
+    }
+
+    fn add_bad_line(&mut self, bad: BadLine) {
+        let position = self.rows.position(bad.at());
+        let (field, value) = match bad {
+            BadLine::Malformed(_) => {
+                let (index, rest) = self.rows.bad_field();
+                let end = rest.iter().skip(1).position(|byte| *byte == b',').map(|at| at + 1);
+                (Field::ALL.get(index).copied(), &rest[..end.unwrap_or(rest.len())])
+            }
+            BadLine::Endless => (None, self.rows.line()),
+            BadLine::Empty => (None, &[][..]),
+        };
+        let problem = Problem::Line(bad);
+        let finding = Finding { position, field, value: Excerpt::new(value), problem };
+        let text = if bad == BadLine::Empty { &[] } else { self.rows.line() };
+        let line = self.rows.mark().line + 1;
+        let row = BadRow { line, text, fields: [&[]; FIELDS], problem: &finding.problem };
+        self.report.hints.add(&row);
+        self.add(finding);
+    }
+
+    fn add(&mut self, finding: Finding) {
+        self.report.bad += 1;
+        if self.report.listed.len() < LISTED_MAX {
+            self.report.listed.push(finding);
+        }
+    }
+}
+
+/// Where in a row to look: at the one character that is wrong, or at the field.
+fn place_in_row(row: &[u8], span: Span, reason: Reason) -> usize {
+    let (Reason::NotUtf8 { at, .. } | Reason::Control { at, .. }) = reason else {
+        return span.outer_start();
+    };
+    let raw = &row[span.start..span.end];
+    let mut skipped = 0;
+    for _ in 0..at {
+        // One quotation mark of the value is two of the row.
+        skipped += if span.doubled && raw[skipped] == b'"' { 2 } else { 1 };
+    }
+    span.start + skipped
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! One bad row: where it is, what stands there and what is wrong, for a log line and for a person.
+
+use std::fmt;
+
+use reactor::logging::Escaped;
+use wire::Field;
+use wire::bet::{self, Reason};
+
+use super::encoding;
+use crate::csv_rows::{BadLine, TextPosition};
+use crate::source::RowFlaw;
+
+/// Bytes of a value that are kept and shown.
+const EXCERPT_MAX: usize = 64;
+
+/// The beginning of a value, and how long it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    head: Vec<u8>,
+    length: usize,
+}
+
+impl Excerpt {
+    /// Of these bytes. No character is cut in two.
+    pub fn new(bytes: &[u8]) -> Self {
+        let is_first_byte = |at: &usize| bytes[*at] & 0xC0 != 0x80;
+        let cut = || (EXCERPT_MAX - 3..=EXCERPT_MAX).rev().find(is_first_byte);
+        let end =
+            if bytes.len() > EXCERPT_MAX { cut().unwrap_or(EXCERPT_MAX) } else { bytes.len() };
+        Self { head: bytes[..end].to_vec(), length: bytes.len() }
+    }
+}
+
+/// Escaped, as the value of a log line.
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(&self.head))?;
+        if self.head.len() < self.length {
+            write!(f, "... ({} bytes)", self.length)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It isn't CSV.
+    Line(BadLine),
+    /// It hasn't the fields of a bet.
+    Fields {
+        /// How many there are.
+        found: usize,
+    },
+    /// A field of it isn't valid.
+    Invalid {
+        /// Which one.
+        field: Field,
+        /// Why not.
+        reason: Reason,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Line(bad) => write!(f, "{bad}"),
+            Self::Fields { found } => write!(f, "{}", RowFlaw::Fields { found }),
+            Self::Invalid { reason: Reason::NotUtf8 { byte, .. }, .. } => {
+                let guess = encoding::guess(byte);
+                let guess = guess.map_or(String::new(), |name| format!(" (looks like {name})"));
+                write!(f, "not UTF-8{guess}: byte 0x{byte:02x}")
+            }
+            Self::Invalid { field, reason } => {
+                write!(f, "{reason}: expected {}", bet::expected(field))
+            }
+        }
+    }
+}
+
+/// A bad row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where what is wrong begins.
+    pub position: TextPosition,
+    /// In which field, if it is in one.
+    pub field: Option<Field>,
+    /// The field, or the row.
+    pub value: Excerpt,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// As the parts of a log line.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { position: TextPosition { line, column }, field, value, problem } = self;
+        write!(f, "line: {line} | column: {column} | ")?;
+        if let Some(field) = field {
+            write!(f, "field: {field} | ")?;
+        }
+        write!(f, "value: {value} | error: {problem}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_escaped_once_and_cut_at_a_character() {
+        for (value, shown) in [
+            (b"Nicol\xe1s".to_vec(), "Nicol\\xe1s".to_owned()),
+            (b"a|b\n".to_vec(), "a\\x7cb\\n".to_owned()),
+            (vec![b'x'; 64], "x".repeat(64)),
+            (vec![b'x'; 65], "x".repeat(64) + "... (65 bytes)"),
+            ("\u{20ac}".repeat(30).into_bytes(), "\u{20ac}".repeat(21) + "... (90 bytes)"),
+            (vec![0x80; 100], "\\x80".repeat(64) + "... (100 bytes)"),
+        ] {
+            assert_eq!(Excerpt::new(&value).to_string(), shown);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What the bad rows of a file have in common: what somebody most likely did to it, and can undo.
+//!
+//! A hint is a guess, and nothing is decided by one. Looks at one bad row at a time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use wire::Field;
+use wire::bet::{Reason, check_field, date, is_blank};
+
+use super::encoding::{self, FileKind};
+use super::finding::Problem;
+use crate::csv_rows::BadLine;
+use crate::csv_rows::grammar::MalformedKind;
+
+/// What may have happened. Each is told once for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hint {
+    /// The file is something else.
+    Kind(FileKind),
+    /// Its text is in another encoding.
+    Encoding(&'static str),
+    /// The first line names the columns.
+    Heading,
+    /// Fields are separated by something else than commas.
+    Separator(char),
+    /// The fields of the central's own ledger.
+    AgencyFirst,
+    /// A comma behind the last field.
+    TrailingComma,
+    /// More fields than there should be.
+    UnquotedComma,
+    /// A date where none belongs.
+    Order,
+    /// Birthdates in another form.
+    Date(&'static str),
+    /// Something between the digits of documents or numbers.
+    Digits,
+    /// What a spreadsheet makes of long numbers.
+    Scientific,
+    /// Digits of another script.
+    Script,
+    /// White space or something invisible around values.
+    Spaces,
+    /// Quotation marks that aren't those of CSV.
+    Quotes,
+    /// A quotation mark behind white space.
+    SpaceBeforeQuote,
+    /// Quotation marks behind backslashes.
+    Backslash,
+    /// Two files put together.
+    Joined,
+    /// Empty lines.
+    EmptyLines,
+    /// A field over more than one line.
+    SeveralLines,
+    /// Lines that a programmer reads over.
+    Comment,
+    /// The end of file of DOS.
+    EndOfFile,
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kind(FileKind::Text(name)) => {
+                return write!(f, "the file looks like {name}: iconv -f {name} -t UTF-8");
+            }
+            Self::Kind(FileKind::Other(what)) => return write!(f, "the file looks like {what}"),
+            Self::Encoding(name) => {
+                return write!(f, "the text looks like {name}: {}", iconv(name));
+            }
+            Self::Separator('|') => {
+                "rows look separated by vertical bars: separate fields by commas"
+            }
+            Self::Separator('\t') => "rows look separated by tabs: separate fields by commas",
+            Self::Separator(by) => {
+                return write!(f, "rows look separated by '{by}': separate fields by commas");
+            }
+            Self::Date(form) => return write!(f, "dates look like {form}: write YYYY-MM-DD"),
+            Self::Heading => "line 1 looks like a heading: remove it",
+            Self::AgencyFirst => {
+                "rows look like the central's ledger: without the agency, an agency's file has them"
+            }
+            Self::TrailingComma => "rows end in a comma: remove it",
+            Self::UnquotedComma => "a field with a comma in it stands in quotation marks",
+            Self::Order => {
+                "a date stands in another field: the order is first name, last name, document, \
+                 birthdate, number"
+            }
+            Self::Digits => "numbers have other characters between the digits: write digits alone",
+            Self::Scientific => {
+                "a spreadsheet has rewritten numbers (3.09E+07, 30904465.0): export them as text"
+            }
+            Self::Script => "numbers have digits of another script: write 0 to 9",
+            Self::Spaces => "values have spaces or invisible characters around them: remove them",
+            Self::Quotes => "values stand in other quotation marks than \": remove them",
+            Self::SpaceBeforeQuote => "a space stands before a quotation mark: remove it",
+            Self::Backslash => {
+                "a quotation mark inside a field is written \"\", not behind a backslash"
+            }
+            Self::Joined => "a byte order mark stands inside: two files were joined, remove it",
+            Self::EmptyLines => {
+                "empty lines between rows: remove them (or line ends became CR CR LF on their way)"
+            }
+            Self::SeveralLines => {
+                "a row goes on over several lines: a quotation mark that isn't closed?"
+            }
+            Self::Comment => "a line begins like a comment, CSV has none: remove it",
+            Self::EndOfFile => "the file ends in Ctrl-Z (0x1a): remove it",
+        })
+    }
+}
+
+fn iconv(name: &str) -> String {
+    let name = match name {
+        "Windows-1252" => "WINDOWS-1252",
+        "code page 850" => "CP850",
+        _ => "MACINTOSH",
+    };
+    format!("iconv -f {name} -t UTF-8")
+}
+
+/// A bad row, as far as there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct BadRow<'a> {
+    /// The line that it begins on, from 1.
+    pub line: u64,
+    /// Its text.
+    pub text: &'a [u8],
+    /// Its first five fields; empty ones when it isn't CSV.
+    pub fields: [&'a [u8]; 5],
+    /// What is wrong with it.
+    pub problem: &'a Problem,
+}
+
+/// All hints of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hints(BTreeSet<Hint>);
+
+impl Hints {
+    /// Adds what the first bytes of the file show.
+    pub fn add_head(&mut self, head: &[u8]) {
+        self.0.extend(encoding::kind(head).map(Hint::Kind));
+    }
+
+    /// Adds what a bad row shows.
+    pub fn add(&mut self, row: &BadRow<'_>) {
+        if row.line == 1 && is_heading(row.text) {
+            self.0.insert(Hint::Heading);
+        }
+        if [&b"#"[..], b"//", b"--"].iter().any(|comment| row.text.starts_with(comment)) {
+            self.0.insert(Hint::Comment);
+        }
+        if row.text.contains(&b'\n') || row.text.contains(&b'\r') {
+            self.0.insert(Hint::SeveralLines);
+        }
+        self.0.extend(match *row.problem {
+            Problem::Line(bad) => of_line(row.text, bad),
+            Problem::Fields { found } => of_fields(row, found),
+            Problem::Invalid { field, reason } => of_field(row, field, reason),
+        });
+    }
+
+    /// The hints, the most likely to explain everything first.
+    pub fn iter(&self) -> impl Iterator<Item = &Hint> {
+        self.0.iter()
+    }
+}
+
+/// Words, and not one digit.
+fn is_heading(line: &[u8]) -> bool {
+    let separated = [b',', b';', b'\t', b'|'].iter().any(|separator| line.contains(separator));
+    separated && line.iter().any(u8::is_ascii_alphabetic) && !line.iter().any(u8::is_ascii_digit)
+}
+
+fn of_line(line: &[u8], bad: BadLine) -> Option<Hint> {
+    let malformed = match bad {
+        BadLine::Empty => return Some(Hint::EmptyLines),
+        BadLine::Endless => return None,
+        BadLine::Malformed(malformed) => malformed,
+    };
+    let at = malformed.at.min(line.len());
+    let before = line[..at].strip_suffix(b"\"").unwrap_or(&line[..at]);
+    match malformed.kind {
+        MalformedKind::ByteOrderMark => Some(Hint::Joined),
+        MalformedKind::TextAfterQuote | MalformedKind::BareQuote if before.ends_with(b"\\") => {
+            Some(Hint::Backslash)
+        }
+        MalformedKind::BareQuote => {
+            let field = before.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            let is_space = str::from_utf8(field).is_ok_and(|text| text.chars().all(is_blank));
+            is_space.then_some(Hint::SpaceBeforeQuote).or_else(|| separator(line))
+        }
+        MalformedKind::TextAfterQuote => separator(line),
+        MalformedKind::UnclosedQuote if line.contains(&b'\\') => Some(Hint::Backslash),
+        MalformedKind::UnclosedQuote | MalformedKind::Nul => None,
+    }
+}
+
+/// What separates fields, if four of it separate five and commas don't.
+fn separator(line: &[u8]) -> Option<Hint> {
+    let found = |separator: char| line.iter().filter(move |byte| char::from(**byte) == separator);
+    let mut separators = [';', '\t', '|', ':'].into_iter();
+    separators.find(|separator| (4..=5).contains(&found(*separator).count())).map(Hint::Separator)
+}
+
+fn of_fields(row: &BadRow<'_>, found: usize) -> Option<Hint> {
+    if row.text == b"\x1a" {
+        return Some(Hint::EndOfFile);
+    }
+    if found < 5 {
+        return separator(row.text);
+    }
+    let are_digits = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+    if found == 6 && are_digits(row.fields[0]) && are_digits(row.fields[3]) {
+        return Some(Hint::AgencyFirst);
+    }
+    if row.text.ends_with(b",") {
+        return Some(Hint::TrailingComma);
+    }
+    Some(separator(row.text).unwrap_or(Hint::UnquotedComma))
+}
+
+fn of_field(row: &BadRow<'_>, field: Field, reason: Reason) -> Option<Hint> {
+    if let Reason::NotUtf8 { byte, .. } = reason {
+        return encoding::guess(byte).map(Hint::Encoding);
+    }
+    let value = row.fields[field as usize - 1];
+    let text = str::from_utf8(value).ok()?;
+    if let Some(hint) = wrapped(field, text) {
+        return Some(hint);
+    }
+    match field {
+        Field::FirstName | Field::LastName => None,
+        Field::Birthdate => date_form(text).map(Hint::Date).or_else(|| misplaced_date(row)),
+        Field::Document | Field::Number => misplaced_date(row).or_else(|| of_digits(text)),
+    }
+}
+
+/// Whether a value is good without what stands around it.
+fn wrapped(field: Field, text: &str) -> Option<Hint> {
+    let quotes = [
+        '\'', '"', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}', '`',
+        '\u{b4}',
+    ];
+    let is_good = |bare: &str| bare != text && check_field(field, bare.as_bytes()).is_ok();
+    if is_good(text.trim_matches(is_blank)) {
+        return Some(Hint::Spaces);
+    }
+    is_good(text.trim_matches(|around| is_blank(around) || quotes.contains(&around)))
+        .then_some(Hint::Quotes)
+}
+
+fn misplaced_date(row: &BadRow<'_>) -> Option<Hint> {
+    let elsewhere = [0, 1, 2, 4].into_iter().any(|field| date(row.fields[field]).is_some());
+    elsewhere.then_some(Hint::Order)
+}
+
+fn of_digits(text: &str) -> Option<Hint> {
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let others = || text.chars().filter(|found| !found.is_ascii_digit());
+    if digits > 0 && (text.ends_with(".0") || others().any(|found| matches!(found, 'E' | 'e'))) {
+        return Some(Hint::Scientific);
+    }
+    let separates = |found: char| is_blank(found) || ".,-'_\u{2019}\u{b7}".contains(found);
+    if digits > 0 && others().count() > 0 && others().all(separates) {
+        return Some(Hint::Digits);
+    }
+    (others().count() > 0 && text.chars().all(char::is_numeric)).then_some(Hint::Script)
+}
+
+/// How dates are written elsewhere: each digit a 9, and the name of the form.
+const DATE_FORMS: [(&[&str], &str); 12] = [
+    (&["99/99/9999", "9/9/9999", "99/9/9999", "9/99/9999"], "DD/MM/YYYY"),
+    (&["99-99-9999", "9-9-9999", "99-9-9999", "9-99-9999"], "DD-MM-YYYY"),
+    (&["99.99.9999", "9.9.9999", "99.9.9999", "9.99.9999"], "DD.MM.YYYY"),
+    (&["9999/99/99", "9999/9/9", "9999/99/9", "9999/9/99"], "YYYY/MM/DD"),
+    (&["9999.99.99"], "YYYY.MM.DD"),
+    (&["99/99/99", "9/9/99", "99/9/99", "9/99/99"], "DD/MM/YY"),
+    (&["99-99-99"], "DD-MM-YY"),
+    (&["9999-9-9", "9999-99-9", "9999-9-99"], "YYYY-M-D"),
+    (&["99999999"], "YYYYMMDD"),
+    (&["99999"], "a spreadsheet's count of days"),
+    (&["9999-99-99 99:99:99", "9999-99-99T99:99:99"], "YYYY-MM-DD with a time"),
+    (&["9999-99-99 99:99", "9999-99-99T99:99:99Z"], "YYYY-MM-DD with a time"),
+];
+
+fn date_form(text: &str) -> Option<&'static str> {
+    let form = text.replace(|found: char| found.is_ascii_digit(), "9");
+    let known = DATE_FORMS.iter().find(|(forms, _)| forms.contains(&form.as_str()));
+    if let Some((_, name)) = known {
+        return Some(name);
+    }
+    if form == "9999-99-99" {
+        let swapped = format!("{}-{}-{}", &text[..4], &text[8..], &text[5..7]);
+        return date(swapped.as_bytes()).is_some().then_some("YYYY-DD-MM");
+    }
+    let digits = form.contains('9');
+    (digits && text.contains(char::is_alphabetic)).then_some("dates in words")
+}
