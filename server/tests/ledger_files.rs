@@ -92,6 +92,7 @@ fn a_ledger_must_be_a_regular_file() {
     let ledger = folder.path().join("bets.csv");
     fs::create_dir(folder.path().join("bets.csv.wal")).expect("made");
     assert!(refusal(&ledger).ends_with("bets.csv.wal: expected a regular file, found a directory"));
+    assert!(!ledger.exists(), "nothing is made beside it");
 }
 
 #[test]

@@ -223,6 +223,7 @@ impl FileLedger<File> {
         visit: impl FnMut(&StoredBet<'_>),
         watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(Self, Recovery), LedgerError> {
+        require_regular_log(path)?;
         // The ledger is locked before its log is looked for: under another name of the same file,
         // a hard link or a mount, that would be another log, or none.
         let csv = open_file(path)?;
@@ -282,6 +283,15 @@ fn require_regular(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> 
         _ => "a device",
     };
     Err(LedgerError::NotRegular { path: path.to_owned(), found })
+}
+
+/// What can't be a log is refused before a new ledger is made beside it.
+fn require_regular_log(csv: &Path) -> Result<(), LedgerError> {
+    let log = log_path(csv);
+    match log.metadata() {
+        Ok(metadata) if !csv.is_symlink() => require_regular(&log, &metadata),
+        _ => Ok(()),
+    }
 }
 
 /// Locks are of the file itself, whatever name leads to it.
