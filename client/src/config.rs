@@ -1,5 +1,6 @@
 //! What can be set: names, defaults and meanings, all in one table.
 
+use std::net::SocketAddrV6;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ macro_rules! table {
 
 table! {
     ID = ("CLI_ID", "id", "id", None, "an agency's number, 1 to 4294967295", "Which agency this is");
-    ADDRESS = ("CLI_SERVER_ADDRESS", "server.address", "server-address", None, "HOST:PORT, the port from 1 to 65535", "Where the central listens");
+    ADDRESS = ("CLI_SERVER_ADDRESS", "server.address", "server-address", None, "HOST:PORT, the port from 1 to 65535, an IPv6 address in brackets", "Where the central listens");
     AMOUNT = ("CLI_LOOP_AMOUNT", "loop.amount", "loop-amount", Some("5"), "a number, 0 to 4294967295", "Messages of the echo loop");
     PERIOD = ("CLI_LOOP_PERIOD", "loop.period", "loop-period", Some("0s"), PAUSE, "Pause between one message or batch and the next");
     LEVEL = ("CLI_LOG_LEVEL", "log.level", "log-level", Some("INFO"), "DEBUG, INFO, WARNING, ERROR or OFF", "Least important lines that are logged");
@@ -233,10 +234,25 @@ fn mode_named(text: &str) -> Option<Named> {
     }
 }
 
+/// Not a URL, and of an IPv6 address it must be plain where it ends and the port begins.
 fn host_and_port(text: &str) -> Option<String> {
-    let (host, port) = text.trim().rsplit_once(':')?;
-    let good = !host.is_empty() && settings::number::<u16>(port, 1..).is_some();
-    good.then(|| text.trim().to_owned())
+    let text = text.trim();
+    let (host, port) = text.rsplit_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_port || settings::number::<u16>(port, 1..).is_none() {
+        return None;
+    }
+    let good = match host.strip_prefix('[') {
+        Some(_) => text.parse::<SocketAddrV6>().is_ok(),
+        None => is_name(host),
+    };
+    good.then(|| text.to_owned())
+}
+
+/// A name for the resolver, or an IPv4 address: without what can only be part of something else.
+fn is_name(host: &str) -> bool {
+    let strange = |character: char| character.is_whitespace() || ":/@[]\"'".contains(character);
+    !host.is_empty() && !host.contains(strange)
 }
 
 #[cfg(test)]
@@ -247,6 +263,36 @@ mod tests {
         let arguments = [&["client"], arguments].concat();
         let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
         PROGRAM.layer(&matches, [])
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for good in
+            ["h:1", "central.example:65535", "10.0.0.1:5", "[::1]:5", "[fe80::1%2]:5", " h:5 "]
+        {
+            assert_eq!(host_and_port(good).as_deref(), Some(good.trim()), "{good}");
+        }
+        for bad in [
+            "",
+            "h",
+            "h:",
+            ":5",
+            "h:0",
+            "h:65536",
+            "h:+5",
+            "h:5:6",
+            "::1:5",
+            "[::1]",
+            "[::1:5",
+            "[h]:5",
+            "http://h:5",
+            "h:5/",
+            "h h:5",
+            "\"h:5\"",
+            "user@h:5",
+        ] {
+            assert_eq!(host_and_port(bad), None, "{bad}");
+        }
     }
 
     const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.yaml");
