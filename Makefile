@@ -12,35 +12,46 @@ CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
 COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(if $(PERSISTENT),-f docker/persistent.yaml)
+PYTEST = target/pytest/bin/python -m pytest
+# What a target needs is there, or is installed, or it is said what is missing.
+SETUP = @CARGO="$(CARGO)" PYTHON="$(PYTHON)" .ci/setup
+
+# Files of bets that exist are kept, unless the call says what is to be in them.
+asked_for = $(filter command environment,$(foreach name,$(1),$(firstword $(origin $(name)))))
+DATASET = --bets $(DATASET_BETS) --seed $(SEED) $(if $(call asked_for,DATASET_BETS SEED),,--keep)
 
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
+		while IFS="$$(printf '\t')" read -r target purpose; do printf '  make %-21s %s\n' "$$target" "$$purpose"; done
 
 build: ## Build both programs, optimised
+	$(SETUP) build
 	$(CARGO) build --workspace --release --locked
 
 dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED)
+	$(SETUP) dataset
 	$(CARGO) run --release --locked -q -p client --bin dataset -- \
 		--agencies $(DATASET_AGENCIES) --bets $(DATASET_BETS) --seed $(SEED) --out .data
 
-.data/agency-1.csv:
-	@$(MAKE) --no-print-directory dataset
-
-run: build .data/agency-1.csv ## Run a central and five agencies on this machine, to the draw
-	$(CARGO) run --release --locked -q -p client --bin lottery -- --agencies 5 --data .data
+run: build ## Run a central and five agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED)
+	@$(CARGO) run --release --locked -q -p client --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
+	$(CARGO) run --release --locked -q -p client --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data
 
 test: ## Run every test
+	$(SETUP) test
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
 kills: ## Kill central and agencies KILLS times, and at every system call
+	$(SETUP) kills
 	$(CARGO) build --workspace --release --locked
 	KILLS=$(KILLS) $(CARGO) test --release --locked -p client --test kills --test crash_explorer -- --nocapture
 
 # Its table goes into the README.
 hostile: ## Attack the central with hostile peers, disks and signals, in full size
+	$(SETUP) hostile
 	$(CARGO) build --workspace --release --locked
 	@table=$$(mktemp); HOSTILE=full HOSTILE_TABLE=$$table \
 		$(CARGO) test --release --locked -p server --test hostile -- --test-threads=1; ended=$$?; \
@@ -48,9 +59,11 @@ hostile: ## Attack the central with hostile peers, disks and signals, in full si
 	printf '|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
 
 simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes wrong
+	$(SETUP) simulate
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
 
 winners: ## Draw among WINNERS winning bets in 64 MiB of memory
+	$(SETUP) winners
 	$(CARGO) build --workspace --release --locked
 	WINNERS=$(WINNERS) $(CARGO) test --release --locked -p server --test many_winners -- --nocapture
 
@@ -60,22 +73,27 @@ FUZZ = mkdir -p fuzz/found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s no
 	fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS)
 
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
+	$(SETUP) fuzz
 	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
 	cd server && for target in batches rows ledger; do $(FUZZ) || exit 1; done
 
 fmt: ## Format the code
+	$(SETUP) fmt
 	$(CARGO) fmt --all
 
 lint: ## Check format and lints
+	$(SETUP) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path wire/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path server/fuzz/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 doc: ## Build the documentation
+	$(SETUP) doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 bench: ## Measure: steps of a bet, ledger, end to end
+	$(SETUP) bench
 	$(CARGO) build --workspace --release --locked
 	$(CARGO) bench --workspace --locked
 
@@ -102,8 +120,16 @@ docker-compose-logs: ## Follow the containers' logs
 docker-base-images: ## Make the images that ours are made from, where no registry can be reached
 	docker/base-images.sh
 
-docker-test: docker-image ## Test every exercise in containers, by pytest (READER_RUNS=20 repeats the last)
-	$(PYTHON) -m pytest docker/tests
+docker-test: docker-image target/pytest/installed ## Test every exercise in containers, by pytest (READER_RUNS=20 repeats the last)
+	$(SETUP) docker-test
+	$(PYTEST) docker/tests
+
+# What the tests in containers are run by, in a folder of its own.
+target/pytest/installed: docker/tests/requirements.txt .ci/setup
+	$(SETUP) docker-test
+	$(PYTHON) -m venv target/pytest
+	target/pytest/bin/pip install -q -r $<
+	touch $@
 
 branches: ## Make the delivery branches ej1 to ej8
 	docker/branches.sh

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use inputs::file;
 use process::patient::{self, Lines};
-use process::{PATIENCE, Server, binary, namespace};
+use process::{PATIENCE, Server, binary};
 use wire::{Checksum, ErrorCode, FRAME_MAX, Field, Phase, Response, WinnersBuilder};
 
 /// Bets of the agency: three batches.
@@ -405,25 +405,6 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
     let expected = "action: send_bets | result: fail | client_id: 1 | stored: 10 | rejected: 5 | ";
     assert!(last.contains(expected), "{log}");
     server.stop();
-}
-
-/// The name stands for one that accepts and hangs up, and for one that works.
-#[test]
-fn of_two_addresses_the_one_that_works_is_found() {
-    let server = Server::start(&[("SERVER_AGENCIES", "1"), ("SERVER_BIND", "127.0.0.9")]);
-    let port = server.address().rsplit_once(':').expect("a port").1.parse().expect("a number");
-    let (_, calls) = central(([127, 0, 0, 1], port).into(), |_| Ok(()));
-    let hosts = server.folder().join("hosts");
-    let text = "127.0.0.1 central.example\n127.0.0.9 central.example\n";
-    std::fs::write(&hosts, text).expect("written");
-    let path = file(server.folder(), 1, 10, 5);
-    let command = agency(&format!("central.example:{port}"), &path, &[]);
-    let mut command = namespace::with_file(&command, &hosts, Path::new("/etc/hosts"));
-    command.stdout(Stdio::piped());
-    let (code, log) = Running::start(command).finish();
-    assert_eq!(code, Some(0), "{log}");
-    assert_eq!(calls.try_iter().count(), 1, "it was tried first, and once: {log}");
-    assert!(log.contains("consulta_ganadores | result: success | cant_ganadores: 2\n"), "{log}");
 }
 
 /// An agency that waits for the draw, as it says itself.

@@ -5,16 +5,18 @@ mod process;
 
 mod inputs;
 
-use std::io::{BufRead, ErrorKind, Read, Write as _};
-use std::net::UdpSocket;
-use std::path::Path;
+use std::io::{BufRead, Read, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use inputs::file;
 use process::patient::{self, Lines};
-use process::{PATIENCE, Server, binary, namespace, output};
+use process::{PATIENCE, Server, binary, output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -91,21 +93,32 @@ impl Drop for Running {
     }
 }
 
-/// A name server that never answers, and a configuration of the resolver that knows no other; none
-/// where its port isn't to be had, which takes root.
-fn silent_name_server(folder: &Path) -> Option<(UdpSocket, std::path::PathBuf)> {
-    // Tests run beside each other: all of 127.0.0.0/8 is this machine.
-    let address = format!("127.{}.{}.53", fastrand::u8(1..), fastrand::u8(..));
-    let socket = match UdpSocket::bind((address.as_str(), 53)) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
-        socket => socket.expect("nobody else has it"),
-    };
-    socket.set_read_timeout(Some(PATIENCE)).expect("set");
-    let path = folder.join("resolv.conf");
-    // Longer than any test waits.
-    let text = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
-    std::fs::write(&path, text).expect("written");
-    Some((socket, path))
+/// An agency whose look-up of a name never ends, as with a name server that is silent: the resolver
+/// reads the aliases of a name without dots first, here from a pipe that says nothing. So the test
+/// needs neither rights nor a port that a name server has.
+fn silent(mode: &str, folder: &Path) -> (Command, PathBuf) {
+    let aliases = folder.join("aliases");
+    assert!(Command::new("mkfifo").arg(&aliases).status().expect("it starts").success());
+    let mut command = client(mode, "central:12345", folder);
+    command.env("HOSTALIASES", &aliases);
+    (command, aliases)
+}
+
+/// Waits until the resolver reads the aliases; it goes on reading as long as what this returns lives.
+fn wait_for_look_up(aliases: &Path) -> OwnedFd {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Fails while nobody reads.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::open(aliases, flags, Mode::empty()) {
+            Ok(pipe) => return pipe,
+            Err(error) => assert_eq!(error, Errno::NXIO),
+        }
+        let told =
+            "the C library looks no name up: does /etc/nsswitch.conf ask another before dns?";
+        assert!(Instant::now() < deadline, "{told}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -122,25 +135,14 @@ fn each_that_asks_for_the_end_ends_an_agency_that_waits() {
     }
 }
 
-/// An agency whose name server never answers, and that has asked it.
-fn asking(mode: &str, as_first_process: bool) -> Option<(Running, UdpSocket)> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (socket, resolver) = silent_name_server(folder.path())?;
-    let mut command = client(mode, "central.example:12345", folder.path());
-    command = namespace::with_file(&command, &resolver, Path::new("/etc/resolv.conf"));
-    if as_first_process {
-        command = namespace::as_first_process(&command);
-    }
-    let agency = Running::start(command);
-    socket.recv(&mut [0; 512]).expect("a question");
-    Some((agency, socket))
-}
-
 #[test]
 fn a_name_server_that_is_silent_holds_up_no_signal() {
     for mode in MODES {
-        for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP")] {
-            let Some((mut agency, _silent)) = asking(mode, false) else { return };
+        for (signal, name) in STOPS {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (command, aliases) = silent(mode, folder.path());
+            let mut agency = Running::start(command);
+            let _silent = wait_for_look_up(&aliases);
             agency.signal(Signal::USR1);
             agency.wait_for("| connection: looking_up | ");
             agency.signal(signal);
@@ -149,28 +151,15 @@ fn a_name_server_that_is_silent_holds_up_no_signal() {
     }
 }
 
-/// The first process of a container gets no signal that it doesn't handle.
-#[test]
-fn nor_that_of_the_first_process() {
-    for mode in MODES {
-        let Some((agency, _silent)) = asking(mode, true) else { return };
-        let first = namespace::only_child(agency.child.id());
-        kill_process(first, Signal::TERM).expect("it runs");
-        agency.ends_because_of("SIGTERM");
-    }
-}
-
 /// The timeout of an answer is that of a look-up, and the attempts are counted; the process doesn't
 /// wait for the thread that still looks up.
 #[test]
 fn a_look_up_without_an_answer_is_given_up() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let Some((_socket, resolver)) = silent_name_server(folder.path()) else { return };
     for mode in MODES {
-        let mut command = client(mode, "central.example:12345", folder.path());
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut command, _aliases) = silent(mode, folder.path());
         command.env("CLI_RESPONSE_TIMEOUT", "50ms").env("CLI_RETRY_LIMIT", "3");
         command.env("CLI_RETRY_MIN", "1ms");
-        let command = namespace::with_file(&command, &resolver, Path::new("/etc/resolv.conf"));
         let mut agency = Running::start(command);
         agency.log.read_to_string(&mut agency.text).expect("text");
         assert_eq!(agency.child.wait().expect("it ends").code(), Some(1), "{}", agency.text);
@@ -291,12 +280,10 @@ fn bets_in_a_named_pipe_are_refused_at_once() {
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
     let mut command = client("loteria", "127.0.0.1:1", folder.path());
     command.env("CLI_DATA_PATH", &pipe);
-    for mut command in [namespace::as_first_process(&command), command] {
-        let output = output(&mut command);
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.contains("must be a regular file: it is read twice; found a pipe"), "{text}");
-    }
+    let output = output(&mut command);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("must be a regular file: it is read twice; found a pipe"), "{text}");
     // Somebody who opens it later finds nobody to read.
     let opened = std::fs::OpenOptions::new().read(true).write(true).open(&pipe);
     opened.expect("a pipe").write_all(b"x").expect("it has room");

@@ -36,6 +36,24 @@ def test_a_server_without_clients(system):
     assert closings(system, "server") == {"close_listener", "close_ledger"}
 
 
+# Those that ask for the end. In a container both programs are the first process, which hears only
+# signals that it handles.
+STOPS = ["TERM", "INT", "QUIT", "PWR", "XCPU", "ALRM"]
+
+
+@pytest.mark.parametrize("signal", STOPS)
+def test_each_signal_that_asks_for_the_end(system, signal):
+    system.configure_client(amount=1000, period="1h")
+    system.generate(1, "echo")
+    system.up()
+    system.wait_for_line("client1", "action: receive_message")
+    for name in ("client1", "server"):
+        checked("docker", "kill", "-s", signal, name)
+        assert system.exit_codes(name) == [0]
+        [line] = system.log(name, action="shutdown")
+        assert line.fields["cause"] == f"SIG{signal}"
+
+
 def test_a_server_with_clients(busy):
     assert busy.terminate("server") == [0]
     assert closings(busy, "server") == {"close_listener", "close_connection", "close_ledger"}

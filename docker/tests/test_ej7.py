@@ -1,8 +1,9 @@
 """Exercise 7: the draw, when every agency has finished; each is told its own winners."""
 
 import pytest
+import yaml
 
-from system import WINNING_NUMBER
+from system import COMPOSE_FILE, WINNING_NUMBER
 
 
 @pytest.mark.parametrize("agencies", [3, 5])
@@ -38,3 +39,25 @@ def test_nobody_is_told_anything_while_an_agency_is_missing(system):
     system.up("client3")
     assert system.exit_codes() == [0, 0, 0]
     assert len(system.log(*system.clients, action="consulta_ganadores")) == 3
+
+
+@pytest.mark.parametrize("works", [0, 1])
+def test_of_two_addresses_the_one_that_works_is_found(system, works):
+    """The name stands for one that accepts and hangs up, and for one that works."""
+    system.write_agency(1, 10, 2)
+    system.configure_client(address="central.example:12345")
+    system.generate(1, "loteria")
+    addresses = ["172.25.125.100", "172.25.125.101"]
+    path = system.folder / COMPOSE_FILE
+    compose = yaml.safe_load(path.read_text())
+    services = compose["services"]
+    services["server"]["networks"] = {"testing_net": {"ipv4_address": addresses[works]}}
+    services["client1"]["extra_hosts"] = [f"central.example:{address}" for address in addresses]
+    services["hangs_up"] = {
+        "image": "busybox:latest", "command": ["sh", "-c", "while true; do nc -l -p 12345 -e true; done"],
+        "networks": {"testing_net": {"ipv4_address": addresses[1 - works]}}}
+    path.write_text(yaml.safe_dump(compose))
+    system.up("server", "hangs_up", "client1")
+    assert system.exit_codes("client1") == [0], system.log_text()
+    [told] = system.log("client1", action="consulta_ganadores")
+    assert told.fields["cant_ganadores"] == "2"

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use process::{Server, binary, command, namespace, output, patient, strace};
+use process::{Server, binary, command, output, patient, strace};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Those that ask for the end.
@@ -259,22 +259,6 @@ fn a_recovery_says_how_far_it_is_and_ends_in_order() {
 fn making_a_ledger_ends_in_order_too() {
     let folder = tempfile::tempdir().expect("a folder");
     end_while_opening(slow("pwrite64", folder.path(), &[("SERVER_LOG_SIZE", "256MiB")]));
-}
-
-/// The first process of a container gets no signal that it doesn't handle.
-#[test]
-fn the_first_process_ends_in_order_too() {
-    for (signal, name) in STOPS {
-        let mut server = Server::start_command(namespace::as_first_process(&command(&[])));
-        let first = namespace::only_child(server.pid());
-        for ignored in NONE {
-            kill_process(first, ignored).expect("it runs");
-        }
-        kill_process(first, signal).expect("it runs");
-        let (status, log) = server.wait();
-        assert_eq!(status.code(), Some(0), "{name}: {log}");
-        assert!(log.contains(&format!("cause: {name}\n")), "{log}");
-    }
 }
 
 /// A configuration is read at once or not at all: nobody opens the other end of this pipe.

@@ -5,7 +5,6 @@
 #![allow(dead_code, reason = "every test binary needs some of it")]
 
 pub(crate) mod crowd;
-pub(crate) mod namespace;
 pub(crate) mod patient;
 pub(crate) mod strace;
 
