@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
-# Writes a Docker Compose file with the central and N agencies.
+# Writes a Docker Compose file with the central and N agencies: `./generar-compose.sh --help`.
 #
-#   ./generar-compose.sh FILE N [MODE]
-#
-# N     agencies, 0 to 10000; with 0 there is the central alone
-# MODE  echo, apuesta or loteria; without it TP0_MODE, without that what docker/mode says
-#
-# The file belongs into the repository's root: its paths are relative to where it stands. Nothing is
-# written unless all arguments are good. Needs bash 3.2 and nothing else.
+# Nothing is written unless all arguments are good, and FILE is whole or as it was. Needs bash 3.2 and
+# POSIX tools.
+
+# `sh generar-compose.sh` may be another shell, which understands nothing of what follows.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
 set -euo pipefail
 
 readonly MOST_AGENCIES=10000   # what the central takes, see SERVER_AGENCIES
@@ -16,70 +14,77 @@ readonly LARGE_SUBNET=172.25.0.0/16   # for more agencies than the small one has
 # Whoever reads the merged logs begins late: see "Reading the logs" in the README.
 readonly ANNOUNCE_AFTER=3s EXIT_DELAY=1s
 
+usage() {
+    cat <<END
+usage: $0 FILE N [MODE]
+
+Writes a Docker Compose file with the central and N agencies.
+
+  FILE  the file to write; elsewhere than in the repository's folder it has absolute paths in it
+  N     agencies, 0 to $MOST_AGENCIES; with 0 there is the central alone
+  MODE  echo, apuesta or loteria; without it TP0_MODE, without that what docker/mode says
+END
+}
+
 fail() {
     printf 'generar-compose.sh: %s\nusage: %s FILE N [echo|apuesta|loteria]\n' "$1" "$0" >&2
     exit 1
 }
 
 default_mode() {
-    local mode=${TP0_MODE:-} tracked
-    tracked="$(dirname "${BASH_SOURCE[0]}")/docker/mode"
+    local mode=${TP0_MODE:-} tracked=$repository/docker/mode
     if [ -z "$mode" ] && [ -r "$tracked" ]; then
-        read -r mode < "$tracked" || true
+        IFS=$' \t\r' read -r mode < "$tracked" || true
     fi
     printf '%s' "$mode"
 }
 
+# How a file of the repository is named in FILE.
+source_of() {
+    if [ "$base" = . ]; then
+        printf './%s' "$1"
+        return
+    fi
+    local path=$base/$1 quote="'"
+    path=${path//$quote/$quote$quote}
+    printf "'%s'" "${path//\$/\$\$}"
+}
+
 # A file that must exist when the system comes up: Docker would make a folder in its place.
 mounted() {
-    printf '      - type: bind\n        source: %s\n        target: %s\n' "$1" "$2"
+    printf '      - type: bind\n        source: '
+    source_of "$1"
+    printf '\n        target: /lottery/%s\n' "$2"
     printf '        read_only: true\n        bind:\n          create_host_path: false\n'
 }
 
 server() {
-    cat <<END
-  server:
-    container_name: server
-    image: server:latest
-    environment:
-      - SERVER_AGENCIES=$1
-    volumes:
-$(mounted ./server/config.ini /lottery/config.ini)
-    networks:
-      - testing_net
-END
+    printf '  server:\n    container_name: server\n    image: server:latest\n'
+    printf '    environment:\n      - SERVER_AGENCIES=%s\n' "$1"
+    printf '    volumes:\n'
+    mounted server/config.ini config.ini
+    printf '    networks:\n      - testing_net\n'
 }
 
 # A bet of its own for each agency; that of the first one wins.
 bet() {
     local names=("Santiago Lionel" "Camila" "Joaquín" "Lucía" "Mateo")
     local last_names=("Lorca" "Varela" "Ibáñez" "Ponce" "Quiroga")
-    cat <<END
-      - NOMBRE=${names[($1 - 1) % 5]}
-      - APELLIDO=${last_names[($1 - 1) % 5]}
-      - DOCUMENTO=$((30904464 + $1))
-      - NACIMIENTO=1999-03-17
-      - NUMERO=$((7573 + $1))
-END
+    printf '      - NOMBRE=%s\n      - APELLIDO=%s\n      - DOCUMENTO=%s\n' \
+        "${names[($1 - 1) % 5]}" "${last_names[($1 - 1) % 5]}" "$((30904464 + $1))"
+    printf '      - NACIMIENTO=1999-03-17\n      - NUMERO=%s\n' "$((7573 + $1))"
 }
 
 client() {
     local id=$1 mode=$2
-    cat <<END
-  client$id:
-    container_name: client$id
-    image: client:latest
-    environment:
-      - CLI_ID=$id
-      - CLI_MODE=$mode
-      - CLI_ANNOUNCE_AFTER=$ANNOUNCE_AFTER
-      - CLI_EXIT_DELAY=$EXIT_DELAY
-END
+    printf '  client%s:\n    container_name: client%s\n    image: client:latest\n' "$id" "$id"
+    printf '    environment:\n      - CLI_ID=%s\n      - CLI_MODE=%s\n' "$id" "$mode"
+    printf '      - CLI_ANNOUNCE_AFTER=%s\n      - CLI_EXIT_DELAY=%s\n' "$ANNOUNCE_AFTER" "$EXIT_DELAY"
     if [ "$mode" = apuesta ]; then bet "$id"; fi
     printf '    volumes:\n'
-    mounted ./client/config.yaml /lottery/config.yaml
+    mounted client/config.yaml config.yaml
     if [ "$mode" = loteria ]; then
-        mounted "./.data/agency-$id.csv" "/lottery/.data/agency-$id.csv"
+        mounted ".data/agency-$id.csv" ".data/agency-$id.csv"
     fi
     printf '    networks:\n      - testing_net\n    depends_on:\n      - server\n'
 }
@@ -87,14 +92,8 @@ END
 network() {
     local subnet=$SMALL_SUBNET
     if [ "$1" -gt "$SMALL_SUBNET_AGENCIES" ]; then subnet=$LARGE_SUBNET; fi
-    cat <<END
-networks:
-  testing_net:
-    ipam:
-      driver: default
-      config:
-        - subnet: $subnet
-END
+    printf 'networks:\n  testing_net:\n    ipam:\n      driver: default\n      config:\n'
+    printf '        - subnet: %s\n' "$subnet"
 }
 
 compose() {
@@ -109,14 +108,51 @@ compose() {
     network "$agencies"
 }
 
+# Writes the text into a file, at once; says why it can't.
+put() {
+    local error
+    error=$({ printf '%s\n' "$text" > "$1"; } 2>&1) || fail "can't write $file: ${error##*: }"
+}
+
+# FILE gets its content when it is whole: a full disk leaves it as it was. A symbolic link stays one,
+# and what isn't a regular file, as /dev/stdout, is written to.
+write() {
+    local target=$file
+    if [ -L "$file" ] && [ "${file#/dev/}" = "$file" ]; then target=$(readlink -f -- "$file"); fi
+    if [ "${file#/dev/}" != "$file" ] || { [ -e "$target" ] && [ ! -f "$target" ]; }; then
+        printf '%s\n' "$text" > "$target" || fail "can't write $file"
+        return
+    fi
+    if [ -e "$target" ] && [ ! -w "$target" ]; then fail "can't write $file: it is read-only"; fi
+    unfinished=$(dirname -- "$target")/.generar-compose-$$.tmp
+    put "$unfinished"
+    mv -f -- "$unfinished" "$target" || fail "can't write $file"
+}
+
+unfinished=
+trap 'if [ -n "$unfinished" ]; then rm -f -- "$unfinished"; fi' EXIT
+repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+case ${1:-} in
+    -h | --help)
+        usage
+        exit
+        ;;
+esac
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then fail "expected 2 or 3 arguments, found $#"; fi
 file=$1 agencies=$2 mode=${3:-$(default_mode)}
+case $file in
+    -*) file=./$file ;;
+esac
 if [ -z "$file" ]; then fail "FILE is empty"; fi
 if [ -d "$file" ]; then fail "FILE is a folder: $file"; fi
+folder=$(cd -- "$(dirname -- "$file")" 2> /dev/null && pwd -P) ||
+    fail "can't write $file: there is no folder $(dirname -- "$file")"
+base=.
+if [ "$folder" != "$repository" ]; then base=$repository; fi
 case $agencies in
     *[!0-9]* | '') fail "N: expected a number, 0 to $MOST_AGENCIES, found '$agencies'" ;;
 esac
-agencies=$(printf '%s' "$agencies" | sed 's/^0*\(.\)/\1/')
+while [ "${#agencies}" -gt 1 ] && [ "${agencies#0}" != "$agencies" ]; do agencies=${agencies#0}; done
 if [ ${#agencies} -gt 5 ] || [ "$agencies" -gt "$MOST_AGENCIES" ]; then
     fail "N: expected a number, 0 to $MOST_AGENCIES, found '$agencies'"
 fi
@@ -125,4 +161,4 @@ case $mode in
     *) fail "MODE: expected echo, apuesta or loteria, found '$mode'" ;;
 esac
 text=$(compose "$agencies" "$mode")
-if ! printf '%s\n' "$text" > "$file"; then fail "can't write $file"; fi
+write

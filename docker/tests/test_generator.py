@@ -12,7 +12,11 @@ SCRIPT = REPOSITORY / "generar-compose.sh"
 
 
 def generate(folder, *arguments, environment=None):
-    checked(SCRIPT, "compose.yaml", *arguments, cwd=folder,
+    """Generates with the script of a copy of the repository, into that."""
+    (folder / "docker").mkdir(exist_ok=True)
+    for name in ("generar-compose.sh", "docker/mode"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    checked("./generar-compose.sh", "compose.yaml", *arguments, cwd=folder,
             env={"PATH": os.environ["PATH"]} | (environment or {}))
     return yaml.safe_load((folder / "compose.yaml").read_text())
 
@@ -94,10 +98,94 @@ def test_a_file_that_cant_be_written_is_told(tmp_path):
         assert result.returncode != 0 and str(file) in result.stderr
 
 
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_no_error(tmp_path, flag):
+    result = run(SCRIPT, flag, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "usage: " in result.stdout and all(
+        word in result.stdout for word in ("FILE", "N ", "MODE", "10000", "TP0_MODE", "docker/mode"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shell", ["sh", "dash", "bash"])
+def test_any_shell_may_be_asked_to_run_it(tmp_path, shell):
+    if shell != "dash" or shutil.which("dash"):
+        checked(shell, SCRIPT, "compose.yaml", 3, "echo", cwd=tmp_path)
+        assert len(yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]) == 4
+
+
+@pytest.mark.parametrize("folder", ["elsewhere", "it's $HOME, \"quoted\": #1"])
+def test_elsewhere_than_in_the_repository_paths_are_absolute(tmp_path, folder):
+    repository = tmp_path / folder
+    (repository / "docker").mkdir(parents=True)
+    for name in ("generar-compose.sh", "docker/mode"):
+        shutil.copy(REPOSITORY / name, repository / name)
+    (tmp_path / "other").mkdir()
+    checked(repository / "generar-compose.sh", "../other/compose.yaml", 1, "loteria", cwd=repository)
+    compose = yaml.safe_load((tmp_path / "other/compose.yaml").read_text())
+    # Compose reads a doubled dollar sign as one.
+    sources = {mount["source"].replace("$$", "$")
+               for service in compose["services"].values() for mount in service["volumes"]}
+    assert sources == {f"{repository}/{name}" for name in (
+        "server/config.ini", "client/config.yaml", ".data/agency-1.csv")}
+
+
+@pytest.mark.parametrize("name", ["two words.yaml", "-n", "-", "ñandú.yaml", "a:b;c&d.yaml"])
+def test_a_file_may_have_any_name(tmp_path, name):
+    checked(SCRIPT, name, "0002", "echo", cwd=tmp_path)
+    assert len(yaml.safe_load((tmp_path / name).read_text())["services"]) == 3
+    assert [found.name for found in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_symbolic_link_stays_one(tmp_path, exists):
+    target, link = tmp_path / "target.yaml", tmp_path / "link.yaml"
+    if exists:
+        target.write_text("as it was")
+    link.symlink_to("target.yaml")
+    checked(SCRIPT, link, 1, "echo")
+    assert link.is_symlink() and "client1" in target.read_text()
+
+
+def test_standard_output_is_a_file_like_others(tmp_path):
+    compose = yaml.safe_load(checked(SCRIPT, "/dev/stdout", 1, "echo"))
+    assert list(compose["services"]) == ["server", "client1"]
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "compose.yaml"
+    path.write_text("as it was")
+    # A file may have a block of 1024 bytes; a write beyond fails, as the signal is ignored.
+    script = 'trap "" XFSZ; ulimit -f 1; "$0" "$@"'
+    result = run("bash", "-c", script, SCRIPT, path, 100, "echo")
+    assert result.returncode != 0 and f"can't write {path}" in result.stderr
+    assert path.read_text() == "as it was"
+    assert [found.name for found in tmp_path.iterdir()] == ["compose.yaml"]
+
+
+def test_a_clone_whose_line_ends_are_converted_works(tmp_path):
+    files = checked("git", "ls-files", cwd=REPOSITORY)
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    source.mkdir()
+    checked("sh", "-c", f"cd '{REPOSITORY}' && tar -c -T - | tar -x -C '{source}'", input="\n".join(
+        name for name in files.splitlines() if (REPOSITORY / name).exists()))
+    for command in (["init", "-q"], ["add", "-A"],
+                    ["-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "All"]):
+        checked("git", *command, cwd=source)
+    checked("git", "clone", "-q", "-c", "core.autocrlf=true", source, clone)
+    converted = [name for name in checked("git", "ls-files", cwd=clone).splitlines()
+                 if b"\r\n" in (clone / name).read_bytes()
+                 and b"\r\n" not in (REPOSITORY / name).read_bytes()]
+    assert converted == []
+    checked("./generar-compose.sh", "docker-compose-dev.yaml", 2, cwd=clone)
+    assert "CLI_MODE=loteria\n" in (clone / "docker-compose-dev.yaml").read_text()
+    assert checked("git", "status", "--porcelain", cwd=clone) == ""
+
+
 def test_nothing_is_needed_but_bash_and_posix_tools(tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("cat", "dirname", "sed"):
+    for name in ("cat", "dirname", "mv", "rm"):
         (tools / name).symlink_to(shutil.which(name))
     bash = shutil.which("bash")
     checked(bash, SCRIPT, "compose.yaml", 3, cwd=tmp_path, env={"PATH": str(tools)})
