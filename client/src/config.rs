@@ -137,6 +137,27 @@ pub struct Retry {
     pub limit: u32,
 }
 
+/// What the check of files needs of all settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckConfig {
+    /// Least important lines that are logged.
+    pub level: LevelFilter,
+    /// How long nobody must have written to a file whose last line has no end.
+    pub quiet_delay: Duration,
+}
+
+impl CheckConfig {
+    /// Takes the configuration out of the layers.
+    ///
+    /// # Errors
+    /// Everything that can't be used, together.
+    pub fn new(layers: &mut Settings) -> Result<Self, SettingErrors> {
+        let (level, quiet_delay) = (layers.level(&LEVEL), layers.span(&QUIET_DELAY, ..));
+        let config = level.zip(quiet_delay).map(|(level, quiet_delay)| Self { level, quiet_delay });
+        layers.finish(config)
+    }
+}
+
 impl Config {
     /// Takes the configuration out of the layers.
     ///

@@ -204,34 +204,32 @@ impl CsvRows {
         }
     }
 
-    /// Goes to the beginning of the next line, past one that isn't a row.
+    /// Goes to the beginning of the next line, past one that isn't a row, or as far as one reading of the
+    /// file goes; says whether it is there. If not, call it again.
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn skip_line(&mut self, file: &impl ReadAt) -> io::Result<()> {
+    pub fn skip_line(&mut self, file: &impl ReadAt) -> io::Result<bool> {
         if self.peeked.take() == Some(Peeked::Bad(BadLine::Empty)) {
             self.empty_line = None;
-            return Ok(());
+            return Ok(true);
         }
-        loop {
-            let read = &self.buffer[self.start..self.end];
-            let Some(at) = first_line_end(read) else {
-                self.pass(read.len(), 0);
-                if self.at_end {
-                    return Ok(());
-                }
+        let read = &self.buffer[self.start..self.end];
+        let Some(at) = first_line_end(read) else {
+            self.pass(read.len(), 0);
+            if !self.at_end {
                 self.fill(file)?;
-                continue;
-            };
-            // A CR may be the first half of CRLF.
-            if read[at] == b'\r' && at + 1 == read.len() && !self.at_end {
-                self.fill(file)?;
-                continue;
             }
-            let length = 1 + usize::from(read[at..].starts_with(b"\r\n"));
-            self.pass(at + length, 1);
-            return Ok(());
+            return Ok(self.at_end);
+        };
+        // A CR may be the first half of CRLF.
+        if read[at] == b'\r' && at + 1 == read.len() && !self.at_end {
+            self.fill(file)?;
+            return Ok(false);
         }
+        let length = 1 + usize::from(read[at..].starts_with(b"\r\n"));
+        self.pass(at + length, 1);
+        Ok(true)
     }
 
     /// Where the row or line that [`peek`](Self::peek) shows begins.

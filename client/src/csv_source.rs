@@ -14,7 +14,7 @@ use wire::Bet;
 use wire::batch::FIELDS;
 
 use crate::csv_rows::{CsvRows, Peeked};
-use crate::data_check::DataCheck;
+use crate::data_check::{DataCheck, Report};
 use crate::file_stamp::{Change, FileStamp};
 use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
 
@@ -72,6 +72,29 @@ impl CsvSource {
     pub fn with_quiet_delay(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
         self
+    }
+
+    /// Checks the next slice of the file, see [`BetSource::check`], without a word.
+    ///
+    /// # Errors
+    /// The file can't be read, or has changed.
+    pub fn check_slice(&mut self) -> Result<Checking, InputError> {
+        let check = self.check.get_or_insert_default();
+        let at_end = check.advance(&self.file, CHECKED_BYTES_PER_TURN);
+        let ends_open = check.report().ends_open;
+        if !at_end.map_err(|error| self.unreadable(error))? {
+            return Ok(Checking::Going);
+        }
+        if let Some(wait) = ends_open.then(|| self.wait_for_writer()).flatten() {
+            return Ok(Checking::Waiting(wait));
+        }
+        self.verify()?;
+        Ok(Checking::Done)
+    }
+
+    /// What the check has found so far.
+    pub fn report(&self) -> Option<&Report> {
+        self.check.as_ref().map(DataCheck::report)
     }
 
     /// What is left of the quiet delay since somebody has written to the file, once.
@@ -148,23 +171,16 @@ impl BetSource for CsvSource {
     }
 
     fn check(&mut self) -> Result<Checking, InputError> {
-        let check = self.check.get_or_insert_default();
-        let advanced = check.advance(&self.file, CHECKED_BYTES_PER_TURN);
-        let (at_end, ends_open) = (advanced, check.report().ends_open);
-        if !at_end.map_err(|error| self.unreadable(error))? {
-            return Ok(Checking::Going);
+        let checking = self.check_slice()?;
+        if checking != Checking::Done {
+            return Ok(checking);
         }
-        if let Some(wait) = ends_open.then(|| self.wait_for_writer()).flatten() {
-            return Ok(Checking::Waiting(wait));
-        }
-        self.verify()?;
-        let report = self.check.get_or_insert_default().report();
+        let ended = self.check.take().unwrap_or_default();
+        let report @ &Report { bad, rows, .. } = ended.report();
         report.log(&self.path);
-        if report.bad > 0 {
-            let (path, bad, rows) = (self.path.clone(), report.bad, report.rows);
-            return Err(InputError::Bad { path, bad, rows });
+        if bad > 0 {
+            return Err(InputError::Bad { path: self.path.clone(), bad, rows });
         }
-        self.check = None;
         Ok(Checking::Done)
     }
 

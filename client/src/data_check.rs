@@ -85,6 +85,8 @@ pub struct DataCheck {
     rows: CsvRows,
     report: Report,
     looked_at_head: bool,
+    /// On the way past a line that isn't a row.
+    skipping: bool,
 }
 
 impl DataCheck {
@@ -99,6 +101,10 @@ impl DataCheck {
         }
         let end = self.bytes().saturating_add(budget);
         while self.bytes() < end {
+            if self.skipping {
+                self.skipping = !self.rows.skip_line(file)?;
+                continue;
+            }
             match self.rows.peek(file)? {
                 Peeked::End => {
                     self.report.ends_open = self.rows.ends_open();
@@ -110,7 +116,7 @@ impl DataCheck {
                 }
                 Peeked::Bad(bad) => {
                     self.add_bad_line(bad);
-                    self.rows.skip_line(file)?;
+                    self.skipping = true;
                 }
             }
             self.report.rows += 1;

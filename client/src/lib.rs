@@ -3,9 +3,11 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`config`] | what can be set |
+//! | [`check_files`] | `client check`: files judged, a table at the end |
 //! | [`csv_rows`] | rows of strict CSV, with the lines that a person finds them on |
 //! | `yaml` | the file that it is set in |
 //! | [`source`], [`csv_source`] | where bets come from: memory, a file |
+//! | [`data_check`] | all bad rows of a file, before any of it is sent |
 //! | [`file_stamp`] | whether a file is still the one that was opened |
 //! | [`input`] | bets with positions and checksum, cut into batches |
 //! | [`dialogue`] | what an agency says, as a state machine without a connection |
@@ -27,6 +29,7 @@ pub mod agency;
 pub mod apuesta;
 pub mod backoff;
 pub mod caller;
+pub mod check_files;
 pub mod config;
 pub mod csv_rows;
 pub mod csv_source;

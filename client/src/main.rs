@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use client::agency::{Agency, Pace};
 use client::apuesta::Apuesta;
 use client::caller::{Caller, End};
-use client::config::{Config, Mode, PROGRAM, TABLE};
+use client::check_files::CheckFiles;
+use client::config::{CHECK, CheckConfig, Config, Mode, PROGRAM, TABLE};
 use client::csv_source::CsvSource;
 use client::dialogue::Dialogue;
 use client::echo::EchoLoop;
@@ -22,6 +23,9 @@ const CUT_SHORT: u8 = 130;
 fn main() -> ExitCode {
     logging::catch_panics();
     let mut settings = PROGRAM.load();
+    if settings.subcommand() == Some(CHECK) && !settings.check_only() {
+        return check(&mut settings);
+    }
     let config = Config::new(&mut settings);
     if settings.check_only() {
         return settings::check(&settings, &config);
@@ -44,6 +48,31 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check(settings: &mut Settings) -> ExitCode {
+    let config = match CheckConfig::new(settings) {
+        Ok(config) => config,
+        Err(errors) => return settings::refuse(&errors),
+    };
+    let _flushed_at_the_end = logging::init(config.level);
+    let files = settings.operands().iter().map(Into::into).collect();
+    let mut files = CheckFiles::new(files, config.quiet_delay);
+    match run_check(&mut files) {
+        Ok(Outcome::CutShort) => ExitCode::from(CUT_SHORT),
+        Ok(Outcome::Drained) if files.are_all_good() => ExitCode::SUCCESS,
+        Ok(Outcome::Drained) => ExitCode::FAILURE,
+        Err(error) => {
+            error!("action: run | result: fail | error: {}", Escaped(error.to_string().as_bytes()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_check(files: &mut CheckFiles) -> Result<Outcome, Failed> {
+    let mut event_loop = EventLoop::new(Limits::default())?;
+    event_loop.handle_signals(Hangup::Stops)?;
+    Ok(event_loop.run(files)?)
 }
 
 fn log_configuration(settings: &Settings, config: &Config) {

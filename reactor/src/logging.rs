@@ -182,6 +182,15 @@ pub fn flush() {
     LOG.with_borrow_mut(Log::flush);
 }
 
+/// Writes a line for a person as it is, without time and level: on its way like those of the log, and in
+/// order with them.
+pub fn print(line: &str) {
+    LOG.with_borrow_mut(|log| {
+        log.level = Level::Info;
+        log.push(format!("{line}\n").as_bytes());
+    });
+}
+
 /// Bytes of lines since the last [`flush`], written, waiting or dropped: what the turn has cost so
 /// far in lines. It bounds the turn, not the log.
 pub fn bytes_since_flush() -> usize {

@@ -203,6 +203,18 @@ fn it_works_in_slices_of_a_bounded_size() {
     assert!(slices > 20);
 }
 
+/// Nothing of it is a row, and it has no line end.
+#[test]
+fn a_line_without_end_is_passed_in_slices_too() {
+    let file = vec![0; 40 << 20];
+    let (mut check, mut slices) = (DataCheck::default(), 1);
+    while !check.advance(&file.as_slice(), 1 << 20).expect("in memory") {
+        slices += 1;
+    }
+    assert_eq!((check.report().rows, check.report().bad), (1, 1));
+    assert!(slices > 35, "{slices}");
+}
+
 fn fields() -> impl Strategy<Value = [String; 5]> {
     let name = || "[A-ZÁÑ \u{200b}\u{34f}][a-zñ,\"' \n\u{7f}\u{85}]{0,6}";
     let document = "[0-9]{1,8}|[0-9]{19,22}|[0-9.]{0,9}";
