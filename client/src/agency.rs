@@ -160,7 +160,10 @@ impl<S: BetSource> Agency<S> {
         }
         self.input.next_batch(&mut self.batch, 1)?;
         if !self.batch.is_empty() {
-            return Err(Failure::LongInput { consumed });
+            return Err(match phase {
+                Phase::Drawn => Failure::Drawn { consumed },
+                _ => Failure::LongInput { consumed },
+            });
         }
         Ok(self.ask(out))
     }
@@ -321,7 +324,7 @@ impl<S: BetSource> Agency<S> {
     }
 
     fn unexpected(&self, response: &Response<'_>) -> Failure {
-        Failure::unexpected(response, &self.owed())
+        Failure::unexpected(response, self.owed())
     }
 
     /// Winners that it was told of.
@@ -399,13 +402,13 @@ impl<S: BetSource> Dialogue for Agency<S> {
         self.stage == Stage::Asking
     }
 
-    fn owed(&self) -> Cow<'static, str> {
+    fn owed(&self) -> Option<Cow<'static, str>> {
         match (self.stage, self.outstanding.front()) {
             (Stage::Sending | Stage::SetBack { .. }, Some(Outstanding { before, count })) => {
                 let last = before.position + u64::from(*count) - 1;
-                format!("the answer to bets {} to {last}", before.position).into()
+                Some(format!("the answer to bets {} to {last}", before.position).into())
             }
-            (stage, _) => stage.owed().into(),
+            (stage, _) => stage.owed().map(Cow::Borrowed),
         }
     }
 

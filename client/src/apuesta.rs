@@ -204,7 +204,7 @@ impl Dialogue for Apuesta {
                 self.stage = Stage::Held;
                 Ok(Next::Backoff)
             }
-            _ => Err(Failure::unexpected(response, &self.owed())),
+            _ => Err(Failure::unexpected(response, self.owed())),
         }
     }
 
@@ -213,13 +213,12 @@ impl Dialogue for Apuesta {
         Ok(held.map_or(Next::Answer, |sent| self.send(sent.position, out)))
     }
 
-    fn owed(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self.stage {
-            Stage::Introducing => "the answer to HELLO",
-            Stage::Sending => "the answer to the bet",
-            Stage::Held => "nothing before the bet is sent again",
-            Stage::Done => "nothing",
-        })
+    fn owed(&self) -> Option<Cow<'static, str>> {
+        match self.stage {
+            Stage::Introducing => Some("the answer to HELLO".into()),
+            Stage::Sending => Some("the answer to the bet".into()),
+            Stage::Held | Stage::Done => None,
+        }
     }
 
     fn acknowledged(&self) -> u64 {
@@ -263,7 +262,7 @@ impl Dialogue for Apuesta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{FrameDecoder, Phase};
+    use wire::{Field, FrameDecoder, Phase};
 
     fn apuesta() -> Apuesta {
         Apuesta::new(1, ["Ana", "Paz", "12345678", "2000-01-01", "7574"].map(Into::into))
@@ -348,6 +347,57 @@ mod tests {
     fn an_answer_to_nothing_is_out_of_order() {
         let failure = apuesta().answered(&Response::Stored { consumed: 1 }, &mut Vec::new());
         assert!(matches!(failure, Err(Failure::OutOfOrder { .. })));
+        // Nor is one owed between UNAVAILABLE and the next attempt, or WELCOME at any time but first.
+        let (full, text) = (Response::Unavailable { consumed: 5, text: "full" }, "bad");
+        let rejected = Response::Rejected { consumed: 6, index: 0, field: Field::Number, text };
+        for (before, then) in [
+            (Some(&full), Response::Stored { consumed: 6 }),
+            (Some(&full), rejected),
+            (Some(&full), full),
+            (None, welcome(5, Checksum(99))),
+            (None, Response::Finished { stored: 6, rejected: 0 }),
+        ] {
+            let (mut apuesta, mut out) = (apuesta(), Vec::new());
+            let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+            if let Some(before) = before {
+                assert_eq!(apuesta.answered(before, &mut out).unwrap(), Next::Backoff);
+            }
+            let failure = apuesta.answered(&then, &mut out).unwrap_err();
+            assert!(matches!(failure, Failure::OutOfOrder { .. }), "{failure}");
+            assert_eq!(apuesta.acknowledged(), 0);
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_bet_is_an_error() {
+        let text = "bad";
+        for bad in [
+            Response::Stored { consumed: 5 },
+            Response::Stored { consumed: u64::MAX },
+            Response::Rejected { consumed: 5, index: 0, field: Field::Number, text },
+            Response::Rejected { consumed: 6, index: 1, field: Field::Number, text },
+            Response::Unavailable { consumed: 6, text },
+        ] {
+            let (mut apuesta, mut out) = (apuesta(), Vec::new());
+            let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+            let failure = apuesta.answered(&bad, &mut out).unwrap_err();
+            assert!(!failure.is_transient() && !apuesta.is_complete(), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_welcome_that_cannot_be_is_an_error_and_nothing_is_sent() {
+        for (consumed, rejected) in [(u64::MAX, 0), (3, 4), (0, u64::MAX)] {
+            let (mut apuesta, mut out) = (apuesta(), Vec::new());
+            let welcome = rejecting(consumed, Checksum(99), rejected);
+            let failure = apuesta.answered(&welcome, &mut out).unwrap_err();
+            assert!(matches!(failure, Failure::Violation { .. }) && out.is_empty(), "{failure}");
+        }
+        let (mut apuesta, mut out) = (apuesta(), Vec::new());
+        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        apuesta.connected(&mut Vec::new());
+        let failure = apuesta.answered(&welcome(4, Checksum(98)), &mut out).unwrap_err();
+        assert!(matches!(failure, Failure::LostBets { acknowledged: 5, consumed: 4 }), "{failure}");
     }
 
     #[test]

@@ -193,12 +193,17 @@ impl<D: Dialogue> Caller<D> {
         }
     }
 
+    /// What the central owes, as a remark behind what went wrong.
+    fn owed(&self, place: &str) -> String {
+        self.dialogue.owed().map_or(String::new(), |owed| format!(" ({place} {owed})"))
+    }
+
     /// What is to be said of a connection that is gone.
     fn reason_of(&mut self, reason: &CloseReason) -> String {
         match (self.lost.take(), reason) {
             (Some(lost), _) => lost,
             (None, CloseReason::NotConnected(_)) => reason.to_string(),
-            (None, _) => format!("{reason} (before {})", self.dialogue.owed()),
+            (None, _) => format!("{reason}{}", self.owed("before")),
         }
     }
 }
@@ -228,7 +233,8 @@ impl<D: Dialogue> Service for Caller<D> {
             return 0;
         }
         let mut used = 0;
-        while self.end.is_none() {
+        // What follows an error isn't looked at.
+        while self.end.is_none() && self.lost.is_none() {
             match self.decoder.decode(&input[used..]) {
                 Ok(None) => {
                     // Whatever was owed, and however long it may take: once begun, it comes in time.
@@ -252,9 +258,8 @@ impl<D: Dialogue> Service for Caller<D> {
             let attempt = self.dialer.looked_up(io, rest);
             return self.attempted(io, attempt);
         }
-        let place = if rest.is_empty() { "before" } else { "in the middle of" };
-        let owed = self.dialogue.owed();
-        let lost = format!("the central closed the connection ({place} {owed})");
+        let owed = self.owed(if rest.is_empty() { "before" } else { "in the middle of" });
+        let lost = format!("the central closed the connection{owed}");
         self.lost.get_or_insert(lost);
         io.close(connection);
     }
@@ -266,7 +271,7 @@ impl<D: Dialogue> Service for Caller<D> {
         }
         let timeout = humantime::format_duration(self.config.response_timeout);
         let lost = if self.dialer.is_connected() {
-            format!("no whole answer within {timeout} (expected: {})", self.dialogue.owed())
+            format!("no whole answer within {timeout}{}", self.owed("expected:"))
         } else {
             format!("no connection within {timeout}")
         };

@@ -44,8 +44,8 @@ pub trait Dialogue {
         false
     }
 
-    /// What the central owes, for a person: "the answer to HELLO".
-    fn owed(&self) -> Cow<'static, str>;
+    /// What the central owes, if anything, for a person: "the answer to HELLO".
+    fn owed(&self) -> Option<Cow<'static, str>>;
 
     /// How far the central has brought it. It grows with what is acknowledged for the first time, and
     /// with nothing else: a central that is reached, and does nothing, makes no progress.
@@ -173,6 +173,15 @@ pub enum Failure {
         /// What the central has consumed.
         consumed: Position,
     },
+    /// The input goes on, or hasn't been begun, and the draw has run.
+    #[error(
+        "the lottery has been drawn, and takes no more bets: the central has {consumed} of this \
+         agency, but the input has more. For a new lottery, start a central with a new ledger"
+    )]
+    Drawn {
+        /// What the central has consumed.
+        consumed: Position,
+    },
     /// The answer to a bet was lost, and other bets of the agency came behind it.
     #[error(
         "the bet was sent to position {position} and the answer was lost; the central has consumed \
@@ -224,7 +233,7 @@ impl Failure {
     }
 
     /// The answer that was not `owed`, or the central's refusal.
-    pub(crate) fn unexpected(response: &Response<'_>, owed: &str) -> Self {
+    pub(crate) fn unexpected(response: &Response<'_>, owed: Option<Cow<'_, str>>) -> Self {
         let found = match response {
             Response::Error { code, text } => {
                 return Self::Refused { code: *code, text: (*text).to_owned() };
@@ -243,7 +252,7 @@ impl Failure {
             Response::Finished { stored, .. } => format!("FINISHED with {stored} bets stored"),
             Response::Winners(winners) => format!("WINNERS with {} documents", winners.count()),
         };
-        Self::OutOfOrder { expected: owed.to_owned(), found }
+        Self::OutOfOrder { expected: owed.unwrap_or("nothing".into()).into_owned(), found }
     }
 }
 

@@ -109,7 +109,7 @@ fn agency(address: &str, path: &Path, environment: &[(&str, &str)]) -> Command {
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
     command.env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", address).env("CLI_DATA_PATH", path);
     command.env("CLI_RETRY_MIN", "1ms").env("CLI_RETRY_MAX", "2ms").env("CLI_RETRY_LIMIT", "4");
-    command.env("CLI_DATA_CHECK", "off").envs(environment.iter().copied());
+    command.envs(environment.iter().copied());
     command
 }
 
@@ -391,7 +391,7 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
     let good = "Ana,Paz,1,2000-01-01,7574\n";
     let rows = [&good.repeat(7), "Nico\tlás|,Paz,2,2000-01-01,7574\r\n", &good.repeat(7)];
     std::fs::write(&path, rows.concat()).expect("written");
-    let environment = [("CLI_BATCH_MAXAMOUNT", "5")];
+    let environment = [("CLI_BATCH_MAXAMOUNT", "5"), ("CLI_DATA_CHECK", "off")];
     let (code, log) = Running::start(agency(&server.address(), &path, &environment)).finish();
     assert_eq!(code, Some(1), "{log}");
     assert!(

@@ -178,7 +178,7 @@ fn values_that_cannot_be() {
         (
             vec![],
             welcome(0, 0, Phase::Drawn),
-            "takes no more bets of this agency after the first 0",
+            "the lottery has been drawn, and takes no more bets: the central has 0",
         ),
         (sent(), stored(0), "STORED: expected 2 bets consumed, found 0"),
         (sent(), stored(4), "STORED: expected 2 bets consumed, found 4"),

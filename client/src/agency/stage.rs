@@ -52,18 +52,19 @@ impl Stage {
     }
 
     /// What the central owes, when no batch is under way.
-    pub(super) fn owed(self) -> &'static str {
+    pub(super) fn owed(self) -> Option<&'static str> {
         match self {
-            Self::Introducing => "the answer to HELLO",
-            Self::Skipping { .. } | Self::Sending | Self::SetBack { .. } => {
-                "nothing before the next batch"
-            }
-            Self::Ending => "the answer to END",
-            Self::EndHeld => "nothing before END is sent again",
-            Self::Asking => "the winners",
-            Self::AskHeld => "nothing before the winners are asked for again",
-            Self::Listing => "the rest of the winners",
-            Self::Checking | Self::Done => "nothing",
+            Self::Introducing => Some("the answer to HELLO"),
+            Self::Ending => Some("the answer to END"),
+            Self::Asking => Some("the winners"),
+            Self::Listing => Some("the rest of the winners"),
+            Self::Checking
+            | Self::Skipping { .. }
+            | Self::Sending
+            | Self::SetBack { .. }
+            | Self::EndHeld
+            | Self::AskHeld
+            | Self::Done => None,
         }
     }
 }

@@ -407,6 +407,45 @@ fn an_error_that_may_pass_is_a_reason_to_call_again() {
 }
 
 #[test]
+fn what_follows_an_error_does_not_count() {
+    for rest in [stored(2), stored(99), b"garbage".to_vec(), error(ErrorCode::Superseded)] {
+        let mut world = calling();
+        world.open();
+        world.receive(&[welcome(0), error(ErrorCode::Timeout), rest].concat());
+        redial(&mut world);
+        assert_eq!(said(&mut world)[0], "hello 7");
+    }
+}
+
+/// A response that isn't whole has a deadline whatever was owed, and bytes don't extend it.
+#[test]
+fn a_response_that_has_begun_is_waited_for_once() {
+    let finished = bytes(&Response::Finished { stored: 5, rejected: 0 });
+    let all = [welcome(0), stored(2), stored(4), stored(5), finished].concat();
+    let mut world = calling();
+    world.open();
+    world.receive(&all);
+    assert_eq!(world.line().deadline, None, "the draw may take for ever");
+    let list = winners(true);
+    world.receive(&list[..1]);
+    assert_eq!(world.line().deadline, Some(TIMEOUT));
+    // Half of it is over: it isn't set anew.
+    let token = world.token();
+    world.io.lines.get_mut(&token).unwrap().deadline = Some(TIMEOUT / 2);
+    for byte in &list[1..list.len() - 1] {
+        world.receive(&[*byte]);
+        assert_eq!(world.line().deadline, Some(TIMEOUT / 2));
+    }
+    world.receive(&list[list.len() - 1..]);
+    assert_eq!(world.service.close(), End::Complete);
+    // Between the frames of a list too.
+    let mut world = calling();
+    world.open();
+    world.receive(&[all, winners(false)].concat());
+    assert_eq!(world.line().deadline, Some(TIMEOUT));
+}
+
+#[test]
 fn any_other_error_is_final() {
     for code in [ErrorCode::UnknownAgency, ErrorCode::Superseded, ErrorCode::Drawn] {
         let mut world = calling();

@@ -72,8 +72,8 @@ impl Dialogue for Stray {
         Ok(self.send(out))
     }
 
-    fn owed(&self) -> Cow<'static, str> {
-        "an answer".into()
+    fn owed(&self) -> Option<Cow<'static, str>> {
+        None
     }
 
     fn acknowledged(&self) -> u64 {
@@ -124,7 +124,7 @@ impl Dialogue for Voice {
         matches!(self, Self::Agency(agency) if agency.waits_for_draw())
     }
 
-    fn owed(&self) -> Cow<'static, str> {
+    fn owed(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Agency(agency) => agency.owed(),
             Self::Stray(stray) => stray.owed(),
