@@ -4,16 +4,17 @@
 mod process;
 
 mod inputs;
+mod running;
 
-use std::io::{BufRead, Read, Write as _};
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use inputs::file;
-use process::patient::{self, Lines};
 use process::{PATIENCE, Server, binary, output};
+use running::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -45,52 +46,6 @@ fn client(mode: &str, address: &str, folder: &Path) -> Command {
     let bet = ["Ana", "Paz", "12345678", "2000-01-01", "7"];
     command.envs(["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"].into_iter().zip(bet));
     command
-}
-
-/// A client that runs. Killed when it is dropped.
-struct Running {
-    child: Child,
-    log: Lines,
-    text: String,
-}
-
-impl Running {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let log = patient::lines(child.stdout.take().expect("piped"));
-        Self { child, log, text: String::new() }
-    }
-
-    /// Waits for a line that contains this.
-    fn wait_for(&mut self, wanted: &str) {
-        let mut start = self.text.len();
-        while !self.text[start..].contains(wanted) {
-            start = self.text.len();
-            let read = self.log.read_line(&mut self.text);
-            assert!(matches!(read, Ok(1..)), "no {wanted}: {read:?}: {}", self.text);
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
-    }
-
-    /// Waits for its end: in order, for this cause.
-    fn ends_because_of(mut self, name: &str) {
-        self.log.read_to_string(&mut self.text).expect("text");
-        let code = self.child.wait().expect("its output has ended").code();
-        assert_eq!(code, Some(0), "{name}: {}", self.text);
-        let line = format!("action: shutdown | result: in_progress | cause: {name}\n");
-        assert!(self.text.contains(&line), "{name}: {}", self.text);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already when the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// An agency whose look-up of a name never ends, as with a name server that is silent: the resolver
@@ -160,11 +115,11 @@ fn a_look_up_without_an_answer_is_given_up() {
         let (mut command, _aliases) = silent(mode, folder.path());
         command.env("CLI_RESPONSE_TIMEOUT", "50ms").env("CLI_RETRY_LIMIT", "3");
         command.env("CLI_RETRY_MIN", "1ms");
-        let mut agency = Running::start(command);
-        agency.log.read_to_string(&mut agency.text).expect("text");
-        assert_eq!(agency.child.wait().expect("it ends").code(), Some(1), "{}", agency.text);
+        let agency = Running::start(command);
+        let (code, text) = agency.end();
+        assert_eq!(code, Some(1), "{text}");
         let error = "error: the name wasn't looked up within 50ms\n";
-        assert_eq!(agency.text.matches(error).count(), 3, "{}", agency.text);
+        assert_eq!(text.matches(error).count(), 3, "{text}");
     }
 }
 
