@@ -1,6 +1,6 @@
 //! What can be set: names, defaults and meanings, all in one table.
 
-use std::net::SocketAddrV6;
+use std::net::{Ipv4Addr, SocketAddrV6};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -270,10 +270,17 @@ fn host_and_port(text: &str) -> Option<String> {
     good.then(|| text.to_owned())
 }
 
-/// A name for the resolver, or an IPv4 address: without what can only be part of something else.
+/// A name for the resolver, or an IPv4 address: without what can only be part of something else. Of
+/// numbers the system's look-up makes other addresses: `010.0.0.1` is 8.0.0.1 to it, and `1` 0.0.0.1.
 fn is_name(host: &str) -> bool {
-    let strange = |character: char| character.is_whitespace() || ":/@[]\"'".contains(character);
-    !host.is_empty() && !host.contains(strange)
+    let strange = |character: char| character.is_whitespace() || ":/@[]?#\"'".contains(character);
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let is_number = last.strip_prefix("0x").map_or_else(
+        || last.bytes().all(|digit| digit.is_ascii_digit()),
+        |hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()),
+    );
+    let is_address = host.parse::<Ipv4Addr>().is_ok();
+    is_address || !is_number && !host.contains(strange)
 }
 
 #[cfg(test)]
@@ -288,9 +295,16 @@ mod tests {
 
     #[test]
     fn an_address_is_a_host_and_a_port() {
-        for good in
-            ["h:1", "central.example:65535", "10.0.0.1:5", "[::1]:5", "[fe80::1%2]:5", " h:5 "]
-        {
+        for good in [
+            "h:1",
+            "central.example:65535",
+            "10.0.0.1:5",
+            "[::1]:5",
+            "[fe80::1%2]:5",
+            " h:5 ",
+            "1abc:5",
+            "h1.:5",
+        ] {
             assert_eq!(host_and_port(good).as_deref(), Some(good.trim()), "{good}");
         }
         for bad in [
@@ -311,6 +325,12 @@ mod tests {
             "h h:5",
             "\"h:5\"",
             "user@h:5",
+            "010.0.0.1:5",
+            "1:5",
+            "127.1:5",
+            "0x7f000001:5",
+            "10.0.0.256:5",
+            ".:5",
         ] {
             assert_eq!(host_and_port(bad), None, "{bad}");
         }

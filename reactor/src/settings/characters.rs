@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::Unusable;
 use crate::logging::Escaped;
 
+pub(super) const INVISIBLE: &str = "it has a character that can't be seen";
+
 pub(super) fn utf8(value: &OsStr) -> Result<String, Unusable> {
     value.to_str().map(str::to_owned).ok_or_else(|| Unusable {
         shown: value.as_bytes().to_vec(),
@@ -26,8 +28,24 @@ pub(super) fn without_controls(text: String) -> Result<String, Unusable> {
     }
 }
 
+/// Whether one of the characters can't be seen: blanks of no width, marks of direction, soft hyphens.
+pub(super) fn has_invisible(text: &str) -> bool {
+    let is_invisible = |character| {
+        matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+    };
+    text.contains(is_invisible)
+}
+
 /// What is probably wrong with a text that is taken as it is.
 pub(super) fn doubt(text: &str) -> Option<&'static str> {
+    if has_invisible(text) {
+        return Some(INVISIBLE);
+    }
     if is_quoted(text) {
         return Some("its quotation marks are part of it");
     }

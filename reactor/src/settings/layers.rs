@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::characters::{is_quoted, utf8, without_controls};
+use super::characters::{INVISIBLE, has_invisible, is_quoted, utf8, without_controls};
 use super::environment::{self, warning_of};
 use super::error::at;
 use super::file::{self, Contents, Entry, Flaw, Found, Unusable};
@@ -300,6 +300,7 @@ impl Settings {
             _ if text.is_empty() => {
                 "an empty value isn't the default, leave the setting out for it"
             }
+            _ if has_invisible(text) => INVISIBLE,
             _ if is_quoted(text) => "its quotation marks are part of it",
             Origin::File { .. } if comment => "a comment needs a line of its own",
             Origin::Environment if environment::is_url(text) => {

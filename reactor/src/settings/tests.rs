@@ -237,6 +237,7 @@ fn the_cause_of_a_wrong_value_is_told() {
         ("", "an empty value isn't the default, leave the setting out for it"),
         ("\"80\"", "its quotation marks are part of it"),
         ("'80'", "its quotation marks are part of it"),
+        ("80\u{200b}", "it has a character that can't be seen"),
         ("\u{201c}80\u{201d}", "its quotation marks are part of it"),
         (
             "tcp://10.0.0.1:80",
@@ -262,6 +263,7 @@ fn a_text_that_is_most_likely_meant_otherwise_is_warned_of() {
         (" Ana", "it begins or ends with a blank, which is part of it"),
         ("Ana\u{a0}", "it begins or ends with a blank, which is part of it"),
         ("\"Ana", "its quotation mark is part of it"),
+        ("Ana\u{200b}", "it has a character that can't be seen"),
     ] {
         let mut found = settings(&[], &[("X_NAME", value)]);
         assert_eq!(errors(&mut found), "");
