@@ -400,10 +400,15 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
     );
     assert!(log.contains("found \"Nico\\tlás\\x7c\""), "{log}");
     assert!(log.contains(&format!("| place: {}, line 8", path.display())), "{log}");
-    let result = "action: consulta_ganadores | result: success | cant_ganadores: 10\n";
-    let (_, last) = log.split_once(result).expect("the result");
-    let expected = "action: send_bets | result: fail | client_id: 1 | stored: 10 | rejected: 5 | ";
-    assert!(last.contains(expected), "{log}");
+    // Another run with the same file sends nothing, and says the same.
+    let again = Running::start(agency(&server.address(), &path, &environment)).finish();
+    for (code, log) in [(code, log), again] {
+        let result = "action: consulta_ganadores | result: success | cant_ganadores: 10\n";
+        let (_, last) = log.split_once(result).expect("the result");
+        let expected =
+            "action: send_bets | result: fail | client_id: 1 | stored: 10 | rejected: 5 | ";
+        assert!(code == Some(1) && last.contains(expected), "{log}");
+    }
     server.stop();
 }
 
