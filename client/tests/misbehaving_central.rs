@@ -378,7 +378,8 @@ impl Model {
 
     /// The agency has taken this response: it must be one to the oldest request that has none.
     fn taken(&mut self, response: &[u8]) {
-        let frame = FrameDecoder::default().decode(response).unwrap().expect("a whole one");
+        let frame =
+            FrameDecoder::default().decode(response).expect("a frame").expect("a whole one");
         let (kind, begin, end) = *self.owed.front().expect("an answer to nothing was taken");
         match (Response::decode(frame).expect("a response"), kind) {
             (Response::Welcome { consumed, rejected, phase, .. }, 0x01) => {
