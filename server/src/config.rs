@@ -108,7 +108,7 @@ table! {
     LINGER = ("SERVER_LINGER", "linger", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
     DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time above 0 and up to 1m", "How long all connections together may take to end at the shutdown");
     REPORT_PERIOD = ("SERVER_REPORT_PERIOD", "report-period", "10s", SPAN, "How long lines are only counted before it is told how many");
-    WAITING_PERIOD = ("SERVER_WAITING_REPORT_PERIOD", "waiting-report-period", "1m", "a span of time, as 500ms, 30s or 5m; 0 for never", "How often it is logged whom the draw waits for, when nothing else happens");
+    WAITING_PERIOD = ("SERVER_WAITING_REPORT_PERIOD", "waiting-report-period", "1m", "a span of time up to 365d, as 500ms, 30s or 5m; 0 for never", "How often it is logged whom the draw waits for, when nothing else happens");
     MAX_LOG_LINES = ("SERVER_MAX_LOG_LINES", "max-log-lines", "500000", COUNT, "Lines of each kind that are logged in an interval; more are counted");
     LOG_INTERVAL = ("SERVER_LOG_INTERVAL", "log-interval", "10m", SPAN, "How long such an interval is");
     KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds up to 32767s; 0 for never", "Silence after which TCP asks whether a peer still exists");

@@ -4,21 +4,20 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::{self, Settings};
-use reactor::{EventLoop, Hangup, Outcome, RunError, console};
+use reactor::{EventLoop, Hangup, Outcome, console};
 use server::central::Central;
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
-use server::ledger::file_ledger::LOG_SUFFIX;
-use server::ledger::{FileLedger, LedgerError, Progress, Recovery, StoredBet, Sync};
+use server::ledger::{FileLedger, LedgerError, Progress, StoredBet, Sync};
 use server::lottery::Lottery;
+use server::start_error::ServerError;
 use server::winners::WinnerIndex;
-use server::{disk_thread, healthcheck};
+use server::{disk_thread, healthcheck, startup_log};
 
 /// What a shell shows for a program that a signal ended: a second one doesn't wait for the drain.
 const CUT_SHORT: u8 = 130;
@@ -89,32 +88,17 @@ fn log_configuration(settings: &Settings, config: &Config) {
     }
 }
 
-/// What ends the server before its time.
-#[derive(Debug, thiserror::Error)]
-enum ServerError {
-    #[error("ledger: {0}")]
-    Ledger(#[from] LedgerError),
-    #[error(
-        "SERVER_COMMIT_MAX = {asked}: the ledger's wal, which keeps the size that it was made with, \
-         takes at most {room}"
-    )]
-    CommitMax { asked: usize, room: usize },
-    #[error("can't listen at {address}: {source}")]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("can't set up the event loop: {0}")]
-    EventLoop(std::io::Error),
-    #[error("can't start the thread that waits for the disk: {0}")]
-    DiskThread(std::io::Error),
-    #[error(transparent)]
-    Run(#[from] RunError<LedgerError>),
-}
-
 fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
-    warn_of_few_places(config, event_loop.limits().connections);
+    startup_log::warn_of_few_places(config, event_loop.limits().connections);
     logging::flush();
+    // Before the ledger: whoever can't have the port leaves no files behind, and says that it is the
+    // port. Nobody is let in, nor kept waiting, before the ledger is open.
+    let address = config.address;
+    let listen_error = |source| ServerError::Listen { address, source };
+    let bound = event_loop.bind(address).map_err(listen_error)?;
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
     let watch = watch_opening(&mut event_loop);
@@ -125,8 +109,8 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         return Ok(Outcome::Drained);
     }
     let (ledger, recovery) = opened?;
-    log_recovery(config, recovery);
-    log_place_of_wal(config, &ledger);
+    startup_log::log_opened(config, &recovery);
+    startup_log::log_place_of_wal(&config.storage, ledger.log_path());
     let disk = match config.ledger.sync {
         Sync::Always => Some(start_disk_thread(&ledger).map_err(ServerError::DiskThread)?),
         Sync::Never => None,
@@ -134,16 +118,15 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let room = ledger.commit_room()?;
     let asked = config.rules.commit_max;
     let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
+    let files = startup_log::names(ledger.path(), ledger.log_path());
     let lottery = Lottery::new(ledger, config.agencies, winners);
-    info!("action: open_lottery | result: success | {}", lottery.standing().at_start());
+    info!("action: open_lottery | result: success | {}", lottery.standing().at_start(&files));
     let mut central = Central::new(lottery, rules);
     if let Some(stream) = disk {
         central = central.with_disk_thread(stream);
     }
 
-    let address = config.address;
-    let listening = event_loop.listen(address, config.backlog);
-    let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
+    let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
     info!("action: listen | result: success | ip: {} | port: {}", listening.ip(), listening.port());
     let outcome = event_loop.run(&mut central);
     central.report_log();
@@ -154,20 +137,6 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         close_ledger(central.into_ledger())?;
     }
     Ok(outcome)
-}
-
-/// Agencies keep their connections until the draw: with fewer places than agencies there is none.
-fn warn_of_few_places(config: &Config, places: usize) {
-    let agencies = config.agencies;
-    if places >= agencies as usize {
-        return;
-    }
-    let asked = config.limits.connections;
-    warn!(
-        "action: config | result: in_progress | connections: {places} | agencies: {agencies} | \
-         warning: not all agencies can be connected at the same time: SERVER_MAX_CONNECTIONS is \
-         {asked}, and RLIMIT_NOFILE may allow fewer"
-    );
 }
 
 /// While the ledger is opened, which may take long: logs how far it has come, lets log lines leave,
@@ -209,51 +178,6 @@ fn close_ledger(ledger: FileLedger<File>) -> Result<(), LedgerError> {
         );
     }
     Ok(())
-}
-
-fn log_recovery(config: &Config, recovery: Recovery) {
-    let path = config.storage.display().to_string();
-    let path = Escaped(path.as_bytes());
-    let Recovery { created, clean, rows, cut, restored, torn, agencies_before } = recovery;
-    info!(
-        "action: open_ledger | result: success | path: {path} | new: {created} | clean: {clean} | \
-         bets: {rows}"
-    );
-    if let Some(before) = agencies_before {
-        let now = config.agencies;
-        warn!(
-            "action: open_ledger | result: success | path: {path} | agencies: {now} | \
-             agencies_before: {before}"
-        );
-    }
-    if cut > 0 || restored > 0 || torn {
-        warn!(
-            "action: recover_ledger | result: success | path: {path} | bytes_cut: {cut} | \
-             bytes_restored: {restored} | torn_commit: {torn}"
-        );
-    }
-    if config.ledger.sync == Sync::Never {
-        warn!(
-            "action: open_ledger | result: success | path: {path} | sync: never | \
-             warning: a crash of this machine may lose confirmed bets"
-        );
-    }
-}
-
-/// The wal of a ledger that a symbolic link leads to isn't where one would look for it.
-fn log_place_of_wal(config: &Config, ledger: &FileLedger<File>) {
-    let mut beside = config.storage.clone().into_os_string();
-    beside.push(LOG_SUFFIX);
-    if ledger.log_path() == Path::new(&beside) {
-        return;
-    }
-    let path = config.storage.display().to_string();
-    let wal = ledger.log_path().display().to_string();
-    info!(
-        "action: open_ledger | result: success | path: {} | wal: {}",
-        Escaped(path.as_bytes()),
-        Escaped(wal.as_bytes())
-    );
 }
 
 fn escaped(error: &impl std::error::Error) -> String {

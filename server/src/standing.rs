@@ -72,21 +72,22 @@ impl Standing {
         format!("finished: {finished} | of: {agencies} | missing: {missing}")
     }
 
-    /// What the ledger that was opened means to whoever has started the central, as a part of a log
-    /// line.
-    pub fn at_start(&self) -> impl fmt::Display {
+    /// What the ledger that was opened, which is in these files, means to whoever has started the
+    /// central, as a part of a log line.
+    pub fn at_start(&self, files: &str) -> impl fmt::Display + use<> {
         let Self { agencies, finished, with_bets, bets, drawn, .. } = self;
-        let (state, note) = match (*drawn, *agencies) {
-            (true, _) => (
-                "drawn",
-                " | note: the draw was held, no more bets are taken: for another lottery remove the \
-                 ledger and its wal",
-            ),
-            (false, 0) => {
-                ("echo", " | note: SERVER_AGENCIES is 0: nobody may bet, nothing is drawn")
-            }
-            (false, _) if *finished == 0 && *with_bets == 0 => ("new", ""),
-            (false, _) => ("open", ""),
+        let state = match (*drawn, *agencies) {
+            (true, _) => "drawn",
+            (false, 0) => "echo",
+            (false, _) if *finished == 0 && *with_bets == 0 => "new",
+            (false, _) => "open",
+        };
+        let note = if *drawn {
+            format!(
+                " | note: the draw was held, no more bets are taken: for another lottery remove {files}"
+            )
+        } else {
+            String::new()
         };
         format!(
             "state: {state} | agencies: {agencies} | finished: {finished} | with_bets: {with_bets} | \
@@ -145,7 +146,7 @@ mod tests {
             for entry in entries {
                 state.apply(entry);
             }
-            Standing::new(&state, agencies).at_start().to_string()
+            Standing::new(&state, agencies).at_start("a and b").to_string()
         };
         assert_eq!(
             at_start(5, &[]),
@@ -158,12 +159,11 @@ mod tests {
         assert_eq!(
             at_start(1, &[batch(1, 7, true), Entry::Finished { agency: 1 }, Entry::Drawn]),
             "state: drawn | agencies: 1 | finished: 1 | with_bets: 1 | bets: 7 | note: the draw was \
-             held, no more bets are taken: for another lottery remove the ledger and its wal"
+             held, no more bets are taken: for another lottery remove a and b"
         );
         assert_eq!(
             at_start(0, &[]),
-            "state: echo | agencies: 0 | finished: 0 | with_bets: 0 | bets: 0 | \
-             note: SERVER_AGENCIES is 0: nobody may bet, nothing is drawn"
+            "state: echo | agencies: 0 | finished: 0 | with_bets: 0 | bets: 0"
         );
     }
 

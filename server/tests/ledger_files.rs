@@ -41,7 +41,12 @@ fn a_second_central_refuses_whatever_name_leads_to_the_ledger() {
     symlink(&ledger, &link).expect("made");
     fs::hard_link(&ledger, &name).expect("made");
     for path in [link, name] {
-        let error = format!("{}: another central has this ledger open", path.display());
+        let error = format!(
+            "{}: another central has this ledger open (process {}): end that one, or set another \
+             SERVER_STORAGE_PATH",
+            path.display(),
+            server.pid()
+        );
         assert_eq!(refusal(&path), error);
     }
     let files = fs::read_dir(folder.path()).expect("a folder").count();
@@ -85,13 +90,17 @@ fn a_ledger_must_be_a_regular_file() {
         (folder.path(), "a directory"),
         (&pipe, "a named pipe"),
     ] {
-        let error = format!("{}: expected a regular file, found {found}", path.display());
+        let error = format!(
+            "{}: expected a regular file, found {found}: set another SERVER_STORAGE_PATH",
+            path.display()
+        );
         assert_eq!(refusal(path), error);
     }
     assert!(!Path::new("/dev/null.wal").exists());
     let ledger = folder.path().join("bets.csv");
     fs::create_dir(folder.path().join("bets.csv.wal")).expect("made");
-    assert!(refusal(&ledger).ends_with("bets.csv.wal: expected a regular file, found a directory"));
+    let error = refusal(&ledger);
+    assert!(error.contains("bets.csv.wal: expected a regular file, found a directory"), "{error}");
     assert!(!ledger.exists(), "nothing is made beside it");
 }
 

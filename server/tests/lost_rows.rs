@@ -85,6 +85,7 @@ fn rows_that_are_gone_or_others_end_the_central() {
 #[test]
 fn rows_that_cannot_be_read_end_the_central() {
     let (server, path) = drawn(Some("--inject=pread64:error=EIO"));
-    let expected = "can't read rows back at byte 0: Input/output error (os error 5)";
+    let expected = "can't read rows back at byte 0: Input/output error (os error 5): its disk fails \
+                    (see dmesg): start again on a disk that doesn't";
     assert_eq!(end_of(server), format!("{path}: {expected}"));
 }

@@ -94,7 +94,10 @@ fn a_folder_that_cannot_be_written_or_is_not_there_is_named() {
         ("read-only", "expected a regular file, found a directory"),
     ] {
         let ledger = place.path(name);
-        assert_eq!(place.refusal(&ledger), format!("{}: {reason}", ledger.display()));
+        let (error, expected) =
+            (place.refusal(&ledger), format!("{}: {reason}: ", ledger.display()));
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.ends_with("set another SERVER_STORAGE_PATH"), "{error}");
     }
     assert_eq!(fs::read_dir(place.path("read-only")).expect("a folder").count(), 0);
 }
@@ -102,10 +105,11 @@ fn a_folder_that_cannot_be_written_or_is_not_there_is_named() {
 #[test]
 fn files_that_cannot_be_read_or_are_not_ours_are_named_and_stay() {
     let denied = "can't open it: Permission denied (os error 13)";
-    let foreign = "not a log of this central: its header is another's or damaged";
+    let foreign = "expected the log of a ledger, whose header begins with \"loteria wal v1\", found \
+                   another file: move it away if it is none of a ledger's";
     let empty = format!(
-        "it holds {} bytes, but its log LOG is missing or empty: not written by this central, or \
-         the log was lost",
+        "it holds {} bytes, but its log LOG is missing or empty: put the log back; if the file isn't \
+         a ledger's, or for another lottery, move it away",
         ROW.len()
     );
     let (row, none) = (ROW.as_bytes(), &b""[..]);
@@ -128,7 +132,8 @@ fn files_that_cannot_be_read_or_are_not_ours_are_named_and_stay() {
         }
         let named = paths[usize::from(at_log)].display();
         let reason = reason.replace("LOG", &paths[1].display().to_string());
-        assert_eq!(place.refusal(&paths[0]), format!("{named}: {reason}"));
+        let error = place.refusal(&paths[0]);
+        assert!(error.starts_with(&format!("{named}: {reason}")), "{error}");
         for (path, content) in paths.iter().zip([csv, log]) {
             let found = fs::read(path).unwrap_or_default();
             assert_eq!(found, content.map_or(none, |(content, _)| content), "{}", path.display());

@@ -101,16 +101,20 @@ fn a_start_says_in_which_state_the_lottery_is() {
         )),
         "{log}"
     );
-    let log = Server::start_in(folder, &one).stop();
+    let csv = folder.path().join("bets.csv");
     let drawn = format!(
         "{action} drawn | agencies: 1 | finished: 1 | with_bets: 1 | bets: 1 | note: the draw was \
-         held, no more bets are taken: for another lottery remove the ledger and its wal\n"
+         held, no more bets are taken: for another lottery remove {0} and {0}.wal\n",
+        csv.display()
     );
+    let log = Server::start_in(folder, &one).stop();
     assert!(log.contains(&drawn), "{log}");
     assert!(!log.contains("wait_for_draw"), "{log}");
     let log = Server::start(&[("SERVER_AGENCIES", "0")]).stop();
-    let note = "note: SERVER_AGENCIES is 0: nobody may bet, nothing is drawn\n";
-    assert!(log.contains(note) && !log.contains("wait_for_draw"), "{log}");
+    assert!(
+        log.contains(&format!("{action} echo | agencies: 0 | ")) && !log.contains("wait_for_draw"),
+        "{log}"
+    );
 }
 
 /// An echo server is none of the lottery's business.

@@ -591,7 +591,8 @@ fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
     let (ledger, _) = open_for(&machine, 3).expect("a new one");
     drop(ledger);
     let fewer = "bets.csv: it is for 3 agencies, found 2 configured: the draw would run without \
-                 the others";
+                 the others: set SERVER_AGENCIES=3, or for another lottery remove bets.csv and \
+                 bets.csv.wal";
     assert_eq!(refused_for(&machine, 2), fewer);
     let (_, recovery) = open_for(&machine, 3).expect("as many");
     assert_eq!(recovery.agencies_before, None);
@@ -600,8 +601,8 @@ fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
     settle(&mut ledger, &commit_of(&[Staged::Drawn]));
     drop(ledger);
     assert!(refused_for(&machine, 4).contains("it is for 5 agencies, found 4"));
-    let more = "bets.csv: its draw has run among 5 agencies, found 6 configured: more of them need \
-                a new ledger";
+    let more = "bets.csv: its draw has run among 5 agencies, found 6 configured: set \
+                SERVER_AGENCIES=5, or for another lottery remove bets.csv and bets.csv.wal";
     assert_eq!(refused_for(&machine, 6), more);
     assert!(open_for(&machine, 5).is_ok());
 }
@@ -722,7 +723,8 @@ fn a_ledger_of_its_largest_size_takes_ends_and_the_draw_and_opens() {
     assert_eq!(
         text,
         format!(
-            "the ledger is full: {rows} of at most {} bytes (SERVER_MAX_LEDGER_SIZE)",
+            "the ledger is full: {rows} of at most {} bytes: start again with a larger \
+             SERVER_MAX_LEDGER_SIZE",
             2 * rows
         )
     );
@@ -745,7 +747,8 @@ fn free_space_is_looked_at_before_it_is_needed() {
     let needed = 3 * 4096 + 4000;
     assert_eq!(
         text,
-        format!("bets.csv.wal: 9999 bytes are free on its file system, expected at least {needed}")
+        "bets.csv.wal: 9999 bytes are free on its file system, expected 12288 for it and 4000 that \
+         stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_LOG_SIZE"
     );
     assert!(machine.borrow().log.live.is_empty(), "nothing was written");
     machine.borrow_mut().free = Some(needed);

@@ -13,7 +13,7 @@
 //! crash stands in the log. In which order is `syncing`'s; what is found after a crash at each point
 //! is in [`recovery`].
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::ops::{ControlFlow, RangeInclusive};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt as _};
@@ -24,6 +24,8 @@ use wire::Agency;
 
 use super::commit::REQUEST_MAX;
 use super::disk::{Disk, Stretch};
+use super::error::is_for_want_of_space;
+use super::lock::lock;
 use super::log::{self, BLOCK, FILE_HEADER_LEN, Stamp};
 use super::progress::{Interrupted, Progress, Step, Watch};
 use super::recovery::{self, Recovery};
@@ -294,16 +296,6 @@ fn require_regular_log(csv: &Path) -> Result<(), LedgerError> {
     }
 }
 
-/// Locks are of the file itself, whatever name leads to it.
-fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => LedgerError::Locked { path: path.to_owned() },
-        TryLockError::Error(source) => {
-            LedgerError::Io { doing: "lock it", path: path.to_owned(), source }
-        }
-    })
-}
-
 /// A new file is durable when its folder is.
 fn sync_folder(file: &Path) -> Result<(), LedgerError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -397,7 +389,9 @@ impl<D: Disk> FileLedger<D> {
         while filled < size {
             let count = (size - filled).min(ZEROS.len() as u64);
             let zeros = &ZEROS[..usize::try_from(count).expect("at most the length of ZEROS")];
-            self.log.write_at(zeros, filled).map_err(self.paths.log_error("fill it"))?;
+            if let Err(error) = self.log.write_at(zeros, filled) {
+                return Err(self.not_filled(size, error));
+            }
             watch.advance(count).map_err(self.paths.interrupted())?;
             filled += count;
         }
@@ -408,6 +402,17 @@ impl<D: Disk> FileLedger<D> {
         let header = log::encode_file_header(self.book.half_size);
         self.log.write_at(&header, 0).map_err(self.paths.log_error("write its header"))?;
         self.sync_log()
+    }
+
+    /// A log that can't be filled gives the space back that it has taken: whoever shares the disk
+    /// needs it too.
+    fn not_filled(&mut self, size: u64, source: io::Error) -> LedgerError {
+        if !is_for_want_of_space(&source) {
+            return self.paths.log_error("fill it")(source);
+        }
+        // If even that fails the next start fills it anew all the same.
+        let _ = self.log.set_len(0);
+        LedgerError::NoSpaceForLog { path: self.paths.log.clone(), size, source }
     }
 
     /// Makes zeros again of what a crash left where nothing was ever completed: damage is told from
@@ -539,6 +544,7 @@ impl<D: Disk> FileLedger<D> {
         let room = segment.checked_sub(taken).filter(|room| *room >= COMMIT_MIN);
         room.ok_or_else(|| LedgerError::SegmentTooSmall {
             path: self.paths.log.clone(),
+            csv: self.paths.csv.clone(),
             segment,
             agencies,
             needed: taken + COMMIT_MIN,
@@ -613,10 +619,10 @@ impl<D: Disk> FileLedger<D> {
             path: path(),
             source,
         })?;
-        let needed = bytes.saturating_add(self.options.min_free);
+        let (needed, min_free) = (bytes, self.options.min_free);
         match free {
-            Some(free) if free < needed => {
-                Err(LedgerError::LowSpace { path: path(), free, needed })
+            Some(free) if free < needed.saturating_add(min_free) => {
+                Err(LedgerError::LowSpace { path: path(), free, needed, min_free })
             }
             _ => Ok(()),
         }

@@ -25,6 +25,12 @@ pub(crate) const BLOCK: usize = 64;
 /// What a disk writes whole or not at all, in bytes.
 const SECTOR: usize = 512;
 
+/// What the file says of itself, and its version.
+pub(crate) const FORMAT: &str = "loteria wal v1";
+
+/// The same of every version, as far as it goes.
+const ANY_VERSION: &[u8] = b"loteria wal v";
+
 const FILE_MAGIC: &[u8; 16] = b"loteria wal v1\r\n";
 const RECORD_MAGIC: &[u8; 8] = b"\0APUESTA";
 
@@ -45,6 +51,34 @@ pub(crate) fn decode_file_header(block: &[u8]) -> Option<u64> {
     let padding = rest[4..].iter().all(|byte| *byte == 0);
     let good = magic == FILE_MAGIC && crc == crc32fast::hash(content) && padding;
     good.then(|| half_size.try_into().map(u64::from_be_bytes).ok())?
+}
+
+/// What stands in place of the file's first block.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum BadHeader {
+    /// The block of another version, which says so.
+    OtherVersion(String),
+    /// A block of this version that doesn't match its checksum.
+    Damaged,
+    /// Something else.
+    Foreign,
+}
+
+/// Why a first block can't be decoded.
+pub(crate) fn judge_file_header(block: &[u8]) -> BadHeader {
+    if block.starts_with(FILE_MAGIC) {
+        return BadHeader::Damaged;
+    }
+    if !block.starts_with(ANY_VERSION) {
+        return BadHeader::Foreign;
+    }
+    let digits = block[ANY_VERSION.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    let found = &block[..ANY_VERSION.len() + digits.take(9).count()];
+    match String::from_utf8_lossy(found).into_owned() {
+        // Its version is right, and what follows isn't.
+        same if same == FORMAT => BadHeader::Damaged,
+        other => BadHeader::OtherVersion(other),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

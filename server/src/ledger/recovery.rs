@@ -29,7 +29,7 @@ use wire::Agency;
 use super::LedgerError;
 use super::disk::{Disk, Stretch};
 use super::file_ledger::{Book, Paths, Place};
-use super::log::{self, BLOCK, Checkpoint, FILE_HEADER_LEN, Header, Kind};
+use super::log::{self, BLOCK, BadHeader, Checkpoint, FILE_HEADER_LEN, Header, Kind};
 use super::progress::{Interrupted, Step, Watch};
 use super::row::{self, StoredBet};
 use super::state::State;
@@ -46,6 +46,10 @@ pub struct Recovery {
     pub clean: bool,
     /// Rows in the ledger.
     pub rows: u64,
+    /// Commits behind the last checkpoint, which were read from the log.
+    pub commits: u64,
+    /// Rows of these.
+    pub commit_rows: u64,
     /// Bytes at the end of `bets.csv` that were never committed, and were cut off.
     pub cut: u64,
     /// Bytes of committed rows that `bets.csv` lacked, and were written again out of the log.
@@ -54,6 +58,14 @@ pub struct Recovery {
     pub torn: bool,
     /// Agencies that the ledger was for until now, if not the same.
     pub agencies_before: Option<Agency>,
+}
+
+impl Recovery {
+    /// Whether anything had to be done that an end in order leaves no need for.
+    pub fn is_needed(&self) -> bool {
+        let Self { created, clean, cut, restored, torn, .. } = *self;
+        !created && (!clean || cut > 0 || restored > 0 || torn)
+    }
 }
 
 /// CRC-32 of what a CRC-32 is of, and `bytes` behind it.
@@ -72,13 +84,25 @@ pub(crate) fn half_size<D: Disk>(log: &D, paths: &Paths) -> Result<Option<u64>, 
     if block.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
-    let half_size = log::decode_file_header(&block)
-        .ok_or_else(|| LedgerError::ForeignLog { path: paths.log.clone() })?;
+    let half_size = log::decode_file_header(&block).ok_or_else(|| bad_header(&block, paths))?;
     let expected = FILE_HEADER_LEN + 2 * half_size;
     if found < expected {
         return Err(LedgerError::LogTruncated { path: paths.log.clone(), expected, found });
     }
     Ok(Some(half_size))
+}
+
+fn bad_header(block: &[u8], paths: &Paths) -> LedgerError {
+    let (path, csv) = (paths.log.clone(), paths.csv.clone());
+    match log::judge_file_header(block) {
+        BadHeader::OtherVersion(found) => LedgerError::OtherVersion { path, csv, found },
+        BadHeader::Foreign => LedgerError::ForeignLog { path },
+        BadHeader::Damaged => LedgerError::LogDamaged {
+            path,
+            offset: 0,
+            what: "its header doesn't match its checksum",
+        },
+    }
 }
 
 /// Bytes of a file that are read or written between two reports of progress.
@@ -144,7 +168,9 @@ pub(crate) fn recover<D: Disk>(
         let path = paths.csv.clone();
         return Err(LedgerError::LedgerDamaged { path, len: base, expected, found });
     }
+    let mut commit_rows = 0;
     let mut shifted = |bet: &StoredBet<'_>| {
+        commit_rows += 1;
         counted(&StoredBet { offset: base + bet.offset, ..*bet });
     };
     let mut rest = Checked { rows: &replayed.rows[..], crc: found, watch };
@@ -159,8 +185,10 @@ pub(crate) fn recover<D: Disk>(
     let committed = base + replayed.rows.len() as u64;
     let recovery = Recovery {
         created: false,
-        clean: checkpoint.clean && !replayed.any,
+        clean: checkpoint.clean && replayed.commits == 0,
         rows: counts.total(),
+        commits: replayed.commits,
+        commit_rows,
         restored: restore(csv, paths, base, &replayed.rows, watch)?,
         cut: csv_len.saturating_sub(committed),
         torn: replayed.torn,
@@ -182,11 +210,11 @@ fn check_agencies(
     recorded: Agency,
     drawn: bool,
 ) -> Result<(), LedgerError> {
-    let path = || paths.csv.clone();
+    let (path, log) = (paths.csv.clone(), paths.log.clone());
     match configured.cmp(&recorded) {
-        Ordering::Less => Err(LedgerError::FewerAgencies { path: path(), recorded, configured }),
+        Ordering::Less => Err(LedgerError::FewerAgencies { path, log, recorded, configured }),
         Ordering::Greater if drawn => {
-            Err(LedgerError::MoreAgencies { path: path(), recorded, configured })
+            Err(LedgerError::MoreAgencies { path, log, recorded, configured })
         }
         _ => Ok(()),
     }
@@ -291,7 +319,7 @@ struct Replayed {
     state: State,
     /// Their rows, in one piece: at most a half of the log.
     rows: Vec<u8>,
-    any: bool,
+    commits: u64,
     torn: bool,
 }
 
@@ -406,7 +434,7 @@ impl<D: Disk> LogReader<'_, '_, '_, D> {
         base: u64,
         state: State,
     ) -> Result<Replayed, LedgerError> {
-        let mut replayed = Replayed { state, rows: Vec::new(), any: false, torn: false };
+        let mut replayed = Replayed { state, rows: Vec::new(), commits: 0, torn: false };
         loop {
             let slot = self.slot(place.half, place.cursor)?;
             match slot {
@@ -423,7 +451,7 @@ impl<D: Disk> LogReader<'_, '_, '_, D> {
                         replayed.state.apply(entry);
                     }
                     replayed.rows.extend_from_slice(rows);
-                    replayed.any = true;
+                    replayed.commits += 1;
                     place.cursor += header.record_len();
                     place.sequence = header.sequence;
                 }

@@ -1,0 +1,112 @@
+//! What ends the central before its time, and what to do about it.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use reactor::RunError;
+
+use crate::ledger::LedgerError;
+
+/// The first port that anybody may listen at, unless the system was told otherwise.
+const UNPRIVILEGED_PORT: u16 = 1024;
+
+/// What ends the server before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The ledger can't be had, or not be relied on any more.
+    #[error("ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// Commits don't fit into the wal as it is.
+    #[error(
+        "SERVER_COMMIT_MAX = {asked}: the ledger's wal, which keeps the size that it was made with, \
+         takes at most {room}: set that or less"
+    )]
+    CommitMax {
+        /// Bytes configured.
+        asked: usize,
+        /// Bytes that fit.
+        room: usize,
+    },
+    /// The address can't be had.
+    #[error("can't listen at {address}: {source}{}", Advice { address, source })]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The kernel gives no poll or no signals.
+    #[error("can't set up the event loop: {0}: the system lacks descriptors or memory (ulimit -n)")]
+    EventLoop(#[source] io::Error),
+    /// There is no second thread to be had.
+    #[error(
+        "can't start the thread that waits for the disk: {0}: the system lacks descriptors, memory or \
+         processes (ulimit -n, ulimit -u)"
+    )]
+    DiskThread(#[source] io::Error),
+    /// The loop can't go on.
+    #[error(transparent)]
+    Run(#[from] RunError<LedgerError>),
+}
+
+/// What can be done about an address that can't be had.
+struct Advice<'e> {
+    address: &'e SocketAddr,
+    source: &'e io::Error,
+}
+
+impl fmt::Display for Advice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.address.port();
+        match self.source.kind() {
+            ErrorKind::AddrInUse => write!(
+                f,
+                ": another process listens at port {port} (ss -ltnp shows which): end it, or set \
+                 another SERVER_PORT"
+            ),
+            ErrorKind::PermissionDenied if port < UNPRIVILEGED_PORT => write!(
+                f,
+                ": ports below {UNPRIVILEGED_PORT} take root or CAP_NET_BIND_SERVICE: set a higher \
+                 SERVER_PORT"
+            ),
+            ErrorKind::AddrNotAvailable => f.write_str(
+                ": SERVER_BIND must be an address of this machine, or 0.0.0.0 for all of them",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_says_what_to_do() {
+        let text = |address: &str, number| {
+            let address = address.parse().unwrap();
+            let source = io::Error::from_raw_os_error(number);
+            ServerError::Listen { address, source }.to_string()
+        };
+        assert_eq!(
+            text("0.0.0.0:12345", 98),
+            "can't listen at 0.0.0.0:12345: Address already in use (os error 98): another process \
+             listens at port 12345 (ss -ltnp shows which): end it, or set another SERVER_PORT"
+        );
+        assert_eq!(
+            text("0.0.0.0:80", 13),
+            "can't listen at 0.0.0.0:80: Permission denied (os error 13): ports below 1024 take root \
+             or CAP_NET_BIND_SERVICE: set a higher SERVER_PORT"
+        );
+        assert_eq!(
+            text("192.0.2.1:80", 99),
+            "can't listen at 192.0.2.1:80: Cannot assign requested address (os error 99): \
+             SERVER_BIND must be an address of this machine, or 0.0.0.0 for all of them"
+        );
+        assert_eq!(
+            text("[::1]:80", 97),
+            "can't listen at [::1]:80: Address family not supported by protocol (os error 97)"
+        );
+    }
+}
