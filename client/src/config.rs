@@ -55,9 +55,9 @@ table! {
     REPORT_PERIOD = ("CLI_REPORT_PERIOD", "log.reportPeriod", "report-period", Some("10s"), SPAN, "How often the number of lines that weren't logged is");
     NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name of at most 255 bytes", "First name of the bet in mode apuesta");
     APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name of at most 255 bytes", "Last name of the bet in mode apuesta");
-    DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document's digits", "Document of the bet in mode apuesta");
+    DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document of 1 to 20 digits", "Document of the bet in mode apuesta");
     NACIMIENTO = ("NACIMIENTO", "apuesta.nacimiento", "nacimiento", None, "a date, YYYY-MM-DD", "Birthdate of the bet in mode apuesta");
-    NUMERO = ("NUMERO", "apuesta.numero", "numero", None, "a number", "Number of the bet in mode apuesta");
+    NUMERO = ("NUMERO", "apuesta.numero", "numero", None, "a number, 0 to 4294967295", "Number of the bet in mode apuesta");
 }
 
 /// The subcommand that checks files.

@@ -23,7 +23,7 @@ const CUT_SHORT: u8 = 130;
 fn main() -> ExitCode {
     logging::catch_panics();
     let mut settings = PROGRAM.load();
-    if settings.subcommand() == Some(CHECK) && !settings.check_only() {
+    if settings.subcommand() == Some(CHECK) {
         return check(&mut settings);
     }
     let config = Config::new(&mut settings);
@@ -51,11 +51,16 @@ fn main() -> ExitCode {
 }
 
 fn check(settings: &mut Settings) -> ExitCode {
-    let config = match CheckConfig::new(settings) {
+    let config = CheckConfig::new(settings);
+    if settings.check_only() {
+        return settings::check(settings, &config);
+    }
+    let config = match config {
         Ok(config) => config,
         Err(errors) => return settings::refuse(&errors),
     };
     let _flushed_at_the_end = logging::init(config.level);
+    settings.log_warnings();
     let files = settings.operands().iter().map(Into::into).collect();
     let mut files = CheckFiles::new(files, config.quiet_delay);
     match run_check(&mut files) {

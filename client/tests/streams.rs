@@ -124,6 +124,7 @@ fn a_configuration_is_checked_as_ever() {
     let client = |arguments, code| run("client", arguments, code).with("CLI_SERVER_ADDRESS", "a:1");
     client(&["--check-config"], 0).with("CLI_ID", "1").assert(folder.path());
     client(&["--check-config"], 2).assert(folder.path());
+    client(&["check", "no-such-file", "--check-config"], 0).assert(folder.path());
     client(&[], 2).assert(folder.path());
 }
 
@@ -137,6 +138,7 @@ fn what_fails_fails_as_ever() {
     let agency = || run("client", &[], 1).with("CLI_ID", "1").with("CLI_SERVER_ADDRESS", &nobody);
     agency().assert(folder.path());
     agency().with("CLI_MODE", "echo").with("CLI_RETRY_LIMIT", "1").assert(folder.path());
+    run("client", &["check", "missing.csv"], 1).assert(folder.path());
     run("dataset", &["--out", "/dev/null/x"], 1).assert(folder.path());
     run("lottery", &["--data", "missing"], 1).assert(folder.path());
     run("swarm", &["--address", &nobody, "echo", "--connections", "1"], 1).assert(folder.path());
@@ -150,6 +152,7 @@ fn what_works_works_as_ever() {
     let port = address.rsplit_once(':').expect("a port").1;
     run("server", &["healthcheck"], 0).with("SERVER_PORT", port).assert(folder.path());
     run("dataset", &["--agencies", "1", "--bets", "5"], 0).assert(folder.path());
+    run("client", &["check", ".data/agency-1.csv"], 0).assert(folder.path());
     let echo = run("client", &["--mode", "echo", "--loop-amount", "1"], 0).with("CLI_ID", "1");
     echo.with("CLI_SERVER_ADDRESS", &address).assert(folder.path());
 }

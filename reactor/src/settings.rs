@@ -41,7 +41,9 @@ pub use file::{Contents, Entry, Flaw, Found, Unusable, line_at};
 use layers::Work;
 pub use layers::{Origin, Settings};
 pub use report::{check, refuse};
-pub use values::{SPAN_MAX, boolean, bytes, duration, large_bytes, level, number, text};
+pub use values::{
+    SPAN_MAX, boolean, bytes, duration, large_bytes, level, number, text, write_size,
+};
 pub use warning::Warning;
 
 /// The configuration can't be used: the exit code.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::settings::{Origin, Program, SPAN_MAX, Setting, SettingErrors, Settings, Subcommand};
+use reactor::settings::{
+    self, Origin, Program, SPAN_MAX, Setting, SettingErrors, Settings, Subcommand,
+};
 use reactor::{Limits, Network};
 use wire::{Agency, FRAME_MAX};
 
@@ -19,6 +21,9 @@ const AGENCIES_MAX: Agency = 10_000;
 /// The smallest half of a log: has room for the largest checkpoint and the largest commit behind it,
 /// which has a quarter of it and one request more.
 const LOG_SIZE_MIN: usize = 1 << 20;
+
+/// A log's halves are whole blocks of the disk.
+const BLOCK: usize = 4096;
 
 /// Room for the smallest piece that winners are read in.
 const WINNERS_BUDGET_MIN: usize = 4 << 10;
@@ -181,12 +186,14 @@ impl Config {
         let min_free = layers.large_size(&MIN_FREE, ..);
         let rules = Self::rules(layers);
         let limits = Self::limits(layers);
-        let (mut rules, half_size) = (rules?, half_size?);
+        let (mut rules, half_size) = (rules?, half_size?.next_multiple_of(BLOCK));
+        layers.read_as(&LOG_SIZE, settings::write_size(half_size as u64));
         let most = half_size / 4;
         let commit_max_chosen = !matches!(layers.raw(&COMMIT_MAX), Some((_, Origin::Default)));
         if !commit_max_chosen {
             // A smaller log needs no second setting.
             rules.commit_max = rules.commit_max.min(most);
+            layers.read_as(&COMMIT_MAX, settings::write_size(rules.commit_max as u64));
         } else if rules.commit_max > most {
             layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE");
         }
@@ -198,7 +205,7 @@ impl Config {
             storage: storage?.into(),
             ledger: Options {
                 sync: sync?,
-                half_size: half_size.next_multiple_of(4096) as u64,
+                half_size: half_size as u64,
                 agencies: agencies?,
                 max_size: max_size?,
                 min_free: min_free?,
@@ -271,6 +278,11 @@ impl Config {
         let keepalive = layers.span(&KEEPALIVE, ..=KEEPALIVE_MAX);
         let keepalive = whole_seconds(layers, keepalive);
         let accept_pause = layers.span(&ACCEPT_PAUSE, INSTANT..);
+        if let Some(least) =
+            reserved_connections.zip(connections).map(|(few, all)| few.min(all / 4))
+        {
+            layers.read_as(&RESERVED, least.to_string());
+        }
         let (high_water, low_water) = (high_water?, low_water?);
         if low_water >= high_water {
             layers.reject(&LOW_WATER, "less than SERVER_HIGH_WATER");
@@ -336,114 +348,4 @@ fn parse_sync(text: &str) -> Option<Sync> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ops::ControlFlow;
-
-    use super::*;
-    use crate::ledger::FileLedger;
-
-    fn layers(arguments: &[&str]) -> Settings {
-        let arguments = [&["server"], arguments].concat();
-        let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
-        PROGRAM.layer(&matches, [])
-    }
-
-    #[test]
-    fn the_shipped_file_and_the_defaults_are_good() {
-        let mut layers = layers(&["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config.ini")]);
-        assert!(layers.warnings().is_empty());
-        let config = Config::new(&mut layers).unwrap();
-        assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
-        assert_eq!(config.ledger.sync, Sync::Always);
-        assert!(config.limits.drain < Duration::from_secs(1));
-    }
-
-    #[test]
-    fn unlimited_addresses_are_any_number_of_networks() {
-        for (text, count) in [("", 0), (" 10.0.0.0/8 ,, ::1", 2), ("127.0.0.1", 1)] {
-            let config = Config::new(&mut layers(&["--unlimited-addresses", text])).unwrap();
-            assert_eq!(config.limits.unlimited_addresses.len(), count, "{text:?}");
-        }
-        let mut layers = layers(&["--unlimited-addresses", "10.0.0.0/8,10.0.0.0/33"]);
-        assert!(Config::new(&mut layers).is_err());
-    }
-
-    #[test]
-    fn limits_that_contradict_each_other_are_refused() {
-        let mut layers = layers(&["--low-water", "1MiB", "--commit-max", "4MiB"]);
-        let text = Config::new(&mut layers).unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "error: command line: --low-water = \"1MiB\": expected less than SERVER_HIGH_WATER\n\
-             error: command line: --commit-max = \"4MiB\": expected at most a quarter of \
-             SERVER_LOG_SIZE\n"
-        );
-    }
-
-    #[test]
-    fn a_smaller_log_has_smaller_commits() {
-        let config = Config::new(&mut layers(&["--log-size", "1MiB"])).unwrap();
-        assert_eq!(config.rules.commit_max, 256 << 10);
-    }
-
-    #[test]
-    fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bets.csv");
-        let (sync, half_size, agencies) = (Sync::Never, LOG_SIZE_MIN as u64, AGENCIES_MAX);
-        let options = Options::unbounded(sync, half_size, agencies);
-        let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
-        let (ledger, _) = opened.unwrap();
-        assert!(ledger.commit_room().unwrap() >= LOG_SIZE_MIN / 4);
-    }
-
-    #[test]
-    fn an_older_wal_lowers_the_default_and_refuses_what_was_asked_for() {
-        let default = Config::new(&mut layers(&[])).unwrap();
-        assert_eq!(default.rules_within(1000).unwrap().commit_max, 1000);
-        assert_eq!(default.rules_within(1 << 30).unwrap(), default.rules);
-        let chosen = Config::new(&mut layers(&["--commit-max", "1MiB"])).unwrap();
-        assert!(chosen.rules_within((1 << 20) - 1).is_none());
-        assert_eq!(chosen.rules_within(1 << 20).unwrap(), chosen.rules);
-    }
-
-    #[test]
-    fn every_bad_value_says_what_was_expected() {
-        for setting in TABLE {
-            if setting.key == "SERVER_IP" || setting.key == "SERVER_STORAGE_PATH" {
-                continue;
-            }
-            let mut layers = layers(&[&format!("--{}", setting.flag), "-x"]);
-            let text = Config::new(&mut layers).unwrap_err().to_string();
-            let expected = format!("--{} = \"-x\": expected {}\n", setting.flag, setting.expected);
-            assert!(text.contains(&expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_ledger_is_a_file() {
-        for path in ["", "/", "data/", ".", "..", "data/.", "data/.."] {
-            let text = Config::new(&mut layers(&["--storage-path", path])).unwrap_err().to_string();
-            assert!(text.contains("expected the path of a file"), "{path}: {text}");
-        }
-        assert!(Config::new(&mut layers(&["--storage-path", "a/..b"])).is_ok());
-    }
-
-    #[test]
-    fn what_is_above_a_maximum_is_refused() {
-        for (flag, value, maximum) in [
-            ("max-connections", "1000000001", "1 to 1000000000"),
-            ("max-line", "1025MiB", "at most 1GiB"),
-            ("max-ledger-size", "1025TiB", "at most 1024TiB"),
-            ("idle-timeout", "366d", "up to 365d"),
-            ("keepalive", "32768s", "up to 32767s"),
-            ("keepalive", "1500ms", "a span of whole seconds"),
-            ("drain", "61s", "up to 1m"),
-            ("agencies", "10001", "0 to 10000"),
-        ] {
-            let flag = format!("--{flag}");
-            let text = Config::new(&mut layers(&[&flag, value])).unwrap_err().to_string();
-            assert!(text.contains(maximum), "{text}");
-        }
-    }
-}
+mod tests;

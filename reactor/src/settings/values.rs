@@ -117,7 +117,7 @@ pub(super) fn hint_of_size(text: &str) -> String {
 }
 
 /// A size as it can be set, in its largest whole unit.
-pub(super) fn write_size(bytes: u64) -> String {
+pub fn write_size(bytes: u64) -> String {
     let whole = UNITS.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     whole.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
 }
