@@ -176,6 +176,10 @@ impl<D: Dialogue> Caller<D> {
 
     fn fail(&mut self, io: &mut impl Io, reason: &str) {
         error!("action: run | result: fail | error: {}", EscapedOnce(reason));
+        // At once: a central that goes on sending isn't heard out.
+        if let Some(connection) = self.connection {
+            io.abort(connection);
+        }
         self.finish(io, End::Failed);
     }
 

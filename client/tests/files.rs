@@ -174,7 +174,7 @@ const CHANGES: [(Change, &str); 5] = [
     ),
     (
         |path| {
-            File::options().write(true).open(path).and_then(|file| file.set_len(9)).expect("cut")
+            File::options().write(true).open(path).and_then(|file| file.set_len(9)).expect("cut");
         },
         "it shrank from ",
     ),
