@@ -176,7 +176,8 @@ pub enum Failure {
     /// The input goes on, or hasn't been begun, and the draw has run.
     #[error(
         "the lottery has been drawn, and takes no more bets: the central has {consumed} of this \
-         agency, but the input has more. For a new lottery, start a central with a new ledger"
+         agency, but the input has more. For another lottery remove its bets.csv and bets.csv.wal, and \
+         start it again"
     )]
     Drawn {
         /// What the central has consumed.

@@ -41,7 +41,7 @@ pub struct BadBet<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Not one of the lottery's agencies.
-    #[error("agencies are numbered 1 to {agencies}, found {found}")]
+    #[error("agencies are numbered 1 to {agencies} (SERVER_AGENCIES), found {found}")]
     UnknownAgency {
         /// The number found.
         found: Agency,
@@ -75,7 +75,10 @@ pub enum Refusal {
         total: Position,
     },
     /// The draw has run.
-    #[error("the draw has run: no bet is taken after it")]
+    #[error(
+        "the draw was held, no bet is taken after it: for another lottery remove the central's \
+         bets.csv and bets.csv.wal"
+    )]
     Drawn,
     /// The total isn't what was consumed.
     #[error("the end's total must be the position reached, {expected}, found {found}")]
@@ -86,7 +89,7 @@ pub enum Refusal {
         found: Position,
     },
     /// Winners are for those who have finished.
-    #[error("agency {agency} must end its input before it asks for winners")]
+    #[error("agency {agency} must end its input (END) before it asks for winners")]
     NotFinished {
         /// The agency.
         agency: Agency,
