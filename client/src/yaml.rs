@@ -142,13 +142,18 @@ impl Flattened<'_> {
                 self.contents.flaws.push(Flaw::at(line, reason));
                 continue;
             }
-            if let Some(first) = self.seen.insert(name.to_lowercase(), line) {
+            let first = self.seen.get(&name.to_lowercase()).copied();
+            if let Some(first) = first {
                 let shown = Escaped(name.as_bytes());
                 let reason = format!("duplicate key {shown}, first in line {first}");
                 self.contents.flaws.push(Flaw::at(line, reason));
+            } else {
+                self.seen.insert(name.to_lowercase(), line);
             }
             let value = self.value(&name, node);
-            self.contents.entries.push(Entry { name, foreign_section: None, line, value });
+            if first.is_none() {
+                self.contents.entries.push(Entry { name, foreign_section: None, line, value });
+            }
         }
     }
 

@@ -15,8 +15,6 @@ use super::nearest::nearest;
 use super::{Setting, SettingError, SettingErrors, Warning};
 use crate::logging::Escaped;
 
-const EMPTY_IS_NO_DEFAULT: &str = "an empty value isn't the default, leave the setting out for it";
-
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -108,7 +106,7 @@ impl Settings {
                 Found::Text(text) => Ok(text),
                 Found::Section(unusable) | Found::Unusable(unusable) => Err(unusable),
                 Found::Nothing => {
-                    Err(Unusable { shown: Vec::new(), reason: EMPTY_IS_NO_DEFAULT.to_owned() })
+                    Err(Unusable { shown: Vec::new(), reason: empty(setting).to_owned() })
                 }
             };
             return self.put(setting, text, Origin::File { path: path.to_owned(), line });
@@ -366,6 +364,14 @@ impl Settings {
         }
         Err(SettingErrors(errors))
     }
+}
+
+/// What is wrong with an empty value.
+fn empty(setting: &Setting) -> &'static str {
+    if setting.default.is_none() {
+        return "it is empty";
+    }
+    "an empty value isn't the default, leave the setting out for it"
 }
 
 /// What of a setting's name follows that of a section.

@@ -53,10 +53,13 @@ impl Settings {
     }
 }
 
-/// Whether a value can't be told from what stands around it: it is shown between quotation marks.
+/// Whether a value can't be told from what stands around it, or from another one that is: it is empty,
+/// or begins or ends with a blank. It is shown between quotation marks.
 fn is_unclear(value: &[u8]) -> bool {
-    let is_mark = |byte: Option<&u8>| byte.is_none_or(|byte| b" \"".contains(byte));
-    is_mark(value.first()) || is_mark(value.last())
+    let value = String::from_utf8_lossy(value);
+    let inside = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inside = inside.unwrap_or(&value);
+    inside.is_empty() || inside.trim() != inside
 }
 
 /// Says on standard error that a configuration can't be used, and why.
@@ -69,4 +72,24 @@ pub fn refuse(errors: &SettingErrors) -> ExitCode {
 pub fn check<T>(settings: &Settings, config: &Result<T, SettingErrors>) -> ExitCode {
     console::print(&settings.describe());
     config.as_ref().map_or_else(refuse, |_| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_values_look_the_same() {
+        let values =
+            ["", "x", " x", "x ", "\"x\"", "\" x\"", "\"\"", "\"\"x\"\"", "\"", "\"x", "x\u{a0}"];
+        let shown = values.map(|value| {
+            let marks = if is_unclear(value.as_bytes()) { "\"" } else { "" };
+            format!("{marks}{value}{marks}")
+        });
+        for (at, one) in shown.iter().enumerate() {
+            assert!(!shown[..at].contains(one), "{one}");
+            assert_eq!(one.trim(), one);
+        }
+        assert_eq!(shown[4], "\"x\"");
+    }
 }
