@@ -176,10 +176,8 @@ impl Settings {
     }
 
     pub(super) fn layer_argument(&mut self, setting: &'static Setting, value: &str) {
-        let is_flag = value.strip_prefix("--").is_some_and(|rest| {
-            let name = rest.split('=').next().unwrap_or(rest);
-            !name.is_empty() && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        });
+        let is_long = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic());
+        let is_flag = matches!(value, "-h" | "-V") || value.strip_prefix("--").is_some_and(is_long);
         let text = if is_flag {
             let reason = format!("--{} has no value, another flag follows it", setting.flag);
             Err(Unusable { shown: value.as_bytes().to_vec(), reason })

@@ -226,8 +226,10 @@ fn what_is_not_utf8_is_shown_as_it_is() {
 
 #[test]
 fn a_flag_is_no_value_of_the_one_before() {
-    let text = errors(&mut settings(&["--name", "--port"], &[]));
-    assert!(text.contains("--name has no value, another flag follows it"), "{text}");
+    for flag in ["--port", "--port=7", "--check-config", "-h"] {
+        let text = errors(&mut settings(&["--name", flag], &[]));
+        assert!(text.contains("--name has no value, another flag follows it"), "{text}");
+    }
     assert_eq!(errors(&mut settings(&["--name", "-n"], &[])), "");
 }
 
