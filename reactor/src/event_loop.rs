@@ -512,8 +512,14 @@ impl EventLoop {
     fn end_drain(&mut self) {
         self.drain_over = true;
         for token in self.connections.tokens() {
-            let backlog = self.connections.backlog(token);
-            self.connections.doom(token, CloseReason::DrainDeadline { backlog });
+            let Some(connection) = self.connections.get(token) else { continue };
+            let backlog = connection.buffers.backlog();
+            let reason = match connection.state {
+                // It has everything, and knows that nothing follows.
+                State::Lingering => connection.done(),
+                _ => CloseReason::DrainDeadline { backlog },
+            };
+            self.connections.doom(token, reason);
         }
     }
 

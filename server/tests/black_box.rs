@@ -96,6 +96,9 @@ fn sigterm_ends_in_order_even_with_peers_that_do_not_read() {
         log.matches("action: close_connection | result: success | ip: 127.0.0.1").count(),
         2
     );
+    for reason in ["closed by this side\n", "shutdown timeout exceeded, "] {
+        assert_eq!(log.matches(&format!("| reason: {reason}")).count(), 1, "{log}");
+    }
 }
 
 #[test]
