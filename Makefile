@@ -11,7 +11,8 @@ FUZZ_SECONDS ?= 60
 CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
-COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(if $(PERSISTENT),-f docker/persistent.yaml)
+OVERRIDE = $(if $(PERSISTENT),-f docker/persistent.yaml)
+COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(OVERRIDE)
 PYTEST = target/pytest/bin/python -m pytest
 # What a target needs is there, or is installed, or it is said what is missing.
 SETUP = @CARGO="$(CARGO)" PYTHON="$(PYTHON)" .ci/setup
@@ -98,27 +99,29 @@ bench: ## Measure: steps of a bet, ledger, end to end
 	$(CARGO) bench --workspace --locked
 
 docker-image: ## Build the images server:latest and client:latest
-	docker build -f ./server/Dockerfile -t server:latest .
-	docker build -f ./client/Dockerfile -t client:latest .
+	$(SETUP) docker-image
+	@docker/images.sh
 
 $(COMPOSE_FILE):
-	./generar-compose.sh $@ 5
+	./generar-compose.sh $@ $(DATASET_AGENCIES)
 
 docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them)
-	docker run --rm --user "$$(id -u):$$(id -g)" -v "$(CURDIR)/.data:/lottery/.data" \
-		--entrypoint /dataset client:latest --keep \
-		--agencies "$$(grep -c 'container_name: client' $(COMPOSE_FILE))"
-	$(COMPOSE) up -d
+	$(SETUP) docker-compose-up
+	@DATASET_AGENCIES=$(if $(call asked_for,DATASET_AGENCIES),$(DATASET_AGENCIES)) \
+		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) -- $(DATASET)
 
-docker-compose-down: ## Stop the containers and remove them
+docker-compose-down: $(COMPOSE_FILE) ## Stop the containers and remove them
+	$(SETUP) docker-compose-down
 	$(COMPOSE) stop -t 1
-	$(COMPOSE) down
+	$(COMPOSE) down -t 1 --remove-orphans
 
-docker-compose-logs: ## Follow the containers' logs
+docker-compose-logs: $(COMPOSE_FILE) ## Follow the containers' logs
+	$(SETUP) docker-compose-logs
 	$(COMPOSE) logs -f
 
 docker-base-images: ## Make the images that ours are made from, where no registry can be reached
-	docker/base-images.sh
+	$(SETUP) docker-base-images
+	@docker/base-images.sh
 
 docker-test: docker-image target/pytest/installed ## Test every exercise in containers, by pytest (READER_RUNS=20 repeats the last)
 	$(SETUP) docker-test

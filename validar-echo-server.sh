@@ -27,7 +27,25 @@ ask='
     [ "$(cat /tmp/answer)" = "$1" ]
 '
 
-if docker run --rm --network tp0_testing_net busybox:latest \
+# What a person can do about an answer that can't come; the verdict is the same.
+explain() {
+    if ! docker info > /dev/null 2>&1; then
+        echo "validar-echo-server.sh: no Docker daemon answers"
+    elif ! docker network inspect tp0_testing_net > /dev/null 2>&1; then
+        echo "validar-echo-server.sh: there is no network tp0_testing_net: start the system first"
+    elif ! docker image inspect busybox:latest > /dev/null 2>&1 &&
+        ! docker pull -q busybox:latest > /dev/null 2>&1; then
+        echo "validar-echo-server.sh: there is no image busybox:latest, and no registry to pull it \
+from: make docker-base-images"
+    else
+        return 1
+    fi
+}
+
+if explain >&2; then
+    echo "action: test_echo_server | result: fail"
+    exit 1
+elif docker run --rm --network tp0_testing_net busybox:latest \
     sh -c "$ask" ask "$message" "${port:-12345}"; then
     echo "action: test_echo_server | result: success"
 else

@@ -6,18 +6,40 @@
 #
 # Only what is neither there nor can be pulled is made. Made images are stand-ins for this machine,
 # never to be published. Needs root, Debian's apt, and Rust as rustup installs it.
+
+# `sh base-images.sh` may be another shell.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
 set -euo pipefail
 
 readonly SUITE=bookworm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+say() { printf 'make docker-base-images: %s\n' "$*"; }
+
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
 is_there() {
-    docker image inspect "$1" > /dev/null 2>&1 || docker pull -q "$1" > /dev/null 2>&1
+    if docker image inspect "$1" > /dev/null 2>&1; then
+        say "$1 is there"
+        return
+    fi
+    say "pulling $1"
+    docker pull -q "$1" > /dev/null 2>&1
+}
+
+# What is needed to make one, before anything is made.
+check_machine() {
+    [ "$(id -u)" -eq 0 ] || fail "$1 can't be pulled, and making a stand-in needs root"
+    command -v apt-get > /dev/null || fail "$1 can't be pulled, and making a stand-in needs Debian's apt"
 }
 
 install_package() {
     dpkg -s "$1" > /dev/null 2>&1 && return
+    say "installing $1"
     apt-get update -qq && apt-get install -y -qq --no-install-recommends "$1" > /dev/null
 }
 
@@ -26,18 +48,30 @@ debian_archive() {
     apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' "Release: $SUITE" | head -n 1
 }
 
+# An image of what is in a folder: import_image FOLDER NAME CHANGE...
+import_image() {
+    local root=$1 name=$2 changes=() change
+    shift 2
+    for change; do changes+=(-c "$change"); done
+    tar -C "$root" -c . | docker import "${changes[@]}" - "$name" > /dev/null
+    say "$name is made"
+}
+
 make_busybox() {
+    check_machine busybox:latest
+    say "making busybox:latest of Debian's busybox"
     install_package busybox-static
     local root=$work/busybox
     mkdir -p "$root"/{bin,dev,etc,proc,sys} && mkdir -m 1777 "$root/tmp"
     cp "$(command -v busybox)" "$root/bin/busybox"
     busybox --list | grep -vx busybox | while read -r name; do ln -s busybox "$root/bin/$name"; done
-    tar -C "$root" -c . | docker import -c 'ENV PATH=/bin' -c 'CMD ["sh"]' - busybox:latest
+    import_image "$root" busybox:latest 'ENV PATH=/bin' 'CMD ["sh"]'
 }
 
 # A Debian with a C linker, and what cargo needs to fetch crates as this machine fetches them.
 debian_root() {
     install_package debootstrap
+    say "unpacking Debian $SUITE with a linker (most of a minute)"
     debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev \
         "$SUITE" "$1" "$(debian_archive)" > "$work/debootstrap.log" 2>&1 ||
         { tail "$work/debootstrap.log" >&2 && return 1; }
@@ -53,11 +87,14 @@ toolchain() {
 
 make_rust() {
     local root=$work/rust
+    check_machine rust:1-slim-bookworm
+    command -v rustc > /dev/null || fail "rust:1-slim-bookworm can't be pulled, and Rust isn't installed"
     debian_root "$root"
+    say "copying $(rustc --version)"
     toolchain "$root"
-    tar -C "$root" -c . | docker import -c 'ENV CARGO_HOME=/usr/local/cargo' \
-        -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-        -c 'CMD ["bash"]' - rust:1-slim-bookworm
+    say "importing rust:1-slim-bookworm (some ten seconds)"
+    import_image "$root" rust:1-slim-bookworm 'ENV CARGO_HOME=/usr/local/cargo' \
+        'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' 'CMD ["bash"]'
 }
 
 is_there busybox:latest || make_busybox

@@ -4,6 +4,9 @@
 #
 # Work tree, index and main stay as they are. A branch that is as it must be is left alone; one that
 # holds anything else of its own isn't overwritten.
+
+# `sh branches.sh` may be another shell.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
 set -euo pipefail
 cd "$(git rev-parse --show-toplevel)"
 

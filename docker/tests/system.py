@@ -32,6 +32,15 @@ def checked(*arguments, **options):
     return result.stdout
 
 
+def copy_repository(folder):
+    """The files of this work tree, in a folder that is made for them."""
+    folder.mkdir()
+    files = checked("git", "ls-files", cwd=REPOSITORY).splitlines()
+    checked("sh", "-c", f"cd '{REPOSITORY}' && tar -c -T - | tar -x -C '{folder}'",
+            input="\n".join(name for name in files if (REPOSITORY / name).exists()))
+    return folder
+
+
 def wait_until(condition):
     """Asks again and again until it is so."""
     deadline = time.monotonic() + PATIENCE

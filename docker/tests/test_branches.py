@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from system import REPOSITORY, checked, run
+from system import checked, copy_repository, run
 
 MODES = {"ej1": "echo", "ej2": "echo", "ej3": "echo", "ej4": "echo", "ej5": "apuesta",
          "ej6": "loteria", "ej7": "loteria", "ej8": "loteria"}
@@ -12,11 +12,7 @@ MODES = {"ej1": "echo", "ej2": "echo", "ej3": "echo", "ej4": "echo", "ej5": "apu
 @pytest.fixture
 def clone(tmp_path):
     """A repository that has one commit with the files of this work tree, and is on main."""
-    folder = tmp_path / "clone"
-    folder.mkdir()
-    files = checked("git", "ls-files", cwd=REPOSITORY).splitlines()
-    checked("sh", "-c", f"cd '{REPOSITORY}' && tar -c -T - | tar -x -C '{folder}'",
-            input="\n".join(name for name in files if (REPOSITORY / name).exists()))
+    folder = copy_repository(tmp_path / "clone")
     git(folder, "init", "-q", "-b", "main")
     git(folder, "config", "user.name", "Test")
     git(folder, "config", "user.email", "test@example.org")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from system import REPOSITORY, checked, run
+from system import REPOSITORY, checked, copy_repository, run
 
 SCRIPT = REPOSITORY / "generar-compose.sh"
 
@@ -164,11 +164,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
 
 
 def test_a_clone_whose_line_ends_are_converted_works(tmp_path):
-    files = checked("git", "ls-files", cwd=REPOSITORY)
-    source, clone = tmp_path / "source", tmp_path / "clone"
-    source.mkdir()
-    checked("sh", "-c", f"cd '{REPOSITORY}' && tar -c -T - | tar -x -C '{source}'", input="\n".join(
-        name for name in files.splitlines() if (REPOSITORY / name).exists()))
+    source, clone = copy_repository(tmp_path / "source"), tmp_path / "clone"
     for command in (["init", "-q"], ["add", "-A"],
                     ["-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "All"]):
         checked("git", *command, cwd=source)

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the images server:latest and client:latest. Where the image that both are made from is neither
+# on this machine nor to be pulled, it says what can be done.
+set -eu
+cd "$(dirname "$0")/.."
+
+base=$(sed -n 's/^FROM \([^ ]*\) AS builder$/\1/p' server/Dockerfile)
+
+has_base() {
+    docker image inspect "$base" > /dev/null 2>&1 && return
+    echo "pulling $base"
+    docker pull -q "$base" > /dev/null 2>&1
+}
+
+if ! has_base; then
+    echo "make docker-image: there is no $base on this machine, and no registry to pull it from: \
+make docker-base-images makes one (as root, on Debian)" >&2
+    exit 1
+fi
+for name in server client; do
+    echo "building $name:latest"
+    docker build -f "./$name/Dockerfile" -t "$name:latest" .
+done
