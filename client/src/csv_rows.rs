@@ -171,6 +171,19 @@ impl CsvRows {
         Ok(peeked)
     }
 
+    /// What has been read and not passed, when it begins with a row that [`peek`](Self::peek) hasn't
+    /// shown yet; else nothing.
+    pub fn ahead(&self) -> &[u8] {
+        let is_open = self.peeked.is_none() && self.empty_line.is_none();
+        if is_open { &self.buffer[self.start..self.end] } else { &[] }
+    }
+
+    /// Goes past so many bytes of that, which are so many rows of one line each.
+    pub fn pass_rows(&mut self, bytes: usize, rows: u64) {
+        self.pass(bytes, rows);
+        self.open_end &= rows == 0;
+    }
+
     /// The row that [`peek`](Self::peek) shows.
     pub fn row(&self) -> Row<'_> {
         debug_assert_eq!(self.peeked, Some(Peeked::Row), "a row is shown");
