@@ -125,7 +125,7 @@ pub struct CsvRows {
     at_end: bool,
     /// Where `start` is in the file.
     mark: Mark,
-    /// The last row that was passed had no line end.
+    /// Of the end that was shown last: no line end stands before it.
     open_end: bool,
     /// An empty line that was passed, if no row was since.
     empty_line: Option<Mark>,
@@ -203,7 +203,7 @@ impl CsvRows {
         (self.shape.fields, line.get(self.shape.last_field..).unwrap_or_default())
     }
 
-    /// Whether the last row that was passed has no line end: the file ends there.
+    /// Whether the file's last line, a row or not, has no end. Known once the end is shown.
     pub fn ends_open(&self) -> bool {
         self.open_end
     }
@@ -211,7 +211,6 @@ impl CsvRows {
     /// Goes past the row that [`peek`](Self::peek) shows; nowhere when it shows none.
     pub fn advance(&mut self) {
         if self.peeked == Some(Peeked::Row) {
-            self.open_end = self.shape.is_open();
             self.pass(self.shape.used, self.shape.line_ends);
             self.peeked = None;
         }
@@ -283,6 +282,7 @@ impl CsvRows {
             let input = &self.buffer[self.start..self.end];
             if input.is_empty() {
                 if self.at_end {
+                    self.open_end = self.is_inside_line(file)?;
                     return Ok(Peeked::End);
                 }
                 self.fill(file)?;
@@ -349,15 +349,27 @@ impl CsvRows {
             self.buffer.truncate(READ_BUFFER);
         }
         let offset = self.mark.offset + self.end as u64;
-        let count = loop {
-            match file.read_at(&mut self.buffer[self.end..], offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
+        let count = read_at(file, &mut self.buffer[self.end..], offset)?;
         self.at_end = count == 0;
         self.end += count;
         Ok(())
+    }
+
+    /// Whether the byte before this place is there, and is no line end.
+    fn is_inside_line(&self, file: &impl ReadAt) -> io::Result<bool> {
+        let Some(before) = self.mark.offset.checked_sub(1) else { return Ok(false) };
+        let mut last = [b'\n'];
+        read_at(file, &mut last, before)?;
+        Ok(first_line_end(&last).is_none())
+    }
+}
+
+fn read_at(file: &impl ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }
 

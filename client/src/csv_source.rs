@@ -14,7 +14,7 @@ use wire::Bet;
 use wire::batch::FIELDS;
 
 use crate::csv_rows::{CsvRows, Peeked};
-use crate::data_check::{DataCheck, Report};
+use crate::data_check::{self, DataCheck, Report};
 use crate::file_stamp::{Change, FileStamp};
 use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
 
@@ -189,7 +189,14 @@ impl BetSource for CsvSource {
     }
 
     fn wait_at_end(&mut self) -> Option<Duration> {
-        self.rows.ends_open().then(|| self.wait_for_writer()).flatten()
+        if !self.rows.ends_open() {
+            return None;
+        }
+        if !self.waited {
+            // There was no check, which would have said so.
+            data_check::warn_of_open_end(&self.path);
+        }
+        self.wait_for_writer()
     }
 
     fn verify(&self) -> Result<(), InputError> {
@@ -296,6 +303,23 @@ mod tests {
         let file = file(format!("{ROWS}Ana,\"Paz\"x,1,2000-01-01,7\n").as_bytes());
         let expected = "line 3, column 10: text after a closing quotation mark";
         assert_eq!(error(&mut open(&file)), format!("{}, {expected}", file.path().display()));
+    }
+
+    /// Also when it was looked at another place meanwhile, as for the bet of a rejected batch.
+    #[test]
+    fn an_end_without_a_line_end_is_waited_at_wherever_it_was_read_from() {
+        let file = file(ROWS.trim_end().as_bytes());
+        let hour = Duration::from_hours(1);
+        let mut source = open(&file).with_quiet_delay(hour);
+        while take(&mut source).is_some() {}
+        let end = source.mark();
+        source.seek(Mark::default()).expect("the beginning");
+        assert!(take(&mut source).is_some());
+        source.seek(end).expect("a place in the file");
+        assert_eq!(take(&mut source), None);
+        let wait = source.wait_at_end().expect("it was written just now");
+        assert!(wait <= hour, "{wait:?}");
+        assert_eq!(source.wait_at_end(), None, "once");
     }
 
     /// A writer that is in the middle of a row.

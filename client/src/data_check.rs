@@ -29,6 +29,8 @@ pub const LISTED_MAX: usize = 20;
 /// Bytes of the file's beginning that tell what kind of file it is.
 const HEAD: usize = 64;
 
+const OPEN_END: &str = "the last line has no end: was the file cut off?";
+
 /// What a file came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -50,7 +52,7 @@ impl Report {
         if self.rows == 0 {
             return Some("there are no bets in it");
         }
-        self.ends_open.then_some("the last line has no end: was the file cut off?")
+        self.ends_open.then_some(OPEN_END)
     }
 
     /// The hints in one line, nothing when there are none.
@@ -64,7 +66,7 @@ impl Report {
         let Self { rows, bad, listed, .. } = self;
         let path = Escaped(path.as_os_str().as_encoded_bytes());
         if let Some(warning) = self.warning() {
-            warn!("action: check_data | result: success | file: {path} | warning: {warning}");
+            warn(&path, warning);
         }
         if *bad == 0 {
             return debug!("action: check_data | result: success | file: {path} | rows: {rows}");
@@ -79,6 +81,15 @@ impl Report {
              listed: {listed}{hints}{advice}"
         );
     }
+}
+
+/// Logs that the last line of a file has no end, for who hasn't checked it.
+pub fn warn_of_open_end(path: &Path) {
+    warn(&Escaped(path.as_os_str().as_encoded_bytes()), OPEN_END);
+}
+
+fn warn(path: &Escaped<'_>, warning: &str) {
+    warn!("action: check_data | result: success | file: {path} | warning: {warning}");
 }
 
 /// A check that is under way.

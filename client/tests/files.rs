@@ -159,6 +159,13 @@ fn doubtful_files_are_taken_with_a_warning() {
         assert!(log.contains(warning), "{log}");
         assert!(log.contains(&format!("cant_ganadores: {winners}\n")), "{log}");
     }
+    // Nobody has looked at the file before, and still it is said.
+    let path = file(folder.path(), GOOD.trim_end().as_bytes());
+    let server = Server::start(&[("SERVER_AGENCIES", "1")]);
+    let off = [("CLI_DATA_CHECK", "off")];
+    let (code, log) = ended(&mut agency(&server.address(), &path, &off));
+    let warning = "warning: the last line has no end: was the file cut off?\n";
+    assert_eq!((code, log.matches(warning).count()), (Some(0), 1), "{log}");
 }
 
 type Change = fn(&Path);

@@ -47,13 +47,6 @@ pub struct Shape {
     pub line_ends: u64,
 }
 
-impl Shape {
-    /// Whether the row's last line has no end: the input ended there.
-    pub fn is_open(&self) -> bool {
-        self.used == self.len
-    }
-}
-
 /// What bytes begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scanned {

@@ -120,6 +120,27 @@ fn a_file_may_begin_with_one_mark_and_end_with_empty_lines_and_no_line_end() {
         };
         assert_eq!(read(text.as_bytes(), 1), expected, "{text:?}");
     }
+    for (text, ends_open) in [
+        ("a\nb", true),
+        ("a\nb\n", false),
+        ("a\nb\r", false),
+        ("a\nb\n\r\n", false),
+        ("a\n\"b", true),
+        ("a\nb\"", true),
+        ("a\n\"b\n", false),
+        ("a\nb,\0", true),
+        ("", false),
+    ] {
+        let (file, mut rows) = (Bytes { bytes: text.as_bytes(), step: 1 }, CsvRows::new());
+        loop {
+            match rows.peek(&file).expect("in memory") {
+                Peeked::End => break,
+                Peeked::Row => rows.advance(),
+                Peeked::Bad(_) => while !rows.skip_line(&file).expect("in memory") {},
+            }
+        }
+        assert_eq!(rows.ends_open(), ends_open, "{text:?}");
+    }
     for nothing in ["", "\u{feff}", "\n", "\r\n\r\n"] {
         assert_eq!(read(nothing.as_bytes(), 1), []);
     }
