@@ -25,6 +25,15 @@ impl Running {
         Self { child, log, text: String::new() }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said so far.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Waits for a line that contains this.
     pub(crate) fn wait_for(&mut self, wanted: &str) {
         let mut start = self.text.len();
@@ -70,18 +79,18 @@ impl Running {
 
     /// Waits for its end: its exit code, and all that it said.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        self.log.read_to_string(&mut self.text).expect("text");
+        let read = self.log.read_to_string(&mut self.text);
+        assert!(read.is_ok(), "{read:?}: {}", self.text);
         let code = self.child.wait().expect("its output has ended").code();
         (code, std::mem::take(&mut self.text))
     }
 
     /// Waits for its end: in order, for this cause.
-    pub(crate) fn ends_because_of(mut self, name: &str) {
-        self.log.read_to_string(&mut self.text).expect("text");
-        let code = self.child.wait().expect("its output has ended").code();
-        assert_eq!(code, Some(0), "{name}: {}", self.text);
+    pub(crate) fn ends_because_of(self, name: &str) {
+        let (code, text) = self.end();
+        assert_eq!(code, Some(0), "{name}: {text}");
         let line = format!("action: shutdown | result: in_progress | cause: {name}\n");
-        assert!(self.text.contains(&line), "{name}: {}", self.text);
+        assert!(text.contains(&line), "{name}: {text}");
     }
 }
 
