@@ -5,14 +5,15 @@
 
 use std::borrow::Cow;
 
-use log::{error, info};
+use log::{Level, error, info};
+use reactor::log_within;
 use reactor::logging::{Escaped, EscapedOnce};
 use wire::batch::FIELDS;
 use wire::bet::{self, check_field};
 use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
 
 use crate::dialogue::{Dialogue, Failure, Next, Prepared, expect_position};
-use crate::log_budget::LogBudget;
+use crate::log_budget::{Line, LogBudget};
 
 /// The bet, and how far it is.
 #[derive(Debug)]
@@ -156,6 +157,20 @@ impl Apuesta {
         Next::Answer
     }
 
+    /// The central can't store it now: it is sent again later.
+    fn hold(&mut self, text: &str) -> Next {
+        let [.., dni, _, numero] = self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
+        log_within!(
+            self.log_budget,
+            Line::BetHeld,
+            Level::Warn,
+            "action: apuesta_enviada | result: in_progress | dni: {dni} | numero: {numero} | error: {}",
+            EscapedOnce(text)
+        );
+        self.stage = Stage::Held;
+        Next::Backoff
+    }
+
     fn stored(&mut self) -> Next {
         self.outcome = Some(Outcome::Stored);
         self.stage = Stage::Done;
@@ -199,10 +214,9 @@ impl Dialogue for Apuesta {
                 expect_position("REJECTED", sent.after_it(), consumed)?;
                 Ok(self.rejected(text))
             }
-            (Response::Unavailable { consumed, .. }, Stage::Sending, Some(sent)) => {
+            (Response::Unavailable { consumed, text }, Stage::Sending, Some(sent)) => {
                 expect_position("UNAVAILABLE", sent.position, consumed)?;
-                self.stage = Stage::Held;
-                Ok(Next::Backoff)
+                Ok(self.hold(text))
             }
             _ => Err(Failure::unexpected(response, self.owed())),
         }

@@ -52,6 +52,8 @@ pub enum Line {
     BatchConfirmed,
     /// The central can't store now.
     BatchHeld,
+    /// The central can't store the single bet now.
+    BetHeld,
     /// The central can't note the end now.
     EndHeld,
     /// A batch was rejected.
@@ -81,6 +83,7 @@ impl fmt::Display for Line {
             Self::BatchSent => "action: batch_enviado | result: in_progress",
             Self::BatchConfirmed => "action: batch_confirmado | result: success",
             Self::BatchHeld => "action: batch_enviado | result: in_progress | error: unavailable",
+            Self::BetHeld => "action: apuesta_enviada | result: in_progress | error: unavailable",
             Self::EndHeld => "action: finish | result: in_progress | error: unavailable",
             Self::BatchRejected => "action: apuesta_enviada | result: fail",
             Self::Winner => "action: ganador | result: success",

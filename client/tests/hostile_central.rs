@@ -311,6 +311,20 @@ fn a_single_bet_is_held_to_the_same_limit() {
     );
     assert_eq!((code, calls), (Some(1), 1), "{log}");
     assert!(log.contains("STORED: expected 1 bets consumed, found 7"), "{log}");
+    let (code, log, calls) = run(
+        |peer| {
+            peer.welcome()?;
+            loop {
+                peer.request()?;
+                peer.answer(&Response::Unavailable { consumed: 0, text: "no space\tleft" })?;
+            }
+        },
+        &environment,
+    );
+    assert_eq!((code, calls), (Some(1), 1), "{log}");
+    let held = "action: apuesta_enviada | result: in_progress | dni: 30904465 | numero: 7574 | \
+                error: no space\\tleft\n";
+    assert_eq!(log.matches(held).count(), 4, "it waits and says so: {log}");
 }
 
 /// However much a central rejects, the log has an end, and says how much isn't in it.
