@@ -1,8 +1,8 @@
 //! `client check FILE...`: judges files as an agency would before it sends them, and says so to a person.
 //!
-//! On the loop, a slice a turn, so that a signal ends it however long the files are. Knows no central.
+//! On the loop, a slice a turn, so that a signal ends it however long the files are, and however slowly
+//! somebody reads what it says: it goes on when that was taken, so nothing of it is lost. Knows no central.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::source::{BetSource, Checking, InputError};
 
 /// Fires when the check goes on.
 const GO_ON: Timer = Timer(0);
+
+/// How long a reader who hasn't taken everything so far is given before it is looked at again.
+const READER_DELAY: Duration = Duration::from_millis(20);
 
 /// One file's line of the table at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,10 @@ pub struct CheckFiles {
     /// The file that is being checked: the next one of which there is no line.
     source: Option<CsvSource>,
     lines: Vec<Line>,
+    /// Characters of the longest name of a file, and of the column that it stands in.
+    width: usize,
+    /// Lines of the table that were printed.
+    shown: usize,
     interrupted: bool,
 }
 
@@ -43,7 +50,15 @@ impl CheckFiles {
     /// A check that hasn't begun. Of a file whose last line has no end, nobody must have written to it
     /// for `quiet_delay`.
     pub fn new(files: Vec<PathBuf>, quiet_delay: Duration) -> Self {
-        Self { files, quiet_delay, source: None, lines: Vec::new(), interrupted: false }
+        Self {
+            files,
+            quiet_delay,
+            source: None,
+            lines: Vec::new(),
+            width: "file".len(),
+            shown: 0,
+            interrupted: false,
+        }
     }
 
     /// Whether all were checked, and nothing is wrong with any.
@@ -51,32 +66,39 @@ impl CheckFiles {
         self.lines.len() == self.files.len() && self.lines.iter().all(|line| line.result == GOOD)
     }
 
+    /// The file that is being checked; nothing once all are.
     fn name(&self) -> String {
-        let path = &self.files[self.lines.len()];
-        Escaped(path.as_os_str().as_encoded_bytes()).to_string()
+        let path = self.files.get(self.lines.len());
+        let name = path.map(|path| Escaped(path.as_os_str().as_encoded_bytes()).to_string());
+        name.unwrap_or_default()
     }
 
     fn go_on(&mut self, io: &mut impl Io) {
         if self.interrupted {
             return;
         }
-        let after = match self.check_slice() {
-            Ok(Checking::Waiting(time)) => time,
-            Ok(Checking::Going) => Duration::ZERO,
-            Ok(Checking::Done) => {
-                self.end_file(None);
-                Duration::ZERO
-            }
-            Err(error) => {
-                self.end_file(Some(&error));
-                Duration::ZERO
-            }
+        let after = if logging::is_waiting() {
+            Some(READER_DELAY)
+        } else if self.lines.len() < self.files.len() {
+            Some(self.check_on())
+        } else {
+            self.print_line_of_table().then_some(Duration::ZERO)
         };
-        if self.lines.len() < self.files.len() {
-            return io.set_timer(GO_ON, Some(after));
+        match after {
+            Some(after) => io.set_timer(GO_ON, Some(after)),
+            None => io.stop(),
         }
-        self.print_table();
-        io.stop();
+    }
+
+    /// Checks the next slice; says when to go on.
+    fn check_on(&mut self) -> Duration {
+        match self.check_slice() {
+            Ok(Checking::Waiting(time)) => return time,
+            Ok(Checking::Going) => {}
+            Ok(Checking::Done) => self.end_file(None),
+            Err(error) => self.end_file(Some(&error)),
+        }
+        Duration::ZERO
     }
 
     fn check_slice(&mut self) -> Result<Checking, InputError> {
@@ -100,13 +122,30 @@ impl CheckFiles {
             Some(error) => logging::print(&Escaped(error.to_string().as_bytes()).to_string()),
             None => print_report(&file, &report),
         }
+        self.width = self.width.max(file.chars().count());
         self.lines.push(Line { file, rows: report.rows, bad: report.bad, bytes, result });
     }
 
-    fn print_table(&self) {
-        for line in table(&self.lines).lines() {
-            logging::print(line);
-        }
+    /// Says whether there was one left.
+    fn print_line_of_table(&mut self) -> bool {
+        let line = match self.shown.checked_sub(1) {
+            None => Some(self.heading()),
+            Some(index) => self.lines.get(index).map(|line| line.show(self.width)),
+        };
+        self.shown += 1;
+        line.inspect(|line| logging::print(line)).is_some()
+    }
+
+    fn heading(&self) -> String {
+        let width = self.width;
+        format!("{:width$} {:>10} {:>10} {:>13}  result", "file", "rows", "bad", "bytes")
+    }
+}
+
+impl Line {
+    fn show(&self, width: usize) -> String {
+        let Self { file, rows, bad, bytes, result } = self;
+        format!("{file:width$} {rows:10} {bad:10} {bytes:13}  {result}")
     }
 }
 
@@ -132,18 +171,6 @@ fn print_report(file: &str, report: &Report) {
     if report.bad > 0 {
         report.hints.iter().for_each(|hint| logging::print(&format!("{file}: hint: {hint}")));
     }
-}
-
-fn table(lines: &[Line]) -> String {
-    let widest = lines.iter().map(|line| line.file.chars().count()).max().unwrap_or_default();
-    let width = widest.max("file".len());
-    let mut text =
-        format!("{:width$} {:>10} {:>10} {:>13}  result\n", "file", "rows", "bad", "bytes");
-    for Line { file, rows, bad, bytes, result } in lines {
-        writeln!(text, "{file:width$} {rows:10} {bad:10} {bytes:13}  {result}")
-            .expect("a String takes everything");
-    }
-    text
 }
 
 impl Service for CheckFiles {

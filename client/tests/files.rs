@@ -6,14 +6,15 @@ mod process;
 mod running;
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use process::{Server, binary, output};
+use process::{Server, binary, output, patient};
 use running::Running;
-use rustix::process::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 const GOOD: &str = "Ana,Paz,30000001,1990-01-01,7574\nJosé,Peña,30000003,1992-03-03,7574\n";
 
@@ -305,4 +306,31 @@ fn check_shows_bad_rows_as_compilers_do_and_a_table() {
     }
     let usage = output(client().arg("check"));
     assert_eq!(usage.status.code(), Some(2));
+}
+
+/// What a pager does: it takes the first page, and the rest when somebody has read that.
+#[test]
+fn a_report_is_complete_however_late_it_is_read() {
+    const FILES: usize = 60;
+    let folder = tempfile::tempdir().expect("a folder");
+    let names: Vec<_> = (0..FILES).map(|number| format!("agency-{number:02}.csv")).collect();
+    for name in &names {
+        fs::write(folder.path().join(name), "Ana,Paz,30.904.465,1990-01-01,7\n".repeat(30))
+            .expect("written");
+    }
+    let mut command = client();
+    command.current_dir(folder.path()).arg("check").args(&names).stderr(Stdio::null());
+    let mut check = command.spawn().expect("it starts");
+    let end = pidfd_open(Pid::from_child(&check), PidfdFlags::empty()).expect("it is ours");
+    // Longer than the program waits at its end for a reader who takes nothing.
+    let late = Timespec::try_from(Duration::from_millis(600)).expect("a short time");
+    let ended = poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&late)).expect("polled");
+    let mut text = String::new();
+    let mut output = patient::lines(check.stdout.take().expect("piped"));
+    let read = output.read_to_string(&mut text);
+    let code = check.wait().expect("it ends").code();
+    assert!(read.is_ok() && text.len() > 64 * 1024, "more than a pipe holds: {read:?}");
+    assert_eq!((ended, code, text.matches("30.904.465").count()), (0, Some(1), 20 * FILES));
+    let table = text.lines().rev().take_while(|line| line.ends_with("BAD"));
+    assert_eq!(table.count(), FILES);
 }
