@@ -181,7 +181,6 @@ impl CsvRows {
     /// Goes past so many bytes of that, which are so many rows of one line each.
     pub fn pass_rows(&mut self, bytes: usize, rows: u64) {
         self.pass(bytes, rows);
-        self.open_end &= rows == 0;
     }
 
     /// The row that [`peek`](Self::peek) shows.
