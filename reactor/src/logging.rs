@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Record};
 
-pub use escaped::{Escaped, EscapedOnce};
+pub use escaped::{Escaped, EscapedOnce, cut};
 use lines::Lines;
 use output::Output;
 pub use panics::catch_panics;

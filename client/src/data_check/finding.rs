@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reactor::logging::Escaped;
+use reactor::logging::{Escaped, cut};
 use wire::Field;
 use wire::bet::{self, Reason};
 
@@ -23,11 +23,8 @@ pub struct Excerpt {
 impl Excerpt {
     /// Of these bytes. No character is cut in two.
     pub fn new(bytes: &[u8]) -> Self {
-        let is_first_byte = |at: &usize| bytes[*at] & 0xC0 != 0x80;
-        let cut = || (EXCERPT_MAX - 3..=EXCERPT_MAX).rev().find(is_first_byte);
-        let end =
-            if bytes.len() > EXCERPT_MAX { cut().unwrap_or(EXCERPT_MAX) } else { bytes.len() };
-        Self { head: bytes[..end].to_vec(), length: bytes.len() }
+        let head = bytes[..cut(bytes, EXCERPT_MAX)].to_vec();
+        Self { head, length: bytes.len() }
     }
 }
 

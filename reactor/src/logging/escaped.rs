@@ -53,7 +53,7 @@ impl fmt::Display for EscapedOnce<'_> {
 }
 
 /// How many bytes to keep of `bytes`: at most `most`, and no character of UTF-8 in part.
-pub(super) fn cut(bytes: &[u8], most: usize) -> usize {
+pub fn cut(bytes: &[u8], most: usize) -> usize {
     const CONTINUATIONS_MAX: usize = 3;
     if bytes.len() <= most {
         return bytes.len();
