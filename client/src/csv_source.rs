@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reactor::logging::Escaped;
 use reactor::regular_file::{self, OpenError};
@@ -36,8 +36,8 @@ pub struct CsvSource {
     /// The check that is under way, or has ended.
     check: Option<DataCheck>,
     quiet: Duration,
-    /// It has been waited for who might still write it.
-    waited: bool,
+    /// Until then it is waited for who might still write it; known once its end was found to be open.
+    quiet_at: Option<Instant>,
 }
 
 impl CsvSource {
@@ -63,7 +63,7 @@ impl CsvSource {
             rows: CsvRows::new(),
             check: None,
             quiet: QUIET_DELAY,
-            waited: false,
+            quiet_at: None,
         })
     }
 
@@ -97,15 +97,18 @@ impl CsvSource {
         self.check.as_ref().map(DataCheck::report)
     }
 
-    /// What is left of the quiet delay since somebody has written to the file, once.
+    /// What is left of the quiet delay since somebody had written to the file.
     fn wait_for_writer(&mut self) -> Option<Duration> {
-        if std::mem::replace(&mut self.waited, true) {
-            return None;
-        }
-        let modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok()?;
-        // The file's time may be ahead of the clock.
-        let age = SystemTime::now().duration_since(modified).unwrap_or_default();
-        self.quiet.checked_sub(age).filter(|left| !left.is_zero())
+        let now = Instant::now();
+        let quiet_at = *self.quiet_at.get_or_insert_with(|| {
+            let modified = self.file.metadata().and_then(|metadata| metadata.modified());
+            // The file's time may be ahead of the clock; without any, nobody can be waited for.
+            let age = modified.map_or(self.quiet, |modified| {
+                SystemTime::now().duration_since(modified).unwrap_or_default()
+            });
+            now + self.quiet.saturating_sub(age)
+        });
+        Some(quiet_at.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
     /// Makes sure that a row or the end is shown; says whether it is a row.
@@ -192,7 +195,7 @@ impl BetSource for CsvSource {
         if !self.rows.ends_open() {
             return None;
         }
-        if !self.waited {
+        if self.quiet_at.is_none() {
             // There was no check, which would have said so.
             data_check::warn_of_open_end(&self.path);
         }
@@ -317,9 +320,16 @@ mod tests {
         assert!(take(&mut source).is_some());
         source.seek(end).expect("a place in the file");
         assert_eq!(take(&mut source), None);
-        let wait = source.wait_at_end().expect("it was written just now");
-        assert!(wait <= hour, "{wait:?}");
-        assert_eq!(source.wait_at_end(), None, "once");
+        // And as long as it takes, also when the connection was lost meanwhile.
+        for _ in 0..2 {
+            let wait = source.wait_at_end().expect("it was written just now");
+            assert!(wait <= hour, "{wait:?}");
+        }
+        let long_ago = SystemTime::now() - 2 * hour;
+        file.as_file().set_modified(long_ago).expect("set");
+        let mut source = open(&file).with_quiet_delay(hour);
+        while take(&mut source).is_some() {}
+        assert_eq!(source.wait_at_end(), None);
     }
 
     /// A writer that is in the middle of a row.
