@@ -171,7 +171,8 @@ impl Hints {
 /// Words, and not one digit.
 fn is_heading(line: &[u8]) -> bool {
     let separated = [b',', b';', b'\t', b'|'].iter().any(|separator| line.contains(separator));
-    separated && line.iter().any(u8::is_ascii_alphabetic) && !line.iter().any(u8::is_ascii_digit)
+    let has_words = line.iter().any(u8::is_ascii_alphabetic) && !line.contains(&0);
+    separated && has_words && !line.iter().any(u8::is_ascii_digit)
 }
 
 fn of_line(line: &[u8], bad: BadLine) -> Option<Hint> {

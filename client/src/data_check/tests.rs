@@ -152,6 +152,8 @@ fn common_causes_are_hinted_at() {
         let (_, hints) = of_bad_row(row);
         assert!(hints.contains(hint), "{row:?}: {hints:?}");
     }
+    let (.., hints) = findings(b"A\0n\0a\0,\0P\0");
+    assert_eq!(hints, "the file looks like UTF-16LE: iconv -f UTF-16LE -t UTF-8");
     for (bytes, hint) in [
         (&b"nombre,apellido,documento,nacimiento,numero\r\n"[..], "line 1 looks like a heading"),
         (
