@@ -10,6 +10,7 @@ fail() {
     exit 1
 }
 
+SHOWN=10 # of the files that can't be used
 here=$(dirname "$0") file=$1 others=
 shift
 while [ "$1" != -- ]; do
@@ -36,27 +37,27 @@ mounted() {
         while IFS= read -r path; do
             case $path in
                 /*) printf '%s\0' "$path" ;;
-                *) printf '%s\0' "$folder/$path" ;;
+                ./*) printf '%s\0' "$folder/${path#./}" ;;
             esac
         done
 }
 
-# What is wrong with the first of these files that can't be used: programs run as a user of their own,
-# and a umask of 077 leaves files to nobody else.
+# Which of these files can't be used, and why: programs run as a user of their own, and a umask of 077
+# leaves files to nobody else.
 # shellcheck disable=SC2016  # these are the inner shell's variables
-problem() {
+problems() {
     xargs -0 sh -c '
         for path; do [ -e "$path" ] || { echo "$path is missing"; exit; }; done
-        find -L "$@" -prune ! -perm -004 -exec echo \
-            "{} may not be read by the user that containers run as: chmod o+r {}" \;
-    ' problem | head -n 1
+        find -L "$@" -prune ! -perm -004 -print | sed "s/.*/& may not be read by the user \
+that containers run as: chmod o+r &/"
+    ' problems | sed -n "1,${SHOWN}p"
 }
 
 if [ "$mode" = loteria ]; then
     docker run --rm --user "$(id -u):$(id -g)" -v "$(cd "$here/.." && pwd)/.data:/lottery/.data" \
         --entrypoint /dataset client:latest --agencies "$agencies" "$@"
 fi
-found=$(mounted | problem)
+found=$(mounted | problems)
 [ -z "$found" ] || fail "$found"
 # shellcheck disable=SC2086  # several arguments are several words
 exec "$here/compose.sh" "$file" $others up -d
