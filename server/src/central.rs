@@ -572,7 +572,7 @@ impl<L: Ledger> Central<L> {
         if self.draw_watch.take_due(self.lottery.finished(), somebody_waits) {
             let connected = self.speakers.keys().copied();
             let connected = connected.filter(|agency| !self.lottery.has_finished(*agency));
-            draw_watch::log_missing(&self.lottery.standing(), &connected.collect());
+            draw_watch::log_missing(&self.lottery.standing_ahead(), &connected.collect());
         }
         for (timer, after) in self.draw_watch.take_timers() {
             io.set_timer(timer, Some(after));

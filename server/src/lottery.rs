@@ -496,6 +496,11 @@ impl<L: Ledger> Lottery<L> {
         Standing::new(self.ledger.state(), self.agencies)
     }
 
+    /// The same when everything staged is in the ledger: what [`finished`](Self::finished) counts.
+    pub fn standing_ahead(&self) -> Standing {
+        Standing::new(&self.ahead, self.agencies)
+    }
+
     /// The ledger.
     pub fn ledger(&self) -> &L {
         &self.ledger

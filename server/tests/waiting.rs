@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
 use frames::{batch, end, hello, responses};
-use process::Server;
+use process::{Server, command, strace};
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 
@@ -55,6 +55,34 @@ fn the_log_says_whom_the_draw_waits_for_and_who_has_gone() {
     assert!(log.contains("action: sorteo | result: success"), "{log}");
     assert_eq!(log.matches("action: lose_agency ").count(), 2, "{log}");
     assert_eq!(log.matches("action: wait_for_draw ").count(), 3, "{log}");
+}
+
+/// An end that waits for a slow disk, behind a commit that is under way, is told with what it comes to.
+#[test]
+fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = [
+        ("SERVER_AGENCIES", "2"),
+        ("SERVER_WAITING_REPORT_PERIOD", "0"),
+        ("LOGGING_LEVEL", "DEBUG"),
+    ];
+    let slow = ["--follow-forks", "--trace=fdatasync"].map(str::to_owned);
+    // Longer than the pause between two lines: it is over when the first batch is confirmed.
+    let delay = ["--inject=fdatasync:delay_enter=1200000".to_owned()];
+    let traced = strace::traced(
+        &command(&settings),
+        &folder.path().join("trace"),
+        &[&slow[..], &delay].concat(),
+    );
+    let mut server = Server::start_command(traced);
+    let mut one = ask(&server, &[hello(1), batch(0, &BETS)].concat(), 2);
+    let mut two = ask(&server, &hello(2), 1);
+    one.write_all(&batch(1, &BETS)).expect("sent");
+    server.wait_for("action: receive_batch | result: success | agency: 1 | posicion: 1 |");
+    two.write_all(&end(0)).expect("sent");
+    server.wait_for("finished: 1 | of: 2 | missing: 1 | connected: 1\n");
+    let log = server.stop();
+    assert_eq!(log.matches("| finished: 0 | of: 2 |").count(), 1, "only at the start: {log}");
 }
 
 #[test]
