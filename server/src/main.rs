@@ -11,7 +11,7 @@ use log::{debug, error, info, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::{self, Settings};
 use reactor::{EventLoop, Hangup, Outcome, console};
-use server::central::Central;
+use server::central::{Central, Rules};
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::ledger::{FileLedger, LedgerError, Progress, StoredBet, Sync};
 use server::lottery::Lottery;
@@ -111,13 +111,15 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let (ledger, recovery) = opened?;
     startup_log::log_opened(config, &recovery);
     startup_log::log_place_of_wal(&config.storage, ledger.log_path());
-    let disk = match config.ledger.sync {
-        Sync::Always => Some(start_disk_thread(&ledger).map_err(ServerError::DiskThread)?),
-        Sync::Never => None,
+    let ready = get_ready(config, &ledger).and_then(|(rules, disk)| {
+        let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
+        Ok((rules, disk, listening))
+    });
+    let (rules, disk, listening) = match ready {
+        Ok(ready) => ready,
+        // In order: what was never used needs no recovery.
+        Err(error) => return Err(close_ledger(ledger).map_or_else(ServerError::from, |()| error)),
     };
-    let room = ledger.commit_room()?;
-    let asked = config.rules.commit_max;
-    let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
     let files = startup_log::names(ledger.path(), ledger.log_path());
     let lottery = Lottery::new(ledger, config.agencies, winners);
     info!("action: open_lottery | result: success | {}", lottery.standing().at_start(&files));
@@ -125,8 +127,6 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     if let Some(stream) = disk {
         central = central.with_disk_thread(stream);
     }
-
-    let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
     info!("action: listen | result: success | ip: {} | port: {}", listening.ip(), listening.port());
     let outcome = event_loop.run(&mut central);
     central.report_log();
@@ -137,6 +137,22 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         close_ledger(central.into_ledger())?;
     }
     Ok(outcome)
+}
+
+/// What the central needs beside an open ledger: rules that its wal has room for, and the thread that
+/// waits for the disk, if any does.
+fn get_ready(
+    config: &Config,
+    ledger: &FileLedger<File>,
+) -> Result<(Rules, Option<UnixStream>), ServerError> {
+    let room = ledger.commit_room()?;
+    let asked = config.rules.commit_max;
+    let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
+    let disk = match config.ledger.sync {
+        Sync::Always => Some(start_disk_thread(ledger).map_err(ServerError::DiskThread)?),
+        Sync::Never => None,
+    };
+    Ok((rules, disk))
 }
 
 /// While the ledger is opened, which may take long: logs how far it has come, lets log lines leave,

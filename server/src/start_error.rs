@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use reactor::RunError;
+use rustix::io::Errno;
 
 use crate::ledger::LedgerError;
 
@@ -73,7 +74,14 @@ impl fmt::Display for Advice<'_> {
             ErrorKind::AddrNotAvailable => f.write_str(
                 ": SERVER_BIND must be an address of this machine, or 0.0.0.0 for all of them",
             ),
-            _ => Ok(()),
+            _ => f.write_str(match self.source.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::AFNOSUPPORT) => {
+                    ": this machine has no IPv6: set SERVER_BIND to an IPv4 address"
+                }
+                Some(Errno::MFILE) => ": raise the limit of open files (ulimit -n)",
+                Some(Errno::NFILE) => ": the system has too many files open (sysctl fs.file-max)",
+                _ => "",
+            }),
         }
     }
 }
@@ -106,7 +114,15 @@ mod tests {
         );
         assert_eq!(
             text("[::1]:80", 97),
-            "can't listen at [::1]:80: Address family not supported by protocol (os error 97)"
+            "can't listen at [::1]:80: Address family not supported by protocol (os error 97): this \
+             machine has no IPv6: set SERVER_BIND to an IPv4 address"
         );
+        assert_eq!(
+            text("0.0.0.0:80", 24),
+            "can't listen at 0.0.0.0:80: Too many open files (os error 24): raise the limit of open \
+             files (ulimit -n)"
+        );
+        assert!(text("0.0.0.0:80", 23).ends_with("(sysctl fs.file-max)"));
+        assert!(text("0.0.0.0:8080", 13).ends_with("Permission denied (os error 13)"));
     }
 }

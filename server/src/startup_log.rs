@@ -61,7 +61,7 @@ fn mended(recovery: &Recovery) -> String {
     let cause = if *clean && !torn {
         "bets.csv holds more than was committed, which was cut off"
     } else {
-        "the last run was killed, or the power failed: what was confirmed is there"
+        "the last run was killed or failed, or the power did: what was confirmed is there"
     };
     format!(
         "bytes_cut: {cut} | bytes_restored: {restored} | torn_commit: {torn} | commits: {commits} | \
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(
             mended(&killed),
             "bytes_cut: 0 | bytes_restored: 7 | torn_commit: false | commits: 2 | rows: 9 | \
-             cause: the last run was killed, or the power failed: what was confirmed is there"
+             cause: the last run was killed or failed, or the power did: what was confirmed is there"
         );
         let appended = Recovery { clean: true, cut: 5, ..Recovery::default() };
         assert_eq!(

@@ -283,8 +283,8 @@ fn a_start_says_whether_the_ledger_is_new_clean_or_recovered() {
         csv.display()
     );
     assert!(log.contains(&recovered), "{log}");
-    let cause = " | rows: 1 | cause: the last run was killed, or the power failed: what was confirmed \
-                 is there\n";
+    let cause = " | rows: 1 | cause: the last run was killed or failed, or the power did: what was \
+                 confirmed is there\n";
     assert!(log.contains(cause) && log.contains("| state: recovered | bets: 1\n"), "{log}");
     let log = Server::start_command(central_at(&csv)).stop();
     assert!(!log.contains("recover_ledger") && log.contains("| state: clean | bets: 1\n"), "{log}");
@@ -301,6 +301,21 @@ fn a_start_says_whether_the_ledger_is_new_clean_or_recovered() {
         log.contains("cause: bets.csv holds more than was committed, which was cut off\n"),
         "{log}"
     );
+}
+
+/// A start that is refused when the ledger is open already closes it in order.
+#[test]
+fn a_refused_start_leaves_nothing_to_recover() {
+    let (_folder, csv, _) = stored();
+    // A larger commit than the wal, which keeps its size, has room for.
+    let larger = [THREE[0], ("SERVER_LOG_SIZE", "16MiB"), ("SERVER_COMMIT_MAX", "4MiB")];
+    let error = refusal(&csv, &larger);
+    assert!(
+        error.starts_with("SERVER_COMMIT_MAX = 4194304: the ledger's wal, which keeps the size"),
+        "{error}"
+    );
+    let log = Server::start_command(central_at(&csv)).stop();
+    assert!(!log.contains("recover_ledger") && log.contains("| state: clean | bets: 2\n"), "{log}");
 }
 
 #[test]

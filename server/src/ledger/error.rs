@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use wire::Agency;
 
 use super::log;
@@ -367,16 +368,23 @@ impl fmt::Display for Advice<'_> {
             ErrorKind::StorageFull => ": free space on its file system",
             ErrorKind::QuotaExceeded => ": free space, or raise the quota",
             ErrorKind::FileTooLarge => ": raise the limit of a file's size (ulimit -f)",
-            _ if self.0.raw_os_error() == Some(EIO) => {
-                ": its disk fails (see dmesg): start again on a disk that doesn't"
-            }
-            _ => "",
+            _ => self.0.raw_os_error().map_or("", |number| advice(Errno::from_raw_os_error(number))),
         })
     }
 }
 
-/// What the kernel says of a disk that can't be read or written.
-const EIO: i32 = 5;
+/// The same of what has no kind of its own.
+fn advice(error: Errno) -> &'static str {
+    match error {
+        Errno::IO => ": its disk fails (see dmesg): start again on a disk that doesn't",
+        Errno::MFILE => ": raise the limit of open files (ulimit -n)",
+        Errno::NFILE => ": the system has too many files open (sysctl fs.file-max)",
+        Errno::NAMETOOLONG => ": set a shorter SERVER_STORAGE_PATH",
+        Errno::LOOP => ": a symbolic link leads back to itself: set another SERVER_STORAGE_PATH",
+        Errno::NOLCK => ": its file system has no locks: set SERVER_STORAGE_PATH to one that has",
+        _ => "",
+    }
+}
 
 fn process(holder: Option<u32>) -> String {
     holder.map_or(String::new(), |process| format!(" (process {process})"))
@@ -428,6 +436,23 @@ mod tests {
                 5,
                 "Input/output error (os error 5): its disk fails (see dmesg): start again on a disk \
                  that doesn't",
+            ),
+            (24, "Too many open files (os error 24): raise the limit of open files (ulimit -n)"),
+            (
+                23,
+                "Too many open files in system (os error 23): the system has too many files open \
+                 (sysctl fs.file-max)",
+            ),
+            (36, "File name too long (os error 36): set a shorter SERVER_STORAGE_PATH"),
+            (
+                40,
+                "Too many levels of symbolic links (os error 40): a symbolic link leads back to \
+                 itself: set another SERVER_STORAGE_PATH",
+            ),
+            (
+                37,
+                "No locks available (os error 37): its file system has no locks: set \
+                 SERVER_STORAGE_PATH to one that has",
             ),
             (22, "Invalid argument (os error 22)"),
         ] {
