@@ -434,6 +434,8 @@ fn a_central_that_is_killed_is_one_warning() {
 fn a_central_whose_host_is_gone_is_noticed_while_the_agency_waits_for_the_draw() {
     /// The timer of a connection in `/proc/net/tcp` that asks whether the peer is still there.
     const KEEPALIVE: &str = "02:";
+    /// Its state. Beside it may stand one to a central that had the port before, in TIME_WAIT.
+    const ESTABLISHED: &str = "01";
     let server = Server::start(&[("SERVER_AGENCIES", "2")]);
     let agency = waiting(&server, &[]);
     let port: u16 = server.address().rsplit_once(':').expect("a port").1.parse().expect("a number");
@@ -442,7 +444,7 @@ fn a_central_whose_host_is_gone_is_noticed_while_the_agency_waits_for_the_draw()
         let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", agency.id()));
         let table = table.expect("Linux tells it");
         let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let ours = fields.find(|fields| fields.get(2) == Some(&remote.as_str()));
+        let ours = fields.find(|fields| fields.get(2..4) == Some(&[remote.as_str(), ESTABLISHED]));
         let timer = ours.expect("it is connected")[5].to_owned();
         if timer.starts_with(KEEPALIVE) {
             break;
