@@ -17,9 +17,11 @@ PYTEST = target/pytest/bin/python -m pytest
 # What a target needs is there, or is installed, or it is said what is missing.
 SETUP = @CARGO="$(CARGO)" PYTHON="$(PYTHON)" .ci/setup
 
-# Files of bets that exist are kept, unless the call says what is to be in them.
+# Files of bets that exist are kept, unless the call says what is to be in them. Those that weren't
+# generated are only overwritten with FORCE=1.
 asked_for = $(filter command environment,$(foreach name,$(1),$(firstword $(origin $(name)))))
-DATASET = --bets $(DATASET_BETS) --seed $(SEED) $(if $(call asked_for,DATASET_BETS SEED),,--keep)
+DATASET_PLAN = --bets $(DATASET_BETS) --seed $(SEED)
+DATASET = $(DATASET_PLAN) $(if $(call asked_for,DATASET_BETS SEED),$(if $(FORCE),--force),--keep)
 
 .DEFAULT_GOAL := help
 
@@ -31,10 +33,10 @@ build: ## Build both programs, optimised
 	$(SETUP) build
 	$(CARGO) build --workspace --release --locked
 
-dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED)
+dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE=1 overwrites your own)
 	$(SETUP) dataset
 	$(CARGO) run --release --locked -q -p client --bin dataset -- \
-		--agencies $(DATASET_AGENCIES) --bets $(DATASET_BETS) --seed $(SEED) --out .data
+		$(DATASET_PLAN) $(if $(FORCE),--force) --agencies $(DATASET_AGENCIES) --out .data
 
 run: build ## Run a central and five agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED)
 	@$(CARGO) run --release --locked -q -p client --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
@@ -139,7 +141,7 @@ branches: ## Make the delivery branches ej1 to ej8
 
 clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
-	rm -f .data/agency-*.csv
+	@.ci/clean-dataset .data
 
 .PHONY: help build dataset run test kills hostile simulate winners fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
 	docker-compose-logs docker-base-images docker-test branches clean

@@ -20,6 +20,7 @@
 //! | `look_up` | names into addresses, by a thread that nobody waits for |
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
 //! | [`dataset`] | agency files out of a seed (binary `dataset`) |
+//! | [`generated`] | which files it has made, so that nobody's own are overwritten |
 //! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
 //! | `memory_io` | the loop's side in memory, for tests |
 //! | [`swarm`] | load from any number of connections, measured (binary `swarm`) |
@@ -40,6 +41,7 @@ pub mod dialogue;
 pub mod echo;
 pub mod farewell;
 pub mod file_stamp;
+pub mod generated;
 pub mod input;
 pub mod local;
 pub mod log_budget;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::dataset::{self, Plan};
+use client::generated::{Cksum, Generated};
 use reactor::{console, logging};
 
 fn main() -> ExitCode {
@@ -43,7 +44,16 @@ fn command() -> Command {
                 .long("keep")
                 .action(ArgAction::SetTrue)
                 .help("Leave files that exist as they are"),
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("keep")
+                .help("Overwrite files that this program hasn't made, too"),
         ])
+        .after_help(
+            "A file that it hasn't made, or that was changed since, is never overwritten \
+            without --force: it lists what it makes in .generated.",
+        )
 }
 
 fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
@@ -62,24 +72,73 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
         seed: *matches.get_one("seed").expect("it has a default"),
     };
     let folder: &PathBuf = matches.get_one("out").expect("it has a default");
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for agency in 1..=*matches.get_one("agencies").expect("it has a default") {
-        let path = folder.join(format!("agency-{agency}.csv"));
-        if matches.get_flag("keep") && path.exists() {
-            continue;
-        }
-        let written = write(&plan, agency, &path);
-        let written = written.map_err(|error| format!("{}: {error}", path.display()))?;
-        let (path, dataset::Written { bets, winners }) = (path.display(), written);
-        console::print(&format!("{path}: {bets} bets, {winners} winners\n"));
+    fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+    let mut list = Generated::open(folder).map_err(|error| named(folder, &error))?;
+    let agencies: u32 = *matches.get_one("agencies").expect("it has a default");
+    let files = (1..=agencies).map(|agency| (agency, folder.join(format!("agency-{agency}.csv"))));
+    let keep = matches.get_flag("keep");
+    let files: Vec<_> = files.filter(|(_, path)| !(keep && exists(path))).collect();
+    if !matches.get_flag("force") {
+        refuse_foreign(&plan, &files, &list)?;
     }
-    Ok(())
+    for (agency, path) in &files {
+        let written = write(&plan, *agency, path, &mut list);
+        let written = written.map_err(|error| named(path, &error))?;
+        let bets = counted(written.bets, "bet");
+        let winners = counted(written.winners, "winner");
+        console::print(&format!("{}: {bets}, {winners}\n", path.display()));
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    let path = list.path().to_owned();
+    list.tidy().map_err(|error| named(&path, &error))
+}
+
+fn named(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+fn counted(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Whether there is something by that name, be it a link to nowhere.
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Nothing is written while any of the files is somebody's own: one that this program hasn't made,
+/// and wouldn't make now.
+fn refuse_foreign(plan: &Plan, files: &[(u32, PathBuf)], list: &Generated) -> Result<(), String> {
+    let mut foreign = Vec::new();
+    for (agency, path) in files.iter().filter(|(_, path)| exists(path) && !list.has(path)) {
+        let mut planned = Cksum::default();
+        dataset::write(plan, *agency, &mut planned).map_err(|error| named(path, &error))?;
+        if !Cksum::of(path).is_ok_and(|found| found == planned) {
+            foreign.push(path.display().to_string());
+        }
+    }
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "not made by this program, or changed since: {}. Nothing was written. Move them away, or \
+         overwrite them: --force, by make FORCE=1",
+        foreign.join(", ")
+    ))
 }
 
 /// Whoever sees the file sees all of it: it gets its name when it is whole.
-fn write(plan: &Plan, agency: u32, path: &Path) -> io::Result<dataset::Written> {
-    let unfinished = path.with_extension("csv.tmp");
+fn write(
+    plan: &Plan,
+    agency: u32,
+    path: &Path,
+    list: &mut Generated,
+) -> io::Result<dataset::Written> {
+    let unfinished = path.with_file_name(format!(".agency-{agency}.csv.tmp"));
     let written = dataset::write(plan, agency, BufWriter::new(File::create(&unfinished)?))?;
+    list.add(path, Cksum::of(&unfinished)?)?;
     fs::rename(&unfinished, path)?;
     Ok(written)
 }
