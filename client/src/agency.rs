@@ -21,7 +21,7 @@ use account::Account;
 use stage::Stage;
 
 use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress, expect_position};
-use crate::input::{Input, Place};
+use crate::input::{Input, Place, Rejected};
 use crate::log_budget::{Line, LogBudget};
 use crate::source::{BetSource, Checking};
 
@@ -56,6 +56,8 @@ pub struct Agency<S> {
     /// The place after everything that the central has confirmed.
     confirmed: Place,
     account: Account,
+    /// It has logged that bets were rejected, when all were sent.
+    has_logged_rejected: bool,
     log_budget: LogBudget,
 }
 
@@ -78,6 +80,7 @@ impl<S: BetSource> Agency<S> {
             stage: Stage::Introducing,
             confirmed: Place::default(),
             account: Account::new(),
+            has_logged_rejected: false,
             log_budget: LogBudget::default(),
         }
     }
@@ -204,9 +207,34 @@ impl<S: BetSource> Agency<S> {
         Ok(Next::Answer)
     }
 
+    /// Once, while there is still time to do something about it.
+    fn log_rejected_before_draw(&mut self) {
+        if self.account.phase == Phase::Finished && !self.has_logged_rejected {
+            self.has_logged_rejected = true;
+            self.log_rejected_bets(
+                "put them right and send them as another agency, before the draw: SERVER_AGENCIES one \
+                 higher; see README \"Rejected bets\"",
+            );
+        }
+    }
+
+    /// What wasn't stored, if anything, and what to do about it.
+    fn log_rejected_bets(&self, advice: &str) {
+        let Account { stored, rejected, .. } = self.account;
+        if rejected > 0 {
+            error!(
+                "action: send_bets | result: fail | client_id: {} | stored: {stored} | \
+                 rejected: {rejected} | error: the central took the rejected batches for good and \
+                 stored none of their bets: {advice}",
+                self.id
+            );
+        }
+    }
+
     fn ask(&mut self, out: &mut Vec<u8>) -> Next {
         self.stage = Stage::Asking;
         self.account.asked();
+        self.log_rejected_before_draw();
         Request::Winners.encode(out);
         Next::Answer
     }
@@ -257,7 +285,8 @@ impl<S: BetSource> Agency<S> {
         self.after_batch(out)
     }
 
-    /// Names the bad bet of a batch as a person finds it: looked up in the input, which is further on.
+    /// Names the bad bet of a batch, and all that aren't stored because of it, as a person finds them:
+    /// looked up in the input, which is further on.
     fn log_rejected(
         &mut self,
         before: Place,
@@ -267,14 +296,14 @@ impl<S: BetSource> Agency<S> {
         text: &str,
     ) -> Result<(), Failure> {
         if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
-            let place = self.input.describe(before, index)?;
+            let Rejected { bad, all } = self.input.describe(before, index, count)?;
             error!(
                 "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
-                 code: {} | error: {} | place: {}",
+                 code: {} | error: {} | place: {} | field: {field} | {all}",
                 before.position + u64::from(index),
                 field as u8,
                 EscapedOnce(text),
-                Escaped(place.as_bytes())
+                Escaped(bad.as_bytes())
             );
         }
         Ok(())
@@ -430,16 +459,12 @@ impl<S: BetSource> Dialogue for Agency<S> {
         if self.stage != Stage::Done {
             return;
         }
-        let Account { stored, rejected, winners, .. } = self.account;
+        let winners = self.account.winners;
         info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
-        if rejected > 0 {
-            error!(
-                "action: send_bets | result: fail | client_id: {} | stored: {stored} | \
-                 rejected: {rejected} | error: the central took the rejected batches for good and \
-                 stored none of their bets",
-                self.id
-            );
-        }
+        self.log_rejected_bets(
+            "the draw was held, only another lottery takes them, put right; see README \
+             \"Rejected bets\"",
+        );
     }
 
     fn stage(&self) -> &'static str {
@@ -449,7 +474,7 @@ impl<S: BetSource> Dialogue for Agency<S> {
     fn progress(&self) -> Progress {
         let (Place { position, mark, .. }, size) = (self.confirmed, self.input.size());
         let bytes = if self.stage == Stage::Checking { self.input.checked() } else { mark.offset };
-        Progress { bets: position, bytes, size }
+        Progress { bets: position, rejected: self.account.rejected, bytes, size }
     }
 
     fn close(self) {

@@ -320,10 +320,11 @@ impl<D: Dialogue> Service for Caller<D> {
     fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
         match signal {
             Signal::User1 => {
-                let Progress { bets, bytes, size } = self.dialogue.progress();
+                let Progress { bets, rejected, bytes, size } = self.dialogue.progress();
                 info!(
                     "action: status | result: success | client_id: {} | connection: {} | \
-                     stage: {} | posicion: {bets} | bytes: {bytes} | of: {size}",
+                     stage: {} | posicion: {bets} | bytes: {bytes} | of: {size} | \
+                     rejected: {rejected}",
                     self.config.id,
                     self.dialer.describe(self.connection),
                     self.dialogue.stage()

@@ -173,6 +173,10 @@ impl BetSource for CsvSource {
         format!("{}, line {}", self.path.display(), self.rows.mark().line + 1)
     }
 
+    fn line(&self) -> Option<u64> {
+        Some(self.rows.mark().line + 1)
+    }
+
     fn check(&mut self) -> Result<Checking, InputError> {
         let checking = self.check_slice()?;
         if checking != Checking::Done {

@@ -83,6 +83,8 @@ pub trait Dialogue {
 pub struct Progress {
     /// Bets confirmed.
     pub bets: Position,
+    /// Of these, bets in rejected batches.
+    pub rejected: u64,
     /// Bytes of the input confirmed.
     pub bytes: u64,
     /// Bytes of the input.

@@ -1,5 +1,6 @@
 //! An agency's bets with their positions and checksum, cut into batches.
 
+use std::fmt;
 use std::time::Duration;
 
 use wire::{BatchBuilder, Checksum, Position, Push};
@@ -15,6 +16,34 @@ pub struct Place {
     pub checksum: Checksum,
     /// Where the source finds it again.
     pub mark: Mark,
+}
+
+/// A batch that was rejected, as a person finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where its bad bet is.
+    pub bad: String,
+    /// All of its bets.
+    pub all: Span,
+}
+
+/// The first and the last bet of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// By the lines on which they begin.
+    Lines(u64, u64),
+    /// By position.
+    Positions(Position, Position),
+}
+
+impl fmt::Display for Span {
+    /// As a part of a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lines(first, last) => write!(f, "lines: {first} to {last}"),
+            Self::Positions(first, last) => write!(f, "first: {first} | last: {last}"),
+        }
+    }
 }
 
 /// The input of one agency.
@@ -98,21 +127,42 @@ impl<S: BetSource> Input<S> {
         self.source.verify()
     }
 
-    /// Where a person finds the bet that is the `index`-th behind a place. The input stays where it is.
+    /// Where a person finds the bet that is the `index`-th behind a place, and all `count` of its batch.
+    /// The input stays where it is.
     ///
     /// # Errors
     /// [`InputError`] when the source can't go there, or back.
-    pub fn describe(&mut self, place: Place, index: u16) -> Result<String, InputError> {
+    pub fn describe(
+        &mut self,
+        place: Place,
+        index: u16,
+        count: u16,
+    ) -> Result<Rejected, InputError> {
         let here = self.source.mark();
         self.source.seek(place.mark)?;
-        for _ in 0..index {
-            self.source.peek()?;
-            self.source.advance();
-        }
         self.source.peek()?;
-        let found = self.source.describe();
+        let first = self.source.line();
+        self.pass(index)?;
+        let bad = self.source.describe();
+        self.pass(count.saturating_sub(index + 1))?;
+        let last = self.source.line();
         self.source.seek(here)?;
-        Ok(found)
+        let all = match first.zip(last) {
+            Some((first, last)) => Span::Lines(first, last),
+            None => {
+                Span::Positions(place.position, place.position + u64::from(count.saturating_sub(1)))
+            }
+        };
+        Ok(Rejected { bad, all })
+    }
+
+    /// Goes on by so many bets, to the next one.
+    fn pass(&mut self, count: u16) -> Result<(), InputError> {
+        for _ in 0..count {
+            self.source.advance();
+            self.source.peek()?;
+        }
+        Ok(())
     }
 
     /// How far the end is, as [`Mark::offset`] counts.
@@ -179,8 +229,13 @@ mod tests {
         let place = input.place();
         input.next_batch(&mut batch, 4).unwrap();
         let here = input.place();
-        for (index, found) in [(0, "bet 3"), (2, "bet 5"), (6, "bet 9")] {
-            assert_eq!(input.describe(place, index).unwrap(), found);
+        for (index, count, found, span) in [
+            (0, 4, "bet 3", "first: 3 | last: 6"),
+            (2, 3, "bet 5", "first: 3 | last: 5"),
+            (6, 7, "bet 9", "first: 3 | last: 9"),
+        ] {
+            let Rejected { bad, all } = input.describe(place, index, count).unwrap();
+            assert_eq!((bad.as_str(), all.to_string().as_str()), (found, span));
             assert_eq!(input.place(), here);
         }
         input.next_batch(&mut batch, 4).unwrap();

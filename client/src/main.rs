@@ -12,7 +12,7 @@ use client::csv_source::CsvSource;
 use client::dialogue::Dialogue;
 use client::echo::EchoLoop;
 use client::progress::Bar;
-use log::{debug, error};
+use log::{debug, error, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::{self, Settings};
 use reactor::{EventLoop, Hangup, Limits, Outcome};
@@ -115,6 +115,13 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             call(event_loop, Caller::new(apuesta, config, seed, None))
         }
         Mode::Loteria { path } => {
+            if !config.data_check {
+                warn!(
+                    "action: config | result: success | client_id: {} | warning: CLI_DATA_CHECK is off: \
+                     the central judges alone, and what it rejects can't be sent again by this agency",
+                    config.id
+                );
+            }
             let pace = Pace {
                 max_amount: config.max_amount,
                 window: config.window,

@@ -51,6 +51,11 @@ pub trait BetSource {
     /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
     fn describe(&self) -> String;
 
+    /// The line of that bet, from 1, of a source that has lines.
+    fn line(&self) -> Option<u64> {
+        None
+    }
+
     /// Looks whether all of it is good, a slice at a time, before any of it is sent. What isn't is
     /// logged. Its place doesn't change.
     ///

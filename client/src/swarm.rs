@@ -416,7 +416,7 @@ impl<M: Member> Service for Swarm<M> {
         if let Some(bar) = &self.bar {
             let over = self.stage == Stage::Over || self.error.is_some();
             let (done, size) = (self.tally.messages, self.expected);
-            bar.show(Progress { bets: done, bytes: done, size }, over);
+            bar.show(Progress { bets: done, bytes: done, size, ..Progress::default() }, over);
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use inputs::file;
 use process::{PATIENCE, Server, binary};
 use running::Running;
+use rustix::process::Signal;
 use wire::{Checksum, ErrorCode, FRAME_MAX, Field, Phase, Response, WinnersBuilder};
 
 /// Bets of the agency: three batches.
@@ -356,6 +357,7 @@ fn what_a_central_repeats_is_logged_within_a_budget() {
     let rejected = "action: apuesta_enviada | result: fail";
     assert_eq!(log.matches(&format!("{rejected} | cantidad: 1 | posicion: ")).count(), 3, "{log}");
     assert!(log.contains("found \"Nicol\\xe1s \\x7c \" | place: "), "escaped once: {log}");
+    assert!(log.contains(", line 3 | field: first name | lines: 3 to 3\n"), "{log}");
     assert!(log.contains(&format!("{rejected} | more: 247 | total: 250")), "{log}");
     let result = "action: consulta_ganadores | result: success | cant_ganadores: 0\n";
     let (_, last) = log.split_once(result).expect("the result");
@@ -378,7 +380,11 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
         "{log}"
     );
     assert!(log.contains("found \"Nico\\tlás\\x7c\""), "{log}");
-    assert!(log.contains(&format!("| place: {}, line 8", path.display())), "{log}");
+    let place =
+        format!("| place: {}, line 8 | field: first name | lines: 6 to 10\n", path.display());
+    assert!(log.contains(&place), "{log}");
+    let warning = " | warning: CLI_DATA_CHECK is off: the central judges alone";
+    assert!(log.contains(warning), "{log}");
     // Another run with the same file sends nothing, and says the same.
     let again = Running::start(agency(&server.address(), &path, &environment)).end();
     for (code, log) in [(code, log), again] {
@@ -389,6 +395,43 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
         assert!(code == Some(1) && last.contains(expected), "{log}");
     }
     server.stop();
+}
+
+/// While there is still time: an operator who reads only the result reads it when nothing can be done.
+#[test]
+fn what_was_rejected_is_said_before_the_draw_by_both_ends() {
+    let mut server = Server::start(&[("SERVER_AGENCIES", "2")]);
+    let path = server.folder().join("agency-1.csv");
+    let good = "Ana,Paz,1,2000-01-01,7574\n";
+    std::fs::write(&path, [good, good, "Ana,Paz,1,2000-01-01,x\n"].concat()).expect("written");
+    let environment = [("CLI_BATCH_MAXAMOUNT", "2"), ("CLI_DATA_CHECK", "off")];
+    let mut first = Running::start(agency(&server.address(), &path, &environment));
+    let rejected =
+        "ERROR    action: send_bets | result: fail | client_id: 1 | stored: 2 | rejected: 1 | ";
+    first.wait_for(rejected);
+    assert!(
+        first
+            .text()
+            .contains("send them as another agency, before the draw: SERVER_AGENCIES one higher"),
+        "{}",
+        first.text()
+    );
+    first.wait_for_status(
+        "stage: waiting_for_draw | posicion: 3 | bytes: 75 | of: 75 | rejected: 1\n",
+    );
+    let waits = "action: wait_for_draw | result: in_progress | finished: 1 | of: 2 | missing: 2 | ";
+    server.wait_for(&format!("{waits}connected: none | rejected: 1\n"));
+    server.signal(Signal::USR1);
+    server.wait_for("bets: 2 | drawn: false | connections: 1 | rejected: 1\n");
+    let second = server.folder().join("agency-2.csv");
+    std::fs::write(&second, good).expect("written");
+    let (code, log) = Running::start(agency(&server.address(), &second, &[("CLI_ID", "2")])).end();
+    assert_eq!(code, Some(0), "{log}");
+    let (code, log) = first.end();
+    assert_eq!((code, log.matches(rejected).count()), (Some(1), 2), "{log}");
+    assert!(log.lines().last().is_some_and(|line| !line.contains("before the draw")), "{log}");
+    let log = server.stop();
+    assert!(log.contains(" | posicion: 2 | field: number\n"), "{log}");
 }
 
 /// An agency that waits for the draw, as it says itself.

@@ -34,7 +34,9 @@ pub enum Answer {
     Rejected {
         /// Position after it.
         consumed: Position,
-        /// The bad bet in it.
+        /// The bad bet in it, counted as the agency counts its input.
+        position: Position,
+        /// The same, counted from the first of the batch.
         index: u16,
         /// The bad field of that bet.
         field: Field,

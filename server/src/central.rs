@@ -465,6 +465,7 @@ impl<L: Ledger> Central<L> {
             Taken::Stored => Answer::Stored { consumed, log: kind.log(batch) },
             Taken::Rejected(bad) => Answer::Rejected {
                 consumed,
+                position: batch.position + u64::from(bad.index),
                 index: bad.index,
                 field: bad.flaw.field,
                 text: bad.flaw.to_string(),
@@ -720,14 +721,14 @@ impl<L: Ledger> Central<L> {
                 respond(io, to, &Response::Stored { consumed });
             }
             Answer::Duplicate { consumed } => respond(io, to, &Response::Stored { consumed }),
-            Answer::Rejected { consumed, index, field, text, log } => {
+            Answer::Rejected { consumed, position, index, field, text, log } => {
                 batch_log::log_judged(&mut self.log_budget, false, &log);
                 log_within!(
                     self.log_budget,
                     Event::BetInvalid,
                     Level::Warn,
                     "action: validate_bet | result: fail | agency: {agency} | index: {index} | \
-                     code: {} | error: {}",
+                     code: {} | error: {} | posicion: {position} | field: {field}",
                     field as u8,
                     Escaped(text.as_bytes())
                 );
@@ -991,7 +992,11 @@ impl<L: Ledger> Service for Central<L> {
             Signal::User1 => {
                 let (standing, connections) = (self.lottery.standing(), self.sessions.iter());
                 let connections = connections.flatten().count();
-                info!("action: status | result: success | {standing} | connections: {connections}");
+                let rejected = standing.rejected();
+                info!(
+                    "action: status | result: success | {standing} | connections: {connections} | \
+                     rejected: {rejected}"
+                );
             }
             Signal::User2 => info!("action: count | result: success | {}", io.counters()),
         }

@@ -102,8 +102,10 @@ impl DrawWatch {
 /// Logs what the draw waits for. `connected` are those of the missing who are.
 pub(crate) fn log_missing(standing: &Standing, connected: &AgencyList) {
     info!(
-        "action: wait_for_draw | result: in_progress | {} | connected: {connected}",
-        standing.progress()
+        "action: wait_for_draw | result: in_progress | {} | connected: {connected} | \
+         rejected: {}",
+        standing.progress(),
+        standing.rejected()
     );
 }
 

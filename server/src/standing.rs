@@ -48,6 +48,8 @@ pub struct Standing {
     with_bets: usize,
     /// Bets stored.
     bets: u64,
+    /// Bets in rejected batches.
+    rejected: u64,
     drawn: bool,
 }
 
@@ -62,6 +64,7 @@ impl Standing {
             missing: (1..=agencies).filter(|agency| !has_finished(agency)).collect(),
             with_bets: stored().filter(|stored| *stored > 0).count(),
             bets: stored().sum(),
+            rejected: state.accounts().map(|(_, account)| account.rejected).sum(),
             drawn: state.drawn,
         }
     }
@@ -70,6 +73,11 @@ impl Standing {
     pub fn progress(&self) -> impl fmt::Display {
         let Self { agencies, finished, missing, .. } = self;
         format!("finished: {finished} | of: {agencies} | missing: {missing}")
+    }
+
+    /// Bets of all agencies that were consumed and not stored.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
     }
 
     /// What the ledger that was opened, which is in these files, means to whoever has started the
@@ -113,12 +121,16 @@ mod tests {
     use super::*;
     use crate::ledger::Entry;
 
-    fn standing(agencies: Agency, entries: &[Entry]) -> String {
+    fn of(agencies: Agency, entries: &[Entry]) -> Standing {
         let mut state = State::default();
         for entry in entries {
             state.apply(entry);
         }
-        Standing::new(&state, agencies).to_string()
+        Standing::new(&state, agencies)
+    }
+
+    fn standing(agencies: Agency, entries: &[Entry]) -> String {
+        of(agencies, entries).to_string()
     }
 
     fn batch(agency: Agency, count: u16, stored: bool) -> Entry {
@@ -126,8 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn the_missing_are_named_and_rejected_bets_are_not_counted() {
+    fn the_missing_are_named_and_rejected_bets_are_counted_apart() {
         let entries = [batch(1, 7, true), batch(2, 5, false), Entry::Finished { agency: 2 }];
+        assert_eq!(of(3, &entries).rejected(), 5);
         assert_eq!(
             standing(3, &entries),
             "agencies: 3 | finished: 1 | missing: 1 3 | bets: 7 | drawn: false"

@@ -30,7 +30,9 @@ fn ask(server: &Server, said: &[u8], expected: usize) -> TcpStream {
 fn the_log_says_whom_the_draw_waits_for_and_who_has_gone() {
     let mut server = Server::start(&[("SERVER_AGENCIES", "3")]);
     let waits = "INFO     action: wait_for_draw | result: in_progress | ";
-    server.wait_for(&format!("{waits}finished: 0 | of: 3 | missing: 1 2 3 | connected: none\n"));
+    server.wait_for(&format!(
+        "{waits}finished: 0 | of: 3 | missing: 1 2 3 | connected: none | rejected: 0\n"
+    ));
     // Gone before it has ended its input.
     drop(ask(&server, &[hello(1), batch(0, &BETS)].concat(), 2));
     server.wait_for(
@@ -47,9 +49,13 @@ fn the_log_says_whom_the_draw_waits_for_and_who_has_gone() {
     let _third = ask(&server, &hello(3), 1);
     // Who has finished may go.
     drop(ask(&server, &[hello(2), end(0)].concat(), 2));
-    server.wait_for(&format!("{waits}finished: 1 | of: 3 | missing: 1 3 | connected: 3\n"));
+    server.wait_for(&format!(
+        "{waits}finished: 1 | of: 3 | missing: 1 3 | connected: 3 | rejected: 0\n"
+    ));
     drop(ask(&server, &[hello(1), end(1)].concat(), 2));
-    server.wait_for(&format!("{waits}finished: 2 | of: 3 | missing: 3 | connected: 3\n"));
+    server.wait_for(&format!(
+        "{waits}finished: 2 | of: 3 | missing: 3 | connected: 3 | rejected: 0\n"
+    ));
     drop(ask(&server, &[hello(3), end(0)].concat(), 2));
     let log = server.stop();
     assert!(log.contains("action: sorteo | result: success"), "{log}");
