@@ -81,7 +81,7 @@ pub static LIMITS: &[Limit] = &[
     ),
     limit(
         &config::AGENCIES,
-        "a higher number is refused with error 5; the draw waits for all of them",
+        "a higher number is refused with error 5; the draw waits for all of them; with 0 the central is an echo server",
         "their accounts stay in memory, and all must fit into one checkpoint",
     ),
     limit(
