@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use frames::{batch, end, hello, responses};
-use process::{Server, command, output};
+use process::{Server, command, output, strace};
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 
@@ -303,19 +303,24 @@ fn a_start_says_whether_the_ledger_is_new_clean_or_recovered() {
     );
 }
 
-/// A start that is refused when the ledger is open already closes it in order.
+/// A start that fails when its ledger has been made already closes it in order.
 #[test]
-fn a_refused_start_leaves_nothing_to_recover() {
-    let (_folder, csv, _) = stored();
-    // A larger commit than the wal, which keeps its size, has room for.
-    let larger = [THREE[0], ("SERVER_LOG_SIZE", "16MiB"), ("SERVER_COMMIT_MAX", "4MiB")];
-    let error = refusal(&csv, &larger);
-    assert!(
-        error.starts_with("SERVER_COMMIT_MAX = 4194304: the ledger's wal, which keeps the size"),
-        "{error}"
-    );
-    let log = Server::start_command(central_at(&csv)).stop();
-    assert!(!log.contains("recover_ledger") && log.contains("| state: clean | bets: 2\n"), "{log}");
+fn a_start_that_fails_behind_a_new_ledger_leaves_nothing_to_recover() {
+    for (calls, error, said) in [
+        ("clone,clone3", "EAGAIN", "can't start the thread that waits for the disk: "),
+        // Another one who had bound the port as well was quicker.
+        ("listen", "EADDRINUSE", "can't listen at 127.0.0.1:0: Address already in use "),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let csv = folder.path().join("bets.csv");
+        let failing = [format!("--trace={calls}"), format!("--inject={calls}:error={error}")];
+        let central = strace::traced(&command(&THREE), &folder.path().join("trace"), &failing);
+        let refusal = refusal_of(central, &csv);
+        assert!(refusal.starts_with(said), "{refusal}");
+        let log = Server::start_command(central_at(&csv)).stop();
+        assert!(!log.contains("recover_ledger"), "{log}");
+        assert!(log.contains("| state: clean | bets: 0\n"), "{log}");
+    }
 }
 
 #[test]
