@@ -22,7 +22,7 @@ use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process,
 
 use support::{
     Call, Ending, Event, Finished, HUGE, NEVER, PATIENCE, Running, Script, echo, listening,
-    pattern, peer, read_all, read_exactly, run, spawn,
+    pattern, peer, read_all, read_exactly, read_some, run, spawn,
 };
 
 /// Those that end it, and their names.
@@ -132,7 +132,7 @@ fn a_signal_during_heavy_traffic() {
         let mut answer = [0; MESSAGE.len()];
         loop {
             peer.write_all(MESSAGE).unwrap();
-            match peer.read(&mut answer).unwrap() {
+            match read_some(&peer, &mut answer).unwrap() {
                 0 => return,
                 count => peer.read_exact(&mut answer[count..]).unwrap(),
             }

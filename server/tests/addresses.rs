@@ -12,7 +12,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use process::{PATIENCE, Server, command, output};
+use process::{PATIENCE, Server, command, output, patient};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -68,7 +68,7 @@ fn echo(stream: &mut TcpStream) {
 }
 
 fn is_refused(stream: &mut TcpStream) -> bool {
-    match stream.read(&mut [0]) {
+    match patient::read(stream, &mut [0]) {
         Ok(count) => count == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
@@ -84,7 +84,7 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
             return response;
         }
         let mut bytes = [0; 1024];
-        let count = stream.read(&mut bytes).expect("it answers");
+        let count = patient::read(stream, &mut bytes).expect("it answers");
         assert!(count > 0, "it has ended");
         input.extend_from_slice(&bytes[..count]);
     }

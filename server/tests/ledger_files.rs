@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use frames::{batch, end, hello, responses};
-use process::{Server, command, output};
+use process::{Server, command, output, patient};
 use rustix::process::Signal;
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
@@ -238,7 +238,7 @@ impl Answers {
                 return answer;
             }
             let mut piece = [0; 1024];
-            let count = stream.read(&mut piece).expect("an answer");
+            let count = patient::read(stream, &mut piece).expect("an answer");
             assert!(count > 0, "the central has closed");
             self.0.extend_from_slice(&piece[..count]);
         }

@@ -192,7 +192,7 @@ fn a_ledger_that_may_not_grow_is_a_full_disk() {
 fn next_response(stream: &mut impl Read) -> String {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        let count = stream.read(&mut buffer).expect("answered");
+        let count = patient::read(stream, &mut buffer).expect("answered");
         assert!(count > 0, "the connection ended");
         bytes.extend_from_slice(&buffer[..count]);
         let (heard, rest) = frames::responses(&bytes);

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
 use frames::{batch, end, hello, responses};
-use process::{Server, command, strace};
+use process::{Server, command, patient, strace};
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 
@@ -19,7 +19,7 @@ fn ask(server: &Server, said: &[u8], expected: usize) -> TcpStream {
     let mut bytes = Vec::new();
     while responses(&bytes).0.len() < expected {
         let mut piece = [0; 4096];
-        let count = stream.read(&mut piece).expect("an answer");
+        let count = patient::read(&mut stream, &mut piece).expect("an answer");
         assert!(count > 0, "it has closed: {:?}", responses(&bytes).0);
         bytes.extend_from_slice(&piece[..count]);
     }

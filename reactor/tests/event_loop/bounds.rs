@@ -8,7 +8,7 @@ use reactor::{Limits, Token};
 
 use crate::support::{
     Call, Ending, Event, NEVER, Running, Script, listening, narrow_peer, pattern, peer,
-    read_exactly, run, spawn,
+    read_exactly, read_some, run, spawn,
 };
 
 /// Who was served in each turn, and with how many bytes.
@@ -142,8 +142,8 @@ fn cut_off(running: &mut Running, count: usize) -> Vec<usize> {
     (0..count).map(|_| held(running.wait_for_closed())).collect()
 }
 
-fn is_cut_off(mut peer: &TcpStream) -> bool {
-    match peer.read(&mut [0]) {
+fn is_cut_off(peer: &TcpStream) -> bool {
+    match read_some(peer, &mut [0]) {
         Ok(count) => count == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }

@@ -1,14 +1,14 @@
 //! Random peers under random limits: every byte of a peer that stays comes back in order, whatever
 //! the others do, and in the end nobody is left over.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use proptest::prelude::*;
 use reactor::Limits;
 
 use crate::support::{
-    Call, Ending, Script, echo, listening, narrow_peer, pattern, peer, reset, spawn,
+    Call, Ending, Script, echo, listening, narrow_peer, pattern, peer, read_some, reset, spawn,
 };
 
 /// More bytes than the service waits for before it answers.
@@ -75,13 +75,13 @@ impl Plan {
     }
 
     /// Reads until the end comes; a peer that leaves earlier, half of what surely comes without it.
-    fn read_all(&self, mut peer: &TcpStream, asked: usize) -> Vec<u8> {
+    fn read_all(&self, peer: &TcpStream, asked: usize) -> Vec<u8> {
         let wanted =
             if self.leave == Leave::InOrder { usize::MAX } else { asked.saturating_sub(UNIT) / 2 };
         let mut input = Vec::new();
         let mut piece = vec![0; self.read];
         while input.len() < wanted {
-            match peer.read(&mut piece).unwrap() {
+            match read_some(peer, &mut piece).unwrap() {
                 0 => break,
                 count => input.extend_from_slice(&piece[..count]),
             }

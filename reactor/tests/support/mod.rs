@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use reactor::{Counters, EventLoop, Limits, Outcome, RunError, Token};
 
-pub(crate) use peer::{fill, narrow_peer, pattern, peer, peer_from, read_all, read_exactly, reset};
+pub(crate) use peer::{
+    fill, narrow_peer, pattern, peer, peer_from, read_all, read_exactly, read_some, reset,
+};
 pub(crate) use script::{Call, DynIo, Ending, Event, Refused, Script, echo};
 
 /// Longer than anything here takes; a test that waits this long has failed.

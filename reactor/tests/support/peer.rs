@@ -1,6 +1,6 @@
 //! The other side of a connection: plain blocking sockets that don't wait for ever.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -37,6 +37,17 @@ fn bounded(peer: TcpStream) -> TcpStream {
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     peer.set_write_timeout(Some(PATIENCE)).unwrap();
     peer
+}
+
+/// Reads once. A socket with a timeout says it when the test itself was stopped and goes on
+/// (signal(7)): that isn't the loop's doing.
+pub(crate) fn read_some(mut peer: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match peer.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// Reads `count` bytes.

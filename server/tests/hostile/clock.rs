@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::attack::Attack;
 use crate::conversation::{HOSTILE, connect_from};
 use crate::frames::hello;
-use crate::process::{PATIENCE, raise_descriptors};
+use crate::process::{PATIENCE, patient, raise_descriptors};
 use crate::scale;
 
 /// Every deadline of the server.
@@ -111,7 +111,9 @@ impl SlowReader {
         self.stream.set_nonblocking(false).expect("set");
         self.stream.set_read_timeout(Some(NOTHING_COMES)).expect("set");
         let mut scratch = vec![0; 64 << 10];
-        while let Some(count) = self.stream.read(&mut scratch).ok().filter(|count| *count > 0) {
+        while let Some(count) =
+            patient::read(&mut self.stream, &mut scratch).ok().filter(|count| *count > 0)
+        {
             self.received += count;
         }
     }
@@ -120,7 +122,7 @@ impl SlowReader {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let mut scratch = vec![0; 64 << 10];
         while self.received < self.sent {
-            match self.stream.read(&mut scratch) {
+            match patient::read(&mut self.stream, &mut scratch) {
                 Ok(count) if count > 0 => self.received += count,
                 _ => return false,
             }

@@ -27,3 +27,14 @@ impl Read for Patient {
         }
     }
 }
+
+/// Reads once. A socket with a timeout says it when the test itself was stopped and goes on
+/// (signal(7)), as on a machine that is suspended: that isn't the other side's doing.
+pub(crate) fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
