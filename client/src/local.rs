@@ -4,11 +4,17 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::process::ExitStatus;
 
+use rustix::process::{Pid, Signal};
 use wire::Agency;
 
 /// The number that wins, as the exercise has it.
 const WINNING_NUMBER: &str = "7574";
+
+/// What the final table's columns are.
+pub const LEGEND: &str = "bets and expected: rows and winning bets (number 7574) in the agency's \
+    file; stored: its rows in the ledger; winners: as it was told after the draw";
 
 /// One agency's line of the final table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,9 +45,13 @@ impl Line {
 /// Bets in an agency's file, and the winning ones among them.
 ///
 /// # Errors
-/// When it can't be read.
+/// When it can't be read, or isn't a regular file. What is wrong in it the agency says better.
 pub fn count_file(path: &Path) -> io::Result<(u64, u64)> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path)?;
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it isn't a regular file"));
+    }
+    let mut reader = csv::ReaderBuilder::new();
+    let mut reader = reader.has_headers(false).flexible(true).from_path(path)?;
     let (mut bets, mut winners) = (0, 0);
     for row in reader.byte_records() {
         bets += 1;
@@ -78,6 +88,43 @@ pub fn port_told(log_line: &str) -> Option<u16> {
     rest.rsplit_once("port: ")?.1.trim().parse().ok()
 }
 
+/// The error that a line of a process tells of: one of its log, or one on standard error.
+pub fn error_told(line: &str) -> Option<&str> {
+    if line.starts_with("error: ") {
+        return Some(line);
+    }
+    let (before, error) = line.split_once(" ERROR ")?;
+    // Date and time, and nothing that a message could hold.
+    (before.split(' ').count() == 2).then_some(error.trim_start())
+}
+
+/// How a process ended, in words.
+pub fn end(status: ExitStatus) -> String {
+    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+}
+
+/// Whether this process was started with SIGHUP ignored, as by `nohup`.
+pub fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    is_in_mask(&status, "SigIgn:", Signal::HUP)
+}
+
+/// Whether a process has come so far that SIGTERM ends it in order, or is gone.
+pub fn takes_signals(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+    status.map_or(true, |status| is_over_or_catches(&status))
+}
+
+fn is_over_or_catches(status: &str) -> bool {
+    status.contains("\nState:\tZ") || is_in_mask(status, "SigCgt:", Signal::TERM)
+}
+
+fn is_in_mask(status: &str, name: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 << (signal.as_raw() - 1) != 0)
+}
+
 /// The final table.
 #[derive(Debug)]
 pub struct Table<'l>(pub &'l [Line]);
@@ -88,7 +135,11 @@ impl fmt::Display for Table<'_> {
         for line in self.0 {
             let winners = line.winners.map_or("-".to_owned(), |winners| winners.to_string());
             let exit = line.exit_code.map_or("signal".to_owned(), |code| code.to_string());
-            let remark = if line.is_good() { "" } else { "  <- not as it must be" };
+            let remark = match (line.is_good(), line.exit_code, line.winners) {
+                (true, ..) => "",
+                (false, Some(0), None) => "  <- stopped before the draw",
+                _ => "  <- MISMATCH",
+            };
             writeln!(
                 f,
                 "{:6} {:9} {:9} {winners:>9} {:9} {exit:>10}{remark}",
@@ -123,6 +174,34 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_found_in_a_log_and_on_standard_error() {
+        let line = "2024-01-01 00:00:00 ERROR    action: run | result: fail | error: x";
+        assert_eq!(error_told(line), Some("action: run | result: fail | error: x"));
+        assert_eq!(error_told("error: CLI_ID is missing"), Some("error: CLI_ID is missing"));
+        let line = "2024-01-01 00:00:00 WARNING  action: x | value: an ERROR of theirs";
+        assert_eq!(error_told(line), None);
+    }
+
+    #[test]
+    fn a_process_takes_signals_when_it_has_a_handler_or_is_over() {
+        let status = |state, caught| format!("Name:\tx\nState:\t{state}\nSigCgt:\t{caught}\n");
+        assert!(is_over_or_catches(&status("S (sleeping)", "0000000000004000")));
+        assert!(!is_over_or_catches(&status("S (sleeping)", "0000000000002000")));
+        assert!(is_over_or_catches(&status("Z (zombie)", "0000000000000000")));
+        let nobody = Pid::from_raw(i32::MAX).unwrap();
+        assert!(takes_signals(nobody), "there is no such process");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_bad_rows_are_the_agencys_to_tell() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(count_file(folder.path()).unwrap_err().to_string().contains("regular file"));
+        let file = folder.path().join("agency-1.csv");
+        std::fs::write(&file, "a,b,1,2000-01-01,7574\nc\n").unwrap();
+        assert_eq!(count_file(&file).unwrap(), (2, 1));
+    }
+
+    #[test]
     fn files_and_ledger_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("agency-1.csv");
@@ -141,13 +220,15 @@ mod tests {
         for bad in [
             Line { stored: 2, ..GOOD },
             Line { winners: Some(2), ..GOOD },
-            Line { winners: None, ..GOOD },
             Line { exit_code: Some(1), ..GOOD },
             Line { exit_code: None, ..GOOD },
         ] {
             assert!(!bad.is_good());
-            assert!(Table(&[bad]).to_string().contains("not as it must be"));
+            assert!(Table(&[bad]).to_string().contains("<- MISMATCH"));
         }
-        assert!(!Table(&[GOOD]).to_string().contains("not as"));
+        let stopped = Line { winners: None, ..GOOD };
+        assert!(!stopped.is_good());
+        assert!(Table(&[stopped]).to_string().contains("<- stopped before the draw"));
+        assert!(!Table(&[GOOD]).to_string().contains("<-"));
     }
 }

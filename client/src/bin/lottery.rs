@@ -1,26 +1,39 @@
 //! The whole lottery on this machine: a central and its agencies as processes on loopback, their
 //! logs side by side, and a table of what came of it.
 //!
-//! A tool, not the server: it reads several pipes at once with a thread for each.
+//! A tool, not the server: it reads several pipes at once with a thread for each. The processes have
+//! process groups of their own: a terminal's signals go to this one alone, which ends them in order.
 
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::io::{BufRead, BufReader, IsTerminal, PipeReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, value_parser};
-use client::local::{self, Line, Table};
+use client::local::{self, LEGEND, Line, Table};
 use reactor::{console, logging};
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// What the processes may take to end once they are asked to; they take a second at most.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A signal that follows another within this time isn't a second one: make and the terminal both
+/// send it. The same as the programs have.
+const ONE_SIGNAL: Duration = Duration::from_millis(100);
+
+/// What a process may take from its start until it ends in order at a signal.
+const START: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     logging::catch_panics();
     match run(&command().get_matches()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Mismatch) => ExitCode::FAILURE,
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -46,17 +59,40 @@ fn command() -> clap::Command {
                 .default_value("10m")
                 .value_parser(|text: &str| humantime::parse_duration(text)),
         ])
+        .after_help(format!(
+            "In the table at the end: {LEGEND}.\n\n\
+             Exit codes: 0 OK; 1 MISMATCH (an agency or the central failed, the ledger isn't what \
+             the files are, or time was over); 130 a signal ended it."
+        ))
 }
 
 fn complain(error: &str) {
     console::complain(&format!("error: {error}\n"));
 }
 
+/// What came of it.
+enum Outcome {
+    Good,
+    Mismatch,
+    Interrupted,
+}
+
 /// Something that happened to one of the processes, or to this one.
 enum Event {
     Line(usize, String),
     Ended(usize, ExitStatus),
-    Interrupted,
+    Signal(i32, Instant),
+}
+
+/// Why the processes are asked to end.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// The agencies have ended, and the central is to follow.
+    Done,
+    /// This process failed before the draw, which can't come without it.
+    Failed(usize),
+    TimeOver,
+    Signal(i32, Instant),
 }
 
 /// The central's place among the processes; agencies follow in their order.
@@ -66,15 +102,20 @@ struct Lottery {
     names: Vec<String>,
     pids: Vec<Pid>,
     ended: Vec<Option<ExitStatus>>,
+    /// What each process said last about an error.
+    last_errors: Vec<Option<String>>,
     lines: Vec<Line>,
+    files: Vec<PathBuf>,
+    /// The central's, once it listens.
+    port: Option<u16>,
+    cause: Option<Cause>,
     sender: Sender<Event>,
     events: Receiver<Event>,
     deadline: Instant,
     colours: bool,
 }
 
-/// Says whether everything is as it must be.
-fn run(matches: &ArgMatches) -> Result<bool, String> {
+fn run(matches: &ArgMatches) -> Result<Outcome, String> {
     let data: &PathBuf = matches.get_one("data").expect("it has a default");
     let agencies: u32 = *matches.get_one("agencies").expect("it has a default");
     let timeout: Duration = *matches.get_one("timeout").expect("it has a default");
@@ -95,38 +136,57 @@ fn named(path: &Path, error: &std::io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-fn run_with(data: &Path, agencies: u32, ledger: &Path, timeout: Duration) -> Result<bool, String> {
+fn run_with(
+    data: &Path,
+    agencies: u32,
+    ledger: &Path,
+    timeout: Duration,
+) -> Result<Outcome, String> {
     let mut lottery = Lottery::new(timeout)?;
-    let files: Vec<_> = (1..=agencies).map(|id| data.join(format!("agency-{id}.csv"))).collect();
-    for (agency, file) in (1..).zip(&files) {
-        let counted = local::count_file(file).map_err(|error| named(file, &error))?;
+    for agency in 1..=agencies {
+        let file = data.join(format!("agency-{agency}.csv"));
+        let counted = local::count_file(&file).map_err(|error| named(&file, &error))?;
         let (bets, expected_winners) = counted;
         lottery.lines.push(Line { agency, bets, expected_winners, ..Line::default() });
+        lottery.files.push(file);
     }
-    let port = lottery.start_central(agencies, ledger)?;
-    for (agency, file) in (1..=agencies).zip(&files) {
-        lottery.start_agency(agency, port, file)?;
+    lottery.start_central(agencies, ledger)?;
+    lottery.wait_while(|lottery| lottery.port.is_none() && lottery.cause.is_none());
+    if let Some(port) = lottery.port.filter(|_| lottery.cause.is_none()) {
+        for agency in 1..=agencies {
+            lottery.start_agency(agency, port)?;
+        }
+        lottery.wait_while(|lottery| lottery.ended[1..].contains(&None) && lottery.cause.is_none());
     }
-    lottery.wait_for(1..=files.len());
-    lottery.signal(CENTRAL..=CENTRAL);
-    lottery.wait_for(CENTRAL..=CENTRAL);
-    local::count_ledger(ledger, &mut lottery.lines).map_err(|error| named(ledger, &error))?;
+    lottery.finish();
+    if ledger.exists() {
+        local::count_ledger(ledger, &mut lottery.lines).map_err(|error| named(ledger, &error))?;
+    }
     Ok(lottery.conclude())
 }
 
 impl Lottery {
     fn new(timeout: Duration) -> Result<Self, String> {
         let (sender, events) = channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
-        let interrupted = sender.clone();
+        let hangup = (!local::ignores_hangup()).then_some(SIGHUP);
+        let signals = [SIGINT, SIGTERM, SIGQUIT].into_iter().chain(hangup);
+        let mut signals = Signals::new(signals).map_err(|error| error.to_string())?;
+        let signaled = sender.clone();
         std::thread::spawn(move || {
-            signals.forever().for_each(|_| drop(interrupted.send(Event::Interrupted)));
+            for signal in signals.forever() {
+                // Nobody listens any more when the tool itself ends.
+                let _ = signaled.send(Event::Signal(signal, Instant::now()));
+            }
         });
         Ok(Self {
             names: Vec::new(),
             pids: Vec::new(),
             ended: Vec::new(),
+            last_errors: Vec::new(),
             lines: Vec::new(),
+            files: Vec::new(),
+            port: None,
+            cause: None,
             sender,
             events,
             deadline: Instant::now() + timeout,
@@ -134,30 +194,16 @@ impl Lottery {
         })
     }
 
-    fn start_central(&mut self, agencies: u32, ledger: &Path) -> Result<u16, String> {
+    fn start_central(&mut self, agencies: u32, ledger: &Path) -> Result<(), String> {
         let mut command = program("server")?;
         command.env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", "0");
         command.env("SERVER_AGENCIES", agencies.to_string()).env("SERVER_STORAGE_PATH", ledger);
-        self.start("server".to_owned(), command)?;
-        loop {
-            match self.next() {
-                Some(Event::Line(_, line)) => {
-                    self.show(CENTRAL, &line);
-                    if let Some(port) = local::port_told(&line) {
-                        return Ok(port);
-                    }
-                }
-                Some(Event::Ended(_, status)) => return Err(format!("the server ended: {status}")),
-                Some(Event::Interrupted) | None => {
-                    self.signal(CENTRAL..=CENTRAL);
-                    return Err("the server didn't listen in time".to_owned());
-                }
-            }
-        }
+        self.start("server".to_owned(), command)
     }
 
-    fn start_agency(&mut self, agency: u32, port: u16, file: &Path) -> Result<(), String> {
+    fn start_agency(&mut self, agency: u32, port: u16) -> Result<(), String> {
         let mut command = program("client")?;
+        let file = &self.files[agency as usize - 1];
         command.env("CLI_ID", agency.to_string()).env("CLI_DATA_PATH", file);
         command.env("CLI_SERVER_ADDRESS", format!("127.0.0.1:{port}")).env("CLI_MODE", "loteria");
         self.start(format!("client{agency}"), command)
@@ -166,50 +212,116 @@ impl Lottery {
     /// Starts a process and a thread that reports its lines and its end.
     fn start(&mut self, name: String, mut command: Command) -> Result<(), String> {
         let place = self.names.len();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| format!("can't start {name}: {error}"))?;
+        let failed = |error| format!("can't start {name}: {error}");
+        let (log, output) = std::io::pipe().map_err(failed)?;
+        let errors = output.try_clone().map_err(failed)?;
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+        let child = command.spawn().map_err(failed)?;
         self.names.push(name);
         self.pids.push(Pid::from_child(&child));
         self.ended.push(None);
-        let (sender, log) = (self.sender.clone(), child.stdout.take());
+        self.last_errors.push(None);
+        let sender = self.sender.clone();
         std::thread::spawn(move || report(place, child, log, &sender));
         Ok(())
     }
 
-    fn next(&mut self) -> Option<Event> {
-        self.events.recv_timeout(self.deadline.saturating_duration_since(Instant::now())).ok()
-    }
-
-    /// Shows lines until these processes have ended. When the time is over or somebody interrupts,
-    /// all are asked to end.
-    fn wait_for(&mut self, places: std::ops::RangeInclusive<usize>) {
-        while places.clone().any(|place| self.ended.get(place) == Some(&None)) {
-            match self.next() {
-                Some(Event::Line(place, line)) => self.take_line(place, &line),
-                Some(Event::Ended(place, status)) => self.ended[place] = Some(status),
-                Some(Event::Interrupted) => self.signal(0..=self.pids.len() - 1),
-                None => {
-                    complain("the time is over");
-                    self.signal(0..=self.pids.len() - 1);
-                    // They end within a second; this is for the one that doesn't.
-                    self.deadline = Instant::now() + Duration::from_secs(30);
-                }
+    /// Takes what happens as long as it is so.
+    fn wait_while(&mut self, waits: impl Fn(&Self) -> bool) {
+        while waits(self) {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(Event::Line(place, line)) => self.take_line(place, &line),
+                Ok(Event::Ended(place, status)) => self.take_end(place, status),
+                Ok(Event::Signal(signal, at)) => self.take_signal(signal, at),
+                Err(_) => self.time_is_over(),
             }
         }
     }
 
     fn take_line(&mut self, place: usize, line: &str) {
-        if let Some(winners) = local::winners_told(line) {
+        if place == CENTRAL {
+            self.port = self.port.or_else(|| local::port_told(line));
+        } else if let Some(winners) = local::winners_told(line) {
             self.lines[place - 1].winners = Some(winners);
+        }
+        if let Some(error) = local::error_told(line) {
+            self.last_errors[place] = Some(error.to_owned());
         }
         self.show(place, line);
     }
 
-    fn signal(&self, places: std::ops::RangeInclusive<usize>) {
-        for place in places.filter(|place| self.ended[*place].is_none()) {
-            // Fails for a process that has just ended: its end is on its way.
-            let _ = kill_process(self.pids[place], Signal::TERM);
+    /// An agency that knows its winners has seen the draw, so that the others will, however it ends.
+    fn take_end(&mut self, place: usize, status: ExitStatus) {
+        self.ended[place] = Some(status);
+        let fine =
+            place != CENTRAL && (status.success() || self.lines[place - 1].winners.is_some());
+        if fine || self.cause.is_some() {
+            return;
         }
+        let told = format!("{} ended with {}", self.names[place], local::end(status));
+        complain(&format!("{told} before the draw was over: the others are stopped"));
+        self.stop(Cause::Failed(place));
+    }
+
+    fn take_signal(&mut self, signal: i32, at: Instant) {
+        if let Some(Cause::Signal(_, first)) = self.cause {
+            // A second one ends the processes at once. A terminal that is gone is no impatience.
+            if signal != SIGHUP && at.saturating_duration_since(first) > ONE_SIGNAL {
+                self.signal_all(Signal::TERM);
+            }
+            return;
+        }
+        self.cause = None;
+        self.stop(Cause::Signal(signal, at));
+    }
+
+    fn time_is_over(&mut self) {
+        if self.cause.is_none() {
+            complain("the time is over (--timeout): all are stopped");
+            self.stop(Cause::TimeOver);
+            return;
+        }
+        complain("some don't end when they are asked to: they are killed");
+        self.signal_all(Signal::KILL);
+        self.deadline = Instant::now() + GRACE;
+    }
+
+    /// Asks the agencies to end, for the first cause there is; the central is to follow them.
+    fn stop(&mut self, cause: Cause) {
+        if self.cause.is_none() {
+            self.cause = Some(cause);
+            self.ask_to_end(CENTRAL + 1);
+        }
+    }
+
+    /// Waits until all have ended, the central last.
+    fn finish(&mut self) {
+        self.stop(Cause::Done);
+        self.wait_while(|lottery| lottery.ended.iter().skip(1).any(Option::is_none));
+        self.ask_to_end(CENTRAL);
+        self.wait_while(|lottery| lottery.ended.contains(&None));
+    }
+
+    /// Asks those that run to end in order, from this place on.
+    fn ask_to_end(&mut self, first: usize) {
+        let started = Instant::now() + START;
+        for pid in self.running(first) {
+            while !local::takes_signals(pid) && Instant::now() < started {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            send(pid, Signal::TERM);
+        }
+        self.deadline = Instant::now() + GRACE;
+    }
+
+    fn running(&self, first: usize) -> impl Iterator<Item = Pid> {
+        let processes = self.pids.iter().zip(&self.ended).skip(first);
+        processes.filter(|(_, ended)| ended.is_none()).map(|(pid, _)| *pid)
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        self.running(CENTRAL).for_each(|pid| send(pid, signal));
     }
 
     /// One line behind its process's name, as compose shows it.
@@ -224,33 +336,72 @@ impl Lottery {
         });
     }
 
-    fn conclude(&mut self) -> bool {
-        for (line, status) in self.lines.iter_mut().zip(&self.ended[1..]) {
+    fn conclude(&mut self) -> Outcome {
+        for (line, status) in self.lines.iter_mut().zip(self.ended.iter().skip(1)) {
             line.exit_code = status.and_then(|status| status.code());
         }
-        let central = self.ended[CENTRAL].and_then(|status| status.code());
-        console::print(&format!("\n{}", Table(&self.lines)));
-        let good = central == Some(0) && self.lines.iter().all(Line::is_good);
-        let central = central.map_or("signal".to_owned(), |code| code.to_string());
-        let verdict = if good { "all as it must be" } else { "not as it must be" };
-        console::print(&format!("central: exit code {central}; {verdict}\n"));
-        good
+        if let Some(Cause::Signal(signal, _)) = self.cause {
+            self.tell_interruption(signal);
+            return Outcome::Interrupted;
+        }
+        if self.ended.len() > 1 {
+            console::print(&format!("\n{}({LEGEND})\n", Table(&self.lines)));
+        }
+        let central = self.ended[CENTRAL];
+        let good = matches!(self.cause, Some(Cause::Done))
+            && central.is_some_and(|status| status.success())
+            && self.lines.iter().all(Line::is_good);
+        let central = central.map_or("no end".to_owned(), local::end);
+        let verdict = if good { "OK" } else { "MISMATCH" };
+        console::print(&format!("central: {central}; {verdict}\n"));
+        if let Some(Cause::Failed(place)) = self.cause {
+            self.tell_failure(place);
+        }
+        if good { Outcome::Good } else { Outcome::Mismatch }
+    }
+
+    fn tell_interruption(&self, signal: i32) {
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+        let ends = self.names.iter().zip(&self.ended).map(|(process, status)| {
+            format!("{process}: {}", status.map_or("no end".to_owned(), local::end))
+        });
+        let ends = ends.collect::<Vec<_>>().join(", ");
+        console::print(&format!("\ninterrupted by {name}; {ends}\n"));
+    }
+
+    /// Who failed, of what, and what to look at.
+    fn tell_failure(&self, place: usize) {
+        let name = &self.names[place];
+        let end = self.ended[place].map_or("no end".to_owned(), local::end);
+        let error = self.last_errors[place].as_deref().unwrap_or("it said nothing of an error");
+        console::print(&format!("{name} failed, with {end}: {error}\n"));
+        console::print(&format!("look at its lines above, behind \"{name:<8} |\"\n"));
+        if let Some(file) = place.checked_sub(1).map(|agency| self.files[agency].display()) {
+            let client =
+                own_path("client").map_or("client".to_owned(), |path| path.display().to_string());
+            console::print(&format!(
+                "and at its file; this checks it alone: {client} check {file}\n"
+            ));
+        }
     }
 }
 
 /// Whatever ends this tool, nothing that it started stays behind.
 impl Drop for Lottery {
     fn drop(&mut self) {
-        if !self.pids.is_empty() {
-            self.signal(0..=self.pids.len() - 1);
-        }
+        self.finish();
     }
 }
 
-fn report(place: usize, mut child: Child, log: Option<ChildStdout>, events: &Sender<Event>) {
-    for line in log.into_iter().flat_map(|log| BufReader::new(log).lines()).map_while(Result::ok) {
+fn send(pid: Pid, signal: Signal) {
+    // Fails for a process that has just ended: its end is on its way.
+    let _ = kill_process(pid, signal);
+}
+
+fn report(place: usize, mut child: Child, log: PipeReader, events: &Sender<Event>) {
+    for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
         // Nobody listens any more when the tool itself ends.
-        let _ = events.send(Event::Line(place, line));
+        let _ = events.send(Event::Line(place, String::from_utf8_lossy(&line).into_owned()));
     }
     if let Ok(status) = child.wait() {
         let _ = events.send(Event::Ended(place, status));
@@ -259,10 +410,14 @@ fn report(place: usize, mut child: Child, log: Option<ChildStdout>, events: &Sen
 
 /// A program of this project: it stands beside this one.
 fn program(name: &str) -> Result<Command, String> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let path = own.with_file_name(name);
+    let path = own_path(name)?;
     if path.exists() {
         return Ok(Command::new(path));
     }
     Err(format!("{} is missing: run make build first", path.display()))
+}
+
+fn own_path(name: &str) -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    Ok(own.with_file_name(name))
 }
