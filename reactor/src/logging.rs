@@ -80,6 +80,8 @@ struct Log {
     patience: Patience,
     /// The last line of level ERROR.
     last_error: Vec<u8>,
+    /// Nothing is logged: of all lines only that one is kept, for the end.
+    is_off: bool,
 }
 
 impl Log {
@@ -93,7 +95,18 @@ impl Log {
             write_at: WRITE_EARLY,
             patience: Patience::new(),
             last_error: Vec::new(),
+            is_off: false,
         }
+    }
+
+    /// Takes a line of the log.
+    fn take(&mut self, line: &[u8]) {
+        if self.is_off { self.keep_error(line) } else { self.push(line) }
+    }
+
+    fn keep_error(&mut self, line: &[u8]) {
+        self.last_error.clear();
+        self.last_error.extend_from_slice(line);
     }
 
     fn push(&mut self, line: &[u8]) {
@@ -103,8 +116,7 @@ impl Log {
         }
         if self.level == Level::Error {
             self.lines.push_over(line);
-            self.last_error.clear();
-            self.last_error.extend_from_slice(line);
+            self.keep_error(line);
         } else {
             self.lines.push(line);
         }
@@ -154,7 +166,7 @@ impl Log {
             }
         };
         let arrived = self.stdout.take().is_none_or(|stdout| stdout.finish(stalled));
-        if !(arrived && self.lines.is_complete()) {
+        if self.is_off || !(arrived && self.lines.is_complete()) {
             self.write_reason();
         }
     }
@@ -230,13 +242,15 @@ impl Drop for Guard {
 
 /// Lets `log`'s macros write lines of the form
 /// `2024-08-21 22:11:15 INFO     action: ... | result: ...`, time in UTC. Panics are among them from
-/// now on, see [`catch_panics`].
+/// now on, see [`catch_panics`]. At level OFF there are none, and the last error is still said on
+/// standard error at the end: a program that fails says why.
 ///
 /// # Panics
 /// When a logger has been set already.
 pub fn init(level: LevelFilter) -> Guard {
+    LOG.with_borrow_mut(|log| log.is_off = level == LevelFilter::Off);
     env_logger::Builder::new()
-        .filter_level(level)
+        .filter_level(level.max(LevelFilter::Error))
         .target(env_logger::Target::Pipe(Box::new(ToLog)))
         .format(write_line)
         .init();
@@ -250,7 +264,7 @@ struct ToLog;
 
 impl Write for ToLog {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.push(line));
+        LOG.with_borrow_mut(|log| log.take(line));
         Ok(line.len())
     }
 

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Ok("panic") => return log_and_panic(),
         Ok("early panic") => return panic_before_the_log(),
         Ok("thread panic") => return panic_in_a_thread(),
+        Ok("off") => return fail_without_a_log(),
         Ok("serve") => return serve_who_make_it_log(),
         Ok(count) => return log_lines(count.parse().unwrap()),
         Err(_) => {}
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         ("a_turn_that_logs_much_serves_no_more", a_turn_that_logs_much_serves_no_more),
         ("a_panic_loses_no_line_of_a_file", a_panic_loses_no_line_of_a_file),
         ("the_reason_of_an_end_is_said_somewhere", the_reason_of_an_end_is_said_somewhere),
+        ("the_reason_is_said_without_a_log_too", the_reason_is_said_without_a_log_too),
     ])
 }
 
@@ -101,6 +103,15 @@ fn panic_in_a_thread() -> ExitCode {
     // Nobody waits for long: the process ends.
     thread.join().unwrap_err();
     ExitCode::SUCCESS
+}
+
+fn fail_without_a_log() -> ExitCode {
+    let _flushed_at_the_end = logging::init(LevelFilter::Off);
+    info!("action: count | result: success | number: 0");
+    error!("action: count | result: fail | number: 1");
+    logging::print("for a person");
+    error!("action: run | result: fail | error: the reason");
+    ExitCode::FAILURE
 }
 
 /// Peers that are served in a turn whose lines are as many bytes as a turn may log.
@@ -318,6 +329,19 @@ fn the_reason_of_an_end_is_said_somewhere() {
         assert_eq!(end(child), Some(101));
         assert_is_panic(&text, &[]);
     }
+}
+
+fn the_reason_is_said_without_a_log_too() {
+    let mut child = start_task("off", Stdio::piped(), Stdio::piped());
+    let said = io::read_to_string(child.stdout.take().unwrap()).unwrap();
+    let reason = io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert_eq!(end(child), Some(1));
+    assert_eq!(said, "for a person\n");
+    assert!(
+        reason.ends_with(" ERROR    action: run | result: fail | error: the reason\n"),
+        "{reason}"
+    );
+    assert_eq!(reason.lines().count(), 1, "{reason}");
 }
 
 /// One that nobody reads, and that has no room.

@@ -51,7 +51,7 @@ fn log_line(message: &str) {
     // A panic that began in the buffer itself is told without it.
     let pushed = LOG.try_with(|log| {
         let mut log = log.try_borrow_mut().ok()?;
-        log.level = Level::Error;
+        (log.level, log.is_off) = (Level::Error, false);
         log.push(&line);
         Some(())
     });
