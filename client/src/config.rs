@@ -170,7 +170,7 @@ impl Config {
 
     fn parse(layers: &mut Settings) -> Option<Self> {
         let id = layers.number(&ID, 1..=Agency::MAX);
-        let address = layers.require(&ADDRESS, host_and_port);
+        let address = layers.require_or_hint(&ADDRESS, host_and_port, hint_of_address);
         let loop_amount = layers.number(&AMOUNT, ..);
         let loop_period = layers.span(&PERIOD, ..);
         let level = layers.level(&LEVEL);
@@ -270,6 +270,20 @@ fn host_and_port(text: &str) -> Option<String> {
     good.then(|| text.to_owned())
 }
 
+/// What is missing of an address, if that is all that is wrong with it.
+fn hint_of_address(text: &str) -> String {
+    let (host, port) = text.trim().rsplit_once(':').unwrap_or((text.trim(), ""));
+    let hint = match port {
+        _ if host.is_empty() || !is_name(host) => "",
+        "" => "it has no port: write HOST:PORT, as server:12345",
+        zero if zero.bytes().all(|digit| digit == b'0') => {
+            "nothing listens at port 0: write the port that the central listens at (SERVER_PORT)"
+        }
+        _ => "",
+    };
+    hint.to_owned()
+}
+
 /// A name for the resolver, or an IPv4 address: without what can only be part of something else. Of
 /// numbers the system's look-up makes other addresses: `010.0.0.1` is 8.0.0.1 to it, and `1` 0.0.0.1.
 fn is_name(host: &str) -> bool {
@@ -333,6 +347,18 @@ mod tests {
             ".:5",
         ] {
             assert_eq!(host_and_port(bad), None, "{bad}");
+        }
+        for (bad, hint) in [
+            ("h", "it has no port"),
+            ("h:", "it has no port"),
+            ("10.0.0.1", "it has no port"),
+            ("h:0", "port 0"),
+            ("h:00", "port 0"),
+        ] {
+            assert!(hint_of_address(bad).contains(hint), "{bad}");
+        }
+        for bad in ["", ":5", "h:65536", "\"h:5\"", "http://h", "::1", "[::1]"] {
+            assert_eq!(hint_of_address(bad), "", "{bad}");
         }
     }
 

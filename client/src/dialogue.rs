@@ -117,6 +117,11 @@ pub enum Next {
     Done,
 }
 
+/// What to do about an input that the central has consumed in part, or whole, in another form.
+const SEND_THE_SAME: &str = "Send the input that was sent before; or before the draw these bets as another agency, with a larger \
+     SERVER_AGENCIES; or for another lottery stop the central, remove its bets.csv and bets.csv.wal, and \
+     start it again";
+
 /// Why a conversation can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -145,7 +150,7 @@ pub enum Failure {
     /// The input is shorter than what was sent of it before.
     #[error(
         "the central has consumed {consumed} bets of this agency, the input has only {found}: it \
-         isn't the one that was sent before"
+         isn't the one that was sent before. {SEND_THE_SAME}"
     )]
     ShortInput {
         /// What the central has consumed.
@@ -156,7 +161,7 @@ pub enum Failure {
     /// The input isn't the one that was sent before.
     #[error(
         "the first {consumed} bets of the input have checksum {found}, those that the central has \
-         consumed {expected}: it isn't the one that was sent before"
+         consumed {expected}: it isn't the one that was sent before. {SEND_THE_SAME}"
     )]
     OtherInput {
         /// What the central has consumed.
@@ -169,7 +174,7 @@ pub enum Failure {
     /// The input goes on, but the central takes no more of it.
     #[error(
         "the central takes no more bets of this agency after the first {consumed}, but the input \
-         has more"
+         has more. {SEND_THE_SAME}"
     )]
     LongInput {
         /// What the central has consumed.
@@ -178,8 +183,8 @@ pub enum Failure {
     /// The input goes on, or hasn't been begun, and the draw has run.
     #[error(
         "the lottery has been drawn, and takes no more bets: the central has {consumed} of this \
-         agency, but the input has more. For another lottery remove its bets.csv and bets.csv.wal, and \
-         start it again"
+         agency, but the input has more. For another lottery stop the central, remove its bets.csv and \
+         bets.csv.wal, and start it again"
     )]
     Drawn {
         /// What the central has consumed.
@@ -201,7 +206,7 @@ pub enum Failure {
     #[error(
         "the central has acknowledged {acknowledged} bets of this agency and says now that it has \
          consumed {consumed}: it has lost bets, or has another ledger than before. Nothing is sent to \
-         it; look at its ledger first"
+         it; look at its ledger first. If a new lottery is intended, start the agency again"
     )]
     LostBets {
         /// Bets that it has acknowledged.

@@ -70,7 +70,7 @@ impl LookUp {
         let answer = io.attach(ours)?;
         let (name, resolve) = (name.to_owned(), self.resolve);
         let thread = std::thread::Builder::new().name("look-up".to_owned());
-        let started = thread.spawn(move || report(theirs, resolve(&name)));
+        let started = thread.spawn(move || report(theirs, &name, resolve(&name)));
         if let Err(error) = started {
             io.abort(answer);
             return Err(error);
@@ -108,16 +108,25 @@ impl LookUp {
 }
 
 /// The end of the thread.
-fn report(mut to: UnixStream, found: io::Result<Vec<SocketAddr>>) {
+fn report(mut to: UnixStream, name: &str, found: io::Result<Vec<SocketAddr>>) {
     let text = match found {
         Ok(addresses) => {
             let lines = addresses.iter().take(ADDRESSES_MAX).map(ToString::to_string);
             lines.collect::<Vec<_>>().join("\n")
         }
-        Err(error) => format!("{ERROR}{error}"),
+        Err(error) => format!("{ERROR}{error}{}", advice(name)),
     };
     // Fails when nobody listens any more.
     let _ = to.write_all(text.as_bytes());
+}
+
+/// The shipped configuration names the central as Compose's networks do.
+fn advice(name: &str) -> &'static str {
+    if name.starts_with("server:") {
+        return "; \"server\" is the central's name inside Compose's network, while its container runs: \
+                elsewhere set CLI_SERVER_ADDRESS, as 127.0.0.1:12345";
+    }
+    ""
 }
 
 fn parse(text: &[u8]) -> io::Result<Vec<SocketAddr>> {
@@ -177,6 +186,11 @@ mod tests {
     fn what_went_wrong_arrives_too() {
         let error = answer_of(|_| Err(io::Error::other("no such name"))).unwrap_err();
         assert_eq!(error.to_string(), "no such name");
+        for (name, is_advised) in
+            [("server:12345", true), ("server.example:1", false), ("h:1", false)]
+        {
+            assert_eq!(advice(name).contains("set CLI_SERVER_ADDRESS"), is_advised, "{name}");
+        }
         assert!(answer_of(|_| Ok(Vec::new())).unwrap().is_empty());
         for nonsense in [&b"10.0.0.1"[..], b"\xff", b"10.0.0.1:1\n10."] {
             assert_eq!(parse(nonsense).unwrap_err().kind(), io::ErrorKind::InvalidData);

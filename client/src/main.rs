@@ -1,6 +1,7 @@
 //! Runs an agency: configuration, one of three modes, everything closed in order at the end.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use client::agency::{Agency, Pace};
@@ -12,6 +13,7 @@ use client::csv_source::CsvSource;
 use client::dialogue::Dialogue;
 use client::echo::EchoLoop;
 use client::progress::Bar;
+use client::source::InputError;
 use log::{debug, error, warn};
 use reactor::logging::{self, Escaped};
 use reactor::settings::{self, Settings};
@@ -127,7 +129,8 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
                 window: config.window,
                 period: config.loop_period,
             };
-            let source = CsvSource::open(path)?.with_quiet_delay(config.quiet_delay);
+            let source =
+                CsvSource::open(path).map_err(advised)?.with_quiet_delay(config.quiet_delay);
             let mut agency = Agency::new(config.id, pace, source);
             if config.data_check {
                 agency = agency.checking_first();
@@ -135,6 +138,18 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             call(event_loop, Caller::new(agency, config, seed, Bar::on_terminal()))
         }
     }
+}
+
+/// Of a file that isn't there, where its name comes from, and where others do.
+fn advised(error: InputError) -> Failed {
+    if !matches!(&error, InputError::Open { source, .. } if source.kind() == ErrorKind::NotFound) {
+        return error.into();
+    }
+    let folder =
+        std::env::current_dir().map_or_else(|_| "?".into(), |path| path.display().to_string());
+    let advice = "set CLI_DATA_PATH (data.path in the file) to the agency's file, or make some with `make \
+                  dataset`; a path that doesn't begin with / counts from the working directory";
+    format!("{error}: {advice}, {folder}").into()
 }
 
 fn call<D: Dialogue>(

@@ -121,9 +121,15 @@ fn an_input_that_is_not_the_one_sent_before_is_refused() {
     assert_eq!(finish(agency(&server, 1, &path, "30")).0, Some(0));
     let original = std::fs::read_to_string(&path).expect("text");
     for (edited, expected) in [
-        (original.replace("00000011", "00000012"), "it isn't the one that was sent before"),
+        (
+            original.replace("00000011", "00000012"),
+            "it isn't the one that was sent before. Send the",
+        ),
         (original.lines().take(50).collect::<Vec<_>>().join("\n") + "\n", "the input has only 50"),
-        (original.clone() + "Ana,Paz,1,2000-01-01,1\r\n", "but the input has more"),
+        (
+            original.clone() + "Ana,Paz,1,2000-01-01,1\r\n",
+            "but the input has more. For another lottery stop the central, remove its bets.csv and",
+        ),
         (original.clone() + "Ana,Paz\r\n", "1 of 101 rows are bad: nothing was sent"),
     ] {
         std::fs::write(&path, edited).expect("written");
@@ -300,4 +306,5 @@ fn what_cannot_be_used_is_named() {
     let (code, log) = log_of(process::output(&mut client(&server, 1, &environment)));
     assert_eq!(code, Some(1));
     assert!(log.contains("/no/such/file: can't be opened"), "{log}");
+    assert!(log.contains(": set CLI_DATA_PATH (data.path in the file) to "), "{log}");
 }

@@ -421,7 +421,10 @@ impl<L: Ledger> Central<L> {
             self.known_addresses.learn(agency, ip);
         }
         if let Some(old) = self.speakers.insert(agency, connection) {
-            let text = format!("another connection has introduced itself as agency {agency}");
+            let text = format!(
+                "another connection has introduced itself as agency {agency}: if two programs run as \
+                 this agency (CLI_ID), end one"
+            );
             self.refuse(io, old, ErrorCode::Superseded, text);
         }
         let welcome = Answer::Welcome(self.lottery.agency_standing(agency));

@@ -76,8 +76,8 @@ pub enum Refusal {
     },
     /// The draw has run.
     #[error(
-        "the draw was held, no bet is taken after it: for another lottery remove the central's \
-         bets.csv and bets.csv.wal"
+        "the draw was held, no bet is taken after it: for another lottery stop the central, remove its \
+         bets.csv and bets.csv.wal, and start it again"
     )]
     Drawn,
     /// The total isn't what was consumed.

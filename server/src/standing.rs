@@ -92,7 +92,8 @@ impl Standing {
         };
         let note = if *drawn {
             format!(
-                " | note: the draw was held, no more bets are taken: for another lottery remove {files}"
+                " | note: the draw was held, no more bets are taken: for another lottery stop the \
+                 central, remove {files}, and start it again"
             )
         } else {
             String::new()
@@ -172,7 +173,8 @@ mod tests {
         assert_eq!(
             at_start(1, &[batch(1, 7, true), Entry::Finished { agency: 1 }, Entry::Drawn]),
             "state: drawn | agencies: 1 | finished: 1 | with_bets: 1 | bets: 7 | note: the draw was \
-             held, no more bets are taken: for another lottery remove a and b"
+             held, no more bets are taken: for another lottery stop the central, remove a and b, and \
+             start it again"
         );
         assert_eq!(
             at_start(0, &[]),

@@ -80,7 +80,7 @@ fn files_are_read_as_they_are_meant() {
         ),
         (
             b"[server]\nSERVER_PORT = 9999\n",
-            "unknown: config.ini:2: [server] SERVER_PORT (its section isn't read)\n",
+            "unknown: config.ini:2: [server] SERVER_PORT (its section isn't read: only [DEFAULT] is, move it there)\n",
         ),
     ] {
         let (code, shown_all, errors) = Place::new(config).check(&[]);

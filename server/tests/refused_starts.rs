@@ -140,7 +140,7 @@ fn another_number_of_agencies_says_which_it_is_for() {
         format!(
             "ledger: {csv_name}: it is for 3 agencies, found 2 configured: the draw would run without \
              the others: set SERVER_AGENCIES=3, or for another lottery remove {csv_name} and \
-             {wal_name}"
+             {wal_name}, and start again"
         )
     );
 }
@@ -166,10 +166,10 @@ fn one_of_the_two_files_alone_is_refused() {
     assert_eq!(
         refusal(&csv, &THREE),
         format!(
-            "ledger: {}: {bytes} bytes had been committed, found 0: it was cut off, or it isn't the \
-             file that belongs to the log: restore both files of the ledger from the same copy; \
-             until then leave them as they are",
-            csv.display()
+            "ledger: {0}: it is missing or empty, {bytes} bytes had been committed: put it back, as it \
+             was together with {1}; or for another lottery remove {0} and {1}, and start again",
+            csv.display(),
+            wal.display()
         )
     );
     fs::rename(&kept_csv, &csv).expect("moved");
@@ -204,7 +204,7 @@ fn damage_says_where_and_what_helps() {
         format!(
             "ledger: {name}: its header says that it is \"loteria wal v2\", this central writes \
              \"loteria wal v1\": go on with the version that made it, or for another lottery remove \
-             {} and {name}",
+             {} and {name}, and start again",
             csv.display()
         )
     );

@@ -86,7 +86,7 @@ fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
     one.write_all(&batch(1, &BETS)).expect("sent");
     server.wait_for("action: receive_batch | result: success | agency: 1 | posicion: 1 |");
     two.write_all(&end(0)).expect("sent");
-    server.wait_for("finished: 1 | of: 2 | missing: 1 | connected: 1\n");
+    server.wait_for("finished: 1 | of: 2 | missing: 1 | connected: 1 | rejected: 0\n");
     let log = server.stop();
     assert_eq!(log.matches("| finished: 0 | of: 2 |").count(), 1, "only at the start: {log}");
 }
@@ -138,7 +138,8 @@ fn a_start_says_in_which_state_the_lottery_is() {
     let csv = folder.path().join("bets.csv");
     let drawn = format!(
         "{action} drawn | agencies: 1 | finished: 1 | with_bets: 1 | bets: 1 | note: the draw was \
-         held, no more bets are taken: for another lottery remove {0} and {0}.wal\n",
+         held, no more bets are taken: for another lottery stop the central, remove {0} and {0}.wal, \
+         and start it again\n",
         csv.display()
     );
     let log = Server::start_in(folder, &one).stop();

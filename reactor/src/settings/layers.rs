@@ -144,7 +144,10 @@ impl Settings {
     fn warn_of_key(&mut self, path: &Path, line: usize, name: &str, section: Option<String>) {
         let place = format!("{}{}: ", path.display(), at(Some(line)));
         let (place, hint) = if let Some(section) = section {
-            (format!("{place}[{section}] {name}"), Some("its section isn't read".to_owned()))
+            (
+                format!("{place}[{section}] {name}"),
+                Some("its section isn't read: only [DEFAULT] is, move it there".to_owned()),
+            )
         } else {
             let nearest = nearest(self.table, name);
             let hint = nearest.map(|known| format!("did you mean {}?", known.file_key));
@@ -248,7 +251,8 @@ impl Settings {
         self.require_or_hint(setting, parse, |_| String::new())
     }
 
-    pub(super) fn require_or_hint<T>(
+    /// The same, with a guess of its own at what is wrong; an empty one when it has none.
+    pub fn require_or_hint<T>(
         &mut self,
         setting: &'static Setting,
         parse: impl FnOnce(&str) -> Option<T>,

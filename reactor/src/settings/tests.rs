@@ -113,7 +113,9 @@ fn errors_name_place_key_value_and_what_was_expected_all_at_once() {
         warnings,
         [
             format!("unknown: {path}:2: the.nam (did you mean the.name?)"),
-            format!("unknown: {path}:3: [other] port (its section isn't read)"),
+            format!(
+                "unknown: {path}:3: [other] port (its section isn't read: only [DEFAULT] is, move it there)"
+            ),
         ]
     );
     assert_eq!(

@@ -592,7 +592,7 @@ fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
     drop(ledger);
     let fewer = "bets.csv: it is for 3 agencies, found 2 configured: the draw would run without \
                  the others: set SERVER_AGENCIES=3, or for another lottery remove bets.csv and \
-                 bets.csv.wal";
+                 bets.csv.wal, and start again";
     assert_eq!(refused_for(&machine, 2), fewer);
     let (_, recovery) = open_for(&machine, 3).expect("as many");
     assert_eq!(recovery.agencies_before, None);
@@ -602,7 +602,7 @@ fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
     drop(ledger);
     assert!(refused_for(&machine, 4).contains("it is for 5 agencies, found 4"));
     let more = "bets.csv: its draw has run among 5 agencies, found 6 configured: set \
-                SERVER_AGENCIES=5, or for another lottery remove bets.csv and bets.csv.wal";
+                SERVER_AGENCIES=5, or for another lottery remove bets.csv and bets.csv.wal, and start again";
     assert_eq!(refused_for(&machine, 6), more);
     assert!(open_for(&machine, 5).is_ok());
 }

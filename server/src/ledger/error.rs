@@ -194,6 +194,19 @@ pub enum LedgerError {
         /// Bytes there are.
         found: u64,
     },
+    /// There is the log, but nothing of the bets that it vouches for.
+    #[error(
+        "{}: it is missing or empty, {expected} bytes had been committed: put it back, as it was together \
+         with {}; or for another lottery {}", path.display(), log.display(), remove(path, log)
+    )]
+    LedgerMissing {
+        /// The ledger.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+        /// Bytes committed.
+        expected: u64,
+    },
     /// The ledger isn't what was committed.
     #[error(
         "{}: the checksum of the first {len} bytes is {found:08x}, committed was {expected:08x}: it \
@@ -391,7 +404,7 @@ fn process(holder: Option<u32>) -> String {
 }
 
 fn remove(csv: &Path, log: &Path) -> String {
-    format!("remove {} and {}", csv.display(), log.display())
+    format!("remove {} and {}, and start again", csv.display(), log.display())
 }
 
 /// A new log is the only file that needs much space at once.
@@ -486,7 +499,7 @@ mod tests {
                 },
                 "bets.csv: it is for 3 agencies, found 2 configured: the draw would run without the \
                  others: set SERVER_AGENCIES=3, or for another lottery remove bets.csv and \
-                 bets.csv.wal",
+                 bets.csv.wal, and start again",
             ),
             (
                 LedgerError::MoreAgencies {
@@ -496,7 +509,8 @@ mod tests {
                     configured: 4,
                 },
                 "bets.csv: its draw has run among 3 agencies, found 4 configured: set \
-                 SERVER_AGENCIES=3, or for another lottery remove bets.csv and bets.csv.wal",
+                 SERVER_AGENCIES=3, or for another lottery remove bets.csv and bets.csv.wal, and \
+                 start again",
             ),
             (
                 LedgerError::Gone { path: path.clone() },
@@ -530,8 +544,14 @@ mod tests {
                  set another SERVER_STORAGE_PATH",
             ),
             (
-                LedgerError::LedgerTruncated { path: path.clone(), expected: 9, found: 0 },
-                "bets.csv: 9 bytes had been committed, found 0: it was cut off, or it isn't the file \
+                LedgerError::LedgerMissing { path: path.clone(), log: wal(), expected: 9 },
+                "bets.csv: it is missing or empty, 9 bytes had been committed: put it back, as it was \
+                 together with bets.csv.wal; or for another lottery remove bets.csv and bets.csv.wal, \
+                 and start again",
+            ),
+            (
+                LedgerError::LedgerTruncated { path: path.clone(), expected: 9, found: 8 },
+                "bets.csv: 9 bytes had been committed, found 8: it was cut off, or it isn't the file \
                  that belongs to the log: restore both files of the ledger from the same copy; \
                  until then leave them as they are",
             ),
@@ -543,7 +563,7 @@ mod tests {
                 },
                 "bets.csv.wal: its header says that it is \"loteria wal v2\", this central writes \
                  \"loteria wal v1\": go on with the version that made it, or for another lottery \
-                 remove bets.csv and bets.csv.wal",
+                 remove bets.csv and bets.csv.wal, and start again",
             ),
         ] {
             assert_eq!(error.to_string(), text);

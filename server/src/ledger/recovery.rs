@@ -153,7 +153,10 @@ pub(crate) fn recover<D: Disk>(
     let csv_len = csv.len().map_err(paths.csv_error("measure it"))?;
     if csv_len < base {
         let path = paths.csv.clone();
-        return Err(LedgerError::LedgerTruncated { path, expected: base, found: csv_len });
+        return Err(match csv_len {
+            0 => LedgerError::LedgerMissing { path, log: paths.log.clone(), expected: base },
+            found => LedgerError::LedgerTruncated { path, expected: base, found },
+        });
     }
     let total = base + replayed.rows.len() as u64;
     watch.begin(Step::ReadRows, total).map_err(paths.interrupted())?;
