@@ -13,30 +13,35 @@ readonly SMALL_SUBNET=172.25.125.0/24 SMALL_SUBNET_AGENCIES=250
 readonly LARGE_SUBNET=172.25.0.0/16   # for more agencies than the small one has addresses
 # Whoever reads the merged logs begins late: see "Reading the logs" in the README.
 readonly ANNOUNCE_AFTER=3s EXIT_DELAY=1s
+readonly USAGE="usage: $0 FILE N [MODE]"
+readonly MARK="# Written by generar-compose.sh, which overwrites it."   # the first line of FILE
 
 usage() {
     cat <<END
-usage: $0 FILE N [MODE]
+$USAGE
 
 Writes a Docker Compose file with the central and N agencies.
 
-  FILE  the file to write; elsewhere than in the repository's folder it has absolute paths in it
+  FILE  the file to write; elsewhere than in the repository's folder it has absolute paths in it.
+        What exists is overwritten if its name ends in .yaml or .yml, or if this script wrote it
   N     agencies, 0 to $MOST_AGENCIES; with 0 there is the central alone
   MODE  echo, apuesta or loteria; without it TP0_MODE, without that what docker/mode says
 END
 }
 
 fail() {
-    printf 'generar-compose.sh: %s\nusage: %s FILE N [echo|apuesta|loteria]\n' "$1" "$0" >&2
+    printf 'generar-compose.sh: %s\n%s\n' "$1" "$USAGE" >&2
     exit 1
 }
 
-default_mode() {
-    local mode=${TP0_MODE:-} tracked=$repository/docker/mode
-    if [ -z "$mode" ] && [ -r "$tracked" ]; then
-        IFS=$' \t\r' read -r mode < "$tracked" || true
-    fi
-    printf '%s' "$mode"
+# Sets the mode, and where it comes from: the first that says one.
+choose_mode() {
+    mode=$1 mode_origin=MODE
+    if [ -n "$mode" ]; then return; fi
+    mode=${TP0_MODE:-} mode_origin='TP0_MODE, of the environment'
+    if [ -n "$mode" ]; then return; fi
+    mode_origin="$repository/docker/mode"
+    if [ -r "$mode_origin" ]; then IFS=$' \t\r' read -r mode < "$mode_origin" || true; fi
 }
 
 # How a file of the repository is named in FILE.
@@ -98,7 +103,7 @@ network() {
 
 compose() {
     local agencies=$1 mode=$2 id
-    printf 'name: tp0\nservices:\n'
+    printf '%s\nname: tp0\nservices:\n' "$MARK"
     server "$agencies"
     for ((id = 1; id <= agencies; id++)); do
         printf '\n'
@@ -114,6 +119,22 @@ put() {
     error=$({ printf '%s\n' "$text" > "$1"; } 2>&1) || fail "can't write $file: ${error##*: }"
 }
 
+# A file that holds something else is never lost: a compose file by its name or its first line is
+# written anew (not one of the repository's own), an empty one holds nothing.
+check_overwriting() {
+    local target=$1 own first=
+    for own in client/config.yaml docker/persistent.yaml; do
+        if [ "$target" -ef "$repository/$own" ]; then fail "FILE is $own, which is no generated file"; fi
+    done
+    case $target in
+        *.[Yy][Aa][Mm][Ll] | *.[Yy][Mm][Ll]) return ;;
+    esac
+    if [ ! -s "$target" ]; then return; fi
+    if ! IFS= read -r first 2> /dev/null < "$target" || [ "$first" != "$MARK" ]; then
+        fail "FILE exists and was not written by this script: $file; name another one, or remove it first"
+    fi
+}
+
 # FILE gets its content when it is whole: a full disk leaves it as it was. A symbolic link stays one,
 # and what isn't a regular file, as /dev/stdout, is written to.
 write() {
@@ -123,6 +144,7 @@ write() {
         printf '%s\n' "$text" > "$target" || fail "can't write $file"
         return
     fi
+    check_overwriting "$target"
     if [ -e "$target" ] && [ ! -w "$target" ]; then fail "can't write $file: it is read-only"; fi
     unfinished=$(dirname -- "$target")/.generar-compose-$$.tmp
     put "$unfinished"
@@ -139,7 +161,8 @@ case ${1:-} in
         ;;
 esac
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then fail "expected 2 or 3 arguments, found $#"; fi
-file=$1 agencies=$2 mode=${3:-$(default_mode)}
+file=$1 agencies=$2
+choose_mode "${3:-}"
 case $file in
     -*) file=./$file ;;
 esac
@@ -158,7 +181,7 @@ if [ ${#agencies} -gt 5 ] || [ "$agencies" -gt "$MOST_AGENCIES" ]; then
 fi
 case $mode in
     echo | apuesta | loteria) ;;
-    *) fail "MODE: expected echo, apuesta or loteria, found '$mode'" ;;
+    *) fail "$mode_origin: expected echo, apuesta or loteria, found '$mode'" ;;
 esac
 text=$(compose "$agencies" "$mode")
 write

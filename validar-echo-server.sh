@@ -6,6 +6,30 @@
 # A container that is thrown away asks with netcat: nothing is installed here, no port is published.
 set -eu
 
+usage() {
+    cat <<END
+usage: $0
+
+Asks the server on the network tp0_testing_net for an echo, from a container that is thrown away.
+Prints one of these lines, and ends with its exit code:
+  action: test_echo_server | result: success    (exit code 0)
+  action: test_echo_server | result: fail       (exit code 1)
+What can be done about a failure, standard error says.
+END
+}
+
+case ${1:-} in
+    -h | --help)
+        usage
+        exit
+        ;;
+esac
+if [ $# -gt 0 ]; then
+    printf 'validar-echo-server.sh: expected no argument, found %s\n' "$1" >&2
+    usage >&2
+    exit 2
+fi
+
 config="$(dirname "$0")/server/config.ini"
 port=$(sed -n 's/^[[:space:]]*SERVER_PORT[[:space:]]*[=:][[:space:]]*\([0-9]\{1,5\}\).*/\1/p' \
     "$config" 2>/dev/null | tail -n 1)

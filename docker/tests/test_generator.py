@@ -72,7 +72,53 @@ def test_the_mode_is_the_argument_then_the_environment_then_the_tracked_word(tmp
 
     assert mode("echo", TP0_MODE="apuesta") == "echo"
     assert mode(TP0_MODE="apuesta") == "apuesta"
-    assert mode() == mode(TP0_MODE="") == (REPOSITORY / "docker/mode").read_text().strip()
+    assert mode() == mode(TP0_MODE="") == mode("") == (REPOSITORY / "docker/mode").read_text().strip()
+
+
+@pytest.mark.parametrize("arguments, environment, tracked, named", [
+    (["x"], "y", "z", "MODE: "), ([], "y", "z", "TP0_MODE, of the environment: "),
+    ([], "", "z", "docker/mode: "),
+])
+def test_a_bad_mode_is_told_with_where_it_comes_from(tmp_path, arguments, environment, tracked, named):
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/mode").write_text(f"{tracked}\n")
+    shutil.copy(SCRIPT, tmp_path)
+    result = run("./generar-compose.sh", "compose.yaml", 1, *arguments, cwd=tmp_path,
+                 env=os.environ | {"TP0_MODE": environment})
+    found = arguments[0] if arguments else environment or tracked
+    assert result.returncode != 0 and not (tmp_path / "compose.yaml").exists()
+    assert f"{named}expected echo, apuesta or loteria, found '{found}'" in result.stderr
+
+
+def test_what_is_no_compose_file_is_not_overwritten(tmp_path):
+    foreign = tmp_path / "Makefile"
+    (tmp_path / "link.yaml").symlink_to("Makefile")
+    for text in ("all:\n", "no line end", "services:\n", "\0\n"):
+        foreign.write_text(text)
+        for name in ("Makefile", "link.yaml"):
+            result = run(SCRIPT, name, 1, "echo", cwd=tmp_path)
+            assert result.returncode != 0 and name in result.stderr
+            assert result.stderr.startswith("generar-compose.sh: FILE exists and was not written by")
+            assert foreign.read_text() == text
+
+
+def test_its_own_files_empty_ones_and_those_named_as_compose_files_are_overwritten(tmp_path):
+    (tmp_path / "empty").touch()
+    for name in ("new", "empty", "a.yaml", "a.YML"):
+        if name[0] == "a":
+            (tmp_path / name).write_text("services: {}\n")
+        for agencies in (1, 3):
+            checked(SCRIPT, name, agencies, "echo", cwd=tmp_path)
+            assert len(yaml.safe_load((tmp_path / name).read_text())["services"]) == agencies + 1
+
+
+@pytest.mark.parametrize("name", ["client/config.yaml", "docker/persistent.yaml"])
+def test_files_of_the_repository_are_not_overwritten(tmp_path, name):
+    clone = copy_repository(tmp_path / "clone")
+    before = (clone / name).read_text()
+    result = run("./generar-compose.sh", name, 1, "echo", cwd=clone)
+    assert result.returncode != 0 and f"FILE is {name}" in result.stderr
+    assert (clone / name).read_text() == before
 
 
 @pytest.mark.parametrize("arguments", [
@@ -105,6 +151,18 @@ def test_help_is_no_error(tmp_path, flag):
     assert "usage: " in result.stdout and all(
         word in result.stdout for word in ("FILE", "N ", "MODE", "10000", "TP0_MODE", "docker/mode"))
     assert list(tmp_path.iterdir()) == []
+    # An error ends with the same usage.
+    assert run(SCRIPT).stderr.splitlines()[-1] == result.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_echo_tests_help_is_no_error_and_asks_nobody(tmp_path, flag):
+    script = REPOSITORY / "validar-echo-server.sh"
+    result = run("sh", script, flag, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: ") and "result: fail" in result.stdout
+    unknown = run("sh", script, "--hepl", cwd=tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (2, "") and "--hepl" in unknown.stderr
 
 
 @pytest.mark.parametrize("shell", ["sh", "dash", "bash"])

@@ -55,6 +55,18 @@ def test_the_file_its_mode_and_the_bets_are_as_was_asked_for(clone):
     assert f"DATASET_AGENCIES=3, but {COMPOSE_FILE} has 2 agencies" in result.stderr
 
 
+def test_files_of_ones_own_are_kept(clone):
+    own = clone / ".data/agency-2.csv"
+    own.write_text("Ana,Paz,1,2000-01-01,7\n")
+    result = up(clone, "DATASET_AGENCIES=2", "DATASET_BETS=50", "SEED=9")
+    assert result.returncode != 0 and containers() == []
+    assert ": .data/agency-2.csv. Nothing was written." in result.stderr
+    assert "FORCE=1" in result.stderr
+    assert bets(clone) == [1]
+    checked("make", "docker-compose-up", "DATASET_AGENCIES=2", cwd=clone)
+    assert own.read_text() == "Ana,Paz,1,2000-01-01,7\n" and bets(clone) == [2000, 1]
+
+
 def test_another_mode_is_told(clone):
     checked("./generar-compose.sh", COMPOSE_FILE, 1, "apuesta", cwd=clone)
     assert f"{COMPOSE_FILE}: mode apuesta, agencies: 1" in checked(
