@@ -7,6 +7,7 @@
 
 mod account;
 mod stage;
+mod stop;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -21,9 +22,9 @@ use account::Account;
 use stage::Stage;
 
 use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress, expect_position};
-use crate::input::{Input, Place, Rejected};
+use crate::input::{Input, Place};
 use crate::log_budget::{Line, LogBudget};
-use crate::source::{BetSource, Checking};
+use crate::source::{BetSource, Checking, InputError};
 
 /// Bets that are skipped in one turn: some milliseconds' worth, so that a signal is still heard.
 const SKIPPED_PER_TURN: u64 = 20_000;
@@ -56,6 +57,8 @@ pub struct Agency<S> {
     /// The place after everything that the central has confirmed.
     confirmed: Place,
     account: Account,
+    /// Why the input goes no further; what is under way is still waited for.
+    stopped: Option<InputError>,
     /// It has logged that bets were rejected, when all were sent.
     has_logged_rejected: bool,
     log_budget: LogBudget,
@@ -80,6 +83,7 @@ impl<S: BetSource> Agency<S> {
             stage: Stage::Introducing,
             confirmed: Place::default(),
             account: Account::new(),
+            stopped: None,
             has_logged_rejected: false,
             log_budget: LogBudget::default(),
         }
@@ -108,6 +112,9 @@ impl<S: BetSource> Agency<S> {
             self.id
         );
         self.account.welcomed(consumed, rejected, phase)?;
+        if let Some(error) = self.stopped.take() {
+            return Err(self.stopped_by(error));
+        }
         // After a cut it is nearly always a place that we remember.
         let known = self.outstanding.iter().map(|outstanding| outstanding.before);
         let known = known.chain([self.input.place(), self.confirmed]);
@@ -135,8 +142,10 @@ impl<S: BetSource> Agency<S> {
                 return Ok(Next::Turn);
             }
             let most = u16::try_from(left.min(budget)).unwrap_or(u16::MAX);
-            self.input.next_batch(&mut self.batch, most)?;
+            let read = self.input.next_batch(&mut self.batch, most);
+            read.map_err(|error| self.stopped_by(error))?;
             if self.batch.is_empty() {
+                self.verify()?;
                 return Err(Failure::ShortInput { consumed, found });
             }
             budget -= u64::from(self.batch.count()).min(budget);
@@ -153,6 +162,7 @@ impl<S: BetSource> Agency<S> {
     ) -> Result<Next, Failure> {
         let place = self.input.place();
         if place.checksum != expected {
+            self.verify()?;
             let found = place.checksum;
             return Err(Failure::OtherInput { consumed, expected, found });
         }
@@ -174,9 +184,9 @@ impl<S: BetSource> Agency<S> {
     /// Fills the window; at the end of the input, and when all is answered, says so.
     fn send(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
         let window = if self.pace.period.is_zero() { self.pace.window } else { 1 };
-        while self.outstanding.len() < window {
+        while self.stopped.is_none() && self.outstanding.len() < window {
             let before = self.input.place();
-            self.input.next_batch(&mut self.batch, self.pace.max_amount)?;
+            self.stopped = self.read_batch().err();
             if self.batch.is_empty() {
                 break;
             }
@@ -190,10 +200,13 @@ impl<S: BetSource> Agency<S> {
             );
             self.outstanding.push_back(Outstanding { before, count });
         }
-        if self.outstanding.is_empty() {
-            return self.end(out);
+        if !self.outstanding.is_empty() {
+            return Ok(Next::Answer);
         }
-        Ok(Next::Answer)
+        match self.stopped.take() {
+            Some(error) => Err(self.stopped_by(error)),
+            None => self.end(out),
+        }
     }
 
     /// Says that this is all, if it still is.
@@ -201,7 +214,7 @@ impl<S: BetSource> Agency<S> {
         if let Some(wait) = self.input.wait_at_end() {
             return Ok(Next::Pause(wait));
         }
-        self.input.verify()?;
+        self.verify()?;
         self.stage = Stage::Ending;
         Request::End { total: self.input.place().position }.encode(out);
         Ok(Next::Answer)
@@ -263,7 +276,7 @@ impl<S: BetSource> Agency<S> {
             (Response::Rejected { consumed, index, field, text }, Stage::Sending) => {
                 expect_position("REJECTED", after, consumed)?;
                 self.account.batch_rejected(count, index)?;
-                self.log_rejected(before, count, index, field, text)?;
+                self.log_rejected(before, count, index, field, text);
             }
             (Response::Unavailable { consumed, text }, Stage::Sending) => {
                 expect_position("UNAVAILABLE", before.position, consumed)?;
@@ -287,26 +300,17 @@ impl<S: BetSource> Agency<S> {
 
     /// Names the bad bet of a batch, and all that aren't stored because of it, as a person finds them:
     /// looked up in the input, which is further on.
-    fn log_rejected(
-        &mut self,
-        before: Place,
-        count: u16,
-        index: u16,
-        field: Field,
-        text: &str,
-    ) -> Result<(), Failure> {
+    fn log_rejected(&mut self, before: Place, count: u16, index: u16, field: Field, text: &str) {
         if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
-            let Rejected { bad, all } = self.input.describe(before, index, count)?;
+            let place = self.place_of_rejected(before, index, count, field);
             error!(
                 "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
-                 code: {} | error: {} | place: {} | field: {field} | {all}",
+                 code: {} | error: {} | {place}",
                 before.position + u64::from(index),
                 field as u8,
-                EscapedOnce(text),
-                Escaped(bad.as_bytes())
+                EscapedOnce(text)
             );
         }
-        Ok(())
     }
 
     fn after_batch(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {

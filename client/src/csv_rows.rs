@@ -133,6 +133,8 @@ pub struct CsvRows {
     shape: Shape,
     /// Fields of that row that held doubled quotation marks, without them.
     scratch: Vec<u8>,
+    /// How often the file was read.
+    reads: u64,
 }
 
 impl Default for CsvRows {
@@ -155,7 +157,13 @@ impl CsvRows {
             peeked: None,
             shape: Shape::default(),
             scratch: Vec::new(),
+            reads: 0,
         }
+    }
+
+    /// How often the file was read: what was taken since it was the same is of no newer state of it.
+    pub fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// What stands next, as often as it is asked for.
@@ -349,6 +357,7 @@ impl CsvRows {
         }
         let offset = self.mark.offset + self.end as u64;
         let count = read_at(file, &mut self.buffer[self.end..], offset)?;
+        self.reads += 1;
         self.at_end = count == 0;
         self.end += count;
         Ok(())

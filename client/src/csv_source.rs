@@ -33,6 +33,8 @@ pub struct CsvSource {
     stamp: FileStamp,
     size: u64,
     rows: CsvRows,
+    /// [`CsvRows::reads`] when the file was last found to be the one that was opened.
+    verified_reads: Option<u64>,
     /// The check that is under way, or has ended.
     check: Option<DataCheck>,
     quiet: Duration,
@@ -61,6 +63,7 @@ impl CsvSource {
             stamp,
             size,
             rows: CsvRows::new(),
+            verified_reads: None,
             check: None,
             quiet: QUIET_DELAY,
             quiet_at: None,
@@ -214,6 +217,15 @@ impl BetSource for CsvSource {
         };
         let verified = self.stamp.verify(FileStamp::of(&open), named);
         verified.map_err(|change| self.changed(change))
+    }
+
+    fn verify_read(&mut self) -> Result<(), InputError> {
+        let reads = self.rows.reads();
+        if self.verified_reads != Some(reads) {
+            self.verify()?;
+            self.verified_reads = Some(reads);
+        }
+        Ok(())
     }
 
     fn close(self) {

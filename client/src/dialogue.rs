@@ -144,6 +144,16 @@ pub enum Failure {
     /// The input can't be read or sent.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The input can't be read or sent further, or isn't what it was.
+    #[error("{error}; {}", advice(*stored, *rejected))]
+    Stopped {
+        /// Why.
+        error: InputError,
+        /// Bets of it that the central has stored.
+        stored: u64,
+        /// Bets of it that the central has rejected.
+        rejected: u64,
+    },
     /// The one bet isn't valid. What is wrong with it was logged.
     #[error("the bet isn't valid: nothing was sent")]
     InvalidBet,
@@ -262,6 +272,22 @@ impl Failure {
         };
         Self::OutOfOrder { expected: owed.unwrap_or("nothing".into()).into_owned(), found }
     }
+}
+
+/// How far an input came that goes no further, and how it can be sent after all.
+fn advice(stored: u64, rejected: u64) -> String {
+    let others = if rejected > 0 { format!(" and {rejected} rejected") } else { String::new() };
+    let how = match stored + rejected {
+        0 => "run the agency again with the right file".to_owned(),
+        consumed => format!(
+            "run the agency again with a file that begins with the same {consumed} bets, it goes on \
+             behind them"
+        ),
+    };
+    format!(
+        "{stored} bets of this agency are stored{others}, nothing else was sent, and the central has \
+         taken no END: {how}"
+    )
 }
 
 /// What an answer says is consumed must be what its request makes it.

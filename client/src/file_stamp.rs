@@ -40,9 +40,13 @@ pub enum Change {
         /// Its size now.
         to: u64,
     },
-    /// It is as long as before, and was written or changed meanwhile.
+    /// It is as long as before, and was written to meanwhile.
     #[error("it was written to")]
     Touched,
+    /// Nobody seems to have written to it, but whoever sets its time back after that can't be told
+    /// from who has only changed something about it.
+    #[error("its mode, owner, links or name changed, or its time was set back")]
+    Attributes,
 }
 
 impl FileStamp {
@@ -73,11 +77,10 @@ impl FileStamp {
         if (named.device, named.inode) != (self.device, self.inode) {
             return Err(Change::Replaced);
         }
-        if (open.modified, open.changed) == (self.modified, self.changed) {
-            Ok(())
-        } else {
-            Err(Change::Touched)
+        if open.modified != self.modified {
+            return Err(Change::Touched);
         }
+        if open.changed == self.changed { Ok(()) } else { Err(Change::Attributes) }
     }
 }
 
@@ -124,6 +127,6 @@ mod tests {
     fn a_modification_time_that_was_set_back_hides_nothing() {
         let stamp = FileStamp { device: 1, inode: 2, size: 3, modified: (4, 0), changed: (4, 0) };
         let rewritten = FileStamp { changed: (4, 1), ..stamp };
-        assert_eq!(stamp.verify(rewritten, Some(rewritten)), Err(Change::Touched));
+        assert_eq!(stamp.verify(rewritten, Some(rewritten)), Err(Change::Attributes));
     }
 }

@@ -127,6 +127,14 @@ impl<S: BetSource> Input<S> {
         self.source.verify()
     }
 
+    /// See [`BetSource::verify_read`].
+    ///
+    /// # Errors
+    /// [`InputError`] when the input isn't what it was.
+    pub fn verify_read(&mut self) -> Result<(), InputError> {
+        self.source.verify_read()
+    }
+
     /// Where a person finds the bet that is the `index`-th behind a place, and all `count` of its batch.
     /// The input stays where it is.
     ///

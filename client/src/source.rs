@@ -84,6 +84,15 @@ pub trait BetSource {
         Ok(())
     }
 
+    /// The same, if anything was read since it was looked at last: what [`peek`](Self::peek) has shown
+    /// until then is of the source as it was opened. Cheap enough to be asked before each batch.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    fn verify_read(&mut self) -> Result<(), InputError> {
+        self.verify()
+    }
+
     /// Gives back what the source holds open, and logs it.
     fn close(self)
     where

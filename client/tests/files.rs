@@ -172,7 +172,7 @@ fn doubtful_files_are_taken_with_a_warning() {
 type Change = fn(&Path);
 
 /// What somebody else does to a file, and how it shows.
-const CHANGES: [(Change, &str); 5] = [
+const CHANGES: [(Change, &str); 7] = [
     (
         |path| {
             let mut file = File::options().append(true).open(path).expect("it is there");
@@ -196,11 +196,22 @@ const CHANGES: [(Change, &str); 5] = [
     ),
     (|path| fs::write(path, GOOD.replace("7574", "7575")).expect("written"), "it was written to"),
     (|path| fs::remove_file(path).expect("removed"), "it was deleted or renamed"),
+    (
+        |path| fs::hard_link(path, path.with_extension("link")).expect("linked"),
+        "its mode, owner, links or name changed, or its time was set back",
+    ),
+    (
+        |path| {
+            fs::write(path, GOOD.replace("7574", "7575")).expect("written");
+            rest(path);
+        },
+        "its mode, owner, links or name changed, or its time was set back",
+    ),
 ];
 
 /// The central sleeps, so everything happens between the check and the first batch.
 #[test]
-fn a_file_that_changes_under_the_agency_is_noticed_before_the_end() {
+fn nothing_is_sent_of_a_file_that_changes_under_the_agency() {
     let folder = tempfile::tempdir().expect("a folder");
     for (change, how) in CHANGES {
         for check in ["on", "off"] {
@@ -215,7 +226,12 @@ fn a_file_that_changes_under_the_agency_is_noticed_before_the_end() {
             let (code, log) = agency.end();
             let expected = format!("{}: changed while it was read: {how}", path.display());
             assert!(code == Some(1) && log.contains(&expected), "{expected}: {log}");
-            assert!(!server.stop().contains("action: sorteo"), "END was sent");
+            let stored = "; 0 bets of this agency are stored, nothing else was sent, and the central \
+                          has taken no END: run the agency again with the right file\n";
+            assert!(log.contains(stored), "{log}");
+            let log = server.stop();
+            assert!(!log.contains("apuesta_recibida") && !log.contains("action: sorteo"), "{log}");
+            let _ = fs::remove_file(path.with_extension("link"));
         }
     }
 }

@@ -27,3 +27,113 @@ fn a_turn_skips_a_bounded_part_of_the_file_however_wide_its_rows_are() {
     assert!(matches!(next, Err(Failure::OtherInput { .. })), "{next:?}");
     assert_eq!(turns, 1 + ROWS * row.len() as u64 / (SKIPPED_BYTES_PER_TURN + 8192));
 }
+
+/// Rows of 64 bytes: 1024 of them are one reading of the file.
+const LINE: &str = "Ana Maria,Paz de la Torre Fernandez y Gomez,301,2000-01-01,7574\n";
+
+fn file(rows: usize) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), LINE.repeat(rows)).unwrap();
+    file
+}
+
+fn append(file: &tempfile::NamedTempFile) {
+    std::io::Write::write_all(&mut file.as_file(), LINE.as_bytes()).unwrap();
+}
+
+fn sending(file: &tempfile::NamedTempFile, period: Duration) -> Agency<CsvSource> {
+    let pace = Pace { max_amount: 100, window: 2, period };
+    let mut agency = Agency::new(1, pace, CsvSource::open(file.path()).unwrap());
+    assert_eq!(agency.answered(&WELCOME, &mut Vec::new()).unwrap(), Next::Answer);
+    agency
+}
+
+const WELCOME: Response<'static> =
+    Response::Welcome { consumed: 0, checksum: Checksum(0), rejected: 0, phase: Phase::Open };
+
+fn stored_until_stopped(failure: &Failure) -> u64 {
+    let Failure::Stopped { error: InputError::Changed { .. }, stored, .. } = failure else {
+        panic!("{failure}")
+    };
+    *stored
+}
+
+/// What was read before belongs to the file that was opened, what is read then doesn't: it isn't sent,
+/// and the answers to what was are waited for.
+#[test]
+fn nothing_is_sent_of_a_file_that_has_changed_behind_the_first_reading() {
+    let file = file(5000);
+    file.as_file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
+    append(&file);
+    let mut consumed = 0;
+    let failure = loop {
+        consumed += 100;
+        match agency.answered(&Response::Stored { consumed }, &mut out) {
+            Ok(next) => assert_eq!(next, Next::Answer),
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!((stored_until_stopped(&failure), consumed), (1000, 1000), "all that were sent");
+    let advice = "run the agency again with a file that begins with the same 1000 bets";
+    assert!(failure.to_string().contains(advice), "{failure}");
+}
+
+#[test]
+fn each_connection_looks_at_the_file_again() {
+    let file = file(500);
+    let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
+    append(&file);
+    agency.connected(&mut Vec::new());
+    let failure = agency.answered(&WELCOME, &mut out).unwrap_err();
+    assert_eq!((stored_until_stopped(&failure), out.len()), (0, 0));
+}
+
+/// A reading of the file may last for minutes then.
+#[test]
+fn after_a_pause_the_file_is_looked_at_again() {
+    let file = file(500);
+    let (mut agency, mut out) = (sending(&file, Duration::from_secs(9)), Vec::new());
+    append(&file);
+    let next = agency.answered(&Response::Stored { consumed: 100 }, &mut out).unwrap();
+    assert_eq!(next, Next::Pause(Duration::from_secs(9)));
+    let failure = agency.go_on(&mut out).unwrap_err();
+    assert_eq!((stored_until_stopped(&failure), out.len()), (100, 0));
+}
+
+/// The answers were lost with the connection: the next WELCOME tells how far it came.
+#[test]
+fn what_was_stored_of_a_file_that_has_changed_is_known_after_a_lost_connection() {
+    let file = file(1030);
+    let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
+    append(&file);
+    for consumed in (100..=900).step_by(100) {
+        let _ = agency.answered(&Response::Stored { consumed }, &mut out).unwrap();
+    }
+    agency.connected(&mut Vec::new());
+    out.clear();
+    let welcome = Response::Welcome {
+        consumed: 1000,
+        checksum: Checksum(1),
+        rejected: 100,
+        phase: Phase::Open,
+    };
+    let failure = agency.answered(&welcome, &mut out).unwrap_err();
+    assert_eq!((stored_until_stopped(&failure), out.len()), (900, 0));
+    assert!(failure.to_string().contains("900 bets of this agency are stored and 100 rejected, "));
+}
+
+/// Its file may be replaced for the next lottery then.
+#[test]
+fn an_agency_that_has_ended_needs_its_file_no_more() {
+    let file = file(100);
+    let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
+    let _ = agency.answered(&Response::Stored { consumed: 100 }, &mut out).unwrap();
+    let _ = agency.answered(&Response::Finished { stored: 100, rejected: 0 }, &mut out).unwrap();
+    std::fs::remove_file(file.path()).unwrap();
+    let checksum = agency.confirmed.checksum;
+    agency.connected(&mut Vec::new());
+    let welcome =
+        Response::Welcome { consumed: 100, checksum, rejected: 0, phase: Phase::Finished };
+    assert_eq!(agency.answered(&welcome, &mut out).unwrap(), Next::Answer);
+}
