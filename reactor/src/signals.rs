@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Maskable};
 use rustix::process::Signal as Number;
 use signal_hook_mio::v1_0::Signals as Source;
 
@@ -87,12 +88,14 @@ impl Signals {
         if !is_ignored(Number::HUP) {
             numbers.push(Number::HUP.as_raw());
         }
-        let mut source = Source::new(numbers)?;
+        let mut source = with_blocked(&numbers, || {
+            for number in IGNORED {
+                // A handler that does nothing of note: a system call that is interrupted goes on.
+                signal_hook::flag::register(number.as_raw(), Arc::default())?;
+            }
+            Source::new(&numbers)
+        })?;
         registry.register(&mut source, token, mio::Interest::READABLE)?;
-        for number in IGNORED {
-            // A handler that does nothing of note: a system call that is interrupted goes on.
-            signal_hook::flag::register(number.as_raw(), Arc::default())?;
-        }
         Ok(Self { source, hangup, notices: Notices::default() })
     }
 
@@ -128,6 +131,18 @@ impl std::fmt::Debug for Signals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Signals")
     }
+}
+
+/// Runs this while these signals wait, and lets them in then.
+///
+/// Between installing a handler and knowing what it is to do there is a moment in which a signal
+/// would run a handler that does nothing yet: it would be lost, and nobody asks for the end twice.
+fn with_blocked<T>(numbers: &[i32], run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let signals = numbers.iter().map(|number| Maskable::try_from(*number));
+    let before = signals.collect::<Result<SigSet, _>>()?.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let result = run();
+    before.thread_set_mask()?;
+    result
 }
 
 /// Whether the process was started with this signal ignored. Linux tells it; elsewhere none is.

@@ -272,3 +272,38 @@ fn a_configuration_in_a_named_pipe_is_refused() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("can't read it: must be a regular file, found a pipe"), "{text}");
 }
+
+/// One for each signal that is taken over, and in the middle of it: none of them is lost. Ends when
+/// there is none left to interrupt.
+#[test]
+fn a_signal_at_any_moment_of_the_start_ends_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for count in 1..100 {
+        let trace = folder.path().join(format!("trace-{count}"));
+        let mut command = command(&[]);
+        command.env("SERVER_STORAGE_PATH", folder.path().join(format!("bets-{count}.csv")));
+        let inject = format!("--inject=rt_sigaction:signal=SIGTERM:when={count}");
+        let mut traced =
+            strace::traced(&command, &trace, &["--trace=rt_sigaction".to_owned(), inject]);
+        let mut central = traced.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut log = patient::lines(central.stdout.take().expect("piped"));
+        let mut text = String::new();
+        while !text.contains("action: listen | result: success") {
+            if log.read_line(&mut text).expect("text") == 0 {
+                break;
+            }
+        }
+        let came = std::fs::read_to_string(&trace).expect("a trace").contains("--- SIGTERM");
+        if !came {
+            central.kill().expect("it runs");
+            central.wait().expect("it ends");
+            assert!(count > STOPS.len(), "strace interrupts nothing");
+            return;
+        }
+        let read = log.read_to_string(&mut text);
+        central.kill().expect("it has ended, or runs in vain");
+        central.wait().expect("it ends");
+        assert!(read.is_ok(), "call {count}: the signal was lost: {text}");
+    }
+    panic!("no start takes over as many signals");
+}
