@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use log::{info, warn};
+use log::{Level, info, log, warn};
 use reactor::logging::Escaped;
 
 use crate::config::Config;
@@ -29,7 +29,13 @@ pub fn log_opened(config: &Config, recovery: &Recovery) {
     let rows = recovery.rows;
     let state = state(recovery);
     if recovery.is_needed() {
-        info!("action: recover_ledger | result: success | path: {path} | {}", mended(recovery));
+        // A crash is nobody's fault; bytes that no crash leaves are somebody's, who should know.
+        let level = if is_foreign(recovery) { Level::Warn } else { Level::Info };
+        log!(
+            level,
+            "action: recover_ledger | result: success | path: {path} | {}",
+            mended(recovery)
+        );
     }
     info!("action: open_ledger | result: success | path: {path} | state: {state} | bets: {rows}");
     if let Some(before) = recovery.agencies_before {
@@ -55,11 +61,17 @@ fn state(recovery: &Recovery) -> &'static str {
     }
 }
 
+/// Whether somebody else has appended to the ledger, as far as its log can tell.
+fn is_foreign(recovery: &Recovery) -> bool {
+    recovery.clean && !recovery.torn && recovery.cut > 0
+}
+
 /// What a recovery found and did, and why, as a part of a log line.
 fn mended(recovery: &Recovery) -> String {
-    let Recovery { clean, commits, commit_rows, cut, restored, torn, .. } = recovery;
-    let cause = if *clean && !torn {
-        "bets.csv holds more than was committed, which was cut off"
+    let Recovery { commits, commit_rows, cut, restored, torn, .. } = recovery;
+    let cause = if is_foreign(recovery) {
+        "bets.csv held more than was committed although the last end was in order: another program has \
+         appended to it, or the first commit after that was never completed; it was cut off"
     } else {
         "the last run was killed or failed, or the power did: what was confirmed is there"
     };
@@ -118,7 +130,8 @@ mod tests {
         assert_eq!(
             mended(&appended),
             "bytes_cut: 5 | bytes_restored: 0 | torn_commit: false | commits: 0 | rows: 0 | \
-             cause: bets.csv holds more than was committed, which was cut off"
+             cause: bets.csv held more than was committed although the last end was in order: another \
+             program has appended to it, or the first commit after that was never completed; it was cut off"
         );
     }
 }

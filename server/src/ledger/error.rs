@@ -207,6 +207,22 @@ pub enum LedgerError {
         /// Bytes committed.
         expected: u64,
     },
+    /// The ledger has more behind what was committed than any crash leaves.
+    #[error(
+        "{}: {expected} bytes had been committed, found {found}: a crash leaves at most {most} more. \
+         It isn't the file that belongs to the log, or another program has appended to it: {RESTORE}; \
+         what was appended alone goes by truncate -s {expected}", path.display()
+    )]
+    LedgerSurplus {
+        /// The ledger.
+        path: PathBuf,
+        /// Bytes committed.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+        /// Most bytes that a crash leaves behind what was committed.
+        most: u64,
+    },
     /// The ledger isn't what was committed.
     #[error(
         "{}: the checksum of the first {len} bytes is {found:08x}, committed was {expected:08x}: it \
@@ -548,6 +564,13 @@ mod tests {
                 "bets.csv: it is missing or empty, 9 bytes had been committed: put it back, as it was \
                  together with bets.csv.wal; or for another lottery remove bets.csv and bets.csv.wal, \
                  and start again",
+            ),
+            (
+                LedgerError::LedgerSurplus { path: path.clone(), expected: 9, found: 99, most: 64 },
+                "bets.csv: 9 bytes had been committed, found 99: a crash leaves at most 64 more. It \
+                 isn't the file that belongs to the log, or another program has appended to it: \
+                 restore both files of the ledger from the same copy; until then leave them as they \
+                 are; what was appended alone goes by truncate -s 9",
             ),
             (
                 LedgerError::LedgerTruncated { path: path.clone(), expected: 9, found: 8 },

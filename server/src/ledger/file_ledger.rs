@@ -13,7 +13,7 @@
 //! crash stands in the log. In which order is `syncing`'s; what is found after a crash at each point
 //! is in [`recovery`].
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::ops::{ControlFlow, RangeInclusive};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt as _};
@@ -226,6 +226,7 @@ impl FileLedger<File> {
         watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(Self, Recovery), LedgerError> {
         require_regular_log(path)?;
+        let was_missing = !path.exists();
         // The ledger is locked before its log is looked for: under another name of the same file,
         // a hard link or a mount, that would be another log, or none.
         let csv = open_file(path)?;
@@ -243,7 +244,12 @@ impl FileLedger<File> {
         lock(&log, &paths.log)?;
         sync_folder(&paths.csv)?;
         sync_folder(&paths.log)?;
-        Self::with_paths(csv, log, paths, options, visit, watch)
+        let opened = Self::with_paths(csv, log, paths, options, visit, watch);
+        if was_missing && matches!(opened, Err(LedgerError::LedgerMissing { .. })) {
+            // The empty file that was made in its place. If it stays, no harm is done.
+            let _ = fs::remove_file(path);
+        }
+        opened
     }
 }
 

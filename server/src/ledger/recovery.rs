@@ -14,7 +14,7 @@
 //! what a crash can't leave behind: behind an invalid record a valid one that was written after the
 //! invalid one had been synced, a header that is neither there nor not there, a payload that was
 //! written in all its sectors and doesn't match, rows before the last checkpoint that differ from
-//! its checksum.
+//! its checksum, more bytes behind the committed rows than the log has room for.
 //!
 //! Two cases can't be told apart. Damage inside the records that were synced last, in a half that has
 //! been used before, is taken for torn ones, as every log with recycled space takes it; and if all
@@ -159,6 +159,7 @@ pub(crate) fn recover<D: Disk>(
         });
     }
     let total = base + replayed.rows.len() as u64;
+    check_surplus(paths, total, csv_len, 2 * half_size)?;
     watch.begin(Step::ReadRows, total).map_err(paths.interrupted())?;
     let mut prefix = Checked { rows: Stretch::new(csv, 0, base), crc: 0, watch };
     let loaded = row::load_bets(&mut prefix, &mut counted);
@@ -221,6 +222,15 @@ fn check_agencies(
         }
         _ => Ok(()),
     }
+}
+
+/// Rows that were appended and never committed stand in the log too, so both halves hold more than
+/// they are. What is longer was put there by somebody else, who would lose it.
+fn check_surplus(paths: &Paths, expected: u64, found: u64, most: u64) -> Result<(), LedgerError> {
+    if found <= expected + most {
+        return Ok(());
+    }
+    Err(LedgerError::LedgerSurplus { path: paths.csv.clone(), expected, found, most })
 }
 
 /// Writes committed rows again that `bets.csv` lacks; says how many bytes.
