@@ -10,10 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reactor::logging::Escaped;
 use reactor::regular_file::{self, OpenError};
-use wire::Bet;
 use wire::batch::FIELDS;
+use wire::bet::Reason;
+use wire::{Bet, Field};
 
 use crate::csv_rows::{CsvRows, Peeked};
+use crate::data_check::finding::{Excerpt, Finding, Problem};
 use crate::data_check::{self, DataCheck, Report};
 use crate::file_stamp::{Change, FileStamp};
 use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
@@ -116,28 +118,23 @@ impl CsvSource {
 
     /// Makes sure that a row or the end is shown; says whether it is a row.
     fn look(&mut self) -> Result<bool, InputError> {
-        let flaw = match self.rows.peek(&self.file).map_err(|error| self.unreadable(error))? {
-            Peeked::End => return Ok(false),
-            Peeked::Row => match self.rows.row().shape.fields {
-                FIELDS => return Ok(true),
-                found => RowFlaw::Fields { found },
-            },
-            Peeked::Bad(bad) => RowFlaw::Line(bad),
-        };
+        let (finding, flaw) =
+            match self.rows.peek(&self.file).map_err(|error| self.unreadable(error))? {
+                Peeked::End => return Ok(false),
+                Peeked::Row => match self.rows.row().shape.fields {
+                    FIELDS => return Ok(true),
+                    found => (Finding::of_row(&self.rows, found), RowFlaw::Fields { found }),
+                },
+                Peeked::Bad(bad) => (Finding::of_line(&self.rows, bad), RowFlaw::Line(bad)),
+            };
         // Half of a row may be all that somebody else has written so far.
         self.verify()?;
-        Err(self.flaw(flaw))
+        let place = self.place(&finding);
+        Err(InputError::Row { place, flaw })
     }
 
-    fn flaw(&self, flaw: RowFlaw) -> InputError {
-        let place = match flaw {
-            RowFlaw::Line(bad) => {
-                let column = self.rows.position(bad.at());
-                format!("{}, line {}, column {}", self.path.display(), column.line, column.column)
-            }
-            _ => self.describe(),
-        };
-        InputError::Row { place, flaw }
+    fn place(&self, finding: &Finding) -> String {
+        format!("{}, {}", self.path.display(), finding.place())
     }
 
     fn unreadable(&self, source: io::Error) -> InputError {
@@ -178,6 +175,15 @@ impl BetSource for CsvSource {
 
     fn line(&self) -> Option<u64> {
         Some(self.rows.mark().line + 1)
+    }
+
+    fn describe_field(&self, field: Field) -> String {
+        let (row, index) = (self.rows.row(), field as usize - 1);
+        let position = self.rows.position(row.shape.spans[index].outer_start());
+        let value = row.fields()[index];
+        let reason = Reason::TooLong { length: value.len() };
+        let (value, problem) = (Excerpt::new(value), Problem::Invalid { field, reason });
+        self.place(&Finding { position, field: Some(field), value, problem })
     }
 
     fn check(&mut self) -> Result<Checking, InputError> {
@@ -300,17 +306,17 @@ mod tests {
 
     #[test]
     fn a_row_with_other_fields_is_named_by_its_line() {
-        for (content, line, found) in [
-            ("a,b,c\n".to_owned(), 1, 3),
-            (format!("{ROWS}a,b,c,d,e,f\n"), 3, 6),
-            (format!("{}a,b\r\n", ROWS.replace('\n', "\r\n")), 3, 2),
-            (format!("{}a\r", ROWS.replace('\n', "\r")), 3, 1),
-            (format!("\"a\n\",b,c,d,e\n{ROWS}a\n"), 5, 1),
+        for (content, line, row, found) in [
+            ("a,b,c\n".to_owned(), 1, "a,b,c", 3),
+            (format!("{ROWS}a,b,c,d,e,f\n"), 3, "a,b,c,d,e,f", 6),
+            (format!("{}a,b\r\n", ROWS.replace('\n', "\r\n")), 3, "a,b", 2),
+            (format!("{}a\r", ROWS.replace('\n', "\r")), 3, "a", 1),
+            (format!("\"a\n\",b,c,d,e\n{ROWS}a\n"), 5, "a", 1),
         ] {
             let file = file(content.as_bytes());
             let expected = format!(
-                "{}, line {line}: a row has 5 fields (first name, last name, document, birthdate, \
-                 number), found {found}",
+                "{}, line {line}, column 1, row \"{row}\": a row has 5 fields (first name, last name, \
+                 document, birthdate, number), found {found}",
                 file.path().display()
             );
             assert_eq!(error(&mut open(&file)), expected);
@@ -320,7 +326,8 @@ mod tests {
     #[test]
     fn what_is_not_csv_is_named_with_line_and_column() {
         let file = file(format!("{ROWS}Ana,\"Paz\"x,1,2000-01-01,7\n").as_bytes());
-        let expected = "line 3, column 10: text after a closing quotation mark";
+        let expected =
+            "line 3, column 10, last name \"\"Paz\"x\": text after a closing quotation mark";
         assert_eq!(error(&mut open(&file)), format!("{}, {expected}", file.path().display()));
     }
 

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use log::{debug, error, warn};
 use reactor::logging::Escaped;
+use wire::Bet;
 use wire::batch::FIELDS;
 use wire::bet::{self, InvalidField, Reason};
-use wire::{Bet, Field};
 
 use crate::csv_rows::grammar::Span;
 use crate::csv_rows::{BadLine, CsvRows, Peeked, ReadAt};
@@ -206,18 +206,7 @@ impl DataCheck {
     }
 
     fn add_bad_line(&mut self, bad: BadLine) {
-        let position = self.rows.position(bad.at());
-        let (field, value) = match bad {
-            BadLine::Malformed(_) => {
-                let (index, rest) = self.rows.bad_field();
-                let end = rest.iter().skip(1).position(|byte| *byte == b',').map(|at| at + 1);
-                (Field::ALL.get(index).copied(), &rest[..end.unwrap_or(rest.len())])
-            }
-            BadLine::Endless => (None, self.rows.line()),
-            BadLine::Empty => (None, &[][..]),
-        };
-        let problem = Problem::Line(bad);
-        let finding = Finding { position, field, value: Excerpt::new(value), problem };
+        let finding = Finding::of_line(&self.rows, bad);
         let text = if bad == BadLine::Empty { &[] } else { self.rows.line() };
         let line = self.rows.mark().line + 1;
         let row = BadRow { line, text, fields: [&[]; FIELDS], problem: &finding.problem };

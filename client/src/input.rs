@@ -91,7 +91,8 @@ impl<S: BetSource> Input<S> {
                 Ok(Push::Added) => self.source.advance(),
                 Ok(Push::Full) => break,
                 Err(flaw) => {
-                    let (place, flaw) = (self.source.describe(), RowFlaw::Field(flaw));
+                    let place = self.source.describe_field(flaw.field);
+                    let flaw = RowFlaw::Field(flaw);
                     return Err(InputError::Row { place, flaw });
                 }
             }
@@ -256,6 +257,6 @@ mod tests {
         row[1] = vec![b'x'; 256];
         let mut input = Input::new(MemorySource::new(vec![row]));
         let error = input.next_batch(&mut BatchBuilder::new(), 9).unwrap_err().to_string();
-        assert_eq!(error, "bet 0: last name is at most 255 bytes long, found 256");
+        assert_eq!(error, "bet 0, last name: last name is at most 255 bytes long, found 256");
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wire::Bet;
+use wire::{Bet, Field};
 
 use crate::csv_rows::BadLine;
 use crate::file_stamp::Change;
@@ -50,6 +50,11 @@ pub trait BetSource {
 
     /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
     fn describe(&self) -> String;
+
+    /// The same of one field of it that is too long, with what stands there.
+    fn describe_field(&self, field: Field) -> String {
+        format!("{}, {field}", self.describe())
+    }
 
     /// The line of that bet, from 1, of a source that has lines.
     fn line(&self) -> Option<u64> {

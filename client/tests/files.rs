@@ -133,15 +133,39 @@ fn all_bad_rows_are_counted_and_twenty_are_listed() {
 #[test]
 fn without_the_check_what_is_no_row_still_ends_the_agency() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bytes = [GOOD, "Ana,Paz,1,1990-01-01,\"75\"74\n"].concat();
-    let path = file(folder.path(), bytes.as_bytes());
-    let server = Server::start(&[("SERVER_AGENCIES", "1")]);
-    let off = [("CLI_DATA_CHECK", "off")];
-    let (code, log) = ended(&mut agency(&server.address(), &path, &off));
-    assert_eq!(code, Some(1), "{log}");
-    let place = format!("{}, line 3, column 26: text after a closing", path.display());
-    assert!(log.contains(&place), "{log}");
-    assert!(!server.stop().contains("action: sorteo"));
+    let long = format!("Ana,{},1,1990-01-01,7", "x".repeat(256));
+    let shown = "x".repeat(64);
+    for (row, expected) in [
+        (
+            "Ana,Paz,1,1990-01-01,\"75\"74",
+            "line 3, column 26, number \"\"75\"74\": text after a closing quotation mark",
+        ),
+        ("Ana,Paz,1,7", "line 3, column 1, row \"Ana,Paz,1,7\": a row has 5 fields (first name, "),
+        (
+            long.as_str(),
+            &format!(
+                "line 3, column 5, last name \"{shown}... (256 bytes)\": last name is at most 255 "
+            ),
+        ),
+    ] {
+        let path = file(folder.path(), [GOOD, row, "\n"].concat().as_bytes());
+        let server = Server::start(&[("SERVER_AGENCIES", "1")]);
+        // The batch before is under way, and is waited for.
+        let off = [("CLI_DATA_CHECK", "off"), ("CLI_BATCH_MAXAMOUNT", "2")];
+        let (code, log) = ended(&mut agency(&server.address(), &path, &off));
+        assert_eq!(code, Some(1), "{log}");
+        let expected =
+            format!("action: run | result: fail | error: {}, {expected}", path.display());
+        assert!(log.contains(&expected), "{expected}: {log}");
+        let advice = "; 2 bets of this agency are stored, nothing else was sent, and the central has \
+                      taken no END: run the agency again with a file that begins with the same 2 bets";
+        assert!(log.contains(advice), "{log}");
+        // The right file goes on there.
+        let right = file(folder.path(), GOOD.repeat(2).as_bytes());
+        let (code, log) = ended(&mut agency(&server.address(), &right, &off));
+        assert_eq!((code, log.contains("cant_ganadores: 4\n")), (Some(0), true), "{log}");
+        assert_eq!(server.stop().matches("apuesta_recibida | result: success").count(), 2);
+    }
 }
 
 #[test]

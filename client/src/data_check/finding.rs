@@ -7,7 +7,7 @@ use wire::Field;
 use wire::bet::{self, Reason};
 
 use super::encoding;
-use crate::csv_rows::{BadLine, TextPosition};
+use crate::csv_rows::{BadLine, CsvRows, TextPosition};
 use crate::source::RowFlaw;
 
 /// Bytes of a value that are kept and shown.
@@ -86,6 +86,36 @@ pub struct Finding {
     pub value: Excerpt,
     /// What is wrong.
     pub problem: Problem,
+}
+
+impl Finding {
+    /// Of the line that is no row, which `rows` shows.
+    pub fn of_line(rows: &CsvRows, bad: BadLine) -> Self {
+        let (field, value) = match bad {
+            BadLine::Malformed(_) => {
+                let (index, rest) = rows.bad_field();
+                let end = rest.iter().skip(1).position(|byte| *byte == b',').map(|at| at + 1);
+                (Field::ALL.get(index).copied(), &rest[..end.unwrap_or(rest.len())])
+            }
+            BadLine::Endless => (None, rows.line()),
+            BadLine::Empty => (None, &[][..]),
+        };
+        let (position, value) = (rows.position(bad.at()), Excerpt::new(value));
+        Self { position, field, value, problem: Problem::Line(bad) }
+    }
+
+    /// Of the row that `rows` shows, which has so many fields.
+    pub fn of_row(rows: &CsvRows, found: usize) -> Self {
+        let (position, value) = (rows.position(0), Excerpt::new(rows.row().bytes));
+        Self { position, field: None, value, problem: Problem::Fields { found } }
+    }
+
+    /// Where it is in its file and what stands there, for a person.
+    pub fn place(&self) -> String {
+        let Self { position: TextPosition { line, column }, field, value, .. } = self;
+        let what = field.map_or("row".to_owned(), |field| field.to_string());
+        format!("line {line}, column {column}, {what} \"{value}\"")
+    }
 }
 
 /// As the parts of a log line.
