@@ -7,7 +7,7 @@ mod process;
 use std::io::{BufRead as _, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Server, command, output};
 
@@ -78,8 +78,9 @@ fn a_line_without_an_end_is_refused_and_nobody_else_notices() {
 fn sigterm_ends_in_order_even_with_peers_that_do_not_read() {
     let server = Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_DRAIN", "200ms")]);
     let mut deaf = server.connect();
-    deaf.set_nonblocking(true).expect("set");
-    // More than the kernel buffers hold: its answers wait in the server.
+    // More than the kernel buffers hold: its answers wait in the server, which reads no more when
+    // nothing is taken for so long.
+    deaf.set_write_timeout(Some(Duration::from_secs(1))).expect("set");
     let line = [b"x".repeat(8190), b"\n".to_vec()].concat();
     while deaf.write(&line).is_ok() {}
     let mut idle = server.connect();
