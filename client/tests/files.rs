@@ -337,7 +337,7 @@ fn check_shows_bad_rows_as_compilers_do_and_a_table() {
     for line in [
         "bad.csv:3:9: document \"30.904.465\": not only digits: expected 1 to 20 digits\n",
         "bad.csv: 10 more bad rows\n",
-        "bad.csv: hint: numbers have other characters between the digits: write digits alone\n",
+        "bad.csv: hint: numbers have dots between the digits: write digits alone\n",
         "none.csv: can't be opened: ",
         "bad.csv          32         30          1030  BAD\n",
         "none.csv          0          0             0  not checked\n",

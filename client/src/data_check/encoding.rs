@@ -10,7 +10,12 @@ pub fn guess(byte: u8) -> Option<&'static str> {
         0x81 | 0x82 | 0xA0..=0xA5 => Some("code page 850"),
         // Ñ á é í ñ ó ú ü in Mac OS Roman; É and Ü of code page 850 are rarer.
         0x84 | 0x87 | 0x8E | 0x92 | 0x96 | 0x97 | 0x9C | 0x9F => Some("Mac OS Roman"),
-        _ => None,
+        // É.
+        0x90 => Some("code page 850"),
+        // Nothing in any of these.
+        0x8D | 0x8F | 0x9D | ..=0x7F => None,
+        // The euro sign, quotation marks and other signs.
+        _ => Some("Windows-1252"),
     }
 }
 
@@ -114,5 +119,9 @@ mod tests {
         for byte in *b"\x87\x8E\x92\x97\x9C\x96\x84" {
             assert_eq!(guess(byte), Some("Mac OS Roman"));
         }
+        for byte in *b"\x80\x93\x94\xA7\xB0" {
+            assert_eq!(guess(byte), Some("Windows-1252"), "the euro sign and others");
+        }
+        assert_eq!((guess(0x8D), guess(b'a')), (None, None));
     }
 }

@@ -34,8 +34,12 @@ pub enum Hint {
     Order,
     /// Birthdates in another form.
     Date(&'static str),
-    /// Something between the digits of documents or numbers.
-    Digits,
+    /// Something between the digits of documents or numbers, in words.
+    Digits(&'static str),
+    /// A sign before a number.
+    Sign,
+    /// Digits behind a decimal point.
+    Decimals,
     /// What a spreadsheet makes of long numbers.
     Scientific,
     /// Digits of another script.
@@ -48,6 +52,8 @@ pub enum Hint {
     SpaceBeforeQuote,
     /// Quotation marks behind backslashes.
     Backslash,
+    /// Quotation marks inside of a field that aren't written twice.
+    InnerQuote,
     /// Two files put together.
     Joined,
     /// Empty lines.
@@ -88,7 +94,11 @@ impl fmt::Display for Hint {
                 "a date stands in another field: the order is first name, last name, document, \
                  birthdate, number"
             }
-            Self::Digits => "numbers have other characters between the digits: write digits alone",
+            Self::Digits(what) => {
+                return write!(f, "numbers have {what} between the digits: write digits alone");
+            }
+            Self::Sign => "numbers have a sign: write digits alone, none is negative",
+            Self::Decimals => "numbers have decimals: write whole numbers",
             Self::Scientific => {
                 "a spreadsheet has rewritten numbers (3.09E+07, 30904465.0): export them as text"
             }
@@ -98,6 +108,10 @@ impl fmt::Display for Hint {
             Self::SpaceBeforeQuote => "a space stands before a quotation mark: remove it",
             Self::Backslash => {
                 "a quotation mark inside a field is written \"\", not behind a backslash"
+            }
+            Self::InnerQuote => {
+                "a quotation mark inside a field is written twice, and the field stands in quotation \
+                 marks: \"Ana \"\"Pepa\"\" María\""
             }
             Self::Joined => "a byte order mark stands inside: two files were joined, remove it",
             Self::EmptyLines => {
@@ -155,11 +169,34 @@ impl Hints {
         if row.text.contains(&b'\n') || row.text.contains(&b'\r') {
             self.0.insert(Hint::SeveralLines);
         }
-        self.0.extend(match *row.problem {
+        let hint = match *row.problem {
             Problem::Line(bad) => of_line(row.text, bad),
             Problem::Fields { found } => of_fields(row, found),
             Problem::Invalid { field, reason } => of_field(row, field, reason),
-        });
+        };
+        self.0.extend(hint);
+        if let Some(Hint::Separator(by)) = hint {
+            self.add_behind(row, by);
+        }
+    }
+
+    /// Adds what will be wrong with a row once its fields are separated by commas, so that a person hears
+    /// of it in the first round.
+    fn add_behind(&mut self, row: &BadRow<'_>, separator: char) {
+        if row.line == 1 && is_heading(row.text) {
+            return;
+        }
+        let mut fields = [&b""[..]; 5];
+        let split = row.text.split(|byte| char::from(*byte) == separator);
+        for (field, text) in fields.iter_mut().zip(split) {
+            let bare = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+            *field = bare.unwrap_or(text);
+        }
+        let row = BadRow { fields, ..*row };
+        for (field, value) in Field::ALL.into_iter().zip(fields) {
+            let invalid = check_field(field, value).err();
+            self.0.extend(invalid.and_then(|invalid| of_field(&row, field, invalid.reason)));
+        }
     }
 
     /// The hints, the most likely to explain everything first.
@@ -191,9 +228,10 @@ fn of_line(line: &[u8], bad: BadLine) -> Option<Hint> {
         MalformedKind::BareQuote => {
             let field = before.rsplit(|byte| *byte == b',').next().unwrap_or_default();
             let is_space = str::from_utf8(field).is_ok_and(|text| text.chars().all(is_blank));
-            is_space.then_some(Hint::SpaceBeforeQuote).or_else(|| separator(line))
+            let space = is_space.then_some(Hint::SpaceBeforeQuote);
+            space.or_else(|| separator(line)).or(Some(Hint::InnerQuote))
         }
-        MalformedKind::TextAfterQuote => separator(line),
+        MalformedKind::TextAfterQuote => separator(line).or(Some(Hint::InnerQuote)),
         MalformedKind::UnclosedQuote if line.contains(&b'\\') => Some(Hint::Backslash),
         MalformedKind::UnclosedQuote | MalformedKind::Nul => None,
     }
@@ -264,11 +302,32 @@ fn of_digits(text: &str) -> Option<Hint> {
     if digits > 0 && (text.ends_with(".0") || others().any(|found| matches!(found, 'E' | 'e'))) {
         return Some(Hint::Scientific);
     }
+    if digits > 0 && text.starts_with(['-', '+', '\u{2212}']) && others().count() == 1 {
+        return Some(Hint::Sign);
+    }
+    if has_decimals(text) {
+        return Some(Hint::Decimals);
+    }
     let separates = |found: char| is_blank(found) || ".,-'_\u{2019}\u{b7}".contains(found);
     if digits > 0 && others().count() > 0 && others().all(separates) {
-        return Some(Hint::Digits);
+        let alone = |one: char| others().all(|found| found == one);
+        return Some(Hint::Digits(match text {
+            _ if alone('.') => "dots",
+            _ if alone(',') => "commas",
+            _ if alone('-') => "hyphens",
+            _ if others().all(is_blank) => "spaces",
+            _ => "other characters",
+        }));
     }
     (others().count() > 0 && text.chars().all(char::is_numeric)).then_some(Hint::Script)
+}
+
+/// Digits behind a point or a comma, and not the three of a thousand.
+fn has_decimals(text: &str) -> bool {
+    let Some((whole, behind)) = text.split_once(['.', ',']) else { return false };
+    let are_digits =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits(whole.trim_start_matches(['-', '+'])) && are_digits(behind) && behind.len() != 3
 }
 
 /// How dates are written elsewhere: each digit a 9, and the name of the form.
@@ -287,11 +346,24 @@ const DATE_FORMS: [(&[&str], &str); 12] = [
     (&["9999-99-99 99:99", "9999-99-99T99:99:99Z"], "YYYY-MM-DD with a time"),
 ];
 
+/// The form of which the first part can't be a day, or the second no month.
+fn other_order(text: &str, form: &'static str) -> &'static str {
+    let mut parts = text.split(['/', '-', '.']).map(|part| part.parse::<u16>().unwrap_or(0));
+    let (first, second) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    match form {
+        "DD/MM/YY" if !(1..=31).contains(&first) => "YY/MM/DD",
+        "DD-MM-YY" if !(1..=31).contains(&first) => "YY-MM-DD",
+        "DD/MM/YYYY" if (1..=12).contains(&first) && second > 12 => "MM/DD/YYYY",
+        "DD-MM-YYYY" if (1..=12).contains(&first) && second > 12 => "MM-DD-YYYY",
+        form => form,
+    }
+}
+
 fn date_form(text: &str) -> Option<&'static str> {
     let form = text.replace(|found: char| found.is_ascii_digit(), "9");
     let known = DATE_FORMS.iter().find(|(forms, _)| forms.contains(&form.as_str()));
     if let Some((_, name)) = known {
-        return Some(name);
+        return Some(other_order(text, name));
     }
     if form == "9999-99-99" {
         let swapped = format!("{}-{}-{}", &text[..4], &text[8..], &text[5..7]);
