@@ -21,6 +21,7 @@ use wire::{BatchBuilder, Checksum, Field, Phase, Position, Request, Response, VE
 use account::Account;
 use stage::Stage;
 
+use crate::data_check;
 use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress, expect_position};
 use crate::input::{Input, Place};
 use crate::log_budget::{Line, LogBudget};
@@ -61,6 +62,8 @@ pub struct Agency<S> {
     stopped: Option<InputError>,
     /// It has logged that bets were rejected, when all were sent.
     has_logged_rejected: bool,
+    /// It hasn't logged that there are no bets, and no check has.
+    warns_of_no_bets: bool,
     log_budget: LogBudget,
 }
 
@@ -85,6 +88,7 @@ impl<S: BetSource> Agency<S> {
             account: Account::new(),
             stopped: None,
             has_logged_rejected: false,
+            warns_of_no_bets: true,
             log_budget: LogBudget::default(),
         }
     }
@@ -93,6 +97,7 @@ impl<S: BetSource> Agency<S> {
     #[must_use]
     pub fn checking_first(mut self) -> Self {
         self.stage = Stage::Checking;
+        self.warns_of_no_bets = false;
         self
     }
 
@@ -215,6 +220,10 @@ impl<S: BetSource> Agency<S> {
             return Ok(Next::Pause(wait));
         }
         self.verify()?;
+        if self.warns_of_no_bets && self.input.place().position == 0 {
+            self.warns_of_no_bets = false;
+            data_check::warn_of_no_bets(&self.input.name());
+        }
         self.stage = Stage::Ending;
         Request::End { total: self.input.place().position }.encode(out);
         Ok(Next::Answer)

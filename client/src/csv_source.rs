@@ -169,6 +169,10 @@ impl BetSource for CsvSource {
         self.size
     }
 
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn describe(&self) -> String {
         format!("{}, line {}", self.path.display(), self.rows.mark().line + 1)
     }

@@ -29,6 +29,8 @@ pub const LISTED_MAX: usize = 20;
 /// Bytes of the file's beginning that tell what kind of file it is.
 const HEAD: usize = 64;
 
+const NO_BETS: &str = "no bets: the agency will finish with none, and can't send any later";
+
 const OPEN_END: &str = "the last line has no end: was the file cut off?";
 
 /// What a file came to.
@@ -50,7 +52,7 @@ impl Report {
     /// What is no error, but worth a look.
     pub fn warning(&self) -> Option<&'static str> {
         if self.rows == 0 {
-            return Some("there are no bets in it");
+            return Some(NO_BETS);
         }
         self.ends_open.then_some(OPEN_END)
     }
@@ -81,6 +83,11 @@ impl Report {
              listed: {listed}{hints}{advice}"
         );
     }
+}
+
+/// Logs that a file holds no bets, for who hasn't checked it.
+pub fn warn_of_no_bets(place: &str) {
+    warn(&Escaped(place.as_bytes()), NO_BETS);
 }
 
 /// Logs that the last line of a file has no end, for who hasn't checked it.

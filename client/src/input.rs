@@ -174,6 +174,11 @@ impl<S: BetSource> Input<S> {
         Ok(())
     }
 
+    /// What a person calls it.
+    pub fn name(&self) -> String {
+        self.source.name()
+    }
+
     /// How far the end is, as [`Mark::offset`] counts.
     pub fn size(&self) -> u64 {
         self.source.size()

@@ -48,6 +48,11 @@ pub trait BetSource {
     /// How far the end is, as [`Mark::offset`] counts; an estimate for who shows progress.
     fn size(&self) -> u64;
 
+    /// What a person calls it: the path of a file.
+    fn name(&self) -> String {
+        "input".to_owned()
+    }
+
     /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
     fn describe(&self) -> String;
 

@@ -168,12 +168,14 @@ fn without_the_check_what_is_no_row_still_ends_the_agency() {
     }
 }
 
+const NO_BETS: &str = "no bets: the agency will finish with none, and can't send any later";
+
 #[test]
 fn doubtful_files_are_taken_with_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     for (bytes, warning, winners) in [
         (GOOD.trim_end().to_owned(), "the last line has no end: was the file cut off?", 2),
-        (String::new(), "there are no bets in it", 0),
+        (String::new(), NO_BETS, 0),
         (format!("\u{feff}{GOOD}\n\r\n"), "", 2),
         (GOOD.replace('\n', "\r"), "", 2),
     ] {
@@ -191,6 +193,11 @@ fn doubtful_files_are_taken_with_a_warning() {
     let (code, log) = ended(&mut agency(&server.address(), &path, &off));
     let warning = "warning: the last line has no end: was the file cut off?\n";
     assert_eq!((code, log.matches(warning).count()), (Some(0), 1), "{log}");
+    let path = file(folder.path(), b"\n");
+    let server = Server::start(&[("SERVER_AGENCIES", "1")]);
+    let (code, log) = ended(&mut agency(&server.address(), &path, &off));
+    let warning = format!("| file: {} | warning: {NO_BETS}\n", path.display());
+    assert_eq!((code, log.matches(&warning).count()), (Some(0), 1), "{log}");
 }
 
 type Change = fn(&Path);

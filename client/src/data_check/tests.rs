@@ -200,7 +200,7 @@ fn a_good_file_has_no_hints_and_a_doubtful_one_a_warning() {
     assert_eq!(good, Report { rows: 2, ..Report::default() });
     assert_eq!(good.warning(), None);
     for nothing in ["", "\n\n", "\u{feff}"] {
-        assert_eq!(check(nothing.as_bytes()).warning(), Some("there are no bets in it"));
+        assert_eq!(check(nothing.as_bytes()).warning(), Some(NO_BETS));
     }
     let open = check(GOOD.trim_end().as_bytes());
     assert_eq!(open.warning(), Some("the last line has no end: was the file cut off?"));
