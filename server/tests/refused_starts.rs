@@ -191,12 +191,9 @@ fn one_of_the_two_files_alone_is_refused() {
 fn a_file_that_somebody_has_put_in_the_ledgers_place_stays_as_it_is() {
     let (_folder, csv, wal) = stored();
     let expected = fs::metadata(&csv).expect("it is there").len();
-    let most = 2 << 20;
-    assert_eq!(
-        fs::metadata(&wal).expect("it is there").len(),
-        most + 4096,
-        "two halves and a header"
-    );
+    let most = 2_usize << 20;
+    let wal_len = fs::metadata(&wal).expect("it is there").len();
+    assert_eq!(wal_len, most as u64 + 4096, "two halves and a header");
     let foreign = [fs::read(&csv).expect("read"), vec![b'x'; most + 1]].concat();
     fs::write(&csv, &foreign).expect("written");
     assert_eq!(
