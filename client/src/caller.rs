@@ -6,7 +6,7 @@ use log::{Level, error, info};
 use reactor::log_within;
 use reactor::logging::{Escaped, EscapedOnce};
 use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
-use wire::{Frame, FrameDecoder, Response};
+use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
 use crate::dialer::{Attempt, DIAL, Dialer};
@@ -14,6 +14,7 @@ use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress};
 use crate::farewell::{FAREWELL, Farewell};
 use crate::log_budget::{Line, LogBudget};
 use crate::progress::Bar;
+use crate::stranger;
 
 /// Fires when the dialogue has waited long enough.
 const GO_ON: Timer = Timer(1);
@@ -47,6 +48,8 @@ pub struct Caller<D> {
     /// Why the connection is about to be lost, when that is known before.
     lost: Option<String>,
     decoder: FrameDecoder,
+    /// A frame has come on this connection: a central is at the other end.
+    has_heard: bool,
     /// What the dialogue wants to send; kept for its memory.
     out: Vec<u8>,
     bar: Option<Bar>,
@@ -68,6 +71,7 @@ impl<D: Dialogue> Caller<D> {
             is_timed: false,
             lost: None,
             decoder: FrameDecoder::default(),
+            has_heard: false,
             out: Vec::new(),
             bar,
             end: None,
@@ -228,6 +232,7 @@ impl<D: Dialogue> Service for Caller<D> {
             "action: connect | result: success | server_address: {peer}"
         );
         self.dialer.connected();
+        self.has_heard = false;
         self.dialogue.connected(&mut self.out);
         self.follow(io, connection, Ok(Next::Answer));
     }
@@ -249,7 +254,11 @@ impl<D: Dialogue> Service for Caller<D> {
                 }
                 Ok(Some(frame)) => {
                     used += frame.used();
+                    self.has_heard = true;
                     self.arrived(io, connection, frame);
+                }
+                Err(FrameError::Magic { .. }) if !self.has_heard => {
+                    self.fail(io, &stranger::describe(&self.config.address, &input[used..]));
                 }
                 Err(error) => self.fail(io, &error.to_string()),
             }

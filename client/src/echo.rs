@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::dialer::{Attempt, DIAL, Dialer};
 use crate::farewell::{FAREWELL, Farewell};
 use crate::log_budget::{Line, LogBudget};
+use crate::stranger;
 
 /// Most bytes of an answer's line: far above any message of ours.
 const ANSWER_MAX: usize = 4096;
@@ -109,6 +110,14 @@ impl EchoLoop {
         self.finish(io, End::Failed);
     }
 
+    /// The same for what has been said, which may be another service's.
+    fn fail_after(&mut self, io: &mut impl Io, said: &[u8], reason: &str) {
+        match stranger::looks_like(said) {
+            Some(_) => self.fail(io, &stranger::describe(&self.config.address, said)),
+            None => self.fail(io, reason),
+        }
+    }
+
     fn finish(&mut self, io: &mut impl Io, end: End) {
         self.end.get_or_insert(end);
         self.dialer.give_up(io);
@@ -124,7 +133,8 @@ impl EchoLoop {
 
     fn answered(&mut self, io: &mut impl Io, connection: Token, answer: &[u8]) {
         if answer != self.message().as_bytes() {
-            return self.fail(io, &format!("another answer than expected: {}", Escaped(answer)));
+            let reason = format!("another answer than expected: {}", Escaped(answer));
+            return self.fail_after(io, answer, &reason);
         }
         self.step = Step::Answered;
         self.dialer.progressed();
@@ -159,7 +169,7 @@ impl Service for EchoLoop {
         match self.decoder.decode(input) {
             Ok(None) => return 0,
             Ok(Some(line)) => self.answered(io, connection, line.bytes),
-            Err(error) => self.fail(io, &error.to_string()),
+            Err(error) => self.fail_after(io, input, &error.to_string()),
         }
         input.len()
     }
@@ -170,7 +180,11 @@ impl Service for EchoLoop {
             return self.attempted(io, attempt);
         }
         if self.step == Step::Sent {
-            self.fail(io, "the connection ended before the newline of an answer");
+            let reason = format!(
+                "the connection ended before the newline of an answer, it says: {}",
+                Escaped(rest)
+            );
+            self.fail_after(io, rest, &reason);
         }
         io.close(connection);
     }

@@ -51,5 +51,6 @@ mod memory_io;
 pub mod progress;
 mod screen;
 pub mod source;
+pub mod stranger;
 pub mod swarm;
 mod yaml;

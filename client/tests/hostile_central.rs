@@ -128,14 +128,55 @@ fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, us
     (code, log, count)
 }
 
+/// In every mode, and whether or not it ends with a line.
+#[test]
+fn another_service_is_told_from_a_central() {
+    let services: [(Script, &str); 4] = [
+        (|peer| peer.0.write_all(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH"),
+        (|peer| peer.0.write_all(b"220 mail.example ESMTP\r\n"), "SMTP or FTP"),
+        (|peer| peer.0.write_all(b"\x15\x03\x01\x00\x02\x02\x46"), "TLS, an alert"),
+        (|peer| peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP"),
+    ];
+    for (script, name) in services {
+        for mode in ["loteria", "apuesta", "echo"] {
+            let bet = [
+                ("CLI_MODE", mode),
+                ("NOMBRE", "Ana"),
+                ("APELLIDO", "Paz"),
+                ("DOCUMENTO", "1"),
+                ("NACIMIENTO", "1990-01-01"),
+                ("NUMERO", "7574"),
+            ];
+            let (code, log, calls) = run(script, &bet);
+            let expected = format!(
+                ": another service, not a central of the lottery, answers there (it looks like {name}): \
+                 check CLI_SERVER_ADDRESS (server.address); it says: "
+            );
+            assert!(log.contains(&expected), "{mode}: {expected}: {log}");
+            assert_eq!((code, calls), (Some(1), 1), "{mode}: {log}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
-    let scripts: [(Script, &str); 12] = [
+    let scripts: [(Script, &str); 13] = [
         (
             |peer| peer.answer(&Response::Stored { consumed: 0 }),
             "expected the answer to HELLO, found STORED with 0 bets consumed",
         ),
-        (|peer| peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n"), "a frame begins with byte 0xbe"),
+        (
+            |peer| peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n"),
+            "(it looks like HTTP): check CLI_SERVER_ADDRESS (server.address); it says: HTTP/1.1 400 Bad \
+             Request\\r\\n\n",
+        ),
+        (
+            |peer| {
+                peer.welcome()?;
+                peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n")
+            },
+            "error: a frame begins with byte 0xbe, found 0x48\n",
+        ),
         (|peer| peer.0.write_all(b"\xbe\x81\xff\xff"), "a frame is at most 8192 bytes long"),
         (
             |peer| peer.0.write_all(b"\xbe\xff\x00\x0b\x05Nicol\xe1"),
