@@ -133,7 +133,7 @@ fn all_bad_rows_are_counted_and_twenty_are_listed() {
 #[test]
 fn without_the_check_what_is_no_row_still_ends_the_agency() {
     let folder = tempfile::tempdir().expect("a folder");
-    let long = format!("Ana,{},1,1990-01-01,7", "x".repeat(256));
+    let overlong = format!("Ana,{},1,1990-01-01,7", "x".repeat(256));
     let shown = "x".repeat(64);
     for (row, expected) in [
         (
@@ -142,7 +142,7 @@ fn without_the_check_what_is_no_row_still_ends_the_agency() {
         ),
         ("Ana,Paz,1,7", "line 3, column 1, row \"Ana,Paz,1,7\": a row has 5 fields (first name, "),
         (
-            long.as_str(),
+            overlong.as_str(),
             &format!(
                 "line 3, column 5, last name \"{shown}... (256 bytes)\": last name is at most 255 "
             ),

@@ -518,7 +518,7 @@ fn a_central_that_is_killed_is_one_warning() {
 fn a_central_whose_host_is_gone_is_noticed_while_the_agency_waits_for_the_draw() {
     /// The timer of a connection in `/proc/net/tcp` that asks whether the peer is still there.
     const KEEPALIVE: &str = "02:";
-    /// Its state. Beside it may stand one to a central that had the port before, in TIME_WAIT.
+    /// Its state. Beside it may stand one to a central that had the port before, in `TIME_WAIT`.
     const ESTABLISHED: &str = "01";
     let server = Server::start(&[("SERVER_AGENCIES", "2")]);
     let agency = waiting(&server, &[]);
