@@ -104,7 +104,24 @@ impl Apuesta {
                 bet::expected(field)
             );
         });
-        logged.count() == 0
+        logged.count() + self.marked_names() == 0
+    }
+
+    /// Logs each name with a byte order mark in it, as the check of a file does; says how many there are.
+    fn marked_names(&self) -> usize {
+        let names = Field::ALL.into_iter().zip(&self.fields);
+        let names = names.filter(|(field, _)| matches!(field, Field::FirstName | Field::LastName));
+        let marked = names.filter(|(_, text)| {
+            check_field(Field::FirstName, text.as_bytes()).is_ok() && text.contains('\u{feff}')
+        });
+        let logged = marked.map(|(field, text)| {
+            error!(
+                "action: check_data | result: fail | field: {field} | value: {} | error: byte order \
+                 mark (U+FEFF) in a name: remove it",
+                Escaped(text.as_bytes())
+            );
+        });
+        logged.count()
     }
 
     /// The bet as it is, or will be, once it was sent behind `position` others.
@@ -305,6 +322,23 @@ mod tests {
             let next = apuesta.answered(&Response::Stored { consumed: consumed + 1 }, &mut out);
             assert_eq!(next.unwrap(), Next::Done);
             assert!(apuesta.is_complete());
+        }
+    }
+
+    /// As in a file, and whatever the central would say of it.
+    #[test]
+    fn a_byte_order_mark_in_a_name_is_refused_before_anybody_is_called() {
+        let mark = "\u{feff}";
+        for (names, is_good) in [
+            ([format!("{mark}Ana"), "Paz".into()], false),
+            (["Ana".into(), format!("Pa{mark}z")], false),
+            ([mark.into(), "Paz".into()], false),
+            (["Ana".into(), "Paz".into()], true),
+        ] {
+            let [first, last] = names;
+            let fields = [first, last, "1".into(), "2000-01-01".into(), "7".into()];
+            let prepared = Apuesta::new(1, fields).checking_first().prepare();
+            assert_eq!(prepared.is_ok(), is_good, "{prepared:?}");
         }
     }
 
