@@ -68,7 +68,9 @@ impl Report {
         let Self { rows, bad, listed, .. } = self;
         let path = Escaped(path.as_os_str().as_encoded_bytes());
         if let Some(warning) = self.warning() {
-            warn(&path, warning);
+            // Whether the file is good is said behind it.
+            let result = if *bad == 0 { "success" } else { "in_progress" };
+            warn(&path, result, warning);
         }
         if *bad == 0 {
             return debug!("action: check_data | result: success | file: {path} | rows: {rows}");
@@ -87,16 +89,16 @@ impl Report {
 
 /// Logs that a file holds no bets, for who hasn't checked it.
 pub fn warn_of_no_bets(place: &str) {
-    warn(&Escaped(place.as_bytes()), NO_BETS);
+    warn(&Escaped(place.as_bytes()), "success", NO_BETS);
 }
 
 /// Logs that the last line of a file has no end, for who hasn't checked it.
 pub fn warn_of_open_end(path: &Path) {
-    warn(&Escaped(path.as_os_str().as_encoded_bytes()), OPEN_END);
+    warn(&Escaped(path.as_os_str().as_encoded_bytes()), "success", OPEN_END);
 }
 
-fn warn(path: &Escaped<'_>, warning: &str) {
-    warn!("action: check_data | result: success | file: {path} | warning: {warning}");
+fn warn(path: &Escaped<'_>, result: &str, warning: &str) {
+    warn!("action: check_data | result: {result} | file: {path} | warning: {warning}");
 }
 
 /// A check that is under way.

@@ -116,6 +116,7 @@ fn a_bad_file_is_refused_before_anybody_is_called() {
         assert!(log.contains(&prefix) && log.contains(expected), "{expected}: {log}");
         assert!(log.contains("rows are bad: nothing was sent\n"), "{log}");
         assert!(!log.contains("connect"), "it has called: {log}");
+        assert!(!log.contains("check_data | result: success"), "{log}");
     }
 }
 
