@@ -4,7 +4,7 @@
 //! somebody reads what it says: it goes on when that was taken, so nothing of it is lost. Knows no central.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::info;
@@ -103,7 +103,7 @@ impl CheckFiles {
 
     fn check_slice(&mut self) -> Result<Checking, InputError> {
         if self.source.is_none() {
-            let source = CsvSource::open(&self.files[self.lines.len()])?;
+            let source = open(&self.files[self.lines.len()])?;
             self.source = Some(source.with_quiet_delay(self.quiet_delay));
         }
         self.source.as_mut().map_or(Ok(Checking::Done), CsvSource::check_slice)
@@ -139,6 +139,16 @@ impl CheckFiles {
     fn heading(&self) -> String {
         let width = self.width;
         format!("{:width$} {:>10} {:>10} {:>13}  result", "file", "rows", "bad", "bytes")
+    }
+}
+
+fn open(path: &Path) -> Result<CsvSource, InputError> {
+    match path.as_os_str().as_encoded_bytes() {
+        b"-" => Err(InputError::NoFile(
+            "-: standard input can't be checked: it is read twice; a file of this name is ./-",
+        )),
+        b"" => Err(InputError::NoFile("the name of a file is empty")),
+        _ => CsvSource::open(path),
     }
 }
 

@@ -134,6 +134,9 @@ pub enum InputError {
         /// What the system said.
         source: io::Error,
     },
+    /// Its name is that of standard input everywhere else, or none at all.
+    #[error("{0}")]
+    NoFile(&'static str),
     /// It is a pipe, or something else that can be read only once.
     #[error("{}: must be a regular file: it is read twice; found {found}", path.display())]
     NotRegular {

@@ -54,7 +54,7 @@ fn rest(path: &Path) {
 }
 
 /// What is wrong, as it is logged behind the file's name.
-const BAD: [(&[u8], &str); 14] = [
+const BAD: [(&[u8], &str); 15] = [
     (
         b"nombre,apellido,documento,nacimiento,numero\r\nAna,Paz,1,1990-01-01,7\r\n",
         "line: 1 | column: 17 | field: document | value: documento | error: not only digits: ",
@@ -102,6 +102,10 @@ const BAD: [(&[u8], &str); 14] = [
         "hints: the file looks like UTF-16LE: iconv -f UTF-16LE -t UTF-8",
     ),
     (b"\x1f\x8b\x08\0\0\0\0\0", "hints: the file looks like a gzip file"),
+    (
+        &[0; 4096],
+        "hints: the file looks like empty blocks, of a broken copy or disk: copy it again",
+    ),
 ];
 
 #[test]
@@ -352,6 +356,9 @@ fn check_shows_bad_rows_as_compilers_do_and_a_table() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+    let (code, text) = check(&["-", ""]);
+    assert!(text.starts_with("-: standard input can't be checked: it is read twice; "), "{text}");
+    assert!(code == Some(1) && text.contains("\nthe name of a file is empty\n"), "{text}");
     let usage = output(client().arg("check"));
     assert_eq!(usage.status.code(), Some(2));
 }

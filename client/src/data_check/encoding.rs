@@ -56,6 +56,9 @@ pub fn kind(head: &[u8]) -> Option<FileKind> {
     if let Some((_, kind)) = BEGINNINGS.iter().find(|(beginning, _)| head.starts_with(beginning)) {
         return Some(*kind);
     }
+    if !head.is_empty() && head.iter().all(|byte| *byte == 0) {
+        return Some(FileKind::Other("empty blocks, of a broken copy or disk: copy it again"));
+    }
     let text = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
     let begins = |tag: &str| {
         text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
