@@ -4,17 +4,13 @@
 /// that Spanish needs are at other places in each.
 pub fn guess(byte: u8) -> Option<&'static str> {
     match byte {
-        // Á É Í Ó Ú Ü Ñ á é í ó ú ü ñ, and other letters; º ª and the no-break space.
-        0xA8 | 0xAA | 0xB4 | 0xBA | 0xC0.. => Some("Windows-1252"),
-        // ü é Ñ ñ á í ó ú.
-        0x81 | 0x82 | 0xA0..=0xA5 => Some("code page 850"),
+        // ü é É Ñ ñ á í ó ú.
+        0x81 | 0x82 | 0x90 | 0xA0..=0xA5 => Some("code page 850"),
         // Ñ á é í ñ ó ú ü in Mac OS Roman; É and Ü of code page 850 are rarer.
         0x84 | 0x87 | 0x8E | 0x92 | 0x96 | 0x97 | 0x9C | 0x9F => Some("Mac OS Roman"),
-        // É.
-        0x90 => Some("code page 850"),
         // Nothing in any of these.
         0x8D | 0x8F | 0x9D | ..=0x7F => None,
-        // The euro sign, quotation marks and other signs.
+        // Á É Í Ó Ú Ü Ñ á é í ó ú ü ñ and other letters from 0xC0 on; signs.
         _ => Some("Windows-1252"),
     }
 }
