@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Ok((Outcome::Drained, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
         Ok((Outcome::Drained, End::Failed)) => ExitCode::FAILURE,
         Err(error) => {
-            error!("action: run | result: fail | error: {}", Escaped(error.to_string().as_bytes()));
+            error!("action: run | result: fail | error: {}", Escaped(reason(&error).as_bytes()));
             ExitCode::FAILURE
         }
     }
@@ -70,7 +70,7 @@ fn check(settings: &mut Settings) -> ExitCode {
         Ok(Outcome::Drained) if files.are_all_good() => ExitCode::SUCCESS,
         Ok(Outcome::Drained) => ExitCode::FAILURE,
         Err(error) => {
-            error!("action: run | result: fail | error: {}", Escaped(error.to_string().as_bytes()));
+            error!("action: run | result: fail | error: {}", Escaped(reason(&error).as_bytes()));
             ExitCode::FAILURE
         }
     }
@@ -96,6 +96,18 @@ fn log_configuration(settings: &Settings, config: &Config) {
 }
 
 type Failed = Box<dyn std::error::Error>;
+
+/// What went wrong, and what to do when descriptors have run out.
+fn reason(error: &Failed) -> String {
+    let is_exhausted = |error: &(dyn std::error::Error + 'static)| {
+        let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        code == Some(rustix::io::Errno::MFILE.raw_os_error())
+    };
+    let mut causes = std::iter::successors(Some(&**error), |error| error.source());
+    let advice =
+        if causes.any(is_exhausted) { ": raise the limit of open files (ulimit -n)" } else { "" };
+    format!("{error}{advice}")
+}
 
 fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     // First of all: the first process of a container loses a signal that it has no handler for.

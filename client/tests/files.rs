@@ -389,3 +389,16 @@ fn a_report_is_complete_however_late_it_is_read() {
     let table = text.lines().rev().take_while(|line| line.ends_with("BAD"));
     assert_eq!(table.count(), FILES);
 }
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_named() {
+    for arguments in ["", "check some.csv"] {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n 4 && exec \"$0\" {arguments}");
+        command.args(["-c", &script]).arg(binary("client")).env_clear();
+        command.env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", NOBODY).stdin(Stdio::null());
+        let (code, log) = ended(&mut command);
+        let advice = ": raise the limit of open files (ulimit -n)\n";
+        assert!(code == Some(1) && log.contains(advice), "{log}");
+    }
+}
