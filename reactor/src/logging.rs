@@ -251,6 +251,8 @@ pub fn init(level: LevelFilter) -> Guard {
     LOG.with_borrow_mut(|log| log.is_off = level == LevelFilter::Off);
     env_logger::Builder::new()
         .filter_level(level.max(LevelFilter::Error))
+        // Its lines are of another form, and tell of descriptors.
+        .filter_module("mio", LevelFilter::Off)
         .target(env_logger::Target::Pipe(Box::new(ToLog)))
         .format(write_line)
         .init();

@@ -203,7 +203,7 @@ fn names_of_the_environment_that_are_not_read_are_told_and_others_are_not() {
     assert_eq!(
         told,
         [
-            "unknown: environment variable LOGGING_FORMAT (did you mean LOGGING_LEVEL?)",
+            "unknown: environment variable LOGGING_FORMAT",
             "unknown: environment variable SERVER_PROT (did you mean SERVER_PORT?)",
             "unknown: environment variable server_port (names are exact here: SERVER_PORT)",
         ]

@@ -5,17 +5,27 @@ use super::Setting;
 /// How alike two names must be, as clap has it for flags.
 const ALIKE: f64 = 0.8;
 
+/// Most slips in a name. Names with the same beginning are alike however they go on, and aren't meant.
+const SLIPS_MAX: usize = 2;
+
 /// The setting that `name` probably means: one whose name it is elsewhere (in the environment, in
 /// the file, on the command line), or is but for a letter or two.
 pub(super) fn nearest<'a>(table: &'a [Setting], name: &str) -> Option<&'a Setting> {
     let name = folded(name);
     let likeness = |setting: &Setting| {
         let names = [setting.key, setting.file_key, setting.flag].map(folded);
-        names.iter().map(|known| strsim::jaro_winkler(known, &name)).fold(0.0, f64::max)
+        let near = names.iter().filter(|known| is_near(known, &name));
+        near.map(|known| strsim::jaro_winkler(known, &name)).fold(0.0, f64::max)
     };
     let scored = table.iter().map(|setting| (likeness(setting), setting));
     let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
     best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, setting)| setting)
+}
+
+/// A slip or two, or one that goes on where the other ends.
+fn is_near(known: &str, name: &str) -> bool {
+    let continues = known.starts_with(name) || name.starts_with(known);
+    continues || strsim::osa_distance(known, name) <= SLIPS_MAX
 }
 
 /// Case and what stands between words don't count.
@@ -32,7 +42,8 @@ mod tests {
         Setting { key, file_key, flag, default: None, expected: "", help: "" }
     }
 
-    static TABLE: [Setting; 4] = [
+    static TABLE: [Setting; 5] = [
+        setting("SERVER_MAX_LINE", "SERVER_MAX_LINE", "max-line"),
         setting("SERVER_PORT", "SERVER_PORT", "port"),
         setting("SERVER_STORAGE_PATH", "SERVER_STORAGE_PATH", "storage-path"),
         setting("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount"),
@@ -58,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_resembles_nothing_has_no_nearest() {
-        for name in ["", "=", "x", "nonsense", "comentario"] {
+        for name in ["", "=", "x", "nonsense", "comentario", "SERVER_NAME", "SERVER_POOL_SIZE"] {
             assert_eq!(nearest(&TABLE, name).map(|setting| setting.key), None, "{name}");
         }
         assert!(nearest(&[], "SERVER_PORT").is_none());
