@@ -38,7 +38,9 @@ fn file(rows: usize) -> tempfile::NamedTempFile {
 }
 
 fn append(file: &tempfile::NamedTempFile) {
-    std::io::Write::write_all(&mut file.as_file(), LINE.as_bytes()).unwrap();
+    // Behind its end: what has another length has changed, however coarse the file system's clock is.
+    let mut end = std::fs::OpenOptions::new().append(true).open(file.path()).unwrap();
+    std::io::Write::write_all(&mut end, LINE.as_bytes()).unwrap();
 }
 
 fn sending(file: &tempfile::NamedTempFile, period: Duration) -> Agency<CsvSource> {
