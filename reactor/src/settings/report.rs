@@ -37,10 +37,7 @@ impl Settings {
             Origin::Environment => "environment".to_owned(),
             Origin::CommandLine => "command line".to_owned(),
         };
-        // What a default comes to is in its documentation.
-        let is_ours = matches!(self.bytes(setting), Some((_, Origin::Default)));
-        let understood =
-            self.understood(setting).filter(|text| !is_ours && text.as_bytes() != value);
+        let understood = self.understood(setting).filter(|text| text.as_bytes() != value);
         let understood = understood
             .map_or_else(String::new, |text| format!(", read as {}", Escaped(text.as_bytes())));
         let marks = if is_unclear(value) { "\"" } else { "" };
