@@ -40,6 +40,19 @@ def test_a_bet_that_is_none_is_refused(system):
     path.write_text(path.read_text().replace("1999-03-17", "1999-02-29"))
     system.up()
     assert system.exit_codes() == [1]
+    [line] = system.log("client1", action="check_data")
+    assert (line.result, line.fields["field"]) == ("fail", "birthdate")
+    assert system.log("client1", action="apuesta_enviada") == [], "nothing was sent"
+    assert ledger(system) == ""
+
+
+def test_a_bet_that_is_left_to_the_central_is_refused_there(system):
+    system.generate(1, "apuesta")
+    path = system.folder / "docker-compose-dev.yaml"
+    text = path.read_text().replace("1999-03-17", "1999-02-29")
+    path.write_text(text.replace("- CLI_ID=1", "- CLI_ID=1\n      - CLI_DATA_CHECK=off"))
+    system.up()
+    assert system.exit_codes() == [1]
     [line] = system.log("client1", action="apuesta_enviada")
     assert line.result == "fail"
     assert ledger(system) == ""
