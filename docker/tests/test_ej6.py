@@ -53,6 +53,15 @@ def test_a_batch_with_a_bad_bet_is_refused_whole_and_the_rest_is_stored(system):
     system.generate(1, "loteria")
     system.up()
     assert system.exit_codes() == [1]
+    [line] = system.log("client1", action="check_data")[:1]
+    assert (line.result, line.fields["line"], line.fields["field"]) == ("fail", "16", "document")
+    assert system.log("server", action="apuesta_recibida") == [], "nothing was sent"
+    system.down()
+    compose = system.folder / "docker-compose-dev.yaml"
+    compose.write_text(compose.read_text().replace(
+        "- CLI_ID=1", "- CLI_ID=1\n      - CLI_DATA_CHECK=off"))
+    system.up()
+    assert system.exit_codes() == [1]
     taken = [(line.result, line.fields["cantidad"])
              for line in system.log("server", action="apuesta_recibida")]
     assert taken == [("success", "10"), ("fail", "10"), ("success", "10")]

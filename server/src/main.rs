@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         return check_health(&config);
     }
     let _flushed_at_the_end = logging::init(config.level);
-    log_configuration(&settings, &config);
+    log_configuration(&settings);
     match run(&config) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::CutShort) => {
@@ -67,7 +67,7 @@ fn check_health(config: &Config) -> ExitCode {
     }
 }
 
-fn log_configuration(settings: &Settings, config: &Config) {
+fn log_configuration(settings: &Settings) {
     if log::log_enabled!(log::Level::Debug) {
         let mut line = "action: config | result: success".to_owned();
         for setting in TABLE {
@@ -80,12 +80,6 @@ fn log_configuration(settings: &Settings, config: &Config) {
         debug!("{line}");
     }
     settings.log_warnings();
-    if config.agencies == 0 {
-        info!(
-            "action: config | result: success | agencies: 0 | warning: there is no draw and every \
-             bet is refused, lines are echoed"
-        );
-    }
 }
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {

@@ -90,13 +90,15 @@ impl Standing {
             (false, _) if *finished == 0 && *with_bets == 0 => "new",
             (false, _) => "open",
         };
-        let note = if *drawn {
-            format!(
+        let note = match state {
+            "drawn" => format!(
                 " | note: the draw was held, no more bets are taken: for another lottery stop the \
                  central, remove {files}, and start it again"
-            )
-        } else {
-            String::new()
+            ),
+            "echo" => {
+                " | note: there is no draw and every bet is refused, lines are echoed".to_owned()
+            }
+            _ => String::new(),
         };
         format!(
             "state: {state} | agencies: {agencies} | finished: {finished} | with_bets: {with_bets} | \
@@ -178,7 +180,8 @@ mod tests {
         );
         assert_eq!(
             at_start(0, &[]),
-            "state: echo | agencies: 0 | finished: 0 | with_bets: 0 | bets: 0"
+            "state: echo | agencies: 0 | finished: 0 | with_bets: 0 | bets: 0 | note: there is no draw \
+             and every bet is refused, lines are echoed"
         );
     }
 

@@ -230,7 +230,7 @@ fn warnings_and_a_lottery_without_agencies_are_logged() {
     for line in [
         " WARNING  action: config | result: fail | unknown_key: environment variable SERVER_PROT | hint: did you mean SERVER_PORT?\n",
         " WARNING  action: config | result: success | key: environment variable SERVER_IP | value: 'server' | warning: its quotation marks are part of it\n",
-        " INFO     action: config | result: success | agencies: 0 | warning: there is no draw and every bet is refused, lines are echoed\n",
+        " | state: echo | agencies: 0 | finished: 0 | with_bets: 0 | bets: 0 | note: there is no draw and every bet is refused, lines are echoed\n",
     ] {
         assert!(log.contains(line), "{line} in {log}");
     }
