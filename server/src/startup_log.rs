@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use log::{Level, info, log, warn};
+use log::{info, warn};
 use reactor::logging::Escaped;
 
 use crate::config::Config;
@@ -29,13 +29,7 @@ pub fn log_opened(config: &Config, recovery: &Recovery) {
     let rows = recovery.rows;
     let state = state(recovery);
     if recovery.is_needed() {
-        // A crash is nobody's fault; bytes that no crash leaves are somebody's, who should know.
-        let level = if is_foreign(recovery) { Level::Warn } else { Level::Info };
-        log!(
-            level,
-            "action: recover_ledger | result: success | path: {path} | {}",
-            mended(recovery)
-        );
+        info!("action: recover_ledger | result: success | path: {path} | {}", mended(recovery));
     }
     info!("action: open_ledger | result: success | path: {path} | state: {state} | bets: {rows}");
     if let Some(before) = recovery.agencies_before {
@@ -61,23 +55,13 @@ fn state(recovery: &Recovery) -> &'static str {
     }
 }
 
-/// Whether somebody else has appended to the ledger, as far as its log can tell.
-fn is_foreign(recovery: &Recovery) -> bool {
-    recovery.clean && !recovery.torn && recovery.cut > 0
-}
-
 /// What a recovery found and did, and why, as a part of a log line.
 fn mended(recovery: &Recovery) -> String {
     let Recovery { commits, commit_rows, cut, restored, torn, .. } = recovery;
-    let cause = if is_foreign(recovery) {
-        "bets.csv held more than was committed although the last end was in order: another program has \
-         appended to it, or the first commit after that was never completed; it was cut off"
-    } else {
-        "the last run was killed or failed, or the power did: what was confirmed is there"
-    };
     format!(
         "bytes_cut: {cut} | bytes_restored: {restored} | torn_commit: {torn} | commits: {commits} | \
-         rows: {commit_rows} | cause: {cause}"
+         rows: {commit_rows} | cause: the last run was killed or failed, or the power did: what was \
+         confirmed is there"
     )
 }
 
@@ -111,8 +95,6 @@ mod tests {
             (Recovery { created: true, ..Recovery::default() }, "new"),
             (clean, "clean"),
             (Recovery::default(), "recovered"),
-            (Recovery { cut: 1, ..clean }, "recovered"),
-            (Recovery { torn: true, ..clean }, "recovered"),
         ] {
             assert_eq!(state(&recovery), expected, "{recovery:?}");
         }
@@ -125,13 +107,6 @@ mod tests {
             mended(&killed),
             "bytes_cut: 0 | bytes_restored: 7 | torn_commit: false | commits: 2 | rows: 9 | \
              cause: the last run was killed or failed, or the power did: what was confirmed is there"
-        );
-        let appended = Recovery { clean: true, cut: 5, ..Recovery::default() };
-        assert_eq!(
-            mended(&appended),
-            "bytes_cut: 5 | bytes_restored: 0 | torn_commit: false | commits: 0 | rows: 0 | \
-             cause: bets.csv held more than was committed although the last end was in order: another \
-             program has appended to it, or the first commit after that was never completed; it was cut off"
         );
     }
 }

@@ -207,11 +207,11 @@ pub enum LedgerError {
         /// Bytes committed.
         expected: u64,
     },
-    /// The ledger has more behind what was committed than any crash leaves.
+    /// The ledger has more behind what was committed than its last run can have left.
     #[error(
-        "{}: {expected} bytes had been committed, found {found}: a crash leaves at most {most} more. \
-         It isn't the file that belongs to the log, or another program has appended to it: {RESTORE}; \
-         what was appended alone goes by truncate -s {expected}", path.display()
+        "{}: {expected} bytes had been committed, found {found}: the last run can have left at most \
+         {most}. It isn't the file that belongs to the log, or another program has appended to it: \
+         {RESTORE}; what was appended alone goes by truncate -s {expected}", path.display()
     )]
     LedgerSurplus {
         /// The ledger.
@@ -220,7 +220,7 @@ pub enum LedgerError {
         expected: u64,
         /// Bytes there are.
         found: u64,
-        /// Most bytes that a crash leaves behind what was committed.
+        /// Most bytes, with those that were never committed.
         most: u64,
     },
     /// The ledger isn't what was committed.
@@ -567,8 +567,8 @@ mod tests {
             ),
             (
                 LedgerError::LedgerSurplus { path: path.clone(), expected: 9, found: 99, most: 64 },
-                "bets.csv: 9 bytes had been committed, found 99: a crash leaves at most 64 more. It \
-                 isn't the file that belongs to the log, or another program has appended to it: \
+                "bets.csv: 9 bytes had been committed, found 99: the last run can have left at most 64. \
+                 It isn't the file that belongs to the log, or another program has appended to it: \
                  restore both files of the ledger from the same copy; until then leave them as they \
                  are; what was appended alone goes by truncate -s 9",
             ),

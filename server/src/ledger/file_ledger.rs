@@ -375,6 +375,9 @@ impl<D: Disk> FileLedger<D> {
             // A killed process may have left records that were written and not synced. They count as
             // committed from now on, so they must be.
             ledger.sync()?;
+            if recovered.1.clean {
+                ledger.mark_open()?;
+            }
             return Ok((ledger, recovered.1));
         }
         // No header: never finished, so nothing was ever confirmed.
@@ -383,6 +386,26 @@ impl<D: Disk> FileLedger<D> {
         }
         ledger.create(&mut watch)?;
         Ok((ledger, Recovery { created: true, ..Recovery::default() }))
+    }
+
+    /// Says in the log that the last end isn't the last thing that happened, by a commit of nothing: from
+    /// now on rows may be found behind the committed ones, of a commit that a power failure took out of
+    /// the log. Without it they are somebody else's.
+    fn mark_open(&mut self) -> Result<(), LedgerError> {
+        // A half that has no room for this has none for a commit either: the start is refused for that.
+        let Some(zeros) = self.encode(&Commit::default()) else { return Ok(()) };
+        let (cursor, parts) = (self.book.place.cursor, [&self.record[..], &[], zeros]);
+        let end = cursor + (self.record.len() + zeros.len() - BLOCK) as u64;
+        let written = self.log.write_parts_at(parts, cursor);
+        written.map_err(self.paths.log_error("write that it is open"))?;
+        self.advance(end);
+        self.sync()
+    }
+
+    /// A record has been written up to here.
+    fn advance(&mut self, end: u64) {
+        self.book.place.cursor = end;
+        self.book.place.sequence += 1;
     }
 
     /// Fills the log with zeros; the header comes last, so that a crash leaves a log without one.
@@ -723,8 +746,7 @@ impl<D: Disk> Ledger for FileLedger<D> {
         commit.entries().iter().for_each(|entry| self.book.state.apply(entry));
         self.book.csv_len += commit.len() as u64;
         self.book.csv_crc = recovery::extend_crc(csv_crc, commit.rows());
-        self.book.place.cursor = end;
-        self.book.place.sequence += 1;
+        self.advance(end);
         Ok(())
     }
 

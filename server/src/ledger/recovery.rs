@@ -14,7 +14,8 @@
 //! what a crash can't leave behind: behind an invalid record a valid one that was written after the
 //! invalid one had been synced, a header that is neither there nor not there, a payload that was
 //! written in all its sectors and doesn't match, rows before the last checkpoint that differ from
-//! its checksum, more bytes behind the committed rows than the log has room for.
+//! its checksum, more bytes behind the committed rows than the log has room for, or any after a graceful
+//! end. So that this is sure, an opened ledger says at once in its log that it is open.
 //!
 //! Two cases can't be told apart. Damage inside the records that were synced last, in a half that has
 //! been used before, is taken for torn ones, as every log with recycled space takes it; and if all
@@ -42,11 +43,12 @@ pub(crate) const FIRST_USES: u64 = 2;
 pub struct Recovery {
     /// There was no ledger: this one is new.
     pub created: bool,
-    /// The last end was a graceful one.
+    /// The last end was a graceful one, which leaves nothing to be mended.
     pub clean: bool,
     /// Rows in the ledger.
     pub rows: u64,
-    /// Commits behind the last checkpoint, which were read from the log.
+    /// Commits behind the last checkpoint, which were read from the log; among them the one of nothing
+    /// that says that the ledger was opened.
     pub commits: u64,
     /// Rows of these.
     pub commit_rows: u64,
@@ -63,8 +65,7 @@ pub struct Recovery {
 impl Recovery {
     /// Whether anything had to be done that an end in order leaves no need for.
     pub fn is_needed(&self) -> bool {
-        let Self { created, clean, cut, restored, torn, .. } = *self;
-        !created && (!clean || cut > 0 || restored > 0 || torn)
+        !self.created && !self.clean
     }
 }
 
@@ -151,16 +152,12 @@ pub(crate) fn recover<D: Disk>(
     };
     let row_error = |source| LedgerError::Row { path: paths.csv.clone(), source };
     let csv_len = csv.len().map_err(paths.csv_error("measure it"))?;
-    if csv_len < base {
-        let path = paths.csv.clone();
-        return Err(match csv_len {
-            0 => LedgerError::LedgerMissing { path, log: paths.log.clone(), expected: base },
-            found => LedgerError::LedgerTruncated { path, expected: base, found },
-        });
-    }
-    let total = base + replayed.rows.len() as u64;
-    check_surplus(paths, total, csv_len, 2 * half_size)?;
-    watch.begin(Step::ReadRows, total).map_err(paths.interrupted())?;
+    let committed = base + replayed.rows.len() as u64;
+    let clean = checkpoint.clean && replayed.commits == 0 && !replayed.torn;
+    // Rows that were appended and never committed stand in the log too.
+    let most = committed + if clean { 0 } else { 2 * half_size };
+    check_len(paths, csv_len, base, committed, most)?;
+    watch.begin(Step::ReadRows, committed).map_err(paths.interrupted())?;
     let mut prefix = Checked { rows: Stretch::new(csv, 0, base), crc: 0, watch };
     let loaded = row::load_bets(&mut prefix, &mut counted);
     if prefix.watch.is_interrupted() {
@@ -186,10 +183,9 @@ pub(crate) fn recover<D: Disk>(
     let csv_crc = rest.crc;
     counts.compare(&replayed.state, paths)?;
 
-    let committed = base + replayed.rows.len() as u64;
     let recovery = Recovery {
         created: false,
-        clean: checkpoint.clean && replayed.commits == 0,
+        clean,
         rows: counts.total(),
         commits: replayed.commits,
         commit_rows,
@@ -224,13 +220,26 @@ fn check_agencies(
     }
 }
 
-/// Rows that were appended and never committed stand in the log too, so both halves hold more than
-/// they are. What is longer was put there by somebody else, who would lose it.
-fn check_surplus(paths: &Paths, expected: u64, found: u64, most: u64) -> Result<(), LedgerError> {
-    if found <= expected + most {
-        return Ok(());
+/// `bets.csv` has at least what the last checkpoint vouches for, and at most what the last run can have
+/// left: what is beyond that was put there by somebody else, who would lose it.
+fn check_len(
+    paths: &Paths,
+    found: u64,
+    least: u64,
+    committed: u64,
+    most: u64,
+) -> Result<(), LedgerError> {
+    let path = paths.csv.clone();
+    match found {
+        0 if least > 0 => {
+            Err(LedgerError::LedgerMissing { path, log: paths.log.clone(), expected: least })
+        }
+        _ if found < least => Err(LedgerError::LedgerTruncated { path, expected: least, found }),
+        _ if found > most => {
+            Err(LedgerError::LedgerSurplus { path, expected: committed, found, most })
+        }
+        _ => Ok(()),
     }
-    Err(LedgerError::LedgerSurplus { path: paths.csv.clone(), expected, found, most })
 }
 
 /// Writes committed rows again that `bets.csv` lacks; says how many bytes.
