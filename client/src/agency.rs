@@ -6,6 +6,7 @@
 //! what was asked, or an error.
 
 mod account;
+mod rejected;
 mod stage;
 mod stop;
 
@@ -13,10 +14,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use log::{Level, debug, error, info};
+use log::{Level, debug, info};
 use reactor::log_within;
 use reactor::logging::{Escaped, EscapedOnce};
-use wire::{BatchBuilder, Checksum, Field, Phase, Position, Request, Response, VERSION};
+use wire::{BatchBuilder, Checksum, Phase, Position, Request, Response, VERSION};
 
 use account::Account;
 use stage::Stage;
@@ -229,30 +230,6 @@ impl<S: BetSource> Agency<S> {
         Ok(Next::Answer)
     }
 
-    /// Once, while there is still time to do something about it.
-    fn log_rejected_before_draw(&mut self) {
-        if self.account.phase == Phase::Finished && !self.has_logged_rejected {
-            self.has_logged_rejected = true;
-            self.log_rejected_bets(
-                "put them right and send them as another agency, before the draw: SERVER_AGENCIES one \
-                 higher; see README \"Rejected bets\"",
-            );
-        }
-    }
-
-    /// What wasn't stored, if anything, and what to do about it.
-    fn log_rejected_bets(&self, advice: &str) {
-        let Account { stored, rejected, .. } = self.account;
-        if rejected > 0 {
-            error!(
-                "action: send_bets | result: fail | client_id: {} | stored: {stored} | \
-                 rejected: {rejected} | error: the central took the rejected batches for good and \
-                 stored none of their bets: {advice}",
-                self.id
-            );
-        }
-    }
-
     fn ask(&mut self, out: &mut Vec<u8>) -> Next {
         self.stage = Stage::Asking;
         self.account.asked();
@@ -305,21 +282,6 @@ impl<S: BetSource> Agency<S> {
         }
         self.outstanding.pop_front();
         self.after_batch(out)
-    }
-
-    /// Names the bad bet of a batch, and all that aren't stored because of it, as a person finds them:
-    /// looked up in the input, which is further on.
-    fn log_rejected(&mut self, before: Place, count: u16, index: u16, field: Field, text: &str) {
-        if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
-            let place = self.place_of_rejected(before, index, count, field);
-            error!(
-                "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
-                 code: {} | error: {} | {place}",
-                before.position + u64::from(index),
-                field as u8,
-                EscapedOnce(text)
-            );
-        }
     }
 
     fn after_batch(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {

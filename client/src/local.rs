@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
 
+use reactor::is_in_mask;
 use rustix::process::{Pid, Signal};
 use wire::Agency;
 
@@ -103,12 +104,6 @@ pub fn end(status: ExitStatus) -> String {
     status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
 }
 
-/// Whether this process was started with SIGHUP ignored, as by `nohup`.
-pub fn ignores_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    is_in_mask(&status, "SigIgn:", Signal::HUP)
-}
-
 /// Whether a process has come so far that SIGTERM ends it in order, or is gone.
 pub fn takes_signals(pid: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
@@ -117,12 +112,6 @@ pub fn takes_signals(pid: Pid) -> bool {
 
 fn is_over_or_catches(status: &str) -> bool {
     status.contains("\nState:\tZ") || is_in_mask(status, "SigCgt:", Signal::TERM)
-}
-
-fn is_in_mask(status: &str, name: &str, signal: Signal) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix(name));
-    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & 1 << (signal.as_raw() - 1) != 0)
 }
 
 /// The final table.

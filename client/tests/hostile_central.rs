@@ -308,18 +308,18 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
     }
 }
 
+/// Says of every request that nothing can be stored now.
+fn never_available(peer: &mut Peer) -> io::Result<()> {
+    peer.welcome()?;
+    loop {
+        peer.request()?;
+        peer.answer(&Response::Unavailable { consumed: 0, text: "no space\tleft" })?;
+    }
+}
+
 #[test]
 fn a_storage_that_is_never_available_is_asked_as_often_as_the_limit_says() {
-    let (code, log, calls) = run(
-        |peer| {
-            peer.welcome()?;
-            loop {
-                peer.request()?;
-                peer.answer(&Response::Unavailable { consumed: 0, text: "no space\tleft" })?;
-            }
-        },
-        &[("CLI_BATCH_WINDOW", "1")],
-    );
+    let (code, log, calls) = run(never_available, &[("CLI_BATCH_WINDOW", "1")]);
     assert_eq!((code, calls), (Some(1), 1), "{log}");
     assert_eq!(log.matches("| cantidad: 100 | error: no space\\tleft\n").count(), 4, "{log}");
     assert!(
@@ -359,16 +359,7 @@ fn a_single_bet_is_held_to_the_same_limit() {
     );
     assert_eq!((code, calls), (Some(1), 1), "{log}");
     assert!(log.contains("STORED: expected 1 bets consumed, found 7"), "{log}");
-    let (code, log, calls) = run(
-        |peer| {
-            peer.welcome()?;
-            loop {
-                peer.request()?;
-                peer.answer(&Response::Unavailable { consumed: 0, text: "no space\tleft" })?;
-            }
-        },
-        &environment,
-    );
+    let (code, log, calls) = run(never_available, &environment);
     assert_eq!((code, calls), (Some(1), 1), "{log}");
     let held = "action: apuesta_enviada | result: in_progress | dni: 30904465 | numero: 7574 | \
                 error: no space\\tleft\n";

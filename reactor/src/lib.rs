@@ -54,5 +54,5 @@ pub use event_loop::{EventLoop, Outcome, RunError};
 pub use limits::Limits;
 pub use listener::Bound;
 pub use service::{Io, ListenerEvent, RefuseReason, Service, StopCause};
-pub use signals::{Hangup, Signal};
+pub use signals::{Hangup, REPEAT_SPAN, Signal, is_ignored, is_in_mask};
 pub use token::{Timer, Token};

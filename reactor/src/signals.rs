@@ -45,7 +45,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// the child gets it twice, microseconds apart; a shell script and a terminal that both pass Ctrl-C
 /// on do the same. That is one wish and not two. A person who is out of patience takes longer than
 /// this to press a key again, or chooses another signal.
-pub(crate) const REPEAT_SPAN: Duration = Duration::from_millis(100);
+pub const REPEAT_SPAN: Duration = Duration::from_millis(100);
 
 /// A signal that asks something of a service that goes on running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,10 +145,16 @@ fn with_blocked<T>(numbers: &[i32], run: impl FnOnce() -> io::Result<T>) -> io::
     result
 }
 
-/// Whether the process was started with this signal ignored. Linux tells it; elsewhere none is.
-fn is_ignored(number: Number) -> bool {
+/// Whether this process was started with a signal ignored, as by `nohup`. Linux tells it; elsewhere
+/// none is.
+pub fn is_ignored(number: Number) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    is_in_mask(&status, "SigIgn:", number)
+}
+
+/// Whether a signal is in the mask of this name (`SigIgn:`, `SigCgt:`) in `/proc/PID/status`.
+pub fn is_in_mask(status: &str, name: &str, number: Number) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
     let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     mask.is_some_and(|mask| mask & 1 << (number.as_raw() - 1) != 0)
 }

@@ -4,7 +4,7 @@
 //! comment only at the beginning of a line, so that a value may hold them; a value goes on in lines
 //! that are indented more than its key; a key that is there twice, a line that is neither key nor
 //! section, and what comes before the first section are errors. Of the sections only `[DEFAULT]` is
-//! read. Held to the same by `tests/ini.rs`, with what Python has said.
+//! read. Held to the same by `tests/ini/main.rs`, with what Python has said.
 //!
 //! Stricter in two things that Python takes and no setting of ours means: a value of several lines, and
 //! `%(name)s` in a value.

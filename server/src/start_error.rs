@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use reactor::RunError;
 use rustix::io::Errno;
 
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, advice};
 
 /// The first port that anybody may listen at, unless the system was told otherwise.
 const UNPRIVILEGED_PORT: u16 = 1024;
@@ -78,9 +78,8 @@ impl fmt::Display for Advice<'_> {
                 Some(Errno::AFNOSUPPORT) => {
                     ": this machine has no IPv6: set SERVER_BIND to an IPv4 address"
                 }
-                Some(Errno::MFILE) => ": raise the limit of open files (ulimit -n)",
-                Some(Errno::NFILE) => ": the system has too many files open (sysctl fs.file-max)",
-                _ => "",
+                Some(error) => advice(error),
+                None => "",
             }),
         }
     }

@@ -1,11 +1,7 @@
 //! An input that goes no further: noticed before a batch of it is sent, and said with how far it came.
 
-use reactor::logging::Escaped;
-use wire::Field;
-
 use super::{Account, Agency};
 use crate::dialogue::Failure;
-use crate::input::{Place, Rejected};
 use crate::source::{BetSource, InputError};
 
 impl<S: BetSource> Agency<S> {
@@ -30,26 +26,5 @@ impl<S: BetSource> Agency<S> {
     pub(super) fn stopped_by(&self, error: InputError) -> Failure {
         let Account { stored, rejected, .. } = self.account;
         Failure::Stopped { error, stored, rejected }
-    }
-
-    /// Where the bad bet and its batch are found, as parts of a log line. An input that has changed
-    /// meanwhile can't tell, and goes no further.
-    pub(super) fn place_of_rejected(
-        &mut self,
-        before: Place,
-        index: u16,
-        count: u16,
-        field: Field,
-    ) -> String {
-        let found = self.input.describe(before, index, count);
-        match self.input.verify().and(found) {
-            Ok(Rejected { bad, all }) => {
-                format!("place: {} | field: {field} | {all}", Escaped(bad.as_bytes()))
-            }
-            Err(error) => {
-                self.stopped.get_or_insert(error);
-                format!("place: unknown, the input has changed | field: {field}")
-            }
-        }
     }
 }

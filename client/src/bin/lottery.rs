@@ -13,17 +13,13 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, value_parser};
 use client::local::{self, LEGEND, Line, Table};
-use reactor::{console, logging};
+use reactor::{REPEAT_SPAN, console, logging};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// What the processes may take to end once they are asked to; they take a second at most.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// A signal that follows another within this time isn't a second one: make and the terminal both
-/// send it. The same as the programs have.
-const ONE_SIGNAL: Duration = Duration::from_millis(100);
 
 /// What a process may take from its start until it ends in order at a signal.
 const START: Duration = Duration::from_secs(1);
@@ -168,7 +164,7 @@ fn run_with(
 impl Lottery {
     fn new(timeout: Duration) -> Result<Self, String> {
         let (sender, events) = channel();
-        let hangup = (!local::ignores_hangup()).then_some(SIGHUP);
+        let hangup = (!reactor::is_ignored(Signal::HUP)).then_some(SIGHUP);
         let signals = [SIGINT, SIGTERM, SIGQUIT].into_iter().chain(hangup);
         let mut signals = Signals::new(signals).map_err(|error| error.to_string())?;
         let signaled = sender.clone();
@@ -266,8 +262,9 @@ impl Lottery {
 
     fn take_signal(&mut self, signal: i32, at: Instant) {
         if let Some(Cause::Signal(_, first)) = self.cause {
-            // A second one ends the processes at once. A terminal that is gone is no impatience.
-            if signal != SIGHUP && at.saturating_duration_since(first) > ONE_SIGNAL {
+            // A second one ends the processes at once. A terminal that is gone is no impatience, and make
+            // and the terminal both send the same.
+            if signal != SIGHUP && at.saturating_duration_since(first) > REPEAT_SPAN {
                 self.signal_all(Signal::TERM);
             }
             return;

@@ -403,7 +403,7 @@ impl fmt::Display for Advice<'_> {
 }
 
 /// The same of what has no kind of its own.
-fn advice(error: Errno) -> &'static str {
+pub(crate) fn advice(error: Errno) -> &'static str {
     match error {
         Errno::IO => ": its disk fails (see dmesg): start again on a disk that doesn't",
         Errno::MFILE => ": raise the limit of open files (ulimit -n)",

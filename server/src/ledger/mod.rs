@@ -32,6 +32,7 @@ use std::io;
 
 pub use commit::{Commit, Entry};
 pub use error::LedgerError;
+pub(crate) use error::advice;
 pub use file_ledger::{FileLedger, Options, Sync};
 pub use progress::{Progress, Step};
 pub use recovery::Recovery;

@@ -1,0 +1,74 @@
+//! Bets that the central has rejected, as log lines: which they are, and what can be done about them.
+//! Decides nothing.
+
+use log::{Level, error};
+use reactor::logging::{Escaped, EscapedOnce};
+use wire::{Field, Phase};
+
+use super::{Account, Agency};
+use crate::input::{Place, Rejected};
+use crate::log_budget::Line;
+use crate::source::BetSource;
+
+impl<S: BetSource> Agency<S> {
+    /// Names the bad bet of a batch, and all that aren't stored because of it, as a person finds them:
+    /// looked up in the input, which is further on.
+    pub(super) fn log_rejected(
+        &mut self,
+        before: Place,
+        count: u16,
+        index: u16,
+        field: Field,
+        text: &str,
+    ) {
+        if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
+            let place = self.place_of_rejected(before, index, count, field);
+            error!(
+                "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
+                 code: {} | error: {} | {place}",
+                before.position + u64::from(index),
+                field as u8,
+                EscapedOnce(text)
+            );
+        }
+    }
+
+    /// Where the bad bet and its batch are found, as parts of a log line. An input that has changed
+    /// meanwhile can't tell, and goes no further.
+    fn place_of_rejected(&mut self, before: Place, index: u16, count: u16, field: Field) -> String {
+        let found = self.input.describe(before, index, count);
+        match self.input.verify().and(found) {
+            Ok(Rejected { bad, all }) => {
+                format!("place: {} | field: {field} | {all}", Escaped(bad.as_bytes()))
+            }
+            Err(error) => {
+                self.stopped.get_or_insert(error);
+                format!("place: unknown, the input has changed | field: {field}")
+            }
+        }
+    }
+
+    /// Once, while there is still time to do something about it.
+    pub(super) fn log_rejected_before_draw(&mut self) {
+        if self.account.phase == Phase::Finished && !self.has_logged_rejected {
+            self.has_logged_rejected = true;
+            self.log_rejected_bets(
+                "put them right and send them as another agency, before the draw: SERVER_AGENCIES one \
+                 higher; see README \"Rejected bets\"",
+            );
+        }
+    }
+
+    /// What wasn't stored, if anything, and what to do about it.
+    pub(super) fn log_rejected_bets(&self, advice: &str) {
+        let Account { stored, rejected, .. } = self.account;
+        if rejected > 0 {
+            error!(
+                "action: send_bets | result: fail | client_id: {} | stored: {stored} | \
+                 rejected: {rejected} | error: the central took the rejected batches for good and \
+                 stored none of their bets: {advice}",
+                self.id
+            );
+        }
+    }
+}
