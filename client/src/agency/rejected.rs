@@ -1,5 +1,5 @@
-//! Bets that the central has rejected, as log lines: which they are, and what can be done about them.
-//! Decides nothing.
+//! Bets that the central has rejected, as log lines: which they are, where a person finds them, and what can
+//! be done about them.
 
 use log::{Level, error};
 use reactor::logging::{Escaped, EscapedOnce};
