@@ -200,19 +200,20 @@ fn is_thorough() -> bool {
 }
 
 /// What a crash of the machine may leave at the end of `bets.csv`: rows that never came to the disk,
-/// and others that were never committed.
+/// and others that were never committed. Neither once everybody is done: the central is about to end in
+/// order then, or has just done so, which syncs the rows before it says so in the log.
 fn damage_tail(lottery: &Lottery) {
+    if lottery.is_over() {
+        return;
+    }
     // It may not have come to be.
     let Ok(file) = OpenOptions::new().write(true).open(lottery.ledger()) else { return };
     let len = file.metadata().expect("a length").len();
     if len == 0 {
         return;
     }
-    // Once everybody is done it is about to end in order, and that syncs the rows.
-    if !lottery.is_over() {
-        let lost = vec![0; usize::try_from(len.min(50)).expect("50 at most")];
-        file.write_all_at(&lost, len - lost.len() as u64).expect("written");
-    }
+    let lost = vec![0; usize::try_from(len.min(50)).expect("50 at most")];
+    file.write_all_at(&lost, len - lost.len() as u64).expect("written");
     file.write_all_at(b"1,Ana,Paz,123,2000-01-01,75", len).expect("written");
 }
 
