@@ -52,7 +52,7 @@ kills: ## Kill central and agencies KILLS times, and at every system call
 	$(CARGO) build --workspace --release --locked
 	KILLS=$(KILLS) $(CARGO) test --release --locked -p client --test kills --test crash_explorer -- --nocapture
 
-# Its table goes into the README.
+# Its table goes into docs/testing.md.
 hostile: ## Attack the central with hostile peers, disks and signals, in full size
 	$(SETUP) hostile
 	$(CARGO) build --workspace --release --locked

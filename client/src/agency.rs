@@ -437,7 +437,7 @@ impl<S: BetSource> Dialogue for Agency<S> {
         let winners = self.account.winners;
         info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
         self.log_rejected_bets(
-            "the draw was held, only another lottery takes them, put right; see README \
+            "the draw was held, only another lottery takes them, put right; see docs/operations.md \
              \"Rejected bets\"",
         );
     }

@@ -1,4 +1,4 @@
-"""The exercises as README.md has them: its commands, in their order, and what it says comes of them."""
+"""The exercises as docs/exercises.md has them: its commands, in their order, and what comes of them."""
 
 import os
 import re
@@ -13,6 +13,7 @@ from system import PATIENCE, REPOSITORY, containers, copy_repository, networks, 
 
 # The commands follow containers or look once: whoever reads logs may have to look again.
 PAUSE = 0.5
+PAGE = REPOSITORY / "docs" / "exercises.md"
 
 
 @dataclass
@@ -24,15 +25,15 @@ class Step:
 
 
 def steps(text):
-    """All of the section about the exercises, until after the eighth."""
-    section = text[text.index("## The exercises"):text.index("### Keeping the ledger")]
+    """All of the page, until after the eighth exercise."""
+    section = text[:text.index("## Keeping the ledger")]
     found, exercise = [], "before"
-    pieces = re.split(r"^(### .*|```.*)\n", section, flags=re.M)
+    pieces = re.split(r"^(## .*|```.*)\n", section, flags=re.M)
     inside = None
     behind = False
     for piece in pieces:
-        if piece.startswith("### "):
-            exercise, behind = piece[4:], False
+        if piece.startswith("## "):
+            exercise, behind = piece[3:], False
         elif piece.startswith("```"):
             inside = piece[3:] if inside is None else None
         elif inside == "sh":
@@ -118,7 +119,7 @@ def look_until_all_is_there(step, clone):
 
 
 def test_there_are_commands_for_each_exercise_and_promises_for_most():
-    found = steps((REPOSITORY / "README.md").read_text())
+    found = steps(PAGE.read_text())
     assert {step.exercise[0] for step in found} == set("b12345678")
     assert {step.exercise[0] for step in found if step.promised} == set("1234567")
 
@@ -127,7 +128,7 @@ def test_the_exercises_in_order_command_by_command(clone):
     folder, environment = clone
     capture = None
     try:
-        for step in steps((REPOSITORY / "README.md").read_text()):
+        for step in steps(PAGE.read_text()):
             print(step.exercise, step.commands)
             if step.exercise.startswith("6") and capture is None:
                 capture = subprocess.Popen(["tcpdump", "-U", "-i", "any", "-w", "capture.pcap",

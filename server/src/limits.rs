@@ -1,8 +1,8 @@
 //! Every limit of the server: what it bounds, what happens when it is reached, and why it is there.
 //!
 //! How they are parsed is [`config`]'s, the loop's own are enforced in [`reactor::Limits`], the
-//! central's in [`Rules`](crate::central::Rules). The README's table is this one, and a test keeps
-//! it so.
+//! central's in [`Rules`](crate::central::Rules). The table in docs/configuration.md is this one, and
+//! a test keeps it so.
 //!
 //! Limits that can't be set, because both ends must agree on them:
 //!
@@ -250,12 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_this_table() {
-        let readme = include_str!("../../README.md");
+    fn the_documentation_has_this_table() {
+        let page = include_str!("../../docs/configuration.md");
         for Limit { setting, reached, reason } in LIMITS {
             let default = setting.default.expect("every limit has one");
             let row = format!("| `{}` | {default} | {reached} | {reason} |\n", setting.key);
-            assert!(readme.contains(&row), "the README lacks: {row}");
+            assert!(page.contains(&row), "docs/configuration.md lacks: {row}");
         }
     }
 }

@@ -14,7 +14,7 @@
 //! consumed so far, in one slice"; a decoder answers with a message and how many bytes it used,
 //! with "need more", or with an error after which the stream can't be trusted any more.
 //!
-//! The byte tables are in the README, section "Protocol"; the tests hold both to the same bytes.
+//! The byte tables are in docs/protocol.md; the tests hold both to the same bytes.
 
 pub mod batch;
 pub mod bet;

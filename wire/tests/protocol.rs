@@ -1,6 +1,6 @@
 //! The protocol, byte by byte: what every message looks like on the network.
 //!
-//! Reads like the README's byte tables, and holds the code to them. In a row of bytes, `|` stands
+//! Reads like the byte tables of docs/protocol.md, and holds the code to them. In a row of bytes, `|` stands
 //! between two fields and means nothing else, and what is in quotes is text. Every row is checked
 //! in both directions: the message gives these bytes, and these bytes give the message.
 

@@ -54,7 +54,7 @@ impl<S: BetSource> Agency<S> {
             self.has_logged_rejected = true;
             self.log_rejected_bets(
                 "put them right and send them as another agency, before the draw: SERVER_AGENCIES one \
-                 higher; see README \"Rejected bets\"",
+                 higher; see docs/operations.md \"Rejected bets\"",
             );
         }
     }

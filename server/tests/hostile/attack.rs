@@ -23,7 +23,7 @@ pub(crate) struct Attack {
 const ENVIRONMENT: [(&str, &str); 2] =
     [("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_LISTEN_BACKLOG", "1024")];
 
-/// Memory that a server takes at most, as the README has it: the default of
+/// Memory that a server takes at most, as docs/testing.md has it: the default of
 /// `SERVER_MAX_BUFFERED_BYTES` and a tenth, and 32 MiB for everything else.
 const MEMORY_MAX: usize = (256 + 26 + 32) << 20;
 

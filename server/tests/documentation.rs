@@ -1,0 +1,125 @@
+//! The documentation's links: every file, folder and heading that a page of this repository points
+//! to exists, every page is reached from the README, and the README stays short.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines that the README may have: it is an entrance, what is long has a page of its own.
+const README_LINES_MAX: usize = 200;
+
+fn repository() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    folder.expect("a workspace").canonicalize().expect("the repository")
+}
+
+/// All Markdown files below `folder`, but for what was built.
+fn pages(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            if !["target", ".git", "corpus"].iter().any(|skipped| name == *skipped) {
+                found.append(&mut pages(&path));
+            }
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+/// The page's lines that aren't in a code block.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    })
+}
+
+/// The anchors that GitHub gives the page's headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for heading in prose(text).filter(|line| line.starts_with('#')) {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let numbered = (0..).map(|n| if n == 0 { anchor.clone() } else { format!("{anchor}-{n}") });
+        anchors.extend(numbered.into_iter().find(|name| !anchors.contains(name)));
+    }
+    anchors
+}
+
+/// Targets of the page's links and images that lie in this repository.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in prose(text) {
+        for rest in line.split("](").skip(1) {
+            let target = rest.split_once(')').expect("a link ends in its line").0;
+            if !target.contains("://") {
+                found.push(target.to_string());
+            }
+        }
+    }
+    found
+}
+
+/// The file that a link of `page` leads to, and the anchor there.
+fn resolve<'a>(page: &Path, link: &'a str) -> (PathBuf, Option<&'a str>) {
+    let (path, anchor) =
+        link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+    let file = if path.is_empty() {
+        page.to_path_buf()
+    } else {
+        page.parent().expect("a page is in a folder").join(path)
+    };
+    (file, anchor)
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages(&repository()) {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in links(&text) {
+            let (file, anchor) = resolve(&page, &link);
+            let is_there = file.exists()
+                && anchor.is_none_or(|anchor| {
+                    fs::read_to_string(&file).is_ok_and(|text| anchors(&text).contains(anchor))
+                });
+            if !is_there {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_page_is_reached_from_the_readme() {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![repository().join("README.md")];
+    while let Some(page) = next.pop() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in links(&text) {
+            let file = resolve(&page, &link).0.canonicalize().expect("every link leads somewhere");
+            if file.extension().is_some_and(|extension| extension == "md")
+                && !reached.contains(&file)
+            {
+                next.push(file);
+            }
+        }
+        reached.insert(page);
+    }
+    let lost: Vec<_> = pages(&repository()).difference(&reached).cloned().collect();
+    assert!(lost.is_empty(), "no link leads to {lost:?}");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let text = fs::read_to_string(repository().join("README.md")).expect("the README");
+    assert!(text.lines().count() <= README_LINES_MAX);
+}
