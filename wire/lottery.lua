@@ -4,7 +4,8 @@
 --   tshark -X lua_script:wire/lottery.lua -r capture.pcapng -Y lottery
 --
 -- The port is a preference of the protocol (12345); any other: -d tcp.port==9999,lottery.
--- The tables of the protocol are in docs/protocol.md; the bytes' one truth is src/message.rs.
+-- The tables of the protocol are in docs/protocol.md; the bytes' one truth is src/request.rs and
+-- src/response.rs.
 --
 -- Frames that span segments are put together, and several in one segment are taken apart. In a
 -- capture that begins in the middle of a connection, lines are shown until a segment begins with a

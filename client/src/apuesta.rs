@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use log::{Level, error, info};
 use reactor::log_within;
 use reactor::logging::{Escaped, EscapedOnce};
-use wire::batch::FIELDS;
 use wire::bet::{self, check_field};
+use wire::field::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
 
 use crate::dialogue::{Dialogue, Failure, Next, Prepared, expect_position};

@@ -85,7 +85,7 @@ pub enum Mode {
     /// The loop of numbered messages.
     Echo,
     /// One bet: its five fields, in the order in which they travel.
-    Apuesta([String; wire::batch::FIELDS]),
+    Apuesta([String; wire::field::FIELDS]),
     /// The agency's file, then the winners.
     Loteria {
         /// The file.
@@ -230,8 +230,8 @@ impl Config {
     }
 
     /// The bet is judged later; here it must only be there and fit.
-    fn bet(layers: &mut Settings) -> Option<[String; wire::batch::FIELDS]> {
-        let short = |text: &str| text.len() <= wire::batch::FIELD_MAX;
+    fn bet(layers: &mut Settings) -> Option<[String; wire::field::FIELDS]> {
+        let short = |text: &str| text.len() <= wire::field::FIELD_MAX;
         let fields = [&NOMBRE, &APELLIDO, &DOCUMENTO, &NACIMIENTO, &NUMERO];
         let [nombre, apellido, documento, nacimiento, numero] =
             fields.map(|setting| layers.text(setting, short));

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use grammar::{BYTE_ORDER_MARK, Malformed, MalformedKind, Scanned, Shape, scan};
-use wire::batch::FIELDS;
+use wire::field::FIELDS;
 
 use crate::source::Mark;
 

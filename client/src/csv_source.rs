@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reactor::logging::Escaped;
 use reactor::regular_file::{self, OpenError};
-use wire::batch::FIELDS;
 use wire::bet::Reason;
+use wire::field::FIELDS;
 use wire::{Bet, Field};
 
 use crate::csv_rows::{CsvRows, Peeked};

@@ -14,8 +14,8 @@ use std::path::Path;
 use log::{debug, error, warn};
 use reactor::logging::Escaped;
 use wire::Bet;
-use wire::batch::FIELDS;
 use wire::bet::{self, InvalidField, Reason};
+use wire::field::FIELDS;
 
 use crate::csv_rows::grammar::Span;
 use crate::csv_rows::{BadLine, CsvRows, Peeked, ReadAt};

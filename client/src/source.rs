@@ -188,7 +188,7 @@ pub enum RowFlaw {
     #[error(
         "a row has {expected} fields (first name, last name, document, birthdate, number), \
          found {found}",
-        expected = wire::batch::FIELDS
+        expected = wire::field::FIELDS
     )]
     Fields {
         /// How many there are.
@@ -205,13 +205,13 @@ pub enum RowFlaw {
 /// Bets in memory, for tests, simulations and generated load.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemorySource {
-    bets: Vec<[Vec<u8>; wire::batch::FIELDS]>,
+    bets: Vec<[Vec<u8>; wire::field::FIELDS]>,
     next: usize,
 }
 
 impl MemorySource {
     /// A source of these bets, their fields in the order in which they travel.
-    pub fn new(bets: Vec<[Vec<u8>; wire::batch::FIELDS]>) -> Self {
+    pub fn new(bets: Vec<[Vec<u8>; wire::field::FIELDS]>) -> Self {
         Self { bets, next: 0 }
     }
 }

@@ -7,7 +7,7 @@ use client::agency::{Agency, Pace};
 use client::dialogue::{Dialogue, Failure, Next};
 use client::source::MemorySource;
 use proptest::prelude::*;
-use wire::batch::FIELDS;
+use wire::field::FIELDS;
 use wire::{
     Batch, Checksum, Field, FrameDecoder, Phase, Position, Request, Response, WinnersBuilder,
 };

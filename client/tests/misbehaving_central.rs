@@ -8,7 +8,7 @@ use client::agency::{Agency, Pace};
 use client::dialogue::{Dialogue, Failure, Next};
 use client::source::MemorySource;
 use proptest::prelude::*;
-use wire::batch::FIELDS;
+use wire::field::FIELDS;
 use wire::{
     BatchBuilder, Bet, Checksum, ErrorCode, Field, FrameDecoder, Phase, Push, Request, Response,
     WinnersBuilder,

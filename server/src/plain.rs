@@ -10,7 +10,7 @@
 //!
 //! [`row::encode`]: crate::ledger::row::encode
 
-use wire::batch::FIELDS;
+use wire::field::FIELDS;
 use wire::{Agency, Batch, Bet, bet};
 
 /// End of a row.

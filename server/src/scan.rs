@@ -37,7 +37,7 @@ use crate::winners::{Stripes, WinningRows};
 /// The longest that a row can be: an agency, two names of nothing but quotation marks, which are
 /// doubled, document, birthdate and number, with quotes, commas and CRLF.
 pub const ROW_MAX: usize = 10
-    + 2 * (2 * wire::batch::FIELD_MAX + 2)
+    + 2 * (2 * wire::field::FIELD_MAX + 2)
     + bet::DOCUMENT_DIGITS_MAX
     + 10
     + bet::NUMBER_DIGITS_MAX
@@ -543,7 +543,7 @@ mod tests {
 
     #[test]
     fn the_longest_row_is_as_long_as_said() {
-        let name = "\"".repeat(wire::batch::FIELD_MAX);
+        let name = "\"".repeat(wire::field::FIELD_MAX);
         let number = "4294967295";
         let fields = [&name, &name, &"9".repeat(bet::DOCUMENT_DIGITS_MAX), "2000-01-01", number];
         let mut row = Vec::new();

@@ -13,16 +13,11 @@
 //!
 //! Knows nothing of what makes a bet valid, see [`bet`](crate::bet): fields are bytes.
 
-use crate::Position;
+use crate::agency::Position;
+use crate::error::MessageError;
+use crate::field::{FIELD_MAX, FIELDS, Field};
 use crate::frame::{FRAME_MAX, FrameWriter, HEADER_LEN};
-use crate::message::{self, MessageError};
 use crate::reader::Reader;
-
-/// Most bytes of one field of a bet: its length travels in one byte.
-pub const FIELD_MAX: usize = u8::MAX as usize;
-
-/// Fields of a bet on the wire.
-pub const FIELDS: usize = 5;
 
 /// Bytes of a batch's body before its first bet: position and count.
 const PREFIX_LEN: usize = 8 + 2;
@@ -165,7 +160,7 @@ pub enum Push {
 #[error("{field} is at most {FIELD_MAX} bytes long, found {length}")]
 pub struct FieldTooLong {
     /// Which field.
-    pub field: message::Field,
+    pub field: Field,
     /// Its length in bytes.
     pub length: usize,
 }
@@ -193,7 +188,7 @@ impl BatchBuilder {
     pub fn push(&mut self, bet: &Bet<'_>) -> Result<Push, FieldTooLong> {
         const { assert!(FIELDS * (1 + FIELD_MAX) <= BETS_MAX, "a bet fits into an empty batch") };
         let fields = bet.fields();
-        for (field, text) in message::Field::ALL.into_iter().zip(fields) {
+        for (field, text) in Field::ALL.into_iter().zip(fields) {
             if text.len() > FIELD_MAX {
                 return Err(FieldTooLong { field, length: text.len() });
             }

@@ -8,8 +8,8 @@ mod blank;
 
 use std::fmt;
 
-use crate::batch::FIELD_MAX;
-use crate::{Bet, Field};
+use crate::batch::Bet;
+use crate::field::{FIELD_MAX, Field};
 
 pub use blank::{is_blank, may_be_blank};
 

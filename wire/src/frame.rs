@@ -8,7 +8,7 @@
 //!                          whole frame, 4..=8192
 //! ```
 //!
-//! Knows nothing of what a kind means: that is [`message`](crate::message)'s.
+//! Knows nothing of what a kind means: [`Request`](crate::Request) and [`Response`](crate::Response) do.
 
 /// First byte of every frame.
 ///
@@ -28,7 +28,7 @@ const _: () = assert!(FRAME_MAX <= u16::MAX as usize, "the length field has 16 b
 /// One whole frame, borrowed from the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What the body is: one of the numbers in [`message`](crate::message).
+    /// What the body is, see `kind.rs`.
     pub kind: u8,
     /// Everything after the header.
     pub body: &'a [u8],

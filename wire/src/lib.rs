@@ -4,11 +4,16 @@
 //! |---|---|
 //! | [`mod@line`] | newline framing: the echo protocol |
 //! | [`frame`] | length framing: one lottery message per frame |
-//! | [`message`] | what agencies ask ([`Request`]) and what the central answers ([`Response`]) |
+//! | [`request`] | what an agency asks: [`Request`] |
+//! | [`response`] | what the central answers: [`Response`] |
 //! | [`batch`] | bets inside a request, borrowed from the frame; [`BatchBuilder`] writes them |
-//! | [`bet`] | what a valid bet is: one set of rules for both ends |
 //! | [`winners`] | documents inside a response; [`WinnersBuilder`] writes them |
+//! | [`bet`] | what a valid bet is: one set of rules for both ends |
+//! | [`mod@field`] | the fields of a bet |
 //! | [`checksum`] | the running checksum of the bets that both ends compare |
+//! | `kind`, `code` | numbers of messages, phases and errors |
+//! | `error` | what is wrong with a frame that isn't a message |
+//! | `reader` | the body of a message, read from front to back |
 //!
 //! Sans-IO: nothing here knows a socket, a file, a clock or a log. Input is always "the bytes not
 //! consumed so far, in one slice"; a decoder answers with a message and how many bytes it used,
@@ -16,24 +21,29 @@
 //!
 //! The byte tables are in docs/protocol.md; the tests hold both to the same bytes.
 
+mod agency;
 pub mod batch;
 pub mod bet;
 pub mod checksum;
+mod code;
+mod error;
+pub mod field;
 pub mod frame;
+mod kind;
 pub mod line;
-pub mod message;
 mod reader;
+pub mod request;
+pub mod response;
 pub mod winners;
 
+pub use agency::{Agency, Position};
 pub use batch::{Batch, BatchBuilder, Bet, Push};
 pub use checksum::Checksum;
+pub use code::{ErrorCode, Phase};
+pub use error::MessageError;
+pub use field::Field;
 pub use frame::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, MAGIC};
 pub use line::{Line, LineDecoder, LineTooLong};
-pub use message::{ErrorCode, Field, MessageError, Phase, Request, Response, VERSION};
+pub use request::{Request, VERSION};
+pub use response::Response;
 pub use winners::{Winners, WinnersBuilder};
-
-/// Number of an agency, counted from 1. Zero is never an agency.
-pub type Agency = u32;
-
-/// Index of a row in an agency's input, counted from 0: the sequence number of a bet.
-pub type Position = u64;

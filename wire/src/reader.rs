@@ -1,6 +1,6 @@
 //! Reads the fields of a message body from front to back, never past its end.
 
-use crate::message::MessageError;
+use crate::error::MessageError;
 
 /// What is left of a body, and how far the reading has come.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,10 @@
 //! +---------+-----------+---+----------+---+----------+-----
 //! ```
 
-use crate::batch::FIELD_MAX;
+use crate::error::MessageError;
+use crate::field::FIELD_MAX;
 use crate::frame::FrameWriter;
-use crate::message::{self, MessageError};
+use crate::kind;
 use crate::reader::Reader;
 
 /// One frame's worth of winners, still in that frame. Its bounds were checked when it was decoded.
@@ -67,7 +68,7 @@ pub struct WinnersBuilder<'b> {
 impl<'b> WinnersBuilder<'b> {
     /// Begins a frame at the end of `out`.
     pub fn new(out: &'b mut Vec<u8>) -> Self {
-        let mut frame = FrameWriter::begin(out, message::WINNERS_ARE);
+        let mut frame = FrameWriter::begin(out, kind::WINNERS);
         frame.put(&[0, 0, 0]);
         Self { frame, count: 0 }
     }

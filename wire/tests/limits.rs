@@ -2,7 +2,8 @@
 //!
 //! Those of frames and lines are in `framing.rs`.
 
-use wire::batch::{BETS_MAX, FIELD_MAX, FIELDS, FieldTooLong};
+use wire::batch::{BETS_MAX, FieldTooLong};
+use wire::field::{FIELD_MAX, FIELDS};
 use wire::{
     Batch, BatchBuilder, Bet, ErrorCode, FRAME_MAX, Field, FrameDecoder, Push, Request, Response,
     WinnersBuilder,

@@ -3,8 +3,8 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wire::batch::{FIELD_MAX, FIELDS};
-use wire::message::TEXT_MAX;
+use wire::field::{FIELD_MAX, FIELDS};
+use wire::response::TEXT_MAX;
 use wire::{
     BatchBuilder, Bet, Checksum, ErrorCode, FRAME_MAX, Field, Frame, FrameDecoder, HEADER_LEN,
     MessageError, Phase, Push, Request, Response, WinnersBuilder,

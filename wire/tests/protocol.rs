@@ -5,7 +5,7 @@
 //! in both directions: the message gives these bytes, and these bytes give the message.
 
 use wire::frame::FRAME_MAX;
-use wire::message::TEXT_MAX;
+use wire::response::TEXT_MAX;
 use wire::{
     BatchBuilder, Bet, Checksum, ErrorCode, Field, Frame, FrameDecoder, HEADER_LEN, MAGIC, Phase,
     Push, Request, Response, VERSION, WinnersBuilder,

@@ -40,7 +40,7 @@ fn config(limit: u32) -> Config {
 
 const BETS: usize = 5;
 
-fn row(index: usize) -> [Vec<u8>; wire::batch::FIELDS] {
+fn row(index: usize) -> [Vec<u8>; wire::field::FIELDS] {
     ["Ana", "Paz", &index.to_string(), "2000-01-01", "7574"].map(|field| field.as_bytes().to_vec())
 }
 

@@ -5,7 +5,7 @@
 //! the bytes from the row's beginning on; the answer is a row, or "need more". Knows no file, no line
 //! number and no bet.
 
-use wire::batch::FIELDS;
+use wire::field::FIELDS;
 
 /// U+FEFF in UTF-8: it may stand at the very start of a file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

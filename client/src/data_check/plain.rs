@@ -8,8 +8,8 @@
 //! Says only how many rows are plain, from the beginning on. The next one is for those who can tell what
 //! is wrong with it, if anything is.
 
-use wire::batch::FIELD_MAX;
 use wire::bet::{date, document, may_be_blank, number};
+use wire::field::FIELD_MAX;
 
 /// Bytes that are looked at together: a bad one makes the rows of a piece slow, and no others.
 const PIECE: usize = 8 * 1024;

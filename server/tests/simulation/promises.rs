@@ -12,7 +12,7 @@ use crate::network::LinkId;
 const WINNING_NUMBER: u32 = 7574;
 
 /// The fields of a bet.
-pub(crate) type Fields = [Vec<u8>; wire::batch::FIELDS];
+pub(crate) type Fields = [Vec<u8>; wire::field::FIELDS];
 
 /// A bet of an agency's input. Its document tells whose it is and where it stands.
 #[derive(Debug, Clone, Copy)]
