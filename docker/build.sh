@@ -30,7 +30,7 @@ empty_sources() {
 }
 
 dependencies() {
-    for crate in wire reactor server client; do
+    for crate in wire reactor reactor/runtime server client; do
         (cd "$crate" && empty_sources)
     done
     compile

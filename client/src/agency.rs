@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use log::{Level, debug, info};
-use reactor::log_within;
-use reactor::logging::{Escaped, EscapedOnce};
+use runtime::log_within;
+use runtime::logging::{Escaped, EscapedOnce};
 use wire::{BatchBuilder, Checksum, Phase, Position, Request, Response, VERSION};
 
 use account::Account;

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use log::{Level, error, info};
-use reactor::log_within;
-use reactor::logging::{Escaped, EscapedOnce};
+use runtime::log_within;
+use runtime::logging::{Escaped, EscapedOnce};
 use wire::bet::{self, check_field};
 use wire::field::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use log::{Level, error, info};
-use reactor::log_within;
-use reactor::logging::{Escaped, EscapedOnce};
 use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
+use runtime::log_within;
+use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::info;
-use reactor::logging::{self, Escaped};
 use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
+use runtime::logging::{self, Escaped};
 
 use crate::csv_source::CsvSource;
 use crate::data_check::Report;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::settings::{self, Program, Setting, SettingErrors, Settings, Subcommand};
+use runtime::settings::{self, Program, Setting, SettingErrors, Settings, Subcommand};
 use wire::Agency;
 
 use crate::farewell::Delays;

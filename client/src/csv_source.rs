@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use reactor::logging::Escaped;
-use reactor::regular_file::{self, OpenError};
+use runtime::logging::Escaped;
+use runtime::regular_file::{self, OpenError};
 use wire::bet::Reason;
 use wire::field::FIELDS;
 use wire::{Bet, Field};

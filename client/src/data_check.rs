@@ -12,7 +12,7 @@ use std::io;
 use std::path::Path;
 
 use log::{debug, error, warn};
-use reactor::logging::Escaped;
+use runtime::logging::Escaped;
 use wire::Bet;
 use wire::bet::{self, InvalidField, Reason};
 use wire::field::FIELDS;

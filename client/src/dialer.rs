@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::{Level, error};
-use reactor::log_within;
-use reactor::logging::{Escaped, EscapedOnce};
 use reactor::{CloseReason, Io, Timer, Token};
+use runtime::log_within;
+use runtime::logging::{Escaped, EscapedOnce};
 
 use crate::backoff::Backoff;
 use crate::config::Retry;

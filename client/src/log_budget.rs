@@ -1,5 +1,5 @@
 //! What a central can have an agency log, by kind: each has a budget in the
-//! [log](reactor::logging::budget).
+//! [log](runtime::logging::budget).
 //!
 //! A central that acknowledges little and hangs up, or that rejects everything, could fill the log.
 //! The lines that say what a run came to are none of these kinds: there is one of each.
@@ -7,8 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use reactor::logging::budget;
 use reactor::{Io, Timer};
+use runtime::logging::budget;
 
 /// Fires when what was only counted is to be logged.
 const REPORT: Timer = Timer(3);

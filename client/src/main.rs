@@ -15,12 +15,10 @@ use client::echo::EchoLoop;
 use client::progress::Bar;
 use client::source::InputError;
 use log::{debug, error, warn};
-use reactor::logging::{self, Escaped};
-use reactor::settings::{self, Settings};
-use reactor::{EventLoop, Hangup, Limits, Outcome};
-
-/// What a shell shows for a program that a signal ended: a second one doesn't wait.
-const CUT_SHORT: u8 = 130;
+use reactor::{Hangup, Limits, Outcome};
+use runtime::logging::{self, Escaped};
+use runtime::settings::{self, Settings};
+use runtime::{EventLoop, exit_code};
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -41,7 +39,7 @@ fn main() -> ExitCode {
     match run(&config) {
         Ok((Outcome::CutShort, _)) => {
             error!("action: shutdown | result: fail | error: a second signal came before the end");
-            ExitCode::from(CUT_SHORT)
+            ExitCode::from(exit_code::FORCED)
         }
         Ok((Outcome::Drained, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
         Ok((Outcome::Drained, End::Failed)) => ExitCode::FAILURE,
@@ -66,7 +64,7 @@ fn check(settings: &mut Settings) -> ExitCode {
     let files = settings.operands().iter().map(Into::into).collect();
     let mut files = CheckFiles::new(files, config.quiet_delay);
     match run_check(&mut files) {
-        Ok(Outcome::CutShort) => ExitCode::from(CUT_SHORT),
+        Ok(Outcome::CutShort) => ExitCode::from(exit_code::FORCED),
         Ok(Outcome::Drained) if files.are_all_good() => ExitCode::SUCCESS,
         Ok(Outcome::Drained) => ExitCode::FAILURE,
         Err(error) => {
@@ -77,7 +75,7 @@ fn check(settings: &mut Settings) -> ExitCode {
 }
 
 fn run_check(files: &mut CheckFiles) -> Result<Outcome, Failed> {
-    let mut event_loop = EventLoop::new(Limits::default())?;
+    let mut event_loop = runtime::event_loop(Limits::default())?;
     event_loop.handle_signals(Hangup::Stops)?;
     Ok(event_loop.run(files)?)
 }
@@ -111,7 +109,7 @@ fn reason(error: &Failed) -> String {
 
 fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     // First of all: the first process of a container loses a signal that it has no handler for.
-    let mut event_loop = EventLoop::new(Limits::default())?;
+    let mut event_loop = runtime::event_loop(Limits::default())?;
     event_loop.handle_signals(Hangup::Stops)?;
     // Agencies that are started together must not pause together.
     let seed = fastrand::u64(..);

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use reactor::logging;
+use runtime::logging;
 
 use crate::dialogue::Progress;
 use crate::screen::Screen;

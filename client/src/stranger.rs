@@ -1,7 +1,7 @@
 //! Another service that answers where a central should: what it looks like by its first bytes, for a
 //! person who has to find out which address is wrong. Knows no connection.
 
-use reactor::logging::{Escaped, cut};
+use runtime::logging::{Escaped, cut};
 
 /// Bytes of it that are shown.
 const SHOWN_MAX: usize = 64;

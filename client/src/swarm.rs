@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use reactor::{CloseReason, EventLoop, Hangup, Io, Limits, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, Hangup, Io, Limits, Service, StopCause, Timer, Token};
 
 use crate::dialogue::Progress;
 use crate::progress::Bar;
@@ -248,7 +248,7 @@ impl<M: Member> Swarm<M> {
     pub fn run(mut self) -> Result<Measured, SwarmError> {
         let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
         let limits = Limits { drain: Duration::from_secs(5), ..Limits::default() };
-        let mut event_loop = EventLoop::new(limits).map_err(|error| failed(&error))?;
+        let mut event_loop = runtime::event_loop(limits).map_err(|error| failed(&error))?;
         event_loop.handle_signals(Hangup::Stops).map_err(|error| failed(&error))?;
         let _ = event_loop.run(&mut self).map_err(|error| failed(&error))?;
         match self.error {

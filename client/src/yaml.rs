@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use reactor::logging::Escaped;
-use reactor::settings::{Contents, Entry, Flaw, Found, Unusable, line_at};
+use runtime::logging::Escaped;
+use runtime::settings::{Contents, Entry, Flaw, Found, Unusable, line_at};
 use serde::de::{
     DeserializeSeed, EnumAccess, Error as _, IgnoredAny, MapAccess, SeqAccess, VariantAccess,
     Visitor,

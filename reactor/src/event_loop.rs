@@ -8,7 +8,7 @@
 //!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
 //!  5. accept    up to `accepts_per_turn`; who has been silent longest makes room if there is none
 //!  6. commit    Service::turn_ended
-//!  7. log       the turn's lines leave, before the answers that they explain
+//!  7. log       TurnHook::flush: the turn's lines leave, before the answers that they explain
 //!  8. flush     the only place that writes to a socket; who holds the most memory is cut if all
 //!               together hold too much
 //!  9. reap      what was marked as closed is freed -> Service::closed; its lines leave too
@@ -34,11 +34,11 @@ use crate::connection::{Established, Read, State};
 use crate::connections::{Connections, Counters, Key, OWN_SOURCES};
 use crate::limits::Limits;
 use crate::listener::{Accept, Bound, Listener};
-use crate::logging;
 use crate::service::{Io as _, ListenerEvent, Service, StopCause};
 use crate::signals::{Hangup, Signals, Stops};
 use crate::timers::{Moment, Polled, Tick};
 use crate::token::Token;
+use crate::turn_hook::TurnHook;
 
 /// Sources of the loop's own. Connections have smaller numbers, see `connections::PLACES_MAX`.
 const LISTENER: mio::Token = mio::Token(usize::MAX);
@@ -48,10 +48,6 @@ const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
 /// poll at most, so that with room for all of them none is ever left with the kernel.
 const EVENTS_MIN: usize = 1024;
 
-/// Bytes of log lines after which a turn serves nobody else: to format them takes about as long as
-/// to serve what [`Limits::turn_bytes`] allows.
-const TURN_LOG_BYTES: usize = 1024 * 1024;
-
 /// Least bound of all buffers together: room for what one connection is served with.
 const BUFFERED_MIN: usize = 64 * 1024;
 
@@ -59,15 +55,12 @@ const BUFFERED_MIN: usize = 64 * 1024;
 /// the files of the service.
 const RESERVED_DESCRIPTORS: u64 = 32;
 
-/// How long lines wait that their reader or their disk didn't take, when nothing else happens.
-const LOG_RETRY: Duration = Duration::from_millis(50);
-
 /// The readiness loop.
 ///
 /// Make one, let it [`listen`](Self::listen) or let the service connect in
 /// [`Service::started`], and [`run`](Self::run) it.
 #[derive(Debug)]
-pub struct EventLoop {
+pub struct EventLoop<H = ()> {
     poll: Poll,
     events: Events,
     connections: Connections,
@@ -82,6 +75,7 @@ pub struct EventLoop {
     /// Shared by all connections. First the rest that the connection's service had left, then what
     /// is read behind it: whatever is decoded is decoded in place.
     buffer: Box<[u8]>,
+    hook: H,
 }
 
 /// How the loop ended.
@@ -107,6 +101,17 @@ pub enum RunError<F: std::error::Error> {
 }
 
 impl EventLoop {
+    /// A loop without listener, without connections and without a hook, see
+    /// [`with_hook`](EventLoop::with_hook).
+    ///
+    /// # Errors
+    /// When the kernel gives no poll.
+    pub fn new(limits: Limits) -> io::Result<Self> {
+        Self::with_hook(limits, ())
+    }
+}
+
+impl<H: TurnHook> EventLoop<H> {
     /// A loop without listener and without connections.
     ///
     /// The limit of connections is lowered to what the process's limit of descriptors allows; that
@@ -114,7 +119,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// When the kernel gives no poll.
-    pub fn new(mut limits: Limits) -> io::Result<Self> {
+    pub fn with_hook(mut limits: Limits, hook: H) -> io::Result<Self> {
         limits.connections = limits.connections.min(connections_allowed());
         limits.reserved_connections = limits.reserved_connections.min(limits.connections / 4);
         // Of nothing at all per turn, the rest would keep the loop awake for ever.
@@ -136,6 +141,7 @@ impl EventLoop {
             ending: false,
             drain_over: false,
             buffer,
+            hook,
         })
     }
 
@@ -240,7 +246,7 @@ impl EventLoop {
     fn wait(&mut self) -> io::Result<()> {
         let at_once = self.connections.has_work() || self.can_accept();
         if !at_once {
-            logging::flush();
+            self.hook.flush();
         }
         self.make_room_for_events();
         let entered = self.connections.begin_poll();
@@ -269,8 +275,7 @@ impl EventLoop {
     /// How long the poll may wait; `None` for ever.
     fn timeout(&self, now: Moment) -> Option<Duration> {
         let notice = self.signals.as_ref().and_then(|signals| signals.next_notice(Instant::now()));
-        let log = logging::is_waiting().then_some(LOG_RETRY);
-        [self.connections.timeout(now), notice, log].into_iter().flatten().min()
+        [self.connections.timeout(now), notice, self.hook.retry_after()].into_iter().flatten().min()
     }
 
     /// 2. Marks what became ready. Says whether a signal came.
@@ -306,7 +311,7 @@ impl EventLoop {
         for name in self.signals.iter_mut().flat_map(Signals::take_stops) {
             let asked_to_stop = self.connections.stopping && self.stops.first().is_none();
             self.cut_short |= self.stops.note(name, Instant::now()) || asked_to_stop;
-            logging::hurry();
+            self.hook.on_stop_signal();
         }
     }
 
@@ -321,8 +326,7 @@ impl EventLoop {
             self.serve_one(service, token);
         }
         for _ in 0..self.connections.ready.len() {
-            let told_enough = logging::bytes_since_flush() >= TURN_LOG_BYTES;
-            if told_enough || self.connections.room() == 0 {
+            if self.hook.is_exhausted() || self.connections.room() == 0 {
                 return;
             }
             let Some(token) = self.connections.ready.pop_front() else { return };
@@ -476,11 +480,11 @@ impl EventLoop {
             self.ending = true;
             self.close_all();
         }
-        logging::flush();
+        self.hook.flush();
         self.connections.flush_all();
         self.connections.relieve();
         self.reap(service);
-        logging::flush();
+        self.hook.flush();
         Ok(())
     }
 

@@ -1,8 +1,9 @@
-//! A single-threaded readiness loop on `mio`, and what a program needs around it.
+//! A single-threaded readiness loop on `mio`.
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | [`service`] | the seam: [`Service`] is what is served, [`Io`] is what it can ask for |
+//! | `turn_hook` | [`TurnHook`]: what a program does at fixed moments of a turn, such as flushing log lines |
 //! | `event_loop` | the turn: wait, serve, commit, write, reap |
 //! | `connections` | all connections and the lists of what is to be done with them |
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
@@ -16,16 +17,11 @@
 //! | `buffer` | output that waits, and the pool of memory |
 //! | `signals` | signals as one more source, and what each means |
 //! | [`limits`] | every limit of the loop, with its reason |
-//! | [`logging`] | log lines that leave once a turn and never block it |
-//! | [`console`] | what is said to a person outside the log |
-//! | [`regular_file`] | files that are opened without waiting for anybody |
-//! | [`settings`] | settings in layers, from one table per program |
 //! | [`token`] | names of connections and timers |
 //!
-//! Knows nothing of what the bytes mean. There is one thread, and nothing here is shared with
+//! Knows no log, no setting, and nothing of what the bytes mean. There is one thread, and nothing here is shared with
 //! another: no lock, no channel, no atomic. What a service leaves to another thread, because it
-//! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]). Log lines for a file reach the
-//! thread that writes them in the same way.
+//! has no form that doesn't block, answers through a pair of sockets like any peer ([`Io::attach`]).
 
 mod accepting;
 pub mod addresses;
@@ -33,19 +29,16 @@ mod buffer;
 mod close_reason;
 mod connection;
 mod connections;
-pub mod console;
 mod event_loop;
 mod eviction;
 pub mod limits;
 mod listener;
-pub mod logging;
-pub mod regular_file;
 pub mod service;
-pub mod settings;
 mod signals;
 mod stream;
 mod timers;
 pub mod token;
+mod turn_hook;
 
 pub use addresses::Network;
 pub use close_reason::CloseReason;
@@ -56,3 +49,4 @@ pub use listener::Bound;
 pub use service::{Io, ListenerEvent, RefuseReason, Service, StopCause};
 pub use signals::{Hangup, REPEAT_SPAN, Signal, is_ignored, is_in_mask};
 pub use token::{Timer, Token};
+pub use turn_hook::TurnHook;

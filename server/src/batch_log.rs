@@ -1,8 +1,8 @@
 //! What the log says of a batch that was judged: the course's lines.
 
 use log::Level;
-use reactor::log_within;
-use reactor::logging::Escaped;
+use runtime::log_within;
+use runtime::logging::Escaped;
 use wire::Batch;
 
 use crate::answers::StoredLog;

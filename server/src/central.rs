@@ -14,9 +14,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use log::{Level, info, log_enabled, warn};
-use reactor::log_within;
-use reactor::logging::Escaped;
 use reactor::{CloseReason, Io, ListenerEvent, Service, Signal, StopCause, Timer, Token};
+use runtime::log_within;
+use runtime::logging::Escaped;
 use wire::{
     Agency, Batch, ErrorCode, Frame, FrameError, LineTooLong, MessageError, Position, Request,
     Response, VERSION, WinnersBuilder,

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use reactor::settings::{
+use reactor::{Limits, Network};
+use runtime::settings::{
     self, Origin, Program, SPAN_MAX, Setting, SettingErrors, Settings, Subcommand,
 };
-use reactor::{Limits, Network};
 use wire::{Agency, FRAME_MAX};
 
 use crate::central::Rules;

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use log::{Level, info};
-use reactor::{Timer, log_within};
+use reactor::Timer;
+use runtime::log_within;
 use wire::{Agency, Position};
 
 use crate::log_budget::{Event, LogBudget};

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use reactor::settings::{Contents, Entry, Flaw, Found, Unusable};
+use runtime::settings::{Contents, Entry, Flaw, Found, Unusable};
 
 /// The section that is read.
 const DEFAULT: &str = "DEFAULT";
@@ -154,8 +154,8 @@ impl Reader {
     }
 }
 
-fn shown(text: &str) -> reactor::logging::Escaped<'_> {
-    reactor::logging::Escaped(text.as_bytes())
+fn shown(text: &str) -> runtime::logging::Escaped<'_> {
+    runtime::logging::Escaped(text.as_bytes())
 }
 
 /// The name in `[NAME]`; what follows the last bracket doesn't count.

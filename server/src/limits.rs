@@ -14,7 +14,7 @@
 //! | [`DOCUMENT_DIGITS_MAX`](wire::bet::DOCUMENT_DIGITS_MAX) | 20 | the batch is rejected | twice as many as any DNI has |
 //! | [`NUMBER_DIGITS_MAX`](wire::bet::NUMBER_DIGITS_MAX) | 10, at most 4,294,967,295 | the batch is rejected | 32 bits |
 //!
-//! And those of [the log](reactor::logging), which no installation needs to differ in:
+//! And those of [the log](runtime::logging), which no installation needs to differ in:
 //!
 //! | limit | value | when it is reached |
 //! |---|---|---|
@@ -27,7 +27,7 @@
 //! every turn ends with their answers, and a peer that takes no answers is read no more
 //! (`SERVER_HIGH_WATER`).
 
-use reactor::settings::Setting;
+use runtime::settings::Setting;
 
 use crate::config;
 

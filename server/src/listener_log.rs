@@ -1,7 +1,8 @@
 //! What happens to the listening socket, as log lines. Knows no connection.
 
 use log::{Level, info, warn};
-use reactor::{ListenerEvent, log_within};
+use reactor::ListenerEvent;
+use runtime::log_within;
 
 use crate::log_budget::{Cause, Event, LogBudget};
 

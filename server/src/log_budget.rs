@@ -1,12 +1,12 @@
-//! What a peer can have logged at will, by kind: each has a budget in the [log](reactor::logging::budget).
+//! What a peer can have logged at will, by kind: each has a budget in the [log](runtime::logging::budget).
 //!
 //! Knows no connection and no clock.
 
 use std::fmt;
 use std::io;
 
-use reactor::logging::budget;
 use reactor::{CloseReason, RefuseReason};
+use runtime::logging::budget;
 use rustix::io::Errno;
 use wire::ErrorCode;
 

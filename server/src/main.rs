@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
-use reactor::logging::{self, Escaped};
-use reactor::settings::{self, Settings};
-use reactor::{EventLoop, Hangup, Outcome, console};
+use reactor::{Hangup, Outcome};
+use runtime::logging::{self, Escaped};
+use runtime::settings::{self, Settings};
+use runtime::{EventLoop, console, exit_code};
 use server::central::{Central, Rules};
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::ledger::{FileLedger, LedgerError, Progress, StoredBet, Sync};
@@ -18,9 +19,6 @@ use server::lottery::Lottery;
 use server::start_error::ServerError;
 use server::winners::WinnerIndex;
 use server::{disk_thread, healthcheck, startup_log};
-
-/// What a shell shows for a program that a signal ended: a second one doesn't wait for the drain.
-const CUT_SHORT: u8 = 130;
 
 /// How often the opening of a ledger logs how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +43,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::CutShort) => {
             error!("action: shutdown | result: fail | error: a second signal came before the end");
-            ExitCode::from(CUT_SHORT)
+            ExitCode::from(exit_code::FORCED)
         }
         Err(error) => {
             error!("action: run | result: fail | error: {}", escaped(&error));
@@ -84,7 +82,8 @@ fn log_configuration(settings: &Settings) {
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
-    let mut event_loop = EventLoop::new(config.limits.clone()).map_err(ServerError::EventLoop)?;
+    let mut event_loop =
+        runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
     startup_log::warn_of_few_places(config, event_loop.limits().connections);
     logging::flush();

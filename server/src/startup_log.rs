@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use log::{info, warn};
-use reactor::logging::Escaped;
+use runtime::logging::Escaped;
 
 use crate::config::Config;
 use crate::ledger::file_ledger::LOG_SUFFIX;

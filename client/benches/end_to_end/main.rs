@@ -65,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn say(line: &str) {
-    reactor::console::print(&format!("{line}\n"));
+    runtime::console::print(&format!("{line}\n"));
 }
 
 fn plan(contender: &Contender) -> Plan {

@@ -2,7 +2,7 @@
 //! be done about them.
 
 use log::{Level, error};
-use reactor::logging::{Escaped, EscapedOnce};
+use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Field, Phase};
 
 use super::{Account, Agency};

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::dataset::{self, Plan};
 use client::generated::{Cksum, Generated};
-use reactor::{console, logging};
+use runtime::{console, logging};
 
 fn main() -> ExitCode {
     logging::catch_panics();

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, value_parser};
 use client::local::{self, LEGEND, Line, Table};
-use reactor::{REPEAT_SPAN, console, logging};
+use reactor::REPEAT_SPAN;
+use runtime::{console, logging};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;

@@ -10,7 +10,7 @@ use client::progress::Bar;
 use client::swarm::cpu::Watch;
 use client::swarm::report::{Report, Subject};
 use client::swarm::{Member, Plan, Swarm, echo, idle, lottery};
-use reactor::{console, logging};
+use runtime::{console, logging};
 
 fn main() -> ExitCode {
     logging::catch_panics();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reactor::logging::{Escaped, cut};
+use runtime::logging::{Escaped, cut};
 use wire::Field;
 use wire::bet::{self, Reason};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use Recorded::{Read, Refused};
-use reactor::settings::Found;
+use runtime::settings::Found;
 use server::ini;
 
 /// What Python makes of a file.

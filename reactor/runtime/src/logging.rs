@@ -20,8 +20,7 @@
 //! | `escaped` | [`Escaped`]: any bytes as a value; [`EscapedOnce`]: a text that holds such values |
 //! | [`budget`] | what a peer can have logged at will: the first as it is, the rest as counts |
 //!
-//! It stands beside the loop because the turn decides when lines leave, and because both programs
-//! log the same way without knowing each other. Knows no connection and no setting.
+//! Knows no loop, no connection and no setting: the loop's hook flushes it ([`FlushLog`](crate::FlushLog)).
 
 pub mod budget;
 mod escaped;

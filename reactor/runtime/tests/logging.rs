@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
 
-#[path = "support/harness.rs"]
+#[path = "../../tests/support/harness.rs"]
 mod harness;
 
 use std::convert::Infallible;
@@ -17,7 +17,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use log::{LevelFilter, debug, error, info};
-use reactor::{CloseReason, EventLoop, Io, Limits, Outcome, Service, StopCause, Token, logging};
+use reactor::{CloseReason, Io, Limits, Outcome, Service, StopCause, Token};
+use runtime::logging;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -161,7 +162,7 @@ fn serve_who_make_it_log() -> ExitCode {
     const PEERS: usize = 5 * SERVED;
     let _flushed_at_the_end = logging::init(LevelFilter::Info);
     let limits = Limits { drain: Duration::from_millis(1), ..Limits::default() };
-    let mut event_loop = EventLoop::new(limits).unwrap();
+    let mut event_loop = runtime::event_loop(limits).unwrap();
     let address = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), 1024).unwrap();
     let peers = [(); PEERS].map(|()| TcpStream::connect(address).unwrap());
     for mut peer in &peers {
@@ -298,8 +299,7 @@ fn a_panic_loses_no_line_of_a_file() {
 fn assert_is_panic(text: &str, before: &[&str]) {
     let mut lines: Vec<_> = text.lines().collect();
     let last = lines.pop().unwrap();
-    let line =
-        " ERROR    action: panic | result: fail | thread: main | place: reactor/tests/logging.rs:";
+    let line = " ERROR    action: panic | result: fail | thread: main | place: reactor/runtime/tests/logging.rs:";
     assert!(last.contains(line) && last.ends_with("| error: on purpose"), "{text}");
     assert!(lines.iter().zip(before).all(|(line, before)| line.ends_with(before)), "{text}");
     assert_eq!(lines.len(), before.len(), "{text}");

@@ -1,8 +1,7 @@
 //! Settings in layers: default, file, environment, command line; the later one wins.
 //!
 //! One table per program says what can be set. From it come the flags and `--help`, the keys of the
-//! file, the names of the environment, and messages that name all of them. It stands here because
-//! both programs are run the same way and must not know each other.
+//! file, the names of the environment, and messages that name all of them.
 //!
 //! Knows neither file format nor meaning of any value: a program reads its file into
 //! [`Contents`], and says of each setting what kind of value it has.
@@ -45,9 +44,6 @@ pub use values::{
     SPAN_MAX, boolean, bytes, duration, large_bytes, level, number, text, write_size,
 };
 pub use warning::Warning;
-
-/// The configuration can't be used: the exit code.
-pub const BAD_CONFIGURATION: u8 = 2;
 
 /// One thing that can be set.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use log::warn;
 
-use super::{BAD_CONFIGURATION, Origin, Setting, SettingErrors, Settings};
+use super::{Origin, Setting, SettingErrors, Settings};
 use crate::console;
+use crate::exit_code::BAD_CONFIGURATION;
 use crate::logging::Escaped;
 
 impl Settings {

@@ -6,10 +6,9 @@ use std::panic::PanicHookInfo;
 
 use log::{Level, LevelFilter};
 
-use super::{Escaped, LOG, write_last, write_message};
+use crate::exit_code::PANICKED;
 
-/// What a program ends with that has panicked.
-const PANICKED: i32 = 101;
+use super::{Escaped, LOG, write_last, write_message};
 
 /// From now on a panic, in whichever thread, is one line of level ERROR behind those that wait, and
 /// ends the process with exit code 101. The line goes to standard output, or to standard error when
@@ -20,7 +19,7 @@ pub fn catch_panics() {
         if log::max_level() >= LevelFilter::Debug {
             write_backtrace();
         }
-        std::process::exit(PANICKED);
+        std::process::exit(PANICKED.into());
     }));
 }
 

@@ -1,0 +1,22 @@
+//! What a program needs around a loop.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`settings`] | settings in layers, from one table per program |
+//! | [`logging`] | log lines that leave once a turn and never block it |
+//! | `turn` | the adapter between the two: [`event_loop`] makes a loop that flushes log lines |
+//! | [`console`] | what is said to a person outside the log |
+//! | [`exit_code`] | exit codes that every program shares |
+//! | [`regular_file`] | files that are opened without waiting for anybody |
+//!
+//! Knows no connection, no protocol and no program: the server and the agencies are run the same way
+//! and don't know each other.
+
+pub mod console;
+pub mod exit_code;
+pub mod logging;
+pub mod regular_file;
+pub mod settings;
+mod turn;
+
+pub use turn::{EventLoop, FlushLog, event_loop};

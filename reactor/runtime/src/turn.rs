@@ -1,0 +1,48 @@
+//! The adapter between the loop and the log: lines leave once a turn.
+
+use std::io;
+use std::time::Duration;
+
+use reactor::{Limits, TurnHook};
+
+use crate::logging;
+
+/// Bytes of log lines after which a turn serves no further connection: to format them takes about as
+/// long as to serve what [`Limits::turn_bytes`] allows.
+const TURN_LOG_BYTES: usize = 1024 * 1024;
+
+/// How long lines wait that their reader or their disk didn't take, when nothing else happens.
+const LOG_RETRY: Duration = Duration::from_millis(50);
+
+/// The loop that programs run: it flushes log lines.
+pub type EventLoop = reactor::EventLoop<FlushLog>;
+
+/// A loop that flushes log lines once a turn, see [`reactor::EventLoop::new`].
+///
+/// # Errors
+/// When the kernel gives no poll.
+pub fn event_loop(limits: Limits) -> io::Result<EventLoop> {
+    reactor::EventLoop::with_hook(limits, FlushLog)
+}
+
+/// Flushes log lines, and bounds how many a turn formats.
+#[derive(Debug)]
+pub struct FlushLog;
+
+impl TurnHook for FlushLog {
+    fn flush(&mut self) {
+        logging::flush();
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        logging::is_waiting().then_some(LOG_RETRY)
+    }
+
+    fn is_exhausted(&self) -> bool {
+        logging::bytes_since_flush() >= TURN_LOG_BYTES
+    }
+
+    fn on_stop_signal(&mut self) {
+        logging::hurry();
+    }
+}
