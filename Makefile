@@ -29,18 +29,18 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
 		while IFS="$$(printf '\t')" read -r target purpose; do printf '  make %-21s %s\n' "$$target" "$$purpose"; done
 
-build: ## Build both programs, optimised
+build: ## Build all programs, optimised
 	$(SETUP) build
 	$(CARGO) build --workspace --release --locked
 
 dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE=1 overwrites your own)
 	$(SETUP) dataset
-	$(CARGO) run --release --locked -q -p client --bin dataset -- \
+	$(CARGO) run --release --locked -q -p load --bin dataset -- \
 		$(DATASET_PLAN) $(if $(FORCE),--force) --agencies $(DATASET_AGENCIES) --out .data
 
 run: build ## Run a central and five agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED)
-	@$(CARGO) run --release --locked -q -p client --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
-	$(CARGO) run --release --locked -q -p client --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data
+	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
+	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data
 
 test: ## Run every test
 	$(SETUP) test
@@ -100,7 +100,7 @@ bench: ## Measure: steps of a bet, ledger, end to end
 	$(CARGO) build --workspace --release --locked
 	$(CARGO) bench --workspace --locked
 
-docker-image: ## Build the images server:latest and client:latest
+docker-image: ## Build the images server:latest, client:latest and dataset:latest
 	$(SETUP) docker-image
 	@docker/images.sh
 

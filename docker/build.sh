@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the builder stage of both images runs, in two steps so that Docker keeps the first one:
+# What the builder stage of the images runs, in two steps so that Docker keeps the first one:
 #   build.sh dependencies   compiles what Cargo.lock names, with empty sources in place of ours
 #   build.sh programs       compiles ours, and lays out what the images are made of under /image
 # The programs are static: their images have no libc.
@@ -12,7 +12,7 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 
 compile() {
     cargo build --release --locked --target "$target" \
-        -p server --bin server -p client --bin client --bin dataset
+        -p server --bin server -p client --bin client -p load --bin dataset
 }
 
 # An empty source for each target that a manifest names, as "kind name": cargo wants them to be there.
@@ -30,7 +30,7 @@ empty_sources() {
 }
 
 dependencies() {
-    for crate in wire reactor reactor/runtime server client; do
+    for crate in wire reactor reactor/runtime server client client/load; do
         (cd "$crate" && empty_sources)
     done
     compile

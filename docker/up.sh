@@ -55,7 +55,7 @@ that containers run as: chmod o+r &/"
 
 if [ "$mode" = loteria ]; then
     docker run --rm --user "$(id -u):$(id -g)" -v "$(cd "$here/.." && pwd)/.data:/lottery/.data" \
-        --entrypoint /dataset client:latest --agencies "$agencies" "$@"
+        dataset:latest --agencies "$agencies" "$@"
 fi
 found=$(mounted | problems)
 [ -z "$found" ] || fail "$found"

@@ -19,11 +19,7 @@
 //! | [`log_budget`] | how much of what a central can repeat is logged |
 //! | `look_up` | names into addresses, by a thread that nobody waits for |
 //! | `dialer`, [`backoff`] | reaching the central, again and again |
-//! | [`dataset`] | agency files out of a seed (binary `dataset`) |
-//! | [`generated`] | which files it has made, so that nobody's own are overwritten |
-//! | [`local`] | the lottery on one machine, judged (binary `lottery`) |
 //! | `memory_io` | the loop's side in memory, for tests |
-//! | [`swarm`] | load from any number of connections, measured (binary `swarm`) |
 //! | [`progress`], `screen` | the bar for a person at a terminal |
 
 pub mod agency;
@@ -35,15 +31,12 @@ pub mod config;
 pub mod csv_rows;
 pub mod csv_source;
 pub mod data_check;
-pub mod dataset;
 mod dialer;
 pub mod dialogue;
 pub mod echo;
 pub mod farewell;
 pub mod file_stamp;
-pub mod generated;
 pub mod input;
-pub mod local;
 pub mod log_budget;
 mod look_up;
 #[cfg(test)]
@@ -52,5 +45,4 @@ pub mod progress;
 mod screen;
 pub mod source;
 pub mod stranger;
-pub mod swarm;
 mod yaml;

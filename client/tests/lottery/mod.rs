@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use client::local::winners_told;
+use load::verify::winners_told;
 use rustix::process::Pid;
 
 use crate::inputs::{expected_rows, file, read, rows_of};

@@ -215,7 +215,7 @@ impl Server {
 
     /// Processor time that it has taken.
     pub(crate) fn processor_time(&self) -> Duration {
-        client::swarm::cpu::Watch::process(self.pid()).time().expect("it runs")
+        load::swarm::cpu::Watch::process(self.pid()).time().expect("it runs")
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::progress::Bar;
-use client::swarm::cpu::Watch;
-use client::swarm::report::{Report, Subject};
-use client::swarm::{Member, Plan, Swarm, echo, idle, lottery};
+use load::swarm::cpu::Watch;
+use load::swarm::report::{Report, Subject};
+use load::swarm::{Member, Plan, Swarm, echo, idle, lottery};
 use runtime::{console, logging};
 
 fn main() -> ExitCode {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use client::dataset::{self, Plan};
-use client::generated::{Cksum, Generated};
+use load::dataset::{self, Plan};
+use load::generated::{Cksum, Generated};
 use runtime::{console, logging};
 
 fn main() -> ExitCode {

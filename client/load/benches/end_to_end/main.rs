@@ -1,8 +1,8 @@
 //! The central under load, beside yardsticks under the same load in the same run.
 //!
 //! ```text
-//! cargo bench -p client                      everything
-//! cargo bench -p client -- echo lottery      what has one of these words in its name
+//! cargo bench -p load                      everything
+//! cargo bench -p load -- echo lottery      what has one of these words in its name
 //! ```
 //!
 //! One core has the load, the other what is under load. Load and server are about equally cheap, so
@@ -14,7 +14,7 @@ mod contender;
 mod crowd;
 mod files;
 mod machine;
-#[path = "../../../server/tests/process/mod.rs"]
+#[path = "../../../../server/tests/process/mod.rs"]
 mod process;
 mod recovery;
 mod table;
@@ -23,8 +23,8 @@ mod yardstick;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use client::swarm::{Measured, Member, Plan, Swarm, cpu::Watch, echo, lottery};
 use contender::{Contender, Kind};
+use load::swarm::{Measured, Member, Plan, Swarm, cpu::Watch, echo, lottery};
 use machine::Disturbance;
 use table::{Run, Table};
 

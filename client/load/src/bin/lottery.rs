@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, value_parser};
-use client::local::{self, LEGEND, Line, Table};
+use load::verify::{self, LEGEND, Line, Table};
 use reactor::REPEAT_SPAN;
 use runtime::{console, logging};
 use rustix::process::{Pid, Signal, kill_process};
@@ -142,7 +142,7 @@ fn run_with(
     let mut lottery = Lottery::new(timeout)?;
     for agency in 1..=agencies {
         let file = data.join(format!("agency-{agency}.csv"));
-        let counted = local::count_file(&file).map_err(|error| named(&file, &error))?;
+        let counted = verify::count_file(&file).map_err(|error| named(&file, &error))?;
         let (bets, expected_winners) = counted;
         lottery.lines.push(Line { agency, bets, expected_winners, ..Line::default() });
         lottery.files.push(file);
@@ -157,7 +157,7 @@ fn run_with(
     }
     lottery.finish();
     if ledger.exists() {
-        local::count_ledger(ledger, &mut lottery.lines).map_err(|error| named(ledger, &error))?;
+        verify::count_ledger(ledger, &mut lottery.lines).map_err(|error| named(ledger, &error))?;
     }
     Ok(lottery.conclude())
 }
@@ -238,11 +238,11 @@ impl Lottery {
 
     fn take_line(&mut self, place: usize, line: &str) {
         if place == CENTRAL {
-            self.port = self.port.or_else(|| local::port_told(line));
-        } else if let Some(winners) = local::winners_told(line) {
+            self.port = self.port.or_else(|| verify::port_told(line));
+        } else if let Some(winners) = verify::winners_told(line) {
             self.lines[place - 1].winners = Some(winners);
         }
-        if let Some(error) = local::error_told(line) {
+        if let Some(error) = verify::error_told(line) {
             self.last_errors[place] = Some(error.to_owned());
         }
         self.show(place, line);
@@ -256,7 +256,7 @@ impl Lottery {
         if fine || self.cause.is_some() {
             return;
         }
-        let told = format!("{} ended with {}", self.names[place], local::end(status));
+        let told = format!("{} ended with {}", self.names[place], verify::end(status));
         complain(&format!("{told} before the draw was over: the others are stopped"));
         self.stop(Cause::Failed(place));
     }
@@ -305,7 +305,7 @@ impl Lottery {
     fn ask_to_end(&mut self, first: usize) {
         let started = Instant::now() + START;
         for pid in self.running(first) {
-            while !local::takes_signals(pid) && Instant::now() < started {
+            while !verify::takes_signals(pid) && Instant::now() < started {
                 std::thread::sleep(Duration::from_millis(1));
             }
             send(pid, Signal::TERM);
@@ -349,7 +349,7 @@ impl Lottery {
         let good = matches!(self.cause, Some(Cause::Done))
             && central.is_some_and(|status| status.success())
             && self.lines.iter().all(Line::is_good);
-        let central = central.map_or("no end".to_owned(), local::end);
+        let central = central.map_or("no end".to_owned(), verify::end);
         let verdict = if good { "OK" } else { "MISMATCH" };
         console::print(&format!("central: {central}; {verdict}\n"));
         if let Some(Cause::Failed(place)) = self.cause {
@@ -361,7 +361,7 @@ impl Lottery {
     fn tell_interruption(&self, signal: i32) {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
         let ends = self.names.iter().zip(&self.ended).map(|(process, status)| {
-            format!("{process}: {}", status.map_or("no end".to_owned(), local::end))
+            format!("{process}: {}", status.map_or("no end".to_owned(), verify::end))
         });
         let ends = ends.collect::<Vec<_>>().join(", ");
         console::print(&format!("\ninterrupted by {name}; {ends}\n"));
@@ -370,7 +370,7 @@ impl Lottery {
     /// Who failed, of what, and what to look at.
     fn tell_failure(&self, place: usize) {
         let name = &self.names[place];
-        let end = self.ended[place].map_or("no end".to_owned(), local::end);
+        let end = self.ended[place].map_or("no end".to_owned(), verify::end);
         let error = self.last_errors[place].as_deref().unwrap_or("it said nothing of an error");
         console::print(&format!("{name} failed, with {end}: {error}\n"));
         console::print(&format!("look at its lines above, behind \"{name:<8} |\"\n"));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use client::swarm::Measured;
+use load::swarm::Measured;
 
 /// What one run showed.
 #[derive(Debug, Clone, Copy)]

@@ -18,11 +18,10 @@ pub mod report;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use client::dialogue::Progress;
+use client::progress::Bar;
 use hdrhistogram::Histogram;
 use reactor::{CloseReason, Hangup, Io, Limits, Service, StopCause, Timer, Token};
-
-use crate::dialogue::Progress;
-use crate::progress::Bar;
 
 /// Fires when the members have held on for long enough.
 const HELD: Timer = Timer(0);

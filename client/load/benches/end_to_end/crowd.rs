@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use client::swarm::{echo, lottery};
+use load::swarm::{echo, lottery};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wire::MAGIC;
 

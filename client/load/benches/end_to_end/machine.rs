@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use client::swarm::cpu::Watch;
+use load::swarm::cpu::Watch;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The core of whatever is under load.

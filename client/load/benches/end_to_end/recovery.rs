@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use client::swarm::lottery;
+use load::swarm::lottery;
 
 use crate::contender::{Contender, Kind};
 use crate::table::median;

@@ -6,7 +6,7 @@ use std::io::BufWriter;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::dataset::{self, Plan};
+use load::dataset::{self, Plan};
 
 use crate::contender::{Contender, Kind};
 use crate::process::binary;
