@@ -20,6 +20,8 @@ mod crash_tests;
 pub mod disk;
 mod error;
 pub mod file_ledger;
+#[cfg(test)]
+mod golden_tests;
 mod lock;
 pub mod log;
 pub mod progress;
