@@ -58,7 +58,7 @@ local f = {
     last = ProtoField.bool("lottery.last", "Last frame of the list"),
     winner = ProtoField.string("lottery.winner", "Winner", base.UNICODE),
     code = ProtoField.uint8("lottery.code", "Code", base.DEC, ERRORS),
-    text = ProtoField.string("lottery.text", "Text", base.UNICODE),
+    reason = ProtoField.string("lottery.reason", "Reason", base.UNICODE),
     line = ProtoField.string("lottery.line", "Line", base.UNICODE),
 }
 lottery.fields = f
@@ -155,10 +155,10 @@ local BODIES = {
     [0x83] = function(reader)
         local consumed, index = reader:number(f.consumed, 8), reader:number(f.index, 2)
         reader:number(f.field, 1)
-        return "consumed=" .. consumed .. " index=" .. index .. " " .. reader:text(f.text)
+        return "consumed=" .. consumed .. " index=" .. index .. " " .. reader:text(f.reason)
     end,
     [0x84] = function(reader)
-        return "consumed=" .. reader:number(f.consumed, 8) .. " " .. reader:text(f.text)
+        return "consumed=" .. reader:number(f.consumed, 8) .. " " .. reader:text(f.reason)
     end,
     [0x85] = function(reader)
         local stored = reader:number(f.stored, 8)
@@ -172,7 +172,7 @@ local BODIES = {
     end,
     [0xFF] = function(reader)
         local code = reader:number(f.code, 1)
-        return "code=" .. code .. " " .. reader:text(f.text)
+        return "code=" .. code .. " " .. reader:text(f.reason)
     end,
 }
 

@@ -259,19 +259,19 @@ impl<S: BetSource> Agency<S> {
                     "action: batch_confirmado | result: success | cantidad: {count} | posicion: {consumed}"
                 );
             }
-            (Response::Rejected { consumed, index, field, text }, Stage::Sending) => {
+            (Response::Rejected { consumed, index, field, reason }, Stage::Sending) => {
                 expect_position("REJECTED", after, consumed)?;
                 self.account.batch_rejected(count, index)?;
-                self.log_rejected(before, count, index, field, text);
+                self.log_rejected(before, count, index, field, reason);
             }
-            (Response::Unavailable { consumed, text }, Stage::Sending) => {
+            (Response::Unavailable { consumed, reason }, Stage::Sending) => {
                 expect_position("UNAVAILABLE", before.position, consumed)?;
                 log_within!(
                     self.log_budget,
                     Line::BatchHeld,
                     Level::Warn,
                     "action: batch_enviado | result: in_progress | cantidad: {count} | error: {}",
-                    EscapedOnce(text)
+                    EscapedOnce(reason)
                 );
                 self.stage = Stage::SetBack { to: before };
             }
@@ -299,14 +299,14 @@ impl<S: BetSource> Agency<S> {
     }
 
     /// The central can't note the end, or the question, now: `held` waits for another attempt.
-    fn hold(&mut self, consumed: Position, text: &str, held: Stage) -> Result<Next, Failure> {
+    fn hold(&mut self, consumed: Position, reason: &str, held: Stage) -> Result<Next, Failure> {
         expect_position("UNAVAILABLE", self.confirmed.position, consumed)?;
         log_within!(
             self.log_budget,
             Line::EndHeld,
             Level::Warn,
             "action: finish | result: in_progress | error: {}",
-            EscapedOnce(text)
+            EscapedOnce(reason)
         );
         self.stage = held;
         Ok(Next::Backoff)
@@ -370,11 +370,11 @@ impl<S: BetSource> Dialogue for Agency<S> {
                 );
                 Ok(self.ask(out))
             }
-            (Response::Unavailable { consumed, text }, Stage::Ending) => {
-                self.hold(consumed, text, Stage::EndHeld)
+            (Response::Unavailable { consumed, reason }, Stage::Ending) => {
+                self.hold(consumed, reason, Stage::EndHeld)
             }
-            (Response::Unavailable { consumed, text }, Stage::Asking) => {
-                self.hold(consumed, text, Stage::AskHeld)
+            (Response::Unavailable { consumed, reason }, Stage::Asking) => {
+                self.hold(consumed, reason, Stage::AskHeld)
             }
             (Response::Winners(winners), Stage::Asking | Stage::Listing) => {
                 self.told_winners(&winners)

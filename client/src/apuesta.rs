@@ -60,7 +60,7 @@ impl Sent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Stored,
-    Rejected { text: String },
+    Rejected { reason: String },
 }
 
 impl Apuesta {
@@ -175,14 +175,14 @@ impl Apuesta {
     }
 
     /// The central can't store it now: it is sent again later.
-    fn hold(&mut self, text: &str) -> Next {
+    fn hold(&mut self, reason: &str) -> Next {
         let [.., dni, _, numero] = self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
         log_within!(
             self.log_budget,
             Line::BetHeld,
             Level::Warn,
             "action: apuesta_enviada | result: in_progress | dni: {dni} | numero: {numero} | error: {}",
-            EscapedOnce(text)
+            EscapedOnce(reason)
         );
         self.stage = Stage::Held;
         Next::Backoff
@@ -194,8 +194,8 @@ impl Apuesta {
         Next::Done
     }
 
-    fn rejected(&mut self, text: &str) -> Next {
-        self.outcome = Some(Outcome::Rejected { text: text.to_owned() });
+    fn rejected(&mut self, reason: &str) -> Next {
+        self.outcome = Some(Outcome::Rejected { reason: reason.to_owned() });
         self.stage = Stage::Done;
         Next::Done
     }
@@ -227,13 +227,13 @@ impl Dialogue for Apuesta {
                 expect_position("STORED", sent.after_it(), consumed)?;
                 Ok(self.stored())
             }
-            (Response::Rejected { consumed, index: 0, text, .. }, Stage::Sending, Some(sent)) => {
+            (Response::Rejected { consumed, index: 0, reason, .. }, Stage::Sending, Some(sent)) => {
                 expect_position("REJECTED", sent.after_it(), consumed)?;
-                Ok(self.rejected(text))
+                Ok(self.rejected(reason))
             }
-            (Response::Unavailable { consumed, text }, Stage::Sending, Some(sent)) => {
+            (Response::Unavailable { consumed, reason }, Stage::Sending, Some(sent)) => {
                 expect_position("UNAVAILABLE", sent.position, consumed)?;
-                Ok(self.hold(text))
+                Ok(self.hold(reason))
             }
             _ => Err(Failure::unexpected(response, self.owed())),
         }
@@ -279,11 +279,11 @@ impl Dialogue for Apuesta {
             Some(Outcome::Stored) => {
                 info!("action: apuesta_enviada | result: success | dni: {dni} | numero: {numero}");
             }
-            Some(Outcome::Rejected { text }) => {
-                let text = EscapedOnce(text);
+            Some(Outcome::Rejected { reason }) => {
+                let reason = EscapedOnce(reason);
                 error!(
                     "action: apuesta_enviada | result: fail | dni: {dni} | numero: {numero} | \
-                     error: {text}"
+                     error: {reason}"
                 );
             }
         }
@@ -386,7 +386,7 @@ mod tests {
         let (mut apuesta, mut out) = (apuesta(), Vec::new());
         let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
         out.clear();
-        let full = Response::Unavailable { consumed: 5, text: "full" };
+        let full = Response::Unavailable { consumed: 5, reason: "full" };
         assert_eq!(apuesta.answered(&full, &mut out).unwrap(), Next::Backoff);
         assert_eq!((apuesta.go_on(&mut out).unwrap(), sent_at(&out)), (Next::Answer, 5));
     }
@@ -396,8 +396,8 @@ mod tests {
         let failure = apuesta().answered(&Response::Stored { consumed: 1 }, &mut Vec::new());
         assert!(matches!(failure, Err(Failure::OutOfOrder { .. })));
         // Nor is one owed between UNAVAILABLE and the next attempt, or WELCOME at any time but first.
-        let (full, text) = (Response::Unavailable { consumed: 5, text: "full" }, "bad");
-        let rejected = Response::Rejected { consumed: 6, index: 0, field: Field::Number, text };
+        let (full, reason) = (Response::Unavailable { consumed: 5, reason: "full" }, "bad");
+        let rejected = Response::Rejected { consumed: 6, index: 0, field: Field::Number, reason };
         for (before, then) in [
             (Some(&full), Response::Stored { consumed: 6 }),
             (Some(&full), rejected),
@@ -418,13 +418,13 @@ mod tests {
 
     #[test]
     fn an_answer_to_another_bet_is_an_error() {
-        let text = "bad";
+        let reason = "bad";
         for bad in [
             Response::Stored { consumed: 5 },
             Response::Stored { consumed: u64::MAX },
-            Response::Rejected { consumed: 5, index: 0, field: Field::Number, text },
-            Response::Rejected { consumed: 6, index: 1, field: Field::Number, text },
-            Response::Unavailable { consumed: 6, text },
+            Response::Rejected { consumed: 5, index: 0, field: Field::Number, reason },
+            Response::Rejected { consumed: 6, index: 1, field: Field::Number, reason },
+            Response::Unavailable { consumed: 6, reason },
         ] {
             let (mut apuesta, mut out) = (apuesta(), Vec::new());
             let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();

@@ -126,20 +126,20 @@ const SEND_THE_SAME: &str = "Send the input that was sent before; or before the 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The central refuses.
-    #[error("the central refuses, code {}: {text}", *code as u8)]
+    #[error("the central refuses, code {}: {reason}", *code as u8)]
     Refused {
         /// Why, for a program.
         code: ErrorCode,
         /// Why, for a person.
-        text: String,
+        reason: String,
     },
     /// The central refuses, and only it knows why.
-    #[error("the central refuses, with code {code}, which this version doesn't know: {text}")]
+    #[error("the central refuses, with code {code}, which this version doesn't know: {reason}")]
     RefusedUnknown {
         /// Why, for a program of another version.
         code: u8,
         /// Why, for a person.
-        text: String,
+        reason: String,
     },
     /// The input can't be read or sent.
     #[error(transparent)]
@@ -253,19 +253,19 @@ impl Failure {
     /// The answer that was not `owed`, or the central's refusal.
     pub(crate) fn unexpected(response: &Response<'_>, owed: Option<Cow<'_, str>>) -> Self {
         let found = match response {
-            Response::Error { code, text } => {
-                return Self::Refused { code: *code, text: (*text).to_owned() };
+            Response::Error { code, reason } => {
+                return Self::Refused { code: *code, reason: (*reason).to_owned() };
             }
-            Response::UnknownError { code, text } => {
-                return Self::RefusedUnknown { code: *code, text: (*text).to_owned() };
+            Response::UnknownError { code, reason } => {
+                return Self::RefusedUnknown { code: *code, reason: (*reason).to_owned() };
             }
             Response::Welcome { consumed, .. } => format!("WELCOME with {consumed} bets consumed"),
             Response::Stored { consumed } => format!("STORED with {consumed} bets consumed"),
             Response::Rejected { consumed, .. } => {
                 format!("REJECTED with {consumed} bets consumed")
             }
-            Response::Unavailable { consumed, text } => {
-                format!("UNAVAILABLE with {consumed} bets consumed: {text}")
+            Response::Unavailable { consumed, reason } => {
+                format!("UNAVAILABLE with {consumed} bets consumed: {reason}")
             }
             Response::Finished { stored, .. } => format!("FINISHED with {stored} bets stored"),
             Response::Winners(winners) => format!("WINNERS with {} documents", winners.count()),

@@ -39,7 +39,7 @@ impl Central {
 
     fn answer(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let consumed = self.position();
-        let unavailable = Response::Unavailable { consumed, text: "full" };
+        let unavailable = Response::Unavailable { consumed, reason: "full" };
         match request {
             Request::Hello { .. } => {
                 self.set_back = false;
@@ -88,7 +88,7 @@ impl Central {
             None => Response::Stored { consumed }.encode(out),
             Some(index) => {
                 let index = u16::try_from(index).expect("small");
-                Response::Rejected { consumed, index, field: Field::Number, text: "bad" }
+                Response::Rejected { consumed, index, field: Field::Number, reason: "bad" }
                     .encode(out);
             }
         }

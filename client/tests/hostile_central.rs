@@ -189,7 +189,7 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
             "it isn't from byte 5 on; it holds: \\x05Nicol\\xe1\n",
         ),
         (
-            |peer| peer.answer(&Response::UnknownError { code: 99, text: "in 2030" }),
+            |peer| peer.answer(&Response::UnknownError { code: 99, reason: "in 2030" }),
             "with code 99, which this version doesn't know: in 2030\n",
         ),
         (
@@ -211,15 +211,15 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
         (
             |peer| {
                 peer.welcome()?;
-                peer.answer(&Response::Unavailable { consumed: 999_999, text: "full" })
+                peer.answer(&Response::Unavailable { consumed: 999_999, reason: "full" })
             },
             "UNAVAILABLE: expected 0 bets consumed, found 999999\n",
         ),
         (
             |peer| {
                 peer.welcome()?;
-                let (field, text) = (Field::Number, "bad");
-                peer.answer(&Response::Rejected { consumed: 100, index: 100, field, text })
+                let (field, reason) = (Field::Number, "bad");
+                peer.answer(&Response::Rejected { consumed: 100, index: 100, field, reason })
             },
             "REJECTED: expected the index of one of the batch's 100 bets, from 0, found 100\n",
         ),
@@ -269,7 +269,7 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
         (
             |peer| {
                 peer.request()?;
-                peer.answer(&Response::Error { code: ErrorCode::ShuttingDown, text: "goodbye" })
+                peer.answer(&Response::Error { code: ErrorCode::ShuttingDown, reason: "goodbye" })
             },
             "the central refuses, code 16: goodbye",
         ),
@@ -313,7 +313,7 @@ fn never_available(peer: &mut Peer) -> io::Result<()> {
     peer.welcome()?;
     loop {
         peer.request()?;
-        peer.answer(&Response::Unavailable { consumed: 0, text: "no space\tleft" })?;
+        peer.answer(&Response::Unavailable { consumed: 0, reason: "no space\tleft" })?;
     }
 }
 
@@ -376,11 +376,11 @@ fn what_a_central_repeats_is_logged_within_a_budget() {
             loop {
                 let (kind, count) = peer.request()?;
                 consumed += count;
-                let text = "first name: expected text, found \"Nicol\\xe1s | \"";
+                let reason = "first name: expected text, found \"Nicol\\xe1s | \"";
                 match kind {
                     0x03 => {
                         let (field, index) = (Field::FirstName, 0);
-                        peer.answer(&Response::Rejected { consumed, index, field, text })?;
+                        peer.answer(&Response::Rejected { consumed, index, field, reason })?;
                     }
                     0x04 => {
                         peer.answer(&Response::Finished { stored: 0, rejected: consumed })?;

@@ -52,11 +52,11 @@ fn stored(consumed: u64) -> Vec<u8> {
 }
 
 fn rejected(consumed: u64, index: u16) -> Vec<u8> {
-    bytes(&Response::Rejected { consumed, index, field: Field::Number, text: "bad" })
+    bytes(&Response::Rejected { consumed, index, field: Field::Number, reason: "bad" })
 }
 
 fn unavailable(consumed: u64) -> Vec<u8> {
-    bytes(&Response::Unavailable { consumed, text: "full" })
+    bytes(&Response::Unavailable { consumed, reason: "full" })
 }
 
 fn finished(stored: u64, rejected: u64) -> Vec<u8> {
@@ -72,7 +72,7 @@ fn winners(documents: &[&str], last: bool) -> Vec<u8> {
 }
 
 fn error(code: ErrorCode) -> Vec<u8> {
-    bytes(&Response::Error { code, text: "because" })
+    bytes(&Response::Error { code, reason: "because" })
 }
 
 /// Gives the agency one response.
@@ -150,7 +150,7 @@ fn every_response_in_every_stage() {
             winners(&[], true),
             error(ErrorCode::ShuttingDown),
             error(ErrorCode::UnknownAgency),
-            bytes(&Response::UnknownError { code: 99, text: "a reason of tomorrow" }),
+            bytes(&Response::UnknownError { code: 99, reason: "a reason of tomorrow" }),
         ]
         .map(|response| {
             let mut agency = after(period, &responses);

@@ -735,11 +735,11 @@ impl<L: Ledger> Central<L> {
                     field as u8,
                     Escaped(text.as_bytes())
                 );
-                let text = &text;
-                respond(io, to, &Response::Rejected { consumed, index, field, text });
+                let reason = &text;
+                respond(io, to, &Response::Rejected { consumed, index, field, reason });
             }
             Answer::Unavailable { consumed, text } => {
-                respond(io, to, &Response::Unavailable { consumed, text: &text });
+                respond(io, to, &Response::Unavailable { consumed, reason: &text });
             }
             Answer::Finished { stored, rejected } => {
                 log_within!(
@@ -783,7 +783,7 @@ impl<L: Ledger> Central<L> {
             );
         }
         self.scan.forget(to);
-        respond(io, to, &Response::Error { code, text });
+        respond(io, to, &Response::Error { code, reason: text });
         io.close(to);
     }
 

@@ -10,7 +10,7 @@
 //! |---|---|---|---|
 //! | [`wire::FRAME_MAX`] | 8 KiB | error 2, the connection ends | the exercise's packet |
 //! | [`FIELD_MAX`](wire::field::FIELD_MAX) | 255 bytes | can't be encoded | its length travels in a byte |
-//! | [`TEXT_MAX`](wire::response::TEXT_MAX) | 1 KiB | cut at a character | an error must fit into a frame |
+//! | [`REASON_MAX`](wire::response::REASON_MAX) | 1 KiB | cut at a character | an error must fit into a frame |
 //! | [`DOCUMENT_DIGITS_MAX`](wire::bet::DOCUMENT_DIGITS_MAX) | 20 | the batch is rejected | twice as many as any DNI has |
 //! | [`NUMBER_DIGITS_MAX`](wire::bet::NUMBER_DIGITS_MAX) | 10, at most 4,294,967,295 | the batch is rejected | 32 bits |
 //!

@@ -10,11 +10,11 @@ use crate::kind;
 use crate::reader::Reader;
 use crate::winners::Winners;
 
-/// Most bytes of a text in a response; a longer one is cut at a character's end.
+/// Most bytes of a reason in a response; a longer one is cut at the end of a character.
 ///
-/// Far below what a frame holds, so that no text can push a frame over its limit.
-pub const TEXT_MAX: usize = 1024;
-const _: () = assert!(TEXT_MAX + 64 < FRAME_MAX, "a text and its fields fit into a frame");
+/// Far below what a frame holds, so that no reason can push a frame over its limit.
+pub const REASON_MAX: usize = 1024;
+const _: () = assert!(REASON_MAX + 64 < FRAME_MAX, "a reason and its fields fit into a frame");
 
 /// Central to agency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +44,14 @@ pub enum Response<'a> {
         /// Which field of that bet.
         field: Field,
         /// What was expected and what was found.
-        text: &'a str,
+        reason: &'a str,
     },
     /// The request had no effect because the ledger can't be written now: send it again later.
     Unavailable {
         /// Position from which to go on: that of the request.
         consumed: Position,
         /// Why.
-        text: &'a str,
+        reason: &'a str,
     },
     /// The end was noted.
     Finished {
@@ -67,7 +67,7 @@ pub enum Response<'a> {
         /// Why, for a program.
         code: ErrorCode,
         /// Why, for a person.
-        text: &'a str,
+        reason: &'a str,
     },
     /// An error with a code that this version doesn't know: most likely the central is of a later
     /// one. The connection ends.
@@ -75,7 +75,7 @@ pub enum Response<'a> {
         /// The code, none of [`ErrorCode`]'s.
         code: u8,
         /// Why, for a person.
-        text: &'a str,
+        reason: &'a str,
     },
 }
 
@@ -98,10 +98,10 @@ impl<'a> Response<'a> {
                 consumed: body.u64()?,
                 index: body.u16()?,
                 field: body.u8()?.try_into()?,
-                text: text(&mut body)?,
+                reason: reason(&mut body)?,
             },
             kind::UNAVAILABLE => {
-                Self::Unavailable { consumed: body.u64()?, text: text(&mut body)? }
+                Self::Unavailable { consumed: body.u64()?, reason: reason(&mut body)? }
             }
             kind::FINISHED => Self::Finished { stored: body.u64()?, rejected: body.u64()? },
             kind::WINNERS => return Winners::decode(frame.body).map(Self::Winners),
@@ -113,14 +113,14 @@ impl<'a> Response<'a> {
     }
 
     fn decode_error(body: &mut Reader<'a>) -> Result<Self, MessageError> {
-        let (code, text) = (body.u8()?, text(body)?);
+        let (code, reason) = (body.u8()?, reason(body)?);
         Ok(match ErrorCode::try_from(code) {
-            Ok(code) => Self::Error { code, text },
-            Err(_) => Self::UnknownError { code, text },
+            Ok(code) => Self::Error { code, reason },
+            Err(_) => Self::UnknownError { code, reason },
         })
     }
 
-    /// Appends the response to `out` as one frame. Texts are cut to [`TEXT_MAX`].
+    /// Appends the response to `out` as one frame. Reasons are cut to [`REASON_MAX`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut frame = FrameWriter::begin(out, self.kind());
         match self {
@@ -131,25 +131,25 @@ impl<'a> Response<'a> {
             Self::Stored { consumed } => {
                 frame.put(&consumed.to_be_bytes());
             }
-            Self::Rejected { consumed, index, field, text } => {
+            Self::Rejected { consumed, index, field, reason } => {
                 frame.put(&consumed.to_be_bytes()).put(&index.to_be_bytes()).put(&[*field as u8]);
-                put_text(&mut frame, text);
+                put_reason(&mut frame, reason);
             }
-            Self::Unavailable { consumed, text } => {
+            Self::Unavailable { consumed, reason } => {
                 frame.put(&consumed.to_be_bytes());
-                put_text(&mut frame, text);
+                put_reason(&mut frame, reason);
             }
             Self::Finished { stored, rejected } => {
                 frame.put(&stored.to_be_bytes()).put(&rejected.to_be_bytes());
             }
             Self::Winners(winners) => winners.write(&mut frame),
-            Self::Error { code, text } => {
+            Self::Error { code, reason } => {
                 frame.put(&[*code as u8]);
-                put_text(&mut frame, text);
+                put_reason(&mut frame, reason);
             }
-            Self::UnknownError { code, text } => {
+            Self::UnknownError { code, reason } => {
                 frame.put(&[*code]);
-                put_text(&mut frame, text);
+                put_reason(&mut frame, reason);
             }
         }
         frame.finish();
@@ -168,13 +168,13 @@ impl<'a> Response<'a> {
     }
 }
 
-/// A text fills the rest of its frame.
-fn text<'a>(body: &mut Reader<'a>) -> Result<&'a str, MessageError> {
+/// A reason fills the rest of its frame.
+fn reason<'a>(body: &mut Reader<'a>) -> Result<&'a str, MessageError> {
     let bytes = body.take(body.rest().len())?;
     std::str::from_utf8(bytes)
         .map_err(|error| MessageError::NotUtf8 { valid_up_to: error.valid_up_to() })
 }
 
-fn put_text(frame: &mut FrameWriter<'_>, text: &str) {
-    frame.put(&text.as_bytes()[..text.floor_char_boundary(TEXT_MAX)]);
+fn put_reason(frame: &mut FrameWriter<'_>, reason: &str) {
+    frame.put(&reason.as_bytes()[..reason.floor_char_boundary(REASON_MAX)]);
 }

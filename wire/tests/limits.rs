@@ -92,7 +92,7 @@ fn a_document_longer_than_a_field_is_a_mistake_of_the_caller() {
 }
 
 #[test]
-fn a_text_is_cut_at_1024_bytes_and_never_inside_a_character() {
+fn a_reason_is_cut_at_1024_bytes_and_never_inside_a_character() {
     let cases = [
         ("x".repeat(1023), 1023),
         ("x".repeat(1024), 1024),
@@ -103,9 +103,9 @@ fn a_text_is_cut_at_1024_bytes_and_never_inside_a_character() {
     ];
     for (text, expected) in cases {
         let mut out = Vec::new();
-        Response::Error { code: ErrorCode::Gap, text: &text }.encode(&mut out);
+        Response::Error { code: ErrorCode::Gap, reason: &text }.encode(&mut out);
         let frame = FrameDecoder::default().decode(&out).unwrap().expect("a whole frame");
-        let Ok(Response::Error { text: received, .. }) = Response::decode(frame) else {
+        let Ok(Response::Error { reason: received, .. }) = Response::decode(frame) else {
             panic!("an error frame was expected")
         };
         assert_eq!(received, &text[..expected]);

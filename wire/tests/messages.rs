@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::field::{FIELD_MAX, FIELDS};
-use wire::response::TEXT_MAX;
+use wire::response::REASON_MAX;
 use wire::{
     BatchBuilder, Bet, Checksum, ErrorCode, FRAME_MAX, Field, Frame, FrameDecoder, HEADER_LEN,
     MessageError, Phase, Push, Request, Response, WinnersBuilder,
@@ -110,10 +110,10 @@ fn an_error_code() -> impl Strategy<Value = ErrorCode> {
     prop::sample::select(all)
 }
 
-/// A text as it arrives: its longest beginning of whole characters that fits.
+/// A reason as it arrives: its longest beginning of whole characters that fits.
 fn cut(text: &str) -> &str {
     let end = text.char_indices().map(|(at, char)| at + char.len_utf8());
-    &text[..end.take_while(|&end| end <= TEXT_MAX).last().unwrap_or(0)]
+    &text[..end.take_while(|&end| end <= REASON_MAX).last().unwrap_or(0)]
 }
 
 proptest! {
@@ -175,18 +175,18 @@ proptest! {
     }
 
     #[test]
-    fn responses_with_a_text_come_back_cut_to_whole_characters(
+    fn responses_with_a_reason_come_back_cut_to_whole_characters(
         consumed: u64,
         index: u16,
         field in a_field(),
         code in an_error_code(),
         text in text(),
     ) {
-        let all_with = |text| [
-            Response::Rejected { consumed, index, field, text },
-            Response::Unavailable { consumed, text },
-            Response::Error { code, text },
-            Response::UnknownError { code: 200, text },
+        let all_with = |reason| [
+            Response::Rejected { consumed, index, field, reason },
+            Response::Unavailable { consumed, reason },
+            Response::Error { code, reason },
+            Response::UnknownError { code: 200, reason },
         ];
         for (sent, received) in all_with(&text).into_iter().zip(all_with(cut(&text))) {
             let frame = response_bytes(&sent);
@@ -271,7 +271,7 @@ fn damaged_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
         fields().prop_map(|bet| request_bytes(&Request::Bet(batch_of(&[bet]).batch(7)))),
         vec(field(), 0..8).prop_map(|documents| winners_frames(&documents).concat()),
         (a_field(), text()).prop_map(|(field, text)| {
-            response_bytes(&Response::Rejected { consumed: 9, index: 3, field, text: &text })
+            response_bytes(&Response::Rejected { consumed: 9, index: 3, field, reason: &text })
         }),
     ];
     let overwrites = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
@@ -318,11 +318,11 @@ fn assert_decoding_is_safe_and_reversible(kind: u8, body: &[u8]) {
     match Response::decode(frame) {
         Err(_) => {}
         Ok(
-            Response::Rejected { text, .. }
-            | Response::Unavailable { text, .. }
-            | Response::Error { text, .. }
-            | Response::UnknownError { text, .. },
-        ) if text.len() > TEXT_MAX => {}
+            Response::Rejected { reason, .. }
+            | Response::Unavailable { reason, .. }
+            | Response::Error { reason, .. }
+            | Response::UnknownError { reason, .. },
+        ) if reason.len() > REASON_MAX => {}
         Ok(response) => assert_eq!(whole_frame(&response_bytes(&response)), frame),
     }
 }

@@ -5,7 +5,7 @@
 //! in both directions: the message gives these bytes, and these bytes give the message.
 
 use wire::frame::FRAME_MAX;
-use wire::response::TEXT_MAX;
+use wire::response::REASON_MAX;
 use wire::{
     BatchBuilder, Bet, Checksum, ErrorCode, Field, Frame, FrameDecoder, HEADER_LEN, MAGIC, Phase,
     Push, Request, Response, VERSION, WinnersBuilder,
@@ -26,7 +26,7 @@ fn the_numbers_that_hold_everywhere() {
     assert_eq!(HEADER_LEN, 4);
     assert_eq!(FRAME_MAX, 8192);
     assert_eq!(VERSION, 1);
-    assert_eq!(TEXT_MAX, 1024);
+    assert_eq!(REASON_MAX, 1024);
 }
 
 // Requests: agency to central, kinds below 0x80.
@@ -118,7 +118,7 @@ fn rejected_names_bet_and_field_and_says_why() {
     for (field, byte) in fields {
         assert_response(
             &format!("be 83 00 12 | 00 00 00 00 00 00 00 64 | 00 07 | {byte} | 'a' c3 b1"),
-            Response::Rejected { consumed: 100, index: 7, field, text: "añ" },
+            Response::Rejected { consumed: 100, index: 7, field, reason: "añ" },
         );
     }
 }
@@ -127,7 +127,7 @@ fn rejected_names_bet_and_field_and_says_why() {
 fn unavailable_names_the_position_to_go_on_from() {
     assert_response(
         "be 84 00 15 | 00 00 00 00 00 00 00 64 | 'disk full'",
-        Response::Unavailable { consumed: 100, text: "disk full" },
+        Response::Unavailable { consumed: 100, reason: "disk full" },
     );
 }
 
@@ -158,14 +158,14 @@ fn winners_are_documents_and_whether_the_list_ends() {
 }
 
 #[test]
-fn an_error_brings_a_code_for_programs_and_a_text_for_people() {
+fn an_error_brings_a_code_for_programs_and_a_reason_for_people() {
     assert_response(
         "be ff 00 08 | 08 | 'gap'",
-        Response::Error { code: ErrorCode::Gap, text: "gap" },
+        Response::Error { code: ErrorCode::Gap, reason: "gap" },
     );
     assert_response(
         "be ff 00 05 | 10",
-        Response::Error { code: ErrorCode::ShuttingDown, text: "" },
+        Response::Error { code: ErrorCode::ShuttingDown, reason: "" },
     );
 }
 

@@ -19,7 +19,7 @@ impl<S: BetSource> Agency<S> {
         count: u16,
         index: u16,
         field: Field,
-        text: &str,
+        reason: &str,
     ) {
         if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
             let place = self.place_of_rejected(before, index, count, field);
@@ -28,7 +28,7 @@ impl<S: BetSource> Agency<S> {
                  code: {} | error: {} | {place}",
                 before.position + u64::from(index),
                 field as u8,
-                EscapedOnce(text)
+                EscapedOnce(reason)
             );
         }
     }

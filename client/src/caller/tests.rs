@@ -91,7 +91,7 @@ fn stored(consumed: u64) -> Vec<u8> {
 }
 
 fn error(code: ErrorCode) -> Vec<u8> {
-    bytes(&Response::Error { code, text: "because" })
+    bytes(&Response::Error { code, reason: "because" })
 }
 
 fn winners(last: bool) -> Vec<u8> {

@@ -160,14 +160,14 @@ impl Promises {
                 }
                 "winners"
             }
-            Response::UnknownError { code, text } => panic!("unknown error {code}: {text}"),
-            Response::Error { code, text } => match code {
+            Response::UnknownError { code, reason } => panic!("unknown error {code}: {reason}"),
+            Response::Error { code, reason } => match code {
                 ErrorCode::Superseded => "superseded",
                 ErrorCode::Timeout => "too slow",
                 ErrorCode::Malformed => "cut frame",
                 ErrorCode::Gap if self.strays.contains(&link) => "gap",
                 ErrorCode::Overlap if self.strays.contains(&link) => "overlap",
-                other => panic!("agency {agency} was refused with {other:?}: {text}"),
+                other => panic!("agency {agency} was refused with {other:?}: {reason}"),
             },
         };
         *self.answers.entry(name).or_default() += 1;

@@ -58,8 +58,8 @@ impl Dialogue for Stray {
                 self.consumed = consumed.max(self.consumed);
             }
             Response::Unavailable { .. } => return Ok(Next::Backoff),
-            Response::Error { code, text } => {
-                return Err(Failure::Refused { code, text: text.to_owned() });
+            Response::Error { code, reason } => {
+                return Err(Failure::Refused { code, reason: reason.to_owned() });
             }
             Response::Finished { .. } | Response::Winners(_) | Response::UnknownError { .. } => {
                 unreachable!("never asked for")

@@ -17,7 +17,7 @@ fuzz_target!(|stream: &[u8]| {
         response.encode(&mut encoded);
         let again = decoder.decode(&encoded).expect("a frame").expect("a whole one");
         let again = Response::decode(again).expect("a response");
-        // A text that is over its limit is cut when it is encoded, once.
+        // A reason that is over its limit is cut when it is encoded, once.
         let mut twice = Vec::new();
         again.encode(&mut twice);
         assert_eq!(twice, encoded);

@@ -46,7 +46,7 @@ fn calls_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
 
 #[test]
 fn a_central_that_answers_and_brings_nothing_further_is_given_up() {
-    let full = bytes(&Response::Unavailable { consumed: 0, text: "full" });
+    let full = bytes(&Response::Unavailable { consumed: 0, reason: "full" });
     let part = &stored(2)[..3];
     for answers in [
         vec![],
@@ -127,7 +127,7 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
     world.open();
     world.receive(&welcome(0));
     world.sent();
-    let full = bytes(&Response::Unavailable { consumed: 0, text: "full" });
+    let full = bytes(&Response::Unavailable { consumed: 0, reason: "full" });
     let mut longest = Duration::ZERO;
     for _ in 0..10 {
         world.receive(&full);
@@ -140,7 +140,7 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
     assert!(longest >= Duration::from_millis(2500), "pauses grow: {longest:?}");
     world.receive(&stored(2));
     assert_eq!(said(&mut world), ["batch 4+1"]);
-    let full = bytes(&Response::Unavailable { consumed: 2, text: "full" });
+    let full = bytes(&Response::Unavailable { consumed: 2, reason: "full" });
     world.receive(&[full.clone(), full].concat());
     assert!(world.fire() <= Duration::from_millis(100), "and begin anew");
 }
