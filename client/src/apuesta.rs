@@ -94,13 +94,15 @@ impl Apuesta {
     /// Logs each field that no central takes; says whether there is none.
     fn is_valid(&self) -> bool {
         let fields = Field::ALL.into_iter().zip(&self.fields);
-        let invalid = fields.filter_map(|(field, text)| check_field(field, text.as_bytes()).err());
-        let logged = invalid.map(|invalid| {
-            let (field, value) = (invalid.field, Escaped(invalid.value));
+        let invalid = fields.filter_map(|(field, text)| {
+            let reason = check_field(field, text.as_bytes()).err()?;
+            Some((field, text, reason))
+        });
+        let logged = invalid.map(|(field, text, reason)| {
             error!(
-                "action: check_data | result: fail | field: {field} | value: {value} | error: {}: \
+                "action: check_data | result: fail | field: {field} | value: {} | error: {reason}: \
                  expected {}",
-                invalid.reason,
+                Escaped(text.as_bytes()),
                 bet::expected(field)
             );
         });

@@ -14,7 +14,7 @@ use std::path::Path;
 use log::{debug, error, warn};
 use runtime::logging::Escaped;
 use wire::Bet;
-use wire::bet::{self, InvalidField, Reason};
+use wire::bet::{self, InvalidBet, Reason};
 use wire::field::FIELDS;
 
 use crate::csv_rows::grammar::Span;
@@ -200,7 +200,7 @@ impl DataCheck {
         let (fields, found) = (row.fields(), row.shape.fields);
         let (at, field, value, problem) = if found == FIELDS {
             let Err(invalid) = bet::check(&Bet::from_fields(fields)) else { return };
-            let InvalidField { field, reason, value } = invalid;
+            let InvalidBet { field, reason, value, .. } = invalid;
             let at = place_in_row(row.bytes, row.shape.spans[field as usize - 1], reason);
             (at, Some(field), value, Problem::Invalid { field, reason })
         } else {

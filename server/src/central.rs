@@ -466,12 +466,12 @@ impl<L: Ledger> Central<L> {
         let outcome = self.lottery.take(agency, batch).map(|taken| match taken {
             Taken::Duplicate => Answer::Duplicate { consumed },
             Taken::Stored => Answer::Stored { consumed, log: kind.log(batch) },
-            Taken::Rejected(bad) => Answer::Rejected {
+            Taken::Rejected(invalid) => Answer::Rejected {
                 consumed,
-                position: batch.position + u64::from(bad.index),
-                index: bad.index,
-                field: bad.flaw.field,
-                text: bad.flaw.to_string(),
+                position: batch.position + u64::from(invalid.index),
+                index: invalid.index,
+                field: invalid.field,
+                text: invalid.to_string(),
                 log: kind.log(batch),
             },
         });

@@ -8,7 +8,7 @@
 
 use std::io;
 
-use wire::bet::{self, InvalidField};
+use wire::bet::{self, InvalidBet};
 use wire::{Agency, Batch, Checksum, ErrorCode, MessageError, Phase, Position};
 
 use crate::ledger::{
@@ -22,19 +22,10 @@ use crate::winners::{Stripes, WinnerIndex, WinnersByAgency, WinningRows};
 pub enum Taken<'a> {
     /// Staged: its bets will be in the ledger.
     Stored,
-    /// Staged: it will count as consumed, without any of its bets.
-    Rejected(BadBet<'a>),
+    /// Staged: it will count as consumed, without any of its bets, because of this one.
+    Rejected(InvalidBet<'a>),
     /// It was consumed before.
     Duplicate,
-}
-
-/// The first bad bet of a batch.
-#[derive(Debug)]
-pub struct BadBet<'a> {
-    /// Which one, counted from 0.
-    pub index: u16,
-    /// What is wrong with it.
-    pub flaw: InvalidField<'a>,
 }
 
 /// Why a request is refused. Each ends the connection.
@@ -233,7 +224,7 @@ impl<L: Ledger> Lottery<L> {
         &mut self,
         agency: Agency,
         batch: &Batch<'a>,
-    ) -> Result<Option<BadBet<'a>>, MessageError> {
+    ) -> Result<Option<InvalidBet<'a>>, MessageError> {
         let mark = self.staged.mark();
         if self.stage_plain_rows(agency, batch) {
             return Ok(None);
@@ -264,7 +255,7 @@ impl<L: Ledger> Lottery<L> {
         &mut self,
         agency: Agency,
         batch: &Batch<'a>,
-    ) -> Result<Option<BadBet<'a>>, MessageError> {
+    ) -> Result<Option<InvalidBet<'a>>, MessageError> {
         let (mut bets, mut winners) = (batch.bets(), WinningRows::default());
         let base = self.ledger.rows_len();
         for index in 0..batch.count {
@@ -279,10 +270,10 @@ impl<L: Ledger> Lottery<L> {
                     }
                     self.staged.push_row(agency, &checked);
                 }
-                Err(flaw) => {
+                Err(invalid) => {
                     // What follows isn't judged any more, but it must be there.
                     bets.try_for_each(|bet| bet.map(drop))?;
-                    return Ok(Some(BadBet { index, flaw }));
+                    return Ok(Some(invalid.at(index)));
                 }
             }
         }

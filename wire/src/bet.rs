@@ -1,17 +1,17 @@
 //! What makes a bet valid, and which bets win: one set of rules for both ends.
 //!
-//! Byte loops and borrowed text: a good bet is checked without an allocation. What is wrong with a
-//! bad one is put into words only when somebody reads it, and its value stays as it came: whoever
-//! logs it escapes it, once.
+//! Byte loops and borrowed text: a valid bet is checked without an allocation. What is wrong with an
+//! [`InvalidBet`] is put into words only when it is read, and its value stays as it came: the log
+//! line escapes it, once.
 
 mod blank;
-
-use std::fmt;
+mod invalid;
 
 use crate::batch::Bet;
 use crate::field::{FIELD_MAX, Field};
 
 pub use blank::{is_blank, may_be_blank};
+pub use invalid::{InvalidBet, Reason, Shown, expected};
 
 /// The number that wins. From the exercise.
 pub const WINNING_NUMBER: &str = "7574";
@@ -55,119 +55,11 @@ pub struct Name<'a> {
     pub plain: bool,
 }
 
-/// A field that no valid bet has.
-///
-/// Its text says what was expected and what was found, with the beginning of the value as it came,
-/// control characters and all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidField<'a> {
-    /// Which one.
-    pub field: Field,
-    /// What is wrong with it.
-    pub reason: Reason,
-    /// The value as it came.
-    pub value: &'a [u8],
-}
-
-impl std::error::Error for InvalidField<'_> {}
-
-impl fmt::Display for InvalidField<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, reason, value } = self;
-        write!(f, "{field}: expected {}, found \"{}\" ({reason})", expected(*field), Shown(value))
-    }
-}
-
-/// The beginning of a value, what isn't UTF-8 in it replaced by U+FFFD. Nothing is escaped.
-#[derive(Debug, Clone, Copy)]
-pub struct Shown<'a>(pub &'a [u8]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Bytes of a value that are shown.
-        const SHOWN_MAX: usize = 64;
-        let is_first_byte = |at: &usize| self.0[*at] & 0xC0 != 0x80;
-        let cut = || (SHOWN_MAX - 3..=SHOWN_MAX).rev().find(is_first_byte).unwrap_or(SHOWN_MAX);
-        let end = if self.0.len() > SHOWN_MAX { cut() } else { self.0.len() };
-        write!(f, "{}", String::from_utf8_lossy(&self.0[..end]))?;
-        if end < self.0.len() { f.write_str("...") } else { Ok(()) }
-    }
-}
-
-/// What a field of a valid bet is, in words.
-pub fn expected(field: Field) -> &'static str {
-    match field {
-        Field::FirstName | Field::LastName => {
-            "UTF-8 text that isn't blank, without control characters"
-        }
-        Field::Document => "1 to 20 digits",
-        Field::Birthdate => "a day that exists, as YYYY-MM-DD",
-        Field::Number => "1 to 10 digits, at most 4294967295",
-    }
-}
-
-/// What is wrong with a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// There is nothing in it.
-    #[error("it is empty")]
-    Empty,
-    /// It is longer than the protocol carries.
-    #[error("{length} bytes long, {FIELD_MAX} at most")]
-    TooLong {
-        /// Its length in bytes.
-        length: usize,
-    },
-    /// A name of which nothing shows: see [`is_blank`].
-    #[error("it is blank (U+{:04X})", *first as u32)]
-    Blank {
-        /// Its first character.
-        first: char,
-    },
-    /// A byte that no character of UTF-8 has in its place.
-    #[error("not UTF-8: byte 0x{byte:02x}")]
-    NotUtf8 {
-        /// Where in the field, in bytes from 0.
-        at: usize,
-        /// The byte.
-        byte: u8,
-    },
-    /// A control character in a name: of ASCII, or U+0080 to U+009F.
-    #[error("control character U+{:04X}", *character as u32)]
-    Control {
-        /// Where in the field, in bytes from 0.
-        at: usize,
-        /// The character.
-        character: char,
-    },
-    /// Something else than a digit, where all are digits.
-    #[error("not only digits")]
-    NotDigits {
-        /// Where in the field, in bytes from 0.
-        at: usize,
-    },
-    /// Digits, but too many.
-    #[error("{count} digits")]
-    TooManyDigits {
-        /// How many.
-        count: usize,
-    },
-    /// A number beyond the largest one.
-    #[error("it is larger")]
-    TooLarge,
-    /// Not of the form `YYYY-MM-DD`.
-    #[error("another form")]
-    OtherForm,
-    /// A month or a day that the calendar doesn't have.
-    #[error("no such day")]
-    NoSuchDay,
-}
-
 /// Checks a bet field by field.
 ///
 /// # Errors
-/// The first bad field.
-pub fn check<'a>(bet: &Bet<'a>) -> Result<ValidBet<'a>, InvalidField<'a>> {
+/// The first invalid field, of the bet with index 0: see [`InvalidBet::at`].
+pub fn check<'a>(bet: &Bet<'a>) -> Result<ValidBet<'a>, InvalidBet<'a>> {
     check_with(bet, name)
 }
 
@@ -177,8 +69,8 @@ pub fn check<'a>(bet: &Bet<'a>) -> Result<ValidBet<'a>, InvalidField<'a>> {
 /// when it was taken, and stays so.
 ///
 /// # Errors
-/// The first bad field.
-pub fn check_stored<'a>(bet: &Bet<'a>) -> Result<ValidBet<'a>, InvalidField<'a>> {
+/// As of [`check`].
+pub fn check_stored<'a>(bet: &Bet<'a>) -> Result<ValidBet<'a>, InvalidBet<'a>> {
     check_with(bet, |text| name(text).or_else(|| blank_name(text)))
 }
 
@@ -186,8 +78,11 @@ pub fn check_stored<'a>(bet: &Bet<'a>) -> Result<ValidBet<'a>, InvalidField<'a>>
 fn check_with<'a>(
     bet: &Bet<'a>,
     name: impl Fn(&'a [u8]) -> Option<Name<'a>>,
-) -> Result<ValidBet<'a>, InvalidField<'a>> {
-    let invalid = |field, value| InvalidField { field, reason: reason(field, value), value };
+) -> Result<ValidBet<'a>, InvalidBet<'a>> {
+    let invalid = |field, value| {
+        let reason = reason(field, value);
+        InvalidBet { index: 0, field, reason, value }
+    };
     let Bet { first_name, last_name, document: id, birthdate, number: on } = *bet;
     Ok(ValidBet {
         first_name: name(first_name).ok_or_else(|| invalid(Field::FirstName, first_name))?,
@@ -201,15 +96,15 @@ fn check_with<'a>(
 /// Checks one field.
 ///
 /// # Errors
-/// When no valid bet has it.
-pub fn check_field(field: Field, value: &[u8]) -> Result<(), InvalidField<'_>> {
+/// Why no valid bet has it.
+pub fn check_field(field: Field, value: &[u8]) -> Result<(), Reason> {
     let good = match field {
         Field::FirstName | Field::LastName => name(value).is_some(),
         Field::Document => document(value).is_some(),
         Field::Birthdate => date(value).is_some(),
         Field::Number => number(value).is_some(),
     };
-    if good { Ok(()) } else { Err(InvalidField { field, reason: reason(field, value), value }) }
+    if good { Ok(()) } else { Err(reason(field, value)) }
 }
 
 /// What is wrong with a field that isn't good.

@@ -194,8 +194,8 @@ impl Hints {
         }
         let row = BadRow { fields, ..*row };
         for (field, value) in Field::ALL.into_iter().zip(fields) {
-            let invalid = check_field(field, value).err();
-            self.0.extend(invalid.and_then(|invalid| of_field(&row, field, invalid.reason)));
+            let reason = check_field(field, value).err();
+            self.0.extend(reason.and_then(|reason| of_field(&row, field, reason)));
         }
     }
 

@@ -38,7 +38,10 @@ proptest! {
     ) {
         let bet = Bet::from_fields(fields.each_ref().map(String::as_bytes));
         let mut each = Field::ALL.into_iter().zip(bet.fields());
-        let first = each.find_map(|(field, value)| check_field(field, value).err());
+        let first = each.find_map(|(field, value)| {
+            let reason = check_field(field, value).err()?;
+            Some(InvalidBet { index: 0, field, reason, value })
+        });
         prop_assert_eq!(check(&bet).err(), first);
     }
 
@@ -92,7 +95,7 @@ fn every_bad_field_is_named_with_what_was_expected_and_found() {
 }
 
 #[test]
-fn every_reason_is_told_from_the_others() {
+fn every_reason_is_distinguished() {
     let cases: [(Field, &[u8], Reason); 15] = [
         (Field::Document, b"", Reason::Empty),
         (Field::Document, b"30.904.465", Reason::NotDigits { at: 2 }),
@@ -111,8 +114,7 @@ fn every_reason_is_told_from_the_others() {
         (Field::Number, b"00000000001", Reason::TooManyDigits { count: 11 }),
     ];
     for (field, value, reason) in cases {
-        let found = check_field(field, value).unwrap_err();
-        assert_eq!((found.field, found.reason, found.value), (field, reason, value));
+        assert_eq!(check_field(field, value), Err(reason), "{field}");
     }
     let text = check(&Bet { number: b"12a|", ..GOOD }).unwrap_err().to_string();
     let expected = "number: expected 1 to 10 digits, at most 4294967295, found \"12a|\" (not only \
@@ -120,7 +122,14 @@ fn every_reason_is_told_from_the_others() {
     assert_eq!(text, expected);
 }
 
-/// What nobody takes any more stays what it is in a ledger.
+#[test]
+fn an_invalid_bet_knows_its_place_in_its_batch() {
+    let invalid = check(&Bet { number: b"-1", ..GOOD }).unwrap_err();
+    assert_eq!((invalid.index, invalid.at(7).index), (0, 7));
+    assert_eq!(invalid.at(7).at(0), invalid);
+}
+
+/// What is invalid today, and was valid once, stays valid in a ledger.
 #[test]
 fn a_stored_name_may_be_blank_but_nothing_else() {
     for blank in [" ", "\u{200b}", "\u{feff}", "\u{3164}\u{ad}", "\u{2800}"] {
