@@ -12,7 +12,7 @@ readonly MOST_AGENCIES=10000   # what the central takes, see SERVER_AGENCIES
 readonly SMALL_SUBNET=172.25.125.0/24 SMALL_SUBNET_AGENCIES=250
 readonly LARGE_SUBNET=172.25.0.0/16   # for more agencies than the small one has addresses
 # Whoever reads the merged logs begins late: see "Reading the logs" in docs/exercises.md.
-readonly ANNOUNCE_AFTER=3s EXIT_DELAY=1s
+readonly ANNOUNCE_DELAY=3s EXIT_DELAY=1s
 readonly USAGE="usage: $0 FILE N [MODE]"
 readonly MARK="# Written by generar-compose.sh, which overwrites it."   # the first line of FILE
 
@@ -84,7 +84,7 @@ client() {
     local id=$1 mode=$2
     printf '  client%s:\n    container_name: client%s\n    image: client:latest\n' "$id" "$id"
     printf '    environment:\n      - CLI_ID=%s\n      - CLI_MODE=%s\n' "$id" "$mode"
-    printf '      - CLI_ANNOUNCE_AFTER=%s\n      - CLI_EXIT_DELAY=%s\n' "$ANNOUNCE_AFTER" "$EXIT_DELAY"
+    printf '      - CLI_ANNOUNCE_DELAY=%s\n      - CLI_EXIT_DELAY=%s\n' "$ANNOUNCE_DELAY" "$EXIT_DELAY"
     if [ "$mode" = apuesta ]; then bet "$id"; fi
     printf '    volumes:\n'
     mounted client/config.yaml config.yaml

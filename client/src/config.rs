@@ -44,15 +44,15 @@ table! {
     DATA = ("CLI_DATA_PATH", "data.path", "data-path", Some(".data/agency-{id}.csv"), "a path; {id} stands for the agency's number", "The agency's bets");
     DATA_CHECK = ("CLI_DATA_CHECK", "data.check", "data-check", Some("on"), "on or off", "Whether all bets are checked before the first is sent; off: the central judges them, batch by batch");
     QUIET_DELAY = ("CLI_DATA_QUIET_DELAY", "data.quiet.delay", "data-quiet-delay", Some("2s"), PAUSE, "How long nobody must have written to a file whose last line has no end");
-    RETRY_MIN = ("CLI_RETRY_MIN", "retry.min", "retry-min", Some("100ms"), SPAN, "Pause before the first new attempt to reach the central");
-    RETRY_MAX = ("CLI_RETRY_MAX", "retry.max", "retry-max", Some("5s"), SPAN, "Longest pause between two attempts");
-    RETRY_LIMIT = ("CLI_RETRY_LIMIT", "retry.limit", "retry-limit", Some("0"), "a number, 0 to 4294967295 (0: no limit)", "Failed attempts in a row after which the agency gives up");
+    RETRY_MIN = ("CLI_RETRY_MIN_DELAY", "retry.minDelay", "retry-min-delay", Some("100ms"), SPAN, "Pause before the first new attempt to reach the central");
+    RETRY_MAX = ("CLI_RETRY_MAX_DELAY", "retry.maxDelay", "retry-max-delay", Some("5s"), SPAN, "Longest pause between two attempts");
+    RETRY_LIMIT = ("CLI_RETRY_MAX_ATTEMPTS", "retry.maxAttempts", "retry-max-attempts", Some("0"), "a number, 0 to 4294967295 (0: no limit)", "Failed attempts in a row after which the agency gives up");
     TIMEOUT = ("CLI_RESPONSE_TIMEOUT", "response.timeout", "response-timeout", Some("60s"), SPAN, "How long an answer may take; the draw may take for ever");
-    ANNOUNCE_AFTER = ("CLI_ANNOUNCE_AFTER", "announce.after", "announce-after", Some("0s"), PAUSE, "Age of the run before which its result isn't logged");
+    ANNOUNCE_AFTER = ("CLI_ANNOUNCE_DELAY", "announce.delay", "announce-delay", Some("0s"), PAUSE, "Age of the run before which its result isn't logged");
     EXIT_DELAY = ("CLI_EXIT_DELAY", "exit.delay", "exit-delay", Some("0s"), PAUSE, "What the program stays after its result is logged");
     MAX_LOG_LINES = ("CLI_MAX_LOG_LINES", "log.maxLines", "max-log-lines", Some("500000"), "a number, 1 to 1000000000", "Lines of each kind that are logged in CLI_LOG_INTERVAL; more are counted");
     LOG_INTERVAL = ("CLI_LOG_INTERVAL", "log.interval", "log-interval", Some("10m"), SPAN, "Time after which as many lines of each kind are logged again");
-    REPORT_PERIOD = ("CLI_REPORT_PERIOD", "log.reportPeriod", "report-period", Some("10s"), SPAN, "How often the number of lines that weren't logged is");
+    REPORT_PERIOD = ("CLI_SUPPRESSED_LOG_INTERVAL", "log.suppressedInterval", "suppressed-log-interval", Some("10s"), SPAN, "How often the number of lines that weren't logged is");
     NOMBRE = ("NOMBRE", "apuesta.nombre", "nombre", None, "a first name of at most 255 bytes", "First name of the bet in mode apuesta");
     APELLIDO = ("APELLIDO", "apuesta.apellido", "apellido", None, "a last name of at most 255 bytes", "Last name of the bet in mode apuesta");
     DOCUMENTO = ("DOCUMENTO", "apuesta.documento", "documento", None, "a document of 1 to 20 digits", "Document of the bet in mode apuesta");
@@ -198,7 +198,7 @@ impl Config {
             }),
         };
         if min.zip(max).is_some_and(|(min, max)| min > max) {
-            layers.reject(&RETRY_MIN, "at most CLI_RETRY_MAX");
+            layers.reject(&RETRY_MIN, "at most CLI_RETRY_MAX_DELAY");
         }
         Some(Self {
             id: id?,
@@ -383,7 +383,7 @@ mod tests {
             "0",
             "--mode",
             "x",
-            "--retry-min",
+            "--retry-min-delay",
             "9s",
         ]);
         let text = Config::new(&mut layers).unwrap_err().to_string();
@@ -393,7 +393,7 @@ mod tests {
              file, environment variable CLI_ID or --id\n\
              error: command line: --batch-max-amount = \"0\": expected a number, 1 to 65535\n\
              error: command line: --mode = \"x\": expected loteria, apuesta or echo\n\
-             error: command line: --retry-min = \"9s\": expected at most CLI_RETRY_MAX\n"
+             error: command line: --retry-min-delay = \"9s\": expected at most CLI_RETRY_MAX_DELAY\n"
         );
     }
 

@@ -217,7 +217,7 @@ fn a_result_that_is_held_back_is_told_when_the_client_is_asked_to_end() {
 
 /// The connection ends, and only then, when asked to end, the client tells the result.
 fn assert_held_back(mut command: Command, result: &str) {
-    let hold = [("CLI_ANNOUNCE_AFTER", "1h"), ("CLI_LOOP_AMOUNT", "1"), ("CLI_LOG_LEVEL", "DEBUG")];
+    let hold = [("CLI_ANNOUNCE_DELAY", "1h"), ("CLI_LOOP_AMOUNT", "1"), ("CLI_LOG_LEVEL", "DEBUG")];
     let mut child = command.envs(hold).spawn().expect("it starts");
     let (mut log, mut text) = (patient::lines(child.stdout.take().expect("piped")), String::new());
     while !text.contains("action: close_connection") {

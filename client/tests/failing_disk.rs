@@ -33,7 +33,8 @@ fn trace_file(lottery: &Lottery) -> PathBuf {
 /// The central as it is, and after each failed commit with a line of its own: nothing is held back
 /// long, or counted.
 fn central(lottery: &Lottery) -> Command {
-    lottery.central(&[("SERVER_COMMIT_RETRY_DELAY", "20ms"), ("SERVER_REPORT_PERIOD", "1ms")])
+    lottery
+        .central(&[("SERVER_COMMIT_RETRY_DELAY", "20ms"), ("SERVER_REFUSAL_LOG_INTERVAL", "1ms")])
 }
 
 /// The central and its thread that waits for the disk; each counts its own calls.

@@ -29,7 +29,11 @@ fn client() -> Command {
 
 fn agency(address: &str, path: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = client();
-    command.envs([("CLI_ID", "1"), ("CLI_SERVER_ADDRESS", address), ("CLI_RETRY_LIMIT", "1")]);
+    command.envs([
+        ("CLI_ID", "1"),
+        ("CLI_SERVER_ADDRESS", address),
+        ("CLI_RETRY_MAX_ATTEMPTS", "1"),
+    ]);
     command.env("CLI_DATA_PATH", path).envs(environment.iter().copied());
     command
 }

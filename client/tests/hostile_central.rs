@@ -116,7 +116,10 @@ fn agency(address: &str, path: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary("client"));
     command.env_clear().stdin(Stdio::null());
     command.env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", address).env("CLI_DATA_PATH", path);
-    command.env("CLI_RETRY_MIN", "1ms").env("CLI_RETRY_MAX", "2ms").env("CLI_RETRY_LIMIT", "4");
+    command
+        .env("CLI_RETRY_MIN_DELAY", "1ms")
+        .env("CLI_RETRY_MAX_DELAY", "2ms")
+        .env("CLI_RETRY_MAX_ATTEMPTS", "4");
     command.envs(environment.iter().copied());
     command
 }
@@ -502,7 +505,7 @@ fn a_central_that_ends_in_order_is_one_warning() {
 fn a_central_that_is_killed_is_one_warning() {
     let environment = [("SERVER_AGENCIES", "2")];
     let server = Server::start(&environment);
-    let mut agency = waiting(&server, &[("CLI_RETRY_LIMIT", "0")]);
+    let mut agency = waiting(&server, &[("CLI_RETRY_MAX_ATTEMPTS", "0")]);
     let server = server.kill_and_restart(&environment);
     agency.wait_for("action: introduce | result: success");
     let [warning] = warnings(agency.text())[..] else { panic!("{}", agency.text()) };

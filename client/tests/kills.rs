@@ -108,7 +108,7 @@ fn start_central(random: &mut Rng, lottery: &mut Lottery) {
     let commit_max = random.choice(["1", "4KiB", "256KiB"]).expect("there are some");
     let read = random.choice(["512", "8KiB", "64KiB"]).expect("there are some");
     let command =
-        lottery.central(&[("SERVER_COMMIT_MAX", commit_max), ("SERVER_READ_PER_TURN", read)]);
+        lottery.central(&[("SERVER_GROUP_COMMIT_BYTES", commit_max), ("SERVER_READ_BUDGET", read)]);
     lottery.start_central(command);
 }
 

@@ -28,7 +28,7 @@ fn lottery(folder: &Path, bets: usize, by: &[&str]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).args(["--agencies", &AGENCIES.to_string(), "--data"]).arg(folder);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("TMPDIR", folder).env("SERVER_LOG_SIZE", "1MiB");
+    command.env("TMPDIR", folder).env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
     (1..=AGENCIES).for_each(|agency| drop(file(folder, agency, bets, 2)));
     command
 }
@@ -155,12 +155,12 @@ fn an_agency_that_fails_ends_the_lottery_and_is_named() {
 fn a_central_that_fails_ends_the_lottery_and_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = lottery(folder.path(), 20, &[]);
-    let ended = output(command.env("SERVER_MAX_LINE", "much").stdin(Stdio::null()));
+    let ended = output(command.env("SERVER_MAX_LINE_SIZE", "much").stdin(Stdio::null()));
     let said = String::from_utf8_lossy(&ended.stdout);
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(
         said.contains("central: exit code 2; MISMATCH\nserver failed, with exit code 2: error: "),
         "{said}"
     );
-    assert!(said.contains("SERVER_MAX_LINE"), "{said}");
+    assert!(said.contains("SERVER_MAX_LINE_SIZE"), "{said}");
 }

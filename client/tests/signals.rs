@@ -113,8 +113,8 @@ fn a_look_up_without_an_answer_is_given_up() {
     for mode in MODES {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut command, _aliases) = silent(mode, folder.path());
-        command.env("CLI_RESPONSE_TIMEOUT", "50ms").env("CLI_RETRY_LIMIT", "3");
-        command.env("CLI_RETRY_MIN", "1ms");
+        command.env("CLI_RESPONSE_TIMEOUT", "50ms").env("CLI_RETRY_MAX_ATTEMPTS", "3");
+        command.env("CLI_RETRY_MIN_DELAY", "1ms");
         let agency = Running::start(command);
         let (code, text) = agency.end();
         assert_eq!(code, Some(1), "{text}");

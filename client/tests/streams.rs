@@ -137,7 +137,7 @@ fn what_fails_fails_as_ever() {
     run("server", &["--storage-path", "missing/bets.csv", "--port", "0"], 1).assert(folder.path());
     let agency = || run("client", &[], 1).with("CLI_ID", "1").with("CLI_SERVER_ADDRESS", &nobody);
     agency().assert(folder.path());
-    agency().with("CLI_MODE", "echo").with("CLI_RETRY_LIMIT", "1").assert(folder.path());
+    agency().with("CLI_MODE", "echo").with("CLI_RETRY_MAX_ATTEMPTS", "1").assert(folder.path());
     run("client", &["check", "missing.csv"], 1).assert(folder.path());
     run("dataset", &["--out", "/dev/null/x"], 1).assert(folder.path());
     run("lottery", &["--data", "missing"], 1).assert(folder.path());

@@ -113,7 +113,7 @@ def test_a_client_that_holds_its_result_back_tells_it(system):
     system.configure_client(amount=1)
     system.generate(1, "echo")
     path = system.folder / "docker-compose-dev.yaml"
-    path.write_text(path.read_text().replace("CLI_ANNOUNCE_AFTER=3s", "CLI_ANNOUNCE_AFTER=1h"))
+    path.write_text(path.read_text().replace("CLI_ANNOUNCE_DELAY=3s", "CLI_ANNOUNCE_DELAY=1h"))
     system.up()
     system.wait_for_line("client1", "action: receive_message")
     assert system.terminate("client1") == [0]

@@ -56,7 +56,7 @@ def test_a_client_gets_what_its_mode_needs(tmp_path, mode):
     client = compose["services"]["client2"]
     environment = environment_of(client)
     assert (environment["CLI_ID"], environment["CLI_MODE"]) == ("2", mode)
-    assert environment["CLI_ANNOUNCE_AFTER"] == "3s" and environment["CLI_EXIT_DELAY"] == "1s"
+    assert environment["CLI_ANNOUNCE_DELAY"] == "3s" and environment["CLI_EXIT_DELAY"] == "1s"
     bet = {"NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"}
     assert bet & set(environment) == (bet if mode == "apuesta" else set())
     sources = [mount["source"] for mount in client["volumes"]]

@@ -85,39 +85,39 @@ table! {
     STORAGE = ("SERVER_STORAGE_PATH", "storage-path", "./bets.csv", "the path of a file", "Ledger; its log stands beside it");
     SYNC = ("SERVER_SYNC", "sync", "always", "always or never", "When the log is synced: before every confirmation, or never");
     KEEP_ALIVE = ("SERVER_ECHO_KEEP_ALIVE", "echo-keep-alive", "false", "true or false", "Whether an echo connection may send more than one line");
-    MAX_LINE = ("SERVER_MAX_LINE", "max-line", "64KiB", SIZE, "Longest echo line; a longer one ends its connection");
+    MAX_LINE = ("SERVER_MAX_LINE_SIZE", "max-line-size", "64KiB", SIZE, "Longest echo line; a longer one ends its connection");
     CONNECTIONS = ("SERVER_MAX_CONNECTIONS", "max-connections", "10000", COUNT, "Connections at the same time; silent ones make room beyond it");
     RESERVED = ("SERVER_RESERVED_CONNECTIONS", "reserved-connections", "64", "a number, 0 to 1000000000", "Of these, the last ones: for unlimited addresses and those that agencies called from; at most a quarter");
     EVICTION_DELAY = ("SERVER_EVICTION_DELAY", "eviction-delay", "1s", "a span of time up to 365d, as 500ms, 30s or 5m; 0 for never", "Silence after which a connection may be closed to let another one in");
     PER_ADDRESS = ("SERVER_MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address", "1000", COUNT, "Connections of one address (of IPv6: of one /64) at the same time");
     CONNECTS = ("SERVER_MAX_CONNECTS_PER_ADDRESS", "max-connects-per-address", "500", COUNT, "Connections that one address may make in a second");
     UNLIMITED = ("SERVER_UNLIMITED_ADDRESSES", "unlimited-addresses", "127.0.0.0/8,::1/128", "networks, as 10.0.0.0/8,2001:db8::1, or nothing", "Networks whose addresses have no limits of their own");
-    ACCEPTS = ("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn", "64", COUNT, "Connections accepted in one turn of the loop");
-    READ = ("SERVER_READ_PER_TURN", "read-per-turn", "64KiB", SIZE, "Bytes read from one connection in one turn");
-    TURN_BYTES = ("SERVER_TURN_BYTES", "turn-bytes", "4MiB", SIZE, "Bytes read from all connections and queued for them in one turn");
+    ACCEPTS = ("SERVER_ACCEPT_BUDGET", "accept-budget", "64", COUNT, "Connections accepted in one turn of the loop");
+    READ = ("SERVER_READ_BUDGET", "read-budget", "64KiB", SIZE, "Bytes read from one connection in one turn");
+    TURN_BYTES = ("SERVER_TURN_BUDGET", "turn-budget", "4MiB", SIZE, "Bytes read from all connections and queued for them in one turn");
     MAX_BUFFERED = ("SERVER_MAX_BUFFERED_BYTES", "max-buffered-bytes", "256MiB", "a number of bytes, 1MiB to 1GiB", "Memory for input and output of all connections together");
     SOCKET_BUFFER = ("SERVER_SOCKET_BUFFER_SIZE", "socket-buffer-size", "256KiB", "a number of bytes, at most 1GiB; 0 for the kernel's own", "Bytes that the kernel may hold of a connection in each direction; it doubles the number");
-    HIGH_WATER = ("SERVER_HIGH_WATER", "high-water", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
-    LOW_WATER = ("SERVER_LOW_WATER", "low-water", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
+    HIGH_WATER = ("SERVER_WRITE_BUFFER_HIGH", "write-buffer-high", "256KiB", SIZE, "Output waiting for a peer above which it is read no more");
+    LOW_WATER = ("SERVER_WRITE_BUFFER_LOW", "write-buffer-low", "64KiB", SIZE, "Output waiting for a peer below which it is read again");
     WINNERS_BUDGET = ("SERVER_WINNERS_BUDGET", "winners-budget", "256KiB", "a number of bytes, 4KiB to 1GiB", "Bytes of the ledger read in one turn for all who are told winners");
-    COMMIT_MAX = ("SERVER_COMMIT_MAX", "commit-max", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
+    COMMIT_MAX = ("SERVER_GROUP_COMMIT_BYTES", "group-commit-bytes", "512KiB", SIZE, "Bytes staged after which they are written into the log without waiting for the end of the turn");
     PENDING_REPLIES = ("SERVER_MAX_PENDING_REPLIES", "max-pending-replies", "65536", COUNT, "Answers that wait for the disk");
     MAX_LEDGER = ("SERVER_MAX_LEDGER_SIZE", "max-ledger-size", "64GiB", LARGE_SIZE, "Bytes of the ledger above which no bet is taken");
     MIN_FREE = ("SERVER_MIN_FREE_BYTES", "min-free-bytes", "64MiB", ANY_SIZE, "Bytes that stay free on the ledger's file system");
     COMMIT_RETRY = ("SERVER_COMMIT_RETRY_DELAY", "commit-retry-delay", "100ms", SPAN, "How long nothing is tried after a commit that had no effect; doubled each time, up to 5s");
-    LOG_SIZE = ("SERVER_LOG_SIZE", "log-size", "8MiB", "a number of bytes, 1MiB to 1GiB", "Each half of a log that is made anew");
+    LOG_SIZE = ("SERVER_WAL_SEGMENT_SIZE", "wal-segment-size", "8MiB", "a number of bytes, 1MiB to 1GiB", "Each half of a log that is made anew");
     FIRST_BYTE = ("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout", "60s", ANY_SPAN, "How long a connection may be silent at first");
     WHOLE_FRAME = ("SERVER_FRAME_TIMEOUT", "frame-timeout", "30s", ANY_SPAN, "How long a line or frame may take from its first byte to its last");
     IDLE = ("SERVER_IDLE_TIMEOUT", "idle-timeout", "5m", ANY_SPAN, "How long a connection that isn't an agency's may be silent later");
-    WRITE_STALL = ("SERVER_WRITE_STALL", "write-stall", "30s", SPAN, "How long a peer may take nothing of what waits for it");
-    LINGER = ("SERVER_LINGER", "linger", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
-    DRAIN = ("SERVER_DRAIN", "drain", "500ms", "a span of time above 0 and up to 1m", "How long all connections together may take to end at the shutdown");
-    REPORT_PERIOD = ("SERVER_REPORT_PERIOD", "report-period", "10s", SPAN, "How long lines are only counted before it is told how many");
-    WAITING_PERIOD = ("SERVER_WAITING_REPORT_PERIOD", "waiting-report-period", "1m", "a span of time up to 365d, as 500ms, 30s or 5m; 0 for never", "How often it is logged whom the draw waits for, when nothing else happens");
+    WRITE_STALL = ("SERVER_WRITE_TIMEOUT", "write-timeout", "30s", SPAN, "How long a peer may take nothing of what waits for it");
+    LINGER = ("SERVER_LINGER_TIMEOUT", "linger-timeout", "1s", SPAN, "How long a closed connection's input is still read and thrown away");
+    DRAIN = ("SERVER_SHUTDOWN_TIMEOUT", "shutdown-timeout", "500ms", "a span of time above 0 and up to 1m", "How long all connections together may take to end at the shutdown");
+    REPORT_PERIOD = ("SERVER_REFUSAL_LOG_INTERVAL", "refusal-log-interval", "10s", SPAN, "How long lines are only counted before it is told how many");
+    WAITING_PERIOD = ("SERVER_WAITING_LOG_INTERVAL", "waiting-log-interval", "1m", "a span of time up to 365d, as 500ms, 30s or 5m; 0 for never", "How often it is logged whom the draw waits for, when nothing else happens");
     MAX_LOG_LINES = ("SERVER_MAX_LOG_LINES", "max-log-lines", "500000", COUNT, "Lines of each kind that are logged in an interval; more are counted");
     LOG_INTERVAL = ("SERVER_LOG_INTERVAL", "log-interval", "10m", SPAN, "How long such an interval is");
-    KEEPALIVE = ("SERVER_KEEPALIVE", "keepalive", "60s", "a span of whole seconds up to 32767s; 0 for never", "Silence after which TCP asks whether a peer still exists");
-    ACCEPT_PAUSE = ("SERVER_ACCEPT_PAUSE", "accept-pause", "100ms", SPAN, "How long accepting pauses when descriptors have run out");
+    KEEPALIVE = ("SERVER_TCP_KEEPALIVE", "tcp-keepalive", "60s", "a span of whole seconds up to 32767s; 0 for never", "Silence after which TCP asks whether a peer still exists");
+    ACCEPT_PAUSE = ("SERVER_ACCEPT_RETRY_DELAY", "accept-retry-delay", "100ms", SPAN, "How long accepting pauses when descriptors have run out");
 }
 
 /// The subcommand that asks a running server.
@@ -195,7 +195,7 @@ impl Config {
             rules.commit_max = rules.commit_max.min(most);
             layers.read_as(&COMMIT_MAX, settings::write_size(rules.commit_max as u64));
         } else if rules.commit_max > most {
-            layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_LOG_SIZE");
+            layers.reject(&COMMIT_MAX, "at most a quarter of SERVER_WAL_SEGMENT_SIZE");
         }
         Some(Self {
             address: SocketAddr::new(bind?, port?),
@@ -285,7 +285,7 @@ impl Config {
         }
         let (high_water, low_water) = (high_water?, low_water?);
         if low_water >= high_water {
-            layers.reject(&LOW_WATER, "less than SERVER_HIGH_WATER");
+            layers.reject(&LOW_WATER, "less than SERVER_WRITE_BUFFER_HIGH");
         }
         Some(Limits {
             connections: connections?,

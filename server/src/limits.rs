@@ -23,9 +23,9 @@
 //! | lines that wait | 1 MiB | a turn waits up to 20 ms; then they are dropped and counted |
 //!
 //! Batches under way have no limit of their own: those that have arrived and aren't answered are what
-//! one turn reads (`SERVER_READ_PER_TURN` of each connection, `SERVER_TURN_BYTES` of all), because
+//! one turn reads (`SERVER_READ_BUDGET` of each connection, `SERVER_TURN_BUDGET` of all), because
 //! every turn ends with their answers, and a peer that takes no answers is read no more
-//! (`SERVER_HIGH_WATER`).
+//! (`SERVER_WRITE_BUFFER_HIGH`).
 
 use runtime::settings::Setting;
 

@@ -20,7 +20,7 @@ pub enum ServerError {
     Ledger(#[from] LedgerError),
     /// Commits don't fit into the wal as it is.
     #[error(
-        "SERVER_COMMIT_MAX = {asked}: the ledger's wal, which keeps the size that it was made with, \
+        "SERVER_GROUP_COMMIT_BYTES = {asked}: the ledger's wal, which keeps the size that it was made with, \
          takes at most {room}: set that or less"
     )]
     CommitMax {

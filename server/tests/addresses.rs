@@ -106,7 +106,7 @@ fn start(settings: &[(&str, &str)]) -> Server {
             ("SERVER_LISTEN_BACKLOG", "1024"),
             ("SERVER_UNLIMITED_ADDRESSES", "127.0.0.72"),
             ("SERVER_MAX_CONNECTS_PER_ADDRESS", "1000000"),
-            ("SERVER_REPORT_PERIOD", "1h"),
+            ("SERVER_REFUSAL_LOG_INTERVAL", "1h"),
         ],
         settings,
     ]

@@ -76,7 +76,8 @@ fn a_line_without_an_end_is_refused_and_nobody_else_notices() {
 
 #[test]
 fn sigterm_ends_in_order_even_with_peers_that_do_not_read() {
-    let server = Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_DRAIN", "200ms")]);
+    let server =
+        Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_SHUTDOWN_TIMEOUT", "200ms")]);
     let mut deaf = server.connect();
     // More than the kernel buffers hold: its answers wait in the server, which reads no more when
     // nothing is taken for so long.
@@ -192,7 +193,7 @@ fn a_health_check_is_answered_and_leaves_no_line_at_info() {
 
 #[test]
 fn refusals_of_one_cause_are_logged_once_and_counted() {
-    let server = Server::start(&[("SERVER_REPORT_PERIOD", "1h")]);
+    let server = Server::start(&[("SERVER_REFUSAL_LOG_INTERVAL", "1h")]);
     for _ in 0..50 {
         let mut stream = server.connect();
         // A frame of a kind that nobody knows.
@@ -214,7 +215,7 @@ fn lines_that_a_peer_can_repeat_are_logged_up_to_a_budget_and_counted() {
     let server = Server::start(&[
         ("SERVER_ECHO_KEEP_ALIVE", "true"),
         ("SERVER_MAX_LOG_LINES", "100"),
-        ("SERVER_REPORT_PERIOD", "1h"),
+        ("SERVER_REFUSAL_LOG_INTERVAL", "1h"),
     ]);
     for count in [100, 5000] {
         let said = b"x\n".repeat(count);
@@ -241,7 +242,7 @@ fn counts_are_told_while_they_grow_and_the_next_interval_has_a_budget_again() {
     let (server, log) = Server::start_with_log(&[
         ("SERVER_MAX_LOG_LINES", "1"),
         ("SERVER_LOG_INTERVAL", "100ms"),
-        ("SERVER_REPORT_PERIOD", "10ms"),
+        ("SERVER_REFUSAL_LOG_INTERVAL", "10ms"),
     ]);
     let (sender, lines) = channel();
     std::thread::spawn(move || {

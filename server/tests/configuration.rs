@@ -67,8 +67,8 @@ fn files_are_read_as_they_are_meant() {
             "SERVER_IDLE_TIMEOUT = 90s    (config.ini:2), read as 1m 30s\n",
         ),
         (
-            b"[DEFAULT]\nSERVER_MAX_LINE = 131072\n",
-            "SERVER_MAX_LINE = 131072    (config.ini:2), read as 128KiB\n",
+            b"[DEFAULT]\nSERVER_MAX_LINE_SIZE = 131072\n",
+            "SERVER_MAX_LINE_SIZE = 131072    (config.ini:2), read as 128KiB\n",
         ),
         (
             b"[DEFAULT]\nSERVER_STORAGE_PATH = \"bets.csv\"\n",
@@ -124,8 +124,8 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
         (b"\xFF\xFE[\0D\0", "config.ini: expected UTF-8, found UTF-16"),
         (b"[DEFAULT]\nSERVER_PORT = 1\0\n", "config.ini:2: found a NUL byte at column 16"),
         (
-            b"[DEFAULT]\nSERVER_MAX_LINE = 2GiB\n",
-            "config.ini:2: SERVER_MAX_LINE = \"2GiB\": expected a number of bytes above 0 and at most 1GiB, as 65536, 64KiB or 1MiB",
+            b"[DEFAULT]\nSERVER_MAX_LINE_SIZE = 2GiB\n",
+            "config.ini:2: SERVER_MAX_LINE_SIZE = \"2GiB\": expected a number of bytes above 0 and at most 1GiB, as 65536, 64KiB or 1MiB",
         ),
         (
             b"[DEFAULT]\nSERVER_IDLE_TIMEOUT = 30\n",
@@ -216,7 +216,7 @@ fn a_file_that_cannot_be_read_is_all_that_is_wrong() {
     // What Docker makes in the place of a file that is to be mounted and isn't there.
     std::fs::create_dir(folder.path().join("config.ini")).expect("made");
     let place = Place(folder);
-    let (code, _, errors) = place.check(&[("SERVER_LOW_WATER", "1MiB")]);
+    let (code, _, errors) = place.check(&[("SERVER_WRITE_BUFFER_LOW", "1MiB")]);
     let expected = "error: config.ini: can't read it: must be a regular file, found a directory\n";
     assert_eq!((code, errors.as_str()), (Some(2), expected));
 }

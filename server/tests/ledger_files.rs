@@ -18,7 +18,7 @@ use rustix::process::Signal;
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 
 fn start_at(ledger: &Path) -> Command {
-    let mut server = command(&[("SERVER_LOG_SIZE", "1MiB")]);
+    let mut server = command(&[("SERVER_WAL_SEGMENT_SIZE", "1MiB")]);
     server.env("SERVER_STORAGE_PATH", ledger);
     server
 }

@@ -159,7 +159,7 @@ fn command_within_memory() -> Command {
     let environment = [
         ("SERVER_AGENCIES", "5"),
         ("SERVER_ECHO_KEEP_ALIVE", "true"),
-        ("SERVER_LOG_SIZE", LOG_SIZE),
+        ("SERVER_WAL_SEGMENT_SIZE", LOG_SIZE),
         // Echoed lines would be most of the log.
         ("SERVER_MAX_LOG_LINES", "100"),
     ];

@@ -47,7 +47,7 @@ fn start() -> Server {
         ("SERVER_SOCKET_BUFFER_SIZE", "16KiB"),
         // Longer than it takes.
         ("SERVER_FRAME_TIMEOUT", "5m"),
-        ("SERVER_WRITE_STALL", "5m"),
+        ("SERVER_WRITE_TIMEOUT", "5m"),
     ];
     // Of a log that nobody reads, lines would be missing.
     Server::start_with_log_file(tempfile::tempdir().expect("a folder"), command(&environment))

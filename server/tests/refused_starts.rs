@@ -287,7 +287,9 @@ fn a_log_without_space_names_the_settings_and_gives_the_space_back() {
         "{error}"
     );
     assert!(
-        error.ends_with("free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_LOG_SIZE"),
+        error.ends_with(
+            "free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_WAL_SEGMENT_SIZE"
+        ),
         "{error}"
     );
     let plain = command(&[]);
@@ -297,9 +299,9 @@ fn a_log_without_space_names_the_settings_and_gives_the_space_back() {
     assert_eq!(
         refusal_of(shell, &ledger),
         format!(
-            "ledger: {}.wal: can't fill it with its 2101248 bytes, twice SERVER_LOG_SIZE and a \
+            "ledger: {}.wal: can't fill it with its 2101248 bytes, twice SERVER_WAL_SEGMENT_SIZE and a \
              header: File too large (os error 27): raise the limit of a file's size (ulimit -f), or \
-             set a smaller SERVER_LOG_SIZE",
+             set a smaller SERVER_WAL_SEGMENT_SIZE",
             ledger.display()
         )
     );

@@ -81,7 +81,7 @@ fn each_that_asks_for_the_end_ends_in_order() {
 #[test]
 fn a_second_one_ends_at_once_whichever_it_is() {
     for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::QUIT, Signal::ALARM)] {
-        let limits = [("SERVER_DRAIN", "1m"), ("SERVER_LINGER", "1m")];
+        let limits = [("SERVER_SHUTDOWN_TIMEOUT", "1m"), ("SERVER_LINGER_TIMEOUT", "1m")];
         let (mut server, mut log) = Server::start_with_log(&limits);
         let _lazy = server.connect();
         read_until(&mut log, "action: accept_connections | result: success");
@@ -258,7 +258,7 @@ fn a_recovery_says_how_far_it_is_and_ends_in_order() {
 #[test]
 fn making_a_ledger_ends_in_order_too() {
     let folder = tempfile::tempdir().expect("a folder");
-    end_while_opening(slow("pwrite64", folder.path(), &[("SERVER_LOG_SIZE", "256MiB")]));
+    end_while_opening(slow("pwrite64", folder.path(), &[("SERVER_WAL_SEGMENT_SIZE", "256MiB")]));
 }
 
 /// A configuration is read at once or not at all: nobody opens the other end of this pipe.

@@ -52,7 +52,7 @@ impl Place {
     fn refusal(&self, ledger: &Path) -> String {
         let mut server = Command::new(self.path("server"));
         server.env_clear().env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
-        server.env("SERVER_STORAGE_PATH", ledger).env("SERVER_LOG_SIZE", "1MiB");
+        server.env("SERVER_STORAGE_PATH", ledger).env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
         if geteuid().is_root() {
             server.uid(NOBODY).gid(NOBODY);
         }
@@ -168,7 +168,7 @@ fn serves_and_ends(start: &str, ledger: &Path) {
     let mut shell = Command::new("sh");
     shell.args(["-c", start]).arg(server.get_program()).env_clear();
     shell.env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", port.to_string());
-    shell.env("SERVER_STORAGE_PATH", ledger).env("SERVER_LOG_SIZE", "1MiB");
+    shell.env("SERVER_STORAGE_PATH", ledger).env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
     let mut child = Killed(shell.spawn().expect("it starts"));
     let mut stream = connect(port);
     for (request, expected) in [(HELLO, WELCOME), (BATCH, STORED)] {

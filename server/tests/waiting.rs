@@ -69,7 +69,7 @@ fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = [
         ("SERVER_AGENCIES", "2"),
-        ("SERVER_WAITING_REPORT_PERIOD", "0"),
+        ("SERVER_WAITING_LOG_INTERVAL", "0"),
         ("LOGGING_LEVEL", "DEBUG"),
     ];
     let slow = ["--follow-forks", "--trace=fdatasync"].map(str::to_owned);
@@ -94,7 +94,7 @@ fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
 #[test]
 fn as_long_as_somebody_waits_it_is_said_again() {
     let line = "action: wait_for_draw | result: in_progress | finished: 1 | of: 2 | missing: 2 |";
-    let settings = [("SERVER_AGENCIES", "2"), ("SERVER_WAITING_REPORT_PERIOD", "10ms")];
+    let settings = [("SERVER_AGENCIES", "2"), ("SERVER_WAITING_LOG_INTERVAL", "10ms")];
     let mut server = Server::start(&settings);
     drop(ask(&server, &[hello(1), end(0)].concat(), 2));
     server.wait_for(line);
@@ -155,7 +155,7 @@ fn a_start_says_in_which_state_the_lottery_is() {
 /// An echo server is none of the lottery's business.
 #[test]
 fn nobody_waits_while_no_agency_has_come() {
-    let settings = [("SERVER_AGENCIES", "2"), ("SERVER_WAITING_REPORT_PERIOD", "1ms")];
+    let settings = [("SERVER_AGENCIES", "2"), ("SERVER_WAITING_LOG_INTERVAL", "1ms")];
     let mut server = Server::start(&settings);
     server.wait_for("action: wait_for_draw ");
     // Longer than the pause between two lines.

@@ -122,7 +122,7 @@ impl Lottery {
             .env("SERVER_PORT", self.port.to_string())
             .env("SERVER_STORAGE_PATH", self.ledger())
             .env("SERVER_AGENCIES", self.plans.len().to_string())
-            .env("SERVER_LOG_SIZE", "1MiB");
+            .env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
         command
     }
 
@@ -142,8 +142,8 @@ impl Lottery {
             .env("CLI_DATA_PATH", &self.files[at])
             // It tells what it has had confirmed.
             .env("CLI_LOG_LEVEL", "DEBUG")
-            .env("CLI_RETRY_MIN", "1ms")
-            .env("CLI_RETRY_MAX", "20ms")
+            .env("CLI_RETRY_MIN_DELAY", "1ms")
+            .env("CLI_RETRY_MAX_DELAY", "20ms")
             .envs(self.plans[at].environment.iter().cloned())
             .stdin(Stdio::null());
         self.agency_logs.insert(agency, Vec::new());

@@ -33,25 +33,25 @@ fn unlimited_addresses_are_any_number_of_networks() {
 
 #[test]
 fn limits_that_contradict_each_other_are_refused() {
-    let mut layers = layers(&["--low-water", "1MiB", "--commit-max", "4MiB"]);
+    let mut layers = layers(&["--write-buffer-low", "1MiB", "--group-commit-bytes", "4MiB"]);
     let text = Config::new(&mut layers).unwrap_err().to_string();
     assert_eq!(
         text,
-        "error: command line: --low-water = \"1MiB\": expected less than SERVER_HIGH_WATER\n\
-         error: command line: --commit-max = \"4MiB\": expected at most a quarter of \
-         SERVER_LOG_SIZE\n"
+        "error: command line: --write-buffer-low = \"1MiB\": expected less than SERVER_WRITE_BUFFER_HIGH\n\
+         error: command line: --group-commit-bytes = \"4MiB\": expected at most a quarter of \
+         SERVER_WAL_SEGMENT_SIZE\n"
     );
 }
 
 #[test]
 fn a_smaller_log_has_smaller_commits() {
-    let mut layers = layers(&["--log-size", "1048577", "--max-connections", "100"]);
+    let mut layers = layers(&["--wal-segment-size", "1048577", "--max-connections", "100"]);
     let config = Config::new(&mut layers).unwrap();
     assert_eq!(config.rules.commit_max, (256 << 10) + 1024);
     let shown = layers.describe();
     for line in [
-        "SERVER_LOG_SIZE = 1048577    (command line), read as 1028KiB\n",
-        "SERVER_COMMIT_MAX = 512KiB    (default), read as 257KiB\n",
+        "SERVER_WAL_SEGMENT_SIZE = 1048577    (command line), read as 1028KiB\n",
+        "SERVER_GROUP_COMMIT_BYTES = 512KiB    (default), read as 257KiB\n",
         "SERVER_RESERVED_CONNECTIONS = 64    (default), read as 25\n",
     ] {
         assert!(shown.contains(line), "{line} in {shown}");
@@ -74,7 +74,7 @@ fn an_older_wal_lowers_the_default_and_refuses_what_was_asked_for() {
     let default = Config::new(&mut layers(&[])).unwrap();
     assert_eq!(default.rules_within(1000).unwrap().commit_max, 1000);
     assert_eq!(default.rules_within(1 << 30).unwrap(), default.rules);
-    let chosen = Config::new(&mut layers(&["--commit-max", "1MiB"])).unwrap();
+    let chosen = Config::new(&mut layers(&["--group-commit-bytes", "1MiB"])).unwrap();
     assert!(chosen.rules_within((1 << 20) - 1).is_none());
     assert_eq!(chosen.rules_within(1 << 20).unwrap(), chosen.rules);
 }
@@ -105,12 +105,12 @@ fn a_ledger_is_a_file() {
 fn what_is_above_a_maximum_is_refused() {
     for (flag, value, maximum) in [
         ("max-connections", "1000000001", "1 to 1000000000"),
-        ("max-line", "1025MiB", "at most 1GiB"),
+        ("max-line-size", "1025MiB", "at most 1GiB"),
         ("max-ledger-size", "1025TiB", "at most 1024TiB"),
         ("idle-timeout", "366d", "up to 365d"),
-        ("keepalive", "32768s", "up to 32767s"),
-        ("keepalive", "1500ms", "a span of whole seconds"),
-        ("drain", "61s", "up to 1m"),
+        ("tcp-keepalive", "32768s", "up to 32767s"),
+        ("tcp-keepalive", "1500ms", "a span of whole seconds"),
+        ("shutdown-timeout", "61s", "up to 1m"),
         ("agencies", "10001", "0 to 10000"),
     ] {
         let flag = format!("--{flag}");

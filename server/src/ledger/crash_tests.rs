@@ -748,7 +748,7 @@ fn free_space_is_looked_at_before_it_is_needed() {
     assert_eq!(
         text,
         "bets.csv.wal: 9999 bytes are free on its file system, expected 12288 for it and 4000 that \
-         stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_LOG_SIZE"
+         stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_WAL_SEGMENT_SIZE"
     );
     assert!(machine.borrow().log.live.is_empty(), "nothing was written");
     machine.borrow_mut().free = Some(needed);

@@ -30,8 +30,8 @@ pub enum LedgerError {
     },
     /// A new log doesn't get the space that it takes.
     #[error(
-        "{}: can't fill it with its {size} bytes, twice SERVER_LOG_SIZE and a header: {source}{}, or \
-         set a smaller SERVER_LOG_SIZE", path.display(), Advice(source)
+        "{}: can't fill it with its {size} bytes, twice SERVER_WAL_SEGMENT_SIZE and a header: {source}{}, or \
+         set a smaller SERVER_WAL_SEGMENT_SIZE", path.display(), Advice(source)
     )]
     NoSpaceForLog {
         /// The log.
@@ -340,7 +340,7 @@ pub enum LedgerError {
     /// A commit that no half of the log could hold.
     #[error(
         "{}: a record of {needed} bytes doesn't fit, a half has {half}: set a smaller \
-         SERVER_COMMIT_MAX, and start again", path.display()
+         SERVER_GROUP_COMMIT_BYTES, and start again", path.display()
     )]
     RecordTooLarge {
         /// The log.
@@ -426,7 +426,7 @@ fn remove(csv: &Path, log: &Path) -> String {
 /// A new log is the only file that needs much space at once.
 fn or_smaller_wal(path: &Path) -> &'static str {
     let is_log = path.extension().is_some_and(|extension| extension == "wal");
-    if is_log { " or SERVER_LOG_SIZE" } else { "" }
+    if is_log { " or SERVER_WAL_SEGMENT_SIZE" } else { "" }
 }
 
 #[cfg(test)]
@@ -536,7 +536,7 @@ mod tests {
             (
                 LedgerError::LowSpace { path: wal(), free: 1, needed: 2, min_free: 3 },
                 "bets.csv.wal: 1 bytes are free on its file system, expected 2 for it and 3 that \
-                 stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_LOG_SIZE",
+                 stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_WAL_SEGMENT_SIZE",
             ),
             (
                 LedgerError::LowSpace { path: path.clone(), free: 1, needed: 2, min_free: 3 },
@@ -549,9 +549,9 @@ mod tests {
                     size: 16_781_312,
                     source: io::Error::from_raw_os_error(28),
                 },
-                "bets.csv.wal: can't fill it with its 16781312 bytes, twice SERVER_LOG_SIZE and a \
+                "bets.csv.wal: can't fill it with its 16781312 bytes, twice SERVER_WAL_SEGMENT_SIZE and a \
                  header: No space left on device (os error 28): free space on its file system, or \
-                 set a smaller SERVER_LOG_SIZE",
+                 set a smaller SERVER_WAL_SEGMENT_SIZE",
             ),
             (
                 LedgerError::LogMissing { path: path.clone(), log: wal(), csv_len: 9 },

@@ -82,7 +82,7 @@ fn a_full_disk_is_not_tried_at_every_request() {
     let batches = scale(20_000, 200_000);
     let attack = Attack::begin(
         "a disk that is full, then has space again",
-        &[("SERVER_MAX_LOG_LINES", "1000"), ("SERVER_REPORT_PERIOD", "100ms")],
+        &[("SERVER_MAX_LOG_LINES", "1000"), ("SERVER_REFUSAL_LOG_INTERVAL", "100ms")],
     );
     limit_files(&attack, Some(LIMIT));
     let begun = Instant::now();

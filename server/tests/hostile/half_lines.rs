@@ -27,7 +27,7 @@ fn half_lines_that_grow_byte_by_byte_keep_nobody_waiting() {
     let unanswered = peers.iter().filter(|peer| !peer.is_done()).count();
     let broken = (unanswered > 0).then(|| format!("{unanswered} lines didn't come back"));
     let measured = format!("{bytes} bytes behind each of {lines} half lines of {HALF}");
-    attack.end("`SERVER_TURN_BYTES`", &measured, broken.into_iter().collect());
+    attack.end("`SERVER_TURN_BUDGET`", &measured, broken.into_iter().collect());
 }
 
 /// So many bytes, the last of which ends the line, one at a time.

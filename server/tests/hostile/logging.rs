@@ -27,7 +27,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("SERVER_AGENCIES", "5"),
     ("SERVER_MAX_LOG_LINES", "1000"),
     ("SERVER_LOG_INTERVAL", "1h"),
-    ("SERVER_REPORT_PERIOD", "2s"),
+    ("SERVER_REFUSAL_LOG_INTERVAL", "2s"),
 ];
 
 const BOUND: &str = "`SERVER_MAX_LOG_LINES` of a kind";

@@ -21,7 +21,7 @@ fn rejected_batches_of_240_agencies_end_nothing() {
     let each = scale(3_000, 40_000);
     let attack = Attack::begin(
         "240 agencies send batches of one bet that are rejected",
-        &[("SERVER_AGENCIES", "240"), ("SERVER_LOG_SIZE", "8MiB")],
+        &[("SERVER_AGENCIES", "240"), ("SERVER_WAL_SEGMENT_SIZE", "8MiB")],
     );
     let mut peers: Vec<_> = (2..=AGENCIES)
         .map(|agency| {

@@ -94,7 +94,8 @@ fn a_storm_of_connections_leaves_nothing_behind() {
 
 #[test]
 fn a_peer_that_reads_nothing_costs_its_high_water_mark_and_is_cut_off() {
-    let server = Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_WRITE_STALL", "1s")]);
+    let server =
+        Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_WRITE_TIMEOUT", "1s")]);
     let mut stream = server.connect();
     let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
     // More than all buffers between here and there hold: the server stops reading, and so
@@ -109,7 +110,7 @@ fn a_peer_that_reads_nothing_costs_its_high_water_mark_and_is_cut_off() {
 
 #[test]
 fn random_and_broken_streams_are_refused_and_harm_nobody() {
-    let server = Server::start(&[("SERVER_AGENCIES", "50"), ("SERVER_LINGER", "100ms")]);
+    let server = Server::start(&[("SERVER_AGENCIES", "50"), ("SERVER_LINGER_TIMEOUT", "100ms")]);
     let seed = std::env::var("HOSTILE_SEED")
         .map_or_else(|_| fastrand::u64(..), |text| text.parse().expect("HOSTILE_SEED is a number"));
     eprintln!("HOSTILE_SEED={seed}");

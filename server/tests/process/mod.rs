@@ -88,7 +88,7 @@ pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
 
 fn configure(mut command: Command, environment: &[(&str, &str)]) -> Command {
     command.env_clear().env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
-    command.env("SERVER_LOG_SIZE", "1MiB");
+    command.env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
     command.envs(environment.iter().copied()).stdin(Stdio::null());
     command
 }

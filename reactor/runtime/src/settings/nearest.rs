@@ -43,7 +43,7 @@ mod tests {
     }
 
     static TABLE: [Setting; 5] = [
-        setting("SERVER_MAX_LINE", "SERVER_MAX_LINE", "max-line"),
+        setting("SERVER_MAX_LINE_SIZE", "SERVER_MAX_LINE_SIZE", "max-line-size"),
         setting("SERVER_PORT", "SERVER_PORT", "port"),
         setting("SERVER_STORAGE_PATH", "SERVER_STORAGE_PATH", "storage-path"),
         setting("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount"),
