@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use log::{Level, error, info};
-use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
+use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
 use runtime::log_within;
 use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Frame, FrameDecoder, FrameError, Response};
@@ -17,10 +17,10 @@ use crate::progress::Bar;
 use crate::stranger;
 
 /// Fires when the dialogue has waited long enough.
-const GO_ON: Timer = Timer(1);
+const GO_ON: TimerId = TimerId(1);
 
 /// Fires when the dialogue is to be prepared further.
-const PREPARE: Timer = Timer(5);
+const PREPARE: TimerId = TimerId(5);
 
 /// How a run of the client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub enum End {
     Interrupted,
 }
 
-/// The service.
+/// The handler.
 #[derive(Debug)]
 pub struct Caller<D> {
     dialogue: D,
     dialer: Dialer,
     farewell: Farewell,
     config: Config,
-    connection: Option<Token>,
+    connection: Option<ConnectionId>,
     /// What [`Dialogue::acknowledged`] was last.
     acknowledged: u64,
     /// The answer that has begun to arrive, or is owed, has a deadline.
@@ -86,79 +86,84 @@ impl<D: Dialogue> Caller<D> {
     }
 
     /// Calls once the dialogue has what it needs.
-    fn prepare(&mut self, io: &mut impl Io) {
+    fn prepare(&mut self, cx: &mut impl Context) {
         if self.end.is_some() {
             return;
         }
         match self.dialogue.prepare() {
-            Ok(Prepared::Ready) => self.dial(io),
-            Ok(Prepared::Again(after)) => io.set_timer(PREPARE, Some(after)),
-            Err(failure) => self.fail(io, &failure.to_string()),
+            Ok(Prepared::Ready) => self.dial(cx),
+            Ok(Prepared::Again(after)) => cx.set_timer(PREPARE, Some(after)),
+            Err(failure) => self.fail(cx, &failure.to_string()),
         }
     }
 
-    fn dial(&mut self, io: &mut impl Io) {
-        let attempt = self.dialer.dial(io);
-        self.attempted(io, attempt);
+    fn dial(&mut self, cx: &mut impl Context) {
+        let attempt = self.dialer.dial(cx);
+        self.attempted(cx, attempt);
     }
 
-    fn attempted(&mut self, io: &mut impl Io, attempt: Attempt) {
+    fn attempted(&mut self, cx: &mut impl Context, attempt: Attempt) {
         match attempt {
             Ok(connection) => self.connection = connection,
-            Err(error) => self.retry(io, &error.to_string()),
+            Err(error) => self.retry(cx, &error.to_string()),
         }
     }
 
-    fn retry(&mut self, io: &mut impl Io, reason: &str) {
-        if !self.dialer.retry(io, reason, self.dialogue.log_budget()) {
-            self.finish(io, End::Failed);
+    fn retry(&mut self, cx: &mut impl Context, reason: &str) {
+        if !self.dialer.retry(cx, reason, self.dialogue.log_budget()) {
+            self.finish(cx, End::Failed);
         }
     }
 
-    fn finish(&mut self, io: &mut impl Io, end: End) {
+    fn finish(&mut self, cx: &mut impl Context, end: End) {
         self.end.get_or_insert(end);
-        io.set_timer(DIAL, None);
-        io.set_timer(GO_ON, None);
-        io.set_timer(PREPARE, None);
-        self.dialer.give_up(io);
+        cx.set_timer(DIAL, None);
+        cx.set_timer(GO_ON, None);
+        cx.set_timer(PREPARE, None);
+        self.dialer.give_up(cx);
         if let Some(connection) = self.connection {
-            io.close(connection);
+            cx.close(connection);
         }
-        self.part(io);
+        self.part(cx);
     }
 
-    fn part(&mut self, io: &mut impl Io) {
-        self.farewell.advance(io, || self.dialogue.announce());
+    fn part(&mut self, cx: &mut impl Context) {
+        self.farewell.advance(cx, || self.dialogue.announce());
     }
 
     /// Sends what the dialogue has to say, and waits for what it waits for.
-    fn follow(&mut self, io: &mut impl Io, connection: Token, next: Result<Next, Failure>) {
-        io.send(connection, &self.out);
+    fn follow(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        next: Result<Next, Failure>,
+    ) {
+        cx.send(connection, &self.out);
         self.out.clear();
         self.note_progress();
         let mut is_timed = false;
         match next {
             Ok(Next::Answer) => is_timed = !self.dialogue.waits_for_draw(),
-            Ok(Next::Turn) => io.set_timer(GO_ON, Some(std::time::Duration::ZERO)),
-            Ok(Next::Pause(pause)) => io.set_timer(GO_ON, Some(pause)),
-            Ok(Next::Backoff) => self.back_off(io),
+            Ok(Next::Turn) => cx.set_timer(GO_ON, Some(std::time::Duration::ZERO)),
+            Ok(Next::Pause(pause)) => cx.set_timer(GO_ON, Some(pause)),
+            Ok(Next::Backoff) => self.back_off(cx),
             Ok(Next::Done) => {
                 let complete = self.dialogue.is_complete();
-                self.finish(io, if complete { End::Complete } else { End::Failed });
+                self.finish(cx, if complete { End::Complete } else { End::Failed });
             }
             Err(failure) if failure.is_transient() => {
                 self.lost = Some(failure.to_string());
-                io.abort(connection);
+                cx.abort(connection);
             }
-            Err(failure) => self.fail(io, &failure.to_string()),
+            Err(failure) => self.fail(cx, &failure.to_string()),
         }
-        self.time(io, connection, is_timed);
+        self.time(cx, connection, is_timed);
     }
 
     /// Gives the central as long as an answer may take, or for ever.
-    fn time(&mut self, io: &mut impl Io, connection: Token, is_timed: bool) {
+    fn time(&mut self, cx: &mut impl Context, connection: ConnectionId, is_timed: bool) {
         self.is_timed = is_timed;
-        io.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
+        cx.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
     }
 
     /// A central that answers and brings nothing further is as good as none.
@@ -170,33 +175,33 @@ impl<D: Dialogue> Caller<D> {
         }
     }
 
-    fn back_off(&mut self, io: &mut impl Io) {
+    fn back_off(&mut self, cx: &mut impl Context) {
         if let Some(pause) = self.dialer.back_off() {
-            return io.set_timer(GO_ON, Some(pause));
+            return cx.set_timer(GO_ON, Some(pause));
         }
         error!("action: storage | result: fail | error: unavailable for too long");
-        self.finish(io, End::Failed);
+        self.finish(cx, End::Failed);
     }
 
-    fn fail(&mut self, io: &mut impl Io, reason: &str) {
+    fn fail(&mut self, cx: &mut impl Context, reason: &str) {
         error!("action: run | result: fail | error: {}", EscapedOnce(reason));
         // At once: a central that goes on sending isn't heard out.
         if let Some(connection) = self.connection {
-            io.abort(connection);
+            cx.abort(connection);
         }
-        self.finish(io, End::Failed);
+        self.finish(cx, End::Failed);
     }
 
-    fn arrived(&mut self, io: &mut impl Io, connection: Token, frame: Frame<'_>) {
+    fn arrived(&mut self, cx: &mut impl Context, connection: ConnectionId, frame: Frame<'_>) {
         match Response::decode(frame) {
             Ok(response) => {
                 let next = self.dialogue.answered(&response, &mut self.out);
-                self.follow(io, connection, next);
+                self.follow(cx, connection, next);
             }
             Err(error) => {
                 let (kind, body) = (frame.kind, Escaped(frame.body));
                 let reason = format!("no response, kind 0x{kind:02x}: {error}; it holds: {body}");
-                self.fail(io, &reason);
+                self.fail(cx, &reason);
             }
         }
     }
@@ -216,15 +221,15 @@ impl<D: Dialogue> Caller<D> {
     }
 }
 
-impl<D: Dialogue> Service for Caller<D> {
+impl<D: Dialogue> Handler for Caller<D> {
     type Fatal = std::convert::Infallible;
 
-    fn started(&mut self, io: &mut impl Io) {
-        self.farewell.started(io);
-        self.prepare(io);
+    fn on_start(&mut self, cx: &mut impl Context) {
+        self.farewell.started(cx);
+        self.prepare(cx);
     }
 
-    fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
         log_within!(
             self.dialogue.log_budget(),
             Line::Connected,
@@ -234,10 +239,10 @@ impl<D: Dialogue> Service for Caller<D> {
         self.dialer.connected();
         self.has_heard = false;
         self.dialogue.connected(&mut self.out);
-        self.follow(io, connection, Ok(Next::Answer));
+        self.follow(cx, connection, Ok(Next::Answer));
     }
 
-    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         if self.dialer.is_look_up(connection) {
             return 0;
         }
@@ -248,39 +253,39 @@ impl<D: Dialogue> Service for Caller<D> {
                 Ok(None) => {
                     // Whatever was owed, and however long it may take: once begun, it comes in time.
                     if used < input.len() && !self.is_timed {
-                        self.time(io, connection, true);
+                        self.time(cx, connection, true);
                     }
                     return used;
                 }
                 Ok(Some(frame)) => {
                     used += frame.used();
                     self.has_heard = true;
-                    self.arrived(io, connection, frame);
+                    self.arrived(cx, connection, frame);
                 }
                 Err(FrameError::Magic { .. }) if !self.has_heard => {
-                    self.fail(io, &stranger::describe(&self.config.address, &input[used..]));
+                    self.fail(cx, &stranger::describe(&self.config.address, &input[used..]));
                 }
-                Err(error) => self.fail(io, &error.to_string()),
+                Err(error) => self.fail(cx, &error.to_string()),
             }
         }
         input.len()
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.looked_up(io, rest);
-            return self.attempted(io, attempt);
+            let attempt = self.dialer.looked_up(cx, rest);
+            return self.attempted(cx, attempt);
         }
         let owed = self.owed(if rest.is_empty() { "before" } else { "in the middle of" });
         let lost = format!("the central closed the connection{owed}");
         self.lost.get_or_insert(lost);
-        io.close(connection);
+        cx.close(connection);
     }
 
-    fn expired(&mut self, io: &mut impl Io, connection: Token) {
+    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_expired(io);
-            return self.attempted(io, attempt);
+            let attempt = self.dialer.look_up_expired(cx);
+            return self.attempted(cx, attempt);
         }
         let timeout = humantime::format_duration(self.config.response_timeout);
         let lost = if self.dialer.is_connected() {
@@ -289,26 +294,26 @@ impl<D: Dialogue> Service for Caller<D> {
             format!("no connection within {timeout}")
         };
         self.lost = Some(lost);
-        io.abort(connection);
+        cx.abort(connection);
     }
 
-    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+    fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match timer {
-            DIAL => return self.dial(io),
-            PREPARE => return self.prepare(io),
-            FAREWELL => return self.part(io),
+            DIAL => return self.dial(cx),
+            PREPARE => return self.prepare(cx),
+            FAREWELL => return self.part(cx),
             other if self.dialogue.log_budget().fired(other) => return,
             _ => {}
         }
         let Some(connection) = self.connection else { return };
         let next = self.dialogue.go_on(&mut self.out);
-        self.follow(io, connection, next);
+        self.follow(cx, connection, next);
     }
 
-    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_lost(io, reason);
-            return self.attempted(io, attempt);
+            let attempt = self.dialer.look_up_lost(cx, reason);
+            return self.attempted(cx, attempt);
         }
         if self.connection != Some(connection) {
             return;
@@ -318,15 +323,15 @@ impl<D: Dialogue> Service for Caller<D> {
             info!("action: close_connection | result: success | reason: {reason}");
             return;
         }
-        io.set_timer(GO_ON, None);
+        cx.set_timer(GO_ON, None);
         let reason = self.reason_of(reason);
-        self.connection = self.dialer.failed(io, &reason, self.dialogue.log_budget());
+        self.connection = self.dialer.failed(cx, &reason, self.dialogue.log_budget());
         if self.connection.is_none() {
-            self.retry(io, &reason);
+            self.retry(cx, &reason);
         }
     }
 
-    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+    fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
             Signal::User1 => {
                 let Progress { bets, rejected, bytes, size } = self.dialogue.progress();
@@ -339,28 +344,28 @@ impl<D: Dialogue> Service for Caller<D> {
                     self.dialogue.stage()
                 );
             }
-            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
+            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
             Signal::Hangup => {}
         }
     }
 
-    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
-        if let StopCause::Signal(name) = cause {
+    fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
+        if let ShutdownCause::Signal(name) = cause {
             info!("action: shutdown | result: in_progress | cause: {name}");
             self.farewell.cut_short(|| self.dialogue.announce());
         }
         self.end.get_or_insert(End::Interrupted);
-        self.dialer.give_up(io);
+        self.dialer.give_up(cx);
         let Some(connection) = self.connection else { return };
         match cause {
-            StopCause::Asked => io.close(connection),
+            ShutdownCause::Asked => cx.close(connection),
             // At once: nothing that is still under way matters, what the central has, it has.
-            StopCause::Signal(_) => io.abort(connection),
+            ShutdownCause::Signal(_) => cx.abort(connection),
         }
     }
 
-    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), Self::Fatal> {
-        self.dialogue.log_budget().set_timers(io);
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), Self::Fatal> {
+        self.dialogue.log_budget().set_timers(cx);
         if let Some(bar) = &self.bar {
             bar.show(self.dialogue.progress(), self.end.is_some());
         }

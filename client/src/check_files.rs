@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::info;
-use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
+use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
 use runtime::logging::{self, Escaped};
 
 use crate::csv_source::CsvSource;
@@ -16,7 +16,7 @@ use crate::data_check::Report;
 use crate::source::{BetSource, Checking, InputError};
 
 /// Fires when the check goes on.
-const GO_ON: Timer = Timer(0);
+const GO_ON: TimerId = TimerId(0);
 
 /// How long a reader who hasn't taken everything so far is given before it is looked at again.
 const READER_DELAY: Duration = Duration::from_millis(20);
@@ -73,7 +73,7 @@ impl CheckFiles {
         name.unwrap_or_default()
     }
 
-    fn go_on(&mut self, io: &mut impl Io) {
+    fn go_on(&mut self, cx: &mut impl Context) {
         if self.interrupted {
             return;
         }
@@ -85,8 +85,8 @@ impl CheckFiles {
             self.print_line_of_table().then_some(Duration::ZERO)
         };
         match after {
-            Some(after) => io.set_timer(GO_ON, Some(after)),
-            None => io.stop(),
+            Some(after) => cx.set_timer(GO_ON, Some(after)),
+            None => cx.shutdown(),
         }
     }
 
@@ -183,18 +183,18 @@ fn print_report(file: &str, report: &Report) {
     }
 }
 
-impl Service for CheckFiles {
+impl Handler for CheckFiles {
     type Fatal = std::convert::Infallible;
 
-    fn started(&mut self, io: &mut impl Io) {
-        io.set_timer(GO_ON, Some(Duration::ZERO));
+    fn on_start(&mut self, cx: &mut impl Context) {
+        cx.set_timer(GO_ON, Some(Duration::ZERO));
     }
 
-    fn fired(&mut self, io: &mut impl Io, _: Timer) {
-        self.go_on(io);
+    fn on_timer(&mut self, cx: &mut impl Context, _: TimerId) {
+        self.go_on(cx);
     }
 
-    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+    fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
             Signal::User1 => {
                 let (checked, size) =
@@ -207,13 +207,13 @@ impl Service for CheckFiles {
                     self.files.len()
                 );
             }
-            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
+            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
             Signal::Hangup => {}
         }
     }
 
-    fn stopping(&mut self, _: &mut impl Io, cause: StopCause) {
-        if let StopCause::Signal(name) = cause {
+    fn on_shutdown(&mut self, _: &mut impl Context, cause: ShutdownCause) {
+        if let ShutdownCause::Signal(name) = cause {
             self.interrupted = true;
             info!("action: shutdown | result: in_progress | cause: {name}");
             let (checked, files) = (self.lines.len(), self.files.len());
@@ -223,15 +223,15 @@ impl Service for CheckFiles {
 
     // There are no connections.
 
-    fn opened(&mut self, _: &mut impl Io, _: Token, _: SocketAddr) {}
+    fn on_open(&mut self, _: &mut impl Context, _: ConnectionId, _: SocketAddr) {}
 
-    fn received(&mut self, _: &mut impl Io, _: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, _: &mut impl Context, _: ConnectionId, input: &[u8]) -> usize {
         input.len()
     }
 
-    fn ended(&mut self, _: &mut impl Io, _: Token, _: &[u8]) {}
+    fn on_eof(&mut self, _: &mut impl Context, _: ConnectionId, _: &[u8]) {}
 
-    fn expired(&mut self, _: &mut impl Io, _: Token) {}
+    fn on_deadline(&mut self, _: &mut impl Context, _: ConnectionId) {}
 
-    fn closed(&mut self, _: &mut impl Io, _: Token, _: &CloseReason) {}
+    fn on_close(&mut self, _: &mut impl Context, _: ConnectionId, _: &CloseReason) {}
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::{Level, error};
-use reactor::{CloseReason, Io, Timer, Token};
+use reactor::{CloseReason, ConnectionId, Context, TimerId};
 use runtime::log_within;
 use runtime::logging::{Escaped, EscapedOnce};
 
@@ -18,10 +18,10 @@ use crate::look_up::LookUp;
 use crate::look_up::Resolve;
 
 /// Fires when it is time for another attempt.
-pub(crate) const DIAL: Timer = Timer(0);
+pub(crate) const DIAL: TimerId = TimerId(0);
 
 /// What has become of an attempt: a connection was begun, or nothing yet, or it has failed.
-pub(crate) type Attempt = io::Result<Option<Token>>;
+pub(crate) type Attempt = io::Result<Option<ConnectionId>>;
 
 /// Attempts at one name. An attempt looks the name up anew and tries all that it stands for, one
 /// after the other, until a connection is established; only then there is a pause.
@@ -66,7 +66,7 @@ impl Dialer {
     }
 
     /// How the way to the central is, for who asks. `connection` is what an attempt came to.
-    pub(crate) fn describe(&self, connection: Option<Token>) -> &'static str {
+    pub(crate) fn describe(&self, connection: Option<ConnectionId>) -> &'static str {
         match connection {
             _ if self.look_up.is_wanted() => "looking_up",
             None => "none",
@@ -81,63 +81,63 @@ impl Dialer {
     }
 
     /// Begins an attempt: with looking the name up, unless it is an address itself.
-    pub(crate) fn dial(&mut self, io: &mut impl Io) -> Attempt {
+    pub(crate) fn dial(&mut self, cx: &mut impl Context) -> Attempt {
         if let Ok(address) = self.address.parse() {
-            return self.dial_all(io, [address].into());
+            return self.dial_all(cx, [address].into());
         }
-        self.look_up.begin(io, &self.address, self.timeout)?;
+        self.look_up.begin(cx, &self.address, self.timeout)?;
         Ok(None)
     }
 
-    fn dial_all(&mut self, io: &mut impl Io, mut addresses: VecDeque<SocketAddr>) -> Attempt {
+    fn dial_all(&mut self, cx: &mut impl Context, mut addresses: VecDeque<SocketAddr>) -> Attempt {
         let first = addresses.iter().position(|address| Some(*address) == self.called);
         if let Some(first) = first.filter(|_| self.is_connected) {
             // One that was worth it is called again, one that wasn't comes last.
             addresses.rotate_left(if self.is_useful { first } else { first + 1 });
         }
         self.untried = addresses;
-        self.dial_next(io).map(Some).ok_or(io::ErrorKind::AddrNotAvailable.into())
+        self.dial_next(cx).map(Some).ok_or(io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// Whether this is no connection to the central, but where the answer to a look-up arrives. The
-    /// service leaves its input alone, and says when it has ended, is late or is lost.
-    pub(crate) fn is_look_up(&self, connection: Token) -> bool {
+    /// handler leaves its input alone, and says when it has ended, is late or is lost.
+    pub(crate) fn is_look_up(&self, connection: ConnectionId) -> bool {
         self.look_up.is_answer(connection)
     }
 
     /// The answer to the look-up has ended: goes on with the attempt, if it still waits for it.
-    pub(crate) fn looked_up(&mut self, io: &mut impl Io, answer: &[u8]) -> Attempt {
-        match self.look_up.answered(io, answer) {
-            Some(addresses) => self.dial_all(io, addresses?.into()),
+    pub(crate) fn looked_up(&mut self, cx: &mut impl Context, answer: &[u8]) -> Attempt {
+        match self.look_up.answered(cx, answer) {
+            Some(addresses) => self.dial_all(cx, addresses?.into()),
             None => Ok(None),
         }
     }
 
     /// The answer to the look-up is late: the attempt has failed.
-    pub(crate) fn look_up_expired(&mut self, io: &mut impl Io) -> Attempt {
-        self.look_up.give_up(io);
+    pub(crate) fn look_up_expired(&mut self, cx: &mut impl Context) -> Attempt {
+        self.look_up.give_up(cx);
         let timeout = humantime::format_duration(self.timeout);
         Err(io::Error::other(format!("the name wasn't looked up within {timeout}")))
     }
 
     /// There will be no answer to the look-up.
-    pub(crate) fn look_up_lost(&mut self, io: &mut impl Io, reason: &CloseReason) -> Attempt {
-        match self.look_up.answered(io, &[]) {
+    pub(crate) fn look_up_lost(&mut self, cx: &mut impl Context, reason: &CloseReason) -> Attempt {
+        match self.look_up.answered(cx, &[]) {
             Some(_) => Err(io::Error::other(format!("looking the name up: {reason}"))),
             None => Ok(None),
         }
     }
 
     /// There will be no further attempt.
-    pub(crate) fn give_up(&mut self, io: &mut impl Io) {
-        self.look_up.give_up(io);
+    pub(crate) fn give_up(&mut self, cx: &mut impl Context) {
+        self.look_up.give_up(cx);
     }
 
-    fn dial_next(&mut self, io: &mut impl Io) -> Option<Token> {
+    fn dial_next(&mut self, cx: &mut impl Context) -> Option<ConnectionId> {
         let address = self.untried.pop_front()?;
         (self.called, self.is_connected, self.is_useful) = (Some(address), false, false);
-        let connection = io.connect(address);
-        io.set_deadline(connection, Some(self.timeout));
+        let connection = cx.connect(address);
+        cx.set_deadline(connection, Some(self.timeout));
         Some(connection)
     }
 
@@ -151,11 +151,11 @@ impl Dialer {
     /// there is one.
     pub(crate) fn failed(
         &mut self,
-        io: &mut impl Io,
+        cx: &mut impl Context,
         reason: &str,
         log_budget: &mut LogBudget,
-    ) -> Option<Token> {
-        let connection = self.dial_next(io)?;
+    ) -> Option<ConnectionId> {
+        let connection = self.dial_next(cx)?;
         log_within!(
             log_budget,
             Line::Retried,
@@ -169,7 +169,7 @@ impl Dialer {
     /// The attempt has failed: sets the timer for another. Says whether there will be one.
     pub(crate) fn retry(
         &mut self,
-        io: &mut impl Io,
+        cx: &mut impl Context,
         reason: &str,
         log_budget: &mut LogBudget,
     ) -> bool {
@@ -190,7 +190,7 @@ impl Dialer {
              error: {reason}",
             pause.as_millis()
         );
-        io.set_timer(DIAL, Some(pause));
+        cx.set_timer(DIAL, Some(pause));
         true
     }
 
@@ -210,7 +210,7 @@ impl Dialer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryIo;
+    use crate::memory_io::MemoryContext;
 
     const RETRY: Retry =
         Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 };
@@ -221,11 +221,11 @@ mod tests {
     }
 
     /// Begins an attempt, and lets the thread look the name up.
-    fn dial(dialer: &mut Dialer, io: &mut MemoryIo) -> io::Result<Token> {
-        assert_eq!(dialer.dial(io)?, None, "no connection before the name is looked up");
-        let answer = io.read_attached();
-        io.lines.clear();
-        dialer.looked_up(io, &answer).map(|connection| connection.expect("it was waited for"))
+    fn dial(dialer: &mut Dialer, cx: &mut MemoryContext) -> io::Result<ConnectionId> {
+        assert_eq!(dialer.dial(cx)?, None, "no connection before the name is looked up");
+        let answer = cx.read_attached();
+        cx.lines.clear();
+        dialer.looked_up(cx, &answer).map(|connection| connection.expect("it was waited for"))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it stands in for a lookup that can fail")]
@@ -237,18 +237,18 @@ mod tests {
     #[test]
     fn all_addresses_are_tried_before_there_is_a_pause() {
         let mut log = LogBudget::default();
-        let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
+        let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
         for _ in 0..3 {
-            let first = dial(&mut dialer, &mut io).unwrap();
+            let first = dial(&mut dialer, &mut cx).unwrap();
             let second =
-                dialer.failed(&mut io, "refused", &mut log).expect("there is another address");
-            let addresses = [first, second].map(|token| io.lines[&token].address.to_string());
+                dialer.failed(&mut cx, "refused", &mut log).expect("there is another address");
+            let addresses = [first, second].map(|id| cx.lines[&id].address.to_string());
             assert_eq!(addresses, ["10.0.0.1:12345", "10.0.0.2:12345"]);
-            assert_eq!(io.lines[&second].deadline, Some(Duration::from_secs(9)));
-            assert!(io.timers.is_empty());
-            assert_eq!(dialer.failed(&mut io, "refused", &mut log), None);
-            assert!(dialer.retry(&mut io, "refused", &mut log));
-            assert!(io.timers.remove(&DIAL).is_some());
+            assert_eq!(cx.lines[&second].deadline, Some(Duration::from_secs(9)));
+            assert!(cx.timers.is_empty());
+            assert_eq!(dialer.failed(&mut cx, "refused", &mut log), None);
+            assert!(dialer.retry(&mut cx, "refused", &mut log));
+            assert!(cx.timers.remove(&DIAL).is_some());
         }
     }
 
@@ -256,26 +256,26 @@ mod tests {
     fn an_attempt_counts_once_however_many_addresses_there_are() {
         let mut log = LogBudget::default();
         let once = Retry { limit: 2, ..RETRY };
-        let (mut dialer, mut io) = (dialer(once, two_addresses), MemoryIo::new());
+        let (mut dialer, mut cx) = (dialer(once, two_addresses), MemoryContext::new());
         for another in [true, false] {
-            dial(&mut dialer, &mut io).unwrap();
-            assert!(dialer.failed(&mut io, "refused", &mut log).is_some());
-            assert_eq!(dialer.retry(&mut io, "refused", &mut log), another);
+            dial(&mut dialer, &mut cx).unwrap();
+            assert!(dialer.failed(&mut cx, "refused", &mut log).is_some());
+            assert_eq!(dialer.retry(&mut cx, "refused", &mut log), another);
         }
     }
 
     /// Addresses that attempts begin at when each of them comes to a connection, and is then lost.
     fn begun(attempts: usize, useful: bool) -> Vec<String> {
-        let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
+        let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
         let mut log = LogBudget::default();
         let attempt = |_| {
-            let connection = dial(&mut dialer, &mut io).unwrap();
+            let connection = dial(&mut dialer, &mut cx).unwrap();
             dialer.connected();
             if useful {
                 dialer.progressed();
             }
-            assert_eq!(dialer.failed(&mut io, "reset", &mut log), None, "the attempt is over");
-            io.lines[&connection].address.to_string()
+            assert_eq!(dialer.failed(&mut cx, "reset", &mut log), None, "the attempt is over");
+            cx.lines[&connection].address.to_string()
         };
         (0..attempts).map(attempt).collect()
     }
@@ -289,28 +289,28 @@ mod tests {
 
     #[test]
     fn the_one_that_was_connected_to_in_vain_comes_last() {
-        let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
+        let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
         let mut log = LogBudget::default();
-        dial(&mut dialer, &mut io).unwrap();
+        dial(&mut dialer, &mut cx).unwrap();
         dialer.connected();
-        assert_eq!(dialer.failed(&mut io, "reset", &mut log), None);
-        let second = dial(&mut dialer, &mut io).unwrap();
-        let first = dialer.failed(&mut io, "refused", &mut log).expect("it is still there");
-        let addresses = [second, first].map(|token| io.lines[&token].address.to_string());
+        assert_eq!(dialer.failed(&mut cx, "reset", &mut log), None);
+        let second = dial(&mut dialer, &mut cx).unwrap();
+        let first = dialer.failed(&mut cx, "refused", &mut log).expect("it is still there");
+        let addresses = [second, first].map(|id| cx.lines[&id].address.to_string());
         assert_eq!(addresses, ["10.0.0.2:12345", "10.0.0.1:12345"]);
     }
 
     #[test]
     fn only_progress_makes_pauses_short_again() {
         let limit = Retry { limit: 4, ..RETRY };
-        let (mut dialer, mut io) = (dialer(limit, two_addresses), MemoryIo::new());
+        let (mut dialer, mut cx) = (dialer(limit, two_addresses), MemoryContext::new());
         let mut log = LogBudget::default();
         for round in 0..2 {
             for (attempt, at_least) in [50, 100, 200].into_iter().enumerate() {
                 dialer.connected();
                 let pause = match attempt {
                     1 => dialer.back_off(),
-                    _ => dialer.retry(&mut io, "closed", &mut log).then(|| io.timers[&DIAL]),
+                    _ => dialer.retry(&mut cx, "closed", &mut log).then(|| cx.timers[&DIAL]),
                 };
                 let pause = pause.expect("below the limit");
                 assert!(pause >= Duration::from_millis(at_least), "{round}: {pause:?}");
@@ -319,40 +319,40 @@ mod tests {
                 dialer.progressed();
             }
         }
-        assert!(!dialer.retry(&mut io, "closed", &mut log));
+        assert!(!dialer.retry(&mut cx, "closed", &mut log));
     }
 
     #[test]
     fn a_name_that_stands_for_nothing_is_an_error() {
-        let mut io = MemoryIo::new();
-        let error = dial(&mut dialer(RETRY, |_| Ok(Vec::new())), &mut io).unwrap_err();
+        let mut cx = MemoryContext::new();
+        let error = dial(&mut dialer(RETRY, |_| Ok(Vec::new())), &mut cx).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
         let mut dialer = dialer(RETRY, |_| Err(io::ErrorKind::NotFound.into()));
-        let error = dial(&mut dialer, &mut io).unwrap_err();
+        let error = dial(&mut dialer, &mut cx).unwrap_err();
         assert_eq!(error.to_string(), "entity not found");
-        assert!(io.lines.is_empty());
+        assert!(cx.lines.is_empty());
     }
 
     #[test]
     fn an_address_is_called_at_once() {
         for address in ["10.0.0.1:12345", "[2001:db8::1]:12345"] {
-            let (timeout, mut io) = (Duration::from_secs(9), MemoryIo::new());
+            let (timeout, mut cx) = (Duration::from_secs(9), MemoryContext::new());
             let dialer = Dialer::new(address.into(), RETRY, timeout, 7);
             let mut dialer = dialer.resolving(|name| panic!("{name} needs no look-up"));
-            let connection = dialer.dial(&mut io).unwrap().unwrap();
-            assert_eq!(io.lines[&connection].address.to_string(), address);
+            let connection = dialer.dial(&mut cx).unwrap().unwrap();
+            assert_eq!(cx.lines[&connection].address.to_string(), address);
         }
     }
 
     #[test]
     fn a_look_up_that_takes_too_long_is_a_failed_attempt() {
-        let (mut dialer, mut io) = (dialer(RETRY, two_addresses), MemoryIo::new());
-        assert_eq!(dialer.dial(&mut io).unwrap(), None);
-        let error = dialer.look_up_expired(&mut io).unwrap_err();
+        let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
+        assert_eq!(dialer.dial(&mut cx).unwrap(), None);
+        let error = dialer.look_up_expired(&mut cx).unwrap_err();
         assert_eq!(error.to_string(), "the name wasn't looked up within 9s");
-        let answer = io.read_attached();
-        assert_eq!(dialer.looked_up(&mut io, &answer).unwrap(), None, "nobody waits for it");
-        io.lines.clear();
-        assert!(dial(&mut dialer, &mut io).is_ok());
+        let answer = cx.read_attached();
+        assert_eq!(dialer.looked_up(&mut cx, &answer).unwrap(), None, "nobody waits for it");
+        cx.lines.clear();
+        assert!(dial(&mut dialer, &mut cx).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use log::{Level, error, info};
-use reactor::{CloseReason, Io, Service, Signal, StopCause, Timer, Token};
+use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
 use runtime::log_within;
 use runtime::logging::{Escaped, EscapedOnce};
 use wire::LineDecoder;
@@ -18,14 +18,14 @@ use crate::stranger;
 /// Most bytes of an answer's line: far above any message of ours.
 const ANSWER_MAX: usize = 4096;
 
-/// The service.
+/// The handler.
 #[derive(Debug)]
 pub struct EchoLoop {
     config: Config,
     dialer: Dialer,
     farewell: Farewell,
     decoder: LineDecoder,
-    connection: Option<Token>,
+    connection: Option<ConnectionId>,
     /// The message that is under way, counted from 1.
     number: u32,
     step: Step,
@@ -67,74 +67,74 @@ impl EchoLoop {
         format!("[CLIENT {}] Message N°{}", self.config.id, self.number)
     }
 
-    fn next_message(&mut self, io: &mut impl Io) {
+    fn next_message(&mut self, cx: &mut impl Context) {
         if self.number == self.config.loop_amount {
-            return self.finish(io, End::Complete);
+            return self.finish(cx, End::Complete);
         }
         self.number += 1;
-        self.dial(io);
+        self.dial(cx);
     }
 
-    fn dial(&mut self, io: &mut impl Io) {
+    fn dial(&mut self, cx: &mut impl Context) {
         self.step = Step::Connecting;
-        let attempt = self.dialer.dial(io);
-        self.attempted(io, attempt);
+        let attempt = self.dialer.dial(cx);
+        self.attempted(cx, attempt);
     }
 
-    fn attempted(&mut self, io: &mut impl Io, attempt: Attempt) {
+    fn attempted(&mut self, cx: &mut impl Context, attempt: Attempt) {
         match attempt {
             Ok(connection) => self.connection = connection,
-            Err(error) => self.retry(io, &error.to_string()),
+            Err(error) => self.retry(cx, &error.to_string()),
         }
     }
 
-    fn not_connected(&mut self, io: &mut impl Io, reason: &str) {
-        self.connection = self.dialer.failed(io, reason, &mut self.log_budget);
+    fn not_connected(&mut self, cx: &mut impl Context, reason: &str) {
+        self.connection = self.dialer.failed(cx, reason, &mut self.log_budget);
         if self.connection.is_none() {
-            self.retry(io, reason);
+            self.retry(cx, reason);
         }
     }
 
-    fn retry(&mut self, io: &mut impl Io, reason: &str) {
-        if !self.dialer.retry(io, reason, &mut self.log_budget) {
-            self.finish(io, End::Failed);
+    fn retry(&mut self, cx: &mut impl Context, reason: &str) {
+        if !self.dialer.retry(cx, reason, &mut self.log_budget) {
+            self.finish(cx, End::Failed);
         }
     }
 
-    fn fail(&mut self, io: &mut impl Io, reason: &str) {
+    fn fail(&mut self, cx: &mut impl Context, reason: &str) {
         error!(
             "action: receive_message | result: fail | client_id: {} | error: {}",
             self.config.id,
             EscapedOnce(reason)
         );
-        self.finish(io, End::Failed);
+        self.finish(cx, End::Failed);
     }
 
     /// The same for what has been said, which may be another service's.
-    fn fail_after(&mut self, io: &mut impl Io, said: &[u8], reason: &str) {
+    fn fail_after(&mut self, cx: &mut impl Context, said: &[u8], reason: &str) {
         match stranger::looks_like(said) {
-            Some(_) => self.fail(io, &stranger::describe(&self.config.address, said)),
-            None => self.fail(io, reason),
+            Some(_) => self.fail(cx, &stranger::describe(&self.config.address, said)),
+            None => self.fail(cx, reason),
         }
     }
 
-    fn finish(&mut self, io: &mut impl Io, end: End) {
+    fn finish(&mut self, cx: &mut impl Context, end: End) {
         self.end.get_or_insert(end);
-        self.dialer.give_up(io);
+        self.dialer.give_up(cx);
         if let Some(connection) = self.connection {
-            io.close(connection);
+            cx.close(connection);
         }
-        self.part(io);
+        self.part(cx);
     }
 
-    fn part(&mut self, io: &mut impl Io) {
-        self.farewell.advance(io, || announce(self.end, &self.config));
+    fn part(&mut self, cx: &mut impl Context) {
+        self.farewell.advance(cx, || announce(self.end, &self.config));
     }
 
-    fn answered(&mut self, io: &mut impl Io, connection: Token, answer: &[u8]) {
+    fn answered(&mut self, cx: &mut impl Context, connection: ConnectionId, answer: &[u8]) {
         if answer != self.message().as_bytes() {
             let reason = format!("another answer than expected: {}", Escaped(answer));
-            return self.fail_after(io, answer, &reason);
+            return self.fail_after(cx, answer, &reason);
         }
         self.step = Step::Answered;
         self.dialer.progressed();
@@ -143,77 +143,77 @@ impl EchoLoop {
             self.config.id,
             Escaped(answer)
         );
-        io.close(connection);
+        cx.close(connection);
     }
 }
 
-impl Service for EchoLoop {
+impl Handler for EchoLoop {
     type Fatal = std::convert::Infallible;
 
-    fn started(&mut self, io: &mut impl Io) {
-        self.farewell.started(io);
-        self.next_message(io);
+    fn on_start(&mut self, cx: &mut impl Context) {
+        self.farewell.started(cx);
+        self.next_message(cx);
     }
 
-    fn opened(&mut self, io: &mut impl Io, connection: Token, _peer: SocketAddr) {
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _peer: SocketAddr) {
         self.dialer.connected();
         self.step = Step::Sent;
-        io.send(connection, format!("{}\n", self.message()).as_bytes());
-        io.set_deadline(connection, Some(self.config.response_timeout));
+        cx.send(connection, format!("{}\n", self.message()).as_bytes());
+        cx.set_deadline(connection, Some(self.config.response_timeout));
     }
 
-    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         if self.dialer.is_look_up(connection) {
             return 0;
         }
         match self.decoder.decode(input) {
             Ok(None) => return 0,
-            Ok(Some(line)) => self.answered(io, connection, line.bytes),
-            Err(error) => self.fail_after(io, input, &error.to_string()),
+            Ok(Some(line)) => self.answered(cx, connection, line.bytes),
+            Err(error) => self.fail_after(cx, input, &error.to_string()),
         }
         input.len()
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.looked_up(io, rest);
-            return self.attempted(io, attempt);
+            let attempt = self.dialer.looked_up(cx, rest);
+            return self.attempted(cx, attempt);
         }
         if self.step == Step::Sent {
             let reason = format!(
                 "the connection ended before the newline of an answer, it says: {}",
                 Escaped(rest)
             );
-            self.fail_after(io, rest, &reason);
+            self.fail_after(cx, rest, &reason);
         }
-        io.close(connection);
+        cx.close(connection);
     }
 
-    fn expired(&mut self, io: &mut impl Io, connection: Token) {
+    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_expired(io);
-            return self.attempted(io, attempt);
+            let attempt = self.dialer.look_up_expired(cx);
+            return self.attempted(cx, attempt);
         }
         if self.step == Step::Sent {
             let timeout = humantime::format_duration(self.config.response_timeout);
-            self.fail(io, &format!("no answer within {timeout}"));
+            self.fail(cx, &format!("no answer within {timeout}"));
         }
-        io.abort(connection);
+        cx.abort(connection);
     }
 
-    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+    fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match timer {
-            DIAL => self.dial(io),
-            FAREWELL => self.part(io),
+            DIAL => self.dial(cx),
+            FAREWELL => self.part(cx),
             other if self.log_budget.fired(other) => {}
-            _ => self.next_message(io),
+            _ => self.next_message(cx),
         }
     }
 
-    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_lost(io, reason);
-            return self.attempted(io, attempt);
+            let attempt = self.dialer.look_up_lost(cx, reason);
+            return self.attempted(cx, attempt);
         }
         if self.connection != Some(connection) {
             return;
@@ -230,14 +230,14 @@ impl Service for EchoLoop {
             "action: close_connection | result: success | reason: {reason}"
         );
         match self.step {
-            Step::Connecting => self.not_connected(io, &reason.to_string()),
-            Step::Sent => self.fail(io, &format!("no answer: {reason}")),
-            Step::Answered if self.number == self.config.loop_amount => self.next_message(io),
-            Step::Answered => io.set_timer(PAUSE, Some(self.config.loop_period)),
+            Step::Connecting => self.not_connected(cx, &reason.to_string()),
+            Step::Sent => self.fail(cx, &format!("no answer: {reason}")),
+            Step::Answered if self.number == self.config.loop_amount => self.next_message(cx),
+            Step::Answered => cx.set_timer(PAUSE, Some(self.config.loop_period)),
         }
     }
 
-    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+    fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
             Signal::User1 => info!(
                 "action: status | result: success | client_id: {} | connection: {} | \
@@ -247,25 +247,25 @@ impl Service for EchoLoop {
                 self.number,
                 self.config.loop_amount
             ),
-            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
+            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
             Signal::Hangup => {}
         }
     }
 
-    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
+    fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         self.end.get_or_insert(End::Interrupted);
-        self.dialer.give_up(io);
-        let StopCause::Signal(name) = cause else { return };
+        self.dialer.give_up(cx);
+        let ShutdownCause::Signal(name) = cause else { return };
         info!("action: shutdown | result: in_progress | cause: {name}");
         self.farewell.cut_short(|| announce(self.end, &self.config));
         // At once: an answer that is still under way doesn't matter any more.
         if let Some(connection) = self.connection {
-            io.abort(connection);
+            cx.abort(connection);
         }
     }
 
-    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), Self::Fatal> {
-        self.log_budget.set_timers(io);
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), Self::Fatal> {
+        self.log_budget.set_timers(cx);
         Ok(())
     }
 }
@@ -278,7 +278,7 @@ fn announce(end: Option<End>, config: &Config) {
 }
 
 /// Fires when it is time for the next message.
-const PAUSE: Timer = Timer(1);
+const PAUSE: TimerId = TimerId(1);
 
 #[cfg(test)]
 mod tests {
@@ -331,13 +331,13 @@ mod tests {
             assert_eq!(world.sent(), message(number).as_bytes());
             assert_eq!(world.line().deadline, Some(TIMEOUT));
             world.receive(message(number).as_bytes());
-            assert!(world.io.lines.is_empty(), "closed after its answer");
+            assert!(world.cx.lines.is_empty(), "closed after its answer");
             if number < 3 {
                 assert_eq!(world.fire(), PERIOD);
             }
         }
-        assert!(world.io.stopped && world.io.timers.is_empty(), "no pause after the last");
-        assert_eq!(world.service.close(), End::Complete);
+        assert!(world.cx.stopped && world.cx.timers.is_empty(), "no pause after the last");
+        assert_eq!(world.handler.close(), End::Complete);
     }
 
     #[test]
@@ -345,17 +345,17 @@ mod tests {
         let mut world = echoing(1, 0);
         world.open();
         for byte in message(1).as_bytes() {
-            assert!(!world.io.stopped);
+            assert!(!world.cx.stopped);
             world.receive(&[*byte]);
         }
-        assert_eq!(world.service.close(), End::Complete);
+        assert_eq!(world.handler.close(), End::Complete);
     }
 
     #[test]
     fn no_messages_are_done_at_once() {
         let world = echoing(0, 0);
-        assert!(world.io.lines.is_empty() && world.io.stopped);
-        assert_eq!(world.service.close(), End::Complete);
+        assert!(world.cx.lines.is_empty() && world.cx.stopped);
+        assert_eq!(world.handler.close(), End::Complete);
     }
 
     #[test]
@@ -375,8 +375,8 @@ mod tests {
         world.lose(&refused());
         world.fire();
         world.lose(&refused());
-        assert!(world.io.stopped && world.io.timers.is_empty());
-        assert_eq!(world.service.close(), End::Failed);
+        assert!(world.cx.stopped && world.cx.timers.is_empty());
+        assert_eq!(world.handler.close(), End::Failed);
     }
 
     #[test]
@@ -388,7 +388,7 @@ mod tests {
         world.receive(message(1).as_bytes());
         world.fire();
         world.lose(&refused());
-        assert!(!world.io.stopped);
+        assert!(!world.cx.stopped);
     }
 
     #[test]
@@ -404,8 +404,8 @@ mod tests {
             let mut world = echoing(2, 0);
             world.open();
             failure(&mut world);
-            assert!(world.io.stopped && world.io.timers.is_empty());
-            assert_eq!(world.service.close(), End::Failed);
+            assert!(world.cx.stopped && world.cx.timers.is_empty());
+            assert_eq!(world.handler.close(), End::Failed);
         }
     }
 
@@ -413,24 +413,24 @@ mod tests {
     fn the_last_line_can_be_held_back() {
         let mut world = echoing(1, 0);
         let announce_after = Duration::from_secs(3);
-        world.service.farewell =
+        world.handler.farewell =
             Farewell::new(Delays { announce_after, exit: Duration::from_secs(1) });
         world.open();
         world.receive(message(1).as_bytes());
-        assert!(world.io.lines.is_empty() && !world.io.stopped);
+        assert!(world.cx.lines.is_empty() && !world.cx.stopped);
         assert_eq!([world.fire(), world.fire()], [announce_after, Duration::from_secs(1)]);
-        assert!(world.io.stopped);
-        assert_eq!(world.service.close(), End::Complete);
+        assert!(world.cx.stopped);
+        assert_eq!(world.handler.close(), End::Complete);
     }
 
     #[test]
     fn a_name_is_looked_up_for_each_message_and_never_waited_for() {
         let resolve = |_: &str| Ok(vec![([10, 0, 0, 1], 12345).into()]);
-        let mut service = echoing(2, 0).service;
-        let retry = service.config.retry;
+        let mut handler = echoing(2, 0).handler;
+        let retry = handler.config.retry;
         let dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1);
-        (service.dialer, service.number) = (dialer.resolving(resolve), 0);
-        let mut world = World::new(service);
+        (handler.dialer, handler.number) = (dialer.resolving(resolve), 0);
+        let mut world = World::new(handler);
         for number in 1..=2 {
             world.look_up();
             assert_eq!(world.line().address.to_string(), "10.0.0.1:12345");
@@ -440,18 +440,18 @@ mod tests {
                 world.fire();
             }
         }
-        assert_eq!(world.service.close(), End::Complete);
-        let mut service = echoing(2, 0).service;
-        service.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
+        assert_eq!(world.handler.close(), End::Complete);
+        let mut handler = echoing(2, 0).handler;
+        handler.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
             loop {
                 std::thread::park();
             }
         });
-        let mut world = World::new(service);
+        let mut world = World::new(handler);
         world.expire();
         world.fire();
         world.interrupt();
-        assert_eq!((world.io.timers.len(), world.service.close()), (0, End::Interrupted));
+        assert_eq!((world.cx.timers.len(), world.handler.close()), (0, End::Interrupted));
     }
 
     #[test]
@@ -459,7 +459,7 @@ mod tests {
         let mut world = echoing(2, 0);
         world.open();
         world.interrupt();
-        assert_eq!((world.io.aborted, world.io.lines.len()), (1, 0));
-        assert_eq!(world.service.close(), End::Interrupted);
+        assert_eq!((world.cx.aborted, world.cx.lines.len()), (1, 0));
+        assert_eq!(world.handler.close(), End::Interrupted);
     }
 }

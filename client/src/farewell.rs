@@ -7,10 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use reactor::{Io, Timer};
+use reactor::{Context, TimerId};
 
 /// Fires when the next stage may begin.
-pub(crate) const FAREWELL: Timer = Timer(2);
+pub(crate) const FAREWELL: TimerId = TimerId(2);
 
 /// How long the ending is drawn out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,29 +44,29 @@ impl Farewell {
     }
 
     /// The run begins: its age counts from here.
-    pub(crate) fn started(&mut self, io: &impl Io) {
-        self.started = Some(io.now());
+    pub(crate) fn started(&mut self, cx: &impl Context) {
+        self.started = Some(cx.now());
     }
 
     /// Goes on as far as the time has come, to the end of the loop. To be called when the work is
     /// done, and whenever [`FAREWELL`] fires.
-    pub(crate) fn advance(&mut self, io: &mut impl Io, announce: impl FnOnce()) {
+    pub(crate) fn advance(&mut self, cx: &mut impl Context, announce: impl FnOnce()) {
         if self.stage == Stage::Working {
             self.stage = Stage::Holding;
-            let age = self.started.map_or(Duration::ZERO, |started| io.now() - started);
+            let age = self.started.map_or(Duration::ZERO, |started| cx.now() - started);
             let left = self.delays.announce_after.saturating_sub(age);
             if !left.is_zero() {
-                return io.set_timer(FAREWELL, Some(left));
+                return cx.set_timer(FAREWELL, Some(left));
             }
         }
         if self.stage == Stage::Holding {
             self.stage = Stage::Staying;
             announce();
             if !self.delays.exit.is_zero() {
-                return io.set_timer(FAREWELL, Some(self.delays.exit));
+                return cx.set_timer(FAREWELL, Some(self.delays.exit));
             }
         }
-        io.stop();
+        cx.shutdown();
     }
 
     /// A signal doesn't wait: what is known is announced now.
@@ -81,27 +81,27 @@ impl Farewell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryIo;
+    use crate::memory_io::MemoryContext;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     struct Run {
         farewell: Farewell,
-        io: MemoryIo,
+        cx: MemoryContext,
         announced: u32,
     }
 
     impl Run {
         fn new(announce_after: Duration, exit: Duration) -> Self {
-            let (mut farewell, io) =
-                (Farewell::new(Delays { announce_after, exit }), MemoryIo::new());
-            farewell.started(&io);
-            Self { farewell, io, announced: 0 }
+            let (mut farewell, cx) =
+                (Farewell::new(Delays { announce_after, exit }), MemoryContext::new());
+            farewell.started(&cx);
+            Self { farewell, cx, announced: 0 }
         }
 
         fn advance(&mut self) -> (Option<Duration>, u32, bool) {
-            self.farewell.advance(&mut self.io, || self.announced += 1);
-            (self.io.timers.remove(&FAREWELL), self.announced, self.io.stopped)
+            self.farewell.advance(&mut self.cx, || self.announced += 1);
+            (self.cx.timers.remove(&FAREWELL), self.announced, self.cx.stopped)
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_result_waits_for_the_age_and_the_end_for_the_delay() {
         let mut run = Run::new(3 * SECOND, SECOND);
-        run.io.pass(SECOND);
+        run.cx.pass(SECOND);
         assert_eq!(run.advance(), (Some(2 * SECOND), 0, false));
         assert_eq!(run.advance(), (Some(SECOND), 1, false));
         assert_eq!(run.advance(), (None, 1, true));
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_run_that_is_old_enough_announces_at_once() {
         let mut run = Run::new(3 * SECOND, SECOND);
-        run.io.pass(3 * SECOND);
+        run.cx.pass(3 * SECOND);
         assert_eq!(run.advance(), (Some(SECOND), 1, false));
     }
 

@@ -7,14 +7,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use reactor::{Io, Timer};
+use reactor::{Context, TimerId};
 use runtime::logging::budget;
 
 /// Fires when what was only counted is to be logged.
-const REPORT: Timer = Timer(3);
+const REPORT: TimerId = TimerId(3);
 
 /// Fires when lines are logged as they are again.
-const REFILL: Timer = Timer(4);
+const REFILL: TimerId = TimerId(4);
 
 /// How much is logged, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,18 +117,18 @@ impl LogBudget {
     }
 
     /// Sets the timers that lines have begun. To be called at the end of a turn.
-    pub fn set_timers(&mut self, io: &mut impl Io) {
+    pub fn set_timers(&mut self, cx: &mut impl Context) {
         let begun = self.budget.take_begun();
         if begun.period {
-            io.set_timer(REPORT, Some(self.limits.report_period));
+            cx.set_timer(REPORT, Some(self.limits.report_period));
         }
         if begun.interval {
-            io.set_timer(REFILL, Some(self.limits.interval));
+            cx.set_timer(REFILL, Some(self.limits.interval));
         }
     }
 
     /// Does what a timer is for; says whether it was one of the budget's.
-    pub fn fired(&mut self, timer: Timer) -> bool {
+    pub fn fired(&mut self, timer: TimerId) -> bool {
         match timer {
             REPORT => self.budget.report(),
             REFILL => self.budget.refill(),
@@ -146,19 +146,19 @@ impl LogBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryIo;
+    use crate::memory_io::MemoryContext;
 
     #[test]
     fn what_is_exhausted_is_counted_until_the_interval_is_over() {
         let limits = LogLimits { max_lines: 2, ..LogLimits::default() };
-        let (mut budget, mut io) = (LogBudget::new(limits), MemoryIo::new());
-        budget.set_timers(&mut io);
-        assert!(io.timers.is_empty(), "nothing was logged");
+        let (mut budget, mut cx) = (LogBudget::new(limits), MemoryContext::new());
+        budget.set_timers(&mut cx);
+        assert!(cx.timers.is_empty(), "nothing was logged");
         assert!(budget.allows(Line::Retried) && budget.allows(Line::Retried));
         assert!(!budget.allows(Line::Retried) && budget.allows(Line::Winner));
-        budget.set_timers(&mut io);
+        budget.set_timers(&mut cx);
         let set = [(REPORT, limits.report_period), (REFILL, limits.interval)];
-        assert_eq!(io.timers, set.into());
+        assert_eq!(cx.timers, set.into());
         assert!(budget.fired(REPORT) && !budget.allows(Line::Retried));
         assert!(budget.fired(REFILL) && budget.allows(Line::Retried));
         assert!(!budget.fired(crate::dialer::DIAL));

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use reactor::{Io, Token};
+use reactor::{ConnectionId, Context};
 
 /// Asks the resolver, and blocks.
 pub(crate) type Resolve = fn(&str) -> io::Result<Vec<SocketAddr>>;
@@ -33,7 +33,7 @@ pub(crate) struct LookUp {
 #[derive(Debug, Clone, Copy)]
 struct Running {
     /// Where the thread's answer arrives.
-    answer: Token,
+    answer: ConnectionId,
     /// Otherwise the answer is dropped.
     is_wanted: bool,
 }
@@ -52,27 +52,27 @@ impl LookUp {
     /// `timeout`, its deadline.
     pub(crate) fn begin(
         &mut self,
-        io: &mut impl Io,
+        cx: &mut impl Context,
         name: &str,
         timeout: Duration,
     ) -> io::Result<()> {
         let answer = match self.running {
             Some(running) => running.answer,
-            None => self.start(io, name)?,
+            None => self.start(cx, name)?,
         };
         self.running = Some(Running { answer, is_wanted: true });
-        io.set_deadline(answer, Some(timeout));
+        cx.set_deadline(answer, Some(timeout));
         Ok(())
     }
 
-    fn start(&self, io: &mut impl Io, name: &str) -> io::Result<Token> {
+    fn start(&self, cx: &mut impl Context, name: &str) -> io::Result<ConnectionId> {
         let (ours, theirs) = UnixStream::pair()?;
-        let answer = io.attach(ours)?;
+        let answer = cx.attach(ours)?;
         let (name, resolve) = (name.to_owned(), self.resolve);
         let thread = std::thread::Builder::new().name("look-up".to_owned());
         let started = thread.spawn(move || report(theirs, &name, resolve(&name)));
         if let Err(error) = started {
-            io.abort(answer);
+            cx.abort(answer);
             return Err(error);
         }
         Ok(answer)
@@ -83,26 +83,26 @@ impl LookUp {
         self.running.is_some_and(|running| running.is_wanted)
     }
 
-    pub(crate) fn is_answer(&self, connection: Token) -> bool {
+    pub(crate) fn is_answer(&self, connection: ConnectionId) -> bool {
         self.running.is_some_and(|running| running.answer == connection)
     }
 
     /// The answer has ended, or was lost. Says what it is, if somebody still wants it.
     pub(crate) fn answered(
         &mut self,
-        io: &mut impl Io,
+        cx: &mut impl Context,
         text: &[u8],
     ) -> Option<io::Result<Vec<SocketAddr>>> {
         let running = self.running.take()?;
-        io.close(running.answer);
+        cx.close(running.answer);
         running.is_wanted.then(|| parse(text))
     }
 
     /// Waits no longer for the thread that is on its way: what it finds is dropped.
-    pub(crate) fn give_up(&mut self, io: &mut impl Io) {
+    pub(crate) fn give_up(&mut self, cx: &mut impl Context) {
         if let Some(running) = &mut self.running {
             running.is_wanted = false;
-            io.set_deadline(running.answer, None);
+            cx.set_deadline(running.answer, None);
         }
     }
 }
@@ -143,21 +143,21 @@ fn parse(text: &[u8]) -> io::Result<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryIo;
+    use crate::memory_io::MemoryContext;
 
     const TIMEOUT: Duration = Duration::from_secs(9);
 
     /// Begins a look-up, and waits for what its thread says.
-    fn text_of(resolve: Resolve) -> (LookUp, MemoryIo, Vec<u8>) {
-        let (mut look_up, mut io) = (LookUp::through(resolve), MemoryIo::new());
-        look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
-        let text = io.read_attached();
-        (look_up, io, text)
+    fn text_of(resolve: Resolve) -> (LookUp, MemoryContext, Vec<u8>) {
+        let (mut look_up, mut cx) = (LookUp::through(resolve), MemoryContext::new());
+        look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+        let text = cx.read_attached();
+        (look_up, cx, text)
     }
 
     fn answer_of(resolve: Resolve) -> io::Result<Vec<SocketAddr>> {
-        let (mut look_up, mut io, text) = text_of(resolve);
-        look_up.answered(&mut io, &text).expect("it is wanted")
+        let (mut look_up, mut cx, text) = text_of(resolve);
+        look_up.answered(&mut cx, &text).expect("it is wanted")
     }
 
     #[test]
@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_name_with_any_number_of_addresses_is_some_kilobytes() {
-        let (mut look_up, mut io, text) =
+        let (mut look_up, mut cx, text) =
             text_of(|_| Ok((0..u16::MAX).map(|port| ([10, 0, 0, 1], port).into()).collect()));
         assert!(text.len() < 4096, "{}", text.len());
-        let found = look_up.answered(&mut io, &text).unwrap().unwrap();
+        let found = look_up.answered(&mut cx, &text).unwrap().unwrap();
         assert_eq!(found.len(), ADDRESSES_MAX);
     }
 
@@ -204,23 +204,23 @@ mod tests {
         let stuck: Resolve = |_| loop {
             std::thread::park();
         };
-        let (mut look_up, mut io) = (LookUp::through(stuck), MemoryIo::new());
-        look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
-        let first = *io.lines.keys().next().unwrap();
+        let (mut look_up, mut cx) = (LookUp::through(stuck), MemoryContext::new());
+        look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+        let first = *cx.lines.keys().next().unwrap();
         assert!(look_up.is_answer(first));
-        assert_eq!(io.lines[&first].deadline, Some(TIMEOUT));
+        assert_eq!(cx.lines[&first].deadline, Some(TIMEOUT));
         for _ in 0..10 {
-            look_up.give_up(&mut io);
-            assert_eq!(io.lines[&first].deadline, None);
-            look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
-            assert_eq!(io.lines.keys().collect::<Vec<_>>(), [&first]);
-            assert_eq!(io.lines[&first].deadline, Some(TIMEOUT));
+            look_up.give_up(&mut cx);
+            assert_eq!(cx.lines[&first].deadline, None);
+            look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+            assert_eq!(cx.lines.keys().collect::<Vec<_>>(), [&first]);
+            assert_eq!(cx.lines[&first].deadline, Some(TIMEOUT));
         }
-        let found = look_up.answered(&mut io, b"10.0.0.1:1\n").unwrap().unwrap();
+        let found = look_up.answered(&mut cx, b"10.0.0.1:1\n").unwrap().unwrap();
         assert_eq!(found, [([10, 0, 0, 1], 1).into()]);
         assert!(!look_up.is_answer(first));
-        look_up.begin(&mut io, "central:12345", TIMEOUT).unwrap();
-        look_up.give_up(&mut io);
-        assert!(look_up.answered(&mut io, b"10.0.0.1:1\n").is_none());
+        look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+        look_up.give_up(&mut cx);
+        assert!(look_up.answered(&mut cx, b"10.0.0.1:1\n").is_none());
     }
 }

@@ -37,12 +37,12 @@ fn main() -> ExitCode {
     let _flushed_at_the_end = logging::init(config.level);
     log_configuration(&settings, &config);
     match run(&config) {
-        Ok((Outcome::CutShort, _)) => {
+        Ok((Outcome::Forced, _)) => {
             error!("action: shutdown | result: fail | error: a second signal came before the end");
             ExitCode::from(exit_code::FORCED)
         }
-        Ok((Outcome::Drained, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
-        Ok((Outcome::Drained, End::Failed)) => ExitCode::FAILURE,
+        Ok((Outcome::Graceful, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
+        Ok((Outcome::Graceful, End::Failed)) => ExitCode::FAILURE,
         Err(error) => {
             error!("action: run | result: fail | error: {}", Escaped(reason(&error).as_bytes()));
             ExitCode::FAILURE
@@ -64,9 +64,9 @@ fn check(settings: &mut Settings) -> ExitCode {
     let files = settings.operands().iter().map(Into::into).collect();
     let mut files = CheckFiles::new(files, config.quiet_delay);
     match run_check(&mut files) {
-        Ok(Outcome::CutShort) => ExitCode::from(exit_code::FORCED),
-        Ok(Outcome::Drained) if files.are_all_good() => ExitCode::SUCCESS,
-        Ok(Outcome::Drained) => ExitCode::FAILURE,
+        Ok(Outcome::Forced) => ExitCode::from(exit_code::FORCED),
+        Ok(Outcome::Graceful) if files.are_all_good() => ExitCode::SUCCESS,
+        Ok(Outcome::Graceful) => ExitCode::FAILURE,
         Err(error) => {
             error!("action: run | result: fail | error: {}", Escaped(reason(&error).as_bytes()));
             ExitCode::FAILURE

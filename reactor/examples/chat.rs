@@ -7,46 +7,53 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
-use reactor::{CloseReason, EventLoop, Hangup, Io, Limits, Service, StopCause, Token};
+use reactor::{
+    CloseReason, ConnectionId, Context, EventLoop, Handler, Hangup, Limits, ShutdownCause,
+};
 
 /// Most bytes that wait for one who doesn't read; then it misses lines.
 const BACKLOG_MAX: usize = 64 * 1024;
 
 #[derive(Default)]
-struct Chat(BTreeMap<Token, SocketAddr>);
+struct Chat(BTreeMap<ConnectionId, SocketAddr>);
 
-impl Service for Chat {
+impl Handler for Chat {
     type Fatal = Infallible;
 
-    fn opened(&mut self, _io: &mut impl Io, connection: Token, peer: SocketAddr) {
+    fn on_open(&mut self, _cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
         self.0.insert(connection, peer);
     }
 
     /// Takes whole lines alone: the rest comes again when more of it has arrived.
-    fn received(&mut self, io: &mut impl Io, from: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, cx: &mut impl Context, from: ConnectionId, input: &[u8]) -> usize {
         let whole = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in input[..whole].split_inclusive(|byte| *byte == b'\n') {
             let others = self.0.keys().filter(|to| **to != from);
             for &to in others {
-                if io.backlog(to) < BACKLOG_MAX {
-                    io.send(to, &[format!("{}: ", self.0[&from]).as_bytes(), line].concat());
+                if cx.unsent(to) < BACKLOG_MAX {
+                    cx.send(to, &[format!("{}: ", self.0[&from]).as_bytes(), line].concat());
                 }
             }
         }
         whole
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
-        io.close(connection);
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, _rest: &[u8]) {
+        cx.close(connection);
     }
 
-    fn expired(&mut self, _io: &mut impl Io, _connection: Token) {}
+    fn on_deadline(&mut self, _cx: &mut impl Context, _connection: ConnectionId) {}
 
-    fn closed(&mut self, _io: &mut impl Io, connection: Token, _reason: &CloseReason) {
+    fn on_close(
+        &mut self,
+        _cx: &mut impl Context,
+        connection: ConnectionId,
+        _reason: &CloseReason,
+    ) {
         self.0.remove(&connection);
     }
 
-    fn stopping(&mut self, _io: &mut impl Io, _cause: StopCause) {}
+    fn on_shutdown(&mut self, _cx: &mut impl Context, _cause: ShutdownCause) {}
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -7,37 +7,45 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reactor::{CloseReason, EventLoop, Hangup, Io, Limits, Service, StopCause, Token};
+use reactor::{
+    CloseReason, ConnectionId, Context, EventLoop, Handler, Hangup, Limits, ShutdownCause,
+};
 
 /// Longest silence of a peer.
 const IDLE: Duration = Duration::from_mins(1);
 
 struct Echo;
 
-impl Service for Echo {
+impl Handler for Echo {
     type Fatal = Infallible;
 
-    fn opened(&mut self, io: &mut impl Io, connection: Token, _peer: SocketAddr) {
-        io.set_deadline(connection, Some(IDLE));
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _peer: SocketAddr) {
+        cx.set_deadline(connection, Some(IDLE));
     }
 
-    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
-        io.set_deadline(connection, Some(IDLE));
-        io.send(connection, input);
+    fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
+        cx.set_deadline(connection, Some(IDLE));
+        cx.send(connection, input);
         input.len()
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
-        io.close(connection);
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, _rest: &[u8]) {
+        cx.close(connection);
     }
 
-    fn expired(&mut self, io: &mut impl Io, connection: Token) {
-        io.abort(connection);
+    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        cx.abort(connection);
     }
 
-    fn closed(&mut self, _io: &mut impl Io, _connection: Token, _reason: &CloseReason) {}
+    fn on_close(
+        &mut self,
+        _cx: &mut impl Context,
+        _connection: ConnectionId,
+        _reason: &CloseReason,
+    ) {
+    }
 
-    fn stopping(&mut self, _io: &mut impl Io, _cause: StopCause) {}
+    fn on_shutdown(&mut self, _cx: &mut impl Context, _cause: ShutdownCause) {}
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::service::RefuseReason;
+use crate::handler::RefuseReason;
 use crate::timers::Moment;
 
 /// Most entries of addresses without connections. When so many addresses come and go within a

@@ -1,4 +1,4 @@
-//! Bytes that wait: what the service has not consumed, what the socket has not taken, and a pool of
+//! Bytes that wait: what the handler has not consumed, what the socket has not taken, and a pool of
 //! the memory that nobody uses just now.
 //!
 //! An idle connection holds no memory here but one pointer to nothing. Bytes wait in pieces of one
@@ -30,7 +30,7 @@ const LIST_KEPT: usize = 16;
 /// Most pieces that are handed to the socket at once.
 pub(crate) const PIECES_AT_ONCE: usize = 16;
 
-/// Largest buffer that is kept for what a service writes next, in bytes.
+/// Largest buffer that is kept for what a handler writes next, in bytes.
 const SCRATCH_KEPT: usize = 64 * 1024;
 
 /// Input up to this many bytes is kept in no more memory than it needs.
@@ -43,7 +43,7 @@ pub(crate) struct Pool {
     spare_small: Vec<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is kept: a connection holds a pointer")]
     boxes: Vec<Box<Waiting>>,
-    /// What a service writes, until it is cut into pieces.
+    /// What a handler writes, until it is cut into pieces.
     scratch: Vec<u8>,
     /// Capacity of all pieces, the spare ones included.
     held: usize,
@@ -168,7 +168,7 @@ impl Pieces {
 pub(crate) struct Buffers(Option<Box<Waiting>>);
 
 /// ```text
-///  input:   [ not consumed by the service ] ...
+///  input:   [ not consumed by the handler ] ...
 ///  output:  [ taken by the socket | waiting ] [ waiting ] ... [ waiting | room ]
 ///           0                     sent
 /// ```
@@ -179,16 +179,16 @@ struct Waiting {
     /// Bytes of the first piece of output that the socket has taken: fewer than there are in it.
     sent: usize,
     /// Bytes of output that wait.
-    backlog: usize,
+    unsent: usize,
 }
 
 impl Buffers {
-    /// Whether the service has consumed all input.
+    /// Whether the handler has consumed all input.
     pub(crate) fn is_input_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|waiting| waiting.input.is_empty())
     }
 
-    /// Copies what the service has not consumed to the beginning of `buffer`, which is at least as
+    /// Copies what the handler has not consumed to the beginning of `buffer`, which is at least as
     /// long; says how many bytes that is.
     pub(crate) fn copy_input(&self, buffer: &mut [u8]) -> usize {
         let mut copied = 0;
@@ -200,8 +200,8 @@ impl Buffers {
     }
 
     /// Bytes of output that wait.
-    pub(crate) fn backlog(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.backlog)
+    pub(crate) fn unsent(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.unsent)
     }
 
     /// Bytes of memory in input and output, used or not.
@@ -243,7 +243,7 @@ impl Buffers {
     pub(crate) fn append(&mut self, pool: &mut Pool, bytes: &[u8]) {
         if !bytes.is_empty() {
             let waiting = self.0.get_or_insert_with(|| pool.take_box());
-            waiting.backlog += bytes.len();
+            waiting.unsent += bytes.len();
             waiting.output.append(pool, bytes);
         }
     }
@@ -278,8 +278,8 @@ impl Buffers {
     /// The socket took `count` bytes.
     pub(crate) fn advance(&mut self, pool: &mut Pool, count: usize) {
         let Some(waiting) = &mut self.0 else { return };
-        assert!(count <= waiting.backlog, "a socket takes no more than it was offered");
-        waiting.backlog -= count;
+        assert!(count <= waiting.unsent, "a socket takes no more than it was offered");
+        waiting.unsent -= count;
         waiting.sent += count;
         let pieces = &mut waiting.output.list;
         while pieces.front().is_some_and(|first| first.len() <= waiting.sent) {
@@ -295,7 +295,7 @@ impl Buffers {
         let Some(waiting) = &mut self.0 else { return };
         waiting.input.clear(pool);
         waiting.output.clear(pool);
-        (waiting.sent, waiting.backlog) = (0, 0);
+        (waiting.sent, waiting.unsent) = (0, 0);
         self.settle(pool);
     }
 
@@ -375,7 +375,7 @@ mod tests {
                         prop_assert_eq!(one.append_with(&mut pool, write), count);
                     }
                     Step::Advance(count) => {
-                        let count = count.min(one.backlog());
+                        let count = count.min(one.unsent());
                         one.advance(&mut pool, count);
                     }
                     Step::SetInput(length) => one.set_input(&mut pool, &vec![0; length]),
@@ -444,7 +444,7 @@ mod tests {
                     Step::DropSpare => pool.drop_spare(),
                 }
                 prop_assert_eq!(self::output(&buffers), output.clone());
-                prop_assert_eq!(buffers.backlog(), output.len());
+                prop_assert_eq!(buffers.unsent(), output.len());
                 let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
                 let offered = buffers.output(&mut slices);
                 let offered = slices[..offered].iter().flat_map(|slice| slice.iter().copied());
@@ -513,10 +513,10 @@ mod tests {
         assert_eq!(pool.scratch.capacity(), 0);
         for _ in 0..PEAK / 1024 - 1 {
             buffers.advance(&mut pool, 1024);
-            assert!(buffers.capacity() <= buffers.backlog() + PIECE);
+            assert!(buffers.capacity() <= buffers.unsent() + PIECE);
             assert!(pool.held() <= buffers.capacity() + POOLED * PIECE);
         }
-        assert_eq!(buffers.backlog(), 1024);
+        assert_eq!(buffers.unsent(), 1024);
     }
 
     #[test]

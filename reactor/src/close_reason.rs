@@ -10,11 +10,11 @@ use std::time::Duration;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The service closed it: everything that was sent has left.
+    /// The handler closed it: everything that was sent has left.
     Done,
     /// The same, after the peer had said that it sends nothing more.
     PeerEnded,
-    /// The service aborted it.
+    /// The handler aborted it.
     Aborted,
     /// The socket failed: the peer reset it, or is unreachable.
     Failed(io::Error),
@@ -23,9 +23,9 @@ pub enum CloseReason {
     /// The peer took nothing of what waited for it for [`Limits::write_stall`](crate::Limits::write_stall).
     WriteStalled {
         /// Bytes that waited.
-        backlog: usize,
+        unsent: usize,
     },
-    /// The service left more input unconsumed than [`Limits::input_rest`](crate::Limits::input_rest).
+    /// The handler left more input unconsumed than [`Limits::input_rest`](crate::Limits::input_rest).
     InputOverflow {
         /// Bytes left over.
         rest: usize,
@@ -42,9 +42,9 @@ pub enum CloseReason {
         silent: Duration,
     },
     /// It was still there when the time for draining was over.
-    DrainDeadline {
+    ShutdownTimeout {
         /// Bytes that waited.
-        backlog: usize,
+        unsent: usize,
     },
 }
 
@@ -56,8 +56,8 @@ impl fmt::Display for CloseReason {
             Self::Aborted => f.write_str("dropped by this side"),
             Self::Failed(error) => fmt_failure(error, f),
             Self::NotConnected(error) => fmt_no_connection(error, f),
-            Self::WriteStalled { backlog } => {
-                write!(f, "write stalled: the peer doesn't read, {backlog} bytes unsent")
+            Self::WriteStalled { unsent } => {
+                write!(f, "write stalled: the peer doesn't read, {unsent} bytes unsent")
             }
             Self::InputOverflow { rest } => {
                 write!(f, "input overflow: {rest} bytes without a whole message")
@@ -68,8 +68,8 @@ impl fmt::Display for CloseReason {
             Self::Evicted { silent } => {
                 write!(f, "evicted: silent for {} s when all places were taken", silent.as_secs())
             }
-            Self::DrainDeadline { backlog } => {
-                write!(f, "shutdown timeout exceeded, {backlog} bytes unsent")
+            Self::ShutdownTimeout { unsent } => {
+                write!(f, "shutdown timeout exceeded, {unsent} bytes unsent")
             }
         }
     }
@@ -137,7 +137,7 @@ mod tests {
             ),
             (CloseReason::NotConnected(raw(113)), "not connected: No route to host (os error 113)"),
             (
-                CloseReason::WriteStalled { backlog: 7 },
+                CloseReason::WriteStalled { unsent: 7 },
                 "write stalled: the peer doesn't read, 7 bytes unsent",
             ),
             (
@@ -153,7 +153,7 @@ mod tests {
                 "evicted: silent for 7 s when all places were taken",
             ),
             (
-                CloseReason::DrainDeadline { backlog: 7 },
+                CloseReason::ShutdownTimeout { unsent: 7 },
                 "shutdown timeout exceeded, 7 bytes unsent",
             ),
         ] {

@@ -10,7 +10,7 @@
 //!      +---------------------+---- failure, abort, deadline ----------+-------------+
 //! ```
 //!
-//! Knows nothing of services and of other connections: every method does one thing to this one and
+//! Knows nothing of handlers and of other connections: every method does one thing to this one and
 //! says what came of it.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
@@ -26,7 +26,7 @@ use crate::timers::{Moment, Tick, Wakeup};
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Asked for by [`Io::connect`](crate::Io::connect), not established yet.
+    /// Asked for by [`Context::connect`](crate::Context::connect), not established yet.
     Connecting,
     /// Input is delivered, output is taken.
     Open,
@@ -50,7 +50,7 @@ pub(crate) struct Readiness {
     pub(crate) read_closed: bool,
 }
 
-/// Whether the service takes input: what it asked for last.
+/// Whether the handler takes input: what it asked for last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intake {
     Open,
@@ -78,13 +78,13 @@ pub(crate) struct Connection {
     pub(crate) queued: Queued,
     /// The peer will send nothing more, and we have read up to there.
     pub(crate) peer_ended: bool,
-    /// It had ended before the service closed it.
+    /// It had ended before the handler closed it.
     pub(crate) peer_ended_first: bool,
     /// Output went above the high-water mark and has not fallen below the low one: not read.
     pub(crate) throttled: bool,
-    /// It has just fallen below: the service is to be told.
+    /// It has just fallen below: the handler is to be told.
     pub(crate) released: bool,
-    /// Whether the service takes input.
+    /// Whether the handler takes input.
     pub(crate) intake: Intake,
     /// While it is open, it isn't closed to let another one in.
     pub(crate) protected: bool,
@@ -92,10 +92,10 @@ pub(crate) struct Connection {
     pub(crate) heard: Tick,
     /// Where its address is counted.
     pub(crate) address: AddressId,
-    /// Input that the service has not consumed, output that the socket has not taken.
+    /// Input that the handler has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
-    /// The service's deadline.
-    pub(crate) service_due: Option<Moment>,
+    /// The handler's deadline.
+    pub(crate) handler_due: Option<Moment>,
     /// The loop's own: a stalled write, or the end of lingering.
     pub(crate) own_due: Option<Moment>,
     /// Entry of the earlier of the two in the list of deadlines.
@@ -144,7 +144,7 @@ impl Connection {
             heard: Tick::default(),
             address: AddressId::NONE,
             buffers: Buffers::default(),
-            service_due: None,
+            handler_due: None,
             own_due: None,
             wakeup: Wakeup::default(),
         }
@@ -168,14 +168,14 @@ impl Connection {
         alive && self.readiness.readable && !self.peer_ended
     }
 
-    /// Whether what the socket reads is delivered to the service.
+    /// Whether what the socket reads is delivered to the handler.
     pub(crate) fn delivers(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
     /// The next deadline.
     pub(crate) fn due(&self) -> Option<Moment> {
-        [self.service_due, self.own_due].into_iter().flatten().min()
+        [self.handler_due, self.own_due].into_iter().flatten().min()
     }
 
     /// Whether output may still be queued.
@@ -192,7 +192,7 @@ impl Connection {
         !self.buffers.is_input_empty()
     }
 
-    /// Whether it is one of the service's own, see [`Io::attach`](crate::Io::attach).
+    /// Whether it is one of the handler's own, see [`Context::attach`](crate::Context::attach).
     pub(crate) fn is_attached(&self) -> bool {
         matches!(self.stream, Stream::Attached(_))
     }
@@ -263,7 +263,7 @@ impl Connection {
     /// Sends what waits until the socket takes no more.
     pub(crate) fn flush(&mut self, pool: &mut Pool) -> Flush {
         let mut sent = 0;
-        while self.readiness.writable && self.buffers.backlog() > 0 {
+        while self.readiness.writable && self.buffers.unsent() > 0 {
             match self.write() {
                 Ok((0, _)) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
                 Ok((count, offered)) => {

@@ -1,7 +1,7 @@
-//! All connections, and the lists of what is to be done with them: the loop's side of [`Io`].
+//! All connections, and the lists of what is to be done with them: the loop's side of [`Context`].
 //!
-//! A service is called with this while the loop is in the middle of a turn. So nothing here calls a
-//! service, and nothing is freed: connections are marked, and the loop acts on the marks later in
+//! A handler is called with this while the loop is in the middle of a turn. So nothing here calls a
+//! handler, and nothing is freed: connections are marked, and the loop acts on the marks later in
 //! the turn.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,17 +20,17 @@ use crate::buffer::{Buffers, Pool};
 use crate::close_reason::CloseReason;
 use crate::connection::{Connection, Flush, Intake, State};
 use crate::eviction::Eviction;
+use crate::handler::Context;
+use crate::id::{ConnectionId, TimerId};
 use crate::limits::Limits;
 use crate::listener;
-use crate::service::Io;
 use crate::stream::Stream;
 use crate::timers::{Alarm, Horizon, Moment, Tick, Timers};
-use crate::token::{Timer, Token};
 
 /// More sources than the loop has of its own beside the connections.
 pub(crate) const OWN_SOURCES: usize = 16;
 
-/// Places from here on are never used: they are tokens of the loop's own sources.
+/// Places from here on are never used: they are ids of the loop's own sources.
 const PLACES_MAX: usize = u32::MAX as usize - OWN_SOURCES;
 
 /// Places that are asked for at the beginning, if there may be so many connections: the system gives
@@ -48,8 +48,8 @@ const LONG_TURN: Duration = Duration::from_millis(100);
 /// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
-    Connection(Token),
-    Service(Timer),
+    Connection(ConnectionId),
+    Handler(TimerId),
     /// Accepting is tried again.
     Accept,
     /// Draining is over.
@@ -66,7 +66,7 @@ pub struct Counters {
     pub idle_turns: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections established that the service had asked for.
+    /// Connections established that the handler had asked for.
     pub established: u64,
     /// Times that accepting had to pause.
     pub accept_pauses: u64,
@@ -119,27 +119,27 @@ pub(crate) struct Connections {
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) slab: Slab<Connection>,
-    /// Those in the slab that are the service's own.
+    /// Those in the slab that are the handler's own.
     attached: usize,
     pub(crate) addresses: PeerAddresses,
     pub(crate) eviction: Eviction,
     pub(crate) timers: Timers<Key>,
     pub(crate) accept_alarm: Alarm,
     pub(crate) drain_alarm: Alarm,
-    service_alarms: BTreeMap<Timer, Alarm>,
+    handler_alarms: BTreeMap<TimerId, Alarm>,
     /// May have something to read, or something to be told: served in turn, from the front.
-    pub(crate) ready: VecDeque<Token>,
-    /// The same for those that are the service's own, which are served before all others: answers to
+    pub(crate) ready: VecDeque<ConnectionId>,
+    /// The same for those that are the handler's own, which are served before all others: answers to
     /// peers wait for what they bring.
-    pub(crate) ready_attached: VecDeque<Token>,
+    pub(crate) ready_attached: VecDeque<ConnectionId>,
     /// Bytes that may still be read and queued in this turn, see [`Limits::turn_bytes`].
     pub(crate) turn_left: usize,
-    /// Have output, or are to be closed: looked at after the turn's `turn_ended`.
-    pub(crate) flush: Vec<Token>,
+    /// Have output, or are to be closed: looked at after the turn's `before_flush`.
+    pub(crate) flush: Vec<ConnectionId>,
     /// Marked as closed: reaped at the end of the turn.
-    pub(crate) doomed: Vec<(Token, CloseReason)>,
+    pub(crate) doomed: Vec<(ConnectionId, CloseReason)>,
     /// Outgoing connections that failed before there was a socket to wait for.
-    pub(crate) stillborn: Vec<(Token, io::Error)>,
+    pub(crate) stillborn: Vec<(ConnectionId, io::Error)>,
     pub(crate) stop_asked: bool,
     pub(crate) stopping: bool,
     pub(crate) pool: Pool,
@@ -173,7 +173,7 @@ impl Connections {
             timers: Timers::with_capacity(room),
             accept_alarm: Alarm::default(),
             drain_alarm: Alarm::default(),
-            service_alarms: BTreeMap::new(),
+            handler_alarms: BTreeMap::new(),
             ready: VecDeque::new(),
             ready_attached: VecDeque::new(),
             turn_left: 0,
@@ -223,9 +223,9 @@ impl Connections {
         Moment::new(self.epoch + self.left_out(now), now)
     }
 
-    /// The connection that a token names, if it still lives.
-    pub(crate) fn get(&mut self, token: Token) -> Option<&mut Connection> {
-        find(&mut self.slab, token)
+    /// The connection that an id names, if it still lives.
+    pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        find(&mut self.slab, id)
     }
 
     /// Whether some work is left that no event will announce.
@@ -242,29 +242,33 @@ impl Connections {
     ///
     /// With edge-triggered readiness the interest in writing costs nothing while nothing waits to
     /// be written, so it is never changed and no connection ever costs another `epoll_ctl`.
-    pub(crate) fn insert(&mut self, stream: impl Into<Stream>, state: State) -> io::Result<Token> {
+    pub(crate) fn insert(
+        &mut self,
+        stream: impl Into<Stream>,
+        state: State,
+    ) -> io::Result<ConnectionId> {
         let mut stream = stream.into();
         let place = self.slab.vacant_key();
         let index = u32::try_from(place).ok().filter(|_| place < PLACES_MAX);
         let index = index.ok_or(io::ErrorKind::OutOfMemory)?;
-        let token = self.next_token(index);
+        let id = self.next_id(index);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut stream, token.into(), interest)?;
-        let mut connection = Connection::new(stream, token.generation(), state);
+        self.registry.register(&mut stream, id.into(), interest)?;
+        let mut connection = Connection::new(stream, id.generation(), state);
         connection.heard = Tick::from(self.moment());
         self.attached += usize::from(connection.is_attached());
         self.slab.insert(connection);
-        Ok(token)
+        Ok(id)
     }
 
-    fn next_token(&mut self, index: u32) -> Token {
+    fn next_id(&mut self, index: u32) -> ConnectionId {
         self.generation = self.generation.wrapping_add(1);
-        Token::new(index, self.generation)
+        ConnectionId::new(index, self.generation)
     }
 
     /// Takes a connection that was marked as closed out of the slab.
-    pub(crate) fn remove(&mut self, token: Token) {
-        let mut connection = self.slab.remove(token.index());
+    pub(crate) fn remove(&mut self, id: ConnectionId) {
+        let mut connection = self.slab.remove(id.index());
         self.attached -= usize::from(connection.is_attached());
         self.addresses.leave(connection.address, self.moment());
         // Fails only for a socket that isn't registered; it is dropped in the next line anyway.
@@ -273,58 +277,64 @@ impl Connections {
     }
 
     /// Marks a connection as closed. The first reason stands.
-    pub(crate) fn doom(&mut self, token: Token, reason: CloseReason) {
-        let Some(connection) = self.get(token) else { return };
+    pub(crate) fn doom(&mut self, id: ConnectionId, reason: CloseReason) {
+        let Some(connection) = self.get(id) else { return };
         if !matches!(connection.state, State::Closed) {
             connection.state = State::Closed;
-            self.doomed.push((token, reason));
+            self.doomed.push((id, reason));
         }
     }
 
     /// Puts a connection on the list of those served in this turn or the next.
-    pub(crate) fn queue_ready(&mut self, token: Token) {
-        let Some(connection) = self.get(token) else { return };
+    pub(crate) fn queue_ready(&mut self, id: ConnectionId) {
+        let Some(connection) = self.get(id) else { return };
         if std::mem::replace(&mut connection.queued.ready, true) {
             return;
         }
         if connection.is_attached() {
-            self.ready_attached.push_back(token);
+            self.ready_attached.push_back(id);
         } else {
-            self.ready.push_back(token);
+            self.ready.push_back(id);
         }
     }
 
-    fn queue_flush(&mut self, token: Token) {
-        let Some(connection) = self.get(token) else { return };
+    fn queue_flush(&mut self, id: ConnectionId) {
+        let Some(connection) = self.get(id) else { return };
         if !std::mem::replace(&mut connection.queued.flush, true) {
-            self.flush.push(token);
+            self.flush.push(id);
         }
     }
 
     /// A writable socket with something waiting is looked at in this turn.
-    pub(crate) fn queue_flush_if_waiting(&mut self, token: Token) {
-        if self.get(token).is_some_and(|connection| connection.buffers.backlog() > 0) {
-            self.queue_flush(token);
+    pub(crate) fn queue_flush_if_waiting(&mut self, id: ConnectionId) {
+        if self.get(id).is_some_and(|connection| connection.buffers.unsent() > 0) {
+            self.queue_flush(id);
         }
     }
 
     /// Closes a paused connection that has failed: no `read` would say so, and no other event comes.
-    pub(crate) fn close_if_broken(&mut self, token: Token) {
-        let Some(connection) = self.get(token) else { return };
+    pub(crate) fn close_if_broken(&mut self, id: ConnectionId) {
+        let Some(connection) = self.get(id) else { return };
         if connection.is_paused()
             && connection.readiness.read_closed
             && let Ok(Some(error)) | Err(error) = connection.stream.take_error()
         {
-            self.doom(token, CloseReason::Failed(error));
+            self.doom(id, CloseReason::Failed(error));
         }
     }
 
-    /// Keeps what the service did not consume of `input`, whose first `kept` bytes are kept already.
-    pub(crate) fn keep_input(&mut self, token: Token, input: &[u8], kept: usize, consumed: usize) {
-        let Some(connection) = find(&mut self.slab, token) else { return };
+    /// Keeps what the handler did not consume of `input`, whose first `kept` bytes are kept already.
+    pub(crate) fn keep_input(
+        &mut self,
+        id: ConnectionId,
+        input: &[u8],
+        kept: usize,
+        consumed: usize,
+    ) {
+        let Some(connection) = find(&mut self.slab, id) else { return };
         let rest = if connection.delivers() { &input[consumed..] } else { &[] };
         if rest.len() > self.limits.input_rest && !connection.is_paused() {
-            self.doom(token, CloseReason::InputOverflow { rest: rest.len() });
+            self.doom(id, CloseReason::InputOverflow { rest: rest.len() });
         } else if rest.len() == input.len() {
             connection.buffers.extend_input(&mut self.pool, rest, kept);
         } else {
@@ -332,9 +342,9 @@ impl Connections {
         }
     }
 
-    /// What the service did not consume, which is kept no longer.
-    pub(crate) fn take_input(&mut self, token: Token) -> Vec<u8> {
-        let found = find(&mut self.slab, token);
+    /// What the handler did not consume, which is kept no longer.
+    pub(crate) fn take_input(&mut self, id: ConnectionId) -> Vec<u8> {
+        let found = find(&mut self.slab, id);
         found.map(|connection| connection.buffers.take_input(&mut self.pool)).unwrap_or_default()
     }
 
@@ -356,7 +366,11 @@ impl Connections {
     }
 
     /// Lets `append` queue output, and is told how many bytes that is.
-    fn queue_output(&mut self, to: Token, append: impl FnOnce(&mut Buffers, &mut Pool) -> usize) {
+    fn queue_output(
+        &mut self,
+        to: ConnectionId,
+        append: impl FnOnce(&mut Buffers, &mut Pool) -> usize,
+    ) {
         let Some(connection) = find(&mut self.slab, to).filter(|found| found.takes_output()) else {
             return;
         };
@@ -380,18 +394,18 @@ impl Connections {
             return;
         }
         let mut holders: Vec<_> = self
-            .tokens()
+            .ids()
             .into_iter()
-            .filter_map(|token| Some((self.slab.get(token.index())?.buffers.capacity(), token)))
+            .filter_map(|id| Some((self.slab.get(id.index())?.buffers.capacity(), id)))
             .filter(|(buffered, _)| *buffered > 0)
             .collect();
         holders.sort_unstable_by_key(|(buffered, _)| std::cmp::Reverse(*buffered));
-        for (buffered, token) in holders {
+        for (buffered, id) in holders {
             if self.pool.held() <= most / 8 * 7 {
                 return;
             }
-            self.doom(token, CloseReason::BufferLimit { buffered });
-            if let Some(connection) = find(&mut self.slab, token) {
+            self.doom(id, CloseReason::BufferLimit { buffered });
+            if let Some(connection) = find(&mut self.slab, id) {
                 connection.buffers.drop_all(&mut self.pool);
             }
         }
@@ -400,82 +414,82 @@ impl Connections {
     /// Sends what waits, once for each connection, and moves those on that are closing.
     pub(crate) fn flush_all(&mut self) {
         let mut list = std::mem::take(&mut self.flush);
-        for token in list.drain(..) {
-            self.flush_one(token);
+        for id in list.drain(..) {
+            self.flush_one(id);
         }
-        // Nothing was queued meanwhile: only a service does that. Keeps the list's memory.
+        // Nothing was queued meanwhile: only a handler does that. Keeps the list's memory.
         self.flush = list;
     }
 
-    fn flush_one(&mut self, token: Token) {
-        let Some(connection) = find(&mut self.slab, token) else { return };
+    fn flush_one(&mut self, id: ConnectionId) {
+        let Some(connection) = find(&mut self.slab, id) else { return };
         connection.queued.flush = false;
         if matches!(connection.state, State::Closed) {
             return;
         }
-        // Judged by what was asked for, not by what the socket leaves: a service that stops producing
+        // Judged by what was asked for, not by what the socket leaves: a handler that stops producing
         // at the high-water mark relies on being told to go on.
-        connection.throttled |= connection.buffers.backlog() > self.limits.high_water;
+        connection.throttled |= connection.buffers.unsent() > self.limits.high_water;
         match connection.flush(&mut self.pool) {
-            Flush::Failed(error) => self.doom(token, CloseReason::Failed(error)),
-            Flush::Sent(sent) => self.flushed(token, sent),
+            Flush::Failed(error) => self.doom(id, CloseReason::Failed(error)),
+            Flush::Sent(sent) => self.flushed(id, sent),
         }
     }
 
     /// Draws the consequences of a flush: stall clock, throttle, end of a closing connection.
-    fn flushed(&mut self, token: Token, sent: usize) {
+    fn flushed(&mut self, id: ConnectionId, sent: usize) {
         self.counters.bytes_written += sent as u64;
         let low = self.limits.low_water;
-        let Some(connection) = self.get(token) else { return };
-        let backlog = connection.buffers.backlog();
-        let released = connection.throttled && backlog <= low;
+        let Some(connection) = self.get(id) else { return };
+        let unsent = connection.buffers.unsent();
+        let released = connection.throttled && unsent <= low;
         connection.throttled &= !released;
         connection.released |= released;
-        let done = backlog == 0 && matches!(connection.state, State::Closing);
-        if backlog == 0 || connection.is_attached() {
-            self.set_own_deadline(token, None);
+        let done = unsent == 0 && matches!(connection.state, State::Closing);
+        if unsent == 0 || connection.is_attached() {
+            self.set_own_deadline(id, None);
         } else if sent > 0 || connection.own_due.is_none() {
             let stall = self.moment_by_now().after(self.limits.write_stall);
-            self.set_own_deadline(token, Some(stall));
+            self.set_own_deadline(id, Some(stall));
         }
         if released {
-            self.queue_ready(token);
+            self.queue_ready(id);
         }
         if done {
-            self.finish(token);
+            self.finish(id);
         }
     }
 
     /// Everything was sent: say so to the peer, and wait a little for its end.
-    fn finish(&mut self, token: Token) {
+    fn finish(&mut self, id: ConnectionId) {
         let linger = self.moment_by_now().after(self.limits.linger);
-        let Some(connection) = self.get(token) else { return };
+        let Some(connection) = self.get(id) else { return };
         if connection.peer_ended {
             let reason = connection.done();
-            self.doom(token, reason);
+            self.doom(id, reason);
         } else if let Err(error) = connection.shutdown() {
-            self.doom(token, CloseReason::Failed(error));
+            self.doom(id, CloseReason::Failed(error));
         } else {
             connection.state = State::Lingering;
             let unread = connection.wants_read();
-            self.set_own_deadline(token, Some(linger));
+            self.set_own_deadline(id, Some(linger));
             if unread {
-                self.queue_ready(token);
+                self.queue_ready(id);
             }
         }
     }
 
-    fn set_own_deadline(&mut self, token: Token, due: Option<Moment>) {
-        let Some(connection) = find(&mut self.slab, token) else { return };
+    fn set_own_deadline(&mut self, id: ConnectionId, due: Option<Moment>) {
+        let Some(connection) = find(&mut self.slab, id) else { return };
         if connection.own_due != due {
             connection.own_due = due;
-            Self::set_alarm(&mut self.timers, token, connection);
+            Self::set_alarm(&mut self.timers, id, connection);
         }
     }
 
-    fn set_alarm(timers: &mut Timers<Key>, token: Token, connection: &mut Connection) {
+    fn set_alarm(timers: &mut Timers<Key>, id: ConnectionId, connection: &mut Connection) {
         let due = connection.due();
-        timers.queue(Key::Connection(token), &mut connection.wakeup, due);
+        timers.queue(Key::Connection(id), &mut connection.wakeup, due);
     }
 
     /// The key of one alarm that has gone off, or `None` when there is no more.
@@ -492,38 +506,38 @@ impl Connections {
 
     fn has_passed(&mut self, at: Moment, key: Key) -> bool {
         let alarm = match key {
-            Key::Connection(token) => {
-                let Some(connection) = find(&mut self.slab, token) else { return false };
+            Key::Connection(id) => {
+                let Some(connection) = find(&mut self.slab, id) else { return false };
                 let due = connection.due();
                 return self.timers.settle_wakeup(at, key, &mut connection.wakeup, due);
             }
-            Key::Service(timer) => self.service_alarms.get_mut(&timer),
+            Key::Handler(timer) => self.handler_alarms.get_mut(&timer),
             Key::Accept => Some(&mut self.accept_alarm),
             Key::Drain => Some(&mut self.drain_alarm),
         };
         alarm.is_some_and(|alarm| self.timers.settle(at, key, alarm))
     }
 
-    /// Which of a connection's two deadlines have passed: the service's, the loop's own. The one
+    /// Which of a connection's two deadlines have passed: the handler's, the loop's own. The one
     /// that has not is set again.
-    pub(crate) fn take_due(&mut self, token: Token) -> (bool, bool) {
+    pub(crate) fn take_due(&mut self, id: ConnectionId) -> (bool, bool) {
         let horizon = self.horizon.moment();
-        let Some(connection) = find(&mut self.slab, token) else {
+        let Some(connection) = find(&mut self.slab, id) else {
             return (false, false);
         };
         let due = |deadline: &mut Option<Moment>| deadline.take_if(|due| *due <= horizon).is_some();
-        let both = (due(&mut connection.service_due), due(&mut connection.own_due));
-        Self::set_alarm(&mut self.timers, token, connection);
+        let both = (due(&mut connection.handler_due), due(&mut connection.own_due));
+        Self::set_alarm(&mut self.timers, id, connection);
         both
     }
 
-    /// Sets the service's deadline again that has just passed, for the next turn and not for this
+    /// Sets the handler's deadline again that has just passed, for the next turn and not for this
     /// one.
-    pub(crate) fn put_off(&mut self, token: Token) {
+    pub(crate) fn put_off(&mut self, id: ConnectionId) {
         let due = self.horizon.moment().after(DELAY_MIN);
-        let Some(connection) = find(&mut self.slab, token) else { return };
-        connection.service_due = Some(due);
-        Self::set_alarm(&mut self.timers, token, connection);
+        let Some(connection) = find(&mut self.slab, id) else { return };
+        connection.handler_due = Some(due);
+        Self::set_alarm(&mut self.timers, id, connection);
     }
 
     /// How long a poll that begins `now` may wait; `None` for ever.
@@ -537,7 +551,7 @@ impl Connections {
         match key {
             Key::Accept => self.timers.set(key, &mut self.accept_alarm, due),
             Key::Drain => self.timers.set(key, &mut self.drain_alarm, due),
-            Key::Connection(_) | Key::Service(_) => unreachable!("these have setters of their own"),
+            Key::Connection(_) | Key::Handler(_) => unreachable!("these have setters of their own"),
         }
     }
 
@@ -547,27 +561,27 @@ impl Connections {
     }
 
     /// Tokens of all connections to peers.
-    pub(crate) fn tokens(&self) -> Vec<Token> {
-        let token = |(index, connection): (usize, &Connection)| {
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        let id = |(index, connection): (usize, &Connection)| {
             let index = u32::try_from(index).expect("insert gives no larger place");
-            Token::new(index, connection.generation)
+            ConnectionId::new(index, connection.generation)
         };
         let peers = self.slab.iter().filter(|(_, connection)| !connection.is_attached());
-        peers.map(token).collect()
+        peers.map(id).collect()
     }
 
     /// Forgets entries that stand for no deadline any more, before they pile up.
     pub(crate) fn sweep_timers(&mut self) {
         // The two are those of the loop: accepting again, and the end of draining.
-        let alarms = self.slab.len() + self.service_alarms.len() + 2;
+        let alarms = self.slab.len() + self.handler_alarms.len() + 2;
         self.timers.sweep(alarms, |at, key| {
             let wakeup = match key {
-                Key::Connection(token) => self
+                Key::Connection(id) => self
                     .slab
-                    .get(token.index())
-                    .filter(|connection| connection.generation == token.generation())
+                    .get(id.index())
+                    .filter(|connection| connection.generation == id.generation())
                     .map(|connection| connection.wakeup),
-                Key::Service(timer) => self.service_alarms.get(&timer).map(|alarm| alarm.wakeup),
+                Key::Handler(timer) => self.handler_alarms.get(&timer).map(|alarm| alarm.wakeup),
                 Key::Accept => Some(self.accept_alarm.wakeup),
                 Key::Drain => Some(self.drain_alarm.wakeup),
             };
@@ -581,7 +595,7 @@ impl Connections {
         after.map(|after| self.moment().after(after.max(DELAY_MIN)))
     }
 
-    fn try_connect(&mut self, address: SocketAddr) -> io::Result<Token> {
+    fn try_connect(&mut self, address: SocketAddr) -> io::Result<ConnectionId> {
         if self.stopping {
             return Err(io::Error::other("the loop is stopping"));
         }
@@ -592,40 +606,40 @@ impl Connections {
 }
 
 /// A field of its own is borrowed, so that the others stay free.
-fn find(slab: &mut Slab<Connection>, token: Token) -> Option<&mut Connection> {
-    slab.get_mut(token.index()).filter(|connection| connection.generation == token.generation())
+fn find(slab: &mut Slab<Connection>, id: ConnectionId) -> Option<&mut Connection> {
+    slab.get_mut(id.index()).filter(|connection| connection.generation == id.generation())
 }
 
-impl Io for Connections {
+impl Context for Connections {
     fn now(&self) -> Instant {
         self.now
     }
 
-    fn send(&mut self, to: Token, bytes: &[u8]) {
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]) {
         self.queue_output(to, |buffers, pool| {
             buffers.append(pool, bytes);
             bytes.len()
         });
     }
 
-    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+    fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         self.queue_output(to, |buffers, pool| buffers.append_with(pool, write));
     }
 
-    fn backlog(&self, connection: Token) -> usize {
+    fn unsent(&self, connection: ConnectionId) -> usize {
         let found = self.slab.get(connection.index());
         let found = found.filter(|found| found.generation == connection.generation());
-        found.map_or(0, |found| found.buffers.backlog())
+        found.map_or(0, |found| found.buffers.unsent())
     }
 
-    fn close(&mut self, connection: Token) {
+    fn close(&mut self, connection: ConnectionId) {
         let Some(found) = find(&mut self.slab, connection) else { return };
         match found.state {
             State::Connecting => self.doom(connection, CloseReason::Aborted),
             State::Open => {
                 found.state = State::Closing;
                 found.peer_ended_first = found.peer_ended;
-                found.service_due = None;
+                found.handler_due = None;
                 found.buffers.set_input(&mut self.pool, &[]);
                 self.queue_flush(connection);
             }
@@ -633,22 +647,22 @@ impl Io for Connections {
         }
     }
 
-    fn protect(&mut self, connection: Token) {
+    fn protect(&mut self, connection: ConnectionId) {
         if let Some(found) = self.get(connection) {
             found.protected = true;
         }
     }
 
-    fn abort(&mut self, connection: Token) {
+    fn abort(&mut self, connection: ConnectionId) {
         self.doom(connection, CloseReason::Aborted);
     }
 
-    fn pause_reading(&mut self, connection: Token) {
+    fn pause_reading(&mut self, connection: ConnectionId) {
         let Some(found) = find(&mut self.slab, connection) else { return };
         found.intake = Intake::Paused;
     }
 
-    fn resume_reading(&mut self, connection: Token) {
+    fn resume_reading(&mut self, connection: ConnectionId) {
         let Some(found) = find(&mut self.slab, connection) else { return };
         if found.is_paused() {
             found.intake = Intake::Resuming;
@@ -656,33 +670,33 @@ impl Io for Connections {
         }
     }
 
-    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
+    fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>) {
         let due = self.due(after);
         let Some(found) = find(&mut self.slab, connection) else { return };
-        if matches!(found.state, State::Open | State::Connecting) && found.service_due != due {
-            found.service_due = due;
+        if matches!(found.state, State::Open | State::Connecting) && found.handler_due != due {
+            found.handler_due = due;
             Self::set_alarm(&mut self.timers, connection, found);
         }
     }
 
-    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
+    fn set_timer(&mut self, timer: TimerId, after: Option<Duration>) {
         let due = self.due(after);
-        let alarm = self.service_alarms.entry(timer).or_default();
-        self.timers.set(Key::Service(timer), alarm, due);
+        let alarm = self.handler_alarms.entry(timer).or_default();
+        self.timers.set(Key::Handler(timer), alarm, due);
     }
 
-    fn connect(&mut self, address: SocketAddr) -> Token {
+    fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         match self.try_connect(address) {
-            Ok(token) => token,
+            Ok(id) => id,
             Err(error) => {
-                let token = self.next_token(u32::MAX);
-                self.stillborn.push((token, error));
-                token
+                let id = self.next_id(u32::MAX);
+                self.stillborn.push((id, error));
+                id
             }
         }
     }
 
-    fn attach(&mut self, stream: std::os::unix::net::UnixStream) -> io::Result<Token> {
+    fn attach(&mut self, stream: std::os::unix::net::UnixStream) -> io::Result<ConnectionId> {
         stream.set_nonblocking(true)?;
         self.insert(UnixStream::from_std(stream), State::Open)
     }
@@ -691,7 +705,7 @@ impl Io for Connections {
         self.counters
     }
 
-    fn stop(&mut self) {
+    fn shutdown(&mut self) {
         self.stop_asked = !self.stopping;
     }
 }

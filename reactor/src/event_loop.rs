@@ -2,23 +2,23 @@
 //!
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
-//!  2. note      what became ready; signals -> Service::signaled
-//!  3. serve     each ready connection once, the service's own first, up to `read_per_turn` bytes
-//!               -> Service::received; `turn_bytes` for all of them together
-//!  4. expire    deadlines and timers that have passed -> Service::expired, Service::fired
+//!  2. note      what became ready; signals -> Handler::on_signal
+//!  3. serve     each ready connection once, the handler's own first, up to `read_per_turn` bytes
+//!               -> Handler::on_data; `turn_bytes` for all of them together
+//!  4. expire    deadlines and timers that have passed -> Handler::on_deadline, Handler::on_timer
 //!  5. accept    up to `accepts_per_turn`; who has been silent longest makes room if there is none
-//!  6. commit    Service::turn_ended
+//!  6. commit    Handler::before_flush
 //!  7. log       TurnHook::flush: the turn's lines leave, before the answers that they explain
 //!  8. flush     the only place that writes to a socket; who holds the most memory is cut if all
 //!               together hold too much
-//!  9. reap      what was marked as closed is freed -> Service::closed; its lines leave too
+//!  9. reap      what was marked as closed is freed -> Handler::on_close; its lines leave too
 //! ```
 //!
-//! The order is the guarantee: nothing that a service sends in 2 to 6 leaves before 6 is done.
+//! The order is the guarantee: nothing that a handler sends in 2 to 6 leaves before 6 is done.
 //! Deadlines come after the input: none fires before everything that had arrived by then was read,
 //! however long a turn takes, and whether or not the process was stopped meanwhile. So what is due is
 //! judged by the [`Horizon`](crate::timers::Horizon), not by the clock.
-//! Slots are freed in 9 alone, and tokens carry a generation, so an event of this turn never
+//! Slots are freed in 9 alone, and ids carry a generation, so an event of this turn never
 //! reaches a connection that came later.
 
 use std::io;
@@ -32,12 +32,12 @@ use crate::accepting::{let_in, lose, pause};
 use crate::close_reason::CloseReason;
 use crate::connection::{Established, Read, State};
 use crate::connections::{Connections, Counters, Key, OWN_SOURCES};
+use crate::handler::{Context as _, Handler, ListenerEvent, ShutdownCause};
+use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::listener::{Accept, Bound, Listener};
-use crate::service::{Io as _, ListenerEvent, Service, StopCause};
 use crate::signals::{Hangup, Signals, Stops};
 use crate::timers::{Moment, Polled, Tick};
-use crate::token::Token;
 use crate::turn_hook::TurnHook;
 
 /// Sources of the loop's own. Connections have smaller numbers, see `connections::PLACES_MAX`.
@@ -52,13 +52,13 @@ const EVENTS_MIN: usize = 1024;
 const BUFFERED_MIN: usize = 64 * 1024;
 
 /// Descriptors kept aside for what isn't a connection: standard streams, poll, signals, listener,
-/// the files of the service.
+/// the files of the handler.
 const RESERVED_DESCRIPTORS: u64 = 32;
 
 /// The readiness loop.
 ///
-/// Make one, let it [`listen`](Self::listen) or let the service connect in
-/// [`Service::started`], and [`run`](Self::run) it.
+/// Make one, let it [`listen`](Self::listen) or let the handler connect in
+/// [`Handler::on_start`], and [`run`](Self::run) it.
 #[derive(Debug)]
 pub struct EventLoop<H = ()> {
     poll: Poll,
@@ -72,7 +72,7 @@ pub struct EventLoop<H = ()> {
     ending: bool,
     /// The time for draining is over.
     drain_over: bool,
-    /// Shared by all connections. First the rest that the connection's service had left, then what
+    /// Shared by all connections. First the rest that the connection's handler had left, then what
     /// is read behind it: whatever is decoded is decoded in place.
     buffer: Box<[u8]>,
     hook: H,
@@ -82,11 +82,11 @@ pub struct EventLoop<H = ()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
-    /// Every connection was closed, in order or by the drain's deadline.
-    Drained,
+    /// Every connection was closed, in order or because the shutdown timeout was exceeded.
+    Graceful,
     /// A second signal ended it at once. Connections that were still there are dropped, and
-    /// [`Service::closed`] is not called for them.
-    CutShort,
+    /// [`Handler::on_close`] is not called for them.
+    Forced,
 }
 
 /// Why the loop could not go on.
@@ -95,9 +95,9 @@ pub enum RunError<F: std::error::Error> {
     /// Waiting for readiness failed.
     #[error("waiting for events failed: {0}")]
     Poll(#[source] io::Error),
-    /// The service said so.
+    /// The handler said so.
     #[error(transparent)]
-    Service(F),
+    Handler(F),
 }
 
 impl EventLoop {
@@ -146,7 +146,7 @@ impl<H: TurnHook> EventLoop<H> {
     }
 
     /// Lets SIGTERM, SIGINT and SIGQUIT end the loop in order, and a second one at once, unless it is
-    /// the same within a tenth of a second; the service is told of SIGUSR1, SIGUSR2 and, if `hangup`
+    /// the same within a tenth of a second; the handler is told of SIGUSR1, SIGUSR2 and, if `hangup`
     /// says so, SIGHUP. Others that would end the process without a word end the loop too or do
     /// nothing: all of them are listed in `signals.rs`.
     ///
@@ -204,38 +204,38 @@ impl<H: TurnHook> EventLoop<H> {
         self.connections.counters
     }
 
-    /// Turns until a signal or [`Io::stop`](crate::Io::stop) ends it.
+    /// Turns until a signal or [`Context::shutdown`](crate::Context::shutdown) ends it.
     ///
     /// # Errors
     /// [`RunError`]; nothing of the turn's output has left then.
-    pub fn run<S: Service>(&mut self, service: &mut S) -> Result<Outcome, RunError<S::Fatal>> {
+    pub fn run<S: Handler>(&mut self, handler: &mut S) -> Result<Outcome, RunError<S::Fatal>> {
         self.connections.tick();
-        service.started(&mut self.connections);
-        self.accept(service);
-        self.end_turn(service)?;
+        handler.on_start(&mut self.connections);
+        self.accept(handler);
+        self.end_turn(handler)?;
         while !self.is_over() {
-            self.turn(service)?;
+            self.turn(handler)?;
         }
-        Ok(if self.cut_short { Outcome::CutShort } else { Outcome::Drained })
+        Ok(if self.cut_short { Outcome::Forced } else { Outcome::Graceful })
     }
 
     fn is_over(&self) -> bool {
-        // Connections that can't even begin are no reason to go on when the time is over: a service
+        // Connections that can't even begin are no reason to go on when the time is over: a handler
         // may ask for another one whenever it is told of the last.
         let none_to_tell = self.connections.stillborn.is_empty() || self.drain_over;
         let drained = self.connections.peers() == 0 && none_to_tell;
         self.cut_short || (self.ending && drained)
     }
 
-    fn turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
+    fn turn<S: Handler>(&mut self, handler: &mut S) -> Result<(), RunError<S::Fatal>> {
         let before = self.connections.counters.progress();
         self.wait().map_err(RunError::Poll)?;
         self.connections.tick();
-        let signaled = self.note_events(service);
-        self.serve(service);
-        self.fire_timers(service);
-        self.accept(service);
-        self.end_turn(service)?;
+        let signaled = self.note_events(handler);
+        self.serve(handler);
+        self.fire_timers(handler);
+        self.accept(handler);
+        self.end_turn(handler)?;
         self.connections.counters.turns += 1;
         let idle = self.connections.counters.progress() == before && !signaled;
         self.connections.counters.idle_turns += u64::from(idle);
@@ -279,29 +279,29 @@ impl<H: TurnHook> EventLoop<H> {
     }
 
     /// 2. Marks what became ready. Says whether a signal came.
-    fn note_events<S: Service>(&mut self, service: &mut S) -> bool {
+    fn note_events<S: Handler>(&mut self, handler: &mut S) -> bool {
         let mut signaled = false;
         for event in &self.events {
             match event.token() {
                 LISTENER => self.listener.iter_mut().for_each(|listener| listener.ready = true),
                 SIGNALS => signaled = true,
-                token => note_connection(&mut self.connections, service, token.into(), event),
+                id => note_connection(&mut self.connections, handler, id.into(), event),
             }
         }
         if signaled {
             self.note_signals();
         }
-        self.tell_signals(service) || signaled
+        self.tell_signals(handler) || signaled
     }
 
-    /// Tells the service of the signals that don't end the loop; says whether there was one.
-    fn tell_signals<S: Service>(&mut self, service: &mut S) -> bool {
+    /// Tells the handler of the signals that don't end the loop; says whether there was one.
+    fn tell_signals<S: Handler>(&mut self, handler: &mut S) -> bool {
         let (Some(signals), now) = (&mut self.signals, self.connections.now()) else {
             return false;
         };
         let mut told = false;
         while let Some(signal) = signals.take_notice(now) {
-            service.signaled(&mut self.connections, signal);
+            handler.on_signal(&mut self.connections, signal);
             told = true;
         }
         told
@@ -317,31 +317,31 @@ impl<H: TurnHook> EventLoop<H> {
 
     /// 3. Serves each connection of the lists once, as far as the turn has room for it.
     ///
-    /// The service's own come first. The next turn begins with those who weren't served; those who
+    /// The handler's own come first. The next turn begins with those who weren't served; those who
     /// have more left come last.
-    fn serve<S: Service>(&mut self, service: &mut S) {
+    fn serve<S: Handler>(&mut self, handler: &mut S) {
         self.connections.turn_left = self.connections.limits.turn_bytes;
         for _ in 0..self.connections.ready_attached.len() {
-            let Some(token) = self.connections.ready_attached.pop_front() else { break };
-            self.serve_one(service, token);
+            let Some(id) = self.connections.ready_attached.pop_front() else { break };
+            self.serve_one(handler, id);
         }
         for _ in 0..self.connections.ready.len() {
             if self.hook.is_exhausted() || self.connections.room() == 0 {
                 return;
             }
-            let Some(token) = self.connections.ready.pop_front() else { return };
-            self.serve_one(service, token);
+            let Some(id) = self.connections.ready.pop_front() else { return };
+            self.serve_one(handler, id);
         }
     }
 
-    fn serve_one<S: Service>(&mut self, service: &mut S, token: Token) {
-        let Some(connection) = self.connections.get(token) else { return };
+    fn serve_one<S: Handler>(&mut self, handler: &mut S, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id) else { return };
         connection.queued.ready = false;
         if std::mem::take(&mut connection.released) && connection.delivers() {
-            service.drained(&mut self.connections, token);
+            handler.on_writable(&mut self.connections, id);
         }
-        service.before_read(&mut self.connections, token);
-        self.redeliver(service, token);
+        handler.before_read(&mut self.connections, id);
+        self.redeliver(handler, id);
         let now = Tick::from(self.connections.moment());
         let mut budget = self.connections.limits.read_per_turn;
         loop {
@@ -349,9 +349,9 @@ impl<H: TurnHook> EventLoop<H> {
             if most == 0 {
                 break;
             }
-            let Some(connection) = self.connections.get(token).filter(|found| found.wants_read())
+            let Some(connection) = self.connections.get(id).filter(|found| found.wants_read())
             else {
-                return self.connections.close_if_broken(token);
+                return self.connections.close_if_broken(id);
             };
             let kept = connection.buffers.copy_input(&mut self.buffer);
             let read = connection.read(&mut self.buffer[kept..kept + most], now);
@@ -360,59 +360,65 @@ impl<H: TurnHook> EventLoop<H> {
                 Read::Bytes(count) => {
                     budget -= count;
                     self.connections.note_read(count);
-                    self.deliver(service, token, kept, kept + count);
+                    self.deliver(handler, id, kept, kept + count);
                 }
-                Read::Ended => self.deliver_end(service, token),
+                Read::Ended => self.deliver_end(handler, id),
                 Read::Nothing => {}
-                Read::Failed(error) => self.connections.doom(token, CloseReason::Failed(error)),
+                Read::Failed(error) => self.connections.doom(id, CloseReason::Failed(error)),
             }
         }
-        self.connections.queue_ready(token);
+        self.connections.queue_ready(id);
     }
 
     /// Delivers what was kept while reading was paused.
-    fn redeliver<S: Service>(&mut self, service: &mut S, token: Token) {
-        let Some(connection) = self.connections.get(token) else { return };
+    fn redeliver<S: Handler>(&mut self, handler: &mut S, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id) else { return };
         if !connection.take_redelivery() {
             return;
         }
         let kept = connection.buffers.copy_input(&mut self.buffer);
         self.connections.note_copied(kept);
-        self.deliver(service, token, kept, kept);
+        self.deliver(handler, id, kept, kept);
     }
 
     /// Delivers what stands in the buffer; the first `kept` bytes of it are kept already.
-    fn deliver<S: Service>(&mut self, service: &mut S, token: Token, kept: usize, length: usize) {
-        if !self.connections.get(token).is_some_and(|connection| connection.delivers()) {
+    fn deliver<S: Handler>(
+        &mut self,
+        handler: &mut S,
+        id: ConnectionId,
+        kept: usize,
+        length: usize,
+    ) {
+        if !self.connections.get(id).is_some_and(|connection| connection.delivers()) {
             return;
         }
         let input = &self.buffer[..length];
-        // A service that claims to have consumed more than there is has consumed all of it.
-        let consumed = service.received(&mut self.connections, token, input).min(length);
-        self.connections.keep_input(token, input, kept, consumed);
+        // A handler that claims to have consumed more than there is has consumed all of it.
+        let consumed = handler.on_data(&mut self.connections, id, input).min(length);
+        self.connections.keep_input(id, input, kept, consumed);
     }
 
-    fn deliver_end<S: Service>(&mut self, service: &mut S, token: Token) {
-        let Some(connection) = self.connections.get(token) else { return };
+    fn deliver_end<S: Handler>(&mut self, handler: &mut S, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id) else { return };
         match connection.state {
             State::Open => {
-                let rest = self.connections.take_input(token);
-                service.ended(&mut self.connections, token, &rest);
+                let rest = self.connections.take_input(id);
+                handler.on_eof(&mut self.connections, id, &rest);
             }
             State::Lingering => {
                 let reason = connection.done();
-                self.connections.doom(token, reason);
+                self.connections.doom(id, reason);
             }
             State::Connecting | State::Closing | State::Closed => {}
         }
     }
 
     /// 4. Tells whose time is over.
-    fn fire_timers<S: Service>(&mut self, service: &mut S) {
+    fn fire_timers<S: Handler>(&mut self, handler: &mut S) {
         while let Some(key) = self.connections.pop_timer() {
             match key {
-                Key::Connection(token) => fire_connection(&mut self.connections, service, token),
-                Key::Service(timer) => service.fired(&mut self.connections, timer),
+                Key::Connection(id) => fire_connection(&mut self.connections, handler, id),
+                Key::Handler(timer) => handler.on_timer(&mut self.connections, timer),
                 Key::Accept => self.listener.iter_mut().for_each(|listener| listener.retry = true),
                 Key::Drain => self.end_drain(),
             }
@@ -424,7 +430,7 @@ impl<H: TurnHook> EventLoop<H> {
     }
 
     /// 5. Lets in who waits at the door.
-    fn accept<S: Service>(&mut self, service: &mut S) {
+    fn accept<S: Handler>(&mut self, handler: &mut S) {
         self.connections.begin_evictions();
         // Of this turn's attempts, when none has brought a connection.
         let (mut failure, mut brought) = (None, false);
@@ -437,63 +443,63 @@ impl<H: TurnHook> EventLoop<H> {
                 return;
             }
             if full && !self.connections.can_evict() {
-                pause(&mut self.connections, listener, service, None);
+                pause(&mut self.connections, listener, handler, None);
                 return;
             }
             let accepted = listener.accept();
             let succeeded = matches!(accepted, Accept::Connection(..) | Accept::Nobody);
             if succeeded && listener.resume() {
-                service.listening(&mut self.connections, &ListenerEvent::Resumed);
+                handler.on_listener_event(&mut self.connections, &ListenerEvent::Resumed);
             }
             match accepted {
                 Accept::Connection(stream, peer) => {
                     (listener.busy, brought) = (true, true);
-                    if let Err(error) = let_in(&mut self.connections, service, stream, peer) {
-                        pause(&mut self.connections, listener, service, Some(error));
+                    if let Err(error) = let_in(&mut self.connections, handler, stream, peer) {
+                        pause(&mut self.connections, listener, handler, Some(error));
                     }
                 }
                 Accept::Nobody if std::mem::take(&mut listener.busy) => {
-                    service.listening(&mut self.connections, &ListenerEvent::Waiting);
+                    handler.on_listener_event(&mut self.connections, &ListenerEvent::Waiting);
                 }
                 Accept::Nobody => {}
                 Accept::Lost(error) => {
                     let error = failure.insert(error);
-                    lose(&mut self.connections, service, error);
+                    lose(&mut self.connections, handler, error);
                 }
                 Accept::Exhausted(error) => {
-                    pause(&mut self.connections, listener, service, Some(error));
+                    pause(&mut self.connections, listener, handler, Some(error));
                 }
             }
         }
         // Not the connections are at fault, it seems: a filter that allows no `accept` takes none of
         // them out of the queue, and the loop would ask for ever.
         if let (Some(error), false, Some(listener)) = (failure, brought, &mut self.listener) {
-            pause(&mut self.connections, listener, service, Some(error));
+            pause(&mut self.connections, listener, handler, Some(error));
         }
     }
 
     /// 6 to 9. Everything that follows the serving.
-    fn end_turn<S: Service>(&mut self, service: &mut S) -> Result<(), RunError<S::Fatal>> {
-        self.begin_stop(service);
-        service.turn_ended(&mut self.connections).map_err(RunError::Service)?;
-        if self.connections.stopping && !self.ending && (self.drain_over || service.may_end()) {
+    fn end_turn<S: Handler>(&mut self, handler: &mut S) -> Result<(), RunError<S::Fatal>> {
+        self.begin_stop(handler);
+        handler.before_flush(&mut self.connections).map_err(RunError::Handler)?;
+        if self.connections.stopping && !self.ending && (self.drain_over || handler.is_idle()) {
             self.ending = true;
             self.close_all();
         }
         self.hook.flush();
         self.connections.flush_all();
         self.connections.relieve();
-        self.reap(service);
+        self.reap(handler);
         self.hook.flush();
         Ok(())
     }
 
-    /// Stops listening and tells the service, once. Connections are closed when the service has
+    /// Stops listening and tells the handler, once. Connections are closed when the handler has
     /// answered what was still under way.
-    fn begin_stop<S: Service>(&mut self, service: &mut S) {
+    fn begin_stop<S: Handler>(&mut self, handler: &mut S) {
         let cause = match self.stops.first() {
-            Some(name) => StopCause::Signal(name),
-            None if self.connections.stop_asked => StopCause::Asked,
+            Some(name) => ShutdownCause::Signal(name),
+            None if self.connections.stop_asked => ShutdownCause::Asked,
             None => return,
         };
         self.connections.stop_asked = false;
@@ -502,103 +508,103 @@ impl<H: TurnHook> EventLoop<H> {
         }
         self.connections.set_loop_alarm(Key::Drain, Some(self.connections.limits.drain));
         if self.listener.take().is_some() {
-            service.listening(&mut self.connections, &ListenerEvent::Closed);
+            handler.on_listener_event(&mut self.connections, &ListenerEvent::Closed);
         }
-        service.stopping(&mut self.connections, cause);
+        handler.on_shutdown(&mut self.connections, cause);
     }
 
     fn close_all(&mut self) {
-        for token in self.connections.tokens() {
-            self.connections.close(token);
+        for id in self.connections.ids() {
+            self.connections.close(id);
         }
     }
 
     fn end_drain(&mut self) {
         self.drain_over = true;
-        for token in self.connections.tokens() {
-            let Some(connection) = self.connections.get(token) else { continue };
-            let backlog = connection.buffers.backlog();
+        for id in self.connections.ids() {
+            let Some(connection) = self.connections.get(id) else { continue };
+            let unsent = connection.buffers.unsent();
             let reason = match connection.state {
                 // It has everything, and knows that nothing follows.
                 State::Lingering => connection.done(),
-                _ => CloseReason::DrainDeadline { backlog },
+                _ => CloseReason::ShutdownTimeout { unsent },
             };
-            self.connections.doom(token, reason);
+            self.connections.doom(id, reason);
         }
     }
 
     /// 9. Frees what was marked as closed.
-    fn reap<S: Service>(&mut self, service: &mut S) {
-        // Only those of this turn: a service may ask for a new one here whenever one has failed.
-        for (token, error) in std::mem::take(&mut self.connections.stillborn) {
+    fn reap<S: Handler>(&mut self, handler: &mut S) {
+        // Only those of this turn: a handler may ask for a new one here whenever one has failed.
+        for (id, error) in std::mem::take(&mut self.connections.stillborn) {
             self.connections.counters.closed += 1;
-            service.closed(&mut self.connections, token, &CloseReason::NotConnected(error));
+            handler.on_close(&mut self.connections, id, &CloseReason::NotConnected(error));
         }
         let mut doomed = std::mem::take(&mut self.connections.doomed);
-        for (token, reason) in doomed.drain(..) {
-            self.connections.remove(token);
+        for (id, reason) in doomed.drain(..) {
+            self.connections.remove(id);
             self.connections.counters.closed += 1;
             self.listener.iter_mut().for_each(|listener| listener.retry = true);
-            service.closed(&mut self.connections, token, &reason);
+            handler.on_close(&mut self.connections, id, &reason);
         }
-        // A service may have marked more of them meanwhile: theirs is the next turn.
+        // A handler may have marked more of them meanwhile: theirs is the next turn.
         doomed.append(&mut self.connections.doomed);
         self.connections.doomed = doomed;
         self.connections.sweep_timers();
     }
 }
 
-fn note_connection<S: Service>(
+fn note_connection<S: Handler>(
     connections: &mut Connections,
-    service: &mut S,
-    token: Token,
+    handler: &mut S,
+    id: ConnectionId,
     event: &mio::event::Event,
 ) {
     // Closed earlier in this very batch of events, or long ago.
-    let Some(connection) = connections.get(token) else { return };
+    let Some(connection) = connections.get(id) else { return };
     connection.note(event);
     if matches!(connection.state, State::Connecting) {
         match connection.established() {
             Established::Yes(peer) => {
                 connection.state = State::Open;
                 connections.counters.established += 1;
-                service.opened(connections, token, peer);
+                handler.on_open(connections, id, peer);
             }
             Established::NotYet => return,
             Established::Failed(error) => {
-                connections.doom(token, CloseReason::NotConnected(error));
+                connections.doom(id, CloseReason::NotConnected(error));
                 return;
             }
         }
     } else if connection.is_lost(event) {
         let error = connection.take_error();
-        connections.doom(token, CloseReason::Failed(error));
+        connections.doom(id, CloseReason::Failed(error));
         return;
     }
-    connections.queue_flush_if_waiting(token);
-    connections.queue_ready(token);
+    connections.queue_flush_if_waiting(id);
+    connections.queue_ready(id);
 }
 
-fn fire_connection<S: Service>(connections: &mut Connections, service: &mut S, token: Token) {
-    let (service_due, own_due) = connections.take_due(token);
-    let Some(connection) = connections.get(token) else { return };
-    let backlog = connection.buffers.backlog();
+fn fire_connection<S: Handler>(connections: &mut Connections, handler: &mut S, id: ConnectionId) {
+    let (handler_due, own_due) = connections.take_due(id);
+    let Some(connection) = connections.get(id) else { return };
+    let unsent = connection.buffers.unsent();
     let own_reason = match connection.state {
         State::Lingering => Some(connection.done()),
         // It takes more by now, and is written to in a moment: only the turn took long.
         _ if connection.readiness.writable => None,
-        _ => Some(CloseReason::WriteStalled { backlog }),
+        _ => Some(CloseReason::WriteStalled { unsent }),
     };
-    // The service has closed it earlier in this turn, and expects to hear of its end alone.
-    let concerns_service = matches!(connection.state, State::Open | State::Connecting);
+    // The handler has closed it earlier in this turn, and expects to hear of its end alone.
+    let concerns_handler = matches!(connection.state, State::Open | State::Connecting);
     // What has arrived from it was more than one turn reads.
     let unread = connection.queued.ready && connection.wants_read();
     if let Some(reason) = own_reason.filter(|_| own_due) {
-        connections.doom(token, reason);
-    } else if service_due && unread {
-        connections.put_off(token);
-    } else if service_due && concerns_service {
-        service.expired(connections, token);
+        connections.doom(id, reason);
+    } else if handler_due && unread {
+        connections.put_off(id);
+    } else if handler_due && concerns_handler {
+        handler.on_deadline(connections, id);
     }
 }
 

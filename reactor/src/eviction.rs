@@ -6,8 +6,8 @@
 
 use crate::close_reason::CloseReason;
 use crate::connections::Connections;
+use crate::id::ConnectionId;
 use crate::timers::Tick;
-use crate::token::Token;
 
 /// Of all connections that may go, one in so many is taken at a time, and at least [`BATCH_MIN`].
 const BATCH_SHARE: usize = 8;
@@ -21,7 +21,7 @@ const PER_TURN: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Eviction {
     /// When each was heard of last; the most silent one is last.
-    candidates: Vec<(Tick, Token)>,
+    candidates: Vec<(Tick, ConnectionId)>,
     /// In this turn.
     evicted: usize,
     /// When there was none among all: no use in looking again at the same time.
@@ -34,12 +34,12 @@ impl Eviction {
     fn next(
         &mut self,
         now: Tick,
-        all: impl Iterator<Item = (Tick, Token)>,
-        may_go: impl Fn(Tick, Token) -> bool,
-    ) -> Option<(Tick, Token)> {
-        while let Some(&(heard, token)) = self.candidates.last() {
-            if may_go(heard, token) {
-                return Some((heard, token));
+        all: impl Iterator<Item = (Tick, ConnectionId)>,
+        may_go: impl Fn(Tick, ConnectionId) -> bool,
+    ) -> Option<(Tick, ConnectionId)> {
+        while let Some(&(heard, id)) = self.candidates.last() {
+            if may_go(heard, id) {
+                return Some((heard, id));
             }
             self.candidates.pop();
         }
@@ -48,7 +48,7 @@ impl Eviction {
         }
         self.candidates.extend(all);
         self.none_at = self.candidates.is_empty().then_some(now);
-        let silence = |(heard, _): &(Tick, Token)| now.since(*heard);
+        let silence = |(heard, _): &(Tick, ConnectionId)| now.since(*heard);
         let most = (self.candidates.len() / BATCH_SHARE).max(BATCH_MIN);
         if self.candidates.len() > most {
             self.candidates.select_nth_unstable_by_key(most, |one| std::cmp::Reverse(silence(one)));
@@ -82,22 +82,22 @@ impl Connections {
     /// Marks the connection as closed that has been silent longest, to let another one in. Says
     /// whether there was one.
     pub(crate) fn evict(&mut self) -> bool {
-        let Some((heard, token)) = self.most_silent() else { return false };
+        let Some((heard, id)) = self.most_silent() else { return false };
         let silent = Tick::from(self.moment()).since(heard);
-        self.doom(token, CloseReason::Evicted { silent });
+        self.doom(id, CloseReason::Evicted { silent });
         self.eviction.evicted += 1;
         true
     }
 
-    fn most_silent(&mut self) -> Option<(Tick, Token)> {
+    fn most_silent(&mut self) -> Option<(Tick, ConnectionId)> {
         if self.limits.eviction_delay.is_zero() || self.has_evicted_enough() {
             return None;
         }
         let now = Tick::from(self.moment());
         let mut eviction = std::mem::take(&mut self.eviction);
-        let found = eviction.next(now, self.silent(now), |heard, token| {
-            self.slab.get(token.index()).is_some_and(|connection| {
-                connection.generation == token.generation()
+        let found = eviction.next(now, self.silent(now), |heard, id| {
+            self.slab.get(id.index()).is_some_and(|connection| {
+                connection.generation == id.generation()
                     && connection.heard == heard
                     && connection.may_be_evicted()
             })
@@ -107,12 +107,12 @@ impl Connections {
     }
 
     /// Connections that have been silent for long enough.
-    fn silent(&self, now: Tick) -> impl Iterator<Item = (Tick, Token)> {
+    fn silent(&self, now: Tick) -> impl Iterator<Item = (Tick, ConnectionId)> {
         let delay = self.limits.eviction_delay;
         self.slab.iter().filter_map(move |(index, connection)| {
             let long = now.since(connection.heard) >= delay;
-            let token = Token::new(u32::try_from(index).ok()?, connection.generation);
-            (long && connection.may_be_evicted()).then_some((connection.heard, token))
+            let id = ConnectionId::new(u32::try_from(index).ok()?, connection.generation);
+            (long && connection.may_be_evicted()).then_some((connection.heard, id))
         })
     }
 }
@@ -131,7 +131,8 @@ mod tests {
         let tick = |seconds| Tick::from(start.after(Duration::from_secs(seconds)));
         // In an order of their own: each was heard of at another time.
         let heard = |index: u32| tick(u64::from(index * 7919 % ALL));
-        let mut left: Vec<_> = (0..ALL).map(|index| (heard(index), Token::new(index, 1))).collect();
+        let mut left: Vec<_> =
+            (0..ALL).map(|index| (heard(index), ConnectionId::new(index, 1))).collect();
         let (now, mut eviction, mut scans) = (tick(20_000), Eviction::default(), 0);
         let mut gone = Vec::new();
         for _ in 0..ALL / 2 {
@@ -148,14 +149,14 @@ mod tests {
 
     #[test]
     fn who_has_spoken_since_is_passed_over() {
-        let all: Vec<_> = (0..10).map(|index| (Tick::default(), Token::new(index, 1))).collect();
+        let all: Vec<_> =
+            (0..10).map(|index| (Tick::default(), ConnectionId::new(index, 1))).collect();
         let mut eviction = Eviction::default();
         let first = eviction.next(Tick::default(), all.iter().copied(), |_, _| true).unwrap();
-        let next =
-            eviction.next(Tick::default(), std::iter::empty(), |_, token| token.index() == 3);
+        let next = eviction.next(Tick::default(), std::iter::empty(), |_, id| id.index() == 3);
         assert_ne!(first.1.index(), 3);
         assert_eq!(next.unwrap().1.index(), 3);
-        let none = |eviction: &mut Eviction, all: &[(Tick, Token)]| {
+        let none = |eviction: &mut Eviction, all: &[(Tick, ConnectionId)]| {
             eviction.next(Tick::default(), all.iter().copied(), |_, _| false).is_none()
         };
         assert!(none(&mut eviction, &[]));

@@ -13,7 +13,7 @@ pub struct Limits {
     pub connections: usize,
     /// Of these, the last that only trusted addresses get: those in
     /// [`unlimited_addresses`](Self::unlimited_addresses), and those that
-    /// [`Service::is_known`](crate::Service::is_known). At most a quarter.
+    /// [`Handler::is_trusted`](crate::Handler::is_trusted). At most a quarter.
     pub reserved_connections: usize,
     /// Connections of one address; of IPv6, of one /64.
     pub connections_per_address: usize,
@@ -37,7 +37,7 @@ pub struct Limits {
     /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
     /// reached, nothing more is read in this turn; and when fifteen sixteenths are still held after
     /// the turn's output has left, the connections that hold the most are closed, until seven
-    /// eighths are. What a service queues at once for one connection comes on top for a moment.
+    /// eighths are. What a handler queues at once for one connection comes on top for a moment.
     pub buffered_bytes: usize,
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.

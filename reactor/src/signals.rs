@@ -5,7 +5,7 @@
 //! | SIGTERM, SIGINT, SIGQUIT | the loop ends in order, a second one at once ([`Stops`]) |
 //! | SIGPWR, SIGXCPU, SIGALRM | the same: power fails (and LXC stops a container so), processor time is used up, the time that `alarm` gave before `exec` is over |
 //! | SIGHUP | as the program says: [`Hangup`] |
-//! | SIGUSR1, SIGUSR2 | [`Service::signaled`](crate::Service::signaled) |
+//! | SIGUSR1, SIGUSR2 | [`Handler::on_signal`](crate::Handler::on_signal) |
 //! | SIGXFSZ | nothing: the write that went beyond `ulimit -f` fails with EFBIG, which a program can handle and say |
 //! | SIGIO, SIGPROF, SIGVTALRM, SIGSTKFLT | nothing: nobody here asks for them |
 //!
@@ -36,7 +36,7 @@ const STOPS: [(Number, &str); 6] = [
 const IGNORED: [Number; 5] =
     [Number::XFSZ, Number::IO, Number::PROF, Number::VTALARM, Number::STKFLT];
 
-/// How often the service is called for one signal: what it logs then must not fill the log.
+/// How often the handler is called for one signal: what it logs then must not fill the log.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// How long a signal that asks for the end counts as the same one when it comes again.
@@ -47,7 +47,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// this to press a key again, or chooses another signal.
 pub const REPEAT_SPAN: Duration = Duration::from_millis(100);
 
-/// A signal that asks something of a service that goes on running.
+/// A signal that asks something of a handler that goes on running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Signal {
     /// SIGHUP: by convention, to read again what was configured.
@@ -116,7 +116,7 @@ impl Signals {
         })
     }
 
-    /// One that the service is to be told of now.
+    /// One that the handler is to be told of now.
     pub(crate) fn take_notice(&mut self, now: Instant) -> Option<Signal> {
         self.notices.take(now)
     }
@@ -181,7 +181,7 @@ impl Stops {
     }
 }
 
-/// Signals that the service hasn't been told of. The first of a kind is told at once, further ones
+/// Signals that the handler hasn't been told of. The first of a kind is told at once, further ones
 /// at the end of [`PERIOD`], as one.
 #[derive(Debug, Default)]
 struct Notices {

@@ -15,7 +15,7 @@ use mio::{Interest, Registry};
 pub(crate) enum Stream {
     /// A peer's, accepted or asked for.
     Peer(TcpStream),
-    /// Given by the service, see [`Io::attach`](crate::Io::attach).
+    /// Given by the handler, see [`Context::attach`](crate::Context::attach).
     Attached(UnixStream),
 }
 

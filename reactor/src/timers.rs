@@ -4,7 +4,7 @@
 //! it more time. So moving one later costs two stores: its entry in the heap stays where it was,
 //! and only when that comes up is the deadline looked at again.
 //!
-//! Knows no connection and no service: a key says whose deadline it is, the owner keeps the
+//! Knows no connection and no handler: a key says whose deadline it is, the owner keeps the
 //! [`Alarm`], or the deadline and its [`Wakeup`], and is asked for it.
 
 use std::cmp::Reverse;

@@ -15,7 +15,7 @@ use std::io::Write as _;
 use std::net::{Shutdown, TcpListener};
 use std::process::ExitCode;
 
-use reactor::{EventLoop, Limits, Timer};
+use reactor::{EventLoop, Limits, TimerId};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -64,15 +64,15 @@ fn the_limit_of_connections_leaves_room() {
 }
 
 /// There is room for one of three. The kernel doesn't say when there is more: the loop tries again
-/// from time to time, and does nothing else meanwhile. The service's timer makes sure that many
+/// from time to time, and does nothing else meanwhile. The handler's timer makes sure that many
 /// such times pass before there is room.
 fn accepting_goes_on_by_itself() {
     let (event_loop, address) = listening(Limits { accept_pause: SOON, ..Limits::default() });
     let peers = [(); 3].map(|()| peer(address));
     let hoard = hoard(1);
-    let script = Script::new(|io, call| match call {
-        Call::Started | Call::Fired(_) => io.set_timer(Timer(1), Some(SOON)),
-        call => echo(io, &call),
+    let script = Script::new(|cx, call| match call {
+        Call::Started | Call::Fired(_) => cx.set_timer(TimerId(1), Some(SOON)),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(peers.len()));
     running.wait_for(|event| match event {
@@ -133,14 +133,14 @@ fn connecting_without_descriptors_fails() {
     let address = listener.local_addr().unwrap();
     let event_loop = EventLoop::new(Limits::default()).unwrap();
     let mut hoard = Some(hoard(0));
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let _ = io.connect(address);
+            let _ = cx.connect(address);
         }
         Call::Closed(_) if hoard.take().is_some() => {
-            let _ = io.connect(address);
+            let _ = cx.connect(address);
         }
-        Call::Opened(token) => io.abort(token),
+        Call::Opened(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(event_loop, script.stops_after(2));

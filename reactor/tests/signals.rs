@@ -1,4 +1,4 @@
-//! Some signals end the loop in order, a second one at once; some are told to the service, and some
+//! Some signals end the loop in order, a second one at once; some are told to the handler, and some
 //! do nothing. None ends the process without a word.
 //!
 //! A process of its own: a signal goes to all of it. One that isn't handled ends it, and the test
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reactor::{EventLoop, Hangup, Limits, Outcome, Signal as Told, StopCause};
+use reactor::{EventLoop, Hangup, Limits, Outcome, ShutdownCause, Signal as Told};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 
 use support::{
@@ -65,7 +65,7 @@ fn handling() -> (EventLoop, SocketAddr) {
     (event_loop, address)
 }
 
-fn stopping(event: &Event) -> Option<StopCause> {
+fn stopping(event: &Event) -> Option<ShutdownCause> {
     match event {
         Event::Stopping(cause) => Some(*cause),
         _ => None,
@@ -75,21 +75,21 @@ fn stopping(event: &Event) -> Option<StopCause> {
 fn a_signal_ends_in_order() {
     for (signal, name) in SIGNALS {
         let (event_loop, address) = handling();
-        let script = Script::new(|io, call| match call {
-            Call::Received(token, ..) => io.send(token, &pattern(HUGE)),
-            call => echo(io, &call),
+        let script = Script::new(|cx, call| match call {
+            Call::Received(id, ..) => cx.send(id, &pattern(HUGE)),
+            call => echo(cx, &call),
         });
         let mut running = spawn(event_loop, script);
         let (mut busy, idle) = (peer(address), peer(address));
         busy.write_all(b"x").unwrap();
         read_exactly(&busy, 1);
         raise(signal);
-        assert_eq!(running.wait_for(stopping), StopCause::Signal(name));
+        assert_eq!(running.wait_for(stopping), ShutdownCause::Signal(name));
         assert_eq!(read_all(&idle), b"");
         assert!(read_all(&busy) == pattern(HUGE)[1..], "what was queued leaves");
         drop((busy, idle));
         let finished = running.join();
-        assert!(matches!(finished.result, Ok(Outcome::Drained)));
+        assert!(matches!(finished.result, Ok(Outcome::Graceful)));
         assert_eq!(finished.endings(), [Ending::Done, Ending::Done]);
         assert_eq!(finished.count(|event| stopping(event).is_some()), 1);
         assert_eq!(finished.count(|event| *event == Event::ListenerClosed), 1);
@@ -101,16 +101,16 @@ fn a_signal_ends_a_loop_with_nobody() {
     let mut running = spawn(event_loop, Script::echo());
     running.wait_for(|event| (*event == Event::Waiting).then_some(()));
     raise(Signal::TERM);
-    assert!(matches!(running.join().result, Ok(Outcome::Drained)));
+    assert!(matches!(running.join().result, Ok(Outcome::Graceful)));
 }
 
 fn a_signal_before_the_loop_began() {
     let (event_loop, _) = handling();
     raise(Signal::INT);
     let finished = run(event_loop, Script::echo());
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
-    assert_eq!(causes, [StopCause::Signal("SIGINT")]);
+    assert_eq!(causes, [ShutdownCause::Signal("SIGINT")]);
 }
 
 /// Peers that talk as fast as they can until they are told to go. None loses an answer: each gets
@@ -119,12 +119,12 @@ fn a_signal_during_heavy_traffic() {
     const PEERS: usize = 8;
     const MESSAGE: &[u8] = &[7; 1000];
     let (event_loop, address) = handling();
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, input, consumed) => {
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, input, consumed) => {
             *consumed = input.len() / MESSAGE.len() * MESSAGE.len();
-            io.send(token, &input[..*consumed]);
+            cx.send(id, &input[..*consumed]);
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script);
     let talk = move || {
@@ -143,12 +143,12 @@ fn a_signal_during_heavy_traffic() {
         running.wait_for(|event| matches!(event, Event::Received(..)).then_some(()));
     }
     raise(Signal::TERM);
-    assert_eq!(running.wait_for(stopping), StopCause::Signal("SIGTERM"));
+    assert_eq!(running.wait_for(stopping), ShutdownCause::Signal("SIGTERM"));
     for peer in peers {
         peer.join().unwrap();
     }
     let finished = running.join();
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     assert_eq!(finished.endings(), [Ending::Done; PEERS]);
 }
 
@@ -157,9 +157,9 @@ fn a_second_signal_ends_at_once() {
     for (first, _) in SIGNALS {
         for (second, _) in SIGNALS {
             let (event_loop, address) = handling();
-            let script = Script::new(|io, call| {
-                if let Call::Received(token, ..) = call {
-                    io.send(token, &pattern(HUGE));
+            let script = Script::new(|cx, call| {
+                if let Call::Received(id, ..) = call {
+                    cx.send(id, &pattern(HUGE));
                 }
             });
             let mut running = spawn(event_loop, script);
@@ -170,7 +170,7 @@ fn a_second_signal_ends_at_once() {
             running.wait_for(stopping);
             // The same one is another only after a moment.
             let finished = raise_until_it_ends(second, running);
-            assert!(matches!(finished.result, Ok(Outcome::CutShort)));
+            assert!(matches!(finished.result, Ok(Outcome::Forced)));
             assert_eq!(finished.endings(), []);
         }
     }
@@ -202,24 +202,24 @@ fn the_same_signal_twice_at_once_is_one() {
         assert_eq!(event_loop.stop_signal(), Some("SIGTERM"));
         raise(Signal::TERM);
         assert_eq!(event_loop.stop_signal(), Some("SIGTERM"));
-        matches!(run(event_loop, Script::echo()).result, Ok(Outcome::Drained))
+        matches!(run(event_loop, Script::echo()).result, Ok(Outcome::Graceful))
     };
     assert!((0..50).any(|_| ends_in_order()));
 }
 
 fn a_signal_while_the_service_stops() {
     let (event_loop, address) = handling();
-    let script = Script::new(|io, call| {
+    let script = Script::new(|cx, call| {
         if let Call::Received(..) = call {
-            io.stop();
+            cx.shutdown();
         }
     });
     let mut running = spawn(event_loop, script);
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
-    assert_eq!(running.wait_for(stopping), StopCause::Asked);
+    assert_eq!(running.wait_for(stopping), ShutdownCause::Asked);
     raise(Signal::TERM);
-    assert!(matches!(running.join().result, Ok(Outcome::CutShort)));
+    assert!(matches!(running.join().result, Ok(Outcome::Forced)));
 }
 
 /// The kernel gives a process's signals to its main thread first, so each interrupts the loop's wait.
@@ -230,7 +230,7 @@ fn in_the_main_thread(
 ) -> Vec<Event> {
     let talking = std::thread::spawn(move || talk(address));
     let (mut recorder, events) = script.stops_after(1).recorded();
-    assert!(matches!(event_loop.run(&mut recorder), Ok(Outcome::Drained)));
+    assert!(matches!(event_loop.run(&mut recorder), Ok(Outcome::Graceful)));
     talking.join().unwrap();
     events.try_iter().collect()
 }
@@ -246,14 +246,14 @@ fn signaled(event: &Event) -> Option<Told> {
     }
 }
 
-/// The service answers in the turn in which it is told, and the loop goes on.
+/// The handler answers in the turn in which it is told, and the loop goes on.
 fn the_service_is_told_of_the_others() {
     let (event_loop, address) = handling();
     let mut asking = None;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => asking = Some(token),
-        Call::Signaled => io.send(asking.unwrap(), b"told"),
-        call => echo(io, &call),
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => asking = Some(id),
+        Call::Signaled => cx.send(asking.unwrap(), b"told"),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(1));
     let mut peer = peer(address);
@@ -268,7 +268,7 @@ fn the_service_is_told_of_the_others() {
     peer.write_all(b"hola").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&peer), b"hola");
-    assert!(matches!(running.join().result, Ok(Outcome::Drained)));
+    assert!(matches!(running.join().result, Ok(Outcome::Graceful)));
 }
 
 /// A person's script that sends without end fills no log: the first is told at once, the last is
@@ -307,7 +307,7 @@ fn a_hangup_ends_what_a_person_looks_at() {
     raise(Signal::HUP);
     let finished = run(event_loop, Script::echo());
     let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
-    assert_eq!(causes, [StopCause::Signal("SIGHUP")]);
+    assert_eq!(causes, [ShutdownCause::Signal("SIGHUP")]);
     assert_eq!(told(&finished.events), []);
 }
 
@@ -321,15 +321,15 @@ fn a_signal_is_seen_before_the_loop_begins() {
     assert_eq!(event_loop.stop_signal(), Some("SIGQUIT"));
     assert_eq!(event_loop.stop_signal(), Some("SIGQUIT"), "it stays so");
     let finished = run(event_loop, Script::echo());
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
-    assert_eq!(causes, [StopCause::Signal("SIGQUIT")]);
+    assert_eq!(causes, [ShutdownCause::Signal("SIGQUIT")]);
     let (mut event_loop, _) = handling();
     raise(Signal::TERM);
     event_loop.stop_signal();
     raise(Signal::INT);
     event_loop.stop_signal();
-    assert!(matches!(run(event_loop, Script::echo()).result, Ok(Outcome::CutShort)));
+    assert!(matches!(run(event_loop, Script::echo()).result, Ok(Outcome::Forced)));
 }
 
 fn signals_without_a_meaning_change_nothing() {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use reactor::Token;
+use reactor::ConnectionId;
 use wire::{Agency, ErrorCode, Field, Position};
 
 use crate::ledger::CommitNumber;
@@ -110,7 +110,7 @@ impl Answer {
 #[derive(Debug)]
 pub struct Waiting {
     /// The connection.
-    pub to: Token,
+    pub to: ConnectionId,
     /// Who it introduced itself as; 0 before that.
     pub agency: Agency,
     /// What it is told.
@@ -128,7 +128,7 @@ pub struct Answers {
 
 impl Answers {
     /// Adds the answer to a request whose effects were staged just now.
-    pub fn push(&mut self, to: Token, agency: Agency, answer: Answer) {
+    pub fn push(&mut self, to: ConnectionId, agency: Agency, answer: Answer) {
         self.staged.push(Waiting { to, agency, answer });
     }
 
@@ -145,7 +145,7 @@ impl Answers {
         number: CommitNumber,
         reason: &Rc<str>,
         standing: impl Fn(Agency) -> AgencyStanding,
-    ) -> Vec<Token> {
+    ) -> Vec<ConnectionId> {
         let mut concerned = Vec::new();
         for waiting in &mut self.staged {
             let standing = standing(waiting.agency);

@@ -1,4 +1,4 @@
-//! The central: both protocols of its port, as a service of the event loop.
+//! The central: both protocols of its port, as a handler of the event loop.
 //!
 //! Takes bytes apart into lines and requests, lets the [`Lottery`] judge the requests, and says in
 //! answers and log lines what became of them, when it is durable. Knows no clock, no file, and of
@@ -14,7 +14,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use log::{Level, info, log_enabled, warn};
-use reactor::{CloseReason, Io, ListenerEvent, Service, Signal, StopCause, Timer, Token};
+use reactor::{
+    CloseReason, ConnectionId, Context, Handler, ListenerEvent, ShutdownCause, Signal, TimerId,
+};
 use runtime::log_within;
 use runtime::logging::Escaped;
 use wire::{
@@ -72,18 +74,18 @@ pub struct Rules {
 }
 
 /// Fires at the end of a period in which lines were counted.
-const REPORT: Timer = Timer(0);
+const REPORT: TimerId = TimerId(0);
 
 /// Fires at the end of an interval, when as many lines of each kind may be logged again.
-const REFILL: Timer = Timer(1);
+const REFILL: TimerId = TimerId(1);
 
 /// Asks for another turn while winners are read.
-const SCAN: Timer = Timer(2);
+const SCAN: TimerId = TimerId(2);
 
 /// Fires when a commit may be tried again after one had no effect.
-const RETRY: Timer = Timer(3);
+const RETRY: TimerId = TimerId(3);
 
-/// The service.
+/// The handler.
 #[derive(Debug)]
 pub struct Central<L> {
     rules: Rules,
@@ -92,16 +94,16 @@ pub struct Central<L> {
     /// By the tokens' places.
     sessions: Vec<Option<Session>>,
     /// Who speaks for an agency.
-    speakers: BTreeMap<Agency, Token>,
+    speakers: BTreeMap<Agency, ConnectionId>,
     known_addresses: KnownAddresses,
     /// Agencies that aren't read until the storage has caught up.
-    held: BTreeSet<Token>,
+    held: BTreeSet<ConnectionId>,
     /// Who waits for the disk instead of the loop, until it is attached.
     disk_stream: Option<UnixStream>,
     /// The same, attached. Without one the loop waits itself.
-    disk: Option<Token>,
+    disk: Option<ConnectionId>,
     /// Who is owed winners, and the telling hasn't begun.
-    winners_due: BTreeSet<Token>,
+    winners_due: BTreeSet<ConnectionId>,
     scan: WinnersScan,
     draw_told: bool,
     draw_watch: DrawWatch,
@@ -154,24 +156,24 @@ impl<L: Ledger> Central<L> {
         self.lottery.into_ledger()
     }
 
-    fn session(&mut self, connection: Token) -> Option<&mut Session> {
+    fn session(&mut self, connection: ConnectionId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(connection.index())?.as_mut();
         session.filter(|session| session.is_named(connection))
     }
 
-    fn agency_session(&mut self, connection: Token) -> Option<&mut AgencySession> {
+    fn agency_session(&mut self, connection: ConnectionId) -> Option<&mut AgencySession> {
         self.session(connection)?.lottery()
     }
 
     /// Connections that are owed nothing any more, and aren't closing yet.
-    fn unanswered(&mut self) -> Vec<Token> {
+    fn unanswered(&mut self) -> Vec<ConnectionId> {
         let sessions = self.sessions.iter().enumerate();
         let open = sessions.filter_map(|(place, session)| session.as_ref()?.name_if_open(place));
         open.collect()
     }
 
     /// Takes as many lines or frames out of `input` as are whole; says how many bytes they were.
-    fn consume(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn consume(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         let (max_line, keep_alive) = (self.rules.max_line, self.rules.echo_keep_alive);
         let only_counted = self.log_budget.is_exhausted(Event::Echoed);
         let Some(session) = self.session(connection) else { return input.len() };
@@ -179,15 +181,21 @@ impl<L: Ledger> Central<L> {
         session.identify(first, max_line);
         let is_logged = log_enabled!(session.log_level()) && !only_counted;
         match session.protocol {
-            Protocol::Echo(_) if keep_alive && !is_logged => self.echo_all(io, connection, input),
-            Protocol::Echo(_) => self.echo(io, connection, input, End::NotYet),
-            Protocol::Lottery(_) => self.requests(io, connection, input),
+            Protocol::Echo(_) if keep_alive && !is_logged => self.echo_all(cx, connection, input),
+            Protocol::Echo(_) => self.echo(cx, connection, input, End::NotYet),
+            Protocol::Lottery(_) => self.requests(cx, connection, input),
             Protocol::Unknown | Protocol::Refused | Protocol::Over => input.len(),
         }
     }
 
     /// Sets the clock that fits: for the rest of what has begun, or for what comes next.
-    fn watch(&mut self, io: &mut impl Io, connection: Token, consumed: usize, rest: usize) {
+    fn watch(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        consumed: usize,
+        rest: usize,
+    ) {
         let (whole_frame, idle) = (self.rules.whole_frame, self.rules.idle);
         let Some(session) = self.session(connection) else { return };
         // What a paused connection leaves has arrived; it is the central that waits.
@@ -197,13 +205,19 @@ impl<L: Ledger> Central<L> {
             // An agency may think, and wait for the draw, for as long as it likes: TCP's keepalive
             // notices when it is gone.
             let idle = if session.agency().is_some() { None } else { idle };
-            io.set_deadline(connection, idle);
+            cx.set_deadline(connection, idle);
         } else if consumed > 0 || !was_partial {
-            io.set_deadline(connection, whole_frame);
+            cx.set_deadline(connection, whole_frame);
         }
     }
 
-    fn echo(&mut self, io: &mut impl Io, connection: Token, input: &[u8], end: End) -> usize {
+    fn echo(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        input: &[u8],
+        end: End,
+    ) -> usize {
         let keep_alive = self.rules.echo_keep_alive;
         let mut used = 0;
         loop {
@@ -218,7 +232,7 @@ impl<L: Ledger> Central<L> {
                 Ok(Some(line)) => line,
                 Ok(None) => return used,
                 Err(error) => {
-                    self.refuse_line(io, connection, error);
+                    self.refuse_line(cx, connection, error);
                     return input.len();
                 }
             };
@@ -230,18 +244,18 @@ impl<L: Ledger> Central<L> {
                 "action: receive_message | result: success | ip: {ip} | msg: {}",
                 Escaped(line.bytes)
             );
-            io.send_with(connection, |out| {
+            cx.send_with(connection, |out| {
                 out.extend_from_slice(line.bytes);
                 out.push(b'\n');
             });
             if !keep_alive {
-                self.finish(io, connection);
+                self.finish(cx, connection);
             }
         }
     }
 
     /// Echoes lines that nobody logs, or that are only counted: all that are whole at once, out of the buffer they came in.
-    fn echo_all(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn echo_all(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         let mut used = 0;
         loop {
             let Some(session) = self.session(connection) else { return input.len() };
@@ -254,25 +268,25 @@ impl<L: Ledger> Central<L> {
                         let count = memchr::memchr_iter(b'\n', lines).count();
                         self.log_budget.add(Event::Echoed, count as u64);
                     }
-                    io.send(connection, lines);
+                    cx.send(connection, lines);
                     used += lines.len();
                 }
                 Err(error) => {
-                    self.refuse_line(io, connection, error);
+                    self.refuse_line(cx, connection, error);
                     return input.len();
                 }
             }
         }
     }
 
-    fn refuse_line(&mut self, io: &mut impl Io, connection: Token, error: LineTooLong) {
+    fn refuse_line(&mut self, cx: &mut impl Context, connection: ConnectionId, error: LineTooLong) {
         let Some(session) = self.session(connection) else { return };
         let ip = session.ip;
         if self.log_budget.allows(Cause::LongLine) {
             warn!("action: receive_message | result: fail | ip: {ip} | error: {error}");
         }
-        io.send(connection, format!("error: {error}\n").as_bytes());
-        self.finish(io, connection);
+        cx.send(connection, format!("error: {error}\n").as_bytes());
+        self.finish(cx, connection);
     }
 
     /// Tells what was counted and not told. For the end, when no timer fires any more.
@@ -281,25 +295,25 @@ impl<L: Ledger> Central<L> {
     }
 
     /// Begins the spans of time that were begun by a line.
-    fn set_log_timers(&mut self, io: &mut impl Io) {
+    fn set_log_timers(&mut self, cx: &mut impl Context) {
         let begun = self.log_budget.take_begun();
         if begun.period {
-            io.set_timer(REPORT, Some(self.rules.report_period));
+            cx.set_timer(REPORT, Some(self.rules.report_period));
         }
         if begun.interval {
-            io.set_timer(REFILL, Some(self.rules.log_interval));
+            cx.set_timer(REFILL, Some(self.rules.log_interval));
         }
     }
 
     /// Nothing more is taken from this connection; it ends when its output has left.
-    fn finish(&mut self, io: &mut impl Io, connection: Token) {
+    fn finish(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         if let Some(session) = self.session(connection) {
             session.protocol = Protocol::Over;
         }
-        io.close(connection);
+        cx.close(connection);
     }
 
-    fn requests(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn requests(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         let mut used = 0;
         // A refusal ends the session as an agency's: what follows it isn't looked at.
         loop {
@@ -310,17 +324,17 @@ impl<L: Ledger> Central<L> {
             }
             match session.decoder.decode(&input[used..]) {
                 Ok(Some(_)) if full => {
-                    self.hold(io, connection);
+                    self.hold(cx, connection);
                     return used;
                 }
                 Ok(Some(frame)) => {
                     used += frame.used();
-                    self.request(io, connection, frame);
+                    self.request(cx, connection, frame);
                 }
                 Ok(None) => return used,
                 Err(error) => {
                     let code = frame_error_code(&error);
-                    self.refuse(io, connection, code, error.to_string());
+                    self.refuse(cx, connection, code, error.to_string());
                 }
             }
         }
@@ -333,53 +347,53 @@ impl<L: Ledger> Central<L> {
     }
 
     /// Takes no further request of this agency until the storage has caught up.
-    fn hold(&mut self, io: &mut impl Io, connection: Token) {
+    fn hold(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.agency_session(connection) else { return };
         if session.intake != Intake::Open {
             return;
         }
         session.intake = Intake::Held;
         self.held.insert(connection);
-        io.pause_reading(connection);
+        cx.pause_reading(connection);
         // The rest of its frame may have come: it is the central that waits, and the clock begins
         // anew when it is read again.
         if let Some(session) = self.session(connection) {
             session.partial = false;
         }
-        io.set_deadline(connection, None);
+        cx.set_deadline(connection, None);
     }
 
-    fn resume_held(&mut self, io: &mut impl Io) {
+    fn resume_held(&mut self, cx: &mut impl Context) {
         if self.held.is_empty() || self.is_full() {
             return;
         }
         for connection in std::mem::take(&mut self.held) {
-            self.resume(io, connection);
+            self.resume(cx, connection);
         }
     }
 
     /// Takes requests of this agency again.
-    fn resume(&mut self, io: &mut impl Io, connection: Token) {
+    fn resume(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.agency_session(connection) else { return };
         session.intake = Intake::Open;
-        io.resume_reading(connection);
+        cx.resume_reading(connection);
     }
 
-    fn request(&mut self, io: &mut impl Io, connection: Token, frame: Frame<'_>) {
+    fn request(&mut self, cx: &mut impl Context, connection: ConnectionId, frame: Frame<'_>) {
         let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(error) => {
                 let code = message_error_code(&error);
-                return self.refuse(io, connection, code, error.to_string());
+                return self.refuse(cx, connection, code, error.to_string());
             }
         };
         if let Request::Hello { version, agency } = request {
-            return self.introduce(io, connection, version, agency);
+            return self.introduce(cx, connection, version, agency);
         }
         let Some(agency) = self.agency_session(connection).and_then(|session| session.agency)
         else {
             let text = "an agency introduces itself before anything else".to_owned();
-            return self.refuse(io, connection, ErrorCode::NotIntroduced, text);
+            return self.refuse(cx, connection, ErrorCode::NotIntroduced, text);
         };
         if let Request::Bet(batch) | Request::Batch(batch) = &request {
             log_within!(
@@ -394,29 +408,35 @@ impl<L: Ledger> Central<L> {
             );
         }
         match request {
-            Request::Bet(batch) => self.batch(io, connection, agency, &batch, Kind::Single),
-            Request::Batch(batch) => self.batch(io, connection, agency, &batch, Kind::Batch),
-            Request::End { total } => self.end(io, connection, agency, total),
-            Request::Winners => self.ask_winners(io, connection, agency),
+            Request::Bet(batch) => self.batch(cx, connection, agency, &batch, Kind::Single),
+            Request::Batch(batch) => self.batch(cx, connection, agency, &batch, Kind::Batch),
+            Request::End { total } => self.end(cx, connection, agency, total),
+            Request::Winners => self.ask_winners(cx, connection, agency),
             Request::Hello { .. } => unreachable!("taken care of above"),
         }
     }
 
-    fn introduce(&mut self, io: &mut impl Io, connection: Token, version: u8, agency: Agency) {
+    fn introduce(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        version: u8,
+        agency: Agency,
+    ) {
         if version != VERSION {
             let text = format!("this central speaks version {VERSION}, found {version}");
-            return self.refuse(io, connection, ErrorCode::Version, text);
+            return self.refuse(cx, connection, ErrorCode::Version, text);
         }
         if let Err(refusal) = self.lottery.admit(agency) {
-            return self.refuse(io, connection, refusal.code(), refusal.to_string());
+            return self.refuse(cx, connection, refusal.code(), refusal.to_string());
         }
         let Some(session) = self.agency_session(connection) else { return };
         if let Some(known) = session.agency {
             let text = format!("this connection has introduced itself as agency {known} before");
-            return self.refuse(io, connection, ErrorCode::AlreadyIntroduced, text);
+            return self.refuse(cx, connection, ErrorCode::AlreadyIntroduced, text);
         }
         session.agency = Some(agency);
-        io.protect(connection);
+        cx.protect(connection);
         if let Some(ip) = self.session(connection).map(|session| session.ip) {
             self.known_addresses.learn(agency, ip);
         }
@@ -425,13 +445,19 @@ impl<L: Ledger> Central<L> {
                 "another connection has introduced itself as agency {agency}: if two programs run as \
                  this agency (CLI_ID), end one"
             );
-            self.refuse(io, old, ErrorCode::Superseded, text);
+            self.refuse(cx, old, ErrorCode::Superseded, text);
         }
         let welcome = Answer::Welcome(self.lottery.agency_standing(agency));
         self.queue_answer(connection, agency, welcome);
     }
 
-    fn end(&mut self, io: &mut impl Io, connection: Token, agency: Agency, total: Position) {
+    fn end(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        agency: Agency,
+        total: Position,
+    ) {
         let held = self.retry.holds(Held::Everything);
         let outcome = match (held, self.lottery.is_first_end(agency, total)) {
             (Some(reason), Ok(true)) => {
@@ -443,14 +469,14 @@ impl<L: Ledger> Central<L> {
                 Answer::Finished { stored, rejected }
             }),
         };
-        self.answer(io, connection, agency, outcome);
-        self.commit_if_large(io);
+        self.answer(cx, connection, agency, outcome);
+        self.commit_if_large(cx);
     }
 
     fn batch(
         &mut self,
-        io: &mut impl Io,
-        connection: Token,
+        cx: &mut impl Context,
+        connection: ConnectionId,
         agency: Agency,
         batch: &Batch<'_>,
         kind: Kind,
@@ -460,7 +486,7 @@ impl<L: Ledger> Central<L> {
         {
             let consumed = self.lottery.agency_standing(agency).consumed;
             let unavailable = Answer::Unavailable { consumed, text: reason };
-            return self.answer(io, connection, agency, Ok(unavailable));
+            return self.answer(cx, connection, agency, Ok(unavailable));
         }
         let consumed = batch.end().unwrap_or(Position::MAX);
         let outcome = self.lottery.take(agency, batch).map(|taken| match taken {
@@ -475,27 +501,27 @@ impl<L: Ledger> Central<L> {
                 log: kind.log(batch),
             },
         });
-        self.answer(io, connection, agency, outcome);
-        self.commit_if_large(io);
+        self.answer(cx, connection, agency, outcome);
+        self.commit_if_large(cx);
     }
 
     /// Must follow whatever stages something: at most one request more than `commit_max` bytes are
     /// staged at any time, so a commit always fits into the wal.
-    fn commit_if_large(&mut self, io: &mut impl Io) {
+    fn commit_if_large(&mut self, cx: &mut impl Context) {
         if self.lottery.staged_len() >= self.rules.commit_max {
-            self.commit(io);
+            self.commit(cx);
         }
     }
 
     /// Nothing more is taken from an agency before it has its winners: what follows the request
     /// waits with it, so responses keep the order of requests, and asking again costs nothing.
-    fn ask_winners(&mut self, io: &mut impl Io, connection: Token, agency: Agency) {
+    fn ask_winners(&mut self, cx: &mut impl Context, connection: ConnectionId, agency: Agency) {
         let outcome = self.lottery.may_ask_winners(agency).map(|()| Answer::Winners);
         let asked = outcome.is_ok();
-        self.answer(io, connection, agency, outcome);
+        self.answer(cx, connection, agency, outcome);
         if let Some(session) = self.agency_session(connection).filter(|_| asked) {
             session.intake = Intake::AwaitsWinners;
-            io.pause_reading(connection);
+            cx.pause_reading(connection);
         }
     }
 
@@ -503,8 +529,8 @@ impl<L: Ledger> Central<L> {
     /// had no effect has none either, and isn't held against it.
     fn answer(
         &mut self,
-        io: &mut impl Io,
-        connection: Token,
+        cx: &mut impl Context,
+        connection: ConnectionId,
         agency: Agency,
         outcome: Result<Answer, Refusal>,
     ) {
@@ -525,13 +551,13 @@ impl<L: Ledger> Central<L> {
                 Answer::Unavailable { consumed, text: "an earlier request had no effect".into() }
             }
             Err(refusal) => {
-                return self.refuse(io, connection, refusal.code(), refusal.to_string());
+                return self.refuse(cx, connection, refusal.code(), refusal.to_string());
             }
         };
         self.queue_answer(connection, agency, answer);
     }
 
-    fn queue_answer(&mut self, connection: Token, agency: Agency, answer: Answer) {
+    fn queue_answer(&mut self, connection: ConnectionId, agency: Agency, answer: Answer) {
         if let Some(session) = self.agency_session(connection) {
             session.owed += 1;
         }
@@ -539,7 +565,13 @@ impl<L: Ledger> Central<L> {
     }
 
     /// Ends a connection behind the answers that it is still owed.
-    fn refuse(&mut self, io: &mut impl Io, connection: Token, code: ErrorCode, text: String) {
+    fn refuse(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        code: ErrorCode,
+        text: String,
+    ) {
         let Some(session) = self.session(connection) else { return };
         let (agency, ip) = (session.agency(), session.ip);
         let owed = session.lottery().map_or(0, |session| session.owed);
@@ -552,7 +584,7 @@ impl<L: Ledger> Central<L> {
             self.lose_speaker(agency, ip, &text);
         }
         let (Some(agency), true) = (agency, owed > 0) else {
-            return self.tell_refused(io, connection, agency, code, &text);
+            return self.tell_refused(cx, connection, agency, code, &text);
         };
         self.answers.push(connection, agency, Answer::Refused { code, text });
     }
@@ -568,7 +600,7 @@ impl<L: Ledger> Central<L> {
     }
 
     /// Logs what the draw waits for, when that is due.
-    fn watch_draw(&mut self, io: &mut impl Io) {
+    fn watch_draw(&mut self, cx: &mut impl Context) {
         if self.stopping || !self.lottery.awaits_draw() {
             return;
         }
@@ -579,11 +611,11 @@ impl<L: Ledger> Central<L> {
             draw_watch::log_missing(&self.lottery.standing_ahead(), &connected.collect());
         }
         for (timer, after) in self.draw_watch.take_timers() {
-            io.set_timer(timer, Some(after));
+            cx.set_timer(timer, Some(after));
         }
     }
 
-    fn commit(&mut self, io: &mut impl Io) {
+    fn commit(&mut self, cx: &mut impl Context) {
         // A turn may commit more than once, but nothing after a failure that only a restart mends:
         // a second record would stand where the first may be half written.
         if self.fatal.is_some() {
@@ -614,7 +646,7 @@ impl<L: Ledger> Central<L> {
                 // At once: what comes behind it in this very turn has no effect either.
                 let standing = |agency| self.lottery.agency_standing(agency);
                 for connection in self.answers.unavailable(number, &reason, standing) {
-                    self.note_unavailable(io, connection);
+                    self.note_unavailable(cx, connection);
                 }
             }
             Err(error) => self.fatal = Some(error),
@@ -628,11 +660,11 @@ impl<L: Ledger> Central<L> {
         }
     }
 
-    fn note_unavailable(&mut self, io: &mut impl Io, connection: Token) {
+    fn note_unavailable(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.agency_session(connection) else { return };
         session.unavailable = true;
         if session.intake == Intake::AwaitsWinners {
-            self.resume(io, connection);
+            self.resume(cx, connection);
         }
     }
 
@@ -650,20 +682,20 @@ impl<L: Ledger> Central<L> {
     }
 
     /// Lets the disk begin with what was handed over; waits for it only when nobody else does.
-    fn sync(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
+    fn sync(&mut self, cx: &mut impl Context) -> Result<(), LedgerError> {
         if self.stopping && !self.lottery.has_staged() {
             self.lottery.begin_close();
         }
         if let Some(disk) = self.disk {
             if let Some(target) = self.lottery.begin_sync()? {
-                io.send(disk, &disk_thread::request(target));
+                cx.send(disk, &disk_thread::request(target));
             }
             return Ok(());
         }
         self.lottery.sync()?;
         if self.lottery.has_staged() {
             // The log had to go on in its other half first.
-            self.commit(io);
+            self.commit(cx);
             self.lottery.sync()?;
         }
         Ok(())
@@ -688,14 +720,14 @@ impl<L: Ledger> Central<L> {
     }
 
     /// Lets every answer go whose commit is durable.
-    fn release(&mut self, io: &mut impl Io) {
+    fn release(&mut self, cx: &mut impl Context) {
         while let Some(waiting) = self.answers.release(self.lottery.committed()) {
             if let Some(session) = self.agency_session(waiting.to) {
                 session.owed -= 1;
             }
-            self.tell(io, waiting);
+            self.tell(cx, waiting);
         }
-        self.resume_held(io);
+        self.resume_held(cx);
         let settled = self.lottery.committed() >= self.lottery.submitted();
         if !(settled && self.lottery.is_drawn()) {
             return;
@@ -704,11 +736,11 @@ impl<L: Ledger> Central<L> {
             info!("action: sorteo | result: success");
         }
         for connection in std::mem::take(&mut self.winners_due) {
-            self.begin_winners(io, connection);
+            self.begin_winners(cx, connection);
         }
     }
 
-    fn tell(&mut self, io: &mut impl Io, Waiting { to, agency, answer }: Waiting) {
+    fn tell(&mut self, cx: &mut impl Context, Waiting { to, agency, answer }: Waiting) {
         match answer {
             Answer::Welcome(AgencyStanding { consumed, checksum, rejected, phase, .. }) => {
                 log_within!(
@@ -717,13 +749,13 @@ impl<L: Ledger> Central<L> {
                     Level::Debug,
                     "action: introduce | result: success | agency: {agency} | posicion: {consumed}"
                 );
-                respond(io, to, &Response::Welcome { consumed, checksum, rejected, phase });
+                respond(cx, to, &Response::Welcome { consumed, checksum, rejected, phase });
             }
             Answer::Stored { consumed, log } => {
                 batch_log::log_judged(&mut self.log_budget, true, &log);
-                respond(io, to, &Response::Stored { consumed });
+                respond(cx, to, &Response::Stored { consumed });
             }
-            Answer::Duplicate { consumed } => respond(io, to, &Response::Stored { consumed }),
+            Answer::Duplicate { consumed } => respond(cx, to, &Response::Stored { consumed }),
             Answer::Rejected { consumed, position, index, field, text, log } => {
                 batch_log::log_judged(&mut self.log_budget, false, &log);
                 log_within!(
@@ -736,10 +768,10 @@ impl<L: Ledger> Central<L> {
                     Escaped(text.as_bytes())
                 );
                 let reason = &text;
-                respond(io, to, &Response::Rejected { consumed, index, field, reason });
+                respond(cx, to, &Response::Rejected { consumed, index, field, reason });
             }
             Answer::Unavailable { consumed, text } => {
-                respond(io, to, &Response::Unavailable { consumed, reason: &text });
+                respond(cx, to, &Response::Unavailable { consumed, reason: &text });
             }
             Answer::Finished { stored, rejected } => {
                 log_within!(
@@ -748,22 +780,22 @@ impl<L: Ledger> Central<L> {
                     Level::Debug,
                     "action: finish | result: success | agency: {agency} | stored: {stored}"
                 );
-                respond(io, to, &Response::Finished { stored, rejected });
+                respond(cx, to, &Response::Finished { stored, rejected });
             }
             Answer::Winners => {
                 if self.agency_session(to).is_some() {
                     self.winners_due.insert(to);
                 }
             }
-            Answer::Refused { code, text } => self.tell_refused(io, to, Some(agency), code, &text),
-            Answer::NothingFollows => io.close(to),
+            Answer::Refused { code, text } => self.tell_refused(cx, to, Some(agency), code, &text),
+            Answer::NothingFollows => cx.close(to),
         }
     }
 
     fn tell_refused(
         &mut self,
-        io: &mut impl Io,
-        to: Token,
+        cx: &mut impl Context,
+        to: ConnectionId,
         agency: Option<Agency>,
         code: ErrorCode,
         text: &str,
@@ -783,59 +815,59 @@ impl<L: Ledger> Central<L> {
             );
         }
         self.scan.forget(to);
-        respond(io, to, &Response::Error { code, reason: text });
-        io.close(to);
+        respond(cx, to, &Response::Error { code, reason: text });
+        cx.close(to);
     }
 
     /// Begins a list that a connection is owed.
-    fn begin_winners(&mut self, io: &mut impl Io, connection: Token) {
+    fn begin_winners(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let session = self.agency_session(connection);
         let Some(agency) = session.and_then(|session| session.agency) else { return };
         let rows = self.lottery.winning_rows(agency);
         if rows.count > 0 {
             return self.scan.begin(connection, agency, rows);
         }
-        io.send_with(connection, |out| WinnersBuilder::new(out).finish(true));
-        self.winners_told(io, connection);
+        cx.send_with(connection, |out| WinnersBuilder::new(out).finish(true));
+        self.winners_told(cx, connection);
     }
 
     /// Tells one piece's winners, and asks for another turn if there is more to read.
-    fn scan_winners(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
+    fn scan_winners(&mut self, cx: &mut impl Context) -> Result<(), LedgerError> {
         if !self.scan.is_active() {
             return Ok(());
         }
         let high_water = self.rules.high_water;
-        let send = |to: Token, frame: &[u8]| {
-            // `drained` goes on from here.
-            let takes_more = io.backlog(to) <= high_water;
+        let send = |to: ConnectionId, frame: &[u8]| {
+            // `on_writable` goes on from here.
+            let takes_more = cx.unsent(to) <= high_water;
             if takes_more {
-                io.send(to, frame);
+                cx.send(to, frame);
             }
             takes_more
         };
         let (ledger, stripes) = (self.lottery.ledger(), self.lottery.winner_stripes());
         let told = self.scan.advance(ledger, stripes, self.rules.winners_budget, send)?;
         for connection in told {
-            self.winners_told(io, connection);
+            self.winners_told(cx, connection);
         }
         if self.scan.is_active() {
-            io.set_timer(SCAN, Some(Duration::ZERO));
+            cx.set_timer(SCAN, Some(Duration::ZERO));
         }
         Ok(())
     }
 
     /// A list is complete: what was asked behind it is next.
-    fn winners_told(&mut self, io: &mut impl Io, connection: Token) {
-        self.resume(io, connection);
+    fn winners_told(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        self.resume(cx, connection);
     }
 }
 
-impl<L: Ledger> Service for Central<L> {
+impl<L: Ledger> Handler for Central<L> {
     type Fatal = LedgerError;
 
-    fn started(&mut self, io: &mut impl Io) {
+    fn on_start(&mut self, cx: &mut impl Context) {
         let Some(stream) = self.disk_stream.take() else { return };
-        match io.attach(stream) {
+        match cx.attach(stream) {
             Ok(disk) => self.disk = Some(disk),
             Err(error) => warn!(
                 "action: attach_disk | result: in_progress | error: {error} | \
@@ -844,7 +876,7 @@ impl<L: Ledger> Service for Central<L> {
         }
     }
 
-    fn opened(&mut self, io: &mut impl Io, connection: Token, peer: SocketAddr) {
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
         let session = Session::new(connection, peer.ip());
         let level = session.log_level();
         log_within!(
@@ -862,61 +894,61 @@ impl<L: Ledger> Service for Central<L> {
             self.sessions.resize_with(connection.index() + 1, || None);
         }
         self.sessions[connection.index()] = Some(session);
-        io.set_deadline(connection, self.rules.first_byte);
+        cx.set_deadline(connection, self.rules.first_byte);
     }
 
-    fn before_read(&mut self, io: &mut impl Io, connection: Token) {
+    fn before_read(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         if self.is_full() {
-            self.hold(io, connection);
+            self.hold(cx, connection);
         }
     }
 
-    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         if self.disk == Some(connection) {
             return self.sync_ended(input);
         }
-        let consumed = self.consume(io, connection, input);
-        self.watch(io, connection, consumed, input.len() - consumed);
+        let consumed = self.consume(cx, connection, input);
+        self.watch(cx, connection, consumed, input.len() - consumed);
         consumed
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.disk == Some(connection) {
             return self.disk_thread_lost();
         }
-        io.set_deadline(connection, None);
+        cx.set_deadline(connection, None);
         let Some(session) = self.session(connection) else { return };
         match &mut session.protocol {
-            Protocol::Unknown | Protocol::Over => io.close(connection),
+            Protocol::Unknown | Protocol::Over => cx.close(connection),
             // What it is owed comes first, and the refusal closes it.
             Protocol::Refused => {}
             Protocol::Echo(_) => {
-                self.echo(io, connection, rest, End::Reached);
-                self.finish(io, connection);
+                self.echo(cx, connection, rest, End::Reached);
+                self.finish(cx, connection);
             }
             Protocol::Lottery(agency_session) => match agency_session.decoder.finish(rest) {
-                Ok(()) if agency_session.owed == 0 => io.close(connection),
+                Ok(()) if agency_session.owed == 0 => cx.close(connection),
                 Ok(()) => {
                     let agency = agency_session.agency.unwrap_or_default();
                     self.queue_answer(connection, agency, Answer::NothingFollows);
                 }
                 Err(error) => {
-                    self.refuse(io, connection, ErrorCode::Malformed, error.to_string());
+                    self.refuse(cx, connection, ErrorCode::Malformed, error.to_string());
                 }
             },
         }
     }
 
-    fn drained(&mut self, _: &mut impl Io, connection: Token) {
+    fn on_writable(&mut self, _: &mut impl Context, connection: ConnectionId) {
         self.scan.resume(connection);
     }
 
-    fn expired(&mut self, io: &mut impl Io, connection: Token) {
+    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.session(connection) else { return };
         let what = if session.partial { "a whole line or frame" } else { "a line or frame" };
         if session.lottery().is_some() {
             let text = format!("waited too long for {what}");
-            return self.refuse(io, connection, ErrorCode::Timeout, text);
+            return self.refuse(cx, connection, ErrorCode::Timeout, text);
         }
         let (ip, partial) = (session.ip, session.partial);
         if self.log_budget.allows(Cause::Silence) {
@@ -925,12 +957,12 @@ impl<L: Ledger> Service for Central<L> {
             );
         }
         if partial {
-            io.send(connection, format!("error: waited too long for {what}\n").as_bytes());
+            cx.send(connection, format!("error: waited too long for {what}\n").as_bytes());
         }
-        self.finish(io, connection);
+        self.finish(cx, connection);
     }
 
-    fn fired(&mut self, _: &mut impl Io, timer: Timer) {
+    fn on_timer(&mut self, _: &mut impl Context, timer: TimerId) {
         match timer {
             REPORT => self.log_budget.report(),
             REFILL => self.log_budget.refill(),
@@ -941,7 +973,7 @@ impl<L: Ledger> Service for Central<L> {
         }
     }
 
-    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.disk == Some(connection) {
             return self.disk_thread_lost();
         }
@@ -973,21 +1005,21 @@ impl<L: Ledger> Service for Central<L> {
             );
         }
         // The turn has ended already, and the next one may be far away.
-        self.set_log_timers(io);
+        self.set_log_timers(cx);
     }
 
-    fn is_known(&self, peer: SocketAddr) -> bool {
+    fn is_trusted(&self, peer: SocketAddr) -> bool {
         let ip = peer.ip().to_canonical();
         ip == healthcheck::PROBE || self.known_addresses.contains(ip)
     }
 
-    fn listening(&mut self, _: &mut impl Io, event: &ListenerEvent) {
+    fn on_listener_event(&mut self, _: &mut impl Context, event: &ListenerEvent) {
         let waiting = matches!(event, ListenerEvent::Waiting);
         let somebody_came = waiting && std::mem::take(&mut self.welcomed);
         listener_log::log_event(&mut self.log_budget, event, somebody_came);
     }
 
-    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+    fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
             Signal::Hangup => {
                 info!("action: reload | result: success | cause: SIGHUP | reloaded: nothing");
@@ -1001,45 +1033,45 @@ impl<L: Ledger> Service for Central<L> {
                      rejected: {rejected}"
                 );
             }
-            Signal::User2 => info!("action: count | result: success | {}", io.counters()),
+            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
         }
     }
 
-    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
+    fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         self.stopping = true;
         self.log_budget.report();
         let cause = match cause {
-            StopCause::Signal(name) => name,
-            StopCause::Asked => "asked",
+            ShutdownCause::Signal(name) => name,
+            ShutdownCause::Asked => "asked",
         };
         info!("action: shutdown | result: in_progress | cause: {cause}");
         let speakers: Vec<_> = self.speakers.values().copied().collect();
         for connection in speakers {
             let text = "the central is shutting down".to_owned();
-            self.refuse(io, connection, ErrorCode::ShuttingDown, text);
+            self.refuse(cx, connection, ErrorCode::ShuttingDown, text);
         }
         for connection in self.unanswered() {
-            self.finish(io, connection);
+            self.finish(cx, connection);
         }
     }
 
-    fn may_end(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.answers.is_empty() && self.lottery.is_closed()
     }
 
-    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), LedgerError> {
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), LedgerError> {
         if self.commits_now() {
-            self.commit(io);
+            self.commit(cx);
         }
         self.check()?;
-        self.sync(io)?;
+        self.sync(cx)?;
         self.check()?;
-        self.release(io);
-        self.scan_winners(io)?;
-        self.watch_draw(io);
-        self.set_log_timers(io);
+        self.release(cx);
+        self.scan_winners(cx)?;
+        self.watch_draw(cx);
+        self.set_log_timers(cx);
         if let Some(delay) = self.retry.take_timer() {
-            io.set_timer(RETRY, Some(delay));
+            cx.set_timer(RETRY, Some(delay));
         }
         Ok(())
     }
@@ -1052,8 +1084,8 @@ enum End {
     Reached,
 }
 
-fn respond(io: &mut impl Io, to: Token, response: &Response<'_>) {
-    io.send_with(to, |out| response.encode(out));
+fn respond(cx: &mut impl Context, to: ConnectionId, response: &Response<'_>) {
+    cx.send_with(to, |out| response.encode(out));
 }
 
 fn frame_error_code(error: &FrameError) -> ErrorCode {

@@ -3,7 +3,7 @@
 //! `fdatasync` has no form that doesn't block, and on a slow disk it takes seconds. This thread owns
 //! a descriptor of each of the ledger's files and one end of a pair of sockets, and nothing else:
 //! it shares no memory with the loop, which serves the other end like a connection
-//! ([`Io::attach`](reactor::Io::attach)).
+//! ([`Context::attach`](reactor::Context::attach)).
 //!
 //! ```text
 //!  loop -> thread   R or W: sync bets.csv, or the log                        1 byte

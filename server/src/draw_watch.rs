@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use log::{Level, info};
-use reactor::Timer;
+use reactor::TimerId;
 use runtime::log_within;
 use wire::{Agency, Position};
 
@@ -21,10 +21,10 @@ use crate::standing::{AgencyList, Standing};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Fires when the pause after a line is over.
-const PAUSED: Timer = Timer(4);
+const PAUSED: TimerId = TimerId(4);
 
 /// Fires when a period without a line is over.
-const PERIOD: Timer = Timer(5);
+const PERIOD: TimerId = TimerId(5);
 
 /// Whether a line is due, and which timers run.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct DrawWatch {
     paused: bool,
     since: Period,
     /// To be set by the caller.
-    timers: [Option<(Timer, Duration)>; 2],
+    timers: [Option<(TimerId, Duration)>; 2],
 }
 
 /// The period since the last line.
@@ -85,7 +85,7 @@ impl DrawWatch {
     }
 
     /// A timer has fired; says whether it was one of these.
-    pub(crate) fn fired(&mut self, timer: Timer) -> bool {
+    pub(crate) fn fired(&mut self, timer: TimerId) -> bool {
         match timer {
             PAUSED => self.paused = false,
             PERIOD => self.since = Period::Over,
@@ -95,7 +95,7 @@ impl DrawWatch {
     }
 
     /// Timers to be set.
-    pub(crate) fn take_timers(&mut self) -> impl Iterator<Item = (Timer, Duration)> {
+    pub(crate) fn take_timers(&mut self) -> impl Iterator<Item = (TimerId, Duration)> {
         std::mem::take(&mut self.timers).into_iter().flatten()
     }
 }
@@ -133,7 +133,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn timers(watch: &mut DrawWatch) -> Vec<(Timer, Duration)> {
+    fn timers(watch: &mut DrawWatch) -> Vec<(TimerId, Duration)> {
         watch.take_timers().collect()
     }
 
@@ -145,7 +145,7 @@ mod tests {
         assert!(watch.fired(PAUSED));
         assert!(!watch.take_due(0, false));
         assert_eq!(timers(&mut watch), []);
-        assert!(!watch.fired(Timer(0)));
+        assert!(!watch.fired(TimerId(0)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`central`] | both protocols, as a service of the event loop |
+//! | [`central`] | both protocols, as a handler of the event loop |
 //! | `session` | what is remembered of one connection |
 //! | `batch_log` | what the log says of a batch that was judged |
 //! | `listener_log` | what happens to the listening socket, as log lines |

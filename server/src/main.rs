@@ -40,8 +40,8 @@ fn main() -> ExitCode {
     let _flushed_at_the_end = logging::init(config.level);
     log_configuration(&settings);
     match run(&config) {
-        Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::CutShort) => {
+        Ok(Outcome::Graceful) => ExitCode::SUCCESS,
+        Ok(Outcome::Forced) => {
             error!("action: shutdown | result: fail | error: a second signal came before the end");
             ExitCode::from(exit_code::FORCED)
         }
@@ -99,7 +99,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     if let Err(LedgerError::Interrupted { path }) = &opened {
         let path = path.display().to_string();
         info!("action: close_ledger | result: success | path: {}", Escaped(path.as_bytes()));
-        return Ok(Outcome::Drained);
+        return Ok(Outcome::Graceful);
     }
     let (ledger, recovery) = opened?;
     startup_log::log_opened(config, &recovery);
@@ -126,7 +126,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let outcome = outcome?;
     debug!("action: count | result: success | {}", event_loop.counters());
 
-    if outcome == Outcome::Drained {
+    if outcome == Outcome::Graceful {
         close_ledger(central.into_ledger())?;
     }
     Ok(outcome)

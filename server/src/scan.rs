@@ -27,7 +27,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use reactor::Token;
+use reactor::ConnectionId;
 use wire::{Agency, WinnersBuilder, bet};
 
 use crate::ledger::row::{self, NoRow};
@@ -83,9 +83,9 @@ struct Damage(u64);
 #[derive(Debug, Default)]
 pub struct WinnersScan {
     /// Of connections that take output.
-    active: BTreeMap<Token, Cursor>,
+    active: BTreeMap<ConnectionId, Cursor>,
     /// Of connections that don't, until they do again.
-    blocked: BTreeMap<Token, Cursor>,
+    blocked: BTreeMap<ConnectionId, Cursor>,
     /// Offset behind the last piece.
     position: u64,
     /// What a piece is read into. Made for the first list and kept: to make it again for each would
@@ -97,20 +97,20 @@ pub struct WinnersScan {
 
 impl WinnersScan {
     /// Begins a list, of at least one winner, for a connection that is owed no other one.
-    pub fn begin(&mut self, connection: Token, agency: Agency, rows: WinningRows) {
+    pub fn begin(&mut self, connection: ConnectionId, agency: Agency, rows: WinningRows) {
         debug_assert!(rows.count > 0, "nothing has to be read for an empty list");
         let cursor = Cursor { agency, offset: rows.first, left: rows.count };
         self.active.insert(connection, cursor);
     }
 
     /// Forgets a connection.
-    pub fn forget(&mut self, connection: Token) {
+    pub fn forget(&mut self, connection: ConnectionId) {
         self.active.remove(&connection);
         self.blocked.remove(&connection);
     }
 
     /// A connection takes output again.
-    pub fn resume(&mut self, connection: Token) {
+    pub fn resume(&mut self, connection: ConnectionId) {
         if let Some(cursor) = self.blocked.remove(&connection) {
             self.active.insert(connection, cursor);
         }
@@ -132,8 +132,8 @@ impl WinnersScan {
         ledger: &impl Ledger,
         stripes: &Stripes,
         budget: usize,
-        tell: impl FnMut(Token, &[u8]) -> bool,
-    ) -> Result<Vec<Token>, LedgerError> {
+        tell: impl FnMut(ConnectionId, &[u8]) -> bool,
+    ) -> Result<Vec<ConnectionId>, LedgerError> {
         let Some(from) = self.next_offset() else { return Ok(Vec::new()) };
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(budget, 0);
@@ -153,8 +153,8 @@ impl WinnersScan {
     fn take_part(
         &mut self,
         piece: &Piece<'_>,
-        mut tell: impl FnMut(Token, &[u8]) -> bool,
-    ) -> Vec<Token> {
+        mut tell: impl FnMut(ConnectionId, &[u8]) -> bool,
+    ) -> Vec<ConnectionId> {
         let mut told = Vec::new();
         let present = |cursor: &Cursor| (piece.from..piece.end).contains(&cursor.offset);
         for (&connection, cursor) in self.active.iter_mut().filter(|(_, cursor)| present(cursor)) {
@@ -421,8 +421,8 @@ mod tests {
         }
     }
 
-    fn token(connection: u32) -> Token {
-        Token::new(connection, 1)
+    fn token(connection: u32) -> ConnectionId {
+        ConnectionId::new(connection, 1)
     }
 
     /// A scan of some rows and the connections that are told of it.
@@ -431,7 +431,7 @@ mod tests {
         index: WinnerIndex,
         lists: BTreeMap<Agency, Vec<String>>,
         scan: WinnersScan,
-        told: BTreeMap<Token, (Agency, Told)>,
+        told: BTreeMap<ConnectionId, (Agency, Told)>,
     }
 
     impl World {
@@ -462,7 +462,7 @@ mod tests {
         }
 
         /// One piece. Lists that are complete by it must be right; they are given back.
-        fn advance(&mut self, budget: usize) -> Vec<Token> {
+        fn advance(&mut self, budget: usize) -> Vec<ConnectionId> {
             let told = &mut self.told;
             let tell = |to, frame: &[u8]| told.get_mut(&to).expect("it began").1.take(frame);
             let complete =

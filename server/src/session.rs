@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use log::Level;
-use reactor::Token;
+use reactor::ConnectionId;
 use wire::{Agency, FrameDecoder, LineDecoder, MAGIC};
 
 use crate::healthcheck;
@@ -14,7 +14,7 @@ use crate::healthcheck;
 /// One connection. Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Its token's: tells it from an earlier connection that had the same place.
+    /// Of its slot: tells it from an earlier connection that had the same place.
     generation: u32,
     pub(crate) ip: IpAddr,
     pub(crate) protocol: Protocol,
@@ -63,22 +63,22 @@ pub(crate) enum Intake {
 }
 
 impl Session {
-    pub(crate) fn new(token: Token, ip: IpAddr) -> Self {
-        let (generation, ip) = (token.generation(), ip.to_canonical());
+    pub(crate) fn new(id: ConnectionId, ip: IpAddr) -> Self {
+        let (generation, ip) = (id.generation(), ip.to_canonical());
         Self { generation, ip, protocol: Protocol::Unknown, partial: false }
     }
 
-    /// Whether it is the one that `token` names, in the token's place.
-    pub(crate) fn is_named(&self, token: Token) -> bool {
-        self.generation == token.generation()
+    /// Whether it is the one that `id` names, in its slot.
+    pub(crate) fn is_named(&self, id: ConnectionId) -> bool {
+        self.generation == id.generation()
     }
 
-    /// Its token, unless it is over.
-    pub(crate) fn name_if_open(&self, place: usize) -> Option<Token> {
+    /// Its id, unless it is over.
+    pub(crate) fn name_if_open(&self, place: usize) -> Option<ConnectionId> {
         let open = !matches!(self.protocol, Protocol::Refused | Protocol::Over);
         open.then(|| u32::try_from(place).ok())
             .flatten()
-            .map(|place| Token::new(place, self.generation))
+            .map(|place| ConnectionId::new(place, self.generation))
     }
 
     /// How important what an echo connection does is in the log: the health check's is not.

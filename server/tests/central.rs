@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
-use reactor::{Service as _, Token};
+use reactor::{ConnectionId, Handler as _};
 use server::central::Rules;
 use server::ledger::{Entry, Ledger as _};
 use support::{Disk, MemoryLedger, RULES, World};
@@ -67,7 +67,7 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
     let before = world.disk.borrow().commits;
     world.disk.borrow_mut().broken = true;
     world.arrive(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO)].concat());
-    let ended = world.central.turn_ended(&mut world.io);
+    let ended = world.central.before_flush(&mut world.cx);
     assert!(ended.unwrap_err().to_string().contains("input/output error"));
     assert_eq!(world.disk.borrow().commits, before + 1, "it isn't tried again");
     assert!(world.heard(one).is_empty());
@@ -242,11 +242,11 @@ fn nothing_is_read_behind_a_request_for_winners_that_waits() {
     let (one, two) = (world.agency(1), world.agency(2));
     let asked = bytes(&Request::Winners).repeat(1000);
     world.say(one, &[end(0), asked].concat());
-    assert!(world.io.wires[&one].paused);
-    assert_eq!(world.io.wires[&one].deadline, None, "it is the central that waits");
+    assert!(world.cx.wires[&one].paused);
+    assert_eq!(world.cx.wires[&one].deadline, None, "it is the central that waits");
     world.say(two, &end(0));
     assert_eq!(world.heard(one).len(), "welcome, finished".split(',').count() + 1000);
-    assert!(!world.io.wires[&one].paused);
+    assert!(!world.cx.wires[&one].paused);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
     let one = world.agency(1);
     let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
     world.say(one, &batches);
-    assert!(world.io.wires[&one].paused);
+    assert!(world.cx.wires[&one].paused);
     let mut told = world.heard(one);
     while world.disk_answers() {
         let more = world.heard(one);
@@ -326,12 +326,12 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
     let (one, two) = (world.agency(1), world.agency(2));
     let frame = batch(0, &TWO);
     world.say(one, &frame[..9]);
-    assert_eq!(world.io.wires[&one].deadline, RULES.whole_frame);
+    assert_eq!(world.cx.wires[&one].deadline, RULES.whole_frame);
     world.say(two, &frame);
-    world.central.before_read(&mut world.io, one);
-    assert_eq!((world.io.wires[&one].paused, world.io.wires[&one].deadline), (true, None));
+    world.central.before_read(&mut world.cx, one);
+    assert_eq!((world.cx.wires[&one].paused, world.cx.wires[&one].deadline), (true, None));
     world.disk_answers();
-    assert_eq!(world.io.wires[&one].deadline, RULES.whole_frame, "from now on");
+    assert_eq!(world.cx.wires[&one].deadline, RULES.whole_frame, "from now on");
     world.say(one, &frame[9..]);
     world.disk_answers();
     assert_eq!(world.heard(one)[1..], ["stored 2"]);
@@ -347,7 +347,7 @@ fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
         world.heard(one);
         world.disk.borrow_mut().busy = true;
         world.say(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
-        assert!(world.heard(one).is_empty() && world.io.wires[&one].paused);
+        assert!(world.heard(one).is_empty() && world.cx.wires[&one].paused);
         world.disk.borrow_mut().busy = false;
         world.end_turn();
         while world.disk_answers() {}
@@ -362,12 +362,12 @@ fn a_shutdown_waits_for_the_disk_that_is_at_work() {
     let (one, echo) = (world.agency(1), world.open());
     world.say(one, &batch(0, &TWO));
     world.stop();
-    assert!(!world.central.may_end() && !world.is_closed(one));
+    assert!(!world.central.is_idle() && !world.is_closed(one));
     assert!(world.is_closed(echo));
     world.say(one, &batch(2, &TWO));
     while world.disk_answers() {}
     assert_eq!(world.heard(one)[1..], ["stored 2", "error ShuttingDown"]);
-    assert!(world.central.may_end() && world.is_closed(one));
+    assert!(world.central.is_idle() && world.is_closed(one));
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn without_the_thread_that_waits_for_the_disk_nothing_goes_on() {
     let one = world.agency(1);
     world.arrive(one, &batch(0, &TWO));
     world.lose_disk_thread();
-    assert!(world.central.turn_ended(&mut world.io).is_err());
+    assert!(world.central.before_flush(&mut world.cx).is_err());
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn a_full_disk_confirms_nothing_and_loses_nothing() {
 }
 
 /// A central that waits after a failed commit, in which agency 1 has two bets.
-fn world_that_waits(agencies: u32) -> (World, Token) {
+fn world_that_waits(agencies: u32) -> (World, ConnectionId) {
     let rules = Rules { commit_retry_delay: Duration::from_millis(100), ..RULES };
     let mut world = World::with(agencies, rules);
     let one = world.agency(1);
@@ -536,7 +536,7 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
     let mut told = Vec::new();
     // Two lists of 3000 documents of 13 bytes: far more than may wait at once.
     while told.len() < 2 * documents.len() {
-        let backlog = world.io.wires[&one].output.len();
+        let backlog = world.cx.wires[&one].output.len();
         assert!(backlog > 0 && backlog <= RULES.high_water + FRAME_MAX, "{backlog} bytes wait");
         for words in world.heard(one) {
             let documents = words.strip_prefix("winners ").and_then(|rest| rest.split_once(' '));
@@ -555,7 +555,7 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
 fn deadlines_fit_what_is_waited_for() {
     let mut world = World::new(1);
     let one = world.open();
-    let deadline = |world: &World, token| world.io.wires[&token].deadline;
+    let deadline = |world: &World, id| world.cx.wires[&id].deadline;
     assert_eq!(deadline(&world, one), RULES.first_byte);
     world.say(one, &hello(1)[..3]);
     assert_eq!(deadline(&world, one), RULES.whole_frame);

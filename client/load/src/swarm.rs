@@ -21,13 +21,15 @@ use std::time::{Duration, Instant};
 use client::dialogue::Progress;
 use client::progress::Bar;
 use hdrhistogram::Histogram;
-use reactor::{CloseReason, Hangup, Io, Limits, Service, StopCause, Timer, Token};
+use reactor::{
+    CloseReason, ConnectionId, Context, Handler, Hangup, Limits, ShutdownCause, TimerId,
+};
 
 /// Fires when the members have held on for long enough.
-const HELD: Timer = Timer(0);
+const HELD: TimerId = TimerId(0);
 
 /// Fires when it has taken too long.
-const TIMEOUT: Timer = Timer(1);
+const TIMEOUT: TimerId = TimerId(1);
 
 /// Digits of a latency that are exact: an error of one in a thousand at most.
 const LATENCY_DIGITS: u8 = 3;
@@ -178,13 +180,13 @@ pub struct Measured {
     pub cpu: Option<Duration>,
 }
 
-/// The service.
+/// The handler.
 #[derive(Debug)]
 pub struct Swarm<M> {
     plan: Plan,
     members: Vec<M>,
     /// By member, as far as they were asked for.
-    connections: Vec<Token>,
+    connections: Vec<ConnectionId>,
     /// Members by their tokens' places, of which there are no more than members.
     by_place: Vec<usize>,
     established: usize,
@@ -256,11 +258,11 @@ impl<M: Member> Swarm<M> {
         }
     }
 
-    fn connect_more(&mut self, io: &mut impl Io) {
+    fn connect_more(&mut self, cx: &mut impl Context) {
         while self.connections.len() < self.members.len()
             && self.connections.len() - self.established < self.plan.connecting
         {
-            let connection = io.connect(self.plan.address);
+            let connection = cx.connect(self.plan.address);
             // One that couldn't even be asked for has no place, and is told of as closed.
             if let Some(member) = self.by_place.get_mut(connection.index()) {
                 *member = self.connections.len();
@@ -269,26 +271,26 @@ impl<M: Member> Swarm<M> {
         }
     }
 
-    fn member_of(&self, connection: Token) -> usize {
+    fn member_of(&self, connection: ConnectionId) -> usize {
         self.by_place[connection.index()]
     }
 
-    fn fail(&mut self, io: &mut impl Io, error: SwarmError) {
+    fn fail(&mut self, cx: &mut impl Context, error: SwarmError) {
         self.error.get_or_insert(error);
-        io.stop();
+        cx.shutdown();
     }
 
     /// Lets one member speak, and sends what it says.
     fn with_member<T>(
         &mut self,
-        io: &mut impl Io,
+        cx: &mut impl Context,
         member: usize,
         speak: impl FnOnce(&mut M, &mut Tally, &mut Vec<u8>) -> T,
     ) -> T {
         let before = self.members[member].stage();
         let said = speak(&mut self.members[member], &mut self.tally, &mut self.out);
         if !self.out.is_empty() {
-            io.send(self.connections[member], &self.out);
+            cx.send(self.connections[member], &self.out);
             self.out.clear();
         }
         let after = self.members[member].stage();
@@ -296,29 +298,29 @@ impl<M: Member> Swarm<M> {
         said
     }
 
-    fn all(&mut self, io: &mut impl Io, mut speak: impl FnMut(&mut M, &mut Vec<u8>)) {
+    fn all(&mut self, cx: &mut impl Context, mut speak: impl FnMut(&mut M, &mut Vec<u8>)) {
         for member in 0..self.members.len() {
-            self.with_member(io, member, |member, _, out| speak(member, out));
+            self.with_member(cx, member, |member, _, out| speak(member, out));
         }
     }
 
     /// Goes on whenever everybody is beyond the stage that was waited for.
-    fn advance(&mut self, io: &mut impl Io) {
+    fn advance(&mut self, cx: &mut impl Context) {
         while self.behind == 0 {
             match self.stage {
                 Stage::Connecting => {
                     self.wait_beyond(Stage::Ready);
-                    self.begin(io);
+                    self.begin(cx);
                 }
                 Stage::Ready => self.wait_beyond(Stage::Busy),
                 Stage::Busy => {
                     self.measured();
                     self.wait_beyond(Stage::Finished);
-                    io.set_timer(HELD, Some(self.plan.hold));
+                    cx.set_timer(HELD, Some(self.plan.hold));
                 }
                 Stage::Finished => {
                     self.stage = Stage::Over;
-                    return io.stop();
+                    return cx.shutdown();
                 }
                 Stage::Over => return,
             }
@@ -330,10 +332,10 @@ impl<M: Member> Swarm<M> {
         self.behind = self.members.iter().filter(|member| member.stage() <= stage).count();
     }
 
-    fn begin(&mut self, io: &mut impl Io) {
+    fn begin(&mut self, cx: &mut impl Context) {
         let now = Instant::now();
         self.begun = Some((now, self.watch.as_ref().and_then(cpu::Watch::time)));
-        self.all(io, |member, out| member.begin(now, out));
+        self.all(cx, |member, out| member.begin(now, out));
     }
 
     fn measured(&mut self) {
@@ -344,74 +346,74 @@ impl<M: Member> Swarm<M> {
     }
 }
 
-impl<M: Member> Service for Swarm<M> {
+impl<M: Member> Handler for Swarm<M> {
     type Fatal = std::convert::Infallible;
 
-    fn started(&mut self, io: &mut impl Io) {
-        io.set_timer(TIMEOUT, Some(self.plan.timeout));
-        self.connect_more(io);
-        self.advance(io);
+    fn on_start(&mut self, cx: &mut impl Context) {
+        cx.set_timer(TIMEOUT, Some(self.plan.timeout));
+        self.connect_more(cx);
+        self.advance(cx);
     }
 
-    fn opened(&mut self, io: &mut impl Io, connection: Token, _peer: SocketAddr) {
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _peer: SocketAddr) {
         self.established += 1;
         let member = self.member_of(connection);
-        self.with_member(io, member, |member, _, out| member.connected(out));
-        self.connect_more(io);
-        self.advance(io);
+        self.with_member(cx, member, |member, _, out| member.connected(out));
+        self.connect_more(cx);
+        self.advance(cx);
     }
 
-    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
-        let (member, now) = (self.member_of(connection), io.now());
+    fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
+        let (member, now) = (self.member_of(connection), cx.now());
         let received = self
-            .with_member(io, member, |member, tally, out| member.received(now, input, tally, out));
+            .with_member(cx, member, |member, tally, out| member.received(now, input, tally, out));
         match received {
             Ok(used) => {
-                self.advance(io);
+                self.advance(cx);
                 used
             }
             Err(reason) => {
                 let members = self.members.len();
-                self.fail(io, SwarmError::Unexpected { member: member + 1, members, reason });
+                self.fail(cx, SwarmError::Unexpected { member: member + 1, members, reason });
                 input.len()
             }
         }
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, _rest: &[u8]) {
-        io.close(connection);
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, _rest: &[u8]) {
+        cx.close(connection);
     }
 
-    fn expired(&mut self, _io: &mut impl Io, _connection: Token) {}
+    fn on_deadline(&mut self, _cx: &mut impl Context, _connection: ConnectionId) {}
 
-    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+    fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         if timer == HELD {
-            self.all(io, M::conclude);
-            return self.advance(io);
+            self.all(cx, M::conclude);
+            return self.advance(cx);
         }
         let (timeout, members) = (self.plan.timeout, self.members.len());
         let finished =
             self.members.iter().filter(|member| member.stage() >= Stage::Finished).count();
-        self.fail(io, SwarmError::Timeout { timeout, finished, members });
+        self.fail(cx, SwarmError::Timeout { timeout, finished, members });
     }
 
-    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.stage == Stage::Over || self.error.is_some() {
             return;
         }
         let place = self.connections.iter().position(|found| *found == connection);
         let (member, members) = (place.map_or(0, |place| place + 1), self.members.len());
         let (address, reason) = (self.plan.address, reason.to_string());
-        self.fail(io, SwarmError::Lost { member, members, address, reason });
+        self.fail(cx, SwarmError::Lost { member, members, address, reason });
     }
 
-    fn stopping(&mut self, _io: &mut impl Io, cause: StopCause) {
-        if let StopCause::Signal(name) = cause {
+    fn on_shutdown(&mut self, _cx: &mut impl Context, cause: ShutdownCause) {
+        if let ShutdownCause::Signal(name) = cause {
             self.error.get_or_insert(SwarmError::Interrupted(name));
         }
     }
 
-    fn turn_ended(&mut self, _io: &mut impl Io) -> Result<(), Self::Fatal> {
+    fn before_flush(&mut self, _cx: &mut impl Context) -> Result<(), Self::Fatal> {
         if let Some(bar) = &self.bar {
             let over = self.stage == Stage::Over || self.error.is_some();
             let (done, size) = (self.tally.messages, self.expected);

@@ -55,7 +55,7 @@ fn calling_with(limit: u32, period: Duration) -> Calling {
 
 /// One that must look the central's name up.
 fn calling_by_name(limit: u32, resolve: crate::look_up::Resolve) -> Calling {
-    let mut caller = calling_with(limit, Duration::ZERO).service;
+    let mut caller = calling_with(limit, Duration::ZERO).handler;
     let retry = config(limit).retry;
     caller.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
     World::new(caller)
@@ -152,11 +152,11 @@ fn a_whole_conversation() {
     assert_eq!(said(&mut world), ["winners?"]);
     assert_eq!(world.line().deadline, None, "the draw may take for ever");
     world.receive(&winners(false));
-    assert!(!world.io.stopped);
+    assert!(!world.cx.stopped);
     world.receive(&winners(true));
-    assert!(world.io.stopped);
-    assert_eq!(world.service.dialogue.winners(), 2);
-    assert_eq!(world.service.close(), End::Complete);
+    assert!(world.cx.stopped);
+    assert_eq!(world.handler.dialogue.winners(), 2);
+    assert_eq!(world.handler.close(), End::Complete);
 }
 
 /// An agency that holds its result back, up to the moment when it knows it.
@@ -182,19 +182,19 @@ fn holding() -> Calling {
 #[test]
 fn a_result_that_is_held_back_holds_no_connection() {
     let mut world = holding();
-    assert!(world.io.lines.is_empty() && !world.io.stopped);
+    assert!(world.cx.lines.is_empty() && !world.cx.stopped);
     assert_eq!(world.fire(), Duration::from_secs(3));
-    assert!(!world.io.stopped);
+    assert!(!world.cx.stopped);
     assert_eq!(world.fire(), Duration::from_secs(1));
-    assert!(world.io.stopped);
-    assert_eq!(world.service.close(), End::Complete);
+    assert!(world.cx.stopped);
+    assert_eq!(world.handler.close(), End::Complete);
 }
 
 #[test]
 fn a_signal_while_the_result_is_held_back_leaves_it_a_success() {
     let mut world = holding();
     world.interrupt();
-    assert_eq!(world.service.close(), End::Complete);
+    assert_eq!(world.handler.close(), End::Complete);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning
             world.open();
         }
         world.lose(&reason);
-        if world.io.lines.is_empty() {
+        if world.cx.lines.is_empty() {
             addresses.push("pause".into());
             world.fire();
             world.look_up();
@@ -249,12 +249,12 @@ fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
 fn a_signal_does_not_wait_for_a_look_up() {
     let mut world = calling_by_name(0, stuck);
     world.interrupt();
-    let look_up = world.token();
+    let look_up = world.id();
     // Whatever it says now, nobody is called.
-    world.service.ended(&mut world.io, look_up, b"10.0.0.1:12345");
-    assert_eq!(world.io.lines.keys().collect::<Vec<_>>(), [&look_up]);
-    assert!(world.io.timers.is_empty());
-    assert_eq!(world.service.close(), End::Interrupted);
+    world.handler.on_eof(&mut world.cx, look_up, b"10.0.0.1:12345");
+    assert_eq!(world.cx.lines.keys().collect::<Vec<_>>(), [&look_up]);
+    assert!(world.cx.timers.is_empty());
+    assert_eq!(world.handler.close(), End::Interrupted);
 }
 
 #[test]
@@ -266,13 +266,13 @@ fn a_look_up_that_takes_too_long_is_a_failed_attempt_and_goes_on_in_the_next() {
         assert_eq!(world.line().deadline, None);
         world.fire();
     }
-    let look_up = world.token();
-    world.service.ended(&mut world.io, look_up, b"10.0.0.1:12345");
-    world.io.lines.remove(&look_up);
-    world.service.closed(&mut world.io, look_up, &CloseReason::Done);
+    let look_up = world.id();
+    world.handler.on_eof(&mut world.cx, look_up, b"10.0.0.1:12345");
+    world.cx.lines.remove(&look_up);
+    world.handler.on_close(&mut world.cx, look_up, &CloseReason::Done);
     assert_eq!(world.line().address.to_string(), "10.0.0.1:12345");
     world.lose(&refused());
-    assert!(world.io.stopped, "that was the third");
+    assert!(world.cx.stopped, "that was the third");
 }
 
 #[test]
@@ -281,8 +281,8 @@ fn a_name_that_nobody_knows_and_a_thread_that_is_lost_are_failed_attempts() {
     world.look_up();
     world.fire();
     world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into()));
-    assert!(world.io.stopped && world.io.timers.is_empty());
-    assert_eq!(world.service.close(), End::Failed);
+    assert!(world.cx.stopped && world.cx.timers.is_empty());
+    assert_eq!(world.handler.close(), End::Failed);
 }
 
 #[test]
@@ -334,8 +334,8 @@ fn any_other_error_is_final() {
         let mut world = calling();
         world.open();
         world.receive(&error(code));
-        assert!(world.io.stopped && world.io.timers.is_empty(), "{code:?}");
-        assert_eq!(world.service.close(), End::Failed);
+        assert!(world.cx.stopped && world.cx.timers.is_empty(), "{code:?}");
+        assert_eq!(world.handler.close(), End::Failed);
     }
 }
 
@@ -346,8 +346,8 @@ fn what_is_no_answer_is_final() {
         let mut world = calling();
         world.open();
         world.receive(garbage);
-        assert!(world.io.stopped);
-        assert_eq!(world.service.close(), End::Failed);
+        assert!(world.cx.stopped);
+        assert_eq!(world.handler.close(), End::Failed);
     }
 }
 
@@ -360,11 +360,11 @@ fn an_input_that_is_not_the_one_sent_before_is_final_and_nothing_is_sent() {
     let phase = Phase::Open;
     world.receive(&bytes(&Response::Welcome { consumed, checksum, rejected: 0, phase }));
     // Skipping is done a slice a turn.
-    if !world.io.stopped {
+    if !world.cx.stopped {
         world.fire();
     }
-    assert!(world.io.stopped && said(&mut world).is_empty());
-    assert_eq!(world.service.close(), End::Failed);
+    assert!(world.cx.stopped && said(&mut world).is_empty());
+    assert_eq!(world.handler.close(), End::Failed);
 }
 
 #[test]
@@ -381,11 +381,11 @@ fn a_signal_ends_it_at_once_wherever_it_is() {
     for stage in stages {
         let mut world = calling();
         stage(&mut world);
-        let connected = !world.io.lines.is_empty();
+        let connected = !world.cx.lines.is_empty();
         world.interrupt();
-        assert_eq!(world.io.aborted, u32::from(connected), "nothing is waited for");
-        assert!(world.io.lines.is_empty(), "no connection is left");
-        assert_eq!(world.service.close(), End::Interrupted);
+        assert_eq!(world.cx.aborted, u32::from(connected), "nothing is waited for");
+        assert!(world.cx.lines.is_empty(), "no connection is left");
+        assert_eq!(world.handler.close(), End::Interrupted);
     }
 }
 
@@ -410,17 +410,17 @@ proptest! {
             let (piece, after) = rest.split_at(cut.min(rest.len()));
             world.receive(piece);
             rest = after;
-            if world.io.stopped {
+            if world.cx.stopped {
                 break;
             }
         }
-        if !world.io.stopped {
+        if !world.cx.stopped {
             world.receive(rest);
         }
         prop_assert_eq!(
             said(&mut world),
             ["hello 7", "batch 0+2", "batch 2+2", "batch 4+1", "end 5", "winners?"]
         );
-        prop_assert_eq!(world.service.close(), End::Complete);
+        prop_assert_eq!(world.handler.close(), End::Complete);
     }
 }

@@ -17,7 +17,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use log::{LevelFilter, debug, error, info};
-use reactor::{CloseReason, Io, Limits, Outcome, Service, StopCause, Token};
+use reactor::{CloseReason, ConnectionId, Context, Handler, Limits, Outcome, ShutdownCause};
 use runtime::logging;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -126,12 +126,12 @@ struct Talkative {
     left: usize,
 }
 
-impl Service for Talkative {
+impl Handler for Talkative {
     type Fatal = Infallible;
 
-    fn opened(&mut self, _: &mut impl Io, _: Token, _: SocketAddr) {}
+    fn on_open(&mut self, _: &mut impl Context, _: ConnectionId, _: SocketAddr) {}
 
-    fn received(&mut self, io: &mut impl Io, _: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, cx: &mut impl Context, _: ConnectionId, input: &[u8]) -> usize {
         let line = "x".repeat(8 * 1024);
         for _ in 0..1024 * 1024 / line.len() / SERVED {
             info!("action: talk | result: success | words: {line}");
@@ -139,20 +139,20 @@ impl Service for Talkative {
         self.served += 1;
         self.left -= 1;
         if self.left == 0 {
-            io.stop();
+            cx.shutdown();
         }
         input.len()
     }
 
-    fn ended(&mut self, _: &mut impl Io, _: Token, _: &[u8]) {}
+    fn on_eof(&mut self, _: &mut impl Context, _: ConnectionId, _: &[u8]) {}
 
-    fn expired(&mut self, _: &mut impl Io, _: Token) {}
+    fn on_deadline(&mut self, _: &mut impl Context, _: ConnectionId) {}
 
-    fn closed(&mut self, _: &mut impl Io, _: Token, _: &CloseReason) {}
+    fn on_close(&mut self, _: &mut impl Context, _: ConnectionId, _: &CloseReason) {}
 
-    fn stopping(&mut self, _: &mut impl Io, _: StopCause) {}
+    fn on_shutdown(&mut self, _: &mut impl Context, _: ShutdownCause) {}
 
-    fn turn_ended(&mut self, _: &mut impl Io) -> Result<(), Infallible> {
+    fn before_flush(&mut self, _: &mut impl Context) -> Result<(), Infallible> {
         assert!(std::mem::take(&mut self.served) <= SERVED);
         Ok(())
     }
@@ -168,8 +168,8 @@ fn serve_who_make_it_log() -> ExitCode {
     for mut peer in &peers {
         peer.write_all(b"x").unwrap();
     }
-    let mut service = Talkative { left: PEERS, ..Talkative::default() };
-    assert_eq!(event_loop.run(&mut service).unwrap(), Outcome::Drained);
+    let mut handler = Talkative { left: PEERS, ..Talkative::default() };
+    assert_eq!(event_loop.run(&mut handler).unwrap(), Outcome::Graceful);
     ExitCode::SUCCESS
 }
 

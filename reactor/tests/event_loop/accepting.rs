@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::Duration;
 
-use reactor::{EventLoop, Limits, StopCause};
+use reactor::{EventLoop, Limits, ShutdownCause};
 
 use crate::support::{
     Call, Event, SOON, Script, echo, listening, peer, read_all, read_exactly, run, spawn,
@@ -115,9 +115,9 @@ fn at_least_one_is_let_in_per_turn() {
 fn a_limit_of_no_connections_lets_nobody_in_and_does_not_spin() {
     let (event_loop, address) = listening(Limits { connections: 0, ..Limits::default() });
     let _peers = waiting_peers(address, 3);
-    let script = Script::new(|io, call| match call {
-        Call::Started => io.set_timer(reactor::Timer(1), Some(SOON)),
-        Call::Fired(_) => io.stop(),
+    let script = Script::new(|cx, call| match call {
+        Call::Started => cx.set_timer(reactor::TimerId(1), Some(SOON)),
+        Call::Fired(_) => cx.shutdown(),
         _ => {}
     });
     let finished = run(event_loop, script);
@@ -156,9 +156,9 @@ fn waiting_is_told_when_everybody_is_in() {
 #[test]
 fn a_stopped_loop_listens_no_more() {
     let (event_loop, address) = listening(Limits::default());
-    let script = Script::new(|io, call| match call {
-        Call::Received(..) => io.stop(),
-        call => echo(io, &call),
+    let script = Script::new(|cx, call| match call {
+        Call::Received(..) => cx.shutdown(),
+        call => echo(cx, &call),
     });
     let running = spawn(event_loop, script);
     let mut peer = peer(address);
@@ -170,7 +170,7 @@ fn a_stopped_loop_listens_no_more() {
     drop(peer);
     let finished = running.join();
     let position = |wanted: &Event| finished.events.iter().position(|event| event == wanted);
-    assert!(position(&Event::ListenerClosed) < position(&Event::Stopping(StopCause::Asked)));
+    assert!(position(&Event::ListenerClosed) < position(&Event::Stopping(ShutdownCause::Asked)));
     assert_eq!(finished.count(|event| *event == Event::ListenerClosed), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Ends of pairs that the service has attached: served like connections, and counted as none.
+//! Ends of pairs that the handler has attached: served like connections, and counted as none.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
@@ -6,10 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use reactor::{EventLoop, Limits, Outcome, Timer, Token};
+use reactor::{ConnectionId, EventLoop, Limits, Outcome, TimerId};
 
 use crate::support::{
-    Call, DynIo, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, listening, pattern, peer,
+    Call, DynContext, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, listening, pattern, peer,
     read_all, read_exactly, run, spawn,
 };
 
@@ -30,20 +30,20 @@ fn deaf() -> EventLoop {
     EventLoop::new(Limits::default()).unwrap()
 }
 
-fn attach(io: &mut dyn DynIo, stream: &mut Option<UnixStream>) -> Token {
-    io.attach(stream.take().unwrap()).unwrap()
+fn attach(cx: &mut dyn DynContext, stream: &mut Option<UnixStream>) -> ConnectionId {
+    cx.attach(stream.take().unwrap()).unwrap()
 }
 
 #[test]
 fn bytes_go_both_ways() {
     let (mut ours, mut theirs) = pair();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let token = attach(io, &mut ours);
-            io.send(token, b"hola ");
+            let id = attach(cx, &mut ours);
+            cx.send(id, b"hola ");
         }
-        Call::Received(token, input, _) => io.send(token, input),
-        Call::Ended(token, _) => io.close(token),
+        Call::Received(id, input, _) => cx.send(id, input),
+        Call::Ended(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(deaf(), script.stops_after(1));
@@ -62,19 +62,19 @@ fn bytes_go_both_ways() {
 fn much_goes_through() {
     let (mut ours, mut theirs) = pair();
     let mut seen = Vec::new();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let token = attach(io, &mut ours);
-            io.send(token, &pattern(MUCH));
+            let id = attach(cx, &mut ours);
+            cx.send(id, &pattern(MUCH));
         }
         Call::Received(_, input, consumed) => {
             *consumed = input.len() / 2;
             seen.extend_from_slice(&input[..*consumed]);
         }
-        Call::Ended(token, rest) => {
+        Call::Ended(id, rest) => {
             seen.extend_from_slice(rest);
             assert!(seen == pattern(MUCH));
-            io.close(token);
+            cx.close(id);
         }
         _ => {}
     });
@@ -92,13 +92,13 @@ fn much_goes_through() {
 fn the_other_end_goes_away() {
     let (mut ours, theirs) = pair();
     drop(theirs);
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            attach(io, &mut ours);
+            attach(cx, &mut ours);
         }
-        Call::Ended(token, _) => {
-            io.send(token, b"is anybody there?");
-            io.close(token);
+        Call::Ended(id, _) => {
+            cx.send(id, b"is anybody there?");
+            cx.close(id);
         }
         _ => {}
     });
@@ -110,12 +110,12 @@ fn the_other_end_goes_away() {
 #[test]
 fn a_deadline_like_any_connection() {
     let (mut ours, theirs) = pair();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let token = attach(io, &mut ours);
-            io.set_deadline(token, Some(SOON / 2));
+            let id = attach(cx, &mut ours);
+            cx.set_deadline(id, Some(SOON / 2));
         }
-        Call::Expired(token) => io.abort(token),
+        Call::Expired(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(deaf(), script.stops_after(1));
@@ -129,13 +129,13 @@ fn it_does_not_count_towards_the_limit() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let (mut ours, theirs) = pair();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            attach(io, &mut ours);
+            attach(cx, &mut ours);
         }
-        Call::Opened(token) => {
-            io.send(token, b"hola");
-            io.close(token);
+        Call::Opened(id) => {
+            cx.send(id, b"hola");
+            cx.close(id);
         }
         _ => {}
     });
@@ -156,9 +156,9 @@ fn it_is_served_before_all_peers() {
     let (mut ours, mut theirs) = pair();
     let mut peers = [(); PEERS].map(|()| peer(address));
     let (mut opened, mut heard) = (0, 0);
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            attach(io, &mut ours);
+            attach(cx, &mut ours);
         }
         Call::Opened(_) => {
             opened += 1;
@@ -172,7 +172,7 @@ fn it_is_served_before_all_peers() {
         Call::Received(..) => {
             heard += 1;
             if heard == PEERS + 3 {
-                io.stop();
+                cx.shutdown();
             }
         }
         _ => {}
@@ -192,14 +192,14 @@ fn it_is_not_closed_for_taking_nothing() {
     let limits = Limits { write_stall: SOON / 4, ..Limits::default() };
     let (mut ours, mut theirs) = pair();
     let (told, when) = mpsc::channel();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let token = attach(io, &mut ours);
-            io.send(token, &pattern(MUCH));
-            io.set_timer(Timer(1), Some(SOON));
+            let id = attach(cx, &mut ours);
+            cx.send(id, &pattern(MUCH));
+            cx.set_timer(TimerId(1), Some(SOON));
         }
         Call::Fired(_) => told.send(()).unwrap(),
-        Call::Ended(token, _) => io.close(token),
+        Call::Ended(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(EventLoop::new(limits).unwrap(), script.stops_after(1));
@@ -219,13 +219,13 @@ fn a_stop_leaves_it_alone_and_waits_for_nothing() {
     let (event_loop, address) = listening(limits);
     let (mut ours, mut theirs) = pair();
     let mut attached = None;
-    let script = Script::new(move |io, call| match call {
-        Call::Started => attached = Some(attach(io, &mut ours)),
-        Call::Opened(token) => {
-            io.send(token, &pattern(HUGE));
-            io.stop();
+    let script = Script::new(move |cx, call| match call {
+        Call::Started => attached = Some(attach(cx, &mut ours)),
+        Call::Opened(id) => {
+            cx.send(id, &pattern(HUGE));
+            cx.shutdown();
         }
-        Call::Received(token, input, _) if attached == Some(token) => io.send(token, input),
+        Call::Received(id, input, _) if attached == Some(id) => cx.send(id, input),
         _ => {}
     });
     let mut running = spawn(event_loop, script);
@@ -238,7 +238,7 @@ fn a_stop_leaves_it_alone_and_waits_for_nothing() {
     assert!(read_exactly(&peer, HUGE) == pattern(HUGE));
     drop(peer);
     let finished = running.join();
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     // The peer alone: it is still there.
     assert_eq!(finished.endings(), [Ending::Done]);
 }
@@ -248,36 +248,36 @@ fn a_stop_leaves_it_alone_and_waits_for_nothing() {
 fn the_end_of_a_drain_leaves_it_alone() {
     let (event_loop, address) = listening(Limits { drain: SOON, ..Limits::default() });
     let (mut ours, theirs) = pair();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            attach(io, &mut ours);
+            attach(cx, &mut ours);
         }
-        Call::Opened(token) => {
-            io.send(token, &pattern(HUGE));
-            io.stop();
+        Call::Opened(id) => {
+            cx.send(id, &pattern(HUGE));
+            cx.shutdown();
         }
         _ => {}
     });
     let running = spawn(event_loop, script);
     let _deaf = peer(address);
     let endings = running.join().endings();
-    assert!(matches!(endings[..], [Ending::DrainDeadline(1..)]), "{endings:?}");
+    assert!(matches!(endings[..], [Ending::ShutdownTimeout(1..)]), "{endings:?}");
     drop(theirs);
 }
 
 #[test]
 fn a_loop_with_nothing_else_ends_at_once() {
     let (mut ours, theirs) = pair();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            attach(io, &mut ours);
-            io.set_timer(Timer(1), Some(Duration::ZERO));
+            attach(cx, &mut ours);
+            cx.set_timer(TimerId(1), Some(Duration::ZERO));
         }
-        Call::Fired(_) => io.stop(),
+        Call::Fired(_) => cx.shutdown(),
         _ => {}
     });
     let finished = run(deaf(), script);
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     assert!(finished.counters.turns <= 3, "{:?}", finished.counters);
     drop(theirs);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
-use reactor::{Limits, Token};
+use reactor::{ConnectionId, Limits};
 
 use crate::support::{
     Call, Ending, Event, NEVER, Running, Script, listening, narrow_peer, pattern, peer,
@@ -12,9 +12,9 @@ use crate::support::{
 };
 
 /// Who was served in each turn, and with how many bytes.
-fn served(turn: &[Event]) -> Vec<(Token, usize)> {
+fn served(turn: &[Event]) -> Vec<(ConnectionId, usize)> {
     let input = |event: &Event| match event {
-        Event::Received(token, input) => Some((*token, input.len())),
+        Event::Received(id, input) => Some((*id, input.len())),
         _ => None,
     };
     turn.iter().filter_map(input).collect()
@@ -32,11 +32,11 @@ fn a_turn_reads_so_much_of_all_and_goes_round() {
         peer.write_all(&pattern(EACH)).unwrap();
     }
     let mut left = PEERS * EACH;
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Received(_, input, _) = call {
             left -= input.len();
             if left == 0 {
-                io.stop();
+                cx.shutdown();
             }
         }
     });
@@ -46,11 +46,11 @@ fn a_turn_reads_so_much_of_all_and_goes_round() {
     for turn in finished.turns() {
         let served = served(turn);
         assert!(served.iter().map(|(_, count)| count).sum::<usize>() <= 250, "{served:?}");
-        for (token, count) in served {
-            *times.entry(token).or_insert(0) += 1;
-            *bytes.entry(token).or_insert(0) += count;
+        for (id, count) in served {
+            *times.entry(id).or_insert(0) += 1;
+            *bytes.entry(id).or_insert(0) += count;
         }
-        let unfinished = || times.iter().filter(|(token, _)| bytes[*token] < EACH);
+        let unfinished = || times.iter().filter(|(id, _)| bytes[*id] < EACH);
         let most = unfinished().map(|(_, times)| *times).max().unwrap_or(0);
         let least = unfinished().map(|(_, times)| *times).min().unwrap_or(0);
         assert!(most - least <= 1 || times.len() < PEERS, "{times:?}");
@@ -68,9 +68,9 @@ fn a_turn_produces_so_much_for_all() {
     for mut peer in &peers {
         peer.write_all(b"?").unwrap();
     }
-    let script = Script::new(move |io, call| match call {
-        Call::Received(token, ..) => io.send(token, &pattern(ANSWER)),
-        Call::Ended(token, _) => io.close(token),
+    let script = Script::new(move |cx, call| match call {
+        Call::Received(id, ..) => cx.send(id, &pattern(ANSWER)),
+        Call::Ended(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(PEERS));
@@ -95,13 +95,13 @@ fn a_turn_delivers_so_much_again_for_all() {
         peer.write_all(&pattern(HALF_LINE)).unwrap();
     }
     let (mut whole, mut again) = (0, 0);
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Received(_, input, consumed) => {
             *consumed = 0;
             whole += usize::from(input.len() == HALF_LINE);
             again += usize::from(input.len() > HALF_LINE);
             if again == PEERS {
-                io.stop();
+                cx.shutdown();
             }
         }
         // All of them speak before the next turn.
@@ -123,12 +123,12 @@ fn a_turn_delivers_so_much_again_for_all() {
 
 /// Consumes lines alone, and answers each with its last byte.
 fn lines() -> Script {
-    Script::new(|io, call| match call {
-        Call::Received(token, input, consumed) => match input.strip_suffix(b"\n") {
-            Some(line) => io.send(token, &line[line.len() - 1..]),
+    Script::new(|cx, call| match call {
+        Call::Received(id, input, consumed) => match input.strip_suffix(b"\n") {
+            Some(line) => cx.send(id, &line[line.len() - 1..]),
             None => *consumed = 0,
         },
-        Call::Ended(token, _) => io.close(token),
+        Call::Ended(id, _) => cx.close(id),
         _ => {}
     })
 }
@@ -196,9 +196,9 @@ fn who_holds_most_of_the_memory_for_output_is_cut_off() {
         ..Limits::default()
     };
     let (event_loop, address) = listening(limits);
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, ..) => io.send(token, &pattern(ANSWER)),
-        Call::Ended(token, _) => io.close(token),
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, ..) => cx.send(id, &pattern(ANSWER)),
+        Call::Ended(id, _) => cx.close(id),
         _ => {}
     });
     let mut running = spawn(event_loop, script.stops_after(PEERS));

@@ -1,6 +1,6 @@
-//! Every way in which a connection ends: what the peer gets, and what the service is told.
+//! Every way in which a connection ends: what the peer gets, and what the handler is told.
 //!
-//! That `closed` comes exactly once, and nothing about the connection after it, is checked by the
+//! That `on_close` comes exactly once, and nothing about the connection after it, is checked by the
 //! support for every connection of every test.
 
 use std::io::{ErrorKind, Write as _};
@@ -15,10 +15,10 @@ use crate::support::{
 
 /// Answers the first bytes and closes, whatever else has come.
 fn answer_and_close() -> Script {
-    Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, b"answer");
-            io.close(token);
+    Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, b"answer");
+            cx.close(id);
         }
     })
 }
@@ -57,12 +57,12 @@ fn what_was_sent_before_close_leaves_and_what_is_sent_after_does_not() {
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, &pattern(10_000));
-            io.close(token);
-            io.send(token, b"after");
-            io.send_with(token, &mut |_| panic!("called for a closed connection"));
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, &pattern(10_000));
+            cx.close(id);
+            cx.send(id, b"after");
+            cx.send_with(id, &mut |_| panic!("called for a closed connection"));
         }
     });
     run(event_loop, script.stops_after(1));
@@ -107,9 +107,9 @@ fn lingering_ends_at_its_limit_even_when_the_peer_goes_on_sending() {
 #[test]
 fn a_service_that_closes_at_once_and_says_nothing() {
     let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
-    let script = Script::new(|io, call| {
-        if let Call::Opened(token) = call {
-            io.close(token);
+    let script = Script::new(|cx, call| {
+        if let Call::Opened(id) = call {
+            cx.close(id);
         }
     });
     let running = spawn(event_loop, script.stops_after(1));
@@ -124,10 +124,10 @@ fn an_aborted_connection_loses_what_was_queued() {
     let (event_loop, address) = listening(Limits::default());
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, b"answer");
-            io.abort(token);
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, b"answer");
+            cx.abort(id);
         }
     });
     let finished = run(event_loop, script.stops_after(1));
@@ -177,9 +177,9 @@ fn a_reset_after_the_end_of_the_peer() {
 #[test]
 fn a_reset_of_a_peer_that_is_not_read() {
     let (event_loop, address) = listening(Limits { write_stall: NEVER, ..Limits::default() });
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, &pattern(HUGE));
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, &pattern(HUGE));
         }
     });
     let mut running = spawn(event_loop, script.stops_after(1));
@@ -195,10 +195,10 @@ fn a_reset_of_a_peer_that_is_not_read() {
 #[test]
 fn a_reset_while_closing() {
     let (event_loop, address) = listening(Limits { write_stall: NEVER, ..Limits::default() });
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, &pattern(HUGE));
-            io.close(token);
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, &pattern(HUGE));
+            cx.close(id);
         }
     });
     let running = spawn(event_loop, script.stops_after(1));
@@ -216,11 +216,11 @@ fn a_peer_that_takes_nothing_is_given_up() {
         let (event_loop, address) = listening(Limits { write_stall: SOON, ..Limits::default() });
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();
-        let script = Script::new(move |io, call| {
-            if let Call::Received(token, ..) = call {
-                io.send(token, &pattern(HUGE));
+        let script = Script::new(move |cx, call| {
+            if let Call::Received(id, ..) = call {
+                cx.send(id, &pattern(HUGE));
                 if closes {
-                    io.close(token);
+                    cx.close(id);
                 }
             }
         });
@@ -232,23 +232,23 @@ fn a_peer_that_takes_nothing_is_given_up() {
     }
 }
 
-/// The service sends again and again to a peer that takes nothing: that moves no clock.
+/// The handler sends again and again to a peer that takes nothing: that moves no clock.
 #[test]
 fn sending_more_does_not_save_a_stalled_peer() {
     let (event_loop, address) = listening(Limits { write_stall: SOON, ..Limits::default() });
     let mut stalled = None;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) if stalled.is_none() => {
-            stalled = Some(token);
-            io.send(token, &pattern(HUGE));
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) if stalled.is_none() => {
+            stalled = Some(id);
+            cx.send(id, &pattern(HUGE));
         }
-        Call::Received(token, input, _) => {
+        Call::Received(id, input, _) => {
             if let Some(stalled) = stalled {
-                io.send(stalled, b"more");
+                cx.send(stalled, b"more");
             }
-            io.send(token, input);
+            cx.send(id, input);
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(2));
     let _stalled = peer(address);
@@ -277,11 +277,11 @@ fn unconsumed_input_is_kept_up_to_its_limit() {
         let mut peer = peer(address);
         peer.write_all(&pattern(length)).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
-        let script = Script::new(|io, call| match call {
+        let script = Script::new(|cx, call| match call {
             Call::Received(_, _, consumed) => *consumed = 0,
-            Call::Ended(token, rest) => {
+            Call::Ended(id, rest) => {
                 assert_eq!(rest, pattern(REST));
-                io.close(token);
+                cx.close(id);
             }
             _ => {}
         });
@@ -297,12 +297,12 @@ fn consumed_input_has_no_limit() {
     let mut peer = peer(address);
     peer.write_all(&pattern(5000)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, input, consumed) => {
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, input, consumed) => {
             *consumed = input.len() - 10;
-            io.send(token, &input[..*consumed]);
+            cx.send(id, &input[..*consumed]);
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let finished = run(event_loop, script.stops_after(1));
     assert_eq!(finished.endings(), [Ending::Done]);
@@ -313,11 +313,11 @@ fn consumed_input_has_no_limit() {
 #[test]
 fn connections_end_independently() {
     let (event_loop, address) = listening(Limits::default());
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, b"abort", _) => io.abort(token),
-        Call::Received(token, b"close", _) => io.close(token),
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, b"abort", _) => cx.abort(id),
+        Call::Received(id, b"close", _) => cx.close(id),
         Call::Received(_, b"leave", consumed) => *consumed = 0,
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(6));
     let mut steady = peer(address);

@@ -1,10 +1,10 @@
-//! Connections that the service asks for: established or not, it is told exactly once.
+//! Connections that the handler asks for: established or not, it is told exactly once.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use reactor::{EventLoop, Limits, Timer};
+use reactor::{EventLoop, Limits, TimerId};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{Call, Ending, Event, PATIENCE, SOON, Script, echo, read_exactly, run, spawn};
@@ -49,14 +49,14 @@ fn silent() -> (SocketAddr, Socket, Vec<Socket>) {
 fn an_established_connection_is_like_an_accepted_one() {
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let address = listener.local_addr().unwrap();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
             // Not established yet, so this reaches nobody.
-            let token = io.connect(address);
-            io.send(token, b"too early");
+            let id = cx.connect(address);
+            cx.send(id, b"too early");
         }
-        Call::Opened(token) => io.send(token, b"hola "),
-        call => echo(io, &call),
+        Call::Opened(id) => cx.send(id, b"hola "),
+        call => echo(cx, &call),
     });
     let running = spawn(connecting(), script.stops_after(1));
     let mut peer = accept(&listener);
@@ -71,14 +71,14 @@ fn many_at_once() {
     const PEERS: usize = 50;
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let address = listener.local_addr().unwrap();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
             for _ in 0..PEERS {
-                io.connect(address);
+                cx.connect(address);
             }
         }
-        Call::Opened(token) => io.send(token, b"hola"),
-        call => echo(io, &call),
+        Call::Opened(id) => cx.send(id, b"hola"),
+        call => echo(cx, &call),
     });
     let running = spawn(connecting(), script.stops_after(PEERS));
     let peers: Vec<_> = (0..PEERS).map(|_| accept(&listener)).collect();
@@ -94,9 +94,9 @@ fn many_at_once() {
 #[test]
 fn a_refused_connection_is_closed_alone() {
     let address = refusing();
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Started = call {
-            io.connect(address);
+            cx.connect(address);
         }
     });
     let finished = run(connecting(), script.stops_after(1));
@@ -112,11 +112,11 @@ fn addresses_that_make_no_sense() {
         "[ff02::1]:1".parse().unwrap(),
         "[::]:0".parse().unwrap(),
     ];
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Started = call {
             for address in addresses {
-                let token = io.connect(address);
-                io.send(token, b"hola");
+                let id = cx.connect(address);
+                cx.send(id, b"hola");
             }
         }
     });
@@ -129,11 +129,11 @@ fn addresses_that_make_no_sense() {
 #[test]
 fn given_up_before_it_was_established() {
     let (address, _listener, _waiting) = silent();
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Started = call {
-            let (closed, aborted) = (io.connect(address), io.connect(address));
-            io.close(closed);
-            io.abort(aborted);
+            let (closed, aborted) = (cx.connect(address), cx.connect(address));
+            cx.close(closed);
+            cx.abort(aborted);
         }
     });
     let finished = run(connecting(), script.stops_after(2));
@@ -144,12 +144,12 @@ fn given_up_before_it_was_established() {
 #[test]
 fn a_deadline_for_being_established() {
     let (address, _listener, _waiting) = silent();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let token = io.connect(address);
-            io.set_deadline(token, Some(SOON / 2));
+            let id = cx.connect(address);
+            cx.set_deadline(id, Some(SOON / 2));
         }
-        Call::Expired(token) => io.abort(token),
+        Call::Expired(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(connecting(), script.stops_after(1));
@@ -160,15 +160,15 @@ fn a_deadline_for_being_established() {
 #[test]
 fn stopping_gives_up_what_is_not_established() {
     let (address, _listener, _waiting) = silent();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            io.connect(address);
-            io.set_timer(Timer(1), Some(Duration::ZERO));
+            cx.connect(address);
+            cx.set_timer(TimerId(1), Some(Duration::ZERO));
         }
-        Call::Fired(_) => io.stop(),
+        Call::Fired(_) => cx.shutdown(),
         // Too late: the answer is that it is not connected.
         Call::Stopping => {
-            let _ = io.connect(address);
+            let _ = cx.connect(address);
         }
         _ => {}
     });
@@ -182,11 +182,11 @@ fn stopping_gives_up_what_is_not_established() {
 fn a_peer_that_goes_away_at_once() {
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let address = listener.local_addr().unwrap();
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            let _ = io.connect(address);
+            let _ = cx.connect(address);
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let running = spawn(connecting(), script.stops_after(1));
     drop(accept(&listener));
@@ -195,17 +195,17 @@ fn a_peer_that_goes_away_at_once() {
 }
 
 /// A failure that is known at once is told in the turn's end, and the next attempt in the next
-/// turn: a service that tries again without a pause doesn't keep the turn from ending.
+/// turn: a handler that tries again without a pause doesn't keep the turn from ending.
 #[test]
 fn trying_again_at_once_leaves_the_turn() {
     const ATTEMPTS: usize = 100;
     let nonsense: SocketAddr = "255.255.255.255:1".parse().unwrap();
     let mut attempts = 0;
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Started | Call::Closed(_) = call {
             attempts += 1;
             if attempts <= ATTEMPTS {
-                io.connect(nonsense);
+                cx.connect(nonsense);
             }
         }
     });
@@ -222,9 +222,9 @@ fn trying_again_at_once_leaves_the_turn() {
 #[test]
 fn trying_again_for_ever_does_not_keep_the_loop_from_ending() {
     let address = refusing();
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Started | Call::Closed(_) = call {
-            io.connect(address);
+            cx.connect(address);
         }
     });
     let finished = run(connecting(), script.stops_after(10));

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use reactor::{Limits, Outcome, StopCause, Timer};
+use reactor::{Limits, Outcome, ShutdownCause, TimerId};
 
 use crate::support::{
     Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, listening, pattern, peer, read_all,
@@ -19,10 +19,10 @@ fn patient() -> Limits {
 #[test]
 fn what_is_queued_leaves_and_the_run_ends_with_the_last_peer() {
     let (event_loop, address) = listening(patient());
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, &pattern(HUGE));
-            io.stop();
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, &pattern(HUGE));
+            cx.shutdown();
         }
     });
     let running = spawn(event_loop, script);
@@ -31,7 +31,7 @@ fn what_is_queued_leaves_and_the_run_ends_with_the_last_peer() {
     assert!(read_all(&peer) == pattern(HUGE));
     drop(peer);
     let finished = running.join();
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     assert_eq!(finished.endings(), [Ending::Done]);
 }
 
@@ -39,14 +39,14 @@ fn what_is_queued_leaves_and_the_run_ends_with_the_last_peer() {
 fn peers_that_do_not_read_or_do_not_go_are_cut_off() {
     let (event_loop, address) = listening(Limits { drain: SOON, ..patient() });
     let mut opened = 0;
-    let script = Script::new(move |io, call| {
-        if let Call::Opened(token) = call {
+    let script = Script::new(move |cx, call| {
+        if let Call::Opened(id) = call {
             opened += 1;
             if opened == 1 {
-                io.send(token, &pattern(HUGE));
+                cx.send(id, &pattern(HUGE));
             } else {
-                io.send(token, b"bye");
-                io.stop();
+                cx.send(id, b"bye");
+                cx.shutdown();
             }
         }
     });
@@ -54,10 +54,10 @@ fn peers_that_do_not_read_or_do_not_go_are_cut_off() {
     let (_deaf, lazy) = (peer(address), peer(address));
     assert_eq!(read_all(&lazy), b"bye");
     let finished = running.join();
-    assert!(matches!(finished.result, Ok(Outcome::Drained)));
+    assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     let waiting = HUGE + 3 - usize::try_from(finished.counters.bytes_written).unwrap();
     // The lazy one has everything: only its own end is missing.
-    assert_eq!(finished.endings(), [Ending::DrainDeadline(waiting), Ending::Done]);
+    assert_eq!(finished.endings(), [Ending::ShutdownTimeout(waiting), Ending::Done]);
 }
 
 /// What was received in the turn of the stop, and what waits for the turn's end, is still answered.
@@ -65,18 +65,18 @@ fn peers_that_do_not_read_or_do_not_go_are_cut_off() {
 fn answers_of_the_last_turn_leave() {
     let (event_loop, address) = listening(patient());
     let (mut stopping, mut asked) = (false, None);
-    let script = Script::new(move |io, call| match call {
-        Call::Received(token, ..) => {
-            asked = Some(token);
-            io.stop();
-            io.send(token, b"received ");
+    let script = Script::new(move |cx, call| match call {
+        Call::Received(id, ..) => {
+            asked = Some(id);
+            cx.shutdown();
+            cx.send(id, b"received ");
         }
         Call::Stopping => {
             stopping = true;
-            io.send(asked.unwrap(), b"stopping ");
+            cx.send(asked.unwrap(), b"stopping ");
         }
         Call::TurnEnded(_) if std::mem::take(&mut stopping) => {
-            io.send(asked.unwrap(), b"committed");
+            cx.send(asked.unwrap(), b"committed");
         }
         _ => {}
     });
@@ -92,10 +92,10 @@ fn answers_of_the_last_turn_leave() {
 #[test]
 fn no_input_after_stopping() {
     let (event_loop, address) = listening(patient());
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, ..) = call {
-            io.send(token, &pattern(HUGE));
-            io.stop();
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, ..) = call {
+            cx.send(id, &pattern(HUGE));
+            cx.shutdown();
         }
     });
     let mut running = spawn(event_loop, script);
@@ -115,9 +115,9 @@ fn no_input_after_stopping() {
 fn many_peers_at_once() {
     const PEERS: usize = 100;
     let (event_loop, address) = listening(patient());
-    let script = Script::new(move |io, call| match call {
-        Call::Received(_, b"stop", _) => io.stop(),
-        call => echo(io, &call),
+    let script = Script::new(move |cx, call| match call {
+        Call::Received(_, b"stop", _) => cx.shutdown(),
+        call => echo(cx, &call),
     });
     let running = spawn(event_loop, script);
     let peers: Vec<_> = (0..PEERS).map(|_| peer(address)).collect();
@@ -140,13 +140,13 @@ fn a_loop_with_nobody_ends_at_once() {
     // Stopped as it begins, and by a timer.
     for by_timer in [false, true] {
         let (event_loop, _) = listening(patient());
-        let script = Script::new(move |io, call| match call {
-            Call::Started if by_timer => io.set_timer(Timer(1), Some(Duration::ZERO)),
-            Call::Started | Call::Fired(_) => io.stop(),
+        let script = Script::new(move |cx, call| match call {
+            Call::Started if by_timer => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
+            Call::Started | Call::Fired(_) => cx.shutdown(),
             _ => {}
         });
         let finished = run(event_loop, script);
-        assert!(matches!(finished.result, Ok(Outcome::Drained)));
+        assert!(matches!(finished.result, Ok(Outcome::Graceful)));
         assert!(finished.counters.turns <= 2, "{:?}", finished.counters);
     }
 }
@@ -171,43 +171,43 @@ fn a_stop_out_of_any_call() {
         let mut peer = peer(address);
         peer.write_all(b"hola").unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
-        let script = Script::new(move |io, call| {
+        let script = Script::new(move |cx, call| {
             if wanted(&call) {
-                io.stop();
+                cx.shutdown();
             }
             match call {
-                Call::Opened(token) => io.set_deadline(token, Some(Duration::ZERO)),
-                Call::Expired(_) => io.set_timer(Timer(1), Some(Duration::ZERO)),
+                Call::Opened(id) => cx.set_deadline(id, Some(Duration::ZERO)),
+                Call::Expired(_) => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
                 Call::Fired(_) => {}
                 // Stays until the drain has been told, with a backlog until it is.
-                Call::Ended(token, _) => io.send(token, b"end"),
-                Call::Drained(token) => io.close(token),
-                call => echo(io, &call),
+                Call::Ended(id, _) => cx.send(id, b"end"),
+                Call::Drained(id) => cx.close(id),
+                call => echo(cx, &call),
             }
         });
         let finished = run(event_loop, script);
-        assert!(matches!(finished.result, Ok(Outcome::Drained)), "stopped by {name}");
-        let stopping = Event::Stopping(StopCause::Asked);
+        assert!(matches!(finished.result, Ok(Outcome::Graceful)), "stopped by {name}");
+        let stopping = Event::Stopping(ShutdownCause::Asked);
         assert_eq!(finished.count(|event| *event == stopping), 1, "stopped by {name}");
     }
 }
 
-/// Timers go on: a service may have something to do until the last peer is gone.
+/// Timers go on: a handler may have something to do until the last peer is gone.
 #[test]
 fn timers_fire_while_draining() {
     let (event_loop, address) = listening(patient());
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, ..) => {
-            io.send(token, &pattern(HUGE));
-            io.stop();
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, ..) => {
+            cx.send(id, &pattern(HUGE));
+            cx.shutdown();
         }
-        Call::Stopping => io.set_timer(Timer(1), Some(SOON)),
+        Call::Stopping => cx.set_timer(TimerId(1), Some(SOON)),
         _ => {}
     });
     let mut running = spawn(event_loop, script);
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
-    running.wait_for(|event| (*event == Event::Fired(Timer(1))).then_some(()));
+    running.wait_for(|event| (*event == Event::Fired(TimerId(1))).then_some(()));
     assert!(read_all(&peer) == pattern(HUGE));
     drop(peer);
     running.join();
@@ -217,13 +217,13 @@ fn timers_fire_while_draining() {
 #[test]
 fn connections_that_are_closing_already() {
     let (event_loop, address) = listening(patient());
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, b"big", _) => {
-            io.send(token, &pattern(HUGE));
-            io.close(token);
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, b"big", _) => {
+            cx.send(id, &pattern(HUGE));
+            cx.close(id);
         }
-        Call::Received(token, b"small", _) => io.close(token),
-        Call::Received(..) => io.stop(),
+        Call::Received(id, b"small", _) => cx.close(id),
+        Call::Received(..) => cx.shutdown(),
         _ => {}
     });
     let running = spawn(event_loop, script);

@@ -1,4 +1,4 @@
-//! The event loop over real sockets: what it promises to a service and to the peers.
+//! The event loop over real sockets: what it promises to a handler and to the peers.
 //!
 //! Everything waits for something that happens, nothing for time to pass. Where a peer can do its
 //! part before the loop begins, it does: the kernel then holds the same bytes on every run.

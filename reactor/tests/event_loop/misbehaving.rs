@@ -1,18 +1,18 @@
-//! A service that does everything wrong: the loop and the other connections go on.
+//! A handler that does everything wrong: the loop and the other connections go on.
 
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use reactor::{Limits, Timer, Token};
+use reactor::{ConnectionId, Limits, TimerId};
 
 use crate::support::{
-    Call, DynIo, Ending, Event, SOON, Script, echo, listening, peer, read_all, read_exactly, reset,
-    run, spawn,
+    Call, DynContext, Ending, Event, SOON, Script, echo, listening, peer, read_all, read_exactly,
+    reset, run, spawn,
 };
 
-/// What a peer says to be left alone by a service that harms all the others.
+/// What a peer says to be left alone by a handler that harms all the others.
 const STEADY: &[u8] = b"steady";
 
 /// Says something and is answered, several times.
@@ -26,12 +26,12 @@ fn converse(mut peer: &TcpStream) {
 #[test]
 fn more_consumed_than_there_was() {
     let (event_loop, address) = listening(Limits::default());
-    let script = Script::new(|io, call| match call {
-        Call::Received(token, input, consumed) => {
-            io.send(token, input);
+    let script = Script::new(|cx, call| match call {
+        Call::Received(id, input, consumed) => {
+            cx.send(id, input);
             *consumed = usize::MAX;
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let running = spawn(event_loop, script.stops_after(1));
     let peer = peer(address);
@@ -41,16 +41,16 @@ fn more_consumed_than_there_was() {
     assert_eq!(running.join().endings(), [Ending::Done]);
 }
 
-/// The peer never stops sending, the service never consumes: it ends at the limit.
+/// The peer never stops sending, the handler never consumes: it ends at the limit.
 #[test]
 fn nothing_consumed_for_ever() {
     let limits = Limits { input_rest: 1000, read_per_turn: 64, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut first = None;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => drop(first.get_or_insert(token)),
-        Call::Received(token, _, consumed) if Some(token) == first => *consumed = 0,
-        call => echo(io, &call),
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => drop(first.get_or_insert(id)),
+        Call::Received(id, _, consumed) if Some(id) == first => *consumed = 0,
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(2));
     let mut ignored = peer(address);
@@ -67,47 +67,47 @@ fn nothing_consumed_for_ever() {
 
 #[test]
 fn closed_aborted_and_sent_to_in_any_order() {
-    type Harm = fn(&mut dyn DynIo, Token);
+    type Harm = fn(&mut dyn DynContext, ConnectionId);
     let harms: [(Harm, Ending, &[u8]); 5] = [
         (
-            |io, token| {
-                io.close(token);
-                io.close(token);
+            |cx, id| {
+                cx.close(id);
+                cx.close(id);
             },
             Ending::Done,
             b"sent",
         ),
         (
-            |io, token| {
-                io.close(token);
-                io.send(token, b"more");
-                io.close(token);
+            |cx, id| {
+                cx.close(id);
+                cx.send(id, b"more");
+                cx.close(id);
             },
             Ending::Done,
             b"sent",
         ),
         (
-            |io, token| {
-                io.close(token);
-                io.abort(token);
+            |cx, id| {
+                cx.close(id);
+                cx.abort(id);
             },
             Ending::Aborted,
             b"",
         ),
         (
-            |io, token| {
-                io.abort(token);
-                io.close(token);
-                io.send(token, b"more");
+            |cx, id| {
+                cx.abort(id);
+                cx.close(id);
+                cx.send(id, b"more");
             },
             Ending::Aborted,
             b"",
         ),
         (
-            |io, token| {
-                io.abort(token);
-                io.abort(token);
-                io.set_deadline(token, Some(Duration::ZERO));
+            |cx, id| {
+                cx.abort(id);
+                cx.abort(id);
+                cx.set_deadline(id, Some(Duration::ZERO));
             },
             Ending::Aborted,
             b"",
@@ -118,10 +118,10 @@ fn closed_aborted_and_sent_to_in_any_order() {
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
-        let script = Script::new(move |io, call| {
-            if let Call::Received(token, ..) = call {
-                io.send(token, b"sent");
-                harm(io, token);
+        let script = Script::new(move |cx, call| {
+            if let Call::Received(id, ..) = call {
+                cx.send(id, b"sent");
+                harm(cx, id);
             }
         });
         assert_eq!(run(event_loop, script.stops_after(1)).endings(), [ending]);
@@ -129,24 +129,24 @@ fn closed_aborted_and_sent_to_in_any_order() {
     }
 }
 
-/// Peers that do various things, to a service that does the same harm to all of them in every call.
-fn harmed_in_every_call(harm: fn(&mut dyn DynIo, Token)) {
+/// Peers that do various things, to a handler that does the same harm to all of them in every call.
+fn harmed_in_every_call(harm: fn(&mut dyn DynContext, ConnectionId)) {
     const HARMED: usize = 5;
     let limits = Limits { drain: SOON, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut open = Vec::new();
-    let script = Script::new(move |io, call| {
-        if let Call::Opened(token) = call {
-            open.push(token);
+    let script = Script::new(move |cx, call| {
+        if let Call::Opened(id) = call {
+            open.push(id);
         }
-        for &token in &open {
-            harm(io, token);
+        for &id in &open {
+            harm(cx, id);
         }
     });
     let running = spawn(event_loop, script.stops_after(HARMED));
     let peers: Vec<_> = (0..HARMED).map(|_| peer(address)).collect();
     for mut peer in &peers {
-        // The service may have ended it already.
+        // The handler may have ended it already.
         let _ = peer.write_all(b"hola").and_then(|()| peer.shutdown(Shutdown::Write));
     }
     assert_eq!(running.join().endings().len(), HARMED);
@@ -154,22 +154,22 @@ fn harmed_in_every_call(harm: fn(&mut dyn DynIo, Token)) {
 
 #[test]
 fn everything_aborted_in_every_call() {
-    harmed_in_every_call(|io, token| io.abort(token));
+    harmed_in_every_call(|cx, id| cx.abort(id));
 }
 
 #[test]
 fn everything_closed_in_every_call() {
-    harmed_in_every_call(|io, token| io.close(token));
+    harmed_in_every_call(|cx, id| cx.close(id));
 }
 
 #[test]
 fn everything_closed_and_stopped_and_timed_in_every_call() {
-    harmed_in_every_call(|io, token| {
-        io.set_deadline(token, Some(Duration::ZERO));
-        io.set_timer(Timer(1), Some(Duration::ZERO));
-        io.send(token, b"x");
-        io.close(token);
-        io.abort(token);
+    harmed_in_every_call(|cx, id| {
+        cx.set_deadline(id, Some(Duration::ZERO));
+        cx.set_timer(TimerId(1), Some(Duration::ZERO));
+        cx.send(id, b"x");
+        cx.close(id);
+        cx.abort(id);
     });
 }
 
@@ -178,18 +178,18 @@ fn stopped_in_every_call() {
     let limits = Limits { drain: SOON, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let _peer = peer(address);
-    let finished = run(event_loop, Script::new(|io, _| io.stop()));
+    let finished = run(event_loop, Script::new(|cx, _| cx.shutdown()));
     assert_eq!(finished.count(|event| matches!(event, Event::Stopping(_))), 1);
 }
 
-/// One thing that a service without sense may do with a token, dead or alive.
+/// One thing that a handler without sense may do with an id, dead or alive.
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     Send(usize),
     Close,
     Abort,
     Deadline(Option<u64>),
-    Timer(Option<u64>),
+    TimerId(Option<u64>),
     Connect,
     ConsumeNothing,
     ConsumeTooMuch,
@@ -203,51 +203,51 @@ impl Deed {
             1 => Just(Self::Close),
             1 => Just(Self::Abort),
             2 => millis().prop_map(Self::Deadline),
-            1 => millis().prop_map(Self::Timer),
+            1 => millis().prop_map(Self::TimerId),
             1 => Just(Self::Connect),
             2 => Just(Self::ConsumeNothing),
             1 => Just(Self::ConsumeTooMuch),
         ]
     }
 
-    fn is_done(self, io: &mut dyn DynIo, token: Token, nobody: SocketAddr) {
+    fn is_done(self, cx: &mut dyn DynContext, id: ConnectionId, nobody: SocketAddr) {
         let after = |millis: Option<u64>| millis.map(Duration::from_millis);
         match self {
-            Self::Send(length) => io.send(token, &vec![0; length]),
-            Self::Close => io.close(token),
-            Self::Abort => io.abort(token),
-            Self::Deadline(millis) => io.set_deadline(token, after(millis)),
-            Self::Timer(millis) => io.set_timer(Timer(1), after(millis)),
+            Self::Send(length) => cx.send(id, &vec![0; length]),
+            Self::Close => cx.close(id),
+            Self::Abort => cx.abort(id),
+            Self::Deadline(millis) => cx.set_deadline(id, after(millis)),
+            Self::TimerId(millis) => cx.set_timer(TimerId(1), after(millis)),
             Self::Connect => {
-                let _ = io.connect(nobody);
+                let _ = cx.connect(nobody);
             }
             Self::ConsumeNothing | Self::ConsumeTooMuch => {}
         }
     }
 }
 
-/// Does the next deed in every call, to one token after the other, except to the steady peer's:
+/// Does the next deed in every call, to one id after the other, except to the steady peer's:
 /// the first, which it echoes.
 fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
-    let (mut tokens, mut steps): (Vec<Token>, usize) = (Vec::new(), 0);
-    Script::new(move |io, call| {
-        let steady = tokens.first() == call.connection().as_ref();
-        if steady && !tokens.is_empty() {
+    let (mut ids, mut steps): (Vec<ConnectionId>, usize) = (Vec::new(), 0);
+    Script::new(move |cx, call| {
+        let steady = ids.first() == call.connection().as_ref();
+        if steady && !ids.is_empty() {
             if let Call::Closed(_) = call {
-                io.stop();
+                cx.shutdown();
             }
-            return echo(io, &call);
+            return echo(cx, &call);
         }
         steps += 1;
         let deed = deeds[steps % deeds.len()];
-        if let Some(&token) = tokens.get(1 + steps % tokens.len().max(1)) {
-            deed.is_done(io, token, nobody);
+        if let Some(&id) = ids.get(1 + steps % ids.len().max(1)) {
+            deed.is_done(cx, id, nobody);
         }
         match (call, deed) {
-            (Call::Opened(token), _) => tokens.push(token),
+            (Call::Opened(id), _) => ids.push(id),
             (Call::Received(_, _, consumed), Deed::ConsumeNothing) => *consumed = 0,
             (Call::Received(_, _, consumed), Deed::ConsumeTooMuch) => *consumed += 1,
-            (Call::Ended(token, _), _) => io.close(token),
+            (Call::Ended(id, _), _) => cx.close(id),
             _ => {}
         }
     })
@@ -256,7 +256,7 @@ fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever such a service does to the others and with tokens of the dead, the steady peer is
+    /// Whatever such a handler does to the others and with ids of the dead, the steady peer is
     /// served, and everything comes to its end.
     #[test]
     fn a_service_without_sense(

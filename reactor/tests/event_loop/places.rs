@@ -123,11 +123,11 @@ fn who_has_been_silent_longest_makes_room() {
 fn a_protected_connection_never_makes_room() {
     let (event_loop, address) =
         listening(Limits { connections: 2, eviction_delay: SOON, ..Limits::default() });
-    let script = Script::new(|io, call| {
-        if let Call::Received(token, b"p", _) = call {
-            io.protect(token);
+    let script = Script::new(|cx, call| {
+        if let Call::Received(id, b"p", _) = call {
+            cx.protect(id);
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let mut running = spawn(event_loop, script.stops_after(4));
     let peers = [(); 2].map(|()| peer(address));
@@ -160,16 +160,16 @@ fn a_protected_connection_makes_room_once_it_is_closed() {
         write_stall: NEVER,
         ..Limits::default()
     });
-    let script = Script::new(|io, call| match call {
-        Call::Opened(token) => io.protect(token),
-        Call::Received(token, input, _) => {
+    let script = Script::new(|cx, call| match call {
+        Call::Opened(id) => cx.protect(id),
+        Call::Received(id, input, _) => {
             let closes = input == b"c";
-            io.send(token, &if closes { pattern(HUGE) } else { input.to_vec() });
+            cx.send(id, &if closes { pattern(HUGE) } else { input.to_vec() });
             if closes || input == b"l" {
-                io.close(token);
+                cx.close(id);
             }
         }
-        Call::Ended(token, _) => io.close(token),
+        Call::Ended(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(4));

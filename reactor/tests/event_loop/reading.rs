@@ -1,24 +1,24 @@
-//! How input reaches the service: whole, in order, and fairly shared.
+//! How input reaches the handler: whole, in order, and fairly shared.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
 
-use reactor::{Limits, Timer};
+use reactor::{Limits, TimerId};
 
 use crate::support::{
-    Call, DynIo, Ending, Event, SOON, Script, echo, listening, pattern, peer, read_all,
+    Call, DynContext, Ending, Event, SOON, Script, echo, listening, pattern, peer, read_all,
     read_exactly, reset, run, spawn,
 };
 
 /// Answers each whole line with itself and leaves the rest.
-fn echo_lines(io: &mut dyn DynIo, call: Call<'_>) {
+fn echo_lines(cx: &mut dyn DynContext, call: Call<'_>) {
     match call {
-        Call::Received(token, input, consumed) => {
+        Call::Received(id, input, consumed) => {
             *consumed = input.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-            io.send(token, &input[..*consumed]);
+            cx.send(id, &input[..*consumed]);
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     }
 }
 
@@ -108,11 +108,11 @@ fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
     let mut peer = peer(address);
     peer.write_all(&pattern(TOTAL)).unwrap();
     let mut left = TOTAL;
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         if let Call::Received(_, input, _) = call {
             left -= input.len();
             if left == 0 {
-                io.stop();
+                cx.shutdown();
             }
         }
     });
@@ -133,9 +133,9 @@ fn a_message_larger_than_the_share_of_a_turn() {
     let mut peer = peer(address);
     peer.write_all(&pattern(FRAME)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let script = Script::new(|io, call| match call {
+    let script = Script::new(|cx, call| match call {
         Call::Received(_, input, consumed) if input.len() < FRAME => *consumed = 0,
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     run(event_loop, script.stops_after(1));
     assert_eq!(read_all(&peer), pattern(FRAME));
@@ -177,10 +177,10 @@ fn equal_peers_are_served_in_turns() {
     for turn in finished.turns() {
         let mut seen = Vec::new();
         for event in turn {
-            let Event::Received(token, input) = event else { continue };
-            assert!(!seen.contains(token), "{token:?} was read twice in one turn");
-            seen.push(*token);
-            *received.entry(*token).or_insert(0) += input.len();
+            let Event::Received(id, input) = event else { continue };
+            assert!(!seen.contains(id), "{id:?} was read twice in one turn");
+            seen.push(*id);
+            *received.entry(*id).or_insert(0) += input.len();
         }
         // One event later at most: nobody is ever two shares ahead of somebody else.
         let (least, most) = (received.values().min(), received.values().max());
@@ -192,21 +192,21 @@ fn equal_peers_are_served_in_turns() {
 /// Pauses at every other delivery, and leaves all but a byte of it.
 fn pausing_echo() -> Script {
     let (mut every_other, mut paused) = (false, None);
-    Script::new(move |io, call| match call {
-        Call::Received(token, input, consumed) => {
+    Script::new(move |cx, call| match call {
+        Call::Received(id, input, consumed) => {
             assert_eq!(paused, None, "nothing is delivered while reading is paused");
             every_other = !every_other;
             if every_other {
                 *consumed = 1;
-                paused = Some(token);
-                io.pause_reading(token);
-                io.set_timer(Timer(1), Some(SOON));
+                paused = Some(id);
+                cx.pause_reading(id);
+                cx.set_timer(TimerId(1), Some(SOON));
             }
-            io.send(token, &input[..*consumed]);
+            cx.send(id, &input[..*consumed]);
         }
         Call::Ended(..) if paused.is_some() => panic!("its end is delivered while it is paused"),
-        Call::Fired(_) => io.resume_reading(paused.take().expect("it is paused")),
-        call => echo(io, &call),
+        Call::Fired(_) => cx.resume_reading(paused.take().expect("it is paused")),
+        call => echo(cx, &call),
     })
 }
 
@@ -247,10 +247,10 @@ fn a_paused_connection_that_fails_is_closed() {
         let (event_loop, address) = listening(Limits::default());
         let mut running = None;
         let mut peer = peer(address);
-        let script = Script::new(|io, call| {
-            if let Call::Received(token, _, consumed) = call {
+        let script = Script::new(|cx, call| {
+            if let Call::Received(id, _, consumed) = call {
                 *consumed = 0;
-                io.pause_reading(token);
+                cx.pause_reading(id);
             }
         });
         peer.write_all(b"uno").unwrap();

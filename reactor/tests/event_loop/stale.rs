@@ -5,20 +5,20 @@ use std::io::Write as _;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use reactor::{Limits, Timer, Token};
+use reactor::{ConnectionId, Limits, TimerId};
 
 use crate::support::{
-    Call, DynIo, Ending, Event, SOON, Script, echo, listening, peer, read_all, run, spawn,
+    Call, DynContext, Ending, Event, SOON, Script, echo, listening, peer, read_all, run, spawn,
 };
 
-/// Does to a token whatever can be done to one.
-fn disturb(io: &mut dyn DynIo, token: Token) {
-    assert_eq!(io.backlog(token), 0);
-    io.send(token, b"leak");
-    io.send_with(token, &mut |_| panic!("there is nobody to send to"));
-    io.set_deadline(token, Some(Duration::ZERO));
-    io.close(token);
-    io.abort(token);
+/// Does to an id whatever can be done to one.
+fn disturb(cx: &mut dyn DynContext, id: ConnectionId) {
+    assert_eq!(cx.unsent(id), 0);
+    cx.send(id, b"leak");
+    cx.send_with(id, &mut |_| panic!("there is nobody to send to"));
+    cx.set_deadline(id, Some(Duration::ZERO));
+    cx.close(id);
+    cx.abort(id);
 }
 
 /// Both peers have sent before the loop begins, so both events come in one batch.
@@ -30,11 +30,11 @@ fn an_event_for_a_connection_that_was_aborted_earlier_in_the_same_batch() {
         peer.write_all(b"x").unwrap();
     }
     let mut open = Vec::new();
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => open.push(token),
-        Call::Received(token, ..) => {
-            open.iter().filter(|&&other| other != token).for_each(|&other| io.abort(other));
-            io.close(token);
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => open.push(id),
+        Call::Received(id, ..) => {
+            open.iter().filter(|&&other| other != id).for_each(|&other| cx.abort(other));
+            cx.close(id);
         }
         _ => {}
     });
@@ -56,11 +56,11 @@ fn input_for_a_connection_that_was_closed_earlier_in_the_same_batch() {
         peer.shutdown(Shutdown::Write).unwrap();
     }
     let mut open = Vec::new();
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => open.push(token),
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => open.push(id),
         Call::Received(..) => open.iter().for_each(|&each| {
-            io.send(each, b"bye");
-            io.close(each);
+            cx.send(each, b"bye");
+            cx.close(each);
         }),
         _ => {}
     });
@@ -78,14 +78,14 @@ fn a_deadline_of_a_connection_that_was_aborted_earlier_in_the_same_turn() {
     let (event_loop, address) = listening(Limits::default());
     let _peers = [peer(address), peer(address)];
     let mut open = Vec::new();
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => {
-            open.push(token);
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => {
+            open.push(id);
             for &each in &open {
-                io.set_deadline(each, Some(Duration::ZERO));
+                cx.set_deadline(each, Some(Duration::ZERO));
             }
         }
-        Call::Expired(_) => open.iter().for_each(|&each| io.abort(each)),
+        Call::Expired(_) => open.iter().for_each(|&each| cx.abort(each)),
         _ => {}
     });
     let finished = run(event_loop, script.stops_after(2));
@@ -93,34 +93,34 @@ fn a_deadline_of_a_connection_that_was_aborted_earlier_in_the_same_turn() {
     assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
 }
 
-/// There is room for one: the second peer gets the place of the first, while the service goes on
-/// using the first one's token.
+/// There is room for one: the second peer gets the place of the first, while the handler goes on
+/// using the first one's id.
 #[test]
-fn a_token_whose_place_was_taken_names_nobody() {
+fn an_id_whose_place_was_taken_names_nobody() {
     let (event_loop, address) = listening(Limits { connections: 1, ..Limits::default() });
     let (mut first, mut second) = (peer(address), peer(address));
     first.write_all(b"x").unwrap();
     second.write_all(b"hola").unwrap();
     second.shutdown(Shutdown::Write).unwrap();
-    let mut gone: Option<Token> = None;
-    let script = Script::new(move |io, call| {
+    let mut gone: Option<ConnectionId> = None;
+    let script = Script::new(move |cx, call| {
         match call {
-            Call::Opened(token) if gone.is_none() => gone = Some(token),
-            Call::Opened(token) => {
+            Call::Opened(id) if gone.is_none() => gone = Some(id),
+            Call::Opened(id) => {
                 let gone = gone.unwrap();
-                assert_eq!(gone.index(), token.index(), "the place is taken again");
-                assert_ne!(gone, token);
-                disturb(io, gone);
+                assert_eq!(gone.index(), id.index(), "the place is taken again");
+                assert_ne!(gone, id);
+                disturb(cx, gone);
             }
-            Call::Received(_, b"hola", _) | Call::Closed(_) => disturb(io, gone.unwrap()),
+            Call::Received(_, b"hola", _) | Call::Closed(_) => disturb(cx, gone.unwrap()),
             Call::Received(_, b"x", _) => {
-                io.set_deadline(gone.unwrap(), Some(Duration::ZERO));
-                io.abort(gone.unwrap());
+                cx.set_deadline(gone.unwrap(), Some(Duration::ZERO));
+                cx.abort(gone.unwrap());
                 return;
             }
             _ => {}
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let finished = run(event_loop, script.stops_after(2));
     assert_eq!(read_all(&second), b"hola");
@@ -135,17 +135,17 @@ fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
     let (event_loop, address) = listening(Limits { connections: 1, ..Limits::default() });
     let (first, second) = (peer(address), peer(address));
     let mut opened = 0;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => {
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => {
             opened += 1;
             if opened == 1 {
-                io.set_deadline(token, Some(SOON / 2));
-                io.abort(token);
+                cx.set_deadline(id, Some(SOON / 2));
+                cx.abort(id);
             } else {
-                io.set_timer(Timer(1), Some(SOON));
+                cx.set_timer(TimerId(1), Some(SOON));
             }
         }
-        Call::Fired(_) => io.stop(),
+        Call::Fired(_) => cx.shutdown(),
         _ => {}
     });
     let running = spawn(event_loop, script);
@@ -157,16 +157,20 @@ fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
 }
 
 #[test]
-fn a_token_that_never_named_anybody() {
+fn an_id_that_never_named_anybody() {
     let (event_loop, address) = listening(Limits::default());
     let mut peer = peer(address);
     peer.write_all(b"hola").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let script = Script::new(|io, call| {
-        for token in [Token::new(0, 0), Token::new(7, 1), Token::new(u32::MAX, u32::MAX)] {
-            disturb(io, token);
+    let script = Script::new(|cx, call| {
+        for id in [
+            ConnectionId::new(0, 0),
+            ConnectionId::new(7, 1),
+            ConnectionId::new(u32::MAX, u32::MAX),
+        ] {
+            disturb(cx, id);
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     run(event_loop, script.stops_after(1));
     assert_eq!(read_all(&peer), b"hola");

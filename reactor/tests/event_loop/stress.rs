@@ -11,7 +11,7 @@ use crate::support::{
     Call, Ending, Script, echo, listening, narrow_peer, pattern, peer, read_some, reset, spawn,
 };
 
-/// More bytes than the service waits for before it answers.
+/// More bytes than the handler waits for before it answers.
 const UNIT: usize = 200;
 
 /// How a peer leaves.
@@ -106,7 +106,7 @@ fn any_limits() -> impl Strategy<Value = Limits> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The service consumes whole units and leaves the rest, like one that decodes frames.
+    /// The handler consumes whole units and leaves the rest, like one that decodes frames.
     #[test]
     fn random_peers(
         plans in prop::collection::vec(Plan::any(), 1..16),
@@ -114,16 +114,16 @@ proptest! {
         unit in 1..UNIT,
     ) {
         let (event_loop, address) = listening(limits);
-        let script = Script::new(move |io, call| match call {
-            Call::Received(token, input, consumed) => {
+        let script = Script::new(move |cx, call| match call {
+            Call::Received(id, input, consumed) => {
                 *consumed = input.len() / unit * unit;
-                io.send(token, &input[..*consumed]);
+                cx.send(id, &input[..*consumed]);
             }
-            Call::Ended(token, rest) => {
-                io.send(token, rest);
-                io.close(token);
+            Call::Ended(id, rest) => {
+                cx.send(id, rest);
+                cx.close(id);
             }
-            call => echo(io, &call),
+            call => echo(cx, &call),
         });
         let running = spawn(event_loop, script.stops_after(plans.len()));
         std::thread::scope(|scope| {

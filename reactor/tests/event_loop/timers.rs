@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use reactor::{Limits, Timer};
+use reactor::{Limits, TimerId};
 
 use crate::support::{
     Call, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, echo, listening, pattern, peer,
@@ -19,7 +19,7 @@ const fn millis(count: u64) -> Duration {
 
 fn fired(events: &[Event]) -> Vec<u32> {
     let number = |event: &Event| match event {
-        Event::Fired(Timer(number)) => Some(*number),
+        Event::Fired(TimerId(number)) => Some(*number),
         _ => None,
     };
     events.iter().filter_map(number).collect()
@@ -29,22 +29,22 @@ fn fired(events: &[Event]) -> Vec<u32> {
 fn timers_fire_in_order_and_can_be_moved_and_taken_back() {
     let (event_loop, _) = listening(Limits::default());
     let mut began = None;
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            began = Some(io.now());
+            began = Some(cx.now());
             for (number, after) in [(1, 30), (2, 10), (3, 20), (4, 15), (5, 40)] {
-                io.set_timer(Timer(number), Some(millis(after)));
+                cx.set_timer(TimerId(number), Some(millis(after)));
             }
-            io.set_timer(Timer(1), Some(millis(5)));
-            io.set_timer(Timer(2), Some(millis(25)));
-            io.set_timer(Timer(4), None);
+            cx.set_timer(TimerId(1), Some(millis(5)));
+            cx.set_timer(TimerId(2), Some(millis(25)));
+            cx.set_timer(TimerId(4), None);
         }
-        Call::Fired(Timer(number)) => {
+        Call::Fired(TimerId(number)) => {
             let due = [(1, 5), (2, 25), (3, 20), (5, 40)].iter().find(|due| due.0 == number);
-            let passed = io.now().duration_since(began.unwrap());
+            let passed = cx.now().duration_since(began.unwrap());
             assert!(passed >= Duration::from_millis(due.unwrap().1), "{number} after {passed:?}");
             if number == 5 {
-                io.stop();
+                cx.shutdown();
             }
         }
         _ => {}
@@ -56,49 +56,49 @@ fn timers_fire_in_order_and_can_be_moved_and_taken_back() {
 fn deadlines_expire_in_order_and_can_be_moved_and_taken_back() {
     let (event_loop, address) = listening(Limits::default());
     let mut open = Vec::new();
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => {
-            open.push(token);
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => {
+            open.push(id);
             if let [moved, taken_back, early, late] = open[..] {
-                for (token, after) in [(moved, 1), (taken_back, 1), (early, 10), (late, 30)] {
-                    io.set_deadline(token, Some(millis(after)));
+                for (id, after) in [(moved, 1), (taken_back, 1), (early, 10), (late, 30)] {
+                    cx.set_deadline(id, Some(millis(after)));
                 }
-                io.set_deadline(moved, Some(millis(20)));
-                io.set_deadline(taken_back, None);
+                cx.set_deadline(moved, Some(millis(20)));
+                cx.set_deadline(taken_back, None);
             }
         }
-        Call::Expired(token) if token == open[3] => {
-            io.send(open[3], b"late");
-            io.stop();
+        Call::Expired(id) if id == open[3] => {
+            cx.send(open[3], b"late");
+            cx.shutdown();
         }
         Call::Expired(_) => {}
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let peers = [(); 4].map(|()| peer(address));
     let running = spawn(event_loop, script);
     read_exactly(&peers[3], 4);
     drop(peers);
     let events = running.join().events;
-    let tokens: Vec<_> = events.iter().filter_map(Event::opened).collect();
+    let ids: Vec<_> = events.iter().filter_map(Event::opened).collect();
     let expired = |event: &Event| match event {
-        Event::Expired(token) => Some(*token),
+        Event::Expired(id) => Some(*id),
         _ => None,
     };
     let expired: Vec<_> = events.iter().filter_map(expired).collect();
-    assert_eq!(expired, [tokens[2], tokens[0], tokens[3]]);
+    assert_eq!(expired, [ids[2], ids[0], ids[3]]);
 }
 
 /// What is set while timers fire is due in a later turn, even with no delay: the turn ends.
 #[test]
 fn a_timer_without_delay_that_sets_itself_again() {
     let (event_loop, address) = listening(Limits::default());
-    let script = Script::new(|io, call| match call {
-        Call::Started => io.set_timer(Timer(1), Some(Duration::ZERO)),
-        Call::Fired(timer) => io.set_timer(timer, Some(Duration::ZERO)),
-        Call::Opened(token) | Call::Expired(token) => {
-            io.set_deadline(token, Some(Duration::ZERO));
+    let script = Script::new(|cx, call| match call {
+        Call::Started => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
+        Call::Fired(timer) => cx.set_timer(timer, Some(Duration::ZERO)),
+        Call::Opened(id) | Call::Expired(id) => {
+            cx.set_deadline(id, Some(Duration::ZERO));
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let running = spawn(event_loop, script.stops_after(1));
     let mut peer = peer(address);
@@ -118,17 +118,17 @@ fn a_timer_without_delay_that_sets_itself_again() {
 fn a_timer_fires_once_for_each_time_that_it_was_set() {
     let (event_loop, _) = listening(Limits::default());
     let mut again = 3;
-    let script = Script::new(move |io, call| match call {
+    let script = Script::new(move |cx, call| match call {
         Call::Started => {
-            io.set_timer(Timer(1), Some(millis(1)));
-            io.set_timer(Timer(2), Some(millis(1)));
+            cx.set_timer(TimerId(1), Some(millis(1)));
+            cx.set_timer(TimerId(2), Some(millis(1)));
         }
-        Call::Fired(Timer(1)) if again > 0 => {
+        Call::Fired(TimerId(1)) if again > 0 => {
             again -= 1;
-            io.set_timer(Timer(1), Some(millis(1)));
+            cx.set_timer(TimerId(1), Some(millis(1)));
         }
-        Call::Fired(Timer(1)) => io.set_timer(Timer(3), Some(millis(10))),
-        Call::Fired(Timer(3)) => io.stop(),
+        Call::Fired(TimerId(1)) => cx.set_timer(TimerId(3), Some(millis(10))),
+        Call::Fired(TimerId(3)) => cx.shutdown(),
         _ => {}
     });
     let mut numbers = fired(&run(event_loop, script).events);
@@ -144,12 +144,12 @@ fn delays_too_long_for_any_clock() {
         drain: Duration::MAX,
         ..Limits::default()
     });
-    let script = Script::new(|io, call| {
-        if let Call::Opened(token) = call {
-            io.set_deadline(token, Some(Duration::MAX));
-            io.set_timer(Timer(1), Some(Duration::MAX));
+    let script = Script::new(|cx, call| {
+        if let Call::Opened(id) = call {
+            cx.set_deadline(id, Some(Duration::MAX));
+            cx.set_timer(TimerId(1), Some(Duration::MAX));
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let running = spawn(event_loop, script.stops_after(1));
     let mut peer = peer(address);
@@ -159,18 +159,18 @@ fn delays_too_long_for_any_clock() {
     assert_eq!(running.join().counters.timers_fired, 0);
 }
 
-/// The loop's own deadline for a stalled write and the service's share one alarm.
+/// The loop's own deadline for a stalled write and the handler's share one alarm.
 #[test]
 fn a_deadline_beside_a_stalled_write() {
     for (deadline, write_stall) in [(SOON, NEVER), (NEVER, SOON)] {
         let (event_loop, address) = listening(Limits { write_stall, ..Limits::default() });
         let _peer = peer(address);
-        let script = Script::new(move |io, call| match call {
-            Call::Opened(token) => {
-                io.set_deadline(token, Some(deadline));
-                io.send(token, &pattern(HUGE));
+        let script = Script::new(move |cx, call| match call {
+            Call::Opened(id) => {
+                cx.set_deadline(id, Some(deadline));
+                cx.send(id, &pattern(HUGE));
             }
-            Call::Expired(token) => io.abort(token),
+            Call::Expired(id) => cx.abort(id),
             _ => {}
         });
         let finished = run(event_loop, script.stops_after(1));
@@ -186,13 +186,13 @@ fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
     let peer = peer(address);
     let mut eager = peer.try_clone().unwrap();
     let mut first = true;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => io.set_deadline(token, Some(SOON)),
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => cx.set_deadline(id, Some(SOON)),
         Call::TurnEnded(_) if std::mem::take(&mut first) => {
             eager.write_all(b"in time").unwrap();
             std::thread::sleep(2 * SOON);
         }
-        Call::Received(token, ..) => io.close(token),
+        Call::Received(id, ..) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(1));
@@ -204,8 +204,8 @@ fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
 }
 
 /// The peer's time to take its output begins when it is offered, and a peer that has taken some
-/// during a long turn is not stalled. The service's timer makes a turn at once after each long one;
-/// in the last the service aborts, unless the loop has given the peer up by then.
+/// during a long turn is not stalled. The handler's timer makes a turn at once after each long one;
+/// in the last the handler aborts, unless the loop has given the peer up by then.
 #[test]
 fn a_long_turn_is_not_the_peers_fault() {
     const STALL: Duration = Duration::from_millis(400);
@@ -215,19 +215,19 @@ fn a_long_turn_is_not_the_peers_fault() {
         peer.set_nonblocking(true).unwrap();
         let (mut turn, mut connection) = (0, None);
         let output = pattern(HUGE);
-        let script = Script::new(move |io, call| match call {
-            Call::Opened(token) => {
-                connection = Some(token);
-                io.send(token, &output);
+        let script = Script::new(move |cx, call| match call {
+            Call::Opened(id) => {
+                connection = Some(id);
+                cx.send(id, &output);
             }
             Call::TurnEnded(_) => {
-                io.set_timer(Timer(1), Some(Duration::ZERO));
+                cx.set_timer(TimerId(1), Some(Duration::ZERO));
                 if turn == long_turn {
                     let mut room = vec![0; HUGE];
                     while turn > 0 && peer.read(&mut room).is_ok() {}
                     std::thread::sleep(STALL);
-                } else if let Some(token) = connection.filter(|_| turn > long_turn) {
-                    io.abort(token);
+                } else if let Some(id) = connection.filter(|_| turn > long_turn) {
+                    cx.abort(id);
                 }
                 turn += 1;
             }
@@ -242,14 +242,14 @@ fn a_long_turn_is_not_the_peers_fault() {
 #[test]
 fn a_closed_connection_has_no_deadline() {
     let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
-    let script = Script::new(|io, call| match call {
-        Call::Opened(token) => {
-            io.set_deadline(token, Some(millis(1)));
-            io.close(token);
-            io.set_deadline(token, Some(millis(1)));
-            io.set_timer(Timer(1), Some(millis(10)));
+    let script = Script::new(|cx, call| match call {
+        Call::Opened(id) => {
+            cx.set_deadline(id, Some(millis(1)));
+            cx.close(id);
+            cx.set_deadline(id, Some(millis(1)));
+            cx.set_timer(TimerId(1), Some(millis(10)));
         }
-        Call::Fired(_) => io.stop(),
+        Call::Fired(_) => cx.shutdown(),
         _ => {}
     });
     let mut running = spawn(event_loop, script);
@@ -267,8 +267,8 @@ fn time_stands_still_within_a_turn() {
     peer.write_all(&pattern(1000)).unwrap();
     drop(peer);
     let (mut now, mut turn_began) = (None, true);
-    let script = Script::new(move |io, call| {
-        let time = io.now();
+    let script = Script::new(move |cx, call| {
+        let time = cx.now();
         let expected = *now.get_or_insert(time);
         // What is closed after the turn's end still belongs to the turn.
         if turn_began && !matches!(call, Call::Closed(_)) {
@@ -278,7 +278,7 @@ fn time_stands_still_within_a_turn() {
             assert_eq!(time, expected);
         }
         turn_began = matches!(call, Call::TurnEnded(_) | Call::Closed(_));
-        echo(io, &call);
+        echo(cx, &call);
     });
     run(event_loop, script.stops_after(1));
 }
@@ -289,11 +289,11 @@ fn idle_connections_cause_no_turns() {
     const IDLE: usize = 300;
     const ROUNDS: u64 = 500;
     let (event_loop, address) = listening(Limits::default());
-    let script = Script::new(|io, call| {
-        if let Call::Opened(token) | Call::Received(token, ..) = call {
-            io.set_deadline(token, Some(NEVER));
+    let script = Script::new(|cx, call| {
+        if let Call::Opened(id) | Call::Received(id, ..) = call {
+            cx.set_deadline(id, Some(NEVER));
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let mut running = spawn(event_loop, script.stops_after(IDLE + 1));
     let idle: Vec<_> = (0..IDLE).map(|_| peer(address)).collect();
@@ -321,21 +321,21 @@ fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_tu
     let (begins, begun) = channel();
     let (speak, spoken) = channel();
     let mut open = Vec::new();
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => open.push(token),
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => open.push(id),
         Call::Received(_, b"!", _) => {
-            for token in &open {
-                io.set_deadline(*token, Some(SOON));
+            for id in &open {
+                cx.set_deadline(*id, Some(SOON));
             }
             begins.send(()).unwrap();
             spoken.recv_timeout(PATIENCE).unwrap();
             std::thread::sleep(SOON);
         }
-        Call::Received(token, ..) => {
-            io.set_deadline(token, None);
-            io.send(token, b"x");
+        Call::Received(id, ..) => {
+            cx.set_deadline(id, None);
+            cx.send(id, b"x");
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(PEERS + 1));
     let peers: Vec<_> = (0..PEERS).map(|_| peer(address)).collect();
@@ -364,10 +364,10 @@ fn a_deadline_waits_for_the_input_that_one_turn_does_not_read() {
     let (event_loop, address) = listening(Limits { read_per_turn: 10, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(200)).unwrap();
-    let script = Script::new(|io, call| match call {
-        Call::Opened(token) => io.set_deadline(token, Some(millis(1))),
+    let script = Script::new(|cx, call| match call {
+        Call::Opened(id) => cx.set_deadline(id, Some(millis(1))),
         Call::Received(..) => std::thread::sleep(millis(2)),
-        Call::Expired(token) => io.abort(token),
+        Call::Expired(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(event_loop, script.stops_after(1));
@@ -387,17 +387,17 @@ fn no_deadline_runs_during_a_long_turn() {
     const TIME: Duration = millis(200);
     let (event_loop, address) = listening(Limits::default());
     let mut long = false;
-    let script = Script::new(move |io, call| {
+    let script = Script::new(move |cx, call| {
         match &call {
-            Call::Received(token, input, _) => {
+            Call::Received(id, input, _) => {
                 long = *input == b"1";
-                io.set_deadline(*token, Some(TIME));
+                cx.set_deadline(*id, Some(TIME));
             }
-            Call::Expired(token) => io.abort(*token),
+            Call::Expired(id) => cx.abort(*id),
             Call::TurnEnded(_) if std::mem::take(&mut long) => std::thread::sleep(2 * TIME),
             _ => {}
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let running = spawn(event_loop, script.stops_after(1));
     let mut peer = peer(address);
@@ -414,14 +414,14 @@ fn no_deadline_runs_during_a_long_turn() {
 #[test]
 fn timers_fire_though_every_turn_is_long() {
     let (event_loop, address) = listening(Limits::default());
-    let script = Script::new(|io, call| {
+    let script = Script::new(|cx, call| {
         match &call {
-            Call::Opened(_) => io.set_timer(Timer(1), Some(millis(250))),
+            Call::Opened(_) => cx.set_timer(TimerId(1), Some(millis(250))),
             Call::Received(..) => std::thread::sleep(millis(120)),
-            Call::Fired(_) => io.stop(),
+            Call::Fired(_) => cx.shutdown(),
             _ => {}
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let running = spawn(event_loop, script);
     let mut peer = peer(address);

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use reactor::{Limits, RunError, Timer};
+use reactor::{Limits, RunError, TimerId};
 
 use crate::support::{
     Call, Event, HUGE, Refused, Script, echo, listening, pattern, peer, read_all, read_exactly,
@@ -31,24 +31,24 @@ fn nothing_leaves_before_the_turn_has_ended() {
     peer.shutdown(Shutdown::Write).unwrap();
     let eyes = peer.try_clone().unwrap();
     let (mut connection, mut sent, mut released) = (None, 0, 0);
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) => connection = Some(token),
-        Call::Received(token, input, _) => {
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) => connection = Some(id),
+        Call::Received(id, input, _) => {
             // Also between the calls of one turn.
-            io.send(token, &input[..1]);
-            io.send(token, &input[1..]);
+            cx.send(id, &input[..1]);
+            cx.send(id, &input[1..]);
             sent += input.len();
             assert!(arrived(&eyes) <= released, "an answer left in the middle of a turn");
         }
         Call::TurnEnded(_) => {
-            if let Some(token) = connection.filter(|_| sent < 5000) {
-                io.send(token, b"!");
+            if let Some(id) = connection.filter(|_| sent < 5000) {
+                cx.send(id, b"!");
                 sent += 1;
             }
             assert!(arrived(&eyes) <= released, "an answer left before the turn had ended");
             released = sent;
         }
-        call => echo(io, &call),
+        call => echo(cx, &call),
     });
     run(event_loop, script.stops_after(1));
     let received: Vec<u8> = read_all(&peer).into_iter().filter(|&byte| byte != b'!').collect();
@@ -60,9 +60,9 @@ fn nothing_leaves_before_the_turn_has_ended() {
 fn after_a_fatal_error_nothing_of_the_turn_leaves() {
     let (event_loop, address) = listening(Limits::default());
     let mut fatal = false;
-    let script = Script::new(move |io, call| match call {
-        Call::Received(token, input, _) => {
-            io.send(token, input);
+    let script = Script::new(move |cx, call| match call {
+        Call::Received(id, input, _) => {
+            cx.send(id, input);
             fatal = input == b"dos";
         }
         Call::TurnEnded(result) if fatal => *result = Err(Refused),
@@ -74,7 +74,7 @@ fn after_a_fatal_error_nothing_of_the_turn_leaves() {
     assert_eq!(read_exactly(&peer, 3), b"uno");
     peer.write_all(b"dos").unwrap();
     assert_eq!(read_all(&peer), b"");
-    assert!(matches!(running.join().result, Err(RunError::Service(Refused))));
+    assert!(matches!(running.join().result, Err(RunError::Handler(Refused))));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_fatal_error_in_the_first_turn_ends_the_loop_before_it_waits() {
         }
     });
     let finished = run(event_loop, script);
-    assert!(matches!(finished.result, Err(RunError::Service(Refused))));
+    assert!(matches!(finished.result, Err(RunError::Handler(Refused))));
     assert_eq!(finished.counters.turns, 0);
 }
 
@@ -94,26 +94,26 @@ fn a_fatal_error_in_the_first_turn_ends_the_loop_before_it_waits() {
 fn what_is_sent_leaves_whatever_the_call_it_was_sent_in() {
     let (event_loop, address) = listening(Limits::default());
     let mut first = None;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) if first.is_none() => {
-            first = Some(token);
-            io.send(token, b"opened ");
-            io.set_deadline(token, Some(Duration::ZERO));
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) if first.is_none() => {
+            first = Some(id);
+            cx.send(id, b"opened ");
+            cx.set_deadline(id, Some(Duration::ZERO));
         }
-        Call::Expired(token) => {
-            io.send(token, b"expired ");
-            io.set_timer(Timer(1), Some(Duration::ZERO));
+        Call::Expired(id) => {
+            cx.send(id, b"expired ");
+            cx.set_timer(TimerId(1), Some(Duration::ZERO));
         }
-        Call::Fired(_) => io.send(first.unwrap(), b"fired "),
-        Call::Received(token, ..) => io.send(token, b"received "),
+        Call::Fired(_) => cx.send(first.unwrap(), b"fired "),
+        Call::Received(id, ..) => cx.send(id, b"received "),
         // Of the second connection, which comes and goes.
-        Call::Closed(token) if Some(token) != first => io.send(first.unwrap(), b"closed "),
-        Call::Ended(token, _) if Some(token) == first => {
-            io.send(token, b"ended ");
-            io.stop();
+        Call::Closed(id) if Some(id) != first => cx.send(first.unwrap(), b"closed "),
+        Call::Ended(id, _) if Some(id) == first => {
+            cx.send(id, b"ended ");
+            cx.shutdown();
         }
-        Call::Ended(token, _) => io.close(token),
-        Call::Stopping => io.send(first.unwrap(), b"stopping"),
+        Call::Ended(id, _) => cx.close(id),
+        Call::Stopping => cx.send(first.unwrap(), b"stopping"),
         _ => {}
     });
     let running = spawn(event_loop, script);
@@ -136,16 +136,16 @@ fn a_peer_that_does_not_read_is_not_read_until_it_does() {
     let low = limits.low_water;
     let (event_loop, address) = listening(limits);
     let mut asked = 0;
-    let script = Script::new(move |io, call| match call {
-        Call::Received(token, b"?", _) => io.send(token, &[asked]),
-        Call::Received(token, input, _) => {
+    let script = Script::new(move |cx, call| match call {
+        Call::Received(id, b"?", _) => cx.send(id, &[asked]),
+        Call::Received(id, input, _) => {
             if asked == 0 {
-                io.send(token, &pattern(HUGE));
+                cx.send(id, &pattern(HUGE));
             }
             asked += u8::try_from(input.len()).unwrap();
         }
-        Call::Drained(token) => assert!(io.backlog(token) <= low),
-        call => echo(io, &call),
+        Call::Drained(id) => assert!(cx.unsent(id) <= low),
+        call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(2));
     let (mut slow, mut other) = (peer(address), peer(address));
@@ -169,7 +169,7 @@ fn a_peer_that_does_not_read_is_not_read_until_it_does() {
     assert_eq!(finished.count(|event| matches!(event, Event::Drained(_))), 1);
 }
 
-/// A service with much to say says it piece by piece: it goes on whenever it is told to, and what
+/// A handler with much to say says it piece by piece: it goes on whenever it is told to, and what
 /// waits stays below the high-water mark and one piece.
 #[test]
 fn a_service_goes_on_whenever_its_output_has_drained() {
@@ -179,13 +179,13 @@ fn a_service_goes_on_whenever_its_output_has_drained() {
     let most = limits.low_water + PIECE;
     let (event_loop, address) = listening(limits);
     let mut left = PIECES;
-    let script = Script::new(move |io, call| match call {
-        Call::Opened(token) | Call::Drained(token) if left > 0 => {
+    let script = Script::new(move |cx, call| match call {
+        Call::Opened(id) | Call::Drained(id) if left > 0 => {
             left -= 1;
-            io.send(token, &pattern(PIECE));
-            assert!(io.backlog(token) <= most);
+            cx.send(id, &pattern(PIECE));
+            assert!(cx.unsent(id) <= most);
         }
-        Call::Drained(token) => io.close(token),
+        Call::Drained(id) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(1));
@@ -205,9 +205,9 @@ fn drained_is_told_above_the_mark_and_not_at_it() {
         let (event_loop, address) = listening(limits);
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();
-        let script = Script::new(move |io, call| match call {
-            Call::Received(token, b"x", _) => io.send(token, &pattern(output)),
-            call => echo(io, &call),
+        let script = Script::new(move |cx, call| match call {
+            Call::Received(id, b"x", _) => cx.send(id, &pattern(output)),
+            call => echo(cx, &call),
         });
         let mut running = spawn(event_loop, script.stops_after(1));
         assert_eq!(read_exactly(&peer, output), pattern(output));
@@ -228,11 +228,11 @@ fn a_half_closed_peer_gets_more_than_the_sockets_hold() {
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let script = Script::new(|io, call| match call {
-        Call::Ended(token, _) => io.send(token, &pattern(HUGE)),
-        Call::Drained(token) => {
-            io.send(token, b"end");
-            io.close(token);
+    let script = Script::new(|cx, call| match call {
+        Call::Ended(id, _) => cx.send(id, &pattern(HUGE)),
+        Call::Drained(id) => {
+            cx.send(id, b"end");
+            cx.close(id);
         }
         _ => {}
     });
@@ -249,13 +249,13 @@ fn nothing_sent_is_nothing() {
     let mut peer = peer(address);
     peer.write_all(b"hola").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let script = Script::new(|io, call| {
-        if let Call::Opened(token) | Call::Received(token, ..) = call {
-            io.send(token, b"");
-            io.send_with(token, &mut |_| {});
-            assert_eq!(io.backlog(token), 0);
+    let script = Script::new(|cx, call| {
+        if let Call::Opened(id) | Call::Received(id, ..) = call {
+            cx.send(id, b"");
+            cx.send_with(id, &mut |_| {});
+            assert_eq!(cx.unsent(id), 0);
         }
-        echo(io, &call);
+        echo(cx, &call);
     });
     let finished = run(event_loop, script.stops_after(1));
     assert_eq!(read_all(&peer), b"hola");

@@ -1,7 +1,7 @@
-//! A loop whose service a test scripts, with the peers in the test's own hands.
+//! A loop whose handler a test scripts, with the peers in the test's own hands.
 //!
 //! The script sees every call that the loop makes. Every call is recorded too, and checked against
-//! the order that [`Service`] promises, so each test of whatever theme is a test of that promise.
+//! the order that [`Handler`] promises, so each test of whatever theme is a test of that promise.
 //! When the loop has ended, the turns in which nothing came about are counted: a loop that spins
 //! fails every test.
 
@@ -13,12 +13,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use reactor::{Counters, EventLoop, Limits, Outcome, RunError, Token};
+use reactor::{ConnectionId, Counters, EventLoop, Limits, Outcome, RunError};
 
 pub(crate) use peer::{
     fill, narrow_peer, pattern, peer, peer_from, read_all, read_exactly, read_some, reset,
 };
-pub(crate) use script::{Call, DynIo, Ending, Event, Refused, Script, echo};
+pub(crate) use script::{Call, DynContext, Ending, Event, Refused, Script, echo};
 
 /// Longer than anything here takes; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,17 +84,17 @@ impl Running {
     }
 
     /// Waits for the next connection to open.
-    pub(crate) fn wait_for_opened(&mut self) -> Token {
+    pub(crate) fn wait_for_opened(&mut self) -> ConnectionId {
         self.wait_for(|event| match event {
-            Event::Opened(token) => Some(*token),
+            Event::Opened(id) => Some(*id),
             _ => None,
         })
     }
 
     /// Waits for the next connection to close.
-    pub(crate) fn wait_for_closed(&mut self) -> (Token, Ending) {
+    pub(crate) fn wait_for_closed(&mut self) -> (ConnectionId, Ending) {
         self.wait_for(|event| match event {
-            Event::Closed(token, ending) => Some((*token, *ending)),
+            Event::Closed(id, ending) => Some((*id, *ending)),
             _ => None,
         })
     }
@@ -157,9 +157,9 @@ impl Finished {
     fn check(&self) {
         let ended: Vec<_> = self.events.iter().filter_map(Event::closed).collect();
         assert_eq!(self.counters.closed, ended.len() as u64, "closings counted and told");
-        if matches!(self.result, Ok(Outcome::Drained)) {
+        if matches!(self.result, Ok(Outcome::Graceful)) {
             let opened: Vec<_> = self.events.iter().filter_map(Event::opened).collect();
-            assert!(opened.iter().all(|token| ended.contains(token)), "{opened:?}, {ended:?}");
+            assert!(opened.iter().all(|id| ended.contains(id)), "{opened:?}, {ended:?}");
         }
         // That a new socket can be written to is no news, nor is a peer that is read again.
         let marks = self.count(|event| matches!(event, Event::Drained(_)));

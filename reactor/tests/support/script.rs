@@ -1,4 +1,4 @@
-//! The scripted service: what the loop calls, recorded, checked, and handed to a test's closure.
+//! The scripted handler: what the loop calls, recorded, checked, and handed to a test's closure.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -9,101 +9,102 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use reactor::{
-    CloseReason, Io, ListenerEvent, RefuseReason, Service, Signal, StopCause, Timer, Token,
+    CloseReason, ConnectionId, Context, Handler, ListenerEvent, RefuseReason, ShutdownCause,
+    Signal, TimerId,
 };
 
 use super::PATIENCE;
 
 /// Fires when a loop has not ended in [`PATIENCE`].
-const WATCHDOG: Timer = Timer(u32::MAX);
+const WATCHDOG: TimerId = TimerId(u32::MAX);
 
 /// More calls than any turn here has: one that makes so many doesn't come to its end.
 const CALLS_PER_TURN: usize = 100_000;
 
-/// [`Io`] in a form that a closure can take.
-pub(crate) trait DynIo {
+/// [`Context`] in a form that a closure can take.
+pub(crate) trait DynContext {
     fn now(&self) -> Instant;
-    fn send(&mut self, to: Token, bytes: &[u8]);
-    fn send_with(&mut self, to: Token, write: &mut dyn FnMut(&mut Vec<u8>));
-    fn backlog(&self, connection: Token) -> usize;
-    fn close(&mut self, connection: Token);
-    fn protect(&mut self, connection: Token);
-    fn abort(&mut self, connection: Token);
-    fn pause_reading(&mut self, connection: Token);
-    fn resume_reading(&mut self, connection: Token);
-    fn set_deadline(&mut self, connection: Token, after: Option<Duration>);
-    fn set_timer(&mut self, timer: Timer, after: Option<Duration>);
-    fn connect(&mut self, address: SocketAddr) -> Token;
-    fn attach(&mut self, stream: UnixStream) -> io::Result<Token>;
-    fn stop(&mut self);
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]);
+    fn send_with(&mut self, to: ConnectionId, write: &mut dyn FnMut(&mut Vec<u8>));
+    fn unsent(&self, connection: ConnectionId) -> usize;
+    fn close(&mut self, connection: ConnectionId);
+    fn protect(&mut self, connection: ConnectionId);
+    fn abort(&mut self, connection: ConnectionId);
+    fn pause_reading(&mut self, connection: ConnectionId);
+    fn resume_reading(&mut self, connection: ConnectionId);
+    fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>);
+    fn set_timer(&mut self, timer: TimerId, after: Option<Duration>);
+    fn connect(&mut self, address: SocketAddr) -> ConnectionId;
+    fn attach(&mut self, stream: UnixStream) -> io::Result<ConnectionId>;
+    fn shutdown(&mut self);
 }
 
-/// The loop's [`Io`], and a note of the connections that the script has had enough of.
+/// The loop's [`Context`], and a note of the connections that the script has had enough of.
 struct Noted<'a, I> {
-    io: &'a mut I,
-    given_up: &'a mut HashSet<Token>,
-    phases: &'a mut HashMap<Token, Phase>,
+    cx: &'a mut I,
+    given_up: &'a mut HashSet<ConnectionId>,
+    phases: &'a mut HashMap<ConnectionId, Phase>,
 }
 
-impl<I: Io> DynIo for Noted<'_, I> {
+impl<I: Context> DynContext for Noted<'_, I> {
     fn now(&self) -> Instant {
-        self.io.now()
+        self.cx.now()
     }
 
-    fn send(&mut self, to: Token, bytes: &[u8]) {
-        self.io.send(to, bytes);
+    fn send(&mut self, to: ConnectionId, bytes: &[u8]) {
+        self.cx.send(to, bytes);
     }
 
-    fn send_with(&mut self, to: Token, write: &mut dyn FnMut(&mut Vec<u8>)) {
-        self.io.send_with(to, write);
+    fn send_with(&mut self, to: ConnectionId, write: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.cx.send_with(to, write);
     }
 
-    fn backlog(&self, connection: Token) -> usize {
-        self.io.backlog(connection)
+    fn unsent(&self, connection: ConnectionId) -> usize {
+        self.cx.unsent(connection)
     }
 
-    fn close(&mut self, connection: Token) {
+    fn close(&mut self, connection: ConnectionId) {
         self.given_up.insert(connection);
-        self.io.close(connection);
+        self.cx.close(connection);
     }
 
-    fn protect(&mut self, connection: Token) {
-        self.io.protect(connection);
+    fn protect(&mut self, connection: ConnectionId) {
+        self.cx.protect(connection);
     }
 
-    fn abort(&mut self, connection: Token) {
+    fn abort(&mut self, connection: ConnectionId) {
         self.given_up.insert(connection);
-        self.io.abort(connection);
+        self.cx.abort(connection);
     }
 
-    fn pause_reading(&mut self, connection: Token) {
-        self.io.pause_reading(connection);
+    fn pause_reading(&mut self, connection: ConnectionId) {
+        self.cx.pause_reading(connection);
     }
 
-    fn resume_reading(&mut self, connection: Token) {
-        self.io.resume_reading(connection);
+    fn resume_reading(&mut self, connection: ConnectionId) {
+        self.cx.resume_reading(connection);
     }
 
-    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
-        self.io.set_deadline(connection, after);
+    fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>) {
+        self.cx.set_deadline(connection, after);
     }
 
-    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
-        self.io.set_timer(timer, after);
+    fn set_timer(&mut self, timer: TimerId, after: Option<Duration>) {
+        self.cx.set_timer(timer, after);
     }
 
-    fn connect(&mut self, address: SocketAddr) -> Token {
-        self.io.connect(address)
+    fn connect(&mut self, address: SocketAddr) -> ConnectionId {
+        self.cx.connect(address)
     }
 
-    fn attach(&mut self, stream: UnixStream) -> io::Result<Token> {
-        let token = self.io.attach(stream)?;
-        self.phases.insert(token, Phase::Open);
-        Ok(token)
+    fn attach(&mut self, stream: UnixStream) -> io::Result<ConnectionId> {
+        let id = self.cx.attach(stream)?;
+        self.phases.insert(id, Phase::Open);
+        Ok(id)
     }
 
-    fn stop(&mut self) {
-        self.io.stop();
+    fn shutdown(&mut self) {
+        self.cx.shutdown();
     }
 }
 
@@ -111,14 +112,14 @@ impl<I: Io> DynIo for Noted<'_, I> {
 #[derive(Debug)]
 pub(crate) enum Call<'a> {
     Started,
-    Opened(Token),
+    Opened(ConnectionId),
     /// The last is how many bytes are consumed; all of them if the script changes nothing.
-    Received(Token, &'a [u8], &'a mut usize),
-    Ended(Token, &'a [u8]),
-    Drained(Token),
-    Expired(Token),
-    Fired(Timer),
-    Closed(Token),
+    Received(ConnectionId, &'a [u8], &'a mut usize),
+    Ended(ConnectionId, &'a [u8]),
+    Drained(ConnectionId),
+    Expired(ConnectionId),
+    Fired(TimerId),
+    Closed(ConnectionId),
     Signaled,
     Stopping,
     /// Set to an error, it ends the loop.
@@ -127,14 +128,14 @@ pub(crate) enum Call<'a> {
 
 impl Call<'_> {
     /// The connection that it is about.
-    pub(crate) fn connection(&self) -> Option<Token> {
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
         match self {
-            Self::Opened(token)
-            | Self::Received(token, ..)
-            | Self::Ended(token, _)
-            | Self::Drained(token)
-            | Self::Expired(token)
-            | Self::Closed(token) => Some(*token),
+            Self::Opened(id)
+            | Self::Received(id, ..)
+            | Self::Ended(id, _)
+            | Self::Drained(id)
+            | Self::Expired(id)
+            | Self::Closed(id) => Some(*id),
             Self::Started
             | Self::Fired(_)
             | Self::Signaled
@@ -148,15 +149,15 @@ impl Call<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Started,
-    Opened(Token),
-    Received(Token, Vec<u8>),
-    Ended(Token, Vec<u8>),
-    Drained(Token),
-    Expired(Token),
-    Fired(Timer),
-    Closed(Token, Ending),
+    Opened(ConnectionId),
+    Received(ConnectionId, Vec<u8>),
+    Ended(ConnectionId, Vec<u8>),
+    Drained(ConnectionId),
+    Expired(ConnectionId),
+    Fired(TimerId),
+    Closed(ConnectionId, Ending),
     Signaled(Signal),
-    Stopping(StopCause),
+    Stopping(ShutdownCause),
     TurnEnded,
     Waiting,
     /// Accepting pauses: connections there are, and what `accept` said.
@@ -168,17 +169,17 @@ pub(crate) enum Event {
 
 impl Event {
     /// The connection that opened.
-    pub(crate) fn opened(&self) -> Option<Token> {
+    pub(crate) fn opened(&self) -> Option<ConnectionId> {
         match self {
-            Self::Opened(token) => Some(*token),
+            Self::Opened(id) => Some(*id),
             _ => None,
         }
     }
 
     /// The connection that is gone.
-    pub(crate) fn closed(&self) -> Option<Token> {
+    pub(crate) fn closed(&self) -> Option<ConnectionId> {
         match self {
-            Self::Closed(token, _) => Some(*token),
+            Self::Closed(id, _) => Some(*id),
             _ => None,
         }
     }
@@ -199,7 +200,7 @@ pub(crate) enum Ending {
     BufferLimit(usize),
     Evicted,
     /// With what waited, in bytes.
-    DrainDeadline(usize),
+    ShutdownTimeout(usize),
 }
 
 impl From<&CloseReason> for Ending {
@@ -210,11 +211,11 @@ impl From<&CloseReason> for Ending {
             CloseReason::Aborted => Self::Aborted,
             CloseReason::Failed(error) => Self::Failed(error.kind()),
             CloseReason::NotConnected(error) => Self::NotConnected(error.kind()),
-            CloseReason::WriteStalled { backlog } => Self::WriteStalled(*backlog),
+            CloseReason::WriteStalled { unsent } => Self::WriteStalled(*unsent),
             CloseReason::InputOverflow { rest } => Self::InputOverflow(*rest),
             CloseReason::Evicted { .. } => Self::Evicted,
             CloseReason::BufferLimit { buffered } => Self::BufferLimit(*buffered),
-            CloseReason::DrainDeadline { backlog } => Self::DrainDeadline(*backlog),
+            CloseReason::ShutdownTimeout { unsent } => Self::ShutdownTimeout(*unsent),
             other => panic!("a reason that no test knows: {other:?}"),
         }
     }
@@ -232,23 +233,23 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-type Closure = Box<dyn FnMut(&mut dyn DynIo, Call<'_>) + Send>;
+type Closure = Box<dyn FnMut(&mut dyn DynContext, Call<'_>) + Send>;
 
-/// What a service does, and when it stops the loop.
+/// What a handler does, and when it stops the loop.
 pub(crate) struct Script {
     closure: Closure,
     stops_after: usize,
 }
 
 impl Script {
-    /// A service that does nothing but what `closure` does.
-    pub(crate) fn new(closure: impl FnMut(&mut dyn DynIo, Call<'_>) + Send + 'static) -> Self {
+    /// A handler that does nothing but what `closure` does.
+    pub(crate) fn new(closure: impl FnMut(&mut dyn DynContext, Call<'_>) + Send + 'static) -> Self {
         Self { closure: Box::new(closure), stops_after: usize::MAX }
     }
 
     /// Sends back what comes, and closes when the peer has ended.
     pub(crate) fn echo() -> Self {
-        Self::new(|io, call| echo(io, &call))
+        Self::new(|cx, call| echo(cx, &call))
     }
 
     /// Stops the loop when so many connections have been closed.
@@ -271,11 +272,11 @@ impl Script {
     }
 }
 
-/// The echo service, for scripts that are an echo and something more.
-pub(crate) fn echo(io: &mut dyn DynIo, call: &Call<'_>) {
+/// The echo handler, for scripts that are an echo and something more.
+pub(crate) fn echo(cx: &mut dyn DynContext, call: &Call<'_>) {
     match call {
-        Call::Received(token, input, _) => io.send(*token, input),
-        Call::Ended(token, _) => io.close(*token),
+        Call::Received(id, input, _) => cx.send(*id, input),
+        Call::Ended(id, _) => cx.close(*id),
         _ => {}
     }
 }
@@ -289,16 +290,16 @@ enum Phase {
     Closed,
 }
 
-/// The service that the loop serves.
+/// The handler that the loop serves.
 pub(crate) struct Recorder {
     closure: Closure,
     stops_after: usize,
     closings: usize,
     /// Since the last turn's end.
     calls: usize,
-    phases: HashMap<Token, Phase>,
+    phases: HashMap<ConnectionId, Phase>,
     /// Closed or aborted by the script.
-    given_up: HashSet<Token>,
+    given_up: HashSet<ConnectionId>,
     sender: Sender<Event>,
 }
 
@@ -311,83 +312,83 @@ impl Recorder {
     }
 
     /// Checks that a call about a connection comes at a time when it may.
-    fn expect(&self, token: Token, phases: &[Phase], call: &str) {
-        let phase = self.phases.get(&token);
-        assert!(phase.is_some_and(|phase| phases.contains(phase)), "{call} {token:?}: {phase:?}");
-        assert!(!self.given_up.contains(&token), "{call} {token:?}, which the script has closed");
+    fn expect(&self, id: ConnectionId, phases: &[Phase], call: &str) {
+        let phase = self.phases.get(&id);
+        assert!(phase.is_some_and(|phase| phases.contains(phase)), "{call} {id:?}: {phase:?}");
+        assert!(!self.given_up.contains(&id), "{call} {id:?}, which the script has closed");
     }
 
-    fn play(&mut self, io: &mut impl Io, call: Call<'_>) {
+    fn play(&mut self, cx: &mut impl Context, call: Call<'_>) {
         let Self { closure, given_up, phases, .. } = self;
-        closure(&mut Noted { io, given_up, phases }, call);
+        closure(&mut Noted { cx, given_up, phases }, call);
     }
 }
 
-impl Service for Recorder {
+impl Handler for Recorder {
     type Fatal = Refused;
 
-    fn started(&mut self, io: &mut impl Io) {
+    fn on_start(&mut self, cx: &mut impl Context) {
         self.record(Event::Started);
-        io.set_timer(WATCHDOG, Some(PATIENCE));
-        self.play(io, Call::Started);
+        cx.set_timer(WATCHDOG, Some(PATIENCE));
+        self.play(cx, Call::Started);
     }
 
-    fn opened(&mut self, io: &mut impl Io, connection: Token, _: SocketAddr) {
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _: SocketAddr) {
         self.record(Event::Opened(connection));
         let before = self.phases.insert(connection, Phase::Open);
         assert!(matches!(before, None | Some(Phase::Connecting)), "{connection:?}: {before:?}");
-        self.play(io, Call::Opened(connection));
+        self.play(cx, Call::Opened(connection));
     }
 
-    fn received(&mut self, io: &mut impl Io, connection: Token, input: &[u8]) -> usize {
+    fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         self.record(Event::Received(connection, input.to_vec()));
         self.expect(connection, &[Phase::Open], "received");
         assert!(!input.is_empty(), "nothing was received");
         let mut consumed = input.len();
-        self.play(io, Call::Received(connection, input, &mut consumed));
+        self.play(cx, Call::Received(connection, input, &mut consumed));
         consumed
     }
 
-    fn ended(&mut self, io: &mut impl Io, connection: Token, rest: &[u8]) {
+    fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         self.record(Event::Ended(connection, rest.to_vec()));
         self.expect(connection, &[Phase::Open], "ended");
         self.phases.insert(connection, Phase::Ended);
-        self.play(io, Call::Ended(connection, rest));
+        self.play(cx, Call::Ended(connection, rest));
     }
 
-    fn drained(&mut self, io: &mut impl Io, connection: Token) {
+    fn on_writable(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         self.record(Event::Drained(connection));
         self.expect(connection, &[Phase::Open, Phase::Ended], "drained");
-        self.play(io, Call::Drained(connection));
+        self.play(cx, Call::Drained(connection));
     }
 
-    fn expired(&mut self, io: &mut impl Io, connection: Token) {
+    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         self.record(Event::Expired(connection));
         // One that is still being established has no phase yet.
         self.phases.entry(connection).or_insert(Phase::Connecting);
         self.expect(connection, &[Phase::Connecting, Phase::Open, Phase::Ended], "expired");
-        self.play(io, Call::Expired(connection));
+        self.play(cx, Call::Expired(connection));
     }
 
-    fn fired(&mut self, io: &mut impl Io, timer: Timer) {
+    fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         assert_ne!(timer, WATCHDOG, "the loop has not ended in {PATIENCE:?}: {:?}", self.phases);
         self.record(Event::Fired(timer));
-        self.play(io, Call::Fired(timer));
+        self.play(cx, Call::Fired(timer));
     }
 
-    fn closed(&mut self, io: &mut impl Io, connection: Token, reason: &CloseReason) {
+    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         let ending = Ending::from(reason);
         self.record(Event::Closed(connection, ending));
         let before = self.phases.insert(connection, Phase::Closed);
         assert_ne!(before, Some(Phase::Closed), "closed a second time: {connection:?}");
         self.closings += 1;
         if self.closings == self.stops_after {
-            io.stop();
+            cx.shutdown();
         }
-        self.play(io, Call::Closed(connection));
+        self.play(cx, Call::Closed(connection));
     }
 
-    fn listening(&mut self, _io: &mut impl Io, event: &ListenerEvent) {
+    fn on_listener_event(&mut self, _cx: &mut impl Context, event: &ListenerEvent) {
         let event = match event {
             ListenerEvent::Waiting => Event::Waiting,
             ListenerEvent::Paused { connections, error } => {
@@ -402,21 +403,21 @@ impl Service for Recorder {
         self.record(event);
     }
 
-    fn signaled(&mut self, io: &mut impl Io, signal: Signal) {
+    fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         self.record(Event::Signaled(signal));
-        self.play(io, Call::Signaled);
+        self.play(cx, Call::Signaled);
     }
 
-    fn stopping(&mut self, io: &mut impl Io, cause: StopCause) {
+    fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         self.record(Event::Stopping(cause));
-        self.play(io, Call::Stopping);
+        self.play(cx, Call::Stopping);
     }
 
-    fn turn_ended(&mut self, io: &mut impl Io) -> Result<(), Refused> {
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), Refused> {
         self.record(Event::TurnEnded);
         self.calls = 0;
         let mut result = Ok(());
-        self.play(io, Call::TurnEnded(&mut result));
+        self.play(cx, Call::TurnEnded(&mut result));
         result
     }
 }

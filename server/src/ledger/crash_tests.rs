@@ -851,7 +851,7 @@ fn real_files_are_locked_kept_and_named_when_they_cannot_be_used() {
 
     let bad = folder.path().join("missing/bets.csv");
     let error = open_files(&bad).expect_err("it can't be opened");
-    assert!(matches!(error, LedgerError::Io { doing: "open it", .. }), "{error}");
+    assert!(matches!(error, LedgerError::Context { doing: "open it", .. }), "{error}");
     assert!(error.to_string().starts_with(bad.to_str().expect("plain")), "{error}");
 }
 

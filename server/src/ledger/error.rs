@@ -20,7 +20,7 @@ const RESTORE: &str =
 pub enum LedgerError {
     /// The operating system says no.
     #[error("{}: can't {doing}: {source}{}", path.display(), Advice(source))]
-    Io {
+    Context {
         /// What was being done.
         doing: &'static str,
         /// To which file.
@@ -357,7 +357,7 @@ impl LedgerError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::LedgerFull { .. } | Self::LowSpace { .. } => true,
-            Self::Io { source, .. } => is_for_want_of_space(source),
+            Self::Context { source, .. } => is_for_want_of_space(source),
             _ => false,
         }
     }
@@ -433,9 +433,9 @@ fn or_smaller_wal(path: &Path) -> &'static str {
 mod tests {
     use super::*;
 
-    fn io(number: i32) -> String {
+    fn cx(number: i32) -> String {
         let source = io::Error::from_raw_os_error(number);
-        LedgerError::Io { doing: "open it", path: "a/bets.csv".into(), source }.to_string()
+        LedgerError::Context { doing: "open it", path: "a/bets.csv".into(), source }.to_string()
     }
 
     /// As an operator reads them: the file, what was found, what to do.
@@ -485,10 +485,10 @@ mod tests {
             ),
             (22, "Invalid argument (os error 22)"),
         ] {
-            assert_eq!(io(number), format!("a/bets.csv: can't open it: {text}"));
+            assert_eq!(cx(number), format!("a/bets.csv: can't open it: {text}"));
         }
         let denied = format!("user {user}, as whom this central runs, must be allowed to read");
-        assert!(io(13).contains(&denied), "{}", io(13));
+        assert!(cx(13).contains(&denied), "{}", cx(13));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Paths {
         if !csv.is_symlink() {
             return Ok(Self::new(csv));
         }
-        let file = csv.canonicalize().map_err(|source| LedgerError::Io {
+        let file = csv.canonicalize().map_err(|source| LedgerError::Context {
             doing: "follow the link",
             path: csv.to_owned(),
             source,
@@ -103,7 +103,7 @@ impl Paths {
 
     pub(crate) fn csv_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
         let path = self.csv.clone();
-        move |source| LedgerError::Io { doing, path, source }
+        move |source| LedgerError::Context { doing, path, source }
     }
 
     pub(crate) fn interrupted(&self) -> impl FnOnce(Interrupted) -> LedgerError {
@@ -113,7 +113,7 @@ impl Paths {
 
     pub(crate) fn log_error(&self, doing: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
         let path = self.log.clone();
-        move |source| LedgerError::Io { doing, path, source }
+        move |source| LedgerError::Context { doing, path, source }
     }
 }
 
@@ -173,7 +173,7 @@ fn verify_file(
         }
         Ok(None) => Err(SubmitError::Fatal(LedgerError::Gone { path: path() })),
         // Nothing is known: it may be as it was.
-        Err(source) => Err(SubmitError::Unavailable(LedgerError::Io {
+        Err(source) => Err(SubmitError::Unavailable(LedgerError::Context {
             doing: "look at it",
             path: path(),
             source,
@@ -268,7 +268,7 @@ fn open_file(path: &Path) -> Result<File, LedgerError> {
     if let Ok(metadata) = path.metadata() {
         require_regular(path, &metadata)?;
     }
-    let error = |source| LedgerError::Io { doing: "open it", path: path.to_owned(), source };
+    let error = |source| LedgerError::Context { doing: "open it", path: path.to_owned(), source };
     // Nor is it waited for: a named pipe may have come into its place meanwhile.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -307,7 +307,7 @@ fn sync_folder(file: &Path) -> Result<(), LedgerError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| LedgerError::Io {
+    synced.map_err(|source| LedgerError::Context {
         doing: "sync the folder",
         path: folder.to_owned(),
         source,
@@ -643,7 +643,7 @@ impl<D: Disk> FileLedger<D> {
             return Ok(());
         }
         let path = || path.to_owned();
-        let free = file.free_space().map_err(|source| LedgerError::Io {
+        let free = file.free_space().map_err(|source| LedgerError::Context {
             doing: "ask for the free space",
             path: path(),
             source,

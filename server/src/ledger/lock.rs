@@ -13,7 +13,7 @@ pub(crate) fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
             LedgerError::Locked { path: path.to_owned(), holder: holder(file) }
         }
         TryLockError::Error(source) => {
-            LedgerError::Io { doing: "lock it", path: path.to_owned(), source }
+            LedgerError::Context { doing: "lock it", path: path.to_owned(), source }
         }
     })
 }

@@ -1,4 +1,4 @@
-//! A process: a service, and an event loop that keeps the contract of `reactor::Service` over the
+//! A process: a handler, and an event loop that keeps the contract of `reactor::Handler` over the
 //! simulated network and clock.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
 
 use crate::network::{Farewell, Found, LinkId, Network, Side};
 
@@ -33,7 +33,7 @@ struct Connection {
     ended: bool,
     /// Output is above the high-water mark.
     throttled: bool,
-    /// The service takes no input.
+    /// The handler takes no input.
     paused: bool,
     /// What was kept while it was paused is delivered again.
     redeliver: bool,
@@ -46,12 +46,12 @@ impl Connection {
     }
 }
 
-/// What a service can ask for.
+/// What a handler can ask for.
 #[derive(Debug)]
-pub(crate) struct SimulatedIo {
+pub(crate) struct SimulatedContext {
     now: Instant,
-    connections: BTreeMap<Token, Connection>,
-    timers: BTreeMap<Timer, Instant>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    timers: BTreeMap<TimerId, Instant>,
     generation: u32,
     stop_asked: bool,
     /// What is at the other end of the attached pair of sockets, if there is one.
@@ -61,7 +61,7 @@ pub(crate) struct SimulatedIo {
 /// An attached pair of sockets.
 #[derive(Debug)]
 struct Attached {
-    token: Token,
+    token: ConnectionId,
     /// Sent in this turn.
     out: Vec<u8>,
     /// Left, and not taken by the other end.
@@ -70,33 +70,33 @@ struct Attached {
     input: Vec<u8>,
 }
 
-impl SimulatedIo {
+impl SimulatedContext {
     /// The lowest place that is free: places are used again, tokens aren't.
-    fn insert(&mut self, connection: Connection) -> Token {
+    fn insert(&mut self, connection: Connection) -> ConnectionId {
         let places: Vec<_> = self.connections.keys().map(|token| token.index()).collect();
         let mut free = 0;
         while places.contains(&(free as usize)) {
             free += 1;
         }
         self.generation += 1;
-        let token = Token::new(free, self.generation);
+        let token = ConnectionId::new(free, self.generation);
         self.connections.insert(token, connection);
         token
     }
 
-    fn doom(&mut self, token: Token, reason: CloseReason) {
+    fn doom(&mut self, token: ConnectionId, reason: CloseReason) {
         if let Some(connection) = self.connections.get_mut(&token) {
             connection.doomed.get_or_insert(reason);
         }
     }
 }
 
-impl Io for SimulatedIo {
+impl Context for SimulatedContext {
     fn now(&self) -> Instant {
         self.now
     }
 
-    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+    fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         if let Some(attached) = self.attached.as_mut().filter(|attached| attached.token == to) {
             return write(&mut attached.out);
         }
@@ -105,11 +105,11 @@ impl Io for SimulatedIo {
         }
     }
 
-    fn backlog(&self, connection: Token) -> usize {
+    fn unsent(&self, connection: ConnectionId) -> usize {
         self.connections.get(&connection).map_or(0, |connection| connection.out.len())
     }
 
-    fn close(&mut self, connection: Token) {
+    fn close(&mut self, connection: ConnectionId) {
         let Some(found) = self.connections.get_mut(&connection) else { return };
         found.closing = true;
         found.deadline = None;
@@ -118,48 +118,48 @@ impl Io for SimulatedIo {
         }
     }
 
-    fn abort(&mut self, connection: Token) {
+    fn abort(&mut self, connection: ConnectionId) {
         self.doom(connection, CloseReason::Aborted);
     }
 
-    fn pause_reading(&mut self, connection: Token) {
+    fn pause_reading(&mut self, connection: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             (connection.paused, connection.redeliver) = (true, false);
         }
     }
 
-    fn resume_reading(&mut self, connection: Token) {
+    fn resume_reading(&mut self, connection: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.redeliver |= std::mem::take(&mut connection.paused);
         }
     }
 
-    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
+    fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.deadline = after.map(|after| self.now + after);
         }
     }
 
-    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
+    fn set_timer(&mut self, timer: TimerId, after: Option<Duration>) {
         match after {
             Some(after) => self.timers.insert(timer, self.now + after),
             None => self.timers.remove(&timer),
         };
     }
 
-    fn connect(&mut self, _: SocketAddr) -> Token {
+    fn connect(&mut self, _: SocketAddr) -> ConnectionId {
         self.insert(Connection::default())
     }
 
-    fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
+    fn attach(&mut self, _: UnixStream) -> io::Result<ConnectionId> {
         self.generation += 1;
-        let token = Token::new(u32::MAX, self.generation);
+        let token = ConnectionId::new(u32::MAX, self.generation);
         let (out, sent, input) = (Vec::new(), Vec::new(), Vec::new());
         self.attached = Some(Attached { token, out, sent, input });
         Ok(token)
     }
 
-    fn stop(&mut self) {
+    fn shutdown(&mut self) {
         self.stop_asked = true;
     }
 }
@@ -167,8 +167,8 @@ impl Io for SimulatedIo {
 /// The process.
 #[derive(Debug)]
 pub(crate) struct Host<S> {
-    pub(crate) service: S,
-    pub(crate) io: SimulatedIo,
+    pub(crate) handler: S,
+    pub(crate) cx: SimulatedContext,
     side: Side,
     stopping: bool,
     /// Whether the last turn did anything.
@@ -180,9 +180,9 @@ pub(crate) trait Ear {
     fn hear(&mut self, link: LinkId, agency: wire::Agency, bytes: &[u8]);
 }
 
-impl<S: Service> Host<S> {
-    pub(crate) fn start(service: S, side: Side, now: Instant) -> Self {
-        let io = SimulatedIo {
+impl<S: Handler> Host<S> {
+    pub(crate) fn start(handler: S, side: Side, now: Instant) -> Self {
+        let cx = SimulatedContext {
             now,
             connections: BTreeMap::new(),
             timers: BTreeMap::new(),
@@ -190,8 +190,8 @@ impl<S: Service> Host<S> {
             stop_asked: false,
             attached: None,
         };
-        let mut host = Self { service, io, side, stopping: false, progressed: true };
-        host.service.started(&mut host.io);
+        let mut host = Self { handler, cx, side, stopping: false, progressed: true };
+        host.handler.on_start(&mut host.cx);
         host
     }
 
@@ -203,9 +203,9 @@ impl<S: Service> Host<S> {
         now: Instant,
         ear: &mut impl Ear,
     ) -> Result<(), S::Fatal> {
-        self.io.now = now;
+        self.cx.now = now;
         self.progressed = false;
-        let mut tokens: Vec<_> = self.io.connections.keys().copied().collect();
+        let mut tokens: Vec<_> = self.cx.connections.keys().copied().collect();
         random.shuffle(&mut tokens);
         for token in tokens {
             self.serve(token, network, random, ear);
@@ -215,33 +215,33 @@ impl<S: Service> Host<S> {
         if self.side == Side::Central {
             self.accept(network);
         }
-        let stops = self.io.stop_asked && !std::mem::replace(&mut self.stopping, true);
+        let stops = self.cx.stop_asked && !std::mem::replace(&mut self.stopping, true);
         if stops {
-            self.service.stopping(&mut self.io, StopCause::Asked);
+            self.handler.on_shutdown(&mut self.cx, ShutdownCause::Asked);
         }
-        self.service.turn_ended(&mut self.io)?;
+        self.handler.before_flush(&mut self.cx)?;
         if stops {
-            let tokens: Vec<_> = self.io.connections.keys().copied().collect();
+            let tokens: Vec<_> = self.cx.connections.keys().copied().collect();
             for token in tokens {
-                self.io.close(token);
+                self.cx.close(token);
             }
         }
         Ok(())
     }
 
     fn serve_attached(&mut self) {
-        let Some(attached) = &mut self.io.attached else { return };
+        let Some(attached) = &mut self.cx.attached else { return };
         let (token, input) = (attached.token, std::mem::take(&mut attached.input));
         if !input.is_empty() {
             self.progressed = true;
-            let used = self.service.received(&mut self.io, token, &input);
+            let used = self.handler.on_data(&mut self.cx, token, &input);
             assert_eq!(used, input.len(), "whole answers");
         }
     }
 
-    /// What the service has sent through the attached pair of sockets.
+    /// What the handler has sent through the attached pair of sockets.
     pub(crate) fn take_sent_to_attached(&mut self) -> Vec<u8> {
-        self.io
+        self.cx
             .attached
             .as_mut()
             .map(|attached| std::mem::take(&mut attached.sent))
@@ -250,13 +250,19 @@ impl<S: Service> Host<S> {
 
     /// The other end of that pair says this.
     pub(crate) fn answer_from_attached(&mut self, bytes: &[u8]) {
-        if let Some(attached) = &mut self.io.attached {
+        if let Some(attached) = &mut self.cx.attached {
             attached.input.extend_from_slice(bytes);
         }
     }
 
-    fn serve(&mut self, token: Token, network: &mut Network, random: &mut Rng, ear: &mut impl Ear) {
-        let Some(connection) = self.io.connections.get_mut(&token) else { return };
+    fn serve(
+        &mut self,
+        token: ConnectionId,
+        network: &mut Network,
+        random: &mut Rng,
+        ear: &mut impl Ear,
+    ) {
+        let Some(connection) = self.cx.connections.get_mut(&token) else { return };
         let Some(link) = connection.link.and_then(|id| network.links.get_mut(&id)) else { return };
         if connection.doomed.is_some() {
             return;
@@ -269,14 +275,14 @@ impl<S: Service> Host<S> {
             } else {
                 CloseReason::NotConnected(error)
             };
-            return self.io.doom(token, reason);
+            return self.cx.doom(token, reason);
         }
         if !connection.open {
             if link.accepted {
                 connection.open = true;
                 connection.deadline = None;
                 self.progressed = true;
-                self.service.opened(&mut self.io, token, ([127, 0, 0, 1], 12345).into());
+                self.handler.on_open(&mut self.cx, token, ([127, 0, 0, 1], 12345).into());
             }
             return;
         }
@@ -287,7 +293,7 @@ impl<S: Service> Host<S> {
             connection.throttled = false;
             self.progressed = true;
             if connection.delivers() {
-                self.service.drained(&mut self.io, token);
+                self.handler.on_writable(&mut self.cx, token);
             }
             return;
         }
@@ -309,29 +315,29 @@ impl<S: Service> Host<S> {
                 connection.ended = true;
                 self.progressed = true;
                 let rest = std::mem::take(&mut connection.unread);
-                self.service.ended(&mut self.io, token, &rest);
+                self.handler.on_eof(&mut self.cx, token, &rest);
             }
             _ => {}
         }
     }
 
-    fn deliver(&mut self, token: Token, bytes: &[u8]) {
-        let connection = self.io.connections.get_mut(&token).expect("it is being served");
+    fn deliver(&mut self, token: ConnectionId, bytes: &[u8]) {
+        let connection = self.cx.connections.get_mut(&token).expect("it is being served");
         if !connection.delivers() {
             return;
         }
         let mut input = std::mem::take(&mut connection.unread);
         input.extend_from_slice(bytes);
-        let used = self.service.received(&mut self.io, token, &input);
+        let used = self.handler.on_data(&mut self.cx, token, &input);
         input.drain(..used);
-        if let Some(connection) = self.io.connections.get_mut(&token) {
+        if let Some(connection) = self.cx.connections.get_mut(&token) {
             let most = if connection.paused { READ_PER_TURN } else { 0 } + wire::FRAME_MAX;
             assert!(input.len() < most, "a decoder keeps less than a frame");
             connection.unread = input;
         }
     }
 
-    /// Whether something has arrived that the service would take, and hasn't been read.
+    /// Whether something has arrived that the handler would take, and hasn't been read.
     fn has_input(&self, connection: &Connection, network: &Network) -> bool {
         let link = connection.link.and_then(|id| network.links.get(&id));
         let arrived = link.is_some_and(|link| link.look(self.side) == Found::Bytes);
@@ -340,28 +346,28 @@ impl<S: Service> Host<S> {
 
     /// No deadline fires before everything that had arrived by then has been read.
     fn expire(&mut self, network: &Network) {
-        let now = self.io.now;
+        let now = self.cx.now;
         let due = |deadline: &Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        let tokens: Vec<_> = (self.io.connections.iter())
+        let tokens: Vec<_> = (self.cx.connections.iter())
             .filter(|(_, connection)| due(&connection.deadline) && connection.doomed.is_none())
             .filter(|(_, connection)| !self.has_input(connection, network))
             .map(|(token, _)| *token)
             .collect();
         for token in tokens {
-            let connection = self.io.connections.get_mut(&token).expect("found above");
+            let connection = self.cx.connections.get_mut(&token).expect("found above");
             connection.deadline = None;
             if !connection.closing {
                 self.progressed = true;
-                self.service.expired(&mut self.io, token);
+                self.handler.on_deadline(&mut self.cx, token);
             }
         }
         let timers: Vec<_> =
-            self.io.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
+            self.cx.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
         for timer in timers {
             // An earlier one may have taken it back.
-            if self.io.timers.remove(&timer).is_some() {
+            if self.cx.timers.remove(&timer).is_some() {
                 self.progressed = true;
-                self.service.fired(&mut self.io, timer);
+                self.handler.on_timer(&mut self.cx, timer);
             }
         }
     }
@@ -372,19 +378,19 @@ impl<S: Service> Host<S> {
                 link.accepted = true;
                 self.progressed = true;
                 let connection = Connection { link: Some(id), open: true, ..Connection::default() };
-                let token = self.io.insert(connection);
-                self.service.opened(&mut self.io, token, ([127, 0, 0, 1], 9).into());
+                let token = self.cx.insert(connection);
+                self.handler.on_open(&mut self.cx, token, ([127, 0, 0, 1], 9).into());
             }
         }
     }
 
     /// What was sent leaves, as far as the network takes it.
     pub(crate) fn flush(&mut self, network: &mut Network, ear: &mut impl Ear) {
-        if let Some(attached) = &mut self.io.attached {
+        if let Some(attached) = &mut self.cx.attached {
             let out = std::mem::take(&mut attached.out);
             attached.sent.extend(out);
         }
-        for (&token, connection) in &mut self.io.connections {
+        for (&token, connection) in &mut self.cx.connections {
             let Some(id) = connection.link.filter(|_| connection.doomed.is_none()) else {
                 continue;
             };
@@ -412,7 +418,7 @@ impl<S: Service> Host<S> {
     /// Dials what was asked for, and forgets what is over.
     pub(crate) fn reap(&mut self, mut dial: impl FnMut() -> Option<LinkId>, network: &mut Network) {
         let mut doomed = Vec::new();
-        for (&token, connection) in &mut self.io.connections {
+        for (&token, connection) in &mut self.cx.connections {
             if connection.link.is_none() && connection.doomed.is_none() {
                 connection.link = dial();
                 let refused = io::ErrorKind::ConnectionRefused.into();
@@ -425,20 +431,20 @@ impl<S: Service> Host<S> {
         }
         for token in doomed {
             self.progressed = true;
-            let connection = self.io.connections.remove(&token).expect("it was just seen");
+            let connection = self.cx.connections.remove(&token).expect("it was just seen");
             let reason = connection.doomed.expect("that is why it is here");
             if let (Some(id), false) = (connection.link, matches!(reason, CloseReason::Done))
                 && let Some(link) = network.links.get_mut(&id)
             {
                 link.abort(self.side);
             }
-            self.service.closed(&mut self.io, token, &reason);
+            self.handler.on_close(&mut self.cx, token, &reason);
         }
     }
 
     /// The process is killed.
     pub(crate) fn kill(self, network: &mut Network, farewell: Farewell, random: &mut Rng) {
-        for id in self.io.connections.values().filter_map(|connection| connection.link) {
+        for id in self.cx.connections.values().filter_map(|connection| connection.link) {
             network.leave(id, self.side, farewell, random);
         }
     }
@@ -446,17 +452,17 @@ impl<S: Service> Host<S> {
     /// Whether a connection was asked for and not dialled yet. There is one at a time.
     pub(crate) fn dials(&self) -> bool {
         let undialled = |found: &&Connection| found.link.is_none() && found.doomed.is_none();
-        self.io.connections.values().find(undialled).is_some()
+        self.cx.connections.values().find(undialled).is_some()
     }
 
     /// It has ended by itself.
     pub(crate) fn is_over(&self) -> bool {
-        self.stopping && self.io.connections.is_empty()
+        self.stopping && self.cx.connections.is_empty()
     }
 
     /// When it would wake up without anything from outside.
     pub(crate) fn next_alarm(&self) -> Option<Instant> {
-        let deadlines = self.io.connections.values().filter_map(|connection| connection.deadline);
-        deadlines.chain(self.io.timers.values().copied()).min()
+        let deadlines = self.cx.connections.values().filter_map(|connection| connection.deadline);
+        deadlines.chain(self.cx.timers.values().copied()).min()
     }
 }

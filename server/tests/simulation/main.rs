@@ -5,7 +5,7 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `world` | who is next, and what goes wrong |
-//! | `host` | a process: a service and its event loop |
+//! | `host` | a process: a handler and its event loop |
 //! | `network` | bytes that fly, arrive in pieces, or not at all |
 //! | `crash_disk` | files that lose what wasn't synced, fill up, fail |
 //! | `promises` | what must hold |

@@ -1,4 +1,4 @@
-//! The network: bytes that fly, arrive late, in pieces or not at all. Knows no service and no frame.
+//! The network: bytes that fly, arrive late, in pieces or not at all. Knows no handler and no frame.
 
 use std::collections::{BTreeMap, VecDeque};
 

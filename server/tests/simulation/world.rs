@@ -203,7 +203,7 @@ impl World {
             self.disk_waits || !unsynced,
             "answers are about to leave, and the log isn't synced"
         );
-        let ledger = host.service.ledger();
+        let ledger = host.handler.ledger();
         self.promises.everybody_finished = ledger.state().drawn;
         if let Some(tampering) = &self.tampering {
             assert_eq!(ledger.submitted(), tampering.submitted, "nothing is taken any more");
@@ -257,7 +257,7 @@ impl World {
         let progressed = host.progressed;
         if host.is_over() {
             let Speaker { host, .. } = self.speakers.remove(index);
-            let end = host.service.close();
+            let end = host.handler.close();
             self.tell(&format!("agency {agency} ends: {end:?}"));
             if end == End::Failed {
                 self.promises.excuse(agency, strays);
@@ -343,7 +343,7 @@ impl World {
         let Some(host) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
             return;
         };
-        let submitted = host.service.ledger().submitted();
+        let submitted = host.handler.ledger().submitted();
         let rows = self.machine.borrow().csv.live.clone();
         self.tampering = Some(Tampering { submitted, rows });
         change(&mut self.machine.borrow_mut());

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use reactor::{CloseReason, Io, Service, StopCause, Timer, Token};
+use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
 use server::central::{Central, Rules};
 use server::ledger::{
     Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
@@ -36,52 +36,52 @@ pub struct Wire {
 #[derive(Debug)]
 pub struct Buffers {
     now: Instant,
-    pub wires: BTreeMap<Token, Wire>,
+    pub wires: BTreeMap<ConnectionId, Wire>,
     /// Timers that fire in the next turn.
-    due: Vec<Timer>,
+    due: Vec<TimerId>,
     /// Connections to which what they left is to be delivered again.
-    resumed: Vec<Token>,
+    resumed: Vec<ConnectionId>,
     /// Those that fire later.
-    pub timers: BTreeMap<Timer, Duration>,
+    pub timers: BTreeMap<TimerId, Duration>,
 }
 
-impl Io for Buffers {
+impl Context for Buffers {
     fn now(&self) -> Instant {
         self.now
     }
 
-    fn send_with(&mut self, to: Token, write: impl FnOnce(&mut Vec<u8>)) {
+    fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         if let Some(wire) = self.wires.get_mut(&to).filter(|wire| !wire.closed) {
             write(&mut wire.output);
         }
     }
 
-    fn backlog(&self, connection: Token) -> usize {
+    fn unsent(&self, connection: ConnectionId) -> usize {
         self.wires.get(&connection).map_or(0, |wire| wire.output.len())
     }
 
-    fn close(&mut self, connection: Token) {
+    fn close(&mut self, connection: ConnectionId) {
         self.wires.entry(connection).or_default().closed = true;
     }
 
-    fn abort(&mut self, connection: Token) {
+    fn abort(&mut self, connection: ConnectionId) {
         self.close(connection);
     }
 
-    fn pause_reading(&mut self, connection: Token) {
+    fn pause_reading(&mut self, connection: ConnectionId) {
         self.wires.entry(connection).or_default().paused = true;
     }
 
-    fn resume_reading(&mut self, connection: Token) {
+    fn resume_reading(&mut self, connection: ConnectionId) {
         self.wires.entry(connection).or_default().paused = false;
         self.resumed.push(connection);
     }
 
-    fn set_deadline(&mut self, connection: Token, after: Option<Duration>) {
+    fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>) {
         self.wires.entry(connection).or_default().deadline = after;
     }
 
-    fn set_timer(&mut self, timer: Timer, after: Option<Duration>) {
+    fn set_timer(&mut self, timer: TimerId, after: Option<Duration>) {
         match after {
             Some(Duration::ZERO) => self.due.push(timer),
             Some(after) => drop(self.timers.insert(timer, after)),
@@ -89,17 +89,17 @@ impl Io for Buffers {
         }
     }
 
-    fn connect(&mut self, _: SocketAddr) -> Token {
+    fn connect(&mut self, _: SocketAddr) -> ConnectionId {
         unreachable!("a central calls nobody")
     }
 
     /// The thread at the other end is the test itself.
-    fn attach(&mut self, _: UnixStream) -> io::Result<Token> {
+    fn attach(&mut self, _: UnixStream) -> io::Result<ConnectionId> {
         self.wires.insert(DISK, Wire::default());
         Ok(DISK)
     }
 
-    fn stop(&mut self) {}
+    fn shutdown(&mut self) {}
 }
 
 /// What the memory ledger does, decided by the test.
@@ -122,7 +122,7 @@ pub struct Disk {
 }
 
 /// The connection of the disk's thread.
-const DISK: Token = Token::new(u32::MAX, 1);
+const DISK: ConnectionId = ConnectionId::new(u32::MAX, 1);
 
 /// A ledger in memory.
 #[derive(Debug)]
@@ -167,13 +167,13 @@ impl Ledger for MemoryLedger {
         if disk.full || disk.full_for_rows && !commit.rows().is_empty() {
             let source = io::ErrorKind::StorageFull.into();
             let (doing, path) = ("append rows", "bets.csv".into());
-            return Err(SubmitError::Unavailable(LedgerError::Io { doing, path, source }));
+            return Err(SubmitError::Unavailable(LedgerError::Context { doing, path, source }));
         }
         disk.commits += 1;
         if disk.broken {
             let source = io::Error::other("input/output error");
             let (doing, path) = ("sync it", "bets.csv.wal".into());
-            return Err(SubmitError::Fatal(LedgerError::Io { doing, path, source }));
+            return Err(SubmitError::Fatal(LedgerError::Context { doing, path, source }));
         }
         disk.rows.extend_from_slice(commit.rows());
         for entry in commit.entries() {
@@ -192,7 +192,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn end_sync(&mut self, result: io::Result<()>) -> Result<(), LedgerError> {
-        result.map_err(|source| LedgerError::Io {
+        result.map_err(|source| LedgerError::Context {
             doing: "sync it",
             path: "bets.csv.wal".into(),
             source,
@@ -251,10 +251,10 @@ impl Ledger for MemoryLedger {
 /// A central, driven by hand.
 pub struct World<L = MemoryLedger> {
     pub central: Central<L>,
-    pub io: Buffers,
+    pub cx: Buffers,
     pub disk: Rc<RefCell<Disk>>,
     opened: u32,
-    unread: BTreeMap<Token, Vec<u8>>,
+    unread: BTreeMap<ConnectionId, Vec<u8>>,
 }
 
 pub const RULES: Rules = Rules {
@@ -297,7 +297,7 @@ impl<L: Ledger> World<L> {
         let lottery = Lottery::new(ledger, agencies, WinnerIndex::default());
         Self {
             central: Central::new(lottery, rules),
-            io: Buffers {
+            cx: Buffers {
                 now: Instant::now(),
                 wires: BTreeMap::new(),
                 due: Vec::new(),
@@ -315,75 +315,75 @@ impl<L: Ledger> World<L> {
     pub fn leave_disk_to_thread(mut self) -> Self {
         let (stream, _) = UnixStream::pair().expect("there are descriptors");
         self.central = self.central.with_disk_thread(stream);
-        self.central.started(&mut self.io);
+        self.central.on_start(&mut self.cx);
         self
     }
 
     pub fn lose_disk_thread(&mut self) {
-        self.central.ended(&mut self.io, DISK, &[]);
+        self.central.on_eof(&mut self.cx, DISK, &[]);
     }
 
-    pub fn open(&mut self) -> Token {
-        let token = Token::new(self.opened, 1);
+    pub fn open(&mut self) -> ConnectionId {
+        let id = ConnectionId::new(self.opened, 1);
         self.opened += 1;
-        self.io.wires.insert(token, Wire::default());
-        self.central.opened(&mut self.io, token, ([127, 0, 0, 1], 9).into());
-        token
+        self.cx.wires.insert(id, Wire::default());
+        self.central.on_open(&mut self.cx, id, ([127, 0, 0, 1], 9).into());
+        id
     }
 
     /// Bytes arrive; the turn doesn't end yet.
-    pub fn arrive(&mut self, token: Token, bytes: &[u8]) {
-        if self.io.wires[&token].closed {
+    pub fn arrive(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if self.cx.wires[&id].closed {
             return;
         }
-        let mut input = self.unread.remove(&token).unwrap_or_default();
+        let mut input = self.unread.remove(&id).unwrap_or_default();
         input.extend_from_slice(bytes);
-        if self.io.wires[&token].paused {
-            self.unread.insert(token, input);
+        if self.cx.wires[&id].paused {
+            self.unread.insert(id, input);
             return;
         }
-        let consumed = self.central.received(&mut self.io, token, &input);
-        self.unread.insert(token, input.split_off(consumed));
+        let consumed = self.central.on_data(&mut self.cx, id, &input);
+        self.unread.insert(id, input.split_off(consumed));
     }
 
     /// The turn ends, and so do those that the central asks for at once.
     pub fn end_turn(&mut self) {
         loop {
-            self.central.turn_ended(&mut self.io).expect("the memory ledger has no fatal errors");
-            let due = std::mem::take(&mut self.io.due);
-            let resumed = std::mem::take(&mut self.io.resumed);
+            self.central.before_flush(&mut self.cx).expect("the memory ledger has no fatal errors");
+            let due = std::mem::take(&mut self.cx.due);
+            let resumed = std::mem::take(&mut self.cx.resumed);
             if due.is_empty() && resumed.is_empty() {
                 return;
             }
-            for token in resumed {
-                self.redeliver(token);
+            for id in resumed {
+                self.redeliver(id);
             }
             for timer in due {
-                self.central.fired(&mut self.io, timer);
+                self.central.on_timer(&mut self.cx, timer);
             }
         }
     }
 
     /// What was kept while it was paused is delivered again, and its end behind it.
-    fn redeliver(&mut self, token: Token) {
-        if self.unread.get(&token).is_some_and(|unread| !unread.is_empty()) {
-            self.arrive(token, &[]);
+    fn redeliver(&mut self, id: ConnectionId) {
+        if self.unread.get(&id).is_some_and(|unread| !unread.is_empty()) {
+            self.arrive(id, &[]);
         }
-        let wire = self.io.wires.get_mut(&token).expect("it is open");
+        let wire = self.cx.wires.get_mut(&id).expect("it is open");
         if !wire.paused && std::mem::take(&mut wire.ended) {
-            self.end_input(token);
+            self.end_input(id);
         }
     }
 
     /// The disk's thread has done what it was asked for; says whether it was asked.
     pub fn disk_answers(&mut self) -> bool {
-        if !self.io.wires.contains_key(&DISK) {
+        if !self.cx.wires.contains_key(&DISK) {
             return false;
         }
         let asked = self.take_output(DISK);
         assert!(asked.len() <= 1, "one sync at a time");
         if !asked.is_empty() {
-            assert_eq!(self.central.received(&mut self.io, DISK, &[0; 4]), 4);
+            assert_eq!(self.central.on_data(&mut self.cx, DISK, &[0; 4]), 4);
             self.end_turn();
         }
         !asked.is_empty()
@@ -391,70 +391,70 @@ impl<L: Ledger> World<L> {
 
     /// All timers fire that were set, and a turn ends.
     pub fn pass_time(&mut self) {
-        for timer in std::mem::take(&mut self.io.timers).into_keys() {
-            self.central.fired(&mut self.io, timer);
+        for timer in std::mem::take(&mut self.cx.timers).into_keys() {
+            self.central.on_timer(&mut self.cx, timer);
         }
         self.end_turn();
     }
 
     /// Bytes arrive in a turn of their own.
-    pub fn say(&mut self, token: Token, bytes: &[u8]) {
-        self.arrive(token, bytes);
+    pub fn say(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.arrive(id, bytes);
         self.end_turn();
     }
 
-    pub fn end_input(&mut self, token: Token) {
-        let wire = self.io.wires.get_mut(&token).expect("it is open");
+    pub fn end_input(&mut self, id: ConnectionId) {
+        let wire = self.cx.wires.get_mut(&id).expect("it is open");
         if wire.paused {
             // Delivered as soon as it is read again.
             wire.ended = true;
             return;
         }
-        let rest = self.unread.remove(&token).unwrap_or_default();
-        self.central.ended(&mut self.io, token, &rest);
+        let rest = self.unread.remove(&id).unwrap_or_default();
+        self.central.on_eof(&mut self.cx, id, &rest);
         self.end_turn();
     }
 
-    pub fn expire(&mut self, token: Token) {
-        self.central.expired(&mut self.io, token);
+    pub fn expire(&mut self, id: ConnectionId) {
+        self.central.on_deadline(&mut self.cx, id);
         self.end_turn();
     }
 
-    pub fn drop_connection(&mut self, token: Token) {
-        self.central.closed(&mut self.io, token, &CloseReason::Done);
-        self.io.wires.remove(&token);
+    pub fn drop_connection(&mut self, id: ConnectionId) {
+        self.central.on_close(&mut self.cx, id, &CloseReason::Done);
+        self.cx.wires.remove(&id);
     }
 
-    pub fn drain(&mut self, token: Token) {
-        self.central.drained(&mut self.io, token);
+    pub fn drain(&mut self, id: ConnectionId) {
+        self.central.on_writable(&mut self.cx, id);
         self.end_turn();
     }
 
     pub fn stop(&mut self) {
-        self.central.stopping(&mut self.io, StopCause::Signal("SIGTERM"));
+        self.central.on_shutdown(&mut self.cx, ShutdownCause::Signal("SIGTERM"));
         self.end_turn();
     }
 
-    pub fn is_closed(&self, token: Token) -> bool {
-        self.io.wires[&token].closed
+    pub fn is_closed(&self, id: ConnectionId) -> bool {
+        self.cx.wires[&id].closed
     }
 
-    pub fn take_output(&mut self, token: Token) -> Vec<u8> {
-        std::mem::take(&mut self.io.wires.get_mut(&token).expect("it is open").output)
+    pub fn take_output(&mut self, id: ConnectionId) -> Vec<u8> {
+        std::mem::take(&mut self.cx.wires.get_mut(&id).expect("it is open").output)
     }
 
     /// The responses since the last time, in words.
-    pub fn heard(&mut self, token: Token) -> Vec<String> {
-        let bytes = self.take_output(token);
+    pub fn heard(&mut self, id: ConnectionId) -> Vec<String> {
+        let bytes = self.take_output(id);
         let (heard, rest) = responses(&bytes);
         assert!(rest.is_empty(), "a frame was cut");
         heard
     }
 
     /// An agency that has introduced itself, and what it was told.
-    pub fn agency(&mut self, agency: wire::Agency) -> Token {
-        let token = self.open();
-        self.say(token, &hello(agency));
-        token
+    pub fn agency(&mut self, agency: wire::Agency) -> ConnectionId {
+        let id = self.open();
+        self.say(id, &hello(agency));
+        id
     }
 }

@@ -16,31 +16,31 @@ fn the_limit_of_attempts_ends_it() {
         world.lose(&reset());
         world.fire();
     }
-    assert!(!world.io.stopped);
+    assert!(!world.cx.stopped);
     world.lose(&refused());
-    assert!(world.io.stopped && world.io.timers.is_empty());
-    assert_eq!(world.service.close(), End::Failed);
+    assert!(world.cx.stopped && world.cx.timers.is_empty());
+    assert_eq!(world.handler.close(), End::Failed);
 }
 
 /// Calls that each come as far as `answers` before the connection ends, up to the limit of 6.
 fn calls_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
     let mut world = calling_with(6, Duration::ZERO);
     let (mut calls, mut pauses) = (0, Vec::new());
-    while !world.io.stopped {
+    while !world.cx.stopped {
         calls += 1;
         assert!(calls < 100, "for ever");
         world.open();
         if !answers.is_empty() {
             world.receive(answers);
         }
-        if !world.io.lines.is_empty() {
+        if !world.cx.lines.is_empty() {
             world.end();
         }
-        if !world.io.stopped {
+        if !world.cx.stopped {
             pauses.push(world.fire());
         }
     }
-    assert_eq!(world.service.close(), End::Failed);
+    assert_eq!(world.handler.close(), End::Failed);
     (calls, pauses)
 }
 
@@ -75,11 +75,11 @@ fn progress_however_small_makes_the_agency_patient_anew() {
         world.open();
         world.receive(&welcome(consumed));
         world.end();
-        if !world.io.stopped && consumed < 4 {
+        if !world.cx.stopped && consumed < 4 {
             assert!(world.fire() <= Duration::from_millis(200));
         }
     }
-    assert!(!world.io.stopped);
+    assert!(!world.cx.stopped);
 }
 
 #[test]
@@ -106,14 +106,14 @@ fn a_response_that_has_begun_is_waited_for_once() {
     world.receive(&list[..1]);
     assert_eq!(world.line().deadline, Some(TIMEOUT));
     // Half of it is over: it isn't set anew.
-    let token = world.token();
-    world.io.lines.get_mut(&token).unwrap().deadline = Some(TIMEOUT / 2);
+    let id = world.id();
+    world.cx.lines.get_mut(&id).unwrap().deadline = Some(TIMEOUT / 2);
     for byte in &list[1..list.len() - 1] {
         world.receive(&[*byte]);
         assert_eq!(world.line().deadline, Some(TIMEOUT / 2));
     }
     world.receive(&list[list.len() - 1..]);
-    assert_eq!(world.service.close(), End::Complete);
+    assert_eq!(world.handler.close(), End::Complete);
     // Between the frames of a list too.
     let mut world = calling();
     world.open();
@@ -131,7 +131,7 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
     let mut longest = Duration::ZERO;
     for _ in 0..10 {
         world.receive(&full);
-        assert!(world.io.timers.is_empty(), "another answer is still on its way");
+        assert!(world.cx.timers.is_empty(), "another answer is still on its way");
         world.receive(&full);
         assert_eq!(world.line().deadline, None, "nothing is owed meanwhile");
         longest = longest.max(world.fire());
