@@ -31,7 +31,7 @@ help: ## Show this list
 
 build: ## Build all programs, optimised
 	$(SETUP) build
-	$(CARGO) build --workspace --release --locked
+	$(CARGO) build --release --locked
 
 dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE=1 overwrites your own)
 	$(SETUP) dataset
@@ -44,31 +44,30 @@ run: build ## Run a central and five agencies on this machine, to the draw (DATA
 
 test: ## Run every test
 	$(SETUP) test
-	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
 kills: ## Kill central and agencies KILLS times, and at every system call
 	$(SETUP) kills
-	$(CARGO) build --workspace --release --locked
-	KILLS=$(KILLS) $(CARGO) test --release --locked -p client --test kills --test crash_explorer -- --nocapture
+	$(CARGO) build --release --locked
+	KILLS=$(KILLS) $(CARGO) test --release --locked -p system-tests --test kills --test crash_explorer -- --nocapture
 
 # Its table goes into docs/testing.md.
 hostile: ## Attack the central with hostile peers, disks and signals, in full size
 	$(SETUP) hostile
-	$(CARGO) build --workspace --release --locked
+	$(CARGO) build --release --locked
 	@table=$$(mktemp); HOSTILE=full HOSTILE_TABLE=$$table \
-		$(CARGO) test --release --locked -p server --test hostile -- --test-threads=1; ended=$$?; \
+		$(CARGO) test --release --locked -p system-tests --test hostile -- --test-threads=1; ended=$$?; \
 	printf '\n| attack | bound | measured | memory | log | processor time | agency: 99 %%, longest | echo: 99 %%, longest |\n'; \
 	printf '|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
 
 simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes wrong
 	$(SETUP) simulate
-	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p server --test simulation -- --nocapture
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p system-tests --test simulation -- --nocapture
 
 winners: ## Draw among WINNERS winning bets in 64 MiB of memory
 	$(SETUP) winners
-	$(CARGO) build --workspace --release --locked
-	WINNERS=$(WINNERS) $(CARGO) test --release --locked -p server --test many_winners -- --nocapture
+	$(CARGO) build --release --locked
+	WINNERS=$(WINNERS) $(CARGO) test --release --locked -p system-tests --test many_winners -- --nocapture
 
 # cargo fuzz asks for flags that rustc calls unstable; nothing else here does. What it finds goes
 # into fuzz/found; the corpus in the repository stays as small as it is.
@@ -97,7 +96,7 @@ doc: ## Build the documentation
 
 bench: ## Measure: steps of a bet, ledger, end to end
 	$(SETUP) bench
-	$(CARGO) build --workspace --release --locked
+	$(CARGO) build --release --locked
 	$(CARGO) bench --workspace --locked
 
 docker-image: ## Build the images server:latest, client:latest and dataset:latest

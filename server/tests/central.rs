@@ -1,13 +1,12 @@
 //! The central as a state machine: requests in, answers out, no socket and no file.
 
-mod frames;
 mod support;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use frames::{batch, bytes, end, hello};
+use kit::frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
 use server::central::Rules;

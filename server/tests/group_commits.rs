@@ -1,7 +1,6 @@
 //! Whatever is staged in one turn, by however many agencies and under whatever settings: its commits
 //! fit into the wal, and none of them ends the central.
 
-mod frames;
 mod support;
 
 #[path = "crash_disk/mod.rs"]
@@ -13,7 +12,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crash_disk::{Machine, MemoryDisk, Which};
-use frames::{bytes, end, hello};
+use kit::frames::{bytes, end, hello};
 use proptest::prelude::*;
 use server::central::Rules;
 use server::ledger::disk::Disk;

@@ -19,7 +19,7 @@ use server::ledger::{
 use server::lottery::Lottery;
 use server::winners::WinnerIndex;
 
-use crate::frames::{hello, responses};
+use kit::frames::{hello, responses};
 
 /// What a test sees of one connection.
 #[derive(Debug, Default)]

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
-use crate::process::{binary, free_port, memory};
 use crate::yardstick::{self, Space};
+use kit::process::{free_port, memory};
+use kit::programs::binary;
 
 /// Who is under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use load::dataset::{self, Plan};
 
 use crate::contender::{Contender, Kind};
-use crate::process::binary;
 use crate::table::median;
 use crate::{RUNS, say};
+use kit::programs::binary;
 
 const AGENCIES: u32 = 5;
 

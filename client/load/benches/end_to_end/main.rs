@@ -14,8 +14,6 @@ mod contender;
 mod crowd;
 mod files;
 mod machine;
-#[path = "../../../../server/tests/process/mod.rs"]
-mod process;
 mod recovery;
 mod table;
 mod yardstick;

@@ -1,0 +1,61 @@
+//! Frames as a test says them, and responses in words.
+
+use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, VERSION};
+
+/// The responses in these bytes, in words, and what follows the last whole one.
+pub fn responses(bytes: &[u8]) -> (Vec<String>, &[u8]) {
+    let (mut input, mut heard) = (bytes, Vec::new());
+    while let Some(frame) = FrameDecoder::default().decode(input).expect("frames") {
+        heard.push(words(&Response::decode(frame).expect("a response")));
+        input = &input[frame.used()..];
+    }
+    (heard, input)
+}
+
+fn words(response: &Response<'_>) -> String {
+    match response {
+        Response::Welcome { consumed, rejected, phase, .. } => {
+            format!("welcome {consumed} rejected {rejected} {phase:?}")
+        }
+        Response::Stored { consumed } => format!("stored {consumed}"),
+        Response::Rejected { consumed, index, field, .. } => {
+            format!("rejected {consumed} index {index} {field:?}")
+        }
+        Response::Unavailable { consumed, .. } => format!("unavailable {consumed}"),
+        Response::Finished { stored, rejected } => format!("finished {stored} {rejected}"),
+        Response::Winners(winners) => {
+            let documents =
+                winners.documents().map(|one| String::from_utf8_lossy(one).into_owned());
+            format!("winners {} {}", winners.last, documents.collect::<Vec<_>>().join(","))
+        }
+        Response::Error { code, .. } => format!("error {code:?}"),
+        Response::UnknownError { code, .. } => format!("unknown error {code}"),
+    }
+}
+
+/// The frame of a request.
+pub fn bytes(request: &Request<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    request.encode(&mut out);
+    out
+}
+
+/// HELLO of an agency, as a frame.
+pub fn hello(agency: wire::Agency) -> Vec<u8> {
+    bytes(&Request::Hello { version: VERSION, agency })
+}
+
+/// END after so many bets, as a frame.
+pub fn end(total: Position) -> Vec<u8> {
+    bytes(&Request::End { total })
+}
+
+/// A batch of bets with these documents and numbers.
+pub fn batch(position: Position, bets: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for (document, number) in bets {
+        let fields = ["Ana", "Paz", document, "2000-01-01", number].map(str::as_bytes);
+        assert_eq!(builder.push(&Bet::from_fields(fields)), Ok(Push::Added));
+    }
+    bytes(&Request::Batch(builder.batch(position)))
+}

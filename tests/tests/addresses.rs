@@ -1,0 +1,215 @@
+//! Crowds that take all places there are, from one address and from many: honest newcomers, agencies
+//! and the health check get in, and whoever is an agency stays.
+//!
+//! All of 127.0.0.0/8 is this machine, so every peer calls from an address of its choice.
+
+#![expect(clippy::print_stderr, reason = "how many peers there are is told to who asks")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use kit::frames;
+use kit::process::{PATIENCE, Server, command, output, patient};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+/// Hostile peers, unless `ADDRESSES_PEERS` says another number.
+const PEERS: usize = 1_000;
+
+const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// One that no agency has called from.
+const UNKNOWN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+
+/// Silence after which a peer makes room.
+const DELAY: Duration = Duration::from_millis(100);
+
+/// How many peers there can be: as many descriptors as the system lets this process have, which
+/// the server inherits.
+fn peers() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum");
+    let wanted = std::env::var("ADDRESSES_PEERS")
+        .map_or(PEERS, |text| text.parse().expect("ADDRESSES_PEERS is a number"));
+    let possible = maximum.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    // Up to three times as many are open at the same time.
+    let peers = wanted.min(possible.saturating_sub(100) / 3);
+    eprintln!("{peers} of {wanted} peers");
+    peers
+}
+
+/// A connection from that address.
+fn connect(server: &Server, from: Ipv4Addr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((from, 0)).into()).expect("it is this machine's");
+    let address: SocketAddr = server.address().parse().expect("an address");
+    socket.connect(&address.into()).expect("it listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream
+}
+
+/// An address for each ten peers.
+fn address_of(peer: usize) -> Ipv4Addr {
+    let host = u16::try_from(peer / 10).expect("few enough");
+    let [high, low] = host.to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
+}
+
+/// One line there and back.
+fn echo(stream: &mut TcpStream) {
+    stream.write_all(b"hola\n").expect("it takes input");
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).expect("it answers");
+    assert_eq!(&answer, b"hola\n");
+}
+
+fn is_refused(stream: &mut TcpStream) -> bool {
+    match patient::read(stream, &mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+/// Sends an agency's request, and gives the one response in words.
+fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
+    stream.write_all(request).expect("it takes input");
+    let mut input = Vec::new();
+    loop {
+        let (mut heard, _) = frames::responses(&input);
+        if let Some(response) = heard.pop() {
+            return response;
+        }
+        let mut bytes = [0; 1024];
+        let count = patient::read(stream, &mut bytes).expect("it answers");
+        assert!(count > 0, "it has ended");
+        input.extend_from_slice(&bytes[..count]);
+    }
+}
+
+fn assert_healthy(server: &Server) {
+    let address = server.address();
+    let (_, port) = address.rsplit_once(':').expect("a port");
+    let output = output(command(&[("SERVER_PORT", port)]).arg("healthcheck"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// With these settings beside those that all tests here have: loopback is limited, but for the
+/// health check's address.
+fn start(settings: &[(&str, &str)]) -> Server {
+    let environment = [
+        &[
+            ("SERVER_ECHO_KEEP_ALIVE", "true"),
+            ("SERVER_LISTEN_BACKLOG", "1024"),
+            ("SERVER_UNLIMITED_ADDRESSES", "127.0.0.72"),
+            ("SERVER_MAX_CONNECTS_PER_ADDRESS", "1000000"),
+            ("SERVER_REFUSAL_LOG_INTERVAL", "1h"),
+        ],
+        settings,
+    ]
+    .concat();
+    let folder = tempfile::tempdir().expect("a folder");
+    Server::start_with_log_file(folder, command(&environment))
+}
+
+#[test]
+fn one_address_leaves_places_for_others() {
+    let peers = peers();
+    let (places, share) = (peers.to_string(), (peers / 10).to_string());
+    let server = start(&[
+        ("SERVER_MAX_CONNECTIONS", &places),
+        ("SERVER_MAX_CONNECTIONS_PER_ADDRESS", &share),
+        ("SERVER_EVICTION_DELAY", "0s"),
+    ]);
+    let crowd: Vec<_> = (0..2 * peers).map(|_| connect(&server, Ipv4Addr::LOCALHOST)).collect();
+    let mut honest = connect(&server, HONEST);
+    echo(&mut honest);
+    assert_healthy(&server);
+    let refused = crowd
+        .into_iter()
+        .rev()
+        .take(peers)
+        .filter_map(|mut peer| is_refused(&mut peer).then_some(()));
+    assert_eq!(refused.count(), peers);
+    echo(&mut honest);
+    let log = server.stop();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("of one address")).collect();
+    assert_eq!(lines.len(), 2, "told once, and counted: {lines:?}");
+    assert!(
+        lines[0].contains("action: accept_connections | result: fail | ip: 127.0.0.1 | error: ")
+    );
+    let counted =
+        format!("| more: {} | total: {}", 2 * peers - peers / 10 - 1, 2 * peers - peers / 10);
+    assert!(lines[1].ends_with(&counted), "{lines:?}");
+}
+
+#[test]
+fn one_address_makes_so_many_connections_in_a_second() {
+    let server =
+        start(&[("SERVER_MAX_CONNECTS_PER_ADDRESS", "20"), ("SERVER_EVICTION_DELAY", "0s")]);
+    for _ in 0..500 {
+        drop(connect(&server, Ipv4Addr::LOCALHOST));
+    }
+    echo(&mut connect(&server, HONEST));
+    let log = server.stop();
+    assert!(log.contains("| ip: 127.0.0.1 | error: connections of one address too fast"), "{log}");
+}
+
+#[test]
+fn silent_peers_of_many_addresses_make_room_and_an_agency_stays() {
+    let peers = peers();
+    let places = peers.to_string();
+    let delay = format!("{}ms", DELAY.as_millis());
+    let server = start(&[
+        ("SERVER_MAX_CONNECTIONS", &places),
+        ("SERVER_AGENCIES", "1"),
+        ("SERVER_EVICTION_DELAY", &delay),
+    ]);
+    // Silent for longer than anybody who comes later.
+    let mut agency = connect(&server, HONEST);
+    assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
+    let first: Vec<_> = (0..2 * peers).map(|peer| connect(&server, address_of(peer))).collect();
+    // All of them are silent for long enough now.
+    std::thread::sleep(2 * DELAY);
+    for _ in 0..10 {
+        echo(&mut connect(&server, UNKNOWN));
+    }
+    assert_healthy(&server);
+    let second: Vec<_> = (0..peers).map(|peer| connect(&server, address_of(peer))).collect();
+    std::thread::sleep(2 * DELAY);
+    echo(&mut connect(&server, UNKNOWN));
+    assert_eq!(ask(&mut agency, &frames::end(0)), "finished 0 0");
+    drop((first, second));
+    let log = server.stop();
+    assert!(log.contains("| reason: evicted: silent for "), "nobody was evicted");
+}
+
+#[test]
+fn the_last_places_are_for_the_health_check_and_known_agencies() {
+    let server = start(&[
+        ("SERVER_MAX_CONNECTIONS", "40"),
+        ("SERVER_RESERVED_CONNECTIONS", "5"),
+        ("SERVER_AGENCIES", "1"),
+        ("SERVER_EVICTION_DELAY", "0s"),
+    ]);
+    let mut agency = connect(&server, HONEST);
+    assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
+    drop(agency);
+    let mut crowd = Vec::new();
+    loop {
+        let mut peer = connect(&server, address_of(crowd.len()));
+        // The server may not have noticed yet that the agency is gone.
+        if peer.write_all(b"x\n").is_err() || is_refused(&mut peer) {
+            break;
+        }
+        crowd.push(peer);
+        assert!(crowd.len() <= 35, "{} are in", crowd.len());
+    }
+    assert!(crowd.len() >= 34, "{} are in", crowd.len());
+    assert_healthy(&server);
+    let mut agency = connect(&server, HONEST);
+    assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
+    let log = server.stop();
+    assert!(log.contains("| error: only reserved connections left"), "{log}");
+}

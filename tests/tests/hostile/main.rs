@@ -1,0 +1,32 @@
+//! Peers, disks and signals that are hostile, against the real binary over loopback: each costs
+//! what the limits say and nothing else.
+//!
+//! Every attack runs beside an honest agency and an honest echo peer, and prints a row of a
+//! table: what bounds it, and what was measured. The bounds are asserted, and that every honest
+//! request is answered rightly and nothing is lost; how long the honest ones wait is only measured.
+//!
+//! `cargo test` runs a short form; `make hostile`, which sets `HOSTILE=full`, the attacks in their
+//! full size. `HOSTILE_SERVER` names another binary to attack, `HOSTILE_TABLE` a file for the rows.
+
+mod addresses;
+mod attack;
+mod conversation;
+mod flood;
+mod honest;
+
+mod buffers;
+mod clock;
+mod disk;
+mod half_lines;
+mod logging;
+mod order;
+mod rejections;
+mod repetition;
+mod signals;
+mod slow;
+mod winners;
+
+/// How large an attack is: so much in the short form, so much in full.
+fn scale<T>(short: T, full: T) -> T {
+    if std::env::var_os("HOSTILE").is_some_and(|form| form == "full") { full } else { short }
+}

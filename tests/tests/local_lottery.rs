@@ -1,0 +1,162 @@
+//! `make run`: the whole lottery on this machine, to the draw or to what keeps it from coming.
+
+use std::fs;
+use std::io::{BufRead as _, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use kit::inputs::file;
+use kit::process::output;
+use kit::process::patient::{self, Lines};
+use kit::programs::binary;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+const AGENCIES: u32 = 2;
+
+/// The tool beside so many bets of each agency, by way of another program or by itself.
+fn lottery(folder: &Path, bets: usize, by: &[&str]) -> Command {
+    let words = by.iter().map(Into::into).chain([binary("lottery").into_os_string()]);
+    let words: Vec<_> = words.collect();
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).args(["--agencies", &AGENCIES.to_string(), "--data"]).arg(folder);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("TMPDIR", folder).env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
+    (1..=AGENCIES).for_each(|agency| drop(file(folder, agency, bets, 2)));
+    command
+}
+
+/// One that would take minutes: each bet waits for the disk.
+fn slow_lottery(folder: &Path, by: &[&str]) -> Command {
+    let mut command = lottery(folder, 100_000, by);
+    command.env("CLI_BATCH_MAXAMOUNT", "1").env("CLI_BATCH_WINDOW", "1");
+    command.env("LOGGING_LEVEL", "DEBUG");
+    command
+}
+
+/// Starts it and waits until every agency has sent bets.
+fn start(mut command: Command) -> (Child, Lines, String) {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = patient::lines(child.stdout.take().expect("piped"));
+    let mut said = String::new();
+    let sends = |said: &str, agency: u32| {
+        said.contains(&format!("action: receive_batch | result: success | agency: {agency} |"))
+    };
+    while !(1..=AGENCIES).all(|agency| sends(&said, agency)) {
+        let read = lines.read_line(&mut said);
+        assert!(matches!(read, Ok(1..)), "{read:?}: {said}");
+    }
+    (child, lines, said)
+}
+
+fn assert_interrupted((mut child, mut lines, mut said): (Child, Lines, String), by: &str) {
+    let read = lines.read_to_string(&mut said);
+    assert!(read.is_ok(), "{read:?}: {said}");
+    assert_eq!(child.wait().expect("its output has ended").code(), Some(130), "{said}");
+    let last = said.lines().last();
+    let expected = format!(
+        "interrupted by {by}; server: exit code 0, client1: exit code 0, client2: exit code 0"
+    );
+    assert_eq!(last, Some(&expected[..]), "{said}");
+    assert!(said.contains("action: close_ledger | result: success"), "{said}");
+    let end = said.split("action: close_listener").nth(1);
+    assert!(end.is_some_and(|end| !end.contains("\nclient")), "the central ends last: {said}");
+}
+
+/// Both ends of a terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let person = openpt(flags).expect("a terminal");
+    grantpt(&person).and_then(|()| unlockpt(&person)).expect("it is ours");
+    let name = ptsname(&person, Vec::new()).expect("it has a name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let program = rustix::fs::open(name, flags, Mode::empty()).expect("the other end");
+    (person, program)
+}
+
+#[test]
+fn the_tool_ends_with_a_table_and_a_verdict() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ended = output(lottery(folder.path(), 20, &[]).stdin(Stdio::null()));
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("\nagency      bets    stored   winners  expected  exit code\n"),
+        "{said}"
+    );
+    assert!(said.contains("expected: rows and winning bets"), "{said}");
+    assert!(said.ends_with("central: exit code 0; OK\n"), "{said}");
+}
+
+/// The terminal's signal comes to the tool alone, and it asks everybody else once.
+#[test]
+fn ctrl_c_and_a_hangup_at_a_terminal_end_everybody_in_order() {
+    for name in ["SIGINT", "SIGHUP"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (person, program) = terminal();
+        let mut command = slow_lottery(folder.path(), &["setsid", "-c"]);
+        command.stdin(program);
+        let running = start(command);
+        if name == "SIGINT" {
+            rustix::io::write(&person, b"\x03").expect("Ctrl-C");
+        }
+        // The terminal hangs up when it is dropped.
+        let _still = (name == "SIGINT").then_some(person);
+        assert_interrupted(running, name);
+    }
+}
+
+#[test]
+fn a_signal_to_its_process_group_ends_everybody_in_order() {
+    for (signal, name) in
+        [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::QUIT, "SIGQUIT")]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = slow_lottery(folder.path(), &[]);
+        command.stdin(Stdio::null()).process_group(0);
+        let running = start(command);
+        kill_process_group(Pid::from_child(&running.0), signal).expect("it runs");
+        assert_interrupted(running, name);
+    }
+}
+
+/// The draw can't come any more: nobody waits for it.
+#[test]
+fn an_agency_that_fails_ends_the_lottery_and_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = lottery(folder.path(), 20, &[]);
+    let bad = folder.path().join("agency-2.csv");
+    fs::write(&bad, "Ana,Paz,30.904.465,2000-01-01,7574\r\nAna\r\n").expect("written");
+    let ended = output(command.stdin(Stdio::null()));
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(told.contains("client2 ended with exit code 1 before the draw"), "{told}");
+    for expected in [
+        "          0  <- stopped before the draw\n",
+        "          1  <- MISMATCH\n",
+        "central: exit code 0; MISMATCH\n",
+        "client2 failed, with exit code 1: action: run | result: fail | error: ",
+        "behind \"client2  |\"\n",
+        &format!("/client check {}\n", bad.display()),
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+#[test]
+fn a_central_that_fails_ends_the_lottery_and_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = lottery(folder.path(), 20, &[]);
+    let ended = output(command.env("SERVER_MAX_LINE_SIZE", "much").stdin(Stdio::null()));
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("central: exit code 2; MISMATCH\nserver failed, with exit code 2: error: "),
+        "{said}"
+    );
+    assert!(said.contains("SERVER_MAX_LINE_SIZE"), "{said}");
+}

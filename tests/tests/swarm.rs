@@ -1,0 +1,83 @@
+//! The load generator against the real central: what it counts is what the central has done.
+
+use std::process::{Command, Output};
+
+use kit::process::{Server, output};
+use kit::programs::binary;
+use serde_json::Value;
+
+fn swarm(address: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary("swarm"));
+    command.args(arguments).args(["--address", address, "--timeout", "60s", "--json"]);
+    output(&mut command)
+}
+
+fn report(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn lines_are_echoed_and_counted() {
+    let server =
+        Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_LISTEN_BACKLOG", "64")]);
+    let pid = server.pid().to_string();
+    let load = ["--connections", "20", "--pipeline", "7", "--size", "100", "--lines", "50"];
+    let options = ["--connecting", "20", "--pid", &pid];
+    let output = swarm(&server.address(), &[&["echo"], &load[..], &options].concat());
+    let report = report(&output);
+    assert_eq!(report["messages"], 1000);
+    assert!(report["latency_us"]["p99"].as_f64() >= report["latency_us"]["min"].as_f64());
+    assert!(report["server_cpu_ns_per_message"].as_f64() > Some(0.0), "{report}");
+    let log = server.stop();
+    assert_eq!(log.matches("action: receive_message | result: success").count(), 1000);
+}
+
+#[test]
+fn a_lottery_is_carried_to_its_draw_and_is_none_afterwards() {
+    let server = Server::start(&[("SERVER_AGENCIES", "3")]);
+    let load = ["lottery", "--agencies", "3", "--window", "4", "--max-amount", "9"];
+    let arguments = [&load[..], &["--batches", "20"]].concat();
+    let report = report(&swarm(&server.address(), &arguments));
+    assert_eq!((&report["messages"], &report["bets"]), (&60.into(), &540.into()));
+    let again = swarm(&server.address(), &arguments);
+    let complaint = String::from_utf8(again.stderr).expect("text");
+    assert!(complaint.contains("expected a new lottery, found one that is Drawn"), "{complaint}");
+    assert_eq!(again.status.code(), Some(1));
+    let rows = std::fs::read_to_string(server.folder().join("bets.csv")).expect("the ledger");
+    assert_eq!(rows.lines().count(), 540);
+    assert_eq!(server.stop().matches("action: sorteo | result: success").count(), 1);
+}
+
+#[test]
+fn idle_connections_are_held() {
+    let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "1024")]);
+    let report = report(&swarm(&server.address(), &["idle", "--connections", "100"]));
+    assert_eq!((&report["connections"], &report["messages"]), (&100.into(), &0.into()));
+    assert_eq!(report["latency_us"], Value::Null);
+}
+
+#[test]
+fn more_connections_than_descriptors_are_no_load() {
+    let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "1024")]);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "ulimit -n 30; exec \"$0\" \"$@\""]).arg(binary("swarm"));
+    shell.args(["idle", "--connections", "100", "--address", &server.address()]);
+    let output = output(&mut shell);
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    assert!(complaint.contains("Too many open files"), "{complaint}");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+}
+
+#[test]
+fn no_figures_without_a_server_or_when_it_hangs_up() {
+    let refused = swarm("127.0.0.1:1", &["idle", "--connections", "3"]);
+    let complaint = String::from_utf8(refused.stderr).expect("text");
+    assert!(complaint.contains("to 127.0.0.1:1 ended: not connected"), "{complaint}");
+    // Without keep-alive the server answers one line and closes.
+    let server = Server::start(&[]);
+    let closed = swarm(&server.address(), &["echo", "--connections", "1", "--lines", "2"]);
+    assert_eq!((closed.status.code(), closed.stdout.len()), (Some(1), 0));
+    let complaint = String::from_utf8(closed.stderr).expect("text");
+    assert!(complaint.starts_with("error: connection 1 of 1"), "{complaint}");
+}
