@@ -45,7 +45,7 @@ pub(crate) fn let_in<S: Handler>(
 
 /// Whether there is a place for a peer, maybe by evicting somebody.
 fn make_place<S: Handler>(connections: &mut Connections, handler: &S, peer: SocketAddr) -> bool {
-    let left = connections.limits.connections.saturating_sub(connections.staying());
+    let left = connections.limits.max_connections.saturating_sub(connections.staying());
     if left > connections.limits.reserved_connections {
         return true;
     }
@@ -72,7 +72,7 @@ pub(crate) fn pause<S: Handler>(
     error: Option<io::Error>,
 ) {
     if error.is_some() || !connections.limits.eviction_delay.is_zero() {
-        connections.set_loop_alarm(Key::Accept, Some(connections.limits.accept_pause));
+        connections.set_loop_alarm(Key::Accept, Some(connections.limits.accept_retry_delay));
     }
     if listener.pause() {
         connections.counters.accept_pauses += 1;

@@ -20,17 +20,17 @@ pub enum CloseReason {
     Failed(io::Error),
     /// It was never established.
     NotConnected(io::Error),
-    /// The peer took nothing of what waited for it for [`Limits::write_stall`](crate::Limits::write_stall).
+    /// The peer took nothing of what waited for it for [`Limits::write_timeout`](crate::Limits::write_timeout).
     WriteStalled {
         /// Bytes that waited.
         unsent: usize,
     },
-    /// The handler left more input unconsumed than [`Limits::input_rest`](crate::Limits::input_rest).
+    /// The handler left more input unconsumed than [`Limits::max_unconsumed`](crate::Limits::max_unconsumed).
     InputOverflow {
         /// Bytes left over.
         rest: usize,
     },
-    /// All connections together held as much memory as [`Limits::buffered_bytes`](crate::Limits::buffered_bytes)
+    /// All connections together held as much memory as [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes)
     /// allows, and this one more of it than others.
     BufferLimit {
         /// Bytes of memory that it held.

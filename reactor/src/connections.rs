@@ -132,7 +132,7 @@ pub(crate) struct Connections {
     /// The same for those that are the handler's own, which are served before all others: answers to
     /// peers wait for what they bring.
     pub(crate) ready_attached: VecDeque<ConnectionId>,
-    /// Bytes that may still be read and queued in this turn, see [`Limits::turn_bytes`].
+    /// Bytes that may still be read and queued in this turn, see [`Limits::turn_budget`].
     pub(crate) turn_left: usize,
     /// Have output, or are to be closed: looked at after the turn's `before_flush`.
     pub(crate) flush: Vec<ConnectionId>,
@@ -156,10 +156,10 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(limits: Limits, registry: Registry) -> Self {
         let now = Instant::now();
-        let room = limits.connections.min(ROOM_MAX);
+        let room = limits.max_connections.min(ROOM_MAX);
         let addresses = PeerAddresses::new(
-            limits.connections_per_address,
-            limits.connects_per_address,
+            limits.max_connections_per_address,
+            limits.max_connects_per_address,
             limits.unlimited_addresses.clone(),
             Moment::new(now, now),
         );
@@ -333,7 +333,7 @@ impl Connections {
     ) {
         let Some(connection) = find(&mut self.slab, id) else { return };
         let rest = if connection.delivers() { &input[consumed..] } else { &[] };
-        if rest.len() > self.limits.input_rest && !connection.is_paused() {
+        if rest.len() > self.limits.max_unconsumed && !connection.is_paused() {
             self.doom(id, CloseReason::InputOverflow { rest: rest.len() });
         } else if rest.len() == input.len() {
             connection.buffers.extend_input(&mut self.pool, rest, kept);
@@ -350,7 +350,7 @@ impl Connections {
 
     /// Bytes that may be read now: what is left of the turn's share, and of the memory for buffers.
     pub(crate) fn room(&self) -> usize {
-        self.turn_left.min(self.limits.buffered_bytes.saturating_sub(self.pool.held()))
+        self.turn_left.min(self.limits.max_buffered_bytes.saturating_sub(self.pool.held()))
     }
 
     /// So many bytes of kept input were copied to where they are delivered from. They were read long
@@ -385,7 +385,7 @@ impl Connections {
     /// may. Begins a little below the bound, so that the next turn has room to read in; ends well
     /// below it, so that it isn't done again in the next turn.
     pub(crate) fn relieve(&mut self) {
-        let most = self.limits.buffered_bytes;
+        let most = self.limits.max_buffered_bytes;
         if self.pool.held() <= most / 16 * 15 {
             return;
         }
@@ -429,7 +429,7 @@ impl Connections {
         }
         // Judged by what was asked for, not by what the socket leaves: a handler that stops producing
         // at the high-water mark relies on being told to go on.
-        connection.throttled |= connection.buffers.unsent() > self.limits.high_water;
+        connection.throttled |= connection.buffers.unsent() > self.limits.write_buffer_high;
         match connection.flush(&mut self.pool) {
             Flush::Failed(error) => self.doom(id, CloseReason::Failed(error)),
             Flush::Sent(sent) => self.flushed(id, sent),
@@ -439,7 +439,7 @@ impl Connections {
     /// Draws the consequences of a flush: stall clock, throttle, end of a closing connection.
     fn flushed(&mut self, id: ConnectionId, sent: usize) {
         self.counters.bytes_written += sent as u64;
-        let low = self.limits.low_water;
+        let low = self.limits.write_buffer_low;
         let Some(connection) = self.get(id) else { return };
         let unsent = connection.buffers.unsent();
         let released = connection.throttled && unsent <= low;
@@ -449,7 +449,7 @@ impl Connections {
         if unsent == 0 || connection.is_attached() {
             self.set_own_deadline(id, None);
         } else if sent > 0 || connection.own_due.is_none() {
-            let stall = self.moment_by_now().after(self.limits.write_stall);
+            let stall = self.moment_by_now().after(self.limits.write_timeout);
             self.set_own_deadline(id, Some(stall));
         }
         if released {
@@ -462,7 +462,7 @@ impl Connections {
 
     /// Everything was sent: say so to the peer, and wait a little for its end.
     fn finish(&mut self, id: ConnectionId) {
-        let linger = self.moment_by_now().after(self.limits.linger);
+        let linger = self.moment_by_now().after(self.limits.linger_timeout);
         let Some(connection) = self.get(id) else { return };
         if connection.peer_ended {
             let reason = connection.done();
@@ -600,7 +600,7 @@ impl Connections {
             return Err(io::Error::other("the loop is stopping"));
         }
         let stream = TcpStream::connect(address)?;
-        listener::set_options(&SockRef::from(&stream), self.limits.keepalive)?;
+        listener::set_options(&SockRef::from(&stream), self.limits.tcp_keepalive)?;
         self.insert(stream, State::Connecting)
     }
 }

@@ -3,10 +3,10 @@
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
 //!  2. note      what became ready; signals -> Handler::on_signal
-//!  3. serve     each ready connection once, the handler's own first, up to `read_per_turn` bytes
-//!               -> Handler::on_data; `turn_bytes` for all of them together
+//!  3. serve     each ready connection once, the handler's own first, up to `read_budget` bytes
+//!               -> Handler::on_data; `turn_budget` for all of them together
 //!  4. expire    deadlines and timers that have passed -> Handler::on_deadline, Handler::on_timer
-//!  5. accept    up to `accepts_per_turn`; who has been silent longest makes room if there is none
+//!  5. accept    up to `accept_budget`; who has been silent longest makes room if there is none
 //!  6. commit    Handler::before_flush
 //!  7. log       TurnHook::flush: the turn's lines leave, before the answers that they explain
 //!  8. flush     the only place that writes to a socket; who holds the most memory is cut if all
@@ -120,16 +120,16 @@ impl<H: TurnHook> EventLoop<H> {
     /// # Errors
     /// When the kernel gives no poll.
     pub fn with_hook(mut limits: Limits, hook: H) -> io::Result<Self> {
-        limits.connections = limits.connections.min(connections_allowed());
-        limits.reserved_connections = limits.reserved_connections.min(limits.connections / 4);
+        limits.max_connections = limits.max_connections.min(connections_allowed());
+        limits.reserved_connections = limits.reserved_connections.min(limits.max_connections / 4);
         // Of nothing at all per turn, the rest would keep the loop awake for ever.
-        limits.read_per_turn = limits.read_per_turn.max(1);
-        limits.turn_bytes = limits.turn_bytes.max(1);
-        limits.buffered_bytes = limits.buffered_bytes.max(BUFFERED_MIN);
-        limits.accepts_per_turn = limits.accepts_per_turn.max(1);
+        limits.read_budget = limits.read_budget.max(1);
+        limits.turn_budget = limits.turn_budget.max(1);
+        limits.max_buffered_bytes = limits.max_buffered_bytes.max(BUFFERED_MIN);
+        limits.accept_budget = limits.accept_budget.max(1);
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let buffer = vec![0; limits.input_rest + limits.read_per_turn].into_boxed_slice();
+        let buffer = vec![0; limits.max_unconsumed + limits.read_budget].into_boxed_slice();
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MIN),
@@ -320,7 +320,7 @@ impl<H: TurnHook> EventLoop<H> {
     /// The handler's own come first. The next turn begins with those who weren't served; those who
     /// have more left come last.
     fn serve<S: Handler>(&mut self, handler: &mut S) {
-        self.connections.turn_left = self.connections.limits.turn_bytes;
+        self.connections.turn_left = self.connections.limits.turn_budget;
         for _ in 0..self.connections.ready_attached.len() {
             let Some(id) = self.connections.ready_attached.pop_front() else { break };
             self.serve_one(handler, id);
@@ -343,7 +343,7 @@ impl<H: TurnHook> EventLoop<H> {
         handler.before_read(&mut self.connections, id);
         self.redeliver(handler, id);
         let now = Tick::from(self.connections.moment());
-        let mut budget = self.connections.limits.read_per_turn;
+        let mut budget = self.connections.limits.read_budget;
         loop {
             let most = budget.min(self.connections.room());
             if most == 0 {
@@ -434,11 +434,11 @@ impl<H: TurnHook> EventLoop<H> {
         self.connections.begin_evictions();
         // Of this turn's attempts, when none has brought a connection.
         let (mut failure, mut brought) = (None, false);
-        for _ in 0..self.connections.limits.accepts_per_turn {
+        for _ in 0..self.connections.limits.accept_budget {
             let Some(listener) = self.listener.as_mut().filter(|door| door.wants_accept()) else {
                 return;
             };
-            let full = self.connections.staying() >= self.connections.limits.connections;
+            let full = self.connections.staying() >= self.connections.limits.max_connections;
             if full && self.connections.has_evicted_enough() {
                 return;
             }
@@ -506,7 +506,7 @@ impl<H: TurnHook> EventLoop<H> {
         if std::mem::replace(&mut self.connections.stopping, true) {
             return;
         }
-        self.connections.set_loop_alarm(Key::Drain, Some(self.connections.limits.drain));
+        self.connections.set_loop_alarm(Key::Drain, Some(self.connections.limits.shutdown_timeout));
         if self.listener.take().is_some() {
             handler.on_listener_event(&mut self.connections, &ListenerEvent::Closed);
         }

@@ -48,7 +48,7 @@ pub trait Handler {
     /// has arrived since. Returns how many of them are consumed now; the rest comes again, with
     /// more behind it, when more has arrived.
     ///
-    /// More than [`Limits::input_rest`](crate::Limits::input_rest) left over closes the connection
+    /// More than [`Limits::max_unconsumed`](crate::Limits::max_unconsumed) left over closes the connection
     /// with [`CloseReason::InputOverflow`], unless reading is paused: a decoder has a maximum, and it
     /// is lower.
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize;
@@ -57,8 +57,8 @@ pub trait Handler {
     /// still open: answers reach it. A handler that has no more of them calls [`Context::close`].
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]);
 
-    /// Output that had been above [`Limits::high_water`](crate::Limits::high_water) has fallen
-    /// below [`Limits::low_water`](crate::Limits::low_water): a handler that holds more of it goes on.
+    /// Output that had been above [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) has fallen
+    /// below [`Limits::write_buffer_low`](crate::Limits::write_buffer_low): a handler that holds more of it goes on.
     fn on_writable(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let _ = (cx, connection);
     }
@@ -97,7 +97,7 @@ pub trait Handler {
 
     /// A signal asked the process to end, or [`Context::shutdown`] did. Answers sent now still leave. As soon
     /// as [`is_idle`](Self::is_idle) says so no more input is delivered, and every connection is
-    /// closed as by [`Context::close`]; all of it within [`Limits::drain`](crate::Limits::drain).
+    /// closed as by [`Context::close`]; all of it within [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout).
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause);
 
     /// Whether nothing is under way any more that the end has to wait for. Asked at the end of every
@@ -177,7 +177,7 @@ pub trait Context {
     /// its end and nothing else, and its answer arrives as [`Handler::on_data`].
     ///
     /// It differs from a connection to a peer: [`Handler::on_open`] isn't called for it, it doesn't
-    /// count towards [`Limits::connections`](crate::Limits::connections), it is served before all
+    /// count towards [`Limits::max_connections`](crate::Limits::max_connections), it is served before all
     /// peers, taking nothing doesn't close it, and the loop's stop leaves it alone: its input is
     /// delivered until the loop ends, which doesn't wait for it. [`Handler::on_close`] isn't called for
     /// one that is still there then.
@@ -202,7 +202,7 @@ pub enum ListenerEvent {
     /// Everybody who had knocked was let in: it waits for the next one.
     Waiting,
     /// Accepting pauses: no descriptors or no memory left, another error that isn't one peer's alone,
-    /// or as many connections as [`Limits::connections`](crate::Limits::connections) allows. Tried
+    /// or as many connections as [`Limits::max_connections`](crate::Limits::max_connections) allows. Tried
     /// again by itself.
     Paused {
         /// Connections there are.
@@ -232,9 +232,9 @@ pub enum ListenerEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefuseReason {
-    /// Its address has [`Limits::connections_per_address`](crate::Limits::connections_per_address).
+    /// Its address has [`Limits::max_connections_per_address`](crate::Limits::max_connections_per_address).
     AddressConnections,
-    /// Its address has made [`Limits::connects_per_address`](crate::Limits::connects_per_address).
+    /// Its address has made [`Limits::max_connects_per_address`](crate::Limits::max_connects_per_address).
     AddressConnects,
     /// The connections that are left are for trusted addresses, and none can be evicted.
     Reserved,

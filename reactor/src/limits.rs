@@ -10,15 +10,15 @@ pub struct Limits {
     /// Connections at the same time. Beyond it the one that has been silent longest is closed for
     /// each that comes, see [`eviction_delay`](Self::eviction_delay); when there is none, accepting
     /// pauses and the kernel's backlog holds the peers.
-    pub connections: usize,
+    pub max_connections: usize,
     /// Of these, the last that only trusted addresses get: those in
     /// [`unlimited_addresses`](Self::unlimited_addresses), and those that
     /// [`Handler::is_trusted`](crate::Handler::is_trusted). At most a quarter.
     pub reserved_connections: usize,
     /// Connections of one address; of IPv6, of one /64.
-    pub connections_per_address: usize,
+    pub max_connections_per_address: usize,
     /// Connections that one address may make in a second, at least one.
-    pub connects_per_address: u32,
+    pub max_connects_per_address: u32,
     /// Networks whose addresses have no limits of their own.
     pub unlimited_addresses: Vec<Network>,
     /// Silence after which a connection may be closed to let another one in; zero never does. Whoever
@@ -26,66 +26,66 @@ pub struct Limits {
     pub eviction_delay: Duration,
     /// Connections accepted in one turn, at least one; the rest waits for the next. Keeps a storm
     /// of connects from starving those who are in.
-    pub accepts_per_turn: usize,
+    pub accept_budget: usize,
     /// Bytes read from one connection in one turn, at least one; it goes on in the next. Also the
-    /// size of the shared read buffer, less `input_rest`.
-    pub read_per_turn: usize,
+    /// size of the shared read buffer, less `max_unconsumed`.
+    pub read_budget: usize,
     /// Bytes read from all connections and queued for them while they are served in one turn, at
     /// least one; the others are served in the next, before those who were. Input that was kept and
     /// is delivered again counts once more. Bounds how long a turn takes, whatever its peers ask for.
-    pub turn_bytes: usize,
+    pub turn_budget: usize,
     /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
     /// reached, nothing more is read in this turn; and when fifteen sixteenths are still held after
     /// the turn's output has left, the connections that hold the most are closed, until seven
     /// eighths are. What a handler queues at once for one connection comes on top for a moment.
-    pub buffered_bytes: usize,
+    pub max_buffered_bytes: usize,
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.
-    pub input_rest: usize,
+    pub max_unconsumed: usize,
     /// Output waiting for one peer above which it is read no more.
-    pub high_water: usize,
+    pub write_buffer_high: usize,
     /// Output waiting for one peer below which it is read again.
-    pub low_water: usize,
+    pub write_buffer_low: usize,
     /// A peer that takes nothing of what waits for it for this long is closed.
-    pub write_stall: Duration,
+    pub write_timeout: Duration,
     /// How long a connection that was closed in order may go on sending before it is dropped.
-    pub linger: Duration,
+    pub linger_timeout: Duration,
     /// How long all connections together may take to end when the loop stops.
-    pub drain: Duration,
+    pub shutdown_timeout: Duration,
     /// Silence after which TCP itself asks whether the peer still exists; zero never asks. A peer
     /// that may wait for ever, and one that is half-open, are told apart by nothing else. The kernel
     /// counts in whole seconds, from one to 32,767; what lies outside is taken as the nearest.
-    pub keepalive: Duration,
+    pub tcp_keepalive: Duration,
     /// Bytes that the kernel may hold of an accepted connection in each direction; zero leaves it to
     /// the kernel, which then lets a connection have several MiB. The kernel doubles the number, for
     /// what it needs itself, and takes no more than `net.core.rmem_max` and `net.core.wmem_max`.
-    pub socket_buffer: usize,
+    pub socket_buffer_size: usize,
     /// How long accepting pauses when descriptors have run out, unless a connection ends before.
-    pub accept_pause: Duration,
+    pub accept_retry_delay: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 10_000,
+            max_connections: 10_000,
             reserved_connections: 0,
-            connections_per_address: usize::MAX,
-            connects_per_address: u32::MAX,
+            max_connections_per_address: usize::MAX,
+            max_connects_per_address: u32::MAX,
             unlimited_addresses: Vec::new(),
             eviction_delay: Duration::ZERO,
-            accepts_per_turn: 64,
-            read_per_turn: 64 * 1024,
-            turn_bytes: 4 * 1024 * 1024,
-            buffered_bytes: 256 * 1024 * 1024,
-            input_rest: 64 * 1024,
-            high_water: 256 * 1024,
-            low_water: 64 * 1024,
-            write_stall: Duration::from_secs(30),
-            linger: Duration::from_secs(1),
-            drain: Duration::from_millis(500),
-            keepalive: Duration::from_mins(1),
-            socket_buffer: 0,
-            accept_pause: Duration::from_millis(100),
+            accept_budget: 64,
+            read_budget: 64 * 1024,
+            turn_budget: 4 * 1024 * 1024,
+            max_buffered_bytes: 256 * 1024 * 1024,
+            max_unconsumed: 64 * 1024,
+            write_buffer_high: 256 * 1024,
+            write_buffer_low: 64 * 1024,
+            write_timeout: Duration::from_secs(30),
+            linger_timeout: Duration::from_secs(1),
+            shutdown_timeout: Duration::from_millis(500),
+            tcp_keepalive: Duration::from_mins(1),
+            socket_buffer_size: 0,
+            accept_retry_delay: Duration::from_millis(100),
         }
     }
 }

@@ -71,8 +71,8 @@ impl Bound {
         // A restarted central must get its port back while old connections are in TIME_WAIT.
         socket.set_reuse_address(true)?;
         // Accepted sockets inherit all of it: no system call per connection.
-        set_options(&SockRef::from(&socket), limits.keepalive)?;
-        set_buffers(&socket, limits.socket_buffer)?;
+        set_options(&SockRef::from(&socket), limits.tcp_keepalive)?;
+        set_buffers(&socket, limits.socket_buffer_size)?;
         socket.bind(&address.into())?;
         Ok(Self(socket))
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn accepted_sockets_have_the_buffers_that_were_asked_for() {
         const SIZE: usize = 32 * 1024;
-        let stream = accepted(&Limits { socket_buffer: SIZE, ..Limits::default() });
+        let stream = accepted(&Limits { socket_buffer_size: SIZE, ..Limits::default() });
         let socket = SockRef::from(&stream);
         assert_eq!(socket.recv_buffer_size().unwrap(), 2 * SIZE);
         assert_eq!(socket.send_buffer_size().unwrap(), 2 * SIZE);
@@ -235,7 +235,7 @@ mod tests {
             (Duration::from_mins(1), Some(Duration::from_mins(1))),
             (Duration::MAX, Some(Duration::from_secs(32_767))),
         ] {
-            let stream = accepted(&Limits { keepalive, ..Limits::default() });
+            let stream = accepted(&Limits { tcp_keepalive: keepalive, ..Limits::default() });
             let socket = SockRef::from(&stream);
             assert!(socket.tcp_nodelay().unwrap());
             assert_eq!(socket.keepalive().unwrap(), expected.is_some());

@@ -58,8 +58,8 @@ fn hoard(spared: usize) -> Vec<File> {
 fn the_limit_of_connections_leaves_room() {
     let allowed = usize::try_from(DESCRIPTORS).unwrap() - RESERVED;
     for (asked, given) in [(10_000, allowed), (allowed, allowed), (3, 3)] {
-        let limits = Limits { connections: asked, ..Limits::default() };
-        assert_eq!(EventLoop::new(limits).unwrap().limits().connections, given);
+        let limits = Limits { max_connections: asked, ..Limits::default() };
+        assert_eq!(EventLoop::new(limits).unwrap().limits().max_connections, given);
     }
 }
 
@@ -67,7 +67,7 @@ fn the_limit_of_connections_leaves_room() {
 /// from time to time, and does nothing else meanwhile. The handler's timer makes sure that many
 /// such times pass before there is room.
 fn accepting_goes_on_by_itself() {
-    let (event_loop, address) = listening(Limits { accept_pause: SOON, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { accept_retry_delay: SOON, ..Limits::default() });
     let peers = [(); 3].map(|()| peer(address));
     let hoard = hoard(1);
     let script = Script::new(|cx, call| match call {
@@ -103,7 +103,8 @@ fn accepting_goes_on_by_itself() {
 
 /// Accepting would be tried again by timer only in an hour.
 fn a_connection_that_ends_makes_room() {
-    let (event_loop, address) = listening(Limits { accept_pause: NEVER, ..Limits::default() });
+    let (event_loop, address) =
+        listening(Limits { accept_retry_delay: NEVER, ..Limits::default() });
     let peers = [(); 5].map(|()| peer(address));
     for mut peer in &peers {
         peer.write_all(b"hola").unwrap();

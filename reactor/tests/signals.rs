@@ -59,7 +59,12 @@ fn raise(signal: Signal) {
 
 /// A loop that handles signals, and whose drain only the peers end.
 fn handling() -> (EventLoop, SocketAddr) {
-    let patient = Limits { drain: NEVER, linger: NEVER, write_stall: NEVER, ..Limits::default() };
+    let patient = Limits {
+        shutdown_timeout: NEVER,
+        linger_timeout: NEVER,
+        write_timeout: NEVER,
+        ..Limits::default()
+    };
     let (mut event_loop, address) = listening(patient);
     event_loop.handle_signals(Hangup::Notifies).unwrap();
     (event_loop, address)

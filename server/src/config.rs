@@ -211,7 +211,7 @@ impl Config {
                 min_free: min_free?,
             },
             // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
-            limits: Limits { input_rest: rules.max_line.max(FRAME_MAX), ..limits? },
+            limits: Limits { max_unconsumed: rules.max_line.max(FRAME_MAX), ..limits? },
             rules,
             commit_max_chosen,
         })
@@ -259,54 +259,54 @@ impl Config {
     }
 
     fn limits(layers: &mut Settings) -> Option<Limits> {
-        let connections = layers.number(&CONNECTIONS, 1..=COUNT_MAX);
+        let max_connections = layers.number(&CONNECTIONS, 1..=COUNT_MAX);
         let reserved_connections = layers.number(&RESERVED, 0..=COUNT_MAX);
         let eviction_delay = layers.span(&EVICTION_DELAY, ..);
-        let connections_per_address = layers.number(&PER_ADDRESS, 1..=COUNT_MAX);
-        let connects_per_address = layers.number(&CONNECTS, 1..=1_000_000_000_u32);
+        let max_connections_per_address = layers.number(&PER_ADDRESS, 1..=COUNT_MAX);
+        let max_connects_per_address = layers.number(&CONNECTS, 1..=1_000_000_000_u32);
         let unlimited_addresses = layers.require(&UNLIMITED, networks);
-        let accepts_per_turn = layers.number(&ACCEPTS, 1..=COUNT_MAX);
-        let read_per_turn = layers.size(&READ, 1..);
-        let turn_bytes = layers.size(&TURN_BYTES, 1..);
-        let buffered_bytes = layers.size(&MAX_BUFFERED, BUFFERED_MIN..);
-        let socket_buffer = layers.size(&SOCKET_BUFFER, ..=SOCKET_BUFFER_MAX);
-        let high_water = layers.size(&HIGH_WATER, 1..);
-        let low_water = layers.size(&LOW_WATER, 1..);
-        let write_stall = layers.span(&WRITE_STALL, INSTANT..);
-        let linger = layers.span(&LINGER, INSTANT..);
-        let drain = layers.span(&DRAIN, INSTANT..=DRAIN_MAX);
-        let keepalive = layers.span(&KEEPALIVE, ..=KEEPALIVE_MAX);
-        let keepalive = whole_seconds(layers, keepalive);
-        let accept_pause = layers.span(&ACCEPT_PAUSE, INSTANT..);
+        let accept_budget = layers.number(&ACCEPTS, 1..=COUNT_MAX);
+        let read_budget = layers.size(&READ, 1..);
+        let turn_budget = layers.size(&TURN_BYTES, 1..);
+        let max_buffered_bytes = layers.size(&MAX_BUFFERED, BUFFERED_MIN..);
+        let socket_buffer_size = layers.size(&SOCKET_BUFFER, ..=SOCKET_BUFFER_MAX);
+        let write_buffer_high = layers.size(&HIGH_WATER, 1..);
+        let write_buffer_low = layers.size(&LOW_WATER, 1..);
+        let write_timeout = layers.span(&WRITE_STALL, INSTANT..);
+        let linger_timeout = layers.span(&LINGER, INSTANT..);
+        let shutdown_timeout = layers.span(&DRAIN, INSTANT..=DRAIN_MAX);
+        let tcp_keepalive = layers.span(&KEEPALIVE, ..=KEEPALIVE_MAX);
+        let tcp_keepalive = whole_seconds(layers, tcp_keepalive);
+        let accept_retry_delay = layers.span(&ACCEPT_PAUSE, INSTANT..);
         if let Some(least) =
-            reserved_connections.zip(connections).map(|(few, all)| few.min(all / 4))
+            reserved_connections.zip(max_connections).map(|(few, all)| few.min(all / 4))
         {
             layers.read_as(&RESERVED, least.to_string());
         }
-        let (high_water, low_water) = (high_water?, low_water?);
-        if low_water >= high_water {
+        let (write_buffer_high, write_buffer_low) = (write_buffer_high?, write_buffer_low?);
+        if write_buffer_low >= write_buffer_high {
             layers.reject(&LOW_WATER, "less than SERVER_WRITE_BUFFER_HIGH");
         }
         Some(Limits {
-            connections: connections?,
+            max_connections: max_connections?,
             reserved_connections: reserved_connections?,
             eviction_delay: eviction_delay?,
-            connections_per_address: connections_per_address?,
-            connects_per_address: connects_per_address?,
+            max_connections_per_address: max_connections_per_address?,
+            max_connects_per_address: max_connects_per_address?,
             unlimited_addresses: unlimited_addresses?,
-            accepts_per_turn: accepts_per_turn?,
-            read_per_turn: read_per_turn?,
-            turn_bytes: turn_bytes?,
-            buffered_bytes: buffered_bytes?,
-            socket_buffer: socket_buffer?,
-            input_rest: Limits::default().input_rest,
-            high_water,
-            low_water,
-            write_stall: write_stall?,
-            linger: linger?,
-            drain: drain?,
-            keepalive: keepalive?,
-            accept_pause: accept_pause?,
+            accept_budget: accept_budget?,
+            read_budget: read_budget?,
+            turn_budget: turn_budget?,
+            max_buffered_bytes: max_buffered_bytes?,
+            socket_buffer_size: socket_buffer_size?,
+            max_unconsumed: Limits::default().max_unconsumed,
+            write_buffer_high,
+            write_buffer_low,
+            write_timeout: write_timeout?,
+            linger_timeout: linger_timeout?,
+            shutdown_timeout: shutdown_timeout?,
+            tcp_keepalive: tcp_keepalive?,
+            accept_retry_delay: accept_retry_delay?,
         })
     }
 }

@@ -85,7 +85,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
-    startup_log::warn_of_few_places(config, event_loop.limits().connections);
+    startup_log::warn_of_few_places(config, event_loop.limits().max_connections);
     logging::flush();
     // Before the ledger: whoever can't have the port leaves no files behind, and says that it is the
     // port. Nobody is let in, nor kept waiting, before the ledger is open.

@@ -15,7 +15,7 @@ pub fn warn_of_few_places(config: &Config, places: usize) {
     if places >= agencies as usize {
         return;
     }
-    let asked = config.limits.connections;
+    let asked = config.limits.max_connections;
     warn!(
         "action: config | result: in_progress | connections: {places} | agencies: {agencies} | \
          warning: not all agencies can be connected at the same time: SERVER_MAX_CONNECTIONS is \

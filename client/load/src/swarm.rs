@@ -248,7 +248,7 @@ impl<M: Member> Swarm<M> {
     /// [`SwarmError`]: a load that wasn't carried through has no figures.
     pub fn run(mut self) -> Result<Measured, SwarmError> {
         let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
-        let limits = Limits { drain: Duration::from_secs(5), ..Limits::default() };
+        let limits = Limits { shutdown_timeout: Duration::from_secs(5), ..Limits::default() };
         let mut event_loop = runtime::event_loop(limits).map_err(|error| failed(&error))?;
         event_loop.handle_signals(Hangup::Stops).map_err(|error| failed(&error))?;
         let _ = event_loop.run(&mut self).map_err(|error| failed(&error))?;

@@ -8,7 +8,7 @@ use reactor::{Limits, TurnHook};
 use crate::logging;
 
 /// Bytes of log lines after which a turn serves no further connection: to format them takes about as
-/// long as to serve what [`Limits::turn_bytes`] allows.
+/// long as to serve what [`Limits::turn_budget`] allows.
 const TURN_LOG_BYTES: usize = 1024 * 1024;
 
 /// How long lines wait that their reader or their disk didn't take, when nothing else happens.

@@ -161,7 +161,7 @@ impl Handler for Talkative {
 fn serve_who_make_it_log() -> ExitCode {
     const PEERS: usize = 5 * SERVED;
     let _flushed_at_the_end = logging::init(LevelFilter::Info);
-    let limits = Limits { drain: Duration::from_millis(1), ..Limits::default() };
+    let limits = Limits { shutdown_timeout: Duration::from_millis(1), ..Limits::default() };
     let mut event_loop = runtime::event_loop(limits).unwrap();
     let address = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), 1024).unwrap();
     let peers = [(); PEERS].map(|()| TcpStream::connect(address).unwrap());

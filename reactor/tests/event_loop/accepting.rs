@@ -29,7 +29,7 @@ fn opened(event: &Event) -> bool {
 fn never_more_connections_than_the_limit_and_everybody_is_served() {
     const LIMIT: usize = 3;
     const PEERS: usize = 20;
-    let (event_loop, address) = listening(Limits { connections: LIMIT, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { max_connections: LIMIT, ..Limits::default() });
     let peers = waiting_peers(address, PEERS);
     let finished = run(event_loop, Script::echo().stops_after(PEERS));
     for peer in &peers {
@@ -58,7 +58,7 @@ fn never_more_connections_than_the_limit_and_everybody_is_served() {
 /// The one outside is let in when somebody leaves, without any other event at the listener.
 #[test]
 fn a_peer_beyond_the_limit_waits_for_a_place() {
-    let (event_loop, address) = listening(Limits { connections: 2, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { max_connections: 2, ..Limits::default() });
     let mut running = spawn(event_loop, Script::echo().stops_after(3));
     let (mut first, second) = (peer(address), peer(address));
     running.wait_for_opened();
@@ -85,7 +85,7 @@ fn a_peer_beyond_the_limit_waits_for_a_place() {
 #[test]
 fn so_many_in_a_turn_and_the_rest_without_another_event() {
     const PEERS: usize = 10;
-    let (event_loop, address) = listening(Limits { accepts_per_turn: 3, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { accept_budget: 3, ..Limits::default() });
     let peers = waiting_peers(address, PEERS);
     let finished = run(event_loop, Script::echo().stops_after(PEERS));
     let per_turn: Vec<_> = finished
@@ -102,8 +102,8 @@ fn so_many_in_a_turn_and_the_rest_without_another_event() {
 /// A limit of none would leave the peers outside and the loop awake for ever.
 #[test]
 fn at_least_one_is_let_in_per_turn() {
-    let (event_loop, address) = listening(Limits { accepts_per_turn: 0, ..Limits::default() });
-    assert_eq!(event_loop.limits().accepts_per_turn, 1);
+    let (event_loop, address) = listening(Limits { accept_budget: 0, ..Limits::default() });
+    assert_eq!(event_loop.limits().accept_budget, 1);
     let peers = waiting_peers(address, 3);
     run(event_loop, Script::echo().stops_after(3));
     for peer in &peers {
@@ -113,7 +113,7 @@ fn at_least_one_is_let_in_per_turn() {
 
 #[test]
 fn a_limit_of_no_connections_lets_nobody_in_and_does_not_spin() {
-    let (event_loop, address) = listening(Limits { connections: 0, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { max_connections: 0, ..Limits::default() });
     let _peers = waiting_peers(address, 3);
     let script = Script::new(|cx, call| match call {
         Call::Started => cx.set_timer(reactor::TimerId(1), Some(SOON)),
@@ -185,7 +185,8 @@ fn an_address_that_is_taken_is_an_error() {
 #[test]
 fn any_keepalive_can_be_listened_with() {
     for keepalive in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
-        let mut event_loop = EventLoop::new(Limits { keepalive, ..Limits::default() }).unwrap();
+        let mut event_loop =
+            EventLoop::new(Limits { tcp_keepalive: keepalive, ..Limits::default() }).unwrap();
         let result = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), 5);
         assert!(result.is_ok(), "{keepalive:?}: {result:?}");
     }

@@ -126,7 +126,7 @@ fn a_deadline_like_any_connection() {
 /// It takes the place of no peer.
 #[test]
 fn it_does_not_count_towards_the_limit() {
-    let limits = Limits { connections: 1, ..Limits::default() };
+    let limits = Limits { max_connections: 1, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let (mut ours, theirs) = pair();
     let script = Script::new(move |cx, call| match call {
@@ -152,7 +152,7 @@ fn it_does_not_count_towards_the_limit() {
 #[test]
 fn it_is_served_before_all_peers() {
     const PEERS: usize = 20;
-    let (event_loop, address) = listening(Limits { turn_bytes: 1, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { turn_budget: 1, ..Limits::default() });
     let (mut ours, mut theirs) = pair();
     let mut peers = [(); PEERS].map(|()| peer(address));
     let (mut opened, mut heard) = (0, 0);
@@ -189,7 +189,7 @@ fn it_is_served_before_all_peers() {
 /// One that takes nothing is no peer that holds memory on purpose: a disk may take its time.
 #[test]
 fn it_is_not_closed_for_taking_nothing() {
-    let limits = Limits { write_stall: SOON / 4, ..Limits::default() };
+    let limits = Limits { write_timeout: SOON / 4, ..Limits::default() };
     let (mut ours, mut theirs) = pair();
     let (told, when) = mpsc::channel();
     let script = Script::new(move |cx, call| match call {
@@ -215,7 +215,12 @@ fn it_is_not_closed_for_taking_nothing() {
 /// While the last peer's answer still leaves, the thread's answers arrive; nobody waits for more.
 #[test]
 fn a_stop_leaves_it_alone_and_waits_for_nothing() {
-    let limits = Limits { drain: NEVER, linger: NEVER, write_stall: NEVER, ..Limits::default() };
+    let limits = Limits {
+        shutdown_timeout: NEVER,
+        linger_timeout: NEVER,
+        write_timeout: NEVER,
+        ..Limits::default()
+    };
     let (event_loop, address) = listening(limits);
     let (mut ours, mut theirs) = pair();
     let mut attached = None;
@@ -246,7 +251,7 @@ fn a_stop_leaves_it_alone_and_waits_for_nothing() {
 /// Nor does the end of the time for draining cut it off.
 #[test]
 fn the_end_of_a_drain_leaves_it_alone() {
-    let (event_loop, address) = listening(Limits { drain: SOON, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { shutdown_timeout: SOON, ..Limits::default() });
     let (mut ours, theirs) = pair();
     let script = Script::new(move |cx, call| match call {
         Call::Started => {

@@ -25,7 +25,7 @@ fn served(turn: &[Event]) -> Vec<(ConnectionId, usize)> {
 fn a_turn_reads_so_much_of_all_and_goes_round() {
     const PEERS: usize = 7;
     const EACH: usize = 3000;
-    let limits = Limits { read_per_turn: 100, turn_bytes: 250, ..Limits::default() };
+    let limits = Limits { read_budget: 100, turn_budget: 250, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let peers = [(); PEERS].map(|()| peer(address));
     for mut peer in &peers {
@@ -63,7 +63,7 @@ fn a_turn_reads_so_much_of_all_and_goes_round() {
 fn a_turn_produces_so_much_for_all() {
     const PEERS: usize = 50;
     const ANSWER: usize = 1000;
-    let (event_loop, address) = listening(Limits { turn_bytes: 5000, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { turn_budget: 5000, ..Limits::default() });
     let peers = [(); PEERS].map(|()| peer(address));
     for mut peer in &peers {
         peer.write_all(b"?").unwrap();
@@ -89,7 +89,7 @@ fn a_turn_delivers_so_much_again_for_all() {
     const PEERS: usize = 30;
     const HALF_LINE: usize = 2000;
     const TURN: usize = 10_000;
-    let (event_loop, address) = listening(Limits { turn_bytes: TURN, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { turn_budget: TURN, ..Limits::default() });
     let mut peers = [(); PEERS].map(|()| peer(address));
     for peer in &mut peers {
         peer.write_all(&pattern(HALF_LINE)).unwrap();
@@ -156,7 +156,7 @@ fn who_holds_most_of_the_memory_for_input_is_cut_off() {
     const BOUND: usize = 1024 * 1024;
     const LARGE: usize = 60_001;
     const SMALL: usize = 5_000;
-    let limits = Limits { buffered_bytes: BOUND, ..Limits::default() };
+    let limits = Limits { max_buffered_bytes: BOUND, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let large = [(); 20].map(|()| peer(address));
     let small = [(); 20].map(|()| peer(address));
@@ -190,9 +190,9 @@ fn who_holds_most_of_the_memory_for_output_is_cut_off() {
     const ANSWER: usize = 1024 * 1024;
     const PEERS: usize = 10;
     let limits = Limits {
-        buffered_bytes: BOUND,
-        socket_buffer: 16 * 1024,
-        write_stall: NEVER,
+        max_buffered_bytes: BOUND,
+        socket_buffer_size: 16 * 1024,
+        write_timeout: NEVER,
         ..Limits::default()
     };
     let (event_loop, address) = listening(limits);

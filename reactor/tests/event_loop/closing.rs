@@ -38,7 +38,7 @@ fn a_peer_that_has_ended_still_gets_its_answers() {
 /// the input is as much as the sockets hold.
 #[test]
 fn closing_with_unread_input_still_delivers_the_answer() {
-    let limits = Limits { read_per_turn: 100, linger: NEVER, ..Limits::default() };
+    let limits = Limits { read_budget: 100, linger_timeout: NEVER, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let peer = peer(address);
     let unread = fill(&peer);
@@ -71,7 +71,7 @@ fn what_was_sent_before_close_leaves_and_what_is_sent_after_does_not() {
 
 #[test]
 fn lingering_ends_with_the_end_of_the_peer() {
-    let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { linger_timeout: NEVER, ..Limits::default() });
     let running = spawn(event_loop, answer_and_close().stops_after(1));
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
@@ -85,7 +85,7 @@ fn lingering_ends_with_the_end_of_the_peer() {
 
 #[test]
 fn lingering_ends_at_its_limit() {
-    let (event_loop, address) = listening(Limits { linger: SOON, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { linger_timeout: SOON, ..Limits::default() });
     let running = spawn(event_loop, answer_and_close().stops_after(1));
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
@@ -96,7 +96,7 @@ fn lingering_ends_at_its_limit() {
 /// Neither bytes nor silence of the peer buy it more time than that.
 #[test]
 fn lingering_ends_at_its_limit_even_when_the_peer_goes_on_sending() {
-    let limits = Limits { linger: SOON, read_per_turn: 100, ..Limits::default() };
+    let limits = Limits { linger_timeout: SOON, read_budget: 100, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let running = spawn(event_loop, answer_and_close().stops_after(1));
     let mut peer = peer(address);
@@ -106,7 +106,7 @@ fn lingering_ends_at_its_limit_even_when_the_peer_goes_on_sending() {
 
 #[test]
 fn a_service_that_closes_at_once_and_says_nothing() {
-    let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { linger_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| {
         if let Call::Opened(id) = call {
             cx.close(id);
@@ -176,7 +176,7 @@ fn a_reset_after_the_end_of_the_peer() {
 /// Its input isn't read, so the reset is noticed by writing.
 #[test]
 fn a_reset_of_a_peer_that_is_not_read() {
-    let (event_loop, address) = listening(Limits { write_stall: NEVER, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { write_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| {
         if let Call::Received(id, ..) = call {
             cx.send(id, &pattern(HUGE));
@@ -194,7 +194,7 @@ fn a_reset_of_a_peer_that_is_not_read() {
 
 #[test]
 fn a_reset_while_closing() {
-    let (event_loop, address) = listening(Limits { write_stall: NEVER, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { write_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| {
         if let Call::Received(id, ..) = call {
             cx.send(id, &pattern(HUGE));
@@ -213,7 +213,7 @@ fn a_reset_while_closing() {
 #[test]
 fn a_peer_that_takes_nothing_is_given_up() {
     for closes in [false, true] {
-        let (event_loop, address) = listening(Limits { write_stall: SOON, ..Limits::default() });
+        let (event_loop, address) = listening(Limits { write_timeout: SOON, ..Limits::default() });
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();
         let script = Script::new(move |cx, call| {
@@ -235,7 +235,7 @@ fn a_peer_that_takes_nothing_is_given_up() {
 /// The handler sends again and again to a peer that takes nothing: that moves no clock.
 #[test]
 fn sending_more_does_not_save_a_stalled_peer() {
-    let (event_loop, address) = listening(Limits { write_stall: SOON, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { write_timeout: SOON, ..Limits::default() });
     let mut stalled = None;
     let script = Script::new(move |cx, call| match call {
         Call::Opened(id) if stalled.is_none() => {
@@ -271,7 +271,7 @@ fn sending_more_does_not_save_a_stalled_peer() {
 #[test]
 fn unconsumed_input_is_kept_up_to_its_limit() {
     const REST: usize = 1000;
-    let limits = Limits { input_rest: REST, ..Limits::default() };
+    let limits = Limits { max_unconsumed: REST, ..Limits::default() };
     for (length, expected) in [(REST, Ending::Done), (REST + 1, Ending::InputOverflow(REST + 1))] {
         let (event_loop, address) = listening(limits.clone());
         let mut peer = peer(address);
@@ -292,7 +292,7 @@ fn unconsumed_input_is_kept_up_to_its_limit() {
 /// The limit is for what is left, not for what comes at once.
 #[test]
 fn consumed_input_has_no_limit() {
-    let limits = Limits { input_rest: 10, read_per_turn: 1000, ..Limits::default() };
+    let limits = Limits { max_unconsumed: 10, read_budget: 1000, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut peer = peer(address);
     peer.write_all(&pattern(5000)).unwrap();

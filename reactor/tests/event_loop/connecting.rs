@@ -13,7 +13,7 @@ const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOC
 
 /// A loop that doesn't listen.
 fn connecting() -> EventLoop {
-    EventLoop::new(Limits { drain: SOON, ..Limits::default() }).unwrap()
+    EventLoop::new(Limits { shutdown_timeout: SOON, ..Limits::default() }).unwrap()
 }
 
 fn accept(listener: &TcpListener) -> TcpStream {

@@ -13,7 +13,12 @@ use crate::support::{
 
 /// Limits under which only the peers end a drain.
 fn patient() -> Limits {
-    Limits { drain: NEVER, linger: NEVER, write_stall: NEVER, ..Limits::default() }
+    Limits {
+        shutdown_timeout: NEVER,
+        linger_timeout: NEVER,
+        write_timeout: NEVER,
+        ..Limits::default()
+    }
 }
 
 #[test]
@@ -37,7 +42,7 @@ fn what_is_queued_leaves_and_the_run_ends_with_the_last_peer() {
 
 #[test]
 fn peers_that_do_not_read_or_do_not_go_are_cut_off() {
-    let (event_loop, address) = listening(Limits { drain: SOON, ..patient() });
+    let (event_loop, address) = listening(Limits { shutdown_timeout: SOON, ..patient() });
     let mut opened = 0;
     let script = Script::new(move |cx, call| {
         if let Call::Opened(id) = call {
@@ -166,7 +171,7 @@ fn a_stop_out_of_any_call() {
         ("turn_ended", |call| matches!(call, Call::TurnEnded(_))),
     ];
     for (name, wanted) in calls {
-        let limits = Limits { high_water: 1, low_water: 0, ..patient() };
+        let limits = Limits { write_buffer_high: 1, write_buffer_low: 0, ..patient() };
         let (event_loop, address) = listening(limits);
         let mut peer = peer(address);
         peer.write_all(b"hola").unwrap();

@@ -44,7 +44,7 @@ fn more_consumed_than_there_was() {
 /// The peer never stops sending, the handler never consumes: it ends at the limit.
 #[test]
 fn nothing_consumed_for_ever() {
-    let limits = Limits { input_rest: 1000, read_per_turn: 64, ..Limits::default() };
+    let limits = Limits { max_unconsumed: 1000, read_budget: 64, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut first = None;
     let script = Script::new(move |cx, call| match call {
@@ -132,7 +132,7 @@ fn closed_aborted_and_sent_to_in_any_order() {
 /// Peers that do various things, to a handler that does the same harm to all of them in every call.
 fn harmed_in_every_call(harm: fn(&mut dyn DynContext, ConnectionId)) {
     const HARMED: usize = 5;
-    let limits = Limits { drain: SOON, ..Limits::default() };
+    let limits = Limits { shutdown_timeout: SOON, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| {
@@ -175,7 +175,7 @@ fn everything_closed_and_stopped_and_timed_in_every_call() {
 
 #[test]
 fn stopped_in_every_call() {
-    let limits = Limits { drain: SOON, ..Limits::default() };
+    let limits = Limits { shutdown_timeout: SOON, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let _peer = peer(address);
     let finished = run(event_loop, Script::new(|cx, _| cx.shutdown()));
@@ -265,15 +265,15 @@ proptest! {
     ) {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let limits = Limits {
-            connections: 6,
-            accepts_per_turn: 2,
-            read_per_turn: 64,
-            input_rest: 200,
-            high_water: 1000,
-            low_water: 100,
-            linger: Duration::from_millis(5),
-            drain: SOON,
-            write_stall: Duration::from_millis(5),
+            max_connections: 6,
+            accept_budget: 2,
+            read_budget: 64,
+            max_unconsumed: 200,
+            write_buffer_high: 1000,
+            write_buffer_low: 100,
+            linger_timeout: Duration::from_millis(5),
+            shutdown_timeout: SOON,
+            write_timeout: Duration::from_millis(5),
             ..Limits::default()
         };
         let (event_loop, address) = listening(limits);

@@ -36,7 +36,7 @@ fn refused(event: &Event) -> Option<RefuseReason> {
 #[test]
 fn an_address_has_so_many_connections_and_others_have_theirs() {
     let (event_loop, address) =
-        listening(Limits { connections_per_address: 3, ..Limits::default() });
+        listening(Limits { max_connections_per_address: 3, ..Limits::default() });
     let mut running = spawn(event_loop, Script::echo().stops_after(8));
     let first: [_; 3] = crowd(ONE, address);
     assert_eq!(read_all(&peer_from(ONE, address)), b"");
@@ -60,7 +60,7 @@ fn an_address_has_so_many_connections_and_others_have_theirs() {
 #[test]
 fn an_address_makes_so_many_connections_in_a_second_unless_it_is_left_out() {
     let limits = Limits {
-        connects_per_address: 3,
+        max_connects_per_address: 3,
         unlimited_addresses: vec!["127.0.0.2/32".parse().unwrap()],
         ..Limits::default()
     };
@@ -79,7 +79,7 @@ fn an_address_makes_so_many_connections_in_a_second_unless_it_is_left_out() {
 #[test]
 fn the_last_places_are_for_the_trusted() {
     let limits = Limits {
-        connections: 8,
+        max_connections: 8,
         reserved_connections: 100,
         unlimited_addresses: vec!["127.0.0.2/32".parse().unwrap()],
         ..Limits::default()
@@ -98,7 +98,7 @@ fn the_last_places_are_for_the_trusted() {
 #[test]
 fn who_has_been_silent_longest_makes_room() {
     let (event_loop, address) =
-        listening(Limits { connections: 3, eviction_delay: SOON, ..Limits::default() });
+        listening(Limits { max_connections: 3, eviction_delay: SOON, ..Limits::default() });
     let mut running = spawn(event_loop, Script::echo().stops_after(4));
     let peers = [(); 3].map(|()| {
         let peer = peer(address);
@@ -122,7 +122,7 @@ fn who_has_been_silent_longest_makes_room() {
 #[test]
 fn a_protected_connection_never_makes_room() {
     let (event_loop, address) =
-        listening(Limits { connections: 2, eviction_delay: SOON, ..Limits::default() });
+        listening(Limits { max_connections: 2, eviction_delay: SOON, ..Limits::default() });
     let script = Script::new(|cx, call| {
         if let Call::Received(id, b"p", _) = call {
             cx.protect(id);
@@ -154,10 +154,10 @@ fn a_protected_connection_never_makes_room() {
 #[test]
 fn a_protected_connection_makes_room_once_it_is_closed() {
     let (event_loop, address) = listening(Limits {
-        connections: 2,
+        max_connections: 2,
         eviction_delay: SOON,
-        linger: NEVER,
-        write_stall: NEVER,
+        linger_timeout: NEVER,
+        write_timeout: NEVER,
         ..Limits::default()
     });
     let script = Script::new(|cx, call| match call {
@@ -189,7 +189,7 @@ fn a_protected_connection_makes_room_once_it_is_closed() {
 fn a_storm_of_silent_peers_keeps_nobody_out() {
     const PLACES: usize = 50;
     let (event_loop, address) =
-        listening(Limits { connections: PLACES, eviction_delay: SOON, ..Limits::default() });
+        listening(Limits { max_connections: PLACES, eviction_delay: SOON, ..Limits::default() });
     let running = spawn(event_loop, Script::echo().stops_after(6 * PLACES));
     let silent: Vec<_> = (0..5 * PLACES).map(|_| peer(address)).collect();
     for _ in 0..PLACES {

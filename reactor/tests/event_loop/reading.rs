@@ -104,7 +104,7 @@ fn an_end_without_a_byte_is_told_once() {
 fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
     const SHARE: usize = 100;
     const TOTAL: usize = 20_000;
-    let (event_loop, address) = listening(Limits { read_per_turn: SHARE, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { read_budget: SHARE, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(TOTAL)).unwrap();
     let mut left = TOTAL;
@@ -128,7 +128,7 @@ fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
 #[test]
 fn a_message_larger_than_the_share_of_a_turn() {
     const FRAME: usize = 5000;
-    let limits = Limits { read_per_turn: 7, input_rest: FRAME, ..Limits::default() };
+    let limits = Limits { read_budget: 7, max_unconsumed: FRAME, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut peer = peer(address);
     peer.write_all(&pattern(FRAME)).unwrap();
@@ -145,7 +145,7 @@ fn a_message_larger_than_the_share_of_a_turn() {
 fn a_flood_does_not_starve_another_peer() {
     const SHARE: usize = 64;
     const FLOOD: usize = 30_000;
-    let (event_loop, address) = listening(Limits { read_per_turn: SHARE, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { read_budget: SHARE, ..Limits::default() });
     let (mut flooding, mut modest) = (peer(address), peer(address));
     flooding.write_all(&pattern(FLOOD)).unwrap();
     modest.write_all(b"hola").unwrap();
@@ -166,7 +166,7 @@ fn a_flood_does_not_starve_another_peer() {
 fn equal_peers_are_served_in_turns() {
     const SHARE: usize = 50;
     const TURNS: usize = 40;
-    let (event_loop, address) = listening(Limits { read_per_turn: SHARE, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { read_budget: SHARE, ..Limits::default() });
     let peers: Vec<_> = (0..5).map(|_| peer(address)).collect();
     for mut peer in &peers {
         peer.write_all(&pattern(SHARE * TURNS)).unwrap();
@@ -214,7 +214,7 @@ fn pausing_echo() -> Script {
 #[test]
 fn what_a_paused_connection_left_comes_again() {
     let (event_loop, address) =
-        listening(Limits { read_per_turn: 1000, input_rest: 10, ..Limits::default() });
+        listening(Limits { read_budget: 1000, max_unconsumed: 10, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(5000)).unwrap();
     let running = spawn(event_loop, pausing_echo().stops_after(1));

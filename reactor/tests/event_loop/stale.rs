@@ -97,7 +97,7 @@ fn a_deadline_of_a_connection_that_was_aborted_earlier_in_the_same_turn() {
 /// using the first one's id.
 #[test]
 fn an_id_whose_place_was_taken_names_nobody() {
-    let (event_loop, address) = listening(Limits { connections: 1, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { max_connections: 1, ..Limits::default() });
     let (mut first, mut second) = (peer(address), peer(address));
     first.write_all(b"x").unwrap();
     second.write_all(b"hola").unwrap();
@@ -132,7 +132,7 @@ fn an_id_whose_place_was_taken_names_nobody() {
 /// its place.
 #[test]
 fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
-    let (event_loop, address) = listening(Limits { connections: 1, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { max_connections: 1, ..Limits::default() });
     let (first, second) = (peer(address), peer(address));
     let mut opened = 0;
     let script = Script::new(move |cx, call| match call {

@@ -139,9 +139,9 @@ fn a_timer_fires_once_for_each_time_that_it_was_set() {
 #[test]
 fn delays_too_long_for_any_clock() {
     let (event_loop, address) = listening(Limits {
-        linger: Duration::MAX,
-        write_stall: Duration::MAX,
-        drain: Duration::MAX,
+        linger_timeout: Duration::MAX,
+        write_timeout: Duration::MAX,
+        shutdown_timeout: Duration::MAX,
         ..Limits::default()
     });
     let script = Script::new(|cx, call| {
@@ -163,7 +163,8 @@ fn delays_too_long_for_any_clock() {
 #[test]
 fn a_deadline_beside_a_stalled_write() {
     for (deadline, write_stall) in [(SOON, NEVER), (NEVER, SOON)] {
-        let (event_loop, address) = listening(Limits { write_stall, ..Limits::default() });
+        let (event_loop, address) =
+            listening(Limits { write_timeout: write_stall, ..Limits::default() });
         let _peer = peer(address);
         let script = Script::new(move |cx, call| match call {
             Call::Opened(id) => {
@@ -210,7 +211,7 @@ fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
 fn a_long_turn_is_not_the_peers_fault() {
     const STALL: Duration = Duration::from_millis(400);
     for long_turn in [0, 1] {
-        let (event_loop, address) = listening(Limits { write_stall: STALL, ..Limits::default() });
+        let (event_loop, address) = listening(Limits { write_timeout: STALL, ..Limits::default() });
         let mut peer = peer(address);
         peer.set_nonblocking(true).unwrap();
         let (mut turn, mut connection) = (0, None);
@@ -241,7 +242,7 @@ fn a_long_turn_is_not_the_peers_fault() {
 /// Once closed, it is the loop's: a deadline that passes while it lingers is nobody's business.
 #[test]
 fn a_closed_connection_has_no_deadline() {
-    let (event_loop, address) = listening(Limits { linger: NEVER, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { linger_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| match call {
         Call::Opened(id) => {
             cx.set_deadline(id, Some(millis(1)));
@@ -262,7 +263,7 @@ fn a_closed_connection_has_no_deadline() {
 
 #[test]
 fn time_stands_still_within_a_turn() {
-    let (event_loop, address) = listening(Limits { read_per_turn: 10, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { read_budget: 10, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(1000)).unwrap();
     drop(peer);
@@ -361,7 +362,7 @@ fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_tu
 /// Everything was there in time, but each turn reads a little of it alone.
 #[test]
 fn a_deadline_waits_for_the_input_that_one_turn_does_not_read() {
-    let (event_loop, address) = listening(Limits { read_per_turn: 10, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { read_budget: 10, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(200)).unwrap();
     let script = Script::new(|cx, call| match call {

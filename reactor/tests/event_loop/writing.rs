@@ -25,7 +25,7 @@ fn arrived(peer: &TcpStream) -> usize {
 
 #[test]
 fn nothing_leaves_before_the_turn_has_ended() {
-    let (event_loop, address) = listening(Limits { read_per_turn: 100, ..Limits::default() });
+    let (event_loop, address) = listening(Limits { read_budget: 100, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(2000)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
@@ -133,7 +133,7 @@ fn what_is_sent_leaves_whatever_the_call_it_was_sent_in() {
 #[test]
 fn a_peer_that_does_not_read_is_not_read_until_it_does() {
     let limits = Limits::default();
-    let low = limits.low_water;
+    let low = limits.write_buffer_low;
     let (event_loop, address) = listening(limits);
     let mut asked = 0;
     let script = Script::new(move |cx, call| match call {
@@ -176,7 +176,7 @@ fn a_service_goes_on_whenever_its_output_has_drained() {
     const PIECE: usize = 1024 * 1024;
     const PIECES: usize = 24;
     let limits = Limits::default();
-    let most = limits.low_water + PIECE;
+    let most = limits.write_buffer_low + PIECE;
     let (event_loop, address) = listening(limits);
     let mut left = PIECES;
     let script = Script::new(move |cx, call| match call {
@@ -201,7 +201,8 @@ fn a_service_goes_on_whenever_its_output_has_drained() {
 fn drained_is_told_above_the_mark_and_not_at_it() {
     const MARK: usize = 1000;
     for (output, times) in [(MARK, 0), (MARK + 1, 1)] {
-        let limits = Limits { high_water: MARK, low_water: MARK / 2, ..Limits::default() };
+        let limits =
+            Limits { write_buffer_high: MARK, write_buffer_low: MARK / 2, ..Limits::default() };
         let (event_loop, address) = listening(limits);
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();

@@ -18,7 +18,7 @@ fn the_shipped_file_and_the_defaults_are_good() {
     let config = Config::new(&mut layers).unwrap();
     assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
     assert_eq!(config.ledger.sync, Sync::Always);
-    assert!(config.limits.drain < Duration::from_secs(1));
+    assert!(config.limits.shutdown_timeout < Duration::from_secs(1));
 }
 
 #[test]
