@@ -1,5 +1,6 @@
 //! The documentation's links: every file, folder and heading that a page of this repository points
-//! to exists, every page is reached from the README, and the README stays short.
+//! to exists, so does every setting that it names, every page is reached from the README, and the
+//! README stays short.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -116,6 +117,33 @@ fn every_page_is_reached_from_the_readme() {
     }
     let lost: Vec<_> = pages(&repository()).difference(&reached).cloned().collect();
     assert!(lost.is_empty(), "no link leads to {lost:?}");
+}
+
+/// Names in the page that look like settings, with their owners' prefixes.
+fn setting_names(text: &str) -> BTreeSet<&str> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let words = text.split(|c: char| !is_name(c));
+    let prefixes = ["SERVER_", "LOGGING_", "CLI_"];
+    words
+        .filter(|word| prefixes.iter().any(|p| word.len() > p.len() && word.starts_with(p)))
+        .collect()
+}
+
+#[test]
+fn every_setting_named_exists() {
+    // What Docker and Kubernetes make for a service.
+    let others = ["SERVER_SERVICE_HOST", "SERVER_PORT_12345_TCP"];
+    let tables = server::config::TABLE.iter().chain(client::config::TABLE);
+    let known: BTreeSet<_> = tables.map(|setting| setting.key).chain(others).collect();
+    for page in pages(&repository()) {
+        // The changelog tells of settings that are called otherwise by now.
+        if page.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let text = fs::read_to_string(&page).expect("a page");
+        let unknown: Vec<_> = setting_names(&text).difference(&known).copied().collect();
+        assert!(unknown.is_empty(), "{} names no settings: {unknown:?}", page.display());
+    }
 }
 
 #[test]
