@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use runtime::logging::Escaped;
-use runtime::settings::{Contents, Entry, Flaw, Found, Unusable, line_at};
+use runtime::settings::{Contents, Entry, FileError, InvalidValue, RawValue, line_at};
 use serde::de::{
     DeserializeSeed, EnumAccess, Error as _, IgnoredAny, MapAccess, SeqAccess, VariantAccess,
     Visitor,
@@ -22,45 +22,47 @@ use serde_yaml::{Deserializer, Error};
 /// Breaks a line in YAML 1.1, and not in 1.2: who has one there means something else by it.
 const OLD_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Names, values and flaws of a file's text.
+/// Names, values and errors of a file's text.
 pub(crate) fn read(text: &str) -> Contents {
     let mut contents = Contents::default();
     let keys = parse(text).and_then(|node| match node {
         Node::Section(keys) => Ok(keys),
         Node::Nothing => Ok(Vec::new()),
-        other => Err(Flaw::of_all(format!("expected names and values, found {}", other.kind()))),
+        other => {
+            Err(FileError::whole(format!("expected names and values, found {}", other.kind())))
+        }
     });
     match keys {
         Ok(keys) => Flattened { seen: BTreeMap::new(), contents: &mut contents }.add("", keys),
-        Err(flaw) => contents.flaws.push(flaw),
+        Err(error) => contents.errors.push(error),
     }
     contents
 }
 
-fn parse(text: &str) -> Result<Node, Flaw> {
+fn parse(text: &str) -> Result<Node, FileError> {
     if let Some(at) = text.find(OLD_BREAKS) {
-        return Err(Flaw::at(
+        return Err(FileError::at(
             line_at(text, at),
             "found a line break of another kind than LF or CR",
         ));
     }
-    let flaw = |error: Error| flaw_of(text, &error);
+    let located = |error: Error| file_error(text, &error);
     let mut documents = Deserializer::from_str(text);
     let Some(first) = documents.next() else { return Ok(Node::Nothing) };
-    let shape = ShapeOf.deserialize(first).map_err(flaw)?;
+    let shape = ShapeOf.deserialize(first).map_err(located)?;
     if documents.next().is_some() {
-        return Err(Flaw::of_all("expected one document, found another one behind ---"));
+        return Err(FileError::whole("expected one document, found another one behind ---"));
     }
-    NodeOf { text, shape: &shape }.deserialize(Deserializer::from_str(text)).map_err(flaw)
+    NodeOf { text, shape: &shape }.deserialize(Deserializer::from_str(text)).map_err(located)
 }
 
-/// What the library says, with its place in front.
-fn flaw_of(text: &str, error: &Error) -> Flaw {
+/// The library's error, with its line.
+fn file_error(text: &str, error: &Error) -> FileError {
     let line = error.location().map(|location| location.line());
     let written = line.and_then(|line| lines(text).nth(line - 1)).unwrap_or_default();
     let indent: String = written.chars().take_while(|c| matches!(c, ' ' | '\t')).collect();
     let hint = if indent.contains('\t') { "; indentation is made of blanks, not tabs" } else { "" };
-    Flaw { line, reason: format!("{error}{hint}") }
+    FileError { line, reason: format!("{error}{hint}") }
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -139,14 +141,14 @@ impl Flattened<'_> {
             let name = format!("{prefix}{name}");
             if name.ends_with("<<") {
                 let reason = "<< is no YAML 1.2: write what it would bring in".to_owned();
-                self.contents.flaws.push(Flaw::at(line, reason));
+                self.contents.errors.push(FileError::at(line, reason));
                 continue;
             }
             let first = self.seen.get(&name.to_lowercase()).copied();
             if let Some(first) = first {
                 let shown = Escaped(name.as_bytes());
                 let reason = format!("duplicate key {shown}, first in line {first}");
-                self.contents.flaws.push(Flaw::at(line, reason));
+                self.contents.errors.push(FileError::at(line, reason));
             } else {
                 self.seen.insert(name.to_lowercase(), line);
             }
@@ -157,25 +159,25 @@ impl Flattened<'_> {
         }
     }
 
-    fn value(&mut self, name: &str, node: Node) -> Found {
+    fn value(&mut self, name: &str, node: Node) -> RawValue {
         let shown = node.to_string();
-        let unusable = |reason: String| Unusable { shown: shown.into_bytes(), reason };
+        let invalid = |reason: String| InvalidValue { shown: shown.into_bytes(), reason };
         match node {
-            Node::Nothing => Found::Nothing,
-            Node::Scalar(text) => Found::Text(text),
+            Node::Nothing => RawValue::Empty,
+            Node::Scalar(text) => RawValue::Text(text),
             Node::Section(keys) => {
                 self.add(&format!("{name}."), keys);
-                Found::Section(unusable("it is a section".to_owned()))
+                RawValue::Section(invalid("it is a section".to_owned()))
             }
             Node::List(nodes) => {
-                let found = unusable("it is a list".to_owned());
+                let found = invalid("it is a list".to_owned());
                 // Nothing in a list is read: its keys are only looked at for duplicates.
                 for (place, node) in nodes.into_iter().enumerate() {
                     self.value(&format!("{name}[{place}]"), node);
                 }
-                Found::Unusable(found)
+                RawValue::Invalid(found)
             }
-            Node::Tagged => Found::Unusable(unusable("its tag isn't known".to_owned())),
+            Node::Tagged => RawValue::Invalid(invalid("its tag isn't known".to_owned())),
         }
     }
 }

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use runtime::settings::{Contents, Entry, Flaw, Found, Unusable};
+use runtime::settings::{Contents, Entry, FileError, InvalidValue, RawValue};
 
 /// The section that is read.
 const DEFAULT: &str = "DEFAULT";
@@ -24,7 +24,7 @@ fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\x1c'..='\x1f')
 }
 
-/// Names, values and flaws of a file's text.
+/// Names, values and errors of a file's text.
 pub fn read(text: &str) -> Contents {
     let mut reader = Reader::default();
     for (number, line) in (1..).zip(lines(text)) {
@@ -88,13 +88,13 @@ impl Reader {
             (Some(name), _) => self.begin_section(number, name),
             (None, true) => self.key(number, text),
             (None, false) => {
-                self.flaw(number, "expected the section [DEFAULT] before the first key");
+                self.error(number, "expected the section [DEFAULT] before the first key");
             }
         }
     }
 
-    fn flaw(&mut self, number: usize, reason: impl Into<String>) {
-        self.contents.flaws.push(Flaw::at(number, reason));
+    fn error(&mut self, number: usize, reason: impl Into<String>) {
+        self.contents.errors.push(FileError::at(number, reason));
     }
 
     fn begin_section(&mut self, number: usize, name: &str) {
@@ -102,7 +102,7 @@ impl Reader {
         // [DEFAULT] may come again: its keys may not.
         if let Some(first) = self.sections.get(name).filter(|_| name != DEFAULT) {
             let reason = format!("duplicate section [{name}], first in line {first}");
-            self.flaw(number, reason);
+            self.error(number, reason);
         }
         self.sections.entry(name.to_owned()).or_insert(number);
         self.section = Some(name.to_owned());
@@ -112,17 +112,17 @@ impl Reader {
         self.end_value();
         let Some((name, value)) = text.split_once(['=', ':']) else {
             let reason = format!("expected NAME = VALUE, found no = or : in \"{}\"", shown(text));
-            return self.flaw(number, reason);
+            return self.error(number, reason);
         };
         let (name, value) = (name.trim_end_matches(is_blank), value.trim_start_matches(is_blank));
         if name.is_empty() {
-            return self.flaw(number, "expected a name before the = or :");
+            return self.error(number, "expected a name before the = or :");
         }
         let section = self.section.clone().unwrap_or_default();
         let key = (section, name.to_lowercase());
         if let Some(first) = self.keys.get(&key) {
             let reason = format!("duplicate key {}, first in line {first}", shown(name));
-            return self.flaw(number, reason);
+            return self.error(number, reason);
         }
         let foreign_section = Some(key.0.clone()).filter(|section| section != DEFAULT);
         self.keys.insert(key, number);
@@ -130,7 +130,7 @@ impl Reader {
             name: name.to_owned(),
             foreign_section,
             line: number,
-            value: Found::Nothing,
+            value: RawValue::Empty,
         });
         let entry = self.contents.entries.len() - 1;
         self.current = Some(Pending { entry, lines: vec![value.to_owned()] });
@@ -142,7 +142,7 @@ impl Reader {
         let text = text.trim_end_matches(is_blank);
         self.contents.entries[entry].value = if text.contains('\n') {
             let reason = "it goes on in the next lines, which are indented".to_owned();
-            Found::Unusable(Unusable { shown: text.as_bytes().to_vec(), reason })
+            RawValue::Invalid(InvalidValue { shown: text.as_bytes().to_vec(), reason })
         } else {
             interpolated(text)
         };
@@ -165,17 +165,17 @@ fn header(text: &str) -> Option<&str> {
 }
 
 /// `%%` is a percent sign, and no other may stand there: it would stand for another value.
-fn interpolated(text: &str) -> Found {
+fn interpolated(text: &str) -> RawValue {
     let alone = text.replace("%%", "");
     if !alone.contains('%') {
-        return Found::Text(text.replace("%%", "%"));
+        return RawValue::Text(text.replace("%%", "%"));
     }
     let reason = if alone.contains("%(") {
         "%(name)s isn't taken: write what it stands for"
     } else {
         "a percent sign is written %%"
     };
-    Found::Unusable(Unusable { shown: text.as_bytes().to_vec(), reason: reason.to_owned() })
+    RawValue::Invalid(InvalidValue { shown: text.as_bytes().to_vec(), reason: reason.to_owned() })
 }
 
 #[cfg(test)]
@@ -183,15 +183,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn flaws(text: &str) -> Vec<(Option<usize>, String)> {
-        read(text).flaws.into_iter().map(|Flaw { line, reason }| (line, reason)).collect()
+    fn errors(text: &str) -> Vec<(Option<usize>, String)> {
+        read(text).errors.into_iter().map(|FileError { line, reason }| (line, reason)).collect()
     }
 
     #[test]
-    fn all_flaws_are_told_with_their_lines() {
+    fn all_errors_are_told_with_their_lines() {
         let text = "A = 1\n[DEFAULT]\nA = 1\nwrong\n= 2\na: 3\n[x]\nA = 1\n[x]\n";
         assert_eq!(
-            flaws(text),
+            errors(text),
             [
                 (Some(1), "expected the section [DEFAULT] before the first key".to_owned()),
                 (Some(4), "expected NAME = VALUE, found no = or : in \"wrong\"".to_owned()),
@@ -207,7 +207,7 @@ mod tests {
         let text = "[DEFAULT]\nA = 1\n  B = 2\nC = %(home)s\nD = 50%\nE = %%(x)s\n";
         let values: Vec<_> = read(text).entries.into_iter().map(|entry| entry.value).collect();
         let unusable = |shown: &str, reason: &str| {
-            Found::Unusable(Unusable {
+            RawValue::Invalid(InvalidValue {
                 shown: shown.as_bytes().to_vec(),
                 reason: reason.to_owned(),
             })
@@ -218,7 +218,7 @@ mod tests {
                 unusable("1\nB = 2", "it goes on in the next lines, which are indented"),
                 unusable("%(home)s", "%(name)s isn't taken: write what it stands for"),
                 unusable("50%", "a percent sign is written %%"),
-                Found::Text("%(x)s".to_owned()),
+                RawValue::Text("%(x)s".to_owned()),
             ]
         );
     }

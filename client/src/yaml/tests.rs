@@ -6,11 +6,11 @@ use super::*;
 
 /// The single values of a file that has nothing else.
 fn values(text: &str) -> Vec<(String, String)> {
-    let Contents { entries, flaws } = read(text);
-    assert_eq!(flaws, [], "{text:?}");
+    let Contents { entries, errors } = read(text);
+    assert_eq!(errors, [], "{text:?}");
     let value = |entry: Entry| match entry.value {
-        Found::Text(text) => Some((entry.name, text)),
-        Found::Section(_) => None,
+        RawValue::Text(text) => Some((entry.name, text)),
+        RawValue::Section(_) => None,
         other => panic!("{text:?}: {other:?}"),
     };
     entries.into_iter().filter_map(value).collect()
@@ -20,8 +20,8 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn flaws(text: &str) -> Vec<(Option<usize>, String)> {
-    read(text).flaws.into_iter().map(|Flaw { line, reason }| (line, reason)).collect()
+fn errors(text: &str) -> Vec<(Option<usize>, String)> {
+    read(text).errors.into_iter().map(|FileError { line, reason }| (line, reason)).collect()
 }
 
 #[test]
@@ -122,26 +122,26 @@ fn a_key_that_is_there_twice_is_an_error_at_every_level() {
         ("x:\n  - y: 1\n    y: 2\n", 3, "duplicate key x[0].y, first in line 2"),
         ("1: a\n'1': b\n", 2, "duplicate key 1, first in line 1"),
     ] {
-        assert_eq!(flaws(text), [(Some(line), reason.to_owned())], "{text:?}");
+        assert_eq!(errors(text), [(Some(line), reason.to_owned())], "{text:?}");
     }
 }
 
 #[test]
 fn what_is_no_single_value_is_told_as_it_stands_there() {
-    let unusable = |shown: &str, reason: &str| Unusable {
+    let invalid = |shown: &str, reason: &str| InvalidValue {
         shown: shown.as_bytes().to_vec(),
         reason: reason.to_owned(),
     };
     for (text, expected) in [
-        ("n:\n", Found::Nothing),
-        ("n: ~\n", Found::Nothing),
-        ("n: null\n", Found::Nothing),
-        ("n: [DEBUG, 012]\n", Found::Unusable(unusable("[DEBUG, 012]", "it is a list"))),
-        ("n:\n- DEBUG\n", Found::Unusable(unusable("[DEBUG]", "it is a list"))),
-        ("n: {a: True}\n", Found::Section(unusable("{a: True}", "it is a section"))),
-        ("n: !env X\n", Found::Unusable(unusable("!", "its tag isn't known"))),
-        ("n: !x [a]\n", Found::Unusable(unusable("!", "its tag isn't known"))),
-        ("n: !x {a: b}\n", Found::Unusable(unusable("!", "its tag isn't known"))),
+        ("n:\n", RawValue::Empty),
+        ("n: ~\n", RawValue::Empty),
+        ("n: null\n", RawValue::Empty),
+        ("n: [DEBUG, 012]\n", RawValue::Invalid(invalid("[DEBUG, 012]", "it is a list"))),
+        ("n:\n- DEBUG\n", RawValue::Invalid(invalid("[DEBUG]", "it is a list"))),
+        ("n: {a: True}\n", RawValue::Section(invalid("{a: True}", "it is a section"))),
+        ("n: !env X\n", RawValue::Invalid(invalid("!", "its tag isn't known"))),
+        ("n: !x [a]\n", RawValue::Invalid(invalid("!", "its tag isn't known"))),
+        ("n: !x {a: b}\n", RawValue::Invalid(invalid("!", "its tag isn't known"))),
     ] {
         let entries = read(text).entries;
         let entry = entries.iter().find(|entry| entry.name == "n").expect("it is there");
@@ -170,7 +170,7 @@ fn what_cannot_be_understood_is_told_with_its_line() {
         ("a: 1\n---\nb: 2\n", None, "expected one document"),
         ("%YAML 2.0\n---\na: 1\n", Some(1), "incompatible YAML document"),
     ] {
-        let found = flaws(text);
+        let found = errors(text);
         let [(at, reason)] = &found[..] else { panic!("{text:?}: {found:?}") };
         assert!(*at == line && reason.contains(part), "{text:?}: {at:?} {reason}");
     }
@@ -183,16 +183,16 @@ fn aliases_that_multiply_are_stopped() {
         Some(below) => format!("a{level}: &a{level} [*a{below}, *a{below}, *a{below}]\n"),
     };
     let text: String = (0..30).map(level).collect();
-    assert!(flaws(&text)[0].1.contains("repetition limit"), "{:?}", flaws(&text));
+    assert!(errors(&text)[0].1.contains("repetition limit"), "{:?}", errors(&text));
 }
 
 proptest! {
     #[test]
     fn any_text_is_read(text in "(\\PC|[-\\[\\]{}:,#&*!|>'\"%@`?<~ab \t\r\n]){0,60}") {
         let lines = 1 + text.matches(['\n', '\r']).count();
-        let Contents { entries, flaws } = read(&text);
+        let Contents { entries, errors } = read(&text);
         prop_assert!(entries.iter().all(|entry| (1..=lines).contains(&entry.line)));
-        prop_assert!(flaws.iter().filter_map(|flaw| flaw.line).all(|line| line <= lines + 1));
+        prop_assert!(errors.iter().filter_map(|error| error.line).all(|line| line <= lines + 1));
     }
 
     /// A text between quotation marks is itself, whatever it looks like.

@@ -36,8 +36,8 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 pub use error::{SettingError, SettingErrors};
-pub use file::{Contents, Entry, Flaw, Found, Unusable, line_at};
-use layers::Work;
+pub use file::{Contents, Entry, FileError, InvalidValue, RawValue, line_at};
+use layers::Invocation;
 pub use layers::{Origin, Settings};
 pub use report::{check, refuse};
 pub use values::{
@@ -155,7 +155,7 @@ impl Program {
     ) -> Settings {
         let mut settings = Settings::new(
             self.table,
-            Work {
+            Invocation {
                 check_only: matches.get_flag(CHECK_CONFIG),
                 subcommand: matches.subcommand_name().map(str::to_owned),
                 operands: matches.subcommand().map_or_else(Vec::new, |(_, of_it)| operands(of_it)),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use Recorded::{Read, Refused};
-use runtime::settings::Found;
+use runtime::settings::RawValue;
 use server::ini;
 
 /// What Python makes of a file.
@@ -33,25 +33,25 @@ fn every_file_is_read_as_python_reads_it() {
     let (mut read, mut refused, mut stricter) = (0, 0, 0);
     for (text, recorded) in recorded::RECORDED {
         let contents = ini::read(text);
-        let flaws: Vec<_> = contents.flaws.iter().filter_map(|flaw| flaw.line).collect();
+        let errors: Vec<_> = contents.errors.iter().filter_map(|error| error.line).collect();
         let values = match recorded {
             Refused(lines) => {
-                assert!(lines.iter().all(|line| flaws.contains(line)), "{text:?}: {contents:?}");
+                assert!(lines.iter().all(|line| errors.contains(line)), "{text:?}: {contents:?}");
                 refused += 1;
                 continue;
             }
             Read(values) => values.iter().copied().collect::<BTreeMap<_, _>>(),
         };
-        assert_eq!(flaws, [], "{text:?}: {contents:?}");
+        assert_eq!(errors, [], "{text:?}: {contents:?}");
         let ours = contents.entries.iter().filter(|entry| entry.foreign_section.is_none());
         let ours: BTreeMap<_, _> =
             ours.map(|entry| (entry.name.to_lowercase(), &entry.value)).collect();
         assert_eq!(ours.len(), values.len(), "{text:?}: {contents:?}");
         for (name, value) in values {
             match (ours[name], value) {
-                (Found::Text(ours), Some(theirs)) => assert_eq!(ours, theirs, "{text:?}"),
-                (Found::Unusable(_), None) => refused += 1,
-                (Found::Unusable(_), Some(theirs)) => {
+                (RawValue::Text(ours), Some(theirs)) => assert_eq!(ours, theirs, "{text:?}"),
+                (RawValue::Invalid(_), None) => refused += 1,
+                (RawValue::Invalid(_), Some(theirs)) => {
                     assert!(is_refused_here(text, theirs), "{text:?}: {theirs:?}");
                     stricter += 1;
                 }

@@ -3,27 +3,27 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::Unusable;
+use super::InvalidValue;
 use crate::logging::Escaped;
 
 pub(super) const INVISIBLE: &str = "it has a character that can't be seen";
 
-pub(super) fn utf8(value: &OsStr) -> Result<String, Unusable> {
-    value.to_str().map(str::to_owned).ok_or_else(|| Unusable {
+pub(super) fn utf8(value: &OsStr) -> Result<String, InvalidValue> {
+    value.to_str().map(str::to_owned).ok_or_else(|| InvalidValue {
         shown: value.as_bytes().to_vec(),
         reason: "it isn't UTF-8".to_owned(),
     })
 }
 
 /// No value has a control character: one that is there came with another one's line ends.
-pub(super) fn without_controls(text: String) -> Result<String, Unusable> {
+pub(super) fn without_controls(text: String) -> Result<String, InvalidValue> {
     match text.chars().find(|character| character.is_control()) {
         None => Ok(text),
         Some(control) => {
             let mut bytes = [0; 4];
             let control = control.encode_utf8(&mut bytes);
             let reason = format!("it has a control character, {}", Escaped(control.as_bytes()));
-            Err(Unusable { shown: text.into_bytes(), reason })
+            Err(InvalidValue { shown: text.into_bytes(), reason })
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct Contents {
     /// Its keys, in the order in which they stand there.
     pub entries: Vec<Entry>,
     /// What is wrong with it.
-    pub flaws: Vec<Flaw>,
+    pub errors: Vec<FileError>,
 }
 
 /// One key of a file.
@@ -32,58 +32,58 @@ pub struct Entry {
     /// Its line, from 1 on.
     pub line: usize,
     /// Its value.
-    pub value: Found,
+    pub value: RawValue,
 }
 
-/// What stands behind a key.
+/// What a file has as the value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum RawValue {
     /// A single value, as it was written.
     Text(String),
-    /// Nothing.
-    Nothing,
-    /// A section: what stands in it follows by itself. What to say of it where a value is expected.
-    Section(Unusable),
-    /// What no setting takes.
-    Unusable(Unusable),
+    /// No value.
+    Empty,
+    /// A section, whose keys are entries of their own. The error where a value is expected.
+    Section(InvalidValue),
+    /// No setting takes it.
+    Invalid(InvalidValue),
 }
 
 /// A value that no setting takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unusable {
-    /// What stands there.
+pub struct InvalidValue {
+    /// Its bytes, for messages.
     pub shown: Vec<u8>,
     /// Why it isn't taken.
     pub reason: String,
 }
 
-/// Something in a file that can't be understood.
+/// Why a file, or a line of it, can't be read or parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
-    /// Its line, from 1 on; `None` when it is the whole file.
+pub struct FileError {
+    /// Its line, from 1 on; `None` for the whole file.
     pub line: Option<usize>,
-    /// What is wrong.
+    /// Why.
     pub reason: String,
 }
 
-impl Flaw {
-    /// One at a line.
+impl FileError {
+    /// An error in a line.
     pub fn at(line: usize, reason: impl Into<String>) -> Self {
         Self { line: Some(line), reason: reason.into() }
     }
 
-    /// One of the whole file.
-    pub fn of_all(reason: impl Into<String>) -> Self {
+    /// An error of the whole file.
+    pub fn whole(reason: impl Into<String>) -> Self {
         Self { line: None, reason: reason.into() }
     }
 }
 
 /// The text of a configuration file, without the byte order mark that it may begin with.
-pub(super) fn read(path: &Path) -> Result<String, Flaw> {
+pub(super) fn read(path: &Path) -> Result<String, FileError> {
     let bytes =
-        read_bytes(path).map_err(|error| Flaw::of_all(format!("can't read it: {error}")))?;
+        read_bytes(path).map_err(|error| FileError::whole(format!("can't read it: {error}")))?;
     if bytes.len() as u64 > FILE_MAX {
-        return Err(Flaw::of_all(format!("expected at most {FILE_MAX} bytes")));
+        return Err(FileError::whole(format!("expected at most {FILE_MAX} bytes")));
     }
     decode(bytes)
 }
@@ -94,9 +94,9 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, OpenError> {
     Ok(bytes)
 }
 
-fn decode(bytes: Vec<u8>) -> Result<String, Flaw> {
+fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
     if let Some(encoding) = wide_encoding(&bytes) {
-        return Err(Flaw::of_all(format!("expected UTF-8, found {encoding}")));
+        return Err(FileError::whole(format!("expected UTF-8, found {encoding}")));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -108,7 +108,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, Flaw> {
     let wrong = [(BYTE_ORDER_MARK, "a byte order mark inside the file"), ('\0', "a NUL byte")];
     for (character, found) in wrong {
         if let Some(at) = text.find(character) {
-            return Err(flaw_at(text.as_bytes(), at, &format!("found {found}")));
+            return Err(error_at(text.as_bytes(), at, &format!("found {found}")));
         }
     }
     Ok(text)
@@ -125,20 +125,20 @@ fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn not_utf8(bytes: &[u8], at: usize) -> Flaw {
+fn not_utf8(bytes: &[u8], at: usize) -> FileError {
     let byte = bytes[at];
     // What follows a letter that isn't a lead byte of UTF-8 with its continuation is most likely a
     // letter with an accent, as Windows and old editors write it.
     let guess = if byte >= 0xA0 { ", looks like Windows-1252" } else { "" };
-    flaw_at(bytes, at, &format!("expected UTF-8, found byte 0x{byte:02X}{guess}"))
+    error_at(bytes, at, &format!("expected UTF-8, found byte 0x{byte:02X}{guess}"))
 }
 
-/// A flaw at an offset: its line, and its column in bytes from 1 on.
-fn flaw_at(bytes: &[u8], at: usize, reason: &str) -> Flaw {
+/// An error at an offset: its line, and its column in bytes from 1 on.
+fn error_at(bytes: &[u8], at: usize, reason: &str) -> FileError {
     let before = &bytes[..at];
     let begin =
         before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
-    Flaw::at(count_lines(before), format!("{reason} at column {}", at - begin + 1))
+    FileError::at(count_lines(before), format!("{reason} at column {}", at - begin + 1))
 }
 
 /// The line, from 1 on, that has this offset of a text.
@@ -163,8 +163,8 @@ fn count_lines(before: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn flaw(bytes: &[u8]) -> (Option<usize>, String) {
-        let Flaw { line, reason } = decode(bytes.to_vec()).unwrap_err();
+    fn error(bytes: &[u8]) -> (Option<usize>, String) {
+        let FileError { line, reason } = decode(bytes.to_vec()).unwrap_err();
         (line, reason)
     }
 
@@ -186,10 +186,10 @@ mod tests {
             utf16("a = 1", u16::to_le_bytes),
             utf16("[DEFAULT]", u16::to_be_bytes),
         ] {
-            assert_eq!(flaw(&bytes), (None, "expected UTF-8, found UTF-16".to_owned()));
+            assert_eq!(error(&bytes), (None, "expected UTF-8, found UTF-16".to_owned()));
         }
         for bytes in [&b"\xFF\xFE\0\0a\0\0\0"[..], b"\0\0\xFE\xFF\0\0\0a", b"a\0\0\0"] {
-            assert_eq!(flaw(bytes), (None, "expected UTF-8, found UTF-32".to_owned()));
+            assert_eq!(error(bytes), (None, "expected UTF-8, found UTF-32".to_owned()));
         }
     }
 
@@ -205,7 +205,7 @@ mod tests {
             (b"ab\ncd\0", 2, "found a NUL byte at column 3"),
             (b"a\n\xEF\xBB\xBFb", 2, "found a byte order mark inside the file at column 1"),
         ] {
-            assert_eq!(flaw(bytes), (Some(line), reason.to_owned()));
+            assert_eq!(error(bytes), (Some(line), reason.to_owned()));
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::characters::{INVISIBLE, has_invisible, is_quoted, utf8, without_controls};
 use super::environment::{self, warning_of};
 use super::error::at;
-use super::file::{self, Contents, Entry, Flaw, Found, Unusable};
+use super::file::{self, Contents, Entry, FileError, InvalidValue, RawValue};
 use super::nearest::nearest;
 use super::{Setting, SettingError, SettingErrors, Warning};
 use crate::logging::Escaped;
@@ -36,7 +36,7 @@ pub enum Origin {
 /// A value in force.
 #[derive(Debug)]
 struct Value {
-    text: Result<String, Unusable>,
+    text: Result<String, InvalidValue>,
     origin: Origin,
 }
 
@@ -53,12 +53,12 @@ pub struct Settings {
     pub(super) warnings: Vec<Warning>,
     /// The file is there and wasn't understood in full.
     file_is_unclear: bool,
-    work: Work,
+    invocation: Invocation,
 }
 
 /// What the program is to do with them.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct Invocation {
     pub(super) check_only: bool,
     pub(super) subcommand: Option<String>,
     pub(super) operands: Vec<OsString>,
@@ -66,7 +66,7 @@ pub(super) struct Work {
 
 impl Settings {
     /// The defaults.
-    pub(super) fn new(table: &'static [Setting], work: Work) -> Self {
+    pub(super) fn new(table: &'static [Setting], invocation: Invocation) -> Self {
         let default = |setting: &'static Setting| {
             let text = Ok(setting.default?.to_owned());
             Some((setting.key, Value { text, origin: Origin::Default }))
@@ -79,17 +79,17 @@ impl Settings {
             errors: Vec::new(),
             warnings: Vec::new(),
             file_is_unclear: false,
-            work,
+            invocation,
         }
     }
 
     pub(super) fn layer_file(&mut self, path: &Path, reader: fn(&str) -> Contents) {
         let contents = file::read(path).map_or_else(
-            |flaw| Contents { entries: Vec::new(), flaws: vec![flaw] },
+            |error| Contents { entries: Vec::new(), errors: vec![error] },
             |text| reader(&text),
         );
-        self.file_is_unclear = !contents.flaws.is_empty();
-        self.errors.extend(contents.flaws.into_iter().map(|Flaw { line, reason }| {
+        self.file_is_unclear = !contents.errors.is_empty();
+        self.errors.extend(contents.errors.into_iter().map(|FileError { line, reason }| {
             SettingError::File { path: path.to_owned(), line, reason }
         }));
         for entry in contents.entries {
@@ -103,10 +103,10 @@ impl Settings {
         let known = table.iter().find(|known| is_same_name(known.file_key, &name));
         if let Some(setting) = known.filter(|_| foreign_section.is_none()) {
             let text = match value {
-                Found::Text(text) => Ok(text),
-                Found::Section(unusable) | Found::Unusable(unusable) => Err(unusable),
-                Found::Nothing => {
-                    Err(Unusable { shown: Vec::new(), reason: empty(setting).to_owned() })
+                RawValue::Text(text) => Ok(text),
+                RawValue::Section(invalid) | RawValue::Invalid(invalid) => Err(invalid),
+                RawValue::Empty => {
+                    Err(InvalidValue { shown: Vec::new(), reason: empty(setting).to_owned() })
                 }
             };
             return self.put(setting, text, Origin::File { path: path.to_owned(), line });
@@ -114,12 +114,12 @@ impl Settings {
         let inside = table.iter().filter_map(|known| name_inside(known.file_key, &name));
         let inside: Vec<_> = inside.collect();
         match value {
-            Found::Section(_) => {}
-            Found::Nothing if !inside.is_empty() => {}
-            Found::Text(text) if !inside.is_empty() => {
+            RawValue::Section(_) => {}
+            RawValue::Empty if !inside.is_empty() => {}
+            RawValue::Text(text) if !inside.is_empty() => {
                 self.not_a_section(path, line, &name, text.as_bytes(), &inside);
             }
-            Found::Unusable(Unusable { shown, .. }) if !inside.is_empty() => {
+            RawValue::Invalid(InvalidValue { shown, .. }) if !inside.is_empty() => {
                 self.not_a_section(path, line, &name, &shown, &inside);
             }
             _ => self.warn_of_key(path, line, &name, foreign_section),
@@ -183,31 +183,36 @@ impl Settings {
         let is_flag = matches!(value, "-h" | "-V") || value.strip_prefix("--").is_some_and(is_long);
         let text = if is_flag {
             let reason = format!("--{} has no value, another flag follows it", setting.flag);
-            Err(Unusable { shown: value.as_bytes().to_vec(), reason })
+            Err(InvalidValue { shown: value.as_bytes().to_vec(), reason })
         } else {
             Ok(value.to_owned())
         };
         self.put(setting, text, Origin::CommandLine);
     }
 
-    fn put(&mut self, setting: &'static Setting, text: Result<String, Unusable>, origin: Origin) {
+    fn put(
+        &mut self,
+        setting: &'static Setting,
+        text: Result<String, InvalidValue>,
+        origin: Origin,
+    ) {
         let text = text.and_then(without_controls);
         self.values.insert(setting.key, Value { text, origin });
     }
 
     /// Whether the program is only to say what it would be run with.
     pub fn check_only(&self) -> bool {
-        self.work.check_only
+        self.invocation.check_only
     }
 
     /// What the program is to do instead of its usual work.
     pub fn subcommand(&self) -> Option<&str> {
-        self.work.subcommand.as_deref()
+        self.invocation.subcommand.as_deref()
     }
 
     /// What that is to be done with; empty for a subcommand that takes no operands.
     pub fn operands(&self) -> &[OsString] {
-        &self.work.operands
+        &self.invocation.operands
     }
 
     /// What is likely wrong, in the order in which it was found.
@@ -225,7 +230,7 @@ impl Settings {
         let value = self.values.get(setting.key)?;
         let text = match &value.text {
             Ok(text) => text,
-            Err(Unusable { shown, .. }) => str::from_utf8(shown).unwrap_or_default(),
+            Err(InvalidValue { shown, .. }) => str::from_utf8(shown).unwrap_or_default(),
         };
         Some((text, &value.origin))
     }
@@ -233,7 +238,7 @@ impl Settings {
     /// The value's bytes as they were written, and where.
     pub(super) fn bytes(&self, setting: &Setting) -> Option<(&[u8], &Origin)> {
         let Value { text, origin } = self.values.get(setting.key)?;
-        let bytes = text.as_ref().map_or_else(|unusable| &unusable.shown[..], String::as_bytes);
+        let bytes = text.as_ref().map_or_else(|invalid| &invalid.shown[..], String::as_bytes);
         Some((bytes, origin))
     }
 
@@ -268,7 +273,7 @@ impl Settings {
         }
         let text = match &self.values.get(setting.key)?.text {
             Ok(text) => text.clone(),
-            Err(Unusable { reason, .. }) => {
+            Err(InvalidValue { reason, .. }) => {
                 let reason = reason.clone();
                 self.invalid(setting, setting.expected, reason);
                 return None;
@@ -350,7 +355,7 @@ impl Settings {
     pub fn finish<T>(&mut self, value: Option<T>) -> Result<T, SettingErrors> {
         // Also of settings that nobody has asked for.
         for setting in self.table {
-            if let Some(Value { text: Err(Unusable { reason, .. }), .. }) =
+            if let Some(Value { text: Err(InvalidValue { reason, .. }), .. }) =
                 self.values.get(setting.key)
             {
                 let reason = reason.clone();

@@ -32,17 +32,17 @@ fn read(text: &str) -> Contents {
     let mut contents = Contents::default();
     for (line, text) in (1..).zip(text.lines()) {
         let Some((name, value)) = text.split_once('=') else {
-            contents.flaws.push(Flaw::at(line, "no equals sign"));
+            contents.errors.push(FileError::at(line, "no equals sign"));
             continue;
         };
         let section = name.split_once('/');
         let value = match value {
-            "[]" => Found::Unusable(Unusable {
+            "[]" => RawValue::Invalid(InvalidValue {
                 shown: b"[]".to_vec(),
                 reason: "it is a list".to_owned(),
             }),
-            "~" => Found::Nothing,
-            text => Found::Text(text.to_owned()),
+            "~" => RawValue::Empty,
+            text => RawValue::Text(text.to_owned()),
         };
         contents.entries.push(Entry {
             name: section.map_or(name, |(_, name)| name).to_owned(),
