@@ -11,7 +11,7 @@ use runtime::settings::{
 };
 use wire::{Agency, FRAME_MAX};
 
-use crate::central::Rules;
+use crate::central::ProtocolConfig;
 use crate::ini;
 use crate::ledger::{Options, Sync};
 
@@ -155,7 +155,7 @@ pub struct Config {
     /// How it is kept.
     pub ledger: Options,
     /// The central's rules, for a wal of the size that is configured.
-    pub rules: Rules,
+    pub rules: ProtocolConfig,
     /// `commit_max` of these isn't the default.
     commit_max_chosen: bool,
     /// The loop's limits.
@@ -219,13 +219,13 @@ impl Config {
 
     /// The rules for a ledger in which a commit of `room` bytes fits: its wal may be older than this
     /// configuration, and smaller. `None` when more was asked for.
-    pub fn rules_within(&self, room: usize) -> Option<Rules> {
+    pub fn rules_within(&self, room: usize) -> Option<ProtocolConfig> {
         let commit_max = self.rules.commit_max.min(room);
         let fits = commit_max == self.rules.commit_max || !self.commit_max_chosen;
-        fits.then(|| Rules { commit_max, ..self.rules.clone() })
+        fits.then(|| ProtocolConfig { commit_max, ..self.rules.clone() })
     }
 
-    fn rules(layers: &mut Settings) -> Option<Rules> {
+    fn rules(layers: &mut Settings) -> Option<ProtocolConfig> {
         let echo_keep_alive = layers.boolean(&KEEP_ALIVE);
         let max_line = layers.size(&MAX_LINE, 1..);
         let commit_max = layers.size(&COMMIT_MAX, 1..);
@@ -240,7 +240,7 @@ impl Config {
         let waiting_report_period = limit(layers, &WAITING_PERIOD);
         let max_log_lines = layers.number(&MAX_LOG_LINES, 1..=COUNT_MAX as u64);
         let log_interval = layers.span(&LOG_INTERVAL, INSTANT..);
-        Some(Rules {
+        Some(ProtocolConfig {
             echo_keep_alive: echo_keep_alive?,
             max_line: max_line?,
             first_byte: first_byte?,

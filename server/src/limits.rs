@@ -1,7 +1,7 @@
 //! Every limit of the server: what it bounds, what happens when it is reached, and why it is there.
 //!
 //! How they are parsed is [`config`]'s, the loop's own are enforced in [`reactor::Limits`], the
-//! central's in [`Rules`](crate::central::Rules). The table in docs/configuration.md is this one, and
+//! central's in [`ProtocolConfig`](crate::central::ProtocolConfig). The table in docs/configuration.md is this one, and
 //! a test keeps it so.
 //!
 //! Limits that can't be set, because both ends must agree on them:

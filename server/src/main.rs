@@ -12,7 +12,7 @@ use reactor::{Hangup, Outcome};
 use runtime::logging::{self, Escaped};
 use runtime::settings::{self, Settings};
 use runtime::{EventLoop, console, exit_code};
-use server::central::{Central, Rules};
+use server::central::{Central, ProtocolConfig};
 use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
 use server::ledger::{FileLedger, LedgerError, Progress, StoredBet, Sync};
 use server::lottery::Lottery;
@@ -137,7 +137,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
 fn get_ready(
     config: &Config,
     ledger: &FileLedger<File>,
-) -> Result<(Rules, Option<UnixStream>), ServerError> {
+) -> Result<(ProtocolConfig, Option<UnixStream>), ServerError> {
     let room = ledger.commit_room()?;
     let asked = config.rules.commit_max;
     let rules = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;

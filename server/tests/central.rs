@@ -9,7 +9,7 @@ use std::time::Duration;
 use kit::frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
-use server::central::Rules;
+use server::central::ProtocolConfig;
 use server::ledger::{Entry, Ledger as _};
 use support::{Disk, MemoryLedger, RULES, World};
 use wire::{FRAME_MAX, MAGIC, Request};
@@ -60,7 +60,7 @@ fn no_answer_leaves_before_its_commit_is_durable() {
 #[test]
 fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
     // Every batch is committed at once: several commits in one turn.
-    let mut world = World::with(1, Rules { commit_max: 1, ..RULES });
+    let mut world = World::with(1, ProtocolConfig { commit_max: 1, ..RULES });
     let one = world.agency(1);
     world.heard(one);
     let before = world.disk.borrow().commits;
@@ -74,7 +74,7 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
 
 #[test]
 fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
-    let mut world = World::with(1, Rules { commit_max: 1, ..RULES });
+    let mut world = World::with(1, ProtocolConfig { commit_max: 1, ..RULES });
     let one = world.agency(1);
     world.heard(one);
     world.disk.borrow_mut().full = true;
@@ -303,7 +303,7 @@ fn a_welcome_tells_nothing_that_may_still_be_lost() {
 
 #[test]
 fn more_than_may_wait_for_the_disk_is_not_read() {
-    let mut world = World::with_disk(1, Rules { max_pending_replies: 3, ..RULES });
+    let mut world = World::with_disk(1, ProtocolConfig { max_pending_replies: 3, ..RULES });
     let one = world.agency(1);
     let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
     world.say(one, &batches);
@@ -321,7 +321,7 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
 /// It is the disk that is slow, not the agency whose frame isn't whole.
 #[test]
 fn no_deadline_runs_while_an_agency_is_held_back() {
-    let mut world = World::with_disk(2, Rules { max_pending_replies: 1, ..RULES });
+    let mut world = World::with_disk(2, ProtocolConfig { max_pending_replies: 1, ..RULES });
     let (one, two) = (world.agency(1), world.agency(2));
     let frame = batch(0, &TWO);
     world.say(one, &frame[..9]);
@@ -339,7 +339,7 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
 #[test]
 fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
     for with_disk in [true, false] {
-        let rules = Rules { commit_max: 1, ..RULES };
+        let rules = ProtocolConfig { commit_max: 1, ..RULES };
         let mut world = if with_disk { World::with_disk(1, rules) } else { World::with(1, rules) };
         let one = world.agency(1);
         world.disk_answers();
@@ -413,7 +413,7 @@ fn a_full_disk_confirms_nothing_and_loses_nothing() {
 
 /// A central that waits after a failed commit, in which agency 1 has two bets.
 fn world_that_waits(agencies: u32) -> (World, ConnectionId) {
-    let rules = Rules { commit_retry_delay: Duration::from_millis(100), ..RULES };
+    let rules = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..RULES };
     let mut world = World::with(agencies, rules);
     let one = world.agency(1);
     world.say(one, &batch(0, &TWO));
@@ -468,7 +468,7 @@ fn told(word: &str) -> Vec<String> {
 
 #[test]
 fn a_draw_that_could_not_be_committed_is_tried_again_by_itself() {
-    let rules = Rules { commit_retry_delay: Duration::from_millis(100), ..RULES };
+    let rules = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..RULES };
     let disk: Rc<RefCell<Disk>> = Rc::default();
     disk.borrow_mut().full = true;
     // As a crash may leave it: everybody has finished, and there was no draw.
@@ -678,7 +678,7 @@ proptest! {
         lines in prop::collection::vec("[a-zñ|]{1,20}", 1..10),
         cut in 1..30_usize,
     ) {
-        let mut world = World::with(1, Rules { echo_keep_alive: true, ..RULES });
+        let mut world = World::with(1, ProtocolConfig { echo_keep_alive: true, ..RULES });
         let said = lines.join("\n") + "\n";
         let one = world.open();
         for piece in said.as_bytes().chunks(cut) {

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use crash_disk::{Machine, MemoryDisk, Which};
 use kit::frames::{bytes, end, hello};
 use proptest::prelude::*;
-use server::central::Rules;
+use server::central::ProtocolConfig;
 use server::ledger::disk::Disk;
 use server::ledger::{FileLedger, Ledger as _, LedgerError, Options, Sync};
 use support::{RULES, World};
@@ -104,7 +104,7 @@ fn central(
             return None;
         }
     };
-    let rules = Rules { commit_max: commit_max.min(room), ..RULES };
+    let rules = ProtocolConfig { commit_max: commit_max.min(room), ..RULES };
     Some(World::over(ledger, agencies, rules))
 }
 
@@ -165,7 +165,7 @@ proptest! {
 #[test]
 fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal() {
     const READ_PER_TURN: usize = 16 << 10;
-    let rules = Rules { commit_max: 256 << 10, ..RULES };
+    let rules = ProtocolConfig { commit_max: 256 << 10, ..RULES };
     let mut world = World::over(open(1 << 20, 240), 240, rules);
     let each = READ_PER_TURN / empty_batch(0).len();
     assert!(240 * each * 11 > 2 << 20, "one record of all of it fits into no segment");

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
-use server::central::{Central, Rules};
+use server::central::{Central, ProtocolConfig};
 use server::ledger::{
     Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
 };
@@ -257,7 +257,7 @@ pub struct World<L = MemoryLedger> {
     unread: BTreeMap<ConnectionId, Vec<u8>>,
 }
 
-pub const RULES: Rules = Rules {
+pub const RULES: ProtocolConfig = ProtocolConfig {
     echo_keep_alive: false,
     max_line: 1000,
     first_byte: Some(Duration::from_secs(1)),
@@ -280,11 +280,11 @@ impl World {
     }
 
     /// The same with a disk that somebody else waits for, see [`disk_answers`](Self::disk_answers).
-    pub fn with_disk(agencies: wire::Agency, rules: Rules) -> Self {
+    pub fn with_disk(agencies: wire::Agency, rules: ProtocolConfig) -> Self {
         Self::with(agencies, rules).leave_disk_to_thread()
     }
 
-    pub fn with(agencies: wire::Agency, rules: Rules) -> Self {
+    pub fn with(agencies: wire::Agency, rules: ProtocolConfig) -> Self {
         let disk = Rc::default();
         let ledger = MemoryLedger::new(&disk);
         Self { disk, ..Self::over(ledger, agencies, rules) }
@@ -293,7 +293,7 @@ impl World {
 
 impl<L: Ledger> World<L> {
     /// A central over another ledger than the one in memory: `disk` isn't used.
-    pub fn over(ledger: L, agencies: wire::Agency, rules: Rules) -> Self {
+    pub fn over(ledger: L, agencies: wire::Agency, rules: ProtocolConfig) -> Self {
         let lottery = Lottery::new(ledger, agencies, WinnerIndex::default());
         Self {
             central: Central::new(lottery, rules),

@@ -17,7 +17,7 @@ use client::farewell::Delays;
 use client::log_budget::LogLimits;
 use client::source::MemorySource;
 use fastrand::Rng;
-use server::central::{Central, Rules};
+use server::central::{Central, ProtocolConfig};
 use server::ledger::disk::Disk as _;
 use server::ledger::{CommitNumber, FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
@@ -514,8 +514,8 @@ fn input(random: &mut Rng) -> Vec<Bet> {
         .collect()
 }
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> ProtocolConfig {
+    ProtocolConfig {
         echo_keep_alive: false,
         max_line: 1000,
         first_byte: Some(Duration::from_mins(1)),

@@ -4,14 +4,41 @@ use log::{Level, info, warn};
 use reactor::ListenerEvent;
 use runtime::log_within;
 
-use crate::log_budget::{Cause, Event, LogBudget};
+use super::log_budget::{Cause, Event, LogBudget};
 
-/// Logs an event. Whoever waits for the next connection says so at level INFO only when
-/// `somebody_came` since the last time.
-pub(crate) fn log_event(budget: &mut LogBudget, event: &ListenerEvent, somebody_came: bool) {
+/// Which of these lines matter.
+#[derive(Debug)]
+pub(crate) struct ListenerLog {
+    /// A connection was accepted, and that the listener waits for the next one hasn't been logged.
+    accepted: bool,
+}
+
+impl Default for ListenerLog {
+    /// The first wait matters.
+    fn default() -> Self {
+        Self { accepted: true }
+    }
+}
+
+impl ListenerLog {
+    /// A connection was accepted that is logged at `level`.
+    pub(crate) fn note_accepted(&mut self, level: Level) {
+        self.accepted |= level == Level::Info;
+    }
+
+    /// Logs an event. That the listener waits for the next connection matters only after one.
+    pub(crate) fn log(&mut self, budget: &mut LogBudget, event: &ListenerEvent) {
+        let waiting = matches!(event, ListenerEvent::Waiting);
+        let matters = waiting && std::mem::take(&mut self.accepted);
+        log_event(budget, event, if matters { Level::Info } else { Level::Debug });
+    }
+}
+
+/// Logs an event; `waiting` is the level of the wait for the next connection.
+fn log_event(budget: &mut LogBudget, event: &ListenerEvent, waiting: Level) {
     match event {
         ListenerEvent::Waiting => {
-            let level = if somebody_came { Level::Info } else { Level::Debug };
+            let level = waiting;
             log_within!(
                 budget,
                 Event::Accepting,

@@ -14,21 +14,16 @@ use reactor::TimerId;
 use runtime::log_within;
 use wire::{Agency, Position};
 
-use crate::log_budget::{Event, LogBudget};
+use super::log_budget::{Event, LogBudget};
+use super::timers;
 use crate::standing::{AgencyList, Standing};
 
 /// How long after a line the next one comes at the earliest.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Fires when the pause after a line is over.
-const PAUSED: TimerId = TimerId(4);
-
-/// Fires when a period without a line is over.
-const PERIOD: TimerId = TimerId(5);
-
 /// Whether a line is due, and which timers run.
 #[derive(Debug)]
-pub(crate) struct DrawWatch {
+pub(crate) struct DrawProgress {
     /// How long after a line the next one comes without news; `None` for never.
     period: Option<Duration>,
     /// Agencies that had finished at the last look.
@@ -36,6 +31,7 @@ pub(crate) struct DrawWatch {
     due: bool,
     paused: bool,
     since: Period,
+    drawn: bool,
     /// To be set by the caller.
     timers: [Option<(TimerId, Duration)>; 2],
 }
@@ -48,14 +44,16 @@ enum Period {
     Over,
 }
 
-impl DrawWatch {
-    pub(crate) fn new(period: Option<Duration>) -> Self {
+impl DrawProgress {
+    /// `drawn` says whether the draw is in the ledger.
+    pub(crate) fn new(period: Option<Duration>, drawn: bool) -> Self {
         Self {
             period,
             finished: None,
             due: false,
             paused: false,
             since: Period::Stopped,
+            drawn,
             timers: [None; 2],
         }
     }
@@ -73,25 +71,31 @@ impl DrawWatch {
         if logs {
             self.due = false;
             self.paused = true;
-            self.timers[0] = Some((PAUSED, PAUSE));
+            self.timers[0] = Some((timers::DRAW_PAUSE, PAUSE));
         }
         if let Some(period) = self.period.filter(|_| waits)
             && (logs || self.since == Period::Stopped)
         {
             self.since = Period::Running;
-            self.timers[1] = Some((PERIOD, period));
+            self.timers[1] = Some((timers::DRAW_PERIOD, period));
         }
         logs
     }
 
-    /// A timer has fired; says whether it was one of these.
-    pub(crate) fn fired(&mut self, timer: TimerId) -> bool {
+    /// One of its timers has fired.
+    pub(crate) fn on_timer(&mut self, timer: TimerId) {
         match timer {
-            PAUSED => self.paused = false,
-            PERIOD => self.since = Period::Over,
-            _ => return false,
+            timers::DRAW_PAUSE => self.paused = false,
+            timers::DRAW_PERIOD => self.since = Period::Over,
+            _ => {}
         }
-        true
+    }
+
+    /// The draw is durable: logged once, and not at all when an earlier run has held it.
+    pub(crate) fn log_drawn(&mut self) {
+        if !std::mem::replace(&mut self.drawn, true) {
+            info!("action: sorteo | result: success");
+        }
     }
 
     /// Timers to be set.
@@ -133,59 +137,65 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn timers(watch: &mut DrawWatch) -> Vec<(TimerId, Duration)> {
-        watch.take_timers().collect()
+    fn timers(progress: &mut DrawProgress) -> Vec<(TimerId, Duration)> {
+        progress.take_timers().collect()
     }
 
     #[test]
     fn the_start_is_a_line_and_nobody_who_waits_is_none_more() {
-        let mut watch = DrawWatch::new(Some(MINUTE));
-        assert!(watch.take_due(0, false));
-        assert_eq!(timers(&mut watch), [(PAUSED, PAUSE)], "no period while nobody waits");
-        assert!(watch.fired(PAUSED));
-        assert!(!watch.take_due(0, false));
-        assert_eq!(timers(&mut watch), []);
-        assert!(!watch.fired(TimerId(0)));
+        let mut progress = DrawProgress::new(Some(MINUTE), false);
+        assert!(progress.take_due(0, false));
+        assert_eq!(
+            timers(&mut progress),
+            [(timers::DRAW_PAUSE, PAUSE)],
+            "no period while nobody waits"
+        );
+        progress.on_timer(timers::DRAW_PAUSE);
+        assert!(!progress.take_due(0, false));
+        assert_eq!(timers(&mut progress), []);
     }
 
     #[test]
     fn who_waits_is_told_once_a_period_whom_for() {
-        let mut watch = DrawWatch::new(Some(MINUTE));
-        assert!(watch.take_due(0, false));
-        watch.fired(PAUSED);
-        timers(&mut watch);
-        assert!(!watch.take_due(0, true), "one has come: nothing is said yet");
-        assert_eq!(timers(&mut watch), [(PERIOD, MINUTE)]);
-        assert!(!watch.take_due(0, true));
-        assert_eq!(timers(&mut watch), []);
+        let mut progress = DrawProgress::new(Some(MINUTE), false);
+        assert!(progress.take_due(0, false));
+        progress.on_timer(timers::DRAW_PAUSE);
+        timers(&mut progress);
+        assert!(!progress.take_due(0, true), "one has come: nothing is said yet");
+        assert_eq!(timers(&mut progress), [(timers::DRAW_PERIOD, MINUTE)]);
+        assert!(!progress.take_due(0, true));
+        assert_eq!(timers(&mut progress), []);
         for _ in 0..3 {
-            watch.fired(PERIOD);
-            assert!(watch.take_due(0, true));
-            assert_eq!(timers(&mut watch), [(PAUSED, PAUSE), (PERIOD, MINUTE)]);
-            watch.fired(PAUSED);
-            assert!(!watch.take_due(0, true));
+            progress.on_timer(timers::DRAW_PERIOD);
+            assert!(progress.take_due(0, true));
+            assert_eq!(
+                timers(&mut progress),
+                [(timers::DRAW_PAUSE, PAUSE), (timers::DRAW_PERIOD, MINUTE)]
+            );
+            progress.on_timer(timers::DRAW_PAUSE);
+            assert!(!progress.take_due(0, true));
         }
         // It has gone without having sent anything.
-        watch.fired(PERIOD);
-        assert!(!watch.take_due(0, false));
-        assert_eq!(timers(&mut watch), []);
+        progress.on_timer(timers::DRAW_PERIOD);
+        assert!(!progress.take_due(0, false));
+        assert_eq!(timers(&mut progress), []);
     }
 
     #[test]
     fn who_finishes_is_a_line_and_many_in_a_second_are_two() {
-        let mut watch = DrawWatch::new(None);
-        assert!(watch.take_due(3, true));
-        watch.fired(PAUSED);
-        timers(&mut watch);
-        assert!(watch.take_due(4, true));
-        assert_eq!(timers(&mut watch), [(PAUSED, PAUSE)], "and no period");
+        let mut progress = DrawProgress::new(None, false);
+        assert!(progress.take_due(3, true));
+        progress.on_timer(timers::DRAW_PAUSE);
+        timers(&mut progress);
+        assert!(progress.take_due(4, true));
+        assert_eq!(timers(&mut progress), [(timers::DRAW_PAUSE, PAUSE)], "and no period");
         for finished in 5..10_000 {
-            assert!(!watch.take_due(finished, true));
+            assert!(!progress.take_due(finished, true));
         }
-        assert_eq!(timers(&mut watch), []);
-        watch.fired(PAUSED);
-        assert!(watch.take_due(9_999, true));
-        watch.fired(PAUSED);
-        assert!(!watch.take_due(9_999, true));
+        assert_eq!(timers(&mut progress), []);
+        progress.on_timer(timers::DRAW_PAUSE);
+        assert!(progress.take_due(9_999, true));
+        progress.on_timer(timers::DRAW_PAUSE);
+        assert!(!progress.take_due(9_999, true));
     }
 }

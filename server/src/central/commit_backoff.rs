@@ -1,0 +1,144 @@
+//! When a commit that had no effect is followed by another: a full disk isn't asked at every request.
+//!
+//! After a failure requests that would stage something are answered at once, without a look at them
+//! or at the disk, until a delay has passed; it doubles with each failure in a row. When only rows
+//! can't be stored, ends and the draw, which have none, go on. Knows no clock: the caller sets the
+//! timer.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The longest delay.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What isn't tried before the delay has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Suspended {
+    /// Commits with rows: there is no space for them.
+    Rows,
+    /// All commits.
+    All,
+}
+
+#[derive(Debug)]
+struct Suspension {
+    what: Suspended,
+    reason: Rc<str>,
+}
+
+/// Whether something is suspended, and for how long.
+#[derive(Debug)]
+pub(crate) struct CommitBackoff {
+    first_delay: Duration,
+    /// After the next failure.
+    next_delay: Duration,
+    suspension: Option<Suspension>,
+    /// A timer that the caller has to set.
+    timer: Option<Duration>,
+}
+
+impl CommitBackoff {
+    /// `first_delay` follows a failure after a success; zero suspends nothing, ever.
+    pub(crate) fn new(first_delay: Duration) -> Self {
+        Self { first_delay, next_delay: first_delay, suspension: None, timer: None }
+    }
+
+    /// A commit had no effect.
+    pub(crate) fn on_failure(&mut self, what: Suspended, reason: &Rc<str>) {
+        if self.first_delay.is_zero() {
+            return;
+        }
+        self.suspension = Some(Suspension { what, reason: reason.clone() });
+        self.timer = Some(self.next_delay);
+        self.next_delay = (2 * self.next_delay).min(LONGEST).max(self.first_delay);
+    }
+
+    /// A commit with rows went through.
+    pub(crate) fn on_success(&mut self) {
+        self.next_delay = self.first_delay;
+    }
+
+    /// The delay has passed.
+    pub(crate) fn on_timer(&mut self) {
+        self.suspension = None;
+    }
+
+    /// Why such a commit isn't tried now, if it isn't.
+    pub(crate) fn suspends(&self, what: Suspended) -> Option<Rc<str>> {
+        let suspension = self.suspension.as_ref().filter(|suspension| suspension.what >= what);
+        suspension.map(|suspension| suspension.reason.clone())
+    }
+
+    /// The timer to be set, at whose end [`on_timer`](Self::on_timer) is called.
+    pub(crate) fn take_timer(&mut self) -> Option<Duration> {
+        self.timer.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Duration = Duration::from_millis(100);
+
+    fn delay_after_failure(backoff: &mut CommitBackoff) -> u128 {
+        backoff.on_failure(Suspended::Rows, &"full".into());
+        backoff.take_timer().unwrap().as_millis()
+    }
+
+    #[test]
+    fn the_delay_doubles_up_to_the_longest_and_a_success_resets_it() {
+        let mut backoff = CommitBackoff::new(FIRST);
+        let delays: Vec<_> = (0..8).map(|_| delay_after_failure(&mut backoff)).collect();
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(backoff.take_timer(), None, "it is set once");
+        backoff.on_success();
+        assert_eq!(delay_after_failure(&mut backoff), 100);
+    }
+
+    #[test]
+    fn a_first_delay_beyond_the_longest_is_kept() {
+        let mut backoff = CommitBackoff::new(Duration::from_mins(1));
+        assert_eq!(delay_after_failure(&mut backoff), 60_000);
+        assert_eq!(delay_after_failure(&mut backoff), 60_000);
+    }
+
+    #[test]
+    fn what_has_no_rows_waits_for_itself_alone() {
+        let mut backoff = CommitBackoff::new(FIRST);
+        assert_eq!(backoff.suspends(Suspended::Rows).as_deref(), None);
+        backoff.on_failure(Suspended::Rows, &"full".into());
+        assert_eq!(
+            (
+                backoff.suspends(Suspended::Rows).as_deref(),
+                backoff.suspends(Suspended::All).as_deref()
+            ),
+            (Some("full"), None)
+        );
+        backoff.on_failure(Suspended::All, &"broken".into());
+        let broken = Some("broken");
+        assert_eq!(
+            (
+                backoff.suspends(Suspended::Rows).as_deref(),
+                backoff.suspends(Suspended::All).as_deref()
+            ),
+            (broken, broken)
+        );
+        backoff.on_timer();
+        assert_eq!(
+            (
+                backoff.suspends(Suspended::Rows).as_deref(),
+                backoff.suspends(Suspended::All).as_deref()
+            ),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn without_a_delay_nothing_is_suspended() {
+        let mut backoff = CommitBackoff::new(Duration::ZERO);
+        backoff.on_failure(Suspended::All, &"full".into());
+        assert_eq!(backoff.suspends(Suspended::Rows).as_deref(), None);
+        assert_eq!(backoff.take_timer(), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! The lottery protocol of one connection: who it is, whether its requests are taken, what it is owed.
+//!
+//! ```text
+//!                    pause_for_storage
+//!           ┌───────────────────────────────> AwaitsStorage ──┐
+//!   intake: Open                                              │ resume
+//!           └───────────────────────────────> AwaitsWinners ──┤
+//!             ^      await_winners                            │
+//!             └───────────────────────────────────────────────┘
+//!
+//!   agency: None ──introduce──> Some, for good
+//! ```
+//!
+//! Knows no lottery and no other connection.
+
+use wire::{Agency, Frame, FrameDecoder, FrameError, Position};
+
+use super::reply::Reply;
+use crate::lottery::Refusal;
+
+/// A connection that speaks it.
+#[derive(Debug, Default)]
+pub(crate) struct LotterySession {
+    decoder: FrameDecoder,
+    agency: Option<Agency>,
+    /// A request had no effect, so the ones that were on their way behind it have none either.
+    unavailable: bool,
+    /// Replies to it that wait for the storage.
+    owed: u32,
+    intake: Intake,
+}
+
+/// Whether requests are taken. While they aren't, nothing is read from the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Intake {
+    #[default]
+    Open,
+    /// Too much waits for the storage.
+    AwaitsStorage,
+    /// It has asked for winners, and gets them before anything else.
+    AwaitsWinners,
+}
+
+impl LotterySession {
+    /// The next frame of `input`, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// As of [`FrameDecoder::decode`].
+    pub(crate) fn decode<'i>(&self, input: &'i [u8]) -> Result<Option<Frame<'i>>, FrameError> {
+        self.decoder.decode(input)
+    }
+
+    /// Whether the stream may end with `rest` unconsumed.
+    ///
+    /// # Errors
+    /// As of [`FrameDecoder::finish`].
+    pub(crate) fn finish(&self, rest: &[u8]) -> Result<(), FrameError> {
+        self.decoder.finish(rest)
+    }
+
+    /// Who it introduced itself as.
+    pub(crate) fn agency(&self) -> Option<Agency> {
+        self.agency
+    }
+
+    /// It is this agency from now on.
+    ///
+    /// # Errors
+    /// Who it introduced itself as before.
+    pub(crate) fn introduce(&mut self, agency: Agency) -> Result<(), Agency> {
+        if let Some(known) = self.agency {
+            return Err(known);
+        }
+        self.agency = Some(agency);
+        Ok(())
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.intake != Intake::Open
+    }
+
+    /// Takes no request until the storage has caught up. Returns `false` when none is taken anyway.
+    pub(crate) fn pause_for_storage(&mut self) -> bool {
+        let is_open = !self.is_paused();
+        if is_open {
+            self.intake = Intake::AwaitsStorage;
+        }
+        is_open
+    }
+
+    /// Takes no request before the winners have been sent.
+    pub(crate) fn await_winners(&mut self) {
+        self.intake = Intake::AwaitsWinners;
+    }
+
+    /// Takes requests again.
+    pub(crate) fn resume(&mut self) {
+        self.intake = Intake::Open;
+    }
+
+    /// What the outcome of a request comes to. One that was sent before its agency knew that an
+    /// earlier one had no effect has none either, and isn't held against it: it is to go on from
+    /// `consumed`.
+    ///
+    /// # Errors
+    /// The refusal, when it is the agency's fault.
+    pub(crate) fn judge(
+        &mut self,
+        outcome: Result<Reply, Refusal>,
+        consumed: impl FnOnce() -> Position,
+    ) -> Result<Reply, Refusal> {
+        match outcome {
+            Err(Refusal::Gap { .. } | Refusal::WrongTotal { .. } | Refusal::NotFinished { .. })
+                if self.unavailable =>
+            {
+                let reason = "an earlier request had no effect".into();
+                return Ok(Reply::Unavailable { consumed: consumed(), reason });
+            }
+            Ok(Reply::Unavailable { .. }) => self.unavailable = true,
+            Ok(Reply::Duplicate { .. }) | Err(_) => {}
+            Ok(_) => self.unavailable = false,
+        }
+        outcome
+    }
+
+    /// A request that was replied to, as far as it knew, had no effect after all. Returns whether
+    /// that was the one for winners: none will come.
+    pub(crate) fn note_unavailable(&mut self) -> bool {
+        self.unavailable = true;
+        self.intake == Intake::AwaitsWinners
+    }
+
+    /// A reply to it was queued.
+    pub(crate) fn reply_queued(&mut self) {
+        self.owed += 1;
+    }
+
+    /// A queued reply was sent.
+    pub(crate) fn reply_sent(&mut self) {
+        self.owed -= 1;
+    }
+
+    /// Whether replies to it are queued.
+    pub(crate) fn is_owed_replies(&self) -> bool {
+        self.owed > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAP: Refusal = Refusal::Gap { expected: 3, found: 5 };
+
+    fn unavailable() -> Reply {
+        Reply::Unavailable { consumed: 3, reason: "full".into() }
+    }
+
+    #[test]
+    fn it_introduces_itself_once() {
+        let mut session = LotterySession::default();
+        assert_eq!(session.agency(), None);
+        assert_eq!(session.introduce(7), Ok(()));
+        assert_eq!((session.introduce(7), session.introduce(8)), (Err(7), Err(7)));
+        assert_eq!(session.agency(), Some(7));
+    }
+
+    #[test]
+    fn what_was_sent_behind_a_request_without_effect_is_not_held_against_it() {
+        let mut session = LotterySession::default();
+        assert_eq!(session.judge(Err(GAP), || 3), Err(GAP), "nothing has failed yet");
+        assert_eq!(session.judge(Ok(unavailable()), || 3), Ok(unavailable()));
+        let duplicate = Reply::Duplicate { consumed: 1 };
+        assert_eq!(session.judge(Ok(duplicate.clone()), || 3), Ok(duplicate));
+        let wrong_total = Refusal::WrongTotal { expected: 3, found: 5 };
+        for refusal in [GAP, wrong_total, Refusal::NotFinished { agency: 7 }] {
+            let excused = session.judge(Err(refusal), || 3).unwrap();
+            assert!(matches!(excused, Reply::Unavailable { consumed: 3, .. }), "{excused:?}");
+        }
+        assert_eq!(session.judge(Err(Refusal::Drawn), || 3), Err(Refusal::Drawn));
+        let finished = Reply::Finished { stored: 3, rejected: 0 };
+        assert_eq!(session.judge(Ok(finished.clone()), || 3), Ok(finished));
+        assert_eq!(session.judge(Err(GAP), || 3), Err(GAP), "it had been told");
+    }
+
+    #[test]
+    fn a_commit_without_effect_ends_the_wait_for_winners() {
+        let mut session = LotterySession::default();
+        assert!(!session.note_unavailable());
+        session.await_winners();
+        assert!(session.note_unavailable());
+        assert!(session.judge(Err(GAP), || 3).is_ok());
+    }
+
+    #[test]
+    fn who_awaits_winners_is_not_paused_for_the_storage() {
+        let mut session = LotterySession::default();
+        assert!(session.pause_for_storage() && session.is_paused());
+        assert!(!session.pause_for_storage());
+        session.resume();
+        assert!(!session.is_paused());
+        session.await_winners();
+        assert!(session.is_paused() && !session.pause_for_storage());
+    }
+}

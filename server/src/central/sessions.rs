@@ -1,0 +1,48 @@
+//! The sessions of all connections, by the slots of their ids.
+
+use reactor::ConnectionId;
+
+use super::lottery_session::LotterySession;
+use super::session::Session;
+
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    slots: Vec<Option<Session>>,
+}
+
+impl Sessions {
+    /// Adds the session of a connection that was opened.
+    pub(crate) fn insert(&mut self, connection: ConnectionId, session: Session) {
+        if self.slots.len() <= connection.index() {
+            self.slots.resize_with(connection.index() + 1, || None);
+        }
+        self.slots[connection.index()] = Some(session);
+    }
+
+    /// Takes the session of a connection that is gone out.
+    pub(crate) fn remove(&mut self, connection: ConnectionId) -> Option<Session> {
+        let slot = self.slots.get_mut(connection.index())?;
+        slot.take_if(|session| session.is_named(connection))
+    }
+
+    pub(crate) fn get(&mut self, connection: ConnectionId) -> Option<&mut Session> {
+        let session = self.slots.get_mut(connection.index())?.as_mut();
+        session.filter(|session| session.is_named(connection))
+    }
+
+    /// The session of a connection that speaks the lottery protocol, and isn't closing.
+    pub(crate) fn lottery(&mut self, connection: ConnectionId) -> Option<&mut LotterySession> {
+        self.get(connection)?.lottery()
+    }
+
+    /// Connections that aren't closing.
+    pub(crate) fn open(&self) -> Vec<ConnectionId> {
+        let sessions = self.slots.iter().enumerate();
+        sessions.filter_map(|(slot, session)| session.as_ref()?.name_if_open(slot)).collect()
+    }
+
+    /// How many connections there are.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+}

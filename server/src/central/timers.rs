@@ -1,0 +1,21 @@
+//! The central's timers, one number each.
+
+use reactor::TimerId;
+
+/// Ends a period in which lines were counted.
+pub(crate) const LOG_REPORT: TimerId = TimerId(0);
+
+/// Ends an interval: as many lines of each kind may be logged again.
+pub(crate) const LOG_REFILL: TimerId = TimerId(1);
+
+/// Asks for another turn while winners are read.
+pub(crate) const WINNERS: TimerId = TimerId(2);
+
+/// Fires when a commit may be tried again after one had no effect.
+pub(crate) const COMMIT_RETRY: TimerId = TimerId(3);
+
+/// Ends the pause after a line of what the draw waits for.
+pub(crate) const DRAW_PAUSE: TimerId = TimerId(4);
+
+/// Ends a period without such a line.
+pub(crate) const DRAW_PERIOD: TimerId = TimerId(5);
