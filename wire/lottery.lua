@@ -89,7 +89,7 @@ function Reader:take(length)
     return range
 end
 
--- A number of so many bytes. Gives back what it is, as text for the info column.
+-- A number of so many bytes. Returns it as text for the info column.
 function Reader:number(field, length)
     local range = self:take(length)
     self.tree:add(field, range)
@@ -134,7 +134,7 @@ local function read_batch(reader)
     return "pos=" .. position .. " n=" .. count
 end
 
--- What stands in the body of each kind, in its order; gives back what the info column says.
+-- The fields in the body of each kind, in their order; returns the text of the info column.
 local BODIES = {
     [0x01] = function(reader)
         reader:number(f.version, 1)

@@ -25,7 +25,7 @@ const PREFIX_LEN: usize = 8 + 2;
 /// Most bytes that the encoded bets of one batch may have.
 pub const BETS_MAX: usize = FRAME_MAX - HEADER_LEN - PREFIX_LEN;
 
-/// One bet as it travels: text that nobody has checked.
+/// One bet as it travels, unchecked: see [`bet::check`](crate::bet::check).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bet<'a> {
     /// First name.
@@ -70,8 +70,8 @@ impl<'a> Bet<'a> {
 
 /// The bets of one request, still in the frame they came in.
 ///
-/// Decoding a batch reads its position and count alone; its bets are read, once, by whoever
-/// iterates over [`bets`](Self::bets). A batch whose bets don't fit its body shows there.
+/// Decoding reads position and count only; [`bets`](Self::bets) decodes the bets, and returns an
+/// error when they don't fit the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch<'a> {
     /// Position of the first bet in the agency's input.
@@ -167,7 +167,7 @@ pub struct FieldTooLong {
 
 /// Collects bets for one request, already encoded.
 ///
-/// [`push`](Self::push) bets until one says [`Push::Full`] or the caller has enough, then send
+/// [`push`](Self::push) bets until [`Push::Full`] or the caller has enough, then send
 /// [`batch`](Self::batch) and begin anew with [`clear`](Self::clear), which keeps the memory.
 #[derive(Debug, Clone, Default)]
 pub struct BatchBuilder {

@@ -30,7 +30,7 @@ pub fn has_won(number: &[u8]) -> bool {
     number == WINNING_NUMBER.as_bytes()
 }
 
-/// A valid bet, still in the bytes that it came in. Whose it is stands beside it.
+/// A valid bet, borrowed from the bytes that it came in. It doesn't hold its agency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValidBet<'a> {
     /// First name.

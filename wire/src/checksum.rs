@@ -4,8 +4,8 @@
 /// each as it is encoded in a batch.
 ///
 /// How the bets were cut into batches leaves no trace in it, so an agency that comes back with
-/// another batch size compares equal. It is there to notice an edited or a wrong file, not to
-/// withstand somebody who wants it to fail: 1 of 2³² wrong inputs goes unnoticed.
+/// another batch size compares equal. It detects an edited or a wrong file by accident, not a forged
+/// one: 1 of 2³² wrong inputs goes unnoticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checksum(pub u32);
 
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_crc_32_that_everybody_means() {
+    fn is_the_standard_crc_32() {
         let checksum = Checksum::default().extended(b"123456789");
         assert_eq!(checksum, Checksum(0xcbf4_3926), "the check value of CRC-32/ISO-HDLC");
     }

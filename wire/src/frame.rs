@@ -13,8 +13,8 @@
 /// First byte of every frame.
 ///
 /// `0xBE` is a UTF-8 continuation byte, so no text starts with it: the first byte of a connection
-/// tells the lottery from the echo protocol. Repeating it in every frame shows at once when the two
-/// ends no longer agree where a frame begins.
+/// distinguishes the lottery from the echo protocol. Repeating it in every frame shows at once when the
+/// two ends no longer agree where a frame begins.
 pub const MAGIC: u8 = 0xBE;
 
 /// Bytes of a header: magic, kind, length.
@@ -119,7 +119,7 @@ impl FrameDecoder {
         Ok(Some(Frame { kind, body: &frame[HEADER_LEN..] }))
     }
 
-    /// Says whether a stream may end with `rest` unconsumed: only when nothing is left.
+    /// Whether a stream may end with `rest` unconsumed: only when it is empty.
     ///
     /// # Errors
     /// [`FrameError::Truncated`] when it ended inside a frame.

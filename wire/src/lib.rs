@@ -5,7 +5,7 @@
 //! | [`mod@line`] | newline framing: the echo protocol |
 //! | [`frame`] | length framing: one lottery message per frame |
 //! | [`request`] | what an agency asks: [`Request`] |
-//! | [`response`] | what the central answers: [`Response`] |
+//! | [`response`] | what the central responds: [`Response`] |
 //! | [`batch`] | bets inside a request, borrowed from the frame; [`BatchBuilder`] writes them |
 //! | [`winners`] | documents inside a response; [`WinnersBuilder`] writes them |
 //! | [`bet`] | what a valid bet is: one set of rules for both ends |
@@ -16,8 +16,8 @@
 //! | `reader` | the body of a message, read from front to back |
 //!
 //! Sans-IO: nothing here knows a socket, a file, a clock or a log. Input is always "the bytes not
-//! consumed so far, in one slice"; a decoder answers with a message and how many bytes it used,
-//! with "need more", or with an error after which the stream can't be trusted any more.
+//! consumed so far, in one slice"; a decoder returns a message and how many bytes it used, "need
+//! more", or an error after which the stream can't be trusted any more.
 //!
 //! The byte tables are in docs/protocol.md; the tests hold both to the same bytes.
 

@@ -42,7 +42,7 @@ impl LineDecoder {
     /// The next line of `input`, or `None` when more bytes are needed.
     ///
     /// # Errors
-    /// [`LineTooLong`] as soon as `max + 1` bytes stand there without a newline: no need to wait
+    /// [`LineTooLong`] as soon as `max + 1` bytes arrived without a newline: no need to wait
     /// for the end of a line that will be refused.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<Line<'a>>, LineTooLong> {
         let from = self.scanned.min(input.len());
@@ -58,8 +58,8 @@ impl LineDecoder {
         Ok(Some(Line { bytes: &input[..end], used: end + 1 }))
     }
 
-    /// How many bytes at the front of `input` are whole lines: for who treats them all alike, one
-    /// search from the back instead of one for each line. 0 when more bytes are needed.
+    /// How many bytes at the front of `input` are whole lines: one search from the back instead of one
+    /// for each line. 0 when more bytes are needed.
     ///
     /// # Errors
     /// [`LineTooLong`] like [`decode`](Self::decode), once the lines before the long one are used.

@@ -1,7 +1,7 @@
 //! What an agency asks.
 //!
-//! Numbers are big endian. Knows the order of bytes in a message; which message may follow which is
-//! for the state machines of both ends to say (`server`'s session, `client`'s agency).
+//! Numbers are big endian. Knows the order of bytes in a message; which message may follow which, the
+//! state machines of both ends decide (the central's lottery session, the agency's session).
 
 use crate::agency::{Agency, Position};
 use crate::batch::Batch;

@@ -1,4 +1,4 @@
-//! What the central answers. Numbers are big endian.
+//! What the central responds. Numbers are big endian.
 
 use crate::agency::Position;
 use crate::checksum::Checksum;
@@ -19,7 +19,7 @@ const _: () = assert!(REASON_MAX + 64 < FRAME_MAX, "a reason and its fields fit 
 /// Central to agency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Response<'a> {
-    /// The agency is known, and this is where it stands.
+    /// The agency is known; this is its state.
     Welcome {
         /// How many bets of its input have been consumed: the position to go on from.
         consumed: Position,

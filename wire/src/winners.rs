@@ -48,7 +48,7 @@ impl<'a> Winners<'a> {
         self.count
     }
 
-    /// The documents, in the order in which their bets stand in the ledger.
+    /// The documents, in the order of their bets in the ledger.
     pub fn documents(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut reader = Reader::new(self.encoded);
         (0..self.count).map_while(move |_| reader.short().ok())
@@ -73,7 +73,7 @@ impl<'b> WinnersBuilder<'b> {
         Self { frame, count: 0 }
     }
 
-    /// Adds a document if the frame has room for it; says whether it had.
+    /// Adds a document if the frame has room for it; returns whether it had.
     ///
     /// # Panics
     /// When the document is over [`FIELD_MAX`] bytes: no bet can have brought it.
@@ -88,7 +88,7 @@ impl<'b> WinnersBuilder<'b> {
         true
     }
 
-    /// Completes the frame; `last` says that the list ends with it.
+    /// Completes the frame; `last` when the list ends with it.
     pub fn finish(mut self, last: bool) {
         let [high, low] = self.count.to_be_bytes();
         self.frame.patch(0, &[u8::from(last), high, low]);

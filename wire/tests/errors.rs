@@ -1,4 +1,4 @@
-//! Every error there is: the bytes that bring it about, and what it tells a person.
+//! Every error there is: the bytes that bring it about, and its message.
 
 use wire::batch::FieldTooLong;
 use wire::{BatchBuilder, Bet, Frame, FrameDecoder, LineDecoder, MessageError, Request, Response};

@@ -88,7 +88,7 @@ fn asking_for_winners_needs_no_body() {
 // Responses: central to agency, kinds from 0x80 on.
 
 #[test]
-fn welcome_says_where_the_agency_stands() {
+fn welcome_holds_the_state_of_the_agency() {
     for (phase, byte) in [(Phase::Open, "00"), (Phase::Finished, "01"), (Phase::Drawn, "02")] {
         assert_response(
             &format!(

@@ -1,7 +1,7 @@
-//! Characters of which nothing shows.
+//! Invisible characters.
 
-/// Whether nothing of this character shows by itself: white space, what Unicode says to ignore where
-/// it can't be displayed, and the few that are drawn empty. A name of these alone is blank.
+/// Whether a character is invisible by itself: white space, what Unicode lists as ignorable, and the
+/// few that are drawn empty. A name of only these is blank.
 pub fn is_blank(character: char) -> bool {
     character.is_whitespace() || is_default_ignorable(character) || is_drawn_empty(character)
 }
@@ -39,7 +39,7 @@ fn is_drawn_empty(character: char) -> bool {
     )
 }
 
-/// Whether a name may be blank as far as its first byte tells. Most names aren't, by that alone.
+/// Whether a name may be blank, judged by its first byte alone; for most names it can't.
 pub fn may_be_blank(name: &[u8]) -> bool {
     // The first bytes of two are looked at one by one: of those left out, U+00AD is in C2, U+034F in
     // CD, U+061C in D8.

@@ -6,8 +6,8 @@ use crate::field::{FIELD_MAX, Field};
 
 /// A bet that isn't valid: the same value from the check to the response and the log line.
 ///
-/// Displayed, it says what was expected and what was found, with the beginning of the value as it
-/// came, control characters and all.
+/// Its `Display` names what was expected and what was found, with the beginning of the value as it
+/// came, control characters included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidBet<'a> {
     /// Which bet of its batch, counted from 0; 0 when it isn't in one.
@@ -83,7 +83,7 @@ pub enum Reason {
         /// Its first character.
         first: char,
     },
-    /// A byte that no character of UTF-8 has in its place.
+    /// A byte that isn't valid UTF-8 there.
     #[error("not UTF-8: byte 0x{byte:02x}")]
     NotUtf8 {
         /// Where in the field, in bytes from 0.
