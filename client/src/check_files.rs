@@ -11,12 +11,13 @@ use log::info;
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
 use runtime::logging::{self, Escaped};
 
-use crate::csv_source::CsvSource;
-use crate::data_check::Report;
-use crate::source::{BetSource, Checking, InputError};
+use crate::source::bet_source::{BetSource, Checking};
+use crate::source::csv_source::CsvSource;
+use crate::source::data_check::Report;
+use crate::source::error::InputError;
 
 /// Fires when the check goes on.
-const GO_ON: TimerId = TimerId(0);
+const RESUME: TimerId = TimerId(0);
 
 /// How long a reader who hasn't taken everything so far is given before it is looked at again.
 const READER_DELAY: Duration = Duration::from_millis(20);
@@ -73,7 +74,7 @@ impl CheckFiles {
         name.unwrap_or_default()
     }
 
-    fn go_on(&mut self, cx: &mut impl Context) {
+    fn resume(&mut self, cx: &mut impl Context) {
         if self.interrupted {
             return;
         }
@@ -85,7 +86,7 @@ impl CheckFiles {
             self.print_line_of_table().then_some(Duration::ZERO)
         };
         match after {
-            Some(after) => cx.set_timer(GO_ON, Some(after)),
+            Some(after) => cx.set_timer(RESUME, Some(after)),
             None => cx.shutdown(),
         }
     }
@@ -187,11 +188,11 @@ impl Handler for CheckFiles {
     type Fatal = std::convert::Infallible;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        cx.set_timer(GO_ON, Some(Duration::ZERO));
+        cx.set_timer(RESUME, Some(Duration::ZERO));
     }
 
     fn on_timer(&mut self, cx: &mut impl Context, _: TimerId) {
-        self.go_on(cx);
+        self.resume(cx);
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {

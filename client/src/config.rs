@@ -8,7 +8,7 @@ use log::LevelFilter;
 use runtime::settings::{self, Program, Setting, SettingErrors, Settings, Subcommand};
 use wire::Agency;
 
-use crate::farewell::Delays;
+use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
 use crate::yaml;
 
@@ -85,9 +85,9 @@ pub enum Mode {
     /// The loop of numbered messages.
     Echo,
     /// One bet: its five fields, in the order in which they travel.
-    Apuesta([String; wire::field::FIELDS]),
+    SingleBet([String; wire::field::FIELDS]),
     /// The agency's file, then the winners.
-    Loteria {
+    Lottery {
         /// The file.
         path: PathBuf,
     },
@@ -121,7 +121,7 @@ pub struct Config {
     /// How long an answer may take.
     pub response_timeout: Duration,
     /// How long the ending is drawn out.
-    pub farewell: Delays,
+    pub exit_delays: ExitDelays,
     /// How much of what a central can repeat is logged.
     pub log_limits: LogLimits,
 }
@@ -190,11 +190,11 @@ impl Config {
         let mode = match mode {
             None => None,
             Some(Named::Echo) => Some(Mode::Echo),
-            Some(Named::Apuesta) => Self::bet(layers).map(Mode::Apuesta),
-            Some(Named::Loteria) => path.zip(id).map(|(path, id)| {
+            Some(Named::SingleBet) => Self::bet(layers).map(Mode::SingleBet),
+            Some(Named::Lottery) => path.zip(id).map(|(path, id)| {
                 let path = path.replace("{id}", &id.to_string());
                 layers.read_as(&DATA, path.clone());
-                Mode::Loteria { path: path.into() }
+                Mode::Lottery { path: path.into() }
             }),
         };
         if min.zip(max).is_some_and(|(min, max)| min > max) {
@@ -213,7 +213,7 @@ impl Config {
             quiet_delay: quiet_delay?,
             retry: Retry { min: min?, max: max?, limit: limit? },
             response_timeout: response_timeout?,
-            farewell: Delays { announce_after: announce_after?, exit: exit? },
+            exit_delays: ExitDelays { announce_after: announce_after?, exit: exit? },
             log_limits: log_limits?,
         })
     }
@@ -242,15 +242,15 @@ impl Config {
 /// A mode without what belongs to it.
 enum Named {
     Echo,
-    Apuesta,
-    Loteria,
+    SingleBet,
+    Lottery,
 }
 
 fn mode_named(text: &str) -> Option<Named> {
     match text.trim() {
         "echo" => Some(Named::Echo),
-        "apuesta" => Some(Named::Apuesta),
-        "loteria" => Some(Named::Loteria),
+        "apuesta" => Some(Named::SingleBet),
+        "loteria" => Some(Named::Lottery),
         _ => None,
     }
 }
@@ -371,7 +371,7 @@ mod tests {
         let config = Config::new(&mut layers).unwrap();
         assert_eq!((config.address.as_str(), config.loop_amount), ("server:12345", 5));
         assert_eq!(config.loop_period, Duration::ZERO);
-        assert_eq!(config.mode, Mode::Loteria { path: ".data/agency-3.csv".into() });
+        assert_eq!(config.mode, Mode::Lottery { path: ".data/agency-3.csv".into() });
     }
 
     #[test]

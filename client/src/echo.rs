@@ -8,12 +8,11 @@ use runtime::log_within;
 use runtime::logging::{Escaped, EscapedOnce};
 use wire::LineDecoder;
 
-use crate::caller::End;
 use crate::config::Config;
-use crate::dialer::{Attempt, DIAL, Dialer};
-use crate::farewell::{FAREWELL, Farewell};
+use crate::connection::dialer::{Attempt, DIAL, Dialer};
+use crate::connection::foreign_service;
+use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Line, LogBudget};
-use crate::stranger;
 
 /// Most bytes of an answer's line: far above any message of ours.
 const ANSWER_MAX: usize = 4096;
@@ -23,7 +22,7 @@ const ANSWER_MAX: usize = 4096;
 pub struct EchoLoop {
     config: Config,
     dialer: Dialer,
-    farewell: Farewell,
+    exit_schedule: ExitSchedule,
     decoder: LineDecoder,
     connection: Option<ConnectionId>,
     /// The message that is under way, counted from 1.
@@ -46,7 +45,7 @@ impl EchoLoop {
         let (address, timeout) = (config.address.clone(), config.response_timeout);
         Self {
             dialer: Dialer::new(address, config.retry, timeout, seed),
-            farewell: Farewell::new(config.farewell),
+            exit_schedule: ExitSchedule::new(config.exit_delays),
             log_budget: LogBudget::new(config.log_limits),
             config: config.clone(),
             decoder: LineDecoder::new(ANSWER_MAX),
@@ -89,7 +88,7 @@ impl EchoLoop {
     }
 
     fn not_connected(&mut self, cx: &mut impl Context, reason: &str) {
-        self.connection = self.dialer.failed(cx, reason, &mut self.log_budget);
+        self.connection = self.dialer.on_failure(cx, reason, &mut self.log_budget);
         if self.connection.is_none() {
             self.retry(cx, reason);
         }
@@ -112,15 +111,15 @@ impl EchoLoop {
 
     /// The same for what has been said, which may be another service's.
     fn fail_after(&mut self, cx: &mut impl Context, said: &[u8], reason: &str) {
-        match stranger::looks_like(said) {
-            Some(_) => self.fail(cx, &stranger::describe(&self.config.address, said)),
+        match foreign_service::looks_like(said) {
+            Some(_) => self.fail(cx, &foreign_service::describe(&self.config.address, said)),
             None => self.fail(cx, reason),
         }
     }
 
     fn finish(&mut self, cx: &mut impl Context, end: End) {
         self.end.get_or_insert(end);
-        self.dialer.give_up(cx);
+        self.dialer.cancel(cx);
         if let Some(connection) = self.connection {
             cx.close(connection);
         }
@@ -128,7 +127,7 @@ impl EchoLoop {
     }
 
     fn part(&mut self, cx: &mut impl Context) {
-        self.farewell.advance(cx, || announce(self.end, &self.config));
+        self.exit_schedule.advance(cx, || announce(self.end, &self.config));
     }
 
     fn answered(&mut self, cx: &mut impl Context, connection: ConnectionId, answer: &[u8]) {
@@ -137,7 +136,7 @@ impl EchoLoop {
             return self.fail_after(cx, answer, &reason);
         }
         self.step = Step::Answered;
-        self.dialer.progressed();
+        self.dialer.on_progress();
         info!(
             "action: receive_message | result: success | client_id: {} | msg: {}",
             self.config.id,
@@ -151,19 +150,19 @@ impl Handler for EchoLoop {
     type Fatal = std::convert::Infallible;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.farewell.started(cx);
+        self.exit_schedule.started(cx);
         self.next_message(cx);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _peer: SocketAddr) {
-        self.dialer.connected();
+        self.dialer.on_connect();
         self.step = Step::Sent;
         cx.send(connection, format!("{}\n", self.message()).as_bytes());
         cx.set_deadline(connection, Some(self.config.response_timeout));
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
-        if self.dialer.is_look_up(connection) {
+        if self.dialer.is_resolver(connection) {
             return 0;
         }
         match self.decoder.decode(input) {
@@ -175,8 +174,8 @@ impl Handler for EchoLoop {
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
-        if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.looked_up(cx, rest);
+        if self.dialer.is_resolver(connection) {
+            let attempt = self.dialer.on_resolved(cx, rest);
             return self.attempted(cx, attempt);
         }
         if self.step == Step::Sent {
@@ -190,8 +189,8 @@ impl Handler for EchoLoop {
     }
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
-        if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_expired(cx);
+        if self.dialer.is_resolver(connection) {
+            let attempt = self.dialer.on_resolve_timeout(cx);
             return self.attempted(cx, attempt);
         }
         if self.step == Step::Sent {
@@ -204,15 +203,15 @@ impl Handler for EchoLoop {
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match timer {
             DIAL => self.dial(cx),
-            FAREWELL => self.part(cx),
+            EXIT => self.part(cx),
             other if self.log_budget.fired(other) => {}
             _ => self.next_message(cx),
         }
     }
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
-        if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_lost(cx, reason);
+        if self.dialer.is_resolver(connection) {
+            let attempt = self.dialer.on_resolver_closed(cx, reason);
             return self.attempted(cx, attempt);
         }
         if self.connection != Some(connection) {
@@ -254,10 +253,10 @@ impl Handler for EchoLoop {
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         self.end.get_or_insert(End::Interrupted);
-        self.dialer.give_up(cx);
+        self.dialer.cancel(cx);
         let ShutdownCause::Signal(name) = cause else { return };
         info!("action: shutdown | result: in_progress | cause: {name}");
-        self.farewell.cut_short(|| announce(self.end, &self.config));
+        self.exit_schedule.cut_short(|| announce(self.end, &self.config));
         // At once: an answer that is still under way doesn't matter any more.
         if let Some(connection) = self.connection {
             cx.abort(connection);
@@ -284,7 +283,7 @@ const PAUSE: TimerId = TimerId(1);
 mod tests {
     use super::*;
     use crate::config::{Mode, Retry};
-    use crate::farewell::Delays;
+    use crate::exit_schedule::ExitDelays;
     use crate::log_budget::LogLimits;
     use crate::memory_io::World;
     use log::LevelFilter;
@@ -309,7 +308,7 @@ mod tests {
             quiet_delay: Duration::ZERO,
             retry: Retry { min, max, limit },
             response_timeout: TIMEOUT,
-            farewell: Delays::default(),
+            exit_delays: ExitDelays::default(),
             log_limits: LogLimits::default(),
         };
         World::new(EchoLoop::new(&config, 1))
@@ -413,8 +412,8 @@ mod tests {
     fn the_last_line_can_be_held_back() {
         let mut world = echoing(1, 0);
         let announce_after = Duration::from_secs(3);
-        world.handler.farewell =
-            Farewell::new(Delays { announce_after, exit: Duration::from_secs(1) });
+        world.handler.exit_schedule =
+            ExitSchedule::new(ExitDelays { announce_after, exit: Duration::from_secs(1) });
         world.open();
         world.receive(message(1).as_bytes());
         assert!(world.cx.lines.is_empty() && !world.cx.stopped);

@@ -161,6 +161,6 @@ mod tests {
         assert_eq!(cx.timers, set.into());
         assert!(budget.fired(REPORT) && !budget.allows(Line::Retried));
         assert!(budget.fired(REFILL) && budget.allows(Line::Retried));
-        assert!(!budget.fired(crate::dialer::DIAL));
+        assert!(!budget.fired(crate::connection::dialer::DIAL));
     }
 }

@@ -4,16 +4,17 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use client::agency::{Agency, Pace};
-use client::apuesta::Apuesta;
-use client::caller::{Caller, End};
 use client::check_files::CheckFiles;
 use client::config::{CHECK, CheckConfig, Config, Mode, PROGRAM, TABLE};
-use client::csv_source::CsvSource;
-use client::dialogue::Dialogue;
+use client::connection::driver::Driver;
 use client::echo::EchoLoop;
-use client::progress::Bar;
-use client::source::InputError;
+use client::exit_schedule::End;
+use client::progress_bar::Bar;
+use client::session::agency::{Agency, Pace};
+use client::session::agency_session::AgencySession;
+use client::session::single_bet::SingleBet;
+use client::source::csv_source::CsvSource;
+use client::source::error::InputError;
 use log::{debug, error, warn};
 use reactor::{Hangup, Limits, Outcome};
 use runtime::logging::{self, Escaped};
@@ -119,14 +120,14 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             let outcome = event_loop.run(&mut echo)?;
             Ok((outcome, echo.close()))
         }
-        Mode::Apuesta(fields) => {
-            let mut apuesta = Apuesta::new(config.id, fields.clone());
+        Mode::SingleBet(fields) => {
+            let mut session = SingleBet::new(config.id, fields.clone());
             if config.data_check {
-                apuesta = apuesta.checking_first();
+                session = session.checking_first();
             }
-            call(event_loop, Caller::new(apuesta, config, seed, None))
+            call(event_loop, Driver::new(session, config, seed, None))
         }
-        Mode::Loteria { path } => {
+        Mode::Lottery { path } => {
             if !config.data_check {
                 warn!(
                     "action: config | result: success | client_id: {} | warning: CLI_DATA_CHECK is off: \
@@ -145,7 +146,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             if config.data_check {
                 agency = agency.checking_first();
             }
-            call(event_loop, Caller::new(agency, config, seed, Bar::on_terminal()))
+            call(event_loop, Driver::new(agency, config, seed, Bar::on_terminal()))
         }
     }
 }
@@ -162,10 +163,10 @@ fn advised(error: InputError) -> Failed {
     format!("{error}: {advice}, {folder}").into()
 }
 
-fn call<D: Dialogue>(
+fn call<D: AgencySession>(
     mut event_loop: EventLoop,
-    mut caller: Caller<D>,
+    mut driver: Driver<D>,
 ) -> Result<(Outcome, End), Failed> {
-    let outcome = event_loop.run(&mut caller)?;
-    Ok((outcome, caller.close()))
+    let outcome = event_loop.run(&mut driver)?;
+    Ok((outcome, driver.close()))
 }

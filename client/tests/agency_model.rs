@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use client::agency::{Agency, Pace};
-use client::dialogue::{Dialogue, Failure, Next};
-use client::source::MemorySource;
+use client::session::agency::{Agency, Pace};
+use client::session::agency_session::{Action, AgencySession};
+use client::session::failure::Failure;
+use client::source::memory_source::MemorySource;
 use proptest::prelude::*;
 use wire::field::FIELDS;
 use wire::{
@@ -119,7 +120,7 @@ struct World {
     /// Frames on their way.
     requests: VecDeque<Vec<u8>>,
     responses: VecDeque<Vec<u8>>,
-    next: Next,
+    next: Action,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -152,7 +153,7 @@ impl World {
             central: Central::default(),
             requests: VecDeque::new(),
             responses: VecDeque::new(),
-            next: Next::Answer,
+            next: Action::AwaitResponse,
         };
         world.connect();
         world
@@ -160,11 +161,11 @@ impl World {
 
     fn connect(&mut self) {
         let mut out = Vec::new();
-        self.agency.connected(&mut out);
-        self.follow(&out, Ok(Next::Answer));
+        self.agency.on_connect(&mut out);
+        self.follow(&out, Ok(Action::AwaitResponse));
     }
 
-    fn follow(&mut self, out: &[u8], next: Result<Next, Failure>) {
+    fn follow(&mut self, out: &[u8], next: Result<Action, Failure>) {
         self.requests.extend(frames(out));
         self.next = next.expect("nothing here is final");
     }
@@ -188,26 +189,26 @@ impl World {
         let frame = FrameDecoder::default().decode(&bytes).expect("a frame").expect("whole");
         let mut out = Vec::new();
         let response = Response::decode(frame).expect("a response");
-        let next = self.agency.answered(&response, &mut out);
+        let next = self.agency.on_response(&response, &mut out);
         self.follow(&out, next);
     }
 
-    fn go_on(&mut self) {
-        if matches!(self.next, Next::Turn | Next::Pause(_) | Next::Backoff) {
+    fn resume(&mut self) {
+        if matches!(self.next, Action::Yield | Action::Pause(_) | Action::BackOff) {
             let mut out = Vec::new();
-            let next = self.agency.go_on(&mut out);
+            let next = self.agency.resume(&mut out);
             self.follow(&out, next);
         }
     }
 
     fn step(&mut self, step: Step) {
-        if self.next == Next::Done {
+        if self.next == Action::Done {
             return;
         }
         match step {
             Step::Deliver(count) => (0..count).for_each(|_| self.deliver()),
             Step::Answer(count) => (0..count).for_each(|_| self.answer()),
-            Step::GoOn => self.go_on(),
+            Step::GoOn => self.resume(),
             Step::Cut => self.cut(),
             Step::Restart(pace) => {
                 self.agency = Agency::new(1, pace, MemorySource::new(self.rows.clone()));
@@ -221,12 +222,12 @@ impl World {
     fn finish(&mut self) {
         self.central.full = false;
         for _ in 0..10_000 {
-            if self.next == Next::Done {
+            if self.next == Action::Done {
                 return;
             }
             self.deliver();
             self.answer();
-            self.go_on();
+            self.resume();
         }
         panic!("it never ends");
     }
@@ -307,9 +308,9 @@ proptest! {
         let (consumed, checksum) = (50, world.central.checksum);
         let welcome = Response::Welcome { consumed, checksum, rejected: 0, phase: Phase::Open };
         let mut out = Vec::new();
-        agency.connected(&mut out);
+        agency.on_connect(&mut out);
         out.clear();
-        let failure = agency.answered(&welcome, &mut out).expect_err("it isn't the same");
+        let failure = agency.on_response(&welcome, &mut out).expect_err("it isn't the same");
         let noticed = matches!(failure, Failure::OtherInput { .. } | Failure::ShortInput { .. });
         prop_assert!(noticed, "{}", failure);
         prop_assert!(out.is_empty(), "nothing is sent");
@@ -323,7 +324,7 @@ fn an_input_that_goes_on_after_the_end_is_noticed() {
     let (consumed, checksum) = (0, Checksum::default());
     let welcome = Response::Welcome { consumed, checksum, rejected: 0, phase: Phase::Finished };
     let mut out = Vec::new();
-    agency.connected(&mut out);
-    let failure = agency.answered(&welcome, &mut out).expect_err("there is more");
+    agency.on_connect(&mut out);
+    let failure = agency.on_response(&welcome, &mut out).expect_err("there is more");
     assert!(matches!(failure, Failure::LongInput { consumed: 0 }), "{failure}");
 }

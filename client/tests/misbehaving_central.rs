@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use client::agency::{Agency, Pace};
-use client::dialogue::{Dialogue, Failure, Next};
-use client::source::MemorySource;
+use client::session::agency::{Agency, Pace};
+use client::session::agency_session::{Action, AgencySession};
+use client::session::failure::Failure;
+use client::source::memory_source::MemorySource;
 use proptest::prelude::*;
 use wire::field::FIELDS;
 use wire::{
@@ -80,27 +81,27 @@ fn answer(
     agency: &mut Agency<MemorySource>,
     frame: &[u8],
     out: &mut Vec<u8>,
-) -> Result<Next, Failure> {
+) -> Result<Action, Failure> {
     let frame = FrameDecoder::default().decode(frame).expect("a frame").expect("a whole one");
-    agency.answered(&Response::decode(frame).expect("a response"), out)
+    agency.on_response(&Response::decode(frame).expect("a response"), out)
 }
 
 /// A new agency that was given these responses, all of them in their place.
 fn after(period: Duration, responses: &[Vec<u8>]) -> Agency<MemorySource> {
     let (mut agency, mut out) = (agency(period), Vec::new());
-    agency.connected(&mut out);
+    agency.on_connect(&mut out);
     for response in responses {
         let next = answer(&mut agency, response, &mut out).expect("it is in its place");
-        if next == Next::Pause(period) {
+        if next == Action::Pause(period) {
             continue;
         }
-        assert!(matches!(next, Next::Answer | Next::Backoff), "{next:?}");
+        assert!(matches!(next, Action::AwaitResponse | Action::BackOff), "{next:?}");
     }
     agency
 }
 
 /// What a response comes to.
-fn outcome(result: &Result<Next, Failure>) -> char {
+fn outcome(result: &Result<Action, Failure>) -> char {
     match result {
         Ok(_) => 'y',
         Err(failure) if failure.is_transient() => 'r',
@@ -272,7 +273,7 @@ fn nothing_goes_back_behind_what_was_acknowledged() {
     ] {
         let (mut agency, mut out) = (after(Duration::ZERO, &responses), Vec::new());
         let before = agency.acknowledged();
-        agency.connected(&mut out);
+        agency.on_connect(&mut out);
         match (answer(&mut agency, &next, &mut out), expected) {
             (Ok(_), None) => {}
             (Err(failure), Some(expected)) => {
@@ -430,7 +431,7 @@ proptest! {
         let (mut agency, mut model) = (agency(Duration::ZERO), Model::default());
         for steps in connections {
             let (mut out, mut listed, mut waits) = (Vec::new(), 0, false);
-            agency.connected(&mut out);
+            agency.on_connect(&mut out);
             model.owed.clear();
             for step in steps {
                 model.sent(&std::mem::take(&mut out));
@@ -439,8 +440,8 @@ proptest! {
                     (Step::Say(response), None) => response.clone(),
                     (_, Some(response)) => response,
                     (_, None) if waits => {
-                        let next = agency.go_on(&mut out).expect("nothing was said");
-                        waits = matches!(next, Next::Turn | Next::Backoff);
+                        let next = agency.resume(&mut out).expect("nothing was said");
+                        waits = matches!(next, Action::Yield | Action::BackOff);
                         continue;
                     }
                     (_, None) => continue,
@@ -453,8 +454,8 @@ proptest! {
                 listed = if response[1] == 0x86 { listed + 1 } else { 0 };
                 prop_assert!(listed <= BETS + 1, "a list without end");
                 prop_assert!(agency.acknowledged() >= acknowledged);
-                waits = matches!(next, Next::Turn | Next::Backoff);
-                if next == Next::Done {
+                waits = matches!(next, Action::Yield | Action::BackOff);
+                if next == Action::Done {
                     prop_assert_eq!(agency.acknowledged(), BETS as u64 + 2);
                     prop_assert_eq!(model.consumed, BETS as u64);
                     prop_assert!(agency.winners() <= model.consumed - model.rejected);

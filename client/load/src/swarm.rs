@@ -18,8 +18,8 @@ pub mod report;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use client::dialogue::Progress;
-use client::progress::Bar;
+use client::progress::Progress;
+use client::progress_bar::Bar;
 use hdrhistogram::Histogram;
 use reactor::{
     CloseReason, ConnectionId, Context, Handler, Hangup, Limits, ShutdownCause, TimerId,

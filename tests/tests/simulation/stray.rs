@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
-use client::agency;
-use client::dialogue::{Dialogue, Failure, Next};
 use client::log_budget::LogBudget;
-use client::source::MemorySource;
+use client::session::agency;
+use client::session::agency_session::{Action, AgencySession};
+use client::session::failure::Failure;
+use client::source::memory_source::MemorySource;
 use fastrand::Rng;
 use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response, VERSION};
 
@@ -29,7 +30,7 @@ impl Stray {
     }
 
     /// Some batch near where the central stands; none when nothing is left to say.
-    fn send(&mut self, out: &mut Vec<u8>) -> Next {
+    fn send(&mut self, out: &mut Vec<u8>) -> Action {
         let near = usize::try_from(self.consumed).expect("small") + 3;
         let position = self.random.usize(..=near).min(self.bets.len());
         let mut batch = BatchBuilder::new();
@@ -38,26 +39,30 @@ impl Stray {
             assert_eq!(batch.push(&bet), Ok(Push::Added), "a few bets fit");
         }
         if self.left == 0 || batch.is_empty() {
-            return Next::Done;
+            return Action::Done;
         }
         self.left -= 1;
         Request::Batch(batch.batch(position as u64)).encode(out);
-        Next::Answer
+        Action::AwaitResponse
     }
 }
 
-impl Dialogue for Stray {
-    fn connected(&mut self, out: &mut Vec<u8>) {
+impl AgencySession for Stray {
+    fn on_connect(&mut self, out: &mut Vec<u8>) {
         Request::Hello { version: VERSION, agency: self.agency }.encode(out);
     }
 
-    fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn on_response(
+        &mut self,
+        response: &Response<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Failure> {
         match *response {
             Response::Welcome { consumed, .. } => self.consumed = consumed,
             Response::Stored { consumed } | Response::Rejected { consumed, .. } => {
                 self.consumed = consumed.max(self.consumed);
             }
-            Response::Unavailable { .. } => return Ok(Next::Backoff),
+            Response::Unavailable { .. } => return Ok(Action::BackOff),
             Response::Error { code, reason } => {
                 return Err(Failure::Refused { code, reason: reason.to_owned() });
             }
@@ -68,11 +73,11 @@ impl Dialogue for Stray {
         Ok(self.send(out))
     }
 
-    fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         Ok(self.send(out))
     }
 
-    fn owed(&self) -> Option<Cow<'static, str>> {
+    fn expected_response(&self) -> Option<Cow<'static, str>> {
         None
     }
 
@@ -98,25 +103,29 @@ pub(crate) enum Voice {
     Stray(Stray),
 }
 
-impl Dialogue for Voice {
-    fn connected(&mut self, out: &mut Vec<u8>) {
+impl AgencySession for Voice {
+    fn on_connect(&mut self, out: &mut Vec<u8>) {
         match self {
-            Self::Agency(agency) => agency.connected(out),
-            Self::Stray(stray) => stray.connected(out),
+            Self::Agency(agency) => agency.on_connect(out),
+            Self::Stray(stray) => stray.on_connect(out),
         }
     }
 
-    fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn on_response(
+        &mut self,
+        response: &Response<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Failure> {
         match self {
-            Self::Agency(agency) => agency.answered(response, out),
-            Self::Stray(stray) => stray.answered(response, out),
+            Self::Agency(agency) => agency.on_response(response, out),
+            Self::Stray(stray) => stray.on_response(response, out),
         }
     }
 
-    fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         match self {
-            Self::Agency(agency) => agency.go_on(out),
-            Self::Stray(stray) => stray.go_on(out),
+            Self::Agency(agency) => agency.resume(out),
+            Self::Stray(stray) => stray.resume(out),
         }
     }
 
@@ -124,10 +133,10 @@ impl Dialogue for Voice {
         matches!(self, Self::Agency(agency) if agency.waits_for_draw())
     }
 
-    fn owed(&self) -> Option<Cow<'static, str>> {
+    fn expected_response(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::Agency(agency) => agency.owed(),
-            Self::Stray(stray) => stray.owed(),
+            Self::Agency(agency) => agency.expected_response(),
+            Self::Stray(stray) => stray.expected_response(),
         }
     }
 

@@ -10,12 +10,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use client::agency::{Agency as AgencyDialogue, Pace};
-use client::caller::{Caller, End};
 use client::config::{Config, Mode, Retry};
-use client::farewell::Delays;
+use client::connection::driver::Driver;
+use client::exit_schedule::End;
+use client::exit_schedule::ExitDelays;
 use client::log_budget::LogLimits;
-use client::source::MemorySource;
+use client::session::agency::{Agency as AgencySession, Pace};
+use client::source::memory_source::MemorySource;
 use fastrand::Rng;
 use server::central::{Central, ProtocolConfig};
 use server::ledger::disk::Disk as _;
@@ -44,7 +45,7 @@ const LIVELY: usize = 50_000;
 const QUIET: usize = 12;
 
 type CentralHost = Host<Central<FileLedger<MemoryDisk>>>;
-type SpeakerHost = Host<Caller<Voice>>;
+type SpeakerHost = Host<Driver<Voice>>;
 
 /// One process that speaks for an agency. An agency may have two: nobody forbids it.
 struct Speaker {
@@ -483,7 +484,7 @@ impl World {
     }
 
     fn start(&mut self, agency: Agency, strays: bool, voice: Voice, pace: Pace) {
-        let caller = Caller::new(voice, &config(agency, pace), self.random.u64(..), None);
+        let caller = Driver::new(voice, &config(agency, pace), self.random.u64(..), None);
         let host = Host::start(caller, Side::Caller, self.now);
         self.speakers.push(Speaker { agency, strays, host });
     }
@@ -497,7 +498,7 @@ impl World {
         };
         let source = MemorySource::new(self.fields_of(agency));
         self.tell(&format!("agency {agency} starts: {pace:?}"));
-        let dialogue = Box::new(AgencyDialogue::new(agency, pace, source));
+        let dialogue = Box::new(AgencySession::new(agency, pace, source));
         self.start(agency, false, Voice::Agency(dialogue), pace);
     }
 }
@@ -542,12 +543,12 @@ fn config(id: Agency, pace: Pace) -> Config {
         level: log::LevelFilter::Off,
         max_amount: pace.max_amount,
         window: pace.window,
-        mode: Mode::Loteria { path: "in memory".into() },
+        mode: Mode::Lottery { path: "in memory".into() },
         data_check: false,
         quiet_delay: Duration::ZERO,
         retry: Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 },
         response_timeout: Duration::from_mins(1),
-        farewell: Delays::default(),
+        exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use client::progress::Bar;
+use client::progress_bar::Bar;
 use load::swarm::cpu::Watch;
 use load::swarm::report::{Report, Subject};
 use load::swarm::{Member, Plan, Swarm, echo, idle, lottery};

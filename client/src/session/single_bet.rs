@@ -12,12 +12,13 @@ use wire::bet::{self, check_field};
 use wire::field::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
 
-use crate::dialogue::{Dialogue, Failure, Next, Prepared, expect_position};
 use crate::log_budget::{Line, LogBudget};
+use crate::session::agency_session::{Action, AgencySession, Prepared};
+use crate::session::failure::{Failure, expect_position};
 
 /// The bet, and how far it is.
 #[derive(Debug)]
-pub struct Apuesta {
+pub struct SingleBet {
     id: wire::Agency,
     fields: [String; FIELDS],
     batch: BatchBuilder,
@@ -63,7 +64,7 @@ enum Outcome {
     Rejected { reason: String },
 }
 
-impl Apuesta {
+impl SingleBet {
     /// A bet of these fields, in the order in which they travel.
     ///
     /// # Panics
@@ -133,13 +134,13 @@ impl Apuesta {
     }
 
     /// Sends the bet behind those that were sent before, unless it is already among them.
-    fn welcomed(
+    fn on_welcome(
         &mut self,
         consumed: Position,
         checksum: Checksum,
         rejected: u64,
         out: &mut Vec<u8>,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Action, Failure> {
         let by_an_earlier_run = self.behind(0, Checksum::default(), 0);
         let known = [self.sent, Some(by_an_earlier_run)].into_iter().flatten();
         let mut known = known.filter(|sent| consumed == sent.after_it());
@@ -170,36 +171,37 @@ impl Apuesta {
         Ok(self.send(consumed, out))
     }
 
-    fn send(&mut self, position: Position, out: &mut Vec<u8>) -> Next {
+    fn send(&mut self, position: Position, out: &mut Vec<u8>) -> Action {
         self.stage = Stage::Sending;
         Request::Bet(self.batch.batch(position)).encode(out);
-        Next::Answer
+        Action::AwaitResponse
     }
 
     /// The central can't store it now: it is sent again later.
-    fn hold(&mut self, reason: &str) -> Next {
-        let [.., dni, _, numero] = self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
+    fn hold(&mut self, reason: &str) -> Action {
+        let [.., document, _, number] =
+            self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
         log_within!(
             self.log_budget,
             Line::BetHeld,
             Level::Warn,
-            "action: apuesta_enviada | result: in_progress | dni: {dni} | numero: {numero} | error: {}",
+            "action: apuesta_enviada | result: in_progress | dni: {document} | numero: {number} | error: {}",
             EscapedOnce(reason)
         );
         self.stage = Stage::Held;
-        Next::Backoff
+        Action::BackOff
     }
 
-    fn stored(&mut self) -> Next {
+    fn stored(&mut self) -> Action {
         self.outcome = Some(Outcome::Stored);
         self.stage = Stage::Done;
-        Next::Done
+        Action::Done
     }
 
-    fn rejected(&mut self, reason: &str) -> Next {
+    fn rejected(&mut self, reason: &str) -> Action {
         self.outcome = Some(Outcome::Rejected { reason: reason.to_owned() });
         self.stage = Stage::Done;
-        Next::Done
+        Action::Done
     }
 
     fn shown(&self) -> [Escaped<'_>; FIELDS] {
@@ -207,7 +209,7 @@ impl Apuesta {
     }
 }
 
-impl Dialogue for Apuesta {
+impl AgencySession for SingleBet {
     fn prepare(&mut self) -> Result<Prepared, Failure> {
         if self.check && !self.is_valid() {
             return Err(Failure::InvalidBet);
@@ -215,15 +217,19 @@ impl Dialogue for Apuesta {
         Ok(Prepared::Ready)
     }
 
-    fn connected(&mut self, out: &mut Vec<u8>) {
+    fn on_connect(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
         Request::Hello { version: VERSION, agency: self.id }.encode(out);
     }
 
-    fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn on_response(
+        &mut self,
+        response: &Response<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Failure> {
         match (*response, self.stage, self.sent) {
             (Response::Welcome { consumed, checksum, rejected, .. }, Stage::Introducing, _) => {
-                self.welcomed(consumed, checksum, rejected, out)
+                self.on_welcome(consumed, checksum, rejected, out)
             }
             (Response::Stored { consumed }, Stage::Sending, Some(sent)) => {
                 expect_position("STORED", sent.after_it(), consumed)?;
@@ -237,16 +243,16 @@ impl Dialogue for Apuesta {
                 expect_position("UNAVAILABLE", sent.position, consumed)?;
                 Ok(self.hold(reason))
             }
-            _ => Err(Failure::unexpected(response, self.owed())),
+            _ => Err(Failure::unexpected(response, self.expected_response())),
         }
     }
 
-    fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         let held = self.sent.filter(|_| self.stage == Stage::Held);
-        Ok(held.map_or(Next::Answer, |sent| self.send(sent.position, out)))
+        Ok(held.map_or(Action::AwaitResponse, |sent| self.send(sent.position, out)))
     }
 
-    fn owed(&self) -> Option<Cow<'static, str>> {
+    fn expected_response(&self) -> Option<Cow<'static, str>> {
         match self.stage {
             Stage::Introducing => Some("the answer to HELLO".into()),
             Stage::Sending => Some("the answer to the bet".into()),
@@ -275,16 +281,18 @@ impl Dialogue for Apuesta {
     }
 
     fn announce(&self) {
-        let [.., dni, _, numero] = self.shown();
+        let [.., document, _, number] = self.shown();
         match &self.outcome {
             None => {}
             Some(Outcome::Stored) => {
-                info!("action: apuesta_enviada | result: success | dni: {dni} | numero: {numero}");
+                info!(
+                    "action: apuesta_enviada | result: success | dni: {document} | numero: {number}"
+                );
             }
             Some(Outcome::Rejected { reason }) => {
                 let reason = EscapedOnce(reason);
                 error!(
-                    "action: apuesta_enviada | result: fail | dni: {dni} | numero: {numero} | \
+                    "action: apuesta_enviada | result: fail | dni: {document} | numero: {number} | \
                      error: {reason}"
                 );
             }
@@ -297,8 +305,8 @@ mod tests {
     use super::*;
     use wire::{Field, FrameDecoder, Phase};
 
-    fn apuesta() -> Apuesta {
-        Apuesta::new(1, ["Ana", "Paz", "12345678", "2000-01-01", "7574"].map(Into::into))
+    fn single_bet() -> SingleBet {
+        SingleBet::new(1, ["Ana", "Paz", "12345678", "2000-01-01", "7574"].map(Into::into))
     }
 
     fn welcome(consumed: Position, checksum: Checksum) -> Response<'static> {
@@ -318,12 +326,12 @@ mod tests {
     #[test]
     fn a_bet_goes_behind_those_that_were_sent_before() {
         for consumed in [0, 1, 41] {
-            let (mut apuesta, mut out) = (apuesta(), Vec::new());
-            let next = apuesta.answered(&welcome(consumed, Checksum(99)), &mut out).unwrap();
-            assert_eq!((next, sent_at(&out)), (Next::Answer, consumed));
-            let next = apuesta.answered(&Response::Stored { consumed: consumed + 1 }, &mut out);
-            assert_eq!(next.unwrap(), Next::Done);
-            assert!(apuesta.is_complete());
+            let (mut session, mut out) = (single_bet(), Vec::new());
+            let next = session.on_response(&welcome(consumed, Checksum(99)), &mut out).unwrap();
+            assert_eq!((next, sent_at(&out)), (Action::AwaitResponse, consumed));
+            let next = session.on_response(&Response::Stored { consumed: consumed + 1 }, &mut out);
+            assert_eq!(next.unwrap(), Action::Done);
+            assert!(session.is_complete());
         }
     }
 
@@ -339,7 +347,7 @@ mod tests {
         ] {
             let [first, last] = names;
             let fields = [first, last, "1".into(), "2000-01-01".into(), "7".into()];
-            let prepared = Apuesta::new(1, fields).checking_first().prepare();
+            let prepared = SingleBet::new(1, fields).checking_first().prepare();
             assert_eq!(prepared.is_ok(), is_good, "{prepared:?}");
         }
     }
@@ -348,54 +356,54 @@ mod tests {
     fn a_lost_answer_does_not_store_it_twice() {
         // Bets of the agency that were rejected before don't matter, one more does.
         for (before, after, stored) in [(0, 0, true), (3, 3, true), (0, 1, false), (3, 4, false)] {
-            let (mut apuesta, mut out) = (apuesta(), Vec::new());
+            let (mut session, mut out) = (single_bet(), Vec::new());
             let checksum = Checksum(99);
-            let _ = apuesta.answered(&rejecting(5, checksum, before), &mut out).unwrap();
-            let checksum = checksum.extended(apuesta.batch.batch(5).encoded);
+            let _ = session.on_response(&rejecting(5, checksum, before), &mut out).unwrap();
+            let checksum = checksum.extended(session.batch.batch(5).encoded);
             out.clear();
-            apuesta.connected(&mut Vec::new());
-            let next = apuesta.answered(&rejecting(6, checksum, after), &mut out).unwrap();
-            assert_eq!((next, out.len()), (Next::Done, 0));
-            assert_eq!(apuesta.is_complete(), stored);
+            session.on_connect(&mut Vec::new());
+            let next = session.on_response(&rejecting(6, checksum, after), &mut out).unwrap();
+            assert_eq!((next, out.len()), (Action::Done, 0));
+            assert_eq!(session.is_complete(), stored);
         }
     }
 
     #[test]
     fn a_lost_request_is_sent_again() {
-        let (mut apuesta, mut out) = (apuesta(), Vec::new());
-        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        let (mut session, mut out) = (single_bet(), Vec::new());
+        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
         out.clear();
-        apuesta.connected(&mut Vec::new());
-        let next = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
-        assert_eq!((next, sent_at(&out)), (Next::Answer, 5));
+        session.on_connect(&mut Vec::new());
+        let next = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
+        assert_eq!((next, sent_at(&out)), (Action::AwaitResponse, 5));
     }
 
     #[test]
     fn it_is_not_sent_again_when_nobody_can_tell_whether_it_arrived() {
-        let (mut apuesta, mut out) = (apuesta(), Vec::new());
-        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        let (mut session, mut out) = (single_bet(), Vec::new());
+        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
         out.clear();
-        apuesta.connected(&mut Vec::new());
+        session.on_connect(&mut Vec::new());
         for (consumed, checksum) in [(6, Checksum(1)), (7, Checksum(2))] {
-            let failure = apuesta.answered(&welcome(consumed, checksum), &mut out).unwrap_err();
+            let failure = session.on_response(&welcome(consumed, checksum), &mut out).unwrap_err();
             assert!(matches!(failure, Failure::Unsettled { position: 5, .. }), "{failure}");
-            assert!(out.is_empty() && !apuesta.is_complete());
+            assert!(out.is_empty() && !session.is_complete());
         }
     }
 
     #[test]
     fn an_unavailable_storage_is_asked_again() {
-        let (mut apuesta, mut out) = (apuesta(), Vec::new());
-        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+        let (mut session, mut out) = (single_bet(), Vec::new());
+        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
         out.clear();
         let full = Response::Unavailable { consumed: 5, reason: "full" };
-        assert_eq!(apuesta.answered(&full, &mut out).unwrap(), Next::Backoff);
-        assert_eq!((apuesta.go_on(&mut out).unwrap(), sent_at(&out)), (Next::Answer, 5));
+        assert_eq!(session.on_response(&full, &mut out).unwrap(), Action::BackOff);
+        assert_eq!((session.resume(&mut out).unwrap(), sent_at(&out)), (Action::AwaitResponse, 5));
     }
 
     #[test]
     fn an_answer_to_nothing_is_out_of_order() {
-        let failure = apuesta().answered(&Response::Stored { consumed: 1 }, &mut Vec::new());
+        let failure = single_bet().on_response(&Response::Stored { consumed: 1 }, &mut Vec::new());
         assert!(matches!(failure, Err(Failure::OutOfOrder { .. })));
         // Nor is one owed between UNAVAILABLE and the next attempt, or WELCOME at any time but first.
         let (full, reason) = (Response::Unavailable { consumed: 5, reason: "full" }, "bad");
@@ -407,14 +415,14 @@ mod tests {
             (None, welcome(5, Checksum(99))),
             (None, Response::Finished { stored: 6, rejected: 0 }),
         ] {
-            let (mut apuesta, mut out) = (apuesta(), Vec::new());
-            let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
+            let (mut session, mut out) = (single_bet(), Vec::new());
+            let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
             if let Some(before) = before {
-                assert_eq!(apuesta.answered(before, &mut out).unwrap(), Next::Backoff);
+                assert_eq!(session.on_response(before, &mut out).unwrap(), Action::BackOff);
             }
-            let failure = apuesta.answered(&then, &mut out).unwrap_err();
+            let failure = session.on_response(&then, &mut out).unwrap_err();
             assert!(matches!(failure, Failure::OutOfOrder { .. }), "{failure}");
-            assert_eq!(apuesta.acknowledged(), 0);
+            assert_eq!(session.acknowledged(), 0);
         }
     }
 
@@ -428,33 +436,33 @@ mod tests {
             Response::Rejected { consumed: 6, index: 1, field: Field::Number, reason },
             Response::Unavailable { consumed: 6, reason },
         ] {
-            let (mut apuesta, mut out) = (apuesta(), Vec::new());
-            let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
-            let failure = apuesta.answered(&bad, &mut out).unwrap_err();
-            assert!(!failure.is_transient() && !apuesta.is_complete(), "{failure}");
+            let (mut session, mut out) = (single_bet(), Vec::new());
+            let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
+            let failure = session.on_response(&bad, &mut out).unwrap_err();
+            assert!(!failure.is_transient() && !session.is_complete(), "{failure}");
         }
     }
 
     #[test]
     fn a_welcome_that_cannot_be_is_an_error_and_nothing_is_sent() {
         for (consumed, rejected) in [(u64::MAX, 0), (3, 4), (0, u64::MAX)] {
-            let (mut apuesta, mut out) = (apuesta(), Vec::new());
+            let (mut session, mut out) = (single_bet(), Vec::new());
             let welcome = rejecting(consumed, Checksum(99), rejected);
-            let failure = apuesta.answered(&welcome, &mut out).unwrap_err();
+            let failure = session.on_response(&welcome, &mut out).unwrap_err();
             assert!(matches!(failure, Failure::Violation { .. }) && out.is_empty(), "{failure}");
         }
-        let (mut apuesta, mut out) = (apuesta(), Vec::new());
-        let _ = apuesta.answered(&welcome(5, Checksum(99)), &mut out).unwrap();
-        apuesta.connected(&mut Vec::new());
-        let failure = apuesta.answered(&welcome(4, Checksum(98)), &mut out).unwrap_err();
+        let (mut session, mut out) = (single_bet(), Vec::new());
+        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
+        session.on_connect(&mut Vec::new());
+        let failure = session.on_response(&welcome(4, Checksum(98)), &mut out).unwrap_err();
         assert!(matches!(failure, Failure::LostBets { acknowledged: 5, consumed: 4 }), "{failure}");
     }
 
     #[test]
     fn the_same_first_bet_of_a_second_run_is_confirmed_again() {
-        let (mut apuesta, mut out) = (apuesta(), Vec::new());
-        let after = Checksum::default().extended(apuesta.batch.batch(0).encoded);
-        assert_eq!(apuesta.answered(&welcome(1, after), &mut out).unwrap(), Next::Done);
-        assert!(out.is_empty() && apuesta.is_complete());
+        let (mut session, mut out) = (single_bet(), Vec::new());
+        let after = Checksum::default().extended(session.batch.batch(0).encoded);
+        assert_eq!(session.on_response(&welcome(1, after), &mut out).unwrap(), Action::Done);
+        assert!(out.is_empty() && session.is_complete());
     }
 }

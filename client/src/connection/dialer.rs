@@ -10,12 +10,12 @@ use reactor::{CloseReason, ConnectionId, Context, TimerId};
 use runtime::log_within;
 use runtime::logging::{Escaped, EscapedOnce};
 
-use crate::backoff::Backoff;
 use crate::config::Retry;
-use crate::log_budget::{Line, LogBudget};
-use crate::look_up::LookUp;
+use crate::connection::backoff::Backoff;
 #[cfg(test)]
-use crate::look_up::Resolve;
+use crate::connection::resolver::Resolve;
+use crate::connection::resolver::Resolver;
+use crate::log_budget::{Line, LogBudget};
 
 /// Fires when it is time for another attempt.
 pub(crate) const DIAL: TimerId = TimerId(0);
@@ -26,17 +26,17 @@ pub(crate) type Attempt = io::Result<Option<ConnectionId>>;
 /// Attempts at one name. An attempt looks the name up anew and tries all that it stands for, one
 /// after the other, until a connection is established; only then there is a pause.
 ///
-/// Only [`progressed`](Self::progressed) makes pauses short again and counts failures anew, whatever
+/// Only [`on_progress`](Self::on_progress) makes pauses short again and counts failures anew, whatever
 /// a central that makes no progress answers. Behind one that was connected to in vain the next
 /// attempt begins at the following address, so of several centrals one that is broken is left.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     address: String,
-    look_up: LookUp,
+    resolver: Resolver,
     /// What the name stands for and this attempt hasn't tried.
     untried: VecDeque<SocketAddr>,
     /// The address that was called last.
-    called: Option<SocketAddr>,
+    current: Option<SocketAddr>,
     /// The connection that was begun last is, or was, established.
     is_connected: bool,
     /// It has made progress.
@@ -49,9 +49,9 @@ impl Dialer {
     pub(crate) fn new(address: String, retry: Retry, timeout: Duration, seed: u64) -> Self {
         Self {
             address,
-            look_up: LookUp::new(),
+            resolver: Resolver::new(),
             untried: VecDeque::new(),
-            called: None,
+            current: None,
             is_connected: false,
             is_useful: false,
             backoff: Backoff::new(retry, seed),
@@ -62,13 +62,13 @@ impl Dialer {
     /// One whose name stands for what the test says.
     #[cfg(test)]
     pub(crate) fn resolving(self, resolve: Resolve) -> Self {
-        Self { look_up: LookUp::through(resolve), ..self }
+        Self { resolver: Resolver::with(resolve), ..self }
     }
 
     /// How the way to the central is, for who asks. `connection` is what an attempt came to.
     pub(crate) fn describe(&self, connection: Option<ConnectionId>) -> &'static str {
         match connection {
-            _ if self.look_up.is_wanted() => "looking_up",
+            _ if self.resolver.is_wanted() => "looking_up",
             None => "none",
             Some(_) if self.is_connected => "open",
             Some(_) => "connecting",
@@ -85,12 +85,12 @@ impl Dialer {
         if let Ok(address) = self.address.parse() {
             return self.dial_all(cx, [address].into());
         }
-        self.look_up.begin(cx, &self.address, self.timeout)?;
+        self.resolver.begin(cx, &self.address, self.timeout)?;
         Ok(None)
     }
 
     fn dial_all(&mut self, cx: &mut impl Context, mut addresses: VecDeque<SocketAddr>) -> Attempt {
-        let first = addresses.iter().position(|address| Some(*address) == self.called);
+        let first = addresses.iter().position(|address| Some(*address) == self.current);
         if let Some(first) = first.filter(|_| self.is_connected) {
             // One that was worth it is called again, one that wasn't comes last.
             addresses.rotate_left(if self.is_useful { first } else { first + 1 });
@@ -101,55 +101,59 @@ impl Dialer {
 
     /// Whether this is no connection to the central, but where the answer to a look-up arrives. The
     /// handler leaves its input alone, and says when it has ended, is late or is lost.
-    pub(crate) fn is_look_up(&self, connection: ConnectionId) -> bool {
-        self.look_up.is_answer(connection)
+    pub(crate) fn is_resolver(&self, connection: ConnectionId) -> bool {
+        self.resolver.owns(connection)
     }
 
     /// The answer to the look-up has ended: goes on with the attempt, if it still waits for it.
-    pub(crate) fn looked_up(&mut self, cx: &mut impl Context, answer: &[u8]) -> Attempt {
-        match self.look_up.answered(cx, answer) {
+    pub(crate) fn on_resolved(&mut self, cx: &mut impl Context, answer: &[u8]) -> Attempt {
+        match self.resolver.finish(cx, answer) {
             Some(addresses) => self.dial_all(cx, addresses?.into()),
             None => Ok(None),
         }
     }
 
     /// The answer to the look-up is late: the attempt has failed.
-    pub(crate) fn look_up_expired(&mut self, cx: &mut impl Context) -> Attempt {
-        self.look_up.give_up(cx);
+    pub(crate) fn on_resolve_timeout(&mut self, cx: &mut impl Context) -> Attempt {
+        self.resolver.cancel(cx);
         let timeout = humantime::format_duration(self.timeout);
         Err(io::Error::other(format!("the name wasn't looked up within {timeout}")))
     }
 
     /// There will be no answer to the look-up.
-    pub(crate) fn look_up_lost(&mut self, cx: &mut impl Context, reason: &CloseReason) -> Attempt {
-        match self.look_up.answered(cx, &[]) {
+    pub(crate) fn on_resolver_closed(
+        &mut self,
+        cx: &mut impl Context,
+        reason: &CloseReason,
+    ) -> Attempt {
+        match self.resolver.finish(cx, &[]) {
             Some(_) => Err(io::Error::other(format!("looking the name up: {reason}"))),
             None => Ok(None),
         }
     }
 
     /// There will be no further attempt.
-    pub(crate) fn give_up(&mut self, cx: &mut impl Context) {
-        self.look_up.give_up(cx);
+    pub(crate) fn cancel(&mut self, cx: &mut impl Context) {
+        self.resolver.cancel(cx);
     }
 
     fn dial_next(&mut self, cx: &mut impl Context) -> Option<ConnectionId> {
         let address = self.untried.pop_front()?;
-        (self.called, self.is_connected, self.is_useful) = (Some(address), false, false);
+        (self.current, self.is_connected, self.is_useful) = (Some(address), false, false);
         let connection = cx.connect(address);
         cx.set_deadline(connection, Some(self.timeout));
         Some(connection)
     }
 
     /// A connection is established: when it is lost, the attempt has failed.
-    pub(crate) fn connected(&mut self) {
+    pub(crate) fn on_connect(&mut self) {
         self.untried.clear();
         self.is_connected = true;
     }
 
     /// A connection was lost, or never established: goes on at the next address of the attempt, if
     /// there is one.
-    pub(crate) fn failed(
+    pub(crate) fn on_failure(
         &mut self,
         cx: &mut impl Context,
         reason: &str,
@@ -201,7 +205,7 @@ impl Dialer {
     }
 
     /// The central has brought the work further: the next failure is the first again.
-    pub(crate) fn progressed(&mut self) {
+    pub(crate) fn on_progress(&mut self) {
         self.is_useful = true;
         self.backoff.reset();
     }
@@ -225,7 +229,7 @@ mod tests {
         assert_eq!(dialer.dial(cx)?, None, "no connection before the name is looked up");
         let answer = cx.read_attached();
         cx.lines.clear();
-        dialer.looked_up(cx, &answer).map(|connection| connection.expect("it was waited for"))
+        dialer.on_resolved(cx, &answer).map(|connection| connection.expect("it was waited for"))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it stands in for a lookup that can fail")]
@@ -241,12 +245,12 @@ mod tests {
         for _ in 0..3 {
             let first = dial(&mut dialer, &mut cx).unwrap();
             let second =
-                dialer.failed(&mut cx, "refused", &mut log).expect("there is another address");
+                dialer.on_failure(&mut cx, "refused", &mut log).expect("there is another address");
             let addresses = [first, second].map(|id| cx.lines[&id].address.to_string());
             assert_eq!(addresses, ["10.0.0.1:12345", "10.0.0.2:12345"]);
             assert_eq!(cx.lines[&second].deadline, Some(Duration::from_secs(9)));
             assert!(cx.timers.is_empty());
-            assert_eq!(dialer.failed(&mut cx, "refused", &mut log), None);
+            assert_eq!(dialer.on_failure(&mut cx, "refused", &mut log), None);
             assert!(dialer.retry(&mut cx, "refused", &mut log));
             assert!(cx.timers.remove(&DIAL).is_some());
         }
@@ -259,7 +263,7 @@ mod tests {
         let (mut dialer, mut cx) = (dialer(once, two_addresses), MemoryContext::new());
         for another in [true, false] {
             dial(&mut dialer, &mut cx).unwrap();
-            assert!(dialer.failed(&mut cx, "refused", &mut log).is_some());
+            assert!(dialer.on_failure(&mut cx, "refused", &mut log).is_some());
             assert_eq!(dialer.retry(&mut cx, "refused", &mut log), another);
         }
     }
@@ -270,11 +274,11 @@ mod tests {
         let mut log = LogBudget::default();
         let attempt = |_| {
             let connection = dial(&mut dialer, &mut cx).unwrap();
-            dialer.connected();
+            dialer.on_connect();
             if useful {
-                dialer.progressed();
+                dialer.on_progress();
             }
-            assert_eq!(dialer.failed(&mut cx, "reset", &mut log), None, "the attempt is over");
+            assert_eq!(dialer.on_failure(&mut cx, "reset", &mut log), None, "the attempt is over");
             cx.lines[&connection].address.to_string()
         };
         (0..attempts).map(attempt).collect()
@@ -292,10 +296,10 @@ mod tests {
         let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
         let mut log = LogBudget::default();
         dial(&mut dialer, &mut cx).unwrap();
-        dialer.connected();
-        assert_eq!(dialer.failed(&mut cx, "reset", &mut log), None);
+        dialer.on_connect();
+        assert_eq!(dialer.on_failure(&mut cx, "reset", &mut log), None);
         let second = dial(&mut dialer, &mut cx).unwrap();
-        let first = dialer.failed(&mut cx, "refused", &mut log).expect("it is still there");
+        let first = dialer.on_failure(&mut cx, "refused", &mut log).expect("it is still there");
         let addresses = [second, first].map(|id| cx.lines[&id].address.to_string());
         assert_eq!(addresses, ["10.0.0.2:12345", "10.0.0.1:12345"]);
     }
@@ -307,7 +311,7 @@ mod tests {
         let mut log = LogBudget::default();
         for round in 0..2 {
             for (attempt, at_least) in [50, 100, 200].into_iter().enumerate() {
-                dialer.connected();
+                dialer.on_connect();
                 let pause = match attempt {
                     1 => dialer.back_off(),
                     _ => dialer.retry(&mut cx, "closed", &mut log).then(|| cx.timers[&DIAL]),
@@ -316,7 +320,7 @@ mod tests {
                 assert!(pause >= Duration::from_millis(at_least), "{round}: {pause:?}");
             }
             if round == 0 {
-                dialer.progressed();
+                dialer.on_progress();
             }
         }
         assert!(!dialer.retry(&mut cx, "closed", &mut log));
@@ -348,10 +352,10 @@ mod tests {
     fn a_look_up_that_takes_too_long_is_a_failed_attempt() {
         let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
         assert_eq!(dialer.dial(&mut cx).unwrap(), None);
-        let error = dialer.look_up_expired(&mut cx).unwrap_err();
+        let error = dialer.on_resolve_timeout(&mut cx).unwrap_err();
         assert_eq!(error.to_string(), "the name wasn't looked up within 9s");
         let answer = cx.read_attached();
-        assert_eq!(dialer.looked_up(&mut cx, &answer).unwrap(), None, "nobody waits for it");
+        assert_eq!(dialer.on_resolved(&mut cx, &answer).unwrap(), None, "nobody waits for it");
         cx.lines.clear();
         assert!(dial(&mut dialer, &mut cx).is_ok());
     }

@@ -25,7 +25,7 @@ const ERROR: &str = "error: ";
 /// Looks names up, one at a time: a thread that the resolver doesn't let go is waited for by the
 /// next look-up too, so there is never a second one.
 #[derive(Debug)]
-pub(crate) struct LookUp {
+pub(crate) struct Resolver {
     resolve: Resolve,
     running: Option<Running>,
 }
@@ -38,17 +38,17 @@ struct Running {
     is_wanted: bool,
 }
 
-impl LookUp {
+impl Resolver {
     pub(crate) fn new() -> Self {
-        Self::through(|name| Ok(name.to_socket_addrs()?.collect()))
+        Self::with(|name| Ok(name.to_socket_addrs()?.collect()))
     }
 
-    pub(crate) fn through(resolve: Resolve) -> Self {
+    pub(crate) fn with(resolve: Resolve) -> Self {
         Self { resolve, running: None }
     }
 
     /// Begins to look `name` up, or waits for the thread that still does. The answer comes as the
-    /// input of a connection for which [`is_answer`](Self::is_answer) holds, or nothing within
+    /// input of a connection for which [`owns`](Self::owns) holds, or nothing within
     /// `timeout`, its deadline.
     pub(crate) fn begin(
         &mut self,
@@ -83,12 +83,12 @@ impl LookUp {
         self.running.is_some_and(|running| running.is_wanted)
     }
 
-    pub(crate) fn is_answer(&self, connection: ConnectionId) -> bool {
+    pub(crate) fn owns(&self, connection: ConnectionId) -> bool {
         self.running.is_some_and(|running| running.answer == connection)
     }
 
     /// The answer has ended, or was lost. Says what it is, if somebody still wants it.
-    pub(crate) fn answered(
+    pub(crate) fn finish(
         &mut self,
         cx: &mut impl Context,
         text: &[u8],
@@ -99,7 +99,7 @@ impl LookUp {
     }
 
     /// Waits no longer for the thread that is on its way: what it finds is dropped.
-    pub(crate) fn give_up(&mut self, cx: &mut impl Context) {
+    pub(crate) fn cancel(&mut self, cx: &mut impl Context) {
         if let Some(running) = &mut self.running {
             running.is_wanted = false;
             cx.set_deadline(running.answer, None);
@@ -148,16 +148,16 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(9);
 
     /// Begins a look-up, and waits for what its thread says.
-    fn text_of(resolve: Resolve) -> (LookUp, MemoryContext, Vec<u8>) {
-        let (mut look_up, mut cx) = (LookUp::through(resolve), MemoryContext::new());
-        look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+    fn text_of(resolve: Resolve) -> (Resolver, MemoryContext, Vec<u8>) {
+        let (mut resolver, mut cx) = (Resolver::with(resolve), MemoryContext::new());
+        resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
         let text = cx.read_attached();
-        (look_up, cx, text)
+        (resolver, cx, text)
     }
 
     fn answer_of(resolve: Resolve) -> io::Result<Vec<SocketAddr>> {
-        let (mut look_up, mut cx, text) = text_of(resolve);
-        look_up.answered(&mut cx, &text).expect("it is wanted")
+        let (mut resolver, mut cx, text) = text_of(resolve);
+        resolver.finish(&mut cx, &text).expect("it is wanted")
     }
 
     #[test]
@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_name_with_any_number_of_addresses_is_some_kilobytes() {
-        let (mut look_up, mut cx, text) =
+        let (mut resolver, mut cx, text) =
             text_of(|_| Ok((0..u16::MAX).map(|port| ([10, 0, 0, 1], port).into()).collect()));
         assert!(text.len() < 4096, "{}", text.len());
-        let found = look_up.answered(&mut cx, &text).unwrap().unwrap();
+        let found = resolver.finish(&mut cx, &text).unwrap().unwrap();
         assert_eq!(found.len(), ADDRESSES_MAX);
     }
 
@@ -204,23 +204,23 @@ mod tests {
         let stuck: Resolve = |_| loop {
             std::thread::park();
         };
-        let (mut look_up, mut cx) = (LookUp::through(stuck), MemoryContext::new());
-        look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+        let (mut resolver, mut cx) = (Resolver::with(stuck), MemoryContext::new());
+        resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
         let first = *cx.lines.keys().next().unwrap();
-        assert!(look_up.is_answer(first));
+        assert!(resolver.owns(first));
         assert_eq!(cx.lines[&first].deadline, Some(TIMEOUT));
         for _ in 0..10 {
-            look_up.give_up(&mut cx);
+            resolver.cancel(&mut cx);
             assert_eq!(cx.lines[&first].deadline, None);
-            look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+            resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
             assert_eq!(cx.lines.keys().collect::<Vec<_>>(), [&first]);
             assert_eq!(cx.lines[&first].deadline, Some(TIMEOUT));
         }
-        let found = look_up.answered(&mut cx, b"10.0.0.1:1\n").unwrap().unwrap();
+        let found = resolver.finish(&mut cx, b"10.0.0.1:1\n").unwrap().unwrap();
         assert_eq!(found, [([10, 0, 0, 1], 1).into()]);
-        assert!(!look_up.is_answer(first));
-        look_up.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
-        look_up.give_up(&mut cx);
-        assert!(look_up.answered(&mut cx, b"10.0.0.1:1\n").is_none());
+        assert!(!resolver.owns(first));
+        resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
+        resolver.cancel(&mut cx);
+        assert!(resolver.finish(&mut cx, b"10.0.0.1:1\n").is_none());
     }
 }

@@ -14,11 +14,13 @@ use wire::bet::Reason;
 use wire::field::FIELDS;
 use wire::{Bet, Field};
 
-use crate::csv_rows::{CsvRows, Peeked};
-use crate::data_check::finding::{Excerpt, Finding, Problem};
-use crate::data_check::{self, DataCheck, Report};
-use crate::file_stamp::{Change, FileStamp};
-use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
+use crate::source::bet_source::{BetSource, Checking};
+use crate::source::csv_rows::{CsvRows, Peeked};
+use crate::source::data_check::finding::{Excerpt, Finding, Problem};
+use crate::source::data_check::{self, DataCheck, Report};
+use crate::source::error::{InputError, RowError};
+use crate::source::file_stamp::{Change, FileStamp};
+use crate::source::source_position::SourcePosition;
 
 /// Bytes that are checked in one turn: some milliseconds' worth, so that a signal is still heard.
 const CHECKED_BYTES_PER_TURN: u64 = 1 << 20;
@@ -123,9 +125,9 @@ impl CsvSource {
                 Peeked::End => return Ok(false),
                 Peeked::Row => match self.rows.row().shape.fields {
                     FIELDS => return Ok(true),
-                    found => (Finding::of_row(&self.rows, found), RowFlaw::Fields { found }),
+                    found => (Finding::of_row(&self.rows, found), RowError::Fields { found }),
                 },
-                Peeked::Bad(bad) => (Finding::of_line(&self.rows, bad), RowFlaw::Line(bad)),
+                Peeked::Bad(bad) => (Finding::of_line(&self.rows, bad), RowError::Line(bad)),
             };
         // Half of a row may be all that somebody else has written so far.
         self.verify()?;
@@ -156,12 +158,12 @@ impl BetSource for CsvSource {
         self.rows.advance();
     }
 
-    fn mark(&self) -> Mark {
-        self.rows.mark()
+    fn position(&self) -> SourcePosition {
+        self.rows.position()
     }
 
-    fn seek(&mut self, mark: Mark) -> Result<(), InputError> {
-        self.rows.seek(mark);
+    fn seek(&mut self, position: SourcePosition) -> Result<(), InputError> {
+        self.rows.seek(position);
         Ok(())
     }
 
@@ -174,16 +176,16 @@ impl BetSource for CsvSource {
     }
 
     fn describe(&self) -> String {
-        format!("{}, line {}", self.path.display(), self.rows.mark().line + 1)
+        format!("{}, line {}", self.path.display(), self.rows.position().line + 1)
     }
 
     fn line(&self) -> Option<u64> {
-        Some(self.rows.mark().line + 1)
+        Some(self.rows.position().line + 1)
     }
 
     fn describe_field(&self, field: Field) -> String {
         let (row, index) = (self.rows.row(), field as usize - 1);
-        let position = self.rows.position(row.shape.spans[index].outer_start());
+        let position = self.rows.text_position(row.shape.spans[index].outer_start());
         let value = row.fields()[index];
         let reason = Reason::TooLong { length: value.len() };
         let (value, problem) = (Excerpt::new(value), Problem::Invalid { field, reason });
@@ -249,7 +251,7 @@ impl BetSource for CsvSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::csv_rows::ROW_MAX;
+    use crate::source::csv_rows::ROW_MAX;
     use proptest::prelude::*;
     use std::io::Write;
 
@@ -342,8 +344,8 @@ mod tests {
         let hour = Duration::from_hours(1);
         let mut source = open(&file).with_quiet_delay(hour);
         while take(&mut source).is_some() {}
-        let end = source.mark();
-        source.seek(Mark::default()).expect("the beginning");
+        let end = source.position();
+        source.seek(SourcePosition::default()).expect("the beginning");
         assert!(take(&mut source).is_some());
         source.seek(end).expect("a place in the file");
         assert_eq!(take(&mut source), None);
@@ -403,12 +405,12 @@ mod tests {
     fn the_place_is_before_the_shown_bet_until_it_is_passed() {
         let file = file(ROWS.as_bytes());
         let mut source = open(&file);
-        let start = source.mark();
-        assert_eq!(start, Mark::default());
+        let start = source.position();
+        assert_eq!(start, SourcePosition::default());
         source.peek().expect("a bet");
-        assert_eq!(source.mark(), start);
+        assert_eq!(source.position(), start);
         source.advance();
-        assert_ne!(source.mark(), start);
+        assert_ne!(source.position(), start);
     }
 
     proptest! {
@@ -429,16 +431,16 @@ mod tests {
             }
             let file = file(&writer.into_inner().expect("flushed"));
             let mut source = open(&file);
-            let mut marks = Vec::new();
+            let mut positions = Vec::new();
             for row in &rows {
-                marks.push(source.mark());
+                positions.push(source.position());
                 let expected = row.each_ref().map(|field| field.as_bytes().to_vec());
                 prop_assert_eq!(take(&mut source), Some(expected));
             }
             for visit in visits {
                 let at = visit.index(rows.len());
-                source.seek(marks[at]).expect("a place in the file");
-                prop_assert_eq!(source.mark(), marks[at]);
+                source.seek(positions[at]).expect("a place in the file");
+                prop_assert_eq!(source.position(), positions[at]);
                 let expected = rows[at].each_ref().map(|field| field.as_bytes().to_vec());
                 prop_assert_eq!(take(&mut source), Some(expected));
             }

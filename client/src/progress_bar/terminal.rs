@@ -16,11 +16,11 @@ const USUAL_SIZE: (u16, u16) = (80, 24);
 
 /// The terminal at standard error.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub(crate) struct Terminal {
     terminal: File,
 }
 
-impl Screen {
+impl Terminal {
     /// Opens the terminal once more: not to block is a property of the opening, which other programs
     /// share.
     pub(crate) fn open() -> io::Result<Self> {
@@ -48,7 +48,7 @@ impl Screen {
     }
 }
 
-impl TermLike for Screen {
+impl TermLike for Terminal {
     fn width(&self) -> u16 {
         self.size().0
     }

@@ -1,4 +1,4 @@
-//! Drives a [`Dialogue`] over real connections: calls, decodes, waits, calls again.
+//! Drives a [`AgencySession`] over real connections: calls, decodes, waits, calls again.
 
 use std::net::SocketAddr;
 
@@ -9,39 +9,30 @@ use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
-use crate::dialer::{Attempt, DIAL, Dialer};
-use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress};
-use crate::farewell::{FAREWELL, Farewell};
+use crate::connection::dialer::{Attempt, DIAL, Dialer};
+use crate::connection::foreign_service;
+use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Line, LogBudget};
-use crate::progress::Bar;
-use crate::stranger;
+use crate::progress::Progress;
+use crate::progress_bar::Bar;
+use crate::session::agency_session::{Action, AgencySession, Prepared};
+use crate::session::failure::Failure;
 
-/// Fires when the dialogue has waited long enough.
-const GO_ON: TimerId = TimerId(1);
+/// Fires when the session has waited long enough.
+const RESUME: TimerId = TimerId(1);
 
-/// Fires when the dialogue is to be prepared further.
+/// Fires when the session is to be prepared further.
 const PREPARE: TimerId = TimerId(5);
-
-/// How a run of the client ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Everything was done.
-    Complete,
-    /// Something finally failed.
-    Failed,
-    /// A signal ended it.
-    Interrupted,
-}
 
 /// The handler.
 #[derive(Debug)]
-pub struct Caller<D> {
-    dialogue: D,
+pub struct Driver<S> {
+    session: S,
     dialer: Dialer,
-    farewell: Farewell,
+    exit_schedule: ExitSchedule,
     config: Config,
     connection: Option<ConnectionId>,
-    /// What [`Dialogue::acknowledged`] was last.
+    /// What [`AgencySession::acknowledged`] was last.
     acknowledged: u64,
     /// The answer that has begun to arrive, or is owed, has a deadline.
     is_timed: bool,
@@ -50,21 +41,21 @@ pub struct Caller<D> {
     decoder: FrameDecoder,
     /// A frame has come on this connection: a central is at the other end.
     has_heard: bool,
-    /// What the dialogue wants to send; kept for its memory.
+    /// What the session wants to send; kept for its memory.
     out: Vec<u8>,
     bar: Option<Bar>,
     end: Option<End>,
 }
 
-impl<D: Dialogue> Caller<D> {
+impl<S: AgencySession> Driver<S> {
     /// A caller that hasn't called. `seed` is for the pauses between attempts.
-    pub fn new(mut dialogue: D, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
+    pub fn new(mut session: S, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
         let (address, timeout) = (config.address.clone(), config.response_timeout);
-        *dialogue.log_budget() = LogBudget::new(config.log_limits);
+        *session.log_budget() = LogBudget::new(config.log_limits);
         Self {
-            dialogue,
+            session,
             dialer: Dialer::new(address, config.retry, timeout, seed),
-            farewell: Farewell::new(config.farewell),
+            exit_schedule: ExitSchedule::new(config.exit_delays),
             config: config.clone(),
             connection: None,
             acknowledged: 0,
@@ -78,19 +69,19 @@ impl<D: Dialogue> Caller<D> {
         }
     }
 
-    /// How it ended, with what the dialogue holds open given back.
+    /// How it ended, with what the session holds open given back.
     pub fn close(mut self) -> End {
-        self.dialogue.log_budget().report();
-        self.dialogue.close();
+        self.session.log_budget().report();
+        self.session.close();
         self.end.unwrap_or(End::Interrupted)
     }
 
-    /// Calls once the dialogue has what it needs.
+    /// Calls once the session has what it needs.
     fn prepare(&mut self, cx: &mut impl Context) {
         if self.end.is_some() {
             return;
         }
-        match self.dialogue.prepare() {
+        match self.session.prepare() {
             Ok(Prepared::Ready) => self.dial(cx),
             Ok(Prepared::Again(after)) => cx.set_timer(PREPARE, Some(after)),
             Err(failure) => self.fail(cx, &failure.to_string()),
@@ -110,7 +101,7 @@ impl<D: Dialogue> Caller<D> {
     }
 
     fn retry(&mut self, cx: &mut impl Context, reason: &str) {
-        if !self.dialer.retry(cx, reason, self.dialogue.log_budget()) {
+        if !self.dialer.retry(cx, reason, self.session.log_budget()) {
             self.finish(cx, End::Failed);
         }
     }
@@ -118,9 +109,9 @@ impl<D: Dialogue> Caller<D> {
     fn finish(&mut self, cx: &mut impl Context, end: End) {
         self.end.get_or_insert(end);
         cx.set_timer(DIAL, None);
-        cx.set_timer(GO_ON, None);
+        cx.set_timer(RESUME, None);
         cx.set_timer(PREPARE, None);
-        self.dialer.give_up(cx);
+        self.dialer.cancel(cx);
         if let Some(connection) = self.connection {
             cx.close(connection);
         }
@@ -128,27 +119,27 @@ impl<D: Dialogue> Caller<D> {
     }
 
     fn part(&mut self, cx: &mut impl Context) {
-        self.farewell.advance(cx, || self.dialogue.announce());
+        self.exit_schedule.advance(cx, || self.session.announce());
     }
 
-    /// Sends what the dialogue has to say, and waits for what it waits for.
+    /// Sends what the session has to say, and waits for what it waits for.
     fn follow(
         &mut self,
         cx: &mut impl Context,
         connection: ConnectionId,
-        next: Result<Next, Failure>,
+        next: Result<Action, Failure>,
     ) {
         cx.send(connection, &self.out);
         self.out.clear();
         self.note_progress();
         let mut is_timed = false;
         match next {
-            Ok(Next::Answer) => is_timed = !self.dialogue.waits_for_draw(),
-            Ok(Next::Turn) => cx.set_timer(GO_ON, Some(std::time::Duration::ZERO)),
-            Ok(Next::Pause(pause)) => cx.set_timer(GO_ON, Some(pause)),
-            Ok(Next::Backoff) => self.back_off(cx),
-            Ok(Next::Done) => {
-                let complete = self.dialogue.is_complete();
+            Ok(Action::AwaitResponse) => is_timed = !self.session.waits_for_draw(),
+            Ok(Action::Yield) => cx.set_timer(RESUME, Some(std::time::Duration::ZERO)),
+            Ok(Action::Pause(pause)) => cx.set_timer(RESUME, Some(pause)),
+            Ok(Action::BackOff) => self.back_off(cx),
+            Ok(Action::Done) => {
+                let complete = self.session.is_complete();
                 self.finish(cx, if complete { End::Complete } else { End::Failed });
             }
             Err(failure) if failure.is_transient() => {
@@ -168,16 +159,16 @@ impl<D: Dialogue> Caller<D> {
 
     /// A central that answers and brings nothing further is as good as none.
     fn note_progress(&mut self) {
-        let acknowledged = self.dialogue.acknowledged();
+        let acknowledged = self.session.acknowledged();
         if acknowledged > self.acknowledged {
             self.acknowledged = acknowledged;
-            self.dialer.progressed();
+            self.dialer.on_progress();
         }
     }
 
     fn back_off(&mut self, cx: &mut impl Context) {
         if let Some(pause) = self.dialer.back_off() {
-            return cx.set_timer(GO_ON, Some(pause));
+            return cx.set_timer(RESUME, Some(pause));
         }
         error!("action: storage | result: fail | error: unavailable for too long");
         self.finish(cx, End::Failed);
@@ -195,7 +186,7 @@ impl<D: Dialogue> Caller<D> {
     fn arrived(&mut self, cx: &mut impl Context, connection: ConnectionId, frame: Frame<'_>) {
         match Response::decode(frame) {
             Ok(response) => {
-                let next = self.dialogue.answered(&response, &mut self.out);
+                let next = self.session.on_response(&response, &mut self.out);
                 self.follow(cx, connection, next);
             }
             Err(error) => {
@@ -208,7 +199,7 @@ impl<D: Dialogue> Caller<D> {
 
     /// What the central owes, as a remark behind what went wrong.
     fn owed(&self, place: &str) -> String {
-        self.dialogue.owed().map_or(String::new(), |owed| format!(" ({place} {owed})"))
+        self.session.expected_response().map_or(String::new(), |owed| format!(" ({place} {owed})"))
     }
 
     /// What is to be said of a connection that is gone.
@@ -221,29 +212,29 @@ impl<D: Dialogue> Caller<D> {
     }
 }
 
-impl<D: Dialogue> Handler for Caller<D> {
+impl<S: AgencySession> Handler for Driver<S> {
     type Fatal = std::convert::Infallible;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.farewell.started(cx);
+        self.exit_schedule.started(cx);
         self.prepare(cx);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
         log_within!(
-            self.dialogue.log_budget(),
+            self.session.log_budget(),
             Line::Connected,
             Level::Debug,
             "action: connect | result: success | server_address: {peer}"
         );
-        self.dialer.connected();
+        self.dialer.on_connect();
         self.has_heard = false;
-        self.dialogue.connected(&mut self.out);
-        self.follow(cx, connection, Ok(Next::Answer));
+        self.session.on_connect(&mut self.out);
+        self.follow(cx, connection, Ok(Action::AwaitResponse));
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
-        if self.dialer.is_look_up(connection) {
+        if self.dialer.is_resolver(connection) {
             return 0;
         }
         let mut used = 0;
@@ -263,7 +254,7 @@ impl<D: Dialogue> Handler for Caller<D> {
                     self.arrived(cx, connection, frame);
                 }
                 Err(FrameError::Magic { .. }) if !self.has_heard => {
-                    self.fail(cx, &stranger::describe(&self.config.address, &input[used..]));
+                    self.fail(cx, &foreign_service::describe(&self.config.address, &input[used..]));
                 }
                 Err(error) => self.fail(cx, &error.to_string()),
             }
@@ -272,8 +263,8 @@ impl<D: Dialogue> Handler for Caller<D> {
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
-        if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.looked_up(cx, rest);
+        if self.dialer.is_resolver(connection) {
+            let attempt = self.dialer.on_resolved(cx, rest);
             return self.attempted(cx, attempt);
         }
         let owed = self.owed(if rest.is_empty() { "before" } else { "in the middle of" });
@@ -283,8 +274,8 @@ impl<D: Dialogue> Handler for Caller<D> {
     }
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
-        if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_expired(cx);
+        if self.dialer.is_resolver(connection) {
+            let attempt = self.dialer.on_resolve_timeout(cx);
             return self.attempted(cx, attempt);
         }
         let timeout = humantime::format_duration(self.config.response_timeout);
@@ -301,18 +292,18 @@ impl<D: Dialogue> Handler for Caller<D> {
         match timer {
             DIAL => return self.dial(cx),
             PREPARE => return self.prepare(cx),
-            FAREWELL => return self.part(cx),
-            other if self.dialogue.log_budget().fired(other) => return,
+            EXIT => return self.part(cx),
+            other if self.session.log_budget().fired(other) => return,
             _ => {}
         }
         let Some(connection) = self.connection else { return };
-        let next = self.dialogue.go_on(&mut self.out);
+        let next = self.session.resume(&mut self.out);
         self.follow(cx, connection, next);
     }
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
-        if self.dialer.is_look_up(connection) {
-            let attempt = self.dialer.look_up_lost(cx, reason);
+        if self.dialer.is_resolver(connection) {
+            let attempt = self.dialer.on_resolver_closed(cx, reason);
             return self.attempted(cx, attempt);
         }
         if self.connection != Some(connection) {
@@ -323,9 +314,9 @@ impl<D: Dialogue> Handler for Caller<D> {
             info!("action: close_connection | result: success | reason: {reason}");
             return;
         }
-        cx.set_timer(GO_ON, None);
+        cx.set_timer(RESUME, None);
         let reason = self.reason_of(reason);
-        self.connection = self.dialer.failed(cx, &reason, self.dialogue.log_budget());
+        self.connection = self.dialer.on_failure(cx, &reason, self.session.log_budget());
         if self.connection.is_none() {
             self.retry(cx, &reason);
         }
@@ -334,14 +325,14 @@ impl<D: Dialogue> Handler for Caller<D> {
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
             Signal::User1 => {
-                let Progress { bets, rejected, bytes, size } = self.dialogue.progress();
+                let Progress { bets, rejected, bytes, size } = self.session.progress();
                 info!(
                     "action: status | result: success | client_id: {} | connection: {} | \
                      stage: {} | posicion: {bets} | bytes: {bytes} | of: {size} | \
                      rejected: {rejected}",
                     self.config.id,
                     self.dialer.describe(self.connection),
-                    self.dialogue.stage()
+                    self.session.stage()
                 );
             }
             Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
@@ -352,10 +343,10 @@ impl<D: Dialogue> Handler for Caller<D> {
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         if let ShutdownCause::Signal(name) = cause {
             info!("action: shutdown | result: in_progress | cause: {name}");
-            self.farewell.cut_short(|| self.dialogue.announce());
+            self.exit_schedule.cut_short(|| self.session.announce());
         }
         self.end.get_or_insert(End::Interrupted);
-        self.dialer.give_up(cx);
+        self.dialer.cancel(cx);
         let Some(connection) = self.connection else { return };
         match cause {
             ShutdownCause::Asked => cx.close(connection),
@@ -365,9 +356,9 @@ impl<D: Dialogue> Handler for Caller<D> {
     }
 
     fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), Self::Fatal> {
-        self.dialogue.log_budget().set_timers(cx);
+        self.session.log_budget().set_timers(cx);
         if let Some(bar) = &self.bar {
-            bar.show(self.dialogue.progress(), self.end.is_some());
+            bar.show(self.session.progress(), self.end.is_some());
         }
         Ok(())
     }

@@ -6,16 +6,16 @@ use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Field, Phase};
 
 use super::{Account, Agency};
-use crate::input::{Place, Rejected};
 use crate::log_budget::Line;
-use crate::source::BetSource;
+use crate::source::bet_source::BetSource;
+use crate::source::input::{InputPosition, Rejected};
 
 impl<S: BetSource> Agency<S> {
     /// Names the bad bet of a batch, and all that aren't stored because of it, as a person finds them:
     /// looked up in the input, which is further on.
     pub(super) fn log_rejected(
         &mut self,
-        before: Place,
+        before: InputPosition,
         count: u16,
         index: u16,
         field: Field,
@@ -35,7 +35,13 @@ impl<S: BetSource> Agency<S> {
 
     /// Where the bad bet and its batch are found, as parts of a log line. An input that has changed
     /// meanwhile can't tell, and goes no further.
-    fn place_of_rejected(&mut self, before: Place, index: u16, count: u16, field: Field) -> String {
+    fn place_of_rejected(
+        &mut self,
+        before: InputPosition,
+        index: u16,
+        count: u16,
+        field: Field,
+    ) -> String {
         let found = self.input.describe(before, index, count);
         match self.input.verify().and(found) {
             Ok(Rejected { bad, all }) => {

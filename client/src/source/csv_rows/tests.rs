@@ -33,11 +33,11 @@ fn read(bytes: &[u8], step: usize) -> Vec<Found> {
                 let row = rows.row();
                 let fields = row.fields().map(<[u8]>::to_vec);
                 let fields = fields[..row.shape.fields.min(FIELDS)].to_vec();
-                found.push(Ok((rows.mark().line + 1, fields)));
+                found.push(Ok((rows.position().line + 1, fields)));
                 rows.advance();
             }
             Peeked::Bad(bad) => {
-                let TextPosition { line, column } = rows.position(bad.at());
+                let TextPosition { line, column } = rows.text_position(bad.at());
                 found.push(Err((line, column, bad.to_string())));
                 while !rows.skip_line(&file).expect("in memory") {}
             }
@@ -159,11 +159,11 @@ fn a_row_without_end_ends_before_the_memory_does() {
         rows.peek(&file).expect("in memory");
         rows.advance();
         let Peeked::Bad(found) = rows.peek(&file).expect("in memory") else { panic!("it ends") };
-        let TextPosition { line, column } = rows.position(found.at());
+        let TextPosition { line, column } = rows.text_position(found.at());
         assert_eq!((line, column, found.to_string()), error);
         while !rows.skip_line(&file).expect("in memory") {}
         assert_eq!(rows.peek(&file).expect("in memory"), Peeked::Row);
-        assert_eq!((rows.row().bytes, rows.mark().line), (&b"b"[..], 2));
+        assert_eq!((rows.row().bytes, rows.position().line), (&b"b"[..], 2));
         assert!(rows.buffer.capacity() <= 2 * ROW_MAX, "it doesn't grow with the row");
     }
 }

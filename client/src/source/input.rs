@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use wire::{BatchBuilder, Checksum, Position, Push};
 
-use crate::source::{BetSource, Checking, InputError, Mark, RowFlaw};
+use crate::source::bet_source::{BetSource, Checking};
+use crate::source::error::{InputError, RowError};
+use crate::source::source_position::SourcePosition;
 
 /// A place in the input, and the checksum of everything before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct InputPosition {
     /// Bets before it.
     pub position: Position,
     /// Their checksum.
     pub checksum: Checksum,
     /// Where the source finds it again.
-    pub mark: Mark,
+    pub source: SourcePosition,
 }
 
 /// A batch that was rejected, as a person finds it.
@@ -61,17 +63,17 @@ impl<S: BetSource> Input<S> {
     }
 
     /// Where it stands.
-    pub fn place(&self) -> Place {
+    pub fn position(&self) -> InputPosition {
         let Self { position, checksum, .. } = *self;
-        Place { position, checksum, mark: self.source.mark() }
+        InputPosition { position, checksum, source: self.source.position() }
     }
 
     /// Goes back, or forth, to a place that it has been at.
     ///
     /// # Errors
     /// [`InputError`] when the source can't go there.
-    pub fn go_to(&mut self, place: Place) -> Result<(), InputError> {
-        self.source.seek(place.mark)?;
+    pub fn seek(&mut self, place: InputPosition) -> Result<(), InputError> {
+        self.source.seek(place.source)?;
         self.position = place.position;
         self.checksum = place.checksum;
         Ok(())
@@ -92,7 +94,7 @@ impl<S: BetSource> Input<S> {
                 Ok(Push::Full) => break,
                 Err(flaw) => {
                     let place = self.source.describe_field(flaw.field);
-                    let flaw = RowFlaw::Field(flaw);
+                    let flaw = RowError::Field(flaw);
                     return Err(InputError::Row { place, flaw });
                 }
             }
@@ -143,12 +145,12 @@ impl<S: BetSource> Input<S> {
     /// [`InputError`] when the source can't go there, or back.
     pub fn describe(
         &mut self,
-        place: Place,
+        place: InputPosition,
         index: u16,
         count: u16,
     ) -> Result<Rejected, InputError> {
-        let here = self.source.mark();
-        self.source.seek(place.mark)?;
+        let here = self.source.position();
+        self.source.seek(place.source)?;
         self.source.peek()?;
         let first = self.source.line();
         self.pass(index)?;
@@ -179,7 +181,7 @@ impl<S: BetSource> Input<S> {
         self.source.name()
     }
 
-    /// How far the end is, as [`Mark::offset`] counts.
+    /// How far the end is, as [`SourcePosition::offset`] counts.
     pub fn size(&self) -> u64 {
         self.source.size()
     }
@@ -193,7 +195,7 @@ impl<S: BetSource> Input<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::MemorySource;
+    use crate::source::memory_source::MemorySource;
 
     fn input(count: usize) -> Input<MemorySource> {
         let bet = |index: usize| {
@@ -217,7 +219,7 @@ mod tests {
             }
             assert_eq!(counts.iter().map(|count| u64::from(*count)).sum::<u64>(), 1000);
             assert!(counts[..counts.len() - 1].iter().all(|count| *count == most || most > 200));
-            ends.push(input.place());
+            ends.push(input.position());
         }
         assert!(ends.iter().all(|end| *end == ends[0]));
     }
@@ -226,13 +228,13 @@ mod tests {
     fn a_place_can_be_returned_to() {
         let (mut input, mut batch) = (input(10), BatchBuilder::new());
         input.next_batch(&mut batch, 4).unwrap();
-        let place = input.place();
+        let place = input.position();
         input.next_batch(&mut batch, 4).unwrap();
-        let (after, first) = (input.place(), batch.clone());
-        input.go_to(place).unwrap();
-        assert_eq!(input.place(), place);
+        let (after, first) = (input.position(), batch.clone());
+        input.seek(place).unwrap();
+        assert_eq!(input.position(), place);
         input.next_batch(&mut batch, 4).unwrap();
-        assert_eq!(input.place(), after);
+        assert_eq!(input.position(), after);
         assert_eq!(batch.batch(0), first.batch(0));
     }
 
@@ -240,9 +242,9 @@ mod tests {
     fn a_bet_behind_a_place_is_described_and_nothing_moves() {
         let (mut input, mut batch) = (input(10), BatchBuilder::new());
         input.next_batch(&mut batch, 3).unwrap();
-        let place = input.place();
+        let place = input.position();
         input.next_batch(&mut batch, 4).unwrap();
-        let here = input.place();
+        let here = input.position();
         for (index, count, found, span) in [
             (0, 4, "bet 3", "first: 3 | last: 6"),
             (2, 3, "bet 5", "first: 3 | last: 5"),
@@ -250,10 +252,10 @@ mod tests {
         ] {
             let Rejected { bad, all } = input.describe(place, index, count).unwrap();
             assert_eq!((bad.as_str(), all.to_string().as_str()), (found, span));
-            assert_eq!(input.place(), here);
+            assert_eq!(input.position(), here);
         }
         input.next_batch(&mut batch, 4).unwrap();
-        assert_eq!(input.place().position, 10);
+        assert_eq!(input.position().position, 10);
     }
 
     #[test]

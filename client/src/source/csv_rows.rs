@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use grammar::{BYTE_ORDER_MARK, Malformed, MalformedKind, Scanned, Shape, scan};
 use wire::field::FIELDS;
 
-use crate::source::Mark;
+use crate::source::source_position::SourcePosition;
 
 /// Bytes read from the file at once: so many that system calls are few, so few that it stays in
 /// the processor's cache.
@@ -124,11 +124,11 @@ pub struct CsvRows {
     /// The file ends behind these.
     at_end: bool,
     /// Where `start` is in the file.
-    mark: Mark,
+    position: SourcePosition,
     /// Of the end that was shown last: no line end stands before it.
     open_end: bool,
     /// An empty line that was passed, if no row was since.
-    empty_line: Option<Mark>,
+    empty_line: Option<SourcePosition>,
     peeked: Option<Peeked>,
     shape: Shape,
     /// Fields of that row that held doubled quotation marks, without them.
@@ -151,7 +151,7 @@ impl CsvRows {
             start: 0,
             end: 0,
             at_end: false,
-            mark: Mark::default(),
+            position: SourcePosition::default(),
             open_end: false,
             empty_line: None,
             peeked: None,
@@ -252,17 +252,17 @@ impl CsvRows {
     }
 
     /// Where the row or line that [`peek`](Self::peek) shows begins.
-    pub fn mark(&self) -> Mark {
+    pub fn position(&self) -> SourcePosition {
         match self.peeked {
-            Some(Peeked::Bad(BadLine::Empty)) => self.empty_line.unwrap_or(self.mark),
-            _ => self.mark,
+            Some(Peeked::Bad(BadLine::Empty)) => self.empty_line.unwrap_or(self.position),
+            _ => self.position,
         }
     }
 
     /// Line and column of the byte `at` of what [`peek`](Self::peek) shows.
-    pub fn position(&self, at: usize) -> TextPosition {
+    pub fn text_position(&self, at: usize) -> TextPosition {
         let shown = &self.buffer[self.start..self.end];
-        let mut position = TextPosition { line: self.mark().line + 1, column: 1 };
+        let mut position = TextPosition { line: self.position().line + 1, column: 1 };
         let mut line_start = 0;
         for index in memchr::memchr2_iter(b'\n', b'\r', &shown[..at]) {
             let in_crlf = shown[index..].starts_with(b"\r\n");
@@ -276,13 +276,13 @@ impl CsvRows {
     }
 
     /// Goes to a place that it has been at; the default one is the beginning.
-    pub fn seek(&mut self, mark: Mark) {
+    pub fn seek(&mut self, position: SourcePosition) {
         (self.start, self.end, self.at_end) = (0, 0, false);
-        (self.mark, self.empty_line, self.peeked) = (mark, None, None);
+        (self.position, self.empty_line, self.peeked) = (position, None, None);
     }
 
     fn look(&mut self, file: &impl ReadAt) -> io::Result<Peeked> {
-        if self.mark.offset == 0 {
+        if self.position.offset == 0 {
             self.skip_byte_order_mark(file)?;
         }
         loop {
@@ -297,7 +297,7 @@ impl CsvRows {
             }
             match scan(input, self.at_end, &mut self.shape) {
                 Ok(Scanned::EmptyLine(length)) => {
-                    self.empty_line.get_or_insert(self.mark);
+                    self.empty_line.get_or_insert(self.position);
                     self.pass(length, 1);
                 }
                 Ok(Scanned::More(open)) if input.len() >= ROW_MAX => {
@@ -342,8 +342,8 @@ impl CsvRows {
 
     fn pass(&mut self, bytes: usize, line_ends: u64) {
         self.start += bytes;
-        self.mark.offset += bytes as u64;
-        self.mark.line += line_ends;
+        self.position.offset += bytes as u64;
+        self.position.line += line_ends;
     }
 
     /// Reads what follows in the file, with more room each time for a row that goes on.
@@ -355,7 +355,7 @@ impl CsvRows {
         } else if self.end == 0 {
             self.buffer.truncate(READ_BUFFER);
         }
-        let offset = self.mark.offset + self.end as u64;
+        let offset = self.position.offset + self.end as u64;
         let count = read_at(file, &mut self.buffer[self.end..], offset)?;
         self.reads += 1;
         self.at_end = count == 0;
@@ -365,7 +365,7 @@ impl CsvRows {
 
     /// Whether the byte before this place is there, and is no line end.
     fn is_inside_line(&self, file: &impl ReadAt) -> io::Result<bool> {
-        let Some(before) = self.mark.offset.checked_sub(1) else { return Ok(false) };
+        let Some(before) = self.position.offset.checked_sub(1) else { return Ok(false) };
         let mut last = [b'\n'];
         read_at(file, &mut last, before)?;
         Ok(first_line_end(&last).is_none())

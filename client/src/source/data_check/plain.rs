@@ -151,7 +151,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data_check::DataCheck;
+    use crate::source::data_check::DataCheck;
     use proptest::prelude::*;
 
     fn pass(bytes: &[u8]) -> Passed {

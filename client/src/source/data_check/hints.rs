@@ -10,8 +10,8 @@ use wire::bet::{Reason, check_field, date, is_blank};
 
 use super::encoding::{self, FileKind};
 use super::finding::Problem;
-use crate::csv_rows::BadLine;
-use crate::csv_rows::grammar::MalformedKind;
+use crate::source::csv_rows::BadLine;
+use crate::source::csv_rows::grammar::MalformedKind;
 
 /// What may have happened. Each is told once for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use wire::{Checksum, Phase, Position};
 
-use crate::input::Place;
+use crate::source::input::InputPosition;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -19,8 +19,8 @@ pub(super) enum Stage {
     /// Batches are on their way.
     Sending,
     /// The central couldn't store a batch: once the rest is answered too, back to that place.
-    SetBack {
-        to: Place,
+    Rewinding {
+        to: InputPosition,
     },
     /// The end is on its way.
     Ending,
@@ -43,7 +43,7 @@ impl Stage {
             Self::Introducing => "introducing",
             Self::Skipping { .. } => "skipping",
             Self::Sending => "sending",
-            Self::SetBack { .. } => "set_back",
+            Self::Rewinding { .. } => "set_back",
             Self::Ending | Self::EndHeld => "ending",
             Self::Asking | Self::AskHeld => "waiting_for_draw",
             Self::Listing => "reading_winners",
@@ -52,7 +52,7 @@ impl Stage {
     }
 
     /// What the central owes, when no batch is under way.
-    pub(super) fn owed(self) -> Option<&'static str> {
+    pub(super) fn expected_response(self) -> Option<&'static str> {
         match self {
             Self::Introducing => Some("the answer to HELLO"),
             Self::Ending => Some("the answer to END"),
@@ -61,7 +61,7 @@ impl Stage {
             Self::Checking
             | Self::Skipping { .. }
             | Self::Sending
-            | Self::SetBack { .. }
+            | Self::Rewinding { .. }
             | Self::EndHeld
             | Self::AskHeld
             | Self::Done => None,

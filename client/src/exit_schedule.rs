@@ -10,11 +10,22 @@ use std::time::{Duration, Instant};
 use reactor::{Context, TimerId};
 
 /// Fires when the next stage may begin.
-pub(crate) const FAREWELL: TimerId = TimerId(2);
+pub(crate) const EXIT: TimerId = TimerId(2);
+
+/// How a run of the client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything was done.
+    Complete,
+    /// Something finally failed.
+    Failed,
+    /// A signal ended it.
+    Interrupted,
+}
 
 /// How long the ending is drawn out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Delays {
+pub struct ExitDelays {
     /// Age of the run before which its result isn't announced.
     pub announce_after: Duration,
     /// What the program stays after the announcement.
@@ -23,8 +34,8 @@ pub struct Delays {
 
 /// How far the ending is.
 #[derive(Debug)]
-pub(crate) struct Farewell {
-    delays: Delays,
+pub(crate) struct ExitSchedule {
+    delays: ExitDelays,
     started: Option<Instant>,
     stage: Stage,
 }
@@ -38,8 +49,8 @@ enum Stage {
     Staying,
 }
 
-impl Farewell {
-    pub(crate) fn new(delays: Delays) -> Self {
+impl ExitSchedule {
+    pub(crate) fn new(delays: ExitDelays) -> Self {
         Self { delays, started: None, stage: Stage::Working }
     }
 
@@ -49,21 +60,21 @@ impl Farewell {
     }
 
     /// Goes on as far as the time has come, to the end of the loop. To be called when the work is
-    /// done, and whenever [`FAREWELL`] fires.
+    /// done, and whenever [`EXIT`] fires.
     pub(crate) fn advance(&mut self, cx: &mut impl Context, announce: impl FnOnce()) {
         if self.stage == Stage::Working {
             self.stage = Stage::Holding;
             let age = self.started.map_or(Duration::ZERO, |started| cx.now() - started);
             let left = self.delays.announce_after.saturating_sub(age);
             if !left.is_zero() {
-                return cx.set_timer(FAREWELL, Some(left));
+                return cx.set_timer(EXIT, Some(left));
             }
         }
         if self.stage == Stage::Holding {
             self.stage = Stage::Staying;
             announce();
             if !self.delays.exit.is_zero() {
-                return cx.set_timer(FAREWELL, Some(self.delays.exit));
+                return cx.set_timer(EXIT, Some(self.delays.exit));
             }
         }
         cx.shutdown();
@@ -86,22 +97,22 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     struct Run {
-        farewell: Farewell,
+        exit_schedule: ExitSchedule,
         cx: MemoryContext,
         announced: u32,
     }
 
     impl Run {
         fn new(announce_after: Duration, exit: Duration) -> Self {
-            let (mut farewell, cx) =
-                (Farewell::new(Delays { announce_after, exit }), MemoryContext::new());
-            farewell.started(&cx);
-            Self { farewell, cx, announced: 0 }
+            let (mut exit_schedule, cx) =
+                (ExitSchedule::new(ExitDelays { announce_after, exit }), MemoryContext::new());
+            exit_schedule.started(&cx);
+            Self { exit_schedule, cx, announced: 0 }
         }
 
         fn advance(&mut self) -> (Option<Duration>, u32, bool) {
-            self.farewell.advance(&mut self.cx, || self.announced += 1);
-            (self.cx.timers.remove(&FAREWELL), self.announced, self.cx.stopped)
+            self.exit_schedule.advance(&mut self.cx, || self.announced += 1);
+            (self.cx.timers.remove(&EXIT), self.announced, self.cx.stopped)
         }
     }
 
@@ -130,11 +141,11 @@ mod tests {
     #[test]
     fn a_signal_brings_the_announcement_forward_once_and_only_when_there_is_something_to_say() {
         let mut run = Run::new(3 * SECOND, SECOND);
-        run.farewell.cut_short(|| run.announced += 1);
+        run.exit_schedule.cut_short(|| run.announced += 1);
         assert_eq!(run.announced, 0, "nothing was known yet");
         assert_eq!(run.advance(), (Some(3 * SECOND), 0, false));
-        run.farewell.cut_short(|| run.announced += 1);
-        run.farewell.cut_short(|| run.announced += 1);
+        run.exit_schedule.cut_short(|| run.announced += 1);
+        run.exit_schedule.cut_short(|| run.announced += 1);
         assert_eq!(run.announced, 1);
     }
 }

@@ -1,7 +1,7 @@
 //! How an agency treats a file that is long or wide.
 
 use super::*;
-use crate::csv_source::CsvSource;
+use crate::source::csv_source::CsvSource;
 
 /// Rows of more than a kilobyte: a few thousand of them, and a turn on a slow disk is too long.
 #[test]
@@ -14,15 +14,15 @@ fn a_turn_skips_a_bounded_part_of_the_file_however_wide_its_rows_are() {
     let pace = Pace { max_amount: 100, window: 8, period: Duration::ZERO };
     let mut agency = Agency::new(1, pace, CsvSource::open(file.path()).unwrap());
     let (mut out, mut turns, mut offset) = (Vec::new(), 1, 0);
-    agency.connected(&mut out);
+    agency.on_connect(&mut out);
     let checksum = Checksum::default();
     let welcome = Response::Welcome { consumed: ROWS, checksum, rejected: 0, phase: Phase::Open };
-    let mut next = agency.answered(&welcome, &mut out);
-    while matches!(next, Ok(Next::Turn)) {
-        let skipped = agency.input.place().mark.offset - offset;
+    let mut next = agency.on_response(&welcome, &mut out);
+    while matches!(next, Ok(Action::Yield)) {
+        let skipped = agency.input.position().source.offset - offset;
         assert!(skipped <= SKIPPED_BYTES_PER_TURN + 8192, "{skipped} bytes in one turn");
         (offset, turns) = (offset + skipped, turns + 1);
-        next = agency.go_on(&mut out);
+        next = agency.resume(&mut out);
     }
     assert!(matches!(next, Err(Failure::OtherInput { .. })), "{next:?}");
     assert_eq!(turns, 1 + ROWS * row.len() as u64 / (SKIPPED_BYTES_PER_TURN + 8192));
@@ -46,7 +46,7 @@ fn append(file: &tempfile::NamedTempFile) {
 fn sending(file: &tempfile::NamedTempFile, period: Duration) -> Agency<CsvSource> {
     let pace = Pace { max_amount: 100, window: 2, period };
     let mut agency = Agency::new(1, pace, CsvSource::open(file.path()).unwrap());
-    assert_eq!(agency.answered(&WELCOME, &mut Vec::new()).unwrap(), Next::Answer);
+    assert_eq!(agency.on_response(&WELCOME, &mut Vec::new()).unwrap(), Action::AwaitResponse);
     agency
 }
 
@@ -71,8 +71,8 @@ fn nothing_is_sent_of_a_file_that_has_changed_behind_the_first_reading() {
     let mut consumed = 0;
     let failure = loop {
         consumed += 100;
-        match agency.answered(&Response::Stored { consumed }, &mut out) {
-            Ok(next) => assert_eq!(next, Next::Answer),
+        match agency.on_response(&Response::Stored { consumed }, &mut out) {
+            Ok(next) => assert_eq!(next, Action::AwaitResponse),
             Err(failure) => break failure,
         }
     };
@@ -86,8 +86,8 @@ fn each_connection_looks_at_the_file_again() {
     let file = file(500);
     let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
     append(&file);
-    agency.connected(&mut Vec::new());
-    let failure = agency.answered(&WELCOME, &mut out).unwrap_err();
+    agency.on_connect(&mut Vec::new());
+    let failure = agency.on_response(&WELCOME, &mut out).unwrap_err();
     assert_eq!((stored_until_stopped(&failure), out.len()), (0, 0));
 }
 
@@ -97,9 +97,9 @@ fn after_a_pause_the_file_is_looked_at_again() {
     let file = file(500);
     let (mut agency, mut out) = (sending(&file, Duration::from_secs(9)), Vec::new());
     append(&file);
-    let next = agency.answered(&Response::Stored { consumed: 100 }, &mut out).unwrap();
-    assert_eq!(next, Next::Pause(Duration::from_secs(9)));
-    let failure = agency.go_on(&mut out).unwrap_err();
+    let next = agency.on_response(&Response::Stored { consumed: 100 }, &mut out).unwrap();
+    assert_eq!(next, Action::Pause(Duration::from_secs(9)));
+    let failure = agency.resume(&mut out).unwrap_err();
     assert_eq!((stored_until_stopped(&failure), out.len()), (100, 0));
 }
 
@@ -110,9 +110,9 @@ fn what_was_stored_of_a_file_that_has_changed_is_known_after_a_lost_connection()
     let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
     append(&file);
     for consumed in (100..=900).step_by(100) {
-        let _ = agency.answered(&Response::Stored { consumed }, &mut out).unwrap();
+        let _ = agency.on_response(&Response::Stored { consumed }, &mut out).unwrap();
     }
-    agency.connected(&mut Vec::new());
+    agency.on_connect(&mut Vec::new());
     out.clear();
     let welcome = Response::Welcome {
         consumed: 1000,
@@ -120,7 +120,7 @@ fn what_was_stored_of_a_file_that_has_changed_is_known_after_a_lost_connection()
         rejected: 100,
         phase: Phase::Open,
     };
-    let failure = agency.answered(&welcome, &mut out).unwrap_err();
+    let failure = agency.on_response(&welcome, &mut out).unwrap_err();
     assert_eq!((stored_until_stopped(&failure), out.len()), (900, 0));
     assert!(failure.to_string().contains("900 bets of this agency are stored and 100 rejected, "));
 }
@@ -130,12 +130,12 @@ fn what_was_stored_of_a_file_that_has_changed_is_known_after_a_lost_connection()
 fn an_agency_that_has_ended_needs_its_file_no_more() {
     let file = file(100);
     let (mut agency, mut out) = (sending(&file, Duration::ZERO), Vec::new());
-    let _ = agency.answered(&Response::Stored { consumed: 100 }, &mut out).unwrap();
-    let _ = agency.answered(&Response::Finished { stored: 100, rejected: 0 }, &mut out).unwrap();
+    let _ = agency.on_response(&Response::Stored { consumed: 100 }, &mut out).unwrap();
+    let _ = agency.on_response(&Response::Finished { stored: 100, rejected: 0 }, &mut out).unwrap();
     std::fs::remove_file(file.path()).unwrap();
     let checksum = agency.confirmed.checksum;
-    agency.connected(&mut Vec::new());
+    agency.on_connect(&mut Vec::new());
     let welcome =
         Response::Welcome { consumed: 100, checksum, rejected: 0, phase: Phase::Finished };
-    assert_eq!(agency.answered(&welcome, &mut out).unwrap(), Next::Answer);
+    assert_eq!(agency.on_response(&welcome, &mut out).unwrap(), Action::AwaitResponse);
 }

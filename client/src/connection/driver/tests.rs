@@ -3,12 +3,12 @@
 mod patience;
 
 use super::*;
-use crate::agency::{Agency, Pace};
 use crate::config::{Mode, Retry};
-use crate::farewell::Delays;
+use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
 use crate::memory_io::World;
-use crate::source::MemorySource;
+use crate::session::agency::{Agency, Pace};
+use crate::source::memory_source::MemorySource;
 use log::LevelFilter;
 use proptest::prelude::*;
 use std::io;
@@ -33,7 +33,7 @@ fn config(limit: u32) -> Config {
         quiet_delay: Duration::ZERO,
         retry: Retry { min, max, limit },
         response_timeout: TIMEOUT,
-        farewell: Delays::default(),
+        exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
     }
 }
@@ -44,17 +44,17 @@ fn row(index: usize) -> [Vec<u8>; wire::field::FIELDS] {
     ["Ana", "Paz", &index.to_string(), "2000-01-01", "7574"].map(|field| field.as_bytes().to_vec())
 }
 
-type Calling = World<Caller<Agency<MemorySource>>>;
+type Calling = World<Driver<Agency<MemorySource>>>;
 
 /// An agency of five bets, two in a batch and two batches in the window.
 fn calling_with(limit: u32, period: Duration) -> Calling {
     let pace = Pace { max_amount: 2, window: 2, period };
     let agency = Agency::new(7, pace, MemorySource::new((0..BETS).map(row).collect()));
-    World::new(Caller::new(agency, &config(limit), 1, None))
+    World::new(Driver::new(agency, &config(limit), 1, None))
 }
 
 /// One that must look the central's name up.
-fn calling_by_name(limit: u32, resolve: crate::look_up::Resolve) -> Calling {
+fn calling_by_name(limit: u32, resolve: crate::connection::resolver::Resolve) -> Calling {
     let mut caller = calling_with(limit, Duration::ZERO).handler;
     let retry = config(limit).retry;
     caller.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
@@ -136,7 +136,7 @@ fn redial(world: &mut Calling) {
 }
 
 #[test]
-fn a_whole_conversation() {
+fn a_whole_session() {
     let mut world = calling();
     assert_eq!(world.line().deadline, Some(TIMEOUT), "an attempt has a limit too");
     world.open();
@@ -155,17 +155,18 @@ fn a_whole_conversation() {
     assert!(!world.cx.stopped);
     world.receive(&winners(true));
     assert!(world.cx.stopped);
-    assert_eq!(world.handler.dialogue.winners(), 2);
+    assert_eq!(world.handler.session.winners(), 2);
     assert_eq!(world.handler.close(), End::Complete);
 }
 
 /// An agency that holds its result back, up to the moment when it knows it.
 fn holding() -> Calling {
-    let delays = Delays { announce_after: Duration::from_secs(3), exit: Duration::from_secs(1) };
+    let delays =
+        ExitDelays { announce_after: Duration::from_secs(3), exit: Duration::from_secs(1) };
     let mut config = config(0);
-    config.farewell = delays;
+    config.exit_delays = delays;
     let pace = Pace { max_amount: 2, window: 2, period: Duration::ZERO };
-    let mut world = World::new(Caller::new(
+    let mut world = World::new(Driver::new(
         Agency::new(7, pace, MemorySource::new(vec![row(0)])),
         &config,
         1,

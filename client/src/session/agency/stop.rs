@@ -1,8 +1,9 @@
 //! An input that goes no further: noticed before a batch of it is sent, and said with how far it came.
 
 use super::{Account, Agency};
-use crate::dialogue::Failure;
-use crate::source::{BetSource, InputError};
+use crate::session::failure::Failure;
+use crate::source::bet_source::BetSource;
+use crate::source::error::InputError;
 
 impl<S: BetSource> Agency<S> {
     /// The next batch of an input that is still the one that was opened; an empty one is the end, or

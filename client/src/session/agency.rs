@@ -22,11 +22,14 @@ use wire::{BatchBuilder, Checksum, Phase, Position, Request, Response, VERSION};
 use account::Account;
 use stage::Stage;
 
-use crate::data_check;
-use crate::dialogue::{Dialogue, Failure, Next, Prepared, Progress, expect_position};
-use crate::input::{Input, Place};
 use crate::log_budget::{Line, LogBudget};
-use crate::source::{BetSource, Checking, InputError};
+use crate::progress::Progress;
+use crate::session::agency_session::{Action, AgencySession, Prepared};
+use crate::session::failure::{Failure, expect_position};
+use crate::source::bet_source::{BetSource, Checking};
+use crate::source::data_check;
+use crate::source::error::InputError;
+use crate::source::input::{Input, InputPosition};
 
 /// Bets that are skipped in one turn: some milliseconds' worth, so that a signal is still heard.
 const SKIPPED_PER_TURN: u64 = 20_000;
@@ -57,7 +60,7 @@ pub struct Agency<S> {
     outstanding: VecDeque<Outstanding>,
     stage: Stage,
     /// The place after everything that the central has confirmed.
-    confirmed: Place,
+    confirmed: InputPosition,
     account: Account,
     /// Why the input goes no further; what is under way is still waited for.
     stopped: Option<InputError>,
@@ -71,7 +74,7 @@ pub struct Agency<S> {
 /// A batch that was sent and not answered.
 #[derive(Debug, Clone, Copy)]
 struct Outstanding {
-    before: Place,
+    before: InputPosition,
     count: u16,
 }
 
@@ -85,7 +88,7 @@ impl<S: BetSource> Agency<S> {
             batch: BatchBuilder::new(),
             outstanding: VecDeque::new(),
             stage: Stage::Introducing,
-            confirmed: Place::default(),
+            confirmed: InputPosition::default(),
             account: Account::new(),
             stopped: None,
             has_logged_rejected: false,
@@ -102,14 +105,14 @@ impl<S: BetSource> Agency<S> {
         self
     }
 
-    fn welcomed(
+    fn on_welcome(
         &mut self,
         consumed: Position,
         checksum: Checksum,
         rejected: u64,
         phase: Phase,
         out: &mut Vec<u8>,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Action, Failure> {
         log_within!(
             self.log_budget,
             Line::Introduced,
@@ -117,35 +120,35 @@ impl<S: BetSource> Agency<S> {
             "action: introduce | result: success | client_id: {} | posicion: {consumed}",
             self.id
         );
-        self.account.welcomed(consumed, rejected, phase)?;
+        self.account.on_welcome(consumed, rejected, phase)?;
         if let Some(error) = self.stopped.take() {
             return Err(self.stopped_by(error));
         }
         // After a cut it is nearly always a place that we remember.
         let known = self.outstanding.iter().map(|outstanding| outstanding.before);
-        let known = known.chain([self.input.place(), self.confirmed]);
+        let known = known.chain([self.input.position(), self.confirmed]);
         let place = known
             .into_iter()
             .find(|place| place.position == consumed && place.checksum == checksum)
             .unwrap_or_default();
         self.outstanding.clear();
-        self.input.go_to(place)?;
+        self.input.seek(place)?;
         self.stage = Stage::Skipping { consumed, checksum, phase };
-        self.go_on(out)
+        self.resume(out)
     }
 
     /// Reads on to where the central stands, a slice at a time.
-    fn skip(&mut self, consumed: Position) -> Result<Next, Failure> {
+    fn skip(&mut self, consumed: Position) -> Result<Action, Failure> {
         let mut budget = SKIPPED_PER_TURN;
-        let end = self.input.place().mark.offset + SKIPPED_BYTES_PER_TURN;
+        let end = self.input.position().source.offset + SKIPPED_BYTES_PER_TURN;
         loop {
-            let Place { position: found, mark, .. } = self.input.place();
+            let InputPosition { position: found, source, .. } = self.input.position();
             let left = consumed.saturating_sub(found);
             if left == 0 {
-                return Ok(Next::Answer);
+                return Ok(Action::AwaitResponse);
             }
-            if budget == 0 || mark.offset >= end {
-                return Ok(Next::Turn);
+            if budget == 0 || source.offset >= end {
+                return Ok(Action::Yield);
             }
             let most = u16::try_from(left.min(budget)).unwrap_or(u16::MAX);
             let read = self.input.next_batch(&mut self.batch, most);
@@ -165,8 +168,8 @@ impl<S: BetSource> Agency<S> {
         expected: Checksum,
         phase: Phase,
         out: &mut Vec<u8>,
-    ) -> Result<Next, Failure> {
-        let place = self.input.place();
+    ) -> Result<Action, Failure> {
+        let place = self.input.position();
         if place.checksum != expected {
             self.verify()?;
             let found = place.checksum;
@@ -188,26 +191,26 @@ impl<S: BetSource> Agency<S> {
     }
 
     /// Fills the window; at the end of the input, and when all is answered, says so.
-    fn send(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         let window = if self.pace.period.is_zero() { self.pace.window } else { 1 };
         while self.stopped.is_none() && self.outstanding.len() < window {
-            let before = self.input.place();
+            let before = self.input.position();
             self.stopped = self.read_batch().err();
             if self.batch.is_empty() {
                 break;
             }
-            let (count, posicion) = (self.batch.count(), before.position);
-            Request::Batch(self.batch.batch(posicion)).encode(out);
+            let (count, position) = (self.batch.count(), before.position);
+            Request::Batch(self.batch.batch(position)).encode(out);
             log_within!(
                 self.log_budget,
                 Line::BatchSent,
                 Level::Debug,
-                "action: batch_enviado | result: in_progress | cantidad: {count} | posicion: {posicion}"
+                "action: batch_enviado | result: in_progress | cantidad: {count} | posicion: {position}"
             );
             self.outstanding.push_back(Outstanding { before, count });
         }
         if !self.outstanding.is_empty() {
-            return Ok(Next::Answer);
+            return Ok(Action::AwaitResponse);
         }
         match self.stopped.take() {
             Some(error) => Err(self.stopped_by(error)),
@@ -216,34 +219,34 @@ impl<S: BetSource> Agency<S> {
     }
 
     /// Says that this is all, if it still is.
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         if let Some(wait) = self.input.wait_at_end() {
-            return Ok(Next::Pause(wait));
+            return Ok(Action::Pause(wait));
         }
         self.verify()?;
-        if self.warns_of_no_bets && self.input.place().position == 0 {
+        if self.warns_of_no_bets && self.input.position().position == 0 {
             self.warns_of_no_bets = false;
             data_check::warn_of_no_bets(&self.input.name());
         }
         self.stage = Stage::Ending;
-        Request::End { total: self.input.place().position }.encode(out);
-        Ok(Next::Answer)
+        Request::End { total: self.input.position().position }.encode(out);
+        Ok(Action::AwaitResponse)
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) -> Next {
+    fn ask(&mut self, out: &mut Vec<u8>) -> Action {
         self.stage = Stage::Asking;
-        self.account.asked();
+        self.account.on_winners_requested();
         self.log_rejected_before_draw();
         Request::Winners.encode(out);
-        Next::Answer
+        Action::AwaitResponse
     }
 
     /// An answer to the oldest batch that has none.
-    fn batch_answered(
+    fn on_batch_response(
         &mut self,
         response: &Response<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Action, Failure> {
         let Some(&Outstanding { before, count }) = self.outstanding.front() else {
             return Err(self.unexpected(response));
         };
@@ -251,7 +254,7 @@ impl<S: BetSource> Agency<S> {
         match (*response, self.stage) {
             (Response::Stored { consumed }, Stage::Sending) => {
                 expect_position("STORED", after, consumed)?;
-                self.account.batch_stored(count);
+                self.account.on_stored(count);
                 log_within!(
                     self.log_budget,
                     Line::BatchConfirmed,
@@ -261,7 +264,7 @@ impl<S: BetSource> Agency<S> {
             }
             (Response::Rejected { consumed, index, field, reason }, Stage::Sending) => {
                 expect_position("REJECTED", after, consumed)?;
-                self.account.batch_rejected(count, index)?;
+                self.account.on_rejected(count, index)?;
                 self.log_rejected(before, count, index, field, reason);
             }
             (Response::Unavailable { consumed, reason }, Stage::Sending) => {
@@ -273,9 +276,9 @@ impl<S: BetSource> Agency<S> {
                     "action: batch_enviado | result: in_progress | cantidad: {count} | error: {}",
                     EscapedOnce(reason)
                 );
-                self.stage = Stage::SetBack { to: before };
+                self.stage = Stage::Rewinding { to: before };
             }
-            (Response::Unavailable { consumed, .. }, Stage::SetBack { to }) => {
+            (Response::Unavailable { consumed, .. }, Stage::Rewinding { to }) => {
                 expect_position("UNAVAILABLE", to.position, consumed)?;
             }
             _ => return Err(self.unexpected(response)),
@@ -284,22 +287,26 @@ impl<S: BetSource> Agency<S> {
         self.after_batch(out)
     }
 
-    fn after_batch(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
-        if let Stage::SetBack { to } = self.stage {
+    fn after_batch(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
+        if let Stage::Rewinding { to } = self.stage {
             if !self.outstanding.is_empty() {
-                return Ok(Next::Answer);
+                return Ok(Action::AwaitResponse);
             }
-            self.input.go_to(to)?;
+            self.input.seek(to)?;
             self.stage = Stage::Sending;
-            return Ok(Next::Backoff);
+            return Ok(Action::BackOff);
         }
         let next = self.outstanding.front().map(|outstanding| outstanding.before);
-        self.confirmed = next.unwrap_or_else(|| self.input.place());
-        if self.pace.period.is_zero() { self.send(out) } else { Ok(Next::Pause(self.pace.period)) }
+        self.confirmed = next.unwrap_or_else(|| self.input.position());
+        if self.pace.period.is_zero() {
+            self.send(out)
+        } else {
+            Ok(Action::Pause(self.pace.period))
+        }
     }
 
     /// The central can't note the end, or the question, now: `held` waits for another attempt.
-    fn hold(&mut self, consumed: Position, reason: &str, held: Stage) -> Result<Next, Failure> {
+    fn hold(&mut self, consumed: Position, reason: &str, held: Stage) -> Result<Action, Failure> {
         expect_position("UNAVAILABLE", self.confirmed.position, consumed)?;
         log_within!(
             self.log_budget,
@@ -309,11 +316,11 @@ impl<S: BetSource> Agency<S> {
             EscapedOnce(reason)
         );
         self.stage = held;
-        Ok(Next::Backoff)
+        Ok(Action::BackOff)
     }
 
-    fn told_winners(&mut self, winners: &wire::Winners<'_>) -> Result<Next, Failure> {
-        self.account.told(winners)?;
+    fn on_winners(&mut self, winners: &wire::Winners<'_>) -> Result<Action, Failure> {
+        self.account.on_winners(winners)?;
         for document in winners.documents() {
             log_within!(
                 self.log_budget,
@@ -324,11 +331,11 @@ impl<S: BetSource> Agency<S> {
             );
         }
         self.stage = if winners.last { Stage::Done } else { Stage::Listing };
-        Ok(if winners.last { Next::Done } else { Next::Answer })
+        Ok(if winners.last { Action::Done } else { Action::AwaitResponse })
     }
 
     fn unexpected(&self, response: &Response<'_>) -> Failure {
-        Failure::unexpected(response, self.owed())
+        Failure::unexpected(response, self.expected_response())
     }
 
     /// Winners that it was told of.
@@ -337,7 +344,7 @@ impl<S: BetSource> Agency<S> {
     }
 }
 
-impl<S: BetSource> Dialogue for Agency<S> {
+impl<S: BetSource> AgencySession for Agency<S> {
     fn prepare(&mut self) -> Result<Prepared, Failure> {
         if self.stage != Stage::Checking {
             return Ok(Prepared::Ready);
@@ -352,19 +359,23 @@ impl<S: BetSource> Dialogue for Agency<S> {
         })
     }
 
-    fn connected(&mut self, out: &mut Vec<u8>) {
+    fn on_connect(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
         Request::Hello { version: VERSION, agency: self.id }.encode(out);
     }
 
-    fn answered(&mut self, response: &Response<'_>, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn on_response(
+        &mut self,
+        response: &Response<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Failure> {
         match (*response, self.stage) {
             (Response::Welcome { consumed, checksum, rejected, phase }, Stage::Introducing) => {
-                self.welcomed(consumed, checksum, rejected, phase, out)
+                self.on_welcome(consumed, checksum, rejected, phase, out)
             }
-            (_, Stage::Sending | Stage::SetBack { .. }) => self.batch_answered(response, out),
+            (_, Stage::Sending | Stage::Rewinding { .. }) => self.on_batch_response(response, out),
             (Response::Finished { stored, rejected }, Stage::Ending) => {
-                self.account.finished(stored, rejected)?;
+                self.account.on_finished(stored, rejected)?;
                 debug!(
                     "action: finish | result: success | stored: {stored} | rejected: {rejected}"
                 );
@@ -377,28 +388,28 @@ impl<S: BetSource> Dialogue for Agency<S> {
                 self.hold(consumed, reason, Stage::AskHeld)
             }
             (Response::Winners(winners), Stage::Asking | Stage::Listing) => {
-                self.told_winners(&winners)
+                self.on_winners(&winners)
             }
             _ => Err(self.unexpected(response)),
         }
     }
 
-    fn go_on(&mut self, out: &mut Vec<u8>) -> Result<Next, Failure> {
+    fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         match self.stage {
             Stage::Skipping { consumed, checksum, phase } => match self.skip(consumed)? {
-                Next::Answer => self.skipped(consumed, checksum, phase, out),
+                Action::AwaitResponse => self.skipped(consumed, checksum, phase, out),
                 not_there_yet => Ok(not_there_yet),
             },
             Stage::Sending => self.send(out),
             Stage::EndHeld => self.end(out),
             Stage::AskHeld => Ok(self.ask(out)),
-            Stage::Done => Ok(Next::Done),
+            Stage::Done => Ok(Action::Done),
             Stage::Checking
             | Stage::Introducing
-            | Stage::SetBack { .. }
+            | Stage::Rewinding { .. }
             | Stage::Ending
             | Stage::Asking
-            | Stage::Listing => Ok(Next::Answer),
+            | Stage::Listing => Ok(Action::AwaitResponse),
         }
     }
 
@@ -406,13 +417,13 @@ impl<S: BetSource> Dialogue for Agency<S> {
         self.stage == Stage::Asking
     }
 
-    fn owed(&self) -> Option<Cow<'static, str>> {
+    fn expected_response(&self) -> Option<Cow<'static, str>> {
         match (self.stage, self.outstanding.front()) {
-            (Stage::Sending | Stage::SetBack { .. }, Some(Outstanding { before, count })) => {
+            (Stage::Sending | Stage::Rewinding { .. }, Some(Outstanding { before, count })) => {
                 let last = before.position + u64::from(*count) - 1;
                 Some(format!("the answer to bets {} to {last}", before.position).into())
             }
-            (stage, _) => stage.owed().map(Cow::Borrowed),
+            (stage, _) => stage.expected_response().map(Cow::Borrowed),
         }
     }
 
@@ -447,8 +458,9 @@ impl<S: BetSource> Dialogue for Agency<S> {
     }
 
     fn progress(&self) -> Progress {
-        let (Place { position, mark, .. }, size) = (self.confirmed, self.input.size());
-        let bytes = if self.stage == Stage::Checking { self.input.checked() } else { mark.offset };
+        let (InputPosition { position, source, .. }, size) = (self.confirmed, self.input.size());
+        let bytes =
+            if self.stage == Stage::Checking { self.input.checked() } else { source.offset };
         Progress { bets: position, rejected: self.account.rejected, bytes, size }
     }
 

@@ -7,7 +7,7 @@
 use wire::bet::DOCUMENT_DIGITS_MAX;
 use wire::{Field, Phase, Position, Winners, bet};
 
-use crate::dialogue::Failure;
+use crate::session::failure::Failure;
 
 /// The agency's bets as the central has acknowledged them so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Account {
     }
 
     /// WELCOME says where the agency stands: never behind what was acknowledged.
-    pub(super) fn welcomed(
+    pub(super) fn on_welcome(
         &mut self,
         consumed: Position,
         rejected: u64,
@@ -69,12 +69,12 @@ impl Account {
     }
 
     /// STORED.
-    pub(super) fn batch_stored(&mut self, count: u16) {
+    pub(super) fn on_stored(&mut self, count: u16) {
         self.stored += u64::from(count);
     }
 
     /// REJECTED: `index` must be one of the batch's bets.
-    pub(super) fn batch_rejected(&mut self, count: u16, index: u16) -> Result<(), Failure> {
+    pub(super) fn on_rejected(&mut self, count: u16, index: u16) -> Result<(), Failure> {
         if index >= count {
             return Err(Failure::Violation {
                 message: "REJECTED",
@@ -87,7 +87,7 @@ impl Account {
     }
 
     /// FINISHED: every bet was acknowledged before, so there is nothing new in it.
-    pub(super) fn finished(&mut self, stored: u64, rejected: u64) -> Result<(), Failure> {
+    pub(super) fn on_finished(&mut self, stored: u64, rejected: u64) -> Result<(), Failure> {
         if (stored, rejected) != (self.stored, self.rejected) {
             return Err(Failure::Violation {
                 message: "FINISHED",
@@ -103,12 +103,12 @@ impl Account {
     }
 
     /// The list begins, or begins again.
-    pub(super) fn asked(&mut self) {
+    pub(super) fn on_winners_requested(&mut self) {
         self.winners = 0;
     }
 
     /// One frame of WINNERS: the list has an end, and at most as many documents as there are bets.
-    pub(super) fn told(&mut self, winners: &Winners<'_>) -> Result<(), Failure> {
+    pub(super) fn on_winners(&mut self, winners: &Winners<'_>) -> Result<(), Failure> {
         let violation = |expected: String, found: String| {
             Err(Failure::Violation { message: "WINNERS", expected, found })
         };
@@ -155,7 +155,7 @@ mod tests {
             (KNOWN, u64::MAX, u64::MAX, Phase::Open, Some("at least 10 stored")),
         ] {
             let mut account = known;
-            let result = account.welcomed(consumed, rejected, phase);
+            let result = account.on_welcome(consumed, rejected, phase);
             let text = result.err().map(|failure| failure.to_string());
             match expected {
                 None => assert_eq!((text, account.consumed()), (None, consumed)),
@@ -171,24 +171,22 @@ mod tests {
     #[test]
     fn the_end_adds_up_or_is_an_error() {
         for (stored, rejected) in [(9, 3), (11, 2), (10, 4), (13, 0), (u64::MAX, 3)] {
-            let failure = KNOWN.clone().finished(stored, rejected).unwrap_err().to_string();
+            let failure = KNOWN.clone().on_finished(stored, rejected).unwrap_err().to_string();
             let expected = format!(
                 "the central breaks the protocol: FINISHED: expected 10 bets stored and 3 rejected, \
                  as it has acknowledged one by one, found {stored} and {rejected}"
             );
             assert_eq!(failure, expected);
         }
-        assert!(KNOWN.clone().finished(10, 3).is_ok());
+        assert!(KNOWN.clone().on_finished(10, 3).is_ok());
     }
 
     #[test]
     fn a_rejection_names_a_bet_of_the_batch() {
         let mut account = KNOWN;
-        assert!(account.batch_rejected(2, 1).is_ok());
+        assert!(account.on_rejected(2, 1).is_ok());
         assert_eq!(account.rejected, 5);
-        assert!(
-            account.batch_rejected(2, 2).is_err() && account.batch_rejected(2, u16::MAX).is_err()
-        );
+        assert!(account.on_rejected(2, 2).is_err() && account.on_rejected(2, u16::MAX).is_err());
         assert_eq!(account.rejected, 5);
     }
 
@@ -199,7 +197,7 @@ mod tests {
         frame.finish(last);
         let frame = FrameDecoder::default().decode(&out).unwrap().unwrap();
         let Ok(Response::Winners(winners)) = Response::decode(frame) else { panic!("{frame:?}") };
-        account.told(&winners).map_err(|failure| failure.to_string())
+        account.on_winners(&winners).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -210,7 +208,7 @@ mod tests {
         }
         let error = told(&mut account, &[b"1"], false).unwrap_err();
         assert!(error.contains("at most 10 winners"), "{error}");
-        account.asked();
+        account.on_winners_requested();
         assert_eq!(
             told(&mut account, &[&b"1"[..]; 10], true),
             Ok(()),

@@ -7,8 +7,8 @@ use wire::Field;
 use wire::bet::{self, Reason};
 
 use super::encoding;
-use crate::csv_rows::{BadLine, CsvRows, TextPosition};
-use crate::source::RowFlaw;
+use crate::source::csv_rows::{BadLine, CsvRows, TextPosition};
+use crate::source::error::RowError;
 
 /// Bytes of a value that are kept and shown.
 const EXCERPT_MAX: usize = 64;
@@ -62,7 +62,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Line(bad) => write!(f, "{bad}"),
-            Self::Fields { found } => write!(f, "{}", RowFlaw::Fields { found }),
+            Self::Fields { found } => write!(f, "{}", RowError::Fields { found }),
             Self::Invalid { reason: Reason::NotUtf8 { byte, .. }, .. } => {
                 let guess = encoding::guess(byte);
                 let guess = guess.map_or(String::new(), |name| format!(" (looks like {name})"));
@@ -100,13 +100,13 @@ impl Finding {
             BadLine::Endless => (None, rows.line()),
             BadLine::Empty => (None, &[][..]),
         };
-        let (position, value) = (rows.position(bad.at()), Excerpt::new(value));
+        let (position, value) = (rows.text_position(bad.at()), Excerpt::new(value));
         Self { position, field, value, problem: Problem::Line(bad) }
     }
 
     /// Of the row that `rows` shows, which has so many fields.
     pub fn of_row(rows: &CsvRows, found: usize) -> Self {
-        let (position, value) = (rows.position(0), Excerpt::new(rows.row().bytes));
+        let (position, value) = (rows.text_position(0), Excerpt::new(rows.row().bytes));
         Self { position, field: None, value, problem: Problem::Fields { found } }
     }
 

@@ -17,8 +17,8 @@ use wire::Bet;
 use wire::bet::{self, InvalidBet, Reason};
 use wire::field::FIELDS;
 
-use crate::csv_rows::grammar::Span;
-use crate::csv_rows::{BadLine, CsvRows, Peeked, ReadAt};
+use crate::source::csv_rows::grammar::Span;
+use crate::source::csv_rows::{BadLine, CsvRows, Peeked, ReadAt};
 use finding::{Excerpt, Finding, Problem};
 use hints::{BadRow, Hints};
 use plain::Plain;
@@ -171,7 +171,7 @@ impl DataCheck {
 
     /// Bytes checked so far.
     pub fn bytes(&self) -> u64 {
-        self.rows.mark().offset
+        self.rows.position().offset
     }
 
     /// What was found so far.
@@ -189,7 +189,7 @@ impl DataCheck {
 
     fn pass_plain_rows(&mut self) -> bool {
         let Some(plain) = &mut self.plain else { return false };
-        let passed = plain.pass(self.rows.ahead(), self.rows.mark().offset);
+        let passed = plain.pass(self.rows.ahead(), self.rows.position().offset);
         self.rows.pass_rows(passed.bytes, passed.rows);
         self.report.rows += passed.rows;
         passed.rows > 0
@@ -206,8 +206,8 @@ impl DataCheck {
         } else {
             (0, None, row.bytes, Problem::Fields { found })
         };
-        let position = self.rows.position(at);
-        let line = self.rows.mark().line + 1;
+        let position = self.rows.text_position(at);
+        let line = self.rows.position().line + 1;
         let finding = Finding { position, field, value: Excerpt::new(value), problem };
         let row = BadRow { line, text: row.bytes, fields, problem: &finding.problem };
         self.report.hints.add(&row);
@@ -217,7 +217,7 @@ impl DataCheck {
     fn add_bad_line(&mut self, bad: BadLine) {
         let finding = Finding::of_line(&self.rows, bad);
         let text = if bad == BadLine::Empty { &[] } else { self.rows.line() };
-        let line = self.rows.mark().line + 1;
+        let line = self.rows.position().line + 1;
         let row = BadRow { line, text, fields: [&[]; FIELDS], problem: &finding.problem };
         self.report.hints.add(&row);
         self.add(finding);

@@ -1,0 +1,10 @@
+//! A place in a source.
+
+/// A place in a source, to come back to. Means something only to the source that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourcePosition {
+    /// Bytes before it; the index of a bet in a source that isn't made of bytes.
+    pub offset: u64,
+    /// The line it is on as the source counts them, from 0.
+    pub line: u64,
+}
