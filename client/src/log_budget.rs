@@ -51,11 +51,11 @@ pub enum Line {
     /// A batch is stored.
     BatchConfirmed,
     /// The central can't store now.
-    BatchHeld,
+    BatchDeferred,
     /// The central can't store the single bet now.
-    BetHeld,
+    BetDeferred,
     /// The central can't note the end now.
-    EndHeld,
+    EndDeferred,
     /// A batch was rejected.
     BatchRejected,
     /// A winner's document.
@@ -82,9 +82,13 @@ impl fmt::Display for Line {
             Self::Introduced => "action: introduce | result: success",
             Self::BatchSent => "action: batch_enviado | result: in_progress",
             Self::BatchConfirmed => "action: batch_confirmado | result: success",
-            Self::BatchHeld => "action: batch_enviado | result: in_progress | error: unavailable",
-            Self::BetHeld => "action: apuesta_enviada | result: in_progress | error: unavailable",
-            Self::EndHeld => "action: finish | result: in_progress | error: unavailable",
+            Self::BatchDeferred => {
+                "action: batch_enviado | result: in_progress | error: unavailable"
+            }
+            Self::BetDeferred => {
+                "action: apuesta_enviada | result: in_progress | error: unavailable"
+            }
+            Self::EndDeferred => "action: finish | result: in_progress | error: unavailable",
             Self::BatchRejected => "action: apuesta_enviada | result: fail",
             Self::Winner => "action: ganador | result: success",
             Self::Closed => "action: close_connection | result: success",

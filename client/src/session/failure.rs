@@ -35,7 +35,7 @@ pub enum Failure {
     Input(#[from] InputError),
     /// The input can't be read or sent further, or isn't what it was.
     #[error("{error}; {}", advice(*stored, *rejected))]
-    Stopped {
+    InputFailed {
         /// Why.
         error: InputError,
         /// Bets of it that the central has stored.

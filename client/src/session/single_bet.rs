@@ -183,7 +183,7 @@ impl SingleBet {
             self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
         log_within!(
             self.log_budget,
-            Line::BetHeld,
+            Line::BetDeferred,
             Level::Warn,
             "action: apuesta_enviada | result: in_progress | dni: {document} | numero: {number} | error: {}",
             EscapedOnce(reason)

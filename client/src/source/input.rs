@@ -13,7 +13,7 @@ use crate::source::source_position::SourcePosition;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InputPosition {
     /// Bets before it.
-    pub position: Position,
+    pub bets: Position,
     /// Their checksum.
     pub checksum: Checksum,
     /// Where the source finds it again.
@@ -52,20 +52,20 @@ impl fmt::Display for Span {
 #[derive(Debug)]
 pub struct Input<S> {
     source: S,
-    position: Position,
+    bets: Position,
     checksum: Checksum,
 }
 
 impl<S: BetSource> Input<S> {
     /// The input at its start.
     pub fn new(source: S) -> Self {
-        Self { source, position: 0, checksum: Checksum::default() }
+        Self { source, bets: 0, checksum: Checksum::default() }
     }
 
     /// Where it stands.
     pub fn position(&self) -> InputPosition {
-        let Self { position, checksum, .. } = *self;
-        InputPosition { position, checksum, source: self.source.position() }
+        let Self { bets, checksum, .. } = *self;
+        InputPosition { bets, checksum, source: self.source.position() }
     }
 
     /// Goes back, or forth, to a place that it has been at.
@@ -74,7 +74,7 @@ impl<S: BetSource> Input<S> {
     /// [`InputError`] when the source can't go there.
     pub fn seek(&mut self, place: InputPosition) -> Result<(), InputError> {
         self.source.seek(place.source)?;
-        self.position = place.position;
+        self.bets = place.bets;
         self.checksum = place.checksum;
         Ok(())
     }
@@ -99,7 +99,7 @@ impl<S: BetSource> Input<S> {
                 }
             }
         }
-        self.position += u64::from(batch.count());
+        self.bets += u64::from(batch.count());
         self.checksum = self.checksum.extended(batch.batch(0).encoded);
         Ok(())
     }
@@ -160,9 +160,7 @@ impl<S: BetSource> Input<S> {
         self.source.seek(here)?;
         let all = match first.zip(last) {
             Some((first, last)) => Span::Lines(first, last),
-            None => {
-                Span::Positions(place.position, place.position + u64::from(count.saturating_sub(1)))
-            }
+            None => Span::Positions(place.bets, place.bets + u64::from(count.saturating_sub(1))),
         };
         Ok(Rejected { bad, all })
     }
@@ -255,7 +253,7 @@ mod tests {
             assert_eq!(input.position(), here);
         }
         input.next_batch(&mut batch, 4).unwrap();
-        assert_eq!(input.position().position, 10);
+        assert_eq!(input.position().bets, 10);
     }
 
     #[test]

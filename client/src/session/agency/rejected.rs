@@ -26,7 +26,7 @@ impl<S: BetSource> Agency<S> {
             error!(
                 "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
                  code: {} | error: {} | {place}",
-                before.position + u64::from(index),
+                before.bets + u64::from(index),
                 field as u8,
                 EscapedOnce(reason)
             );
@@ -48,7 +48,7 @@ impl<S: BetSource> Agency<S> {
                 format!("place: {} | field: {field} | {all}", Escaped(bad.as_bytes()))
             }
             Err(error) => {
-                self.stopped.get_or_insert(error);
+                self.input_error.get_or_insert(error);
                 format!("place: unknown, the input has changed | field: {field}")
             }
         }

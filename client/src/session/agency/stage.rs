@@ -1,4 +1,21 @@
-//! What an agency is doing, and what the central owes it meanwhile.
+//! The stages of an agency's session, and what the central owes in each.
+//!
+//! | stage | is over when | then |
+//! |---|---|---|
+//! | `Checking` | the input was checked | `Introducing` |
+//! | `Introducing` | WELCOME arrived | `CatchingUp` |
+//! | `CatchingUp` | the input was read up to the central's position | `Sending`; `Asking` if the agency had finished before |
+//! | `Sending` | every bet was answered | `Ending` |
+//! | | UNAVAILABLE arrived | `Rewinding` |
+//! | `Rewinding` | the other batches under way were answered too | `Sending`, after a pause |
+//! | `Ending` | FINISHED arrived | `Asking` |
+//! | | UNAVAILABLE arrived | `EndDeferred` |
+//! | `EndDeferred` | the pause is over | `Ending` |
+//! | `Asking` | the first WINNERS arrived | `Listing`; `Done` if it was the last |
+//! | | UNAVAILABLE arrived | `AskDeferred` |
+//! | `AskDeferred` | the pause is over | `Asking` |
+//! | `Listing` | the last WINNERS arrived | `Done` |
+//! | any but `Done` | another connection was established | `Introducing` |
 
 use wire::{Checksum, Phase, Position};
 
@@ -6,33 +23,25 @@ use crate::source::input::InputPosition;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The input is looked at, before there is a connection.
     Checking,
-    /// No connection, or not introduced on it.
     Introducing,
-    /// On the way to where the central stands.
-    Skipping {
-        consumed: Position,
-        checksum: Checksum,
-        phase: Phase,
-    },
-    /// Batches are on their way.
+    CatchingUp { with: CentralState },
     Sending,
-    /// The central couldn't store a batch: once the rest is answered too, back to that place.
-    Rewinding {
-        to: InputPosition,
-    },
-    /// The end is on its way.
+    Rewinding { to: InputPosition },
     Ending,
-    /// The central couldn't note the end: it is sent again later.
-    EndHeld,
-    /// The winners are asked for.
+    EndDeferred,
     Asking,
-    /// The central couldn't note that they are: asked again later.
-    AskHeld,
-    /// The list of winners has begun.
+    AskDeferred,
     Listing,
     Done,
+}
+
+/// What the central has of this agency's input, as WELCOME reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CentralState {
+    pub(super) consumed: Position,
+    pub(super) checksum: Checksum,
+    pub(super) phase: Phase,
 }
 
 impl Stage {
@@ -41,17 +50,17 @@ impl Stage {
         match self {
             Self::Checking => "checking",
             Self::Introducing => "introducing",
-            Self::Skipping { .. } => "skipping",
+            Self::CatchingUp { .. } => "skipping",
             Self::Sending => "sending",
             Self::Rewinding { .. } => "set_back",
-            Self::Ending | Self::EndHeld => "ending",
-            Self::Asking | Self::AskHeld => "waiting_for_draw",
+            Self::Ending | Self::EndDeferred => "ending",
+            Self::Asking | Self::AskDeferred => "waiting_for_draw",
             Self::Listing => "reading_winners",
             Self::Done => "done",
         }
     }
 
-    /// What the central owes, when no batch is under way.
+    /// The response that the central owes, when no batch is under way.
     pub(super) fn expected_response(self) -> Option<&'static str> {
         match self {
             Self::Introducing => Some("the answer to HELLO"),
@@ -59,11 +68,11 @@ impl Stage {
             Self::Asking => Some("the winners"),
             Self::Listing => Some("the rest of the winners"),
             Self::Checking
-            | Self::Skipping { .. }
+            | Self::CatchingUp { .. }
             | Self::Sending
             | Self::Rewinding { .. }
-            | Self::EndHeld
-            | Self::AskHeld
+            | Self::EndDeferred
+            | Self::AskDeferred
             | Self::Done => None,
         }
     }

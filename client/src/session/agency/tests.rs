@@ -1,5 +1,8 @@
 //! How an agency treats a file that is long or wide.
 
+use wire::Checksum;
+
+use super::catch_up::BYTES_PER_TURN;
 use super::*;
 use crate::source::csv_source::CsvSource;
 
@@ -20,12 +23,12 @@ fn a_turn_skips_a_bounded_part_of_the_file_however_wide_its_rows_are() {
     let mut next = agency.on_response(&welcome, &mut out);
     while matches!(next, Ok(Action::Yield)) {
         let skipped = agency.input.position().source.offset - offset;
-        assert!(skipped <= SKIPPED_BYTES_PER_TURN + 8192, "{skipped} bytes in one turn");
+        assert!(skipped <= BYTES_PER_TURN + 8192, "{skipped} bytes in one turn");
         (offset, turns) = (offset + skipped, turns + 1);
         next = agency.resume(&mut out);
     }
     assert!(matches!(next, Err(Failure::OtherInput { .. })), "{next:?}");
-    assert_eq!(turns, 1 + ROWS * row.len() as u64 / (SKIPPED_BYTES_PER_TURN + 8192));
+    assert_eq!(turns, 1 + ROWS * row.len() as u64 / (BYTES_PER_TURN + 8192));
 }
 
 /// Rows of 64 bytes: 1024 of them are one reading of the file.
@@ -54,7 +57,7 @@ const WELCOME: Response<'static> =
     Response::Welcome { consumed: 0, checksum: Checksum(0), rejected: 0, phase: Phase::Open };
 
 fn stored_until_stopped(failure: &Failure) -> u64 {
-    let Failure::Stopped { error: InputError::Changed { .. }, stored, .. } = failure else {
+    let Failure::InputFailed { error: InputError::Changed { .. }, stored, .. } = failure else {
         panic!("{failure}")
     };
     *stored
