@@ -11,6 +11,7 @@
 //! | `echo` | the echo protocol of one connection |
 //! | `lottery_session` | the lottery protocol of one connection |
 //! | `lottery_service` | serves agencies: requests in, durable replies out |
+//! | `outbox` | what agencies are sent: replies that are durable, and winners |
 //! | `requests` | what a request comes to |
 //! | `reply` | what a request came to, and the response that says so |
 //! | `reply_queue` | replies that wait for their commit |
@@ -24,6 +25,7 @@
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
 //! | `connection_log`, `listener_log` | connections and the listening socket, as log lines |
 //! | `protocol_config` | what can be set |
+//! | `protocol_error` | why a connection of an agency is closed |
 //! | `timers` | one number for each timer |
 
 mod agency_connections;
@@ -37,7 +39,9 @@ mod listener_log;
 mod log_budget;
 mod lottery_service;
 mod lottery_session;
+mod outbox;
 mod protocol_config;
+mod protocol_error;
 mod reply;
 mod reply_log;
 mod reply_queue;
@@ -62,6 +66,7 @@ pub use self::protocol_config::ProtocolConfig;
 use self::echo::{EchoLog, Echoed, End};
 use self::listener_log::ListenerLog;
 use self::lottery_service::LotteryService;
+use self::protocol_error::ProtocolError;
 use self::session::{Deadline, Protocol, Session};
 use self::shared::Shared;
 use crate::healthcheck;
@@ -224,14 +229,12 @@ impl<L: Ledger> Handler for Central<L> {
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.shared.sessions.get(connection) else { return };
-        let (ip, partial) = (session.ip(), session.is_partial());
-        let what = if partial { "a whole line or frame" } else { "a line or frame" };
-        let reason = format!("waited too long for {what}");
+        let (ip, partial, reason) = (session.ip(), session.is_partial(), session.timeout_reason());
         if session.lottery().is_some() {
-            let code = ErrorCode::Timeout;
-            return self.lottery.close_with_error(cx, &mut self.shared, connection, code, reason);
+            let error = ProtocolError::new(ErrorCode::Timeout, reason);
+            return self.lottery.close_with_error(cx, &mut self.shared, connection, error);
         }
-        connection_log::log_silence(&mut self.shared.log, ip, &reason);
+        connection_log::log_silence(&mut self.shared.log, ip, reason);
         if partial {
             cx.send(connection, format!("error: {reason}\n").as_bytes());
         }

@@ -14,8 +14,11 @@ use reactor::TimerId;
 use runtime::log_within;
 use wire::{Agency, Position};
 
+use super::agency_connections::AgencyConnections;
 use super::log_budget::{Event, LogBudget};
 use super::timers;
+use crate::ledger::Ledger;
+use crate::lottery::Lottery;
 use crate::standing::{AgencyList, Standing};
 
 /// How long after a line the next one comes at the earliest.
@@ -58,10 +61,23 @@ impl DrawProgress {
         }
     }
 
+    /// Logs what the draw waits for, when that is due.
+    pub(crate) fn log_if_due<L: Ledger>(
+        &mut self,
+        lottery: &Lottery<L>,
+        agencies: &AgencyConnections,
+    ) {
+        let somebody_waits = lottery.has_begun() || !agencies.is_empty();
+        if self.take_due(lottery.finished(), somebody_waits) {
+            let connected = agencies.agencies().filter(|agency| !lottery.has_finished(*agency));
+            log_missing(&lottery.standing_ahead(), &connected.collect());
+        }
+    }
+
     /// Whether a line is to be logged now: it is taken for logged then. To be asked in every turn
     /// before the draw, with how many agencies have finished, and whether anybody waits for the
     /// others.
-    pub(crate) fn take_due(&mut self, finished: Agency, waits: bool) -> bool {
+    fn take_due(&mut self, finished: Agency, waits: bool) -> bool {
         self.due |= self.finished.replace(finished) != Some(finished);
         if self.since == Period::Over {
             self.since = Period::Stopped;
@@ -105,7 +121,7 @@ impl DrawProgress {
 }
 
 /// Logs what the draw waits for. `connected` are those of the missing who are.
-pub(crate) fn log_missing(standing: &Standing, connected: &AgencyList) {
+fn log_missing(standing: &Standing, connected: &AgencyList) {
     info!(
         "action: wait_for_draw | result: in_progress | {} | connected: {connected} | \
          rejected: {}",

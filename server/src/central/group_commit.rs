@@ -15,9 +15,8 @@ use runtime::logging::Escaped;
 
 use super::commit_backoff::{CommitBackoff, Suspended};
 use super::log_budget::{Cause, LogBudget};
-use super::reply_queue::ReplyQueue;
 use crate::disk_thread;
-use crate::ledger::{Ledger, LedgerError, SubmitError};
+use crate::ledger::{CommitNumber, Ledger, LedgerError, SubmitError};
 use crate::lottery::{Committed, Lottery};
 
 /// Who waits for the disk.
@@ -29,6 +28,17 @@ enum Disk {
     Unattached(UnixStream),
     /// The thread at the other end of this connection.
     Thread(ConnectionId),
+}
+
+/// What a commit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// Everything staged, maybe nothing, was handed over as this commit.
+    Submitted(CommitNumber),
+    /// Nothing was done: what is staged stays staged.
+    Pending,
+    /// Nothing of what was staged holds any more, for this reason. Even that waits for this commit.
+    Unavailable(CommitNumber, Rc<str>),
 }
 
 #[derive(Debug)]
@@ -90,22 +100,20 @@ impl GroupCommit {
         !lottery.is_syncing() || !lottery.has_staged() || self.is_large(lottery)
     }
 
-    /// Hands what is staged to the ledger. Returns the connections whose requests had no effect.
+    /// Hands what is staged to the ledger.
     pub(crate) fn commit<L: Ledger>(
         &mut self,
         lottery: &mut Lottery<L>,
-        replies: &mut ReplyQueue,
         log: &mut LogBudget,
-    ) -> Vec<ConnectionId> {
+    ) -> Commit {
         // A turn may commit more than once, but nothing after a failure that only a restart mends:
         // a second record would stand where the first may be half written.
         if self.fatal.is_some() {
-            return Vec::new();
+            return Commit::Pending;
         }
         // Nothing is staged then; only a draw may be due.
         if self.backoff.suspends(Suspended::All).is_some() {
-            replies.submitted(lottery.submitted());
-            return Vec::new();
+            return Commit::Submitted(lottery.submitted());
         }
         let with_rows = lottery.stages_rows();
         match lottery.commit() {
@@ -113,9 +121,9 @@ impl GroupCommit {
                 if with_rows {
                     self.backoff.on_success();
                 }
-                replies.submitted(number);
+                Commit::Submitted(number)
             }
-            Ok(Committed::Busy) => {}
+            Ok(Committed::Busy) => Commit::Pending,
             Ok(Committed::Unavailable(number, error)) => {
                 let reason = Rc::from(error.to_string());
                 let rows_alone = with_rows && error.is_full();
@@ -125,12 +133,13 @@ impl GroupCommit {
                     let error = Escaped(reason.as_bytes());
                     warn!("action: commit | result: in_progress | error: {error}");
                 }
-                let standing = |agency| lottery.agency_standing(agency);
-                return replies.unavailable(number, &reason, standing);
+                Commit::Unavailable(number, reason)
             }
-            Err(error) => self.fatal = Some(error),
+            Err(error) => {
+                self.fatal = Some(error);
+                Commit::Pending
+            }
         }
-        Vec::new()
     }
 
     /// Lets the disk begin with what was committed. Returns whether its thread waits for it; the loop

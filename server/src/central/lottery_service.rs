@@ -11,48 +11,44 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 
-use log::{Level, info};
+use log::info;
 use reactor::{ConnectionId, Context, TimerId};
-use runtime::log_within;
-use wire::{Agency, ErrorCode, Frame, FrameError, MessageError, Request, VERSION};
+use wire::{Agency, ErrorCode, Frame, Request, VERSION};
 
 use super::agency_connections::AgencyConnections;
 use super::draw_progress::{self, DrawProgress};
-use super::group_commit::GroupCommit;
-use super::log_budget::Event;
+use super::group_commit::{Commit, GroupCommit};
 use super::lottery_session::LotterySession;
+use super::outbox::Outbox;
 use super::protocol_config::ProtocolConfig;
+use super::protocol_error::ProtocolError;
 use super::reply::Reply;
-use super::reply_log;
-use super::reply_queue::{PendingReply, ReplyQueue};
+use super::reply_queue::PendingReply;
 use super::requests;
 use super::shared::Shared;
 use super::timers;
-use super::winners_delivery::WinnersDelivery;
 use crate::ledger::{Ledger, LedgerError};
-use crate::lottery::{Lottery, Refusal};
+use crate::lottery::Lottery;
 
 /// The lottery, and everything that its agencies wait for.
 #[derive(Debug)]
 pub(crate) struct LotteryService<L> {
     lottery: Lottery<L>,
-    replies: ReplyQueue,
+    outbox: Outbox,
     commits: GroupCommit,
     agencies: AgencyConnections,
     /// Connections that aren't read until the storage has caught up.
     awaiting_storage: BTreeSet<ConnectionId>,
-    winners: WinnersDelivery,
     draw: DrawProgress,
 }
 
 impl<L: Ledger> LotteryService<L> {
     pub(crate) fn new(lottery: Lottery<L>, config: &ProtocolConfig) -> Self {
         Self {
-            replies: ReplyQueue::default(),
+            outbox: Outbox::default(),
             commits: GroupCommit::new(config.commit_max, config.commit_retry_delay),
             agencies: AgencyConnections::default(),
             awaiting_storage: BTreeSet::new(),
-            winners: WinnersDelivery::default(),
             draw: DrawProgress::new(config.waiting_report_period, lottery.is_drawn()),
             lottery,
         }
@@ -98,7 +94,7 @@ impl<L: Ledger> LotteryService<L> {
     /// Whether so much waits for the storage that nothing more may be taken.
     pub(crate) fn is_full(&self, config: &ProtocolConfig) -> bool {
         (self.lottery.has_staged() && self.commits.is_large(&self.lottery))
-            || self.replies.len() >= config.max_pending_replies
+            || self.outbox.len() >= config.max_pending_replies
     }
 
     /// Takes as many frames out of `input` as are whole; returns how many bytes they were.
@@ -117,20 +113,20 @@ impl<L: Ledger> LotteryService<L> {
             if session.is_paused() {
                 return used;
             }
-            match session.decode(&input[used..]) {
+            let outcome = match session.decode(&input[used..]) {
                 Ok(Some(_)) if full => {
                     self.pause_for_storage(cx, shared, connection);
                     return used;
                 }
                 Ok(Some(frame)) => {
                     used += frame.used();
-                    self.on_frame(cx, shared, connection, frame);
+                    self.on_frame(cx, shared, connection, frame)
                 }
                 Ok(None) => return used,
-                Err(error) => {
-                    let code = frame_error_code(&error);
-                    self.close_with_error(cx, shared, connection, code, error.to_string());
-                }
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = outcome {
+                self.close_with_error(cx, shared, connection, error);
             }
         }
     }
@@ -148,12 +144,9 @@ impl<L: Ledger> LotteryService<L> {
             Ok(()) if !session.is_owed_replies() => cx.close(connection),
             Ok(()) => {
                 let agency = session.agency().unwrap_or_default();
-                self.queue_reply(shared, connection, agency, Reply::CloseAfterReplies);
+                self.outbox.queue_reply(shared, connection, agency, Reply::CloseAfterReplies);
             }
-            Err(error) => {
-                let (code, reason) = (ErrorCode::Malformed, error.to_string());
-                self.close_with_error(cx, shared, connection, code, reason);
-            }
+            Err(error) => self.close_with_error(cx, shared, connection, error.into()),
         }
     }
 
@@ -174,7 +167,7 @@ impl<L: Ledger> LotteryService<L> {
 
     /// The connection's output has room again.
     pub(crate) fn on_writable(&mut self, connection: ConnectionId) {
-        self.winners.resume_writing(connection);
+        self.outbox.resume_writing(connection);
     }
 
     pub(crate) fn on_timer(&mut self, timer: TimerId) {
@@ -204,14 +197,14 @@ impl<L: Ledger> LotteryService<L> {
     /// The process is to end: agencies are refused, and come back.
     pub(crate) fn on_stop(&mut self, cx: &mut impl Context, shared: &mut Shared) {
         for connection in self.agencies.connections() {
-            let reason = "the central is shutting down".to_owned();
-            self.close_with_error(cx, shared, connection, ErrorCode::ShuttingDown, reason);
+            let error = ProtocolError::new(ErrorCode::ShuttingDown, "the central is shutting down");
+            self.close_with_error(cx, shared, connection, error);
         }
     }
 
     /// Whether nothing is under way that the end of the process has to wait for.
     pub(crate) fn may_end(&self) -> bool {
-        self.replies.is_empty() && self.lottery.is_closed()
+        self.outbox.is_empty() && self.lottery.is_closed()
     }
 
     /// Commits what the turn has staged, and sends what is durable.
@@ -229,8 +222,7 @@ impl<L: Ledger> LotteryService<L> {
         self.commits.check()?;
         self.sync(cx, shared)?;
         self.commits.check()?;
-        self.send_durable(cx, shared);
-        self.send_winners(cx, shared)?;
+        self.send_durable(cx, shared)?;
         self.log_draw_progress(cx, shared);
         if let Some(delay) = self.commits.backoff().take_timer() {
             cx.set_timer(timers::COMMIT_RETRY, Some(delay));
@@ -244,69 +236,18 @@ impl<L: Ledger> LotteryService<L> {
         shared: &mut Shared,
         connection: ConnectionId,
         frame: Frame<'_>,
-    ) {
-        let request = match Request::decode(frame) {
-            Ok(request) => request,
-            Err(error) => {
-                let code = message_error_code(&error);
-                return self.close_with_error(cx, shared, connection, code, error.to_string());
-            }
-        };
+    ) -> Result<(), ProtocolError> {
+        let request = Request::decode(frame)?;
         if let Request::Hello { version, agency } = request {
             return self.introduce(cx, shared, connection, version, agency);
         }
         let session = shared.sessions.lottery(connection);
         let Some(agency) = session.and_then(|session| session.agency()) else {
-            let reason = "an agency introduces itself before anything else".to_owned();
-            let code = ErrorCode::NotIntroduced;
-            return self.close_with_error(cx, shared, connection, code, reason);
+            let reason = "an agency introduces itself before anything else";
+            return Err(ProtocolError::new(ErrorCode::NotIntroduced, reason));
         };
-        if let Request::Bet(batch) | Request::Batch(batch) = &request {
-            log_within!(
-                shared.log,
-                Event::BatchReceived,
-                Level::Debug,
-                "action: receive_batch | result: success | agency: {agency} | posicion: {} | \
-                 cantidad: {} | bytes: {}",
-                batch.position,
-                batch.count,
-                frame.used()
-            );
-        }
-        self.on_request(cx, shared, connection, agency, &request);
-    }
-
-    fn on_request(
-        &mut self,
-        cx: &mut impl Context,
-        shared: &mut Shared,
-        connection: ConnectionId,
-        agency: Agency,
-        request: &Request<'_>,
-    ) {
-        let (lottery, backoff) = (&mut self.lottery, self.commits.backoff());
-        let outcome = match request {
-            Request::Bet(batch) => {
-                requests::batch(lottery, backoff, agency, batch, reply_log::of_single)
-            }
-            Request::Batch(batch) => {
-                requests::batch(lottery, backoff, agency, batch, reply_log::of_batch)
-            }
-            Request::End { total } => requests::end(lottery, backoff, agency, *total),
-            Request::Winners => lottery.may_ask_winners(agency).map(|()| Reply::Winners),
-            Request::Hello { .. } => unreachable!("it was taken before"),
-        };
-        // Nothing more is taken from an agency before it has its winners: what follows the request
-        // waits with it, so responses keep the order of requests, and asking again costs nothing.
-        let awaits_winners = matches!(outcome, Ok(Reply::Winners));
-        self.resolve(cx, shared, connection, agency, outcome);
-        if awaits_winners && let Some(session) = shared.sessions.lottery(connection) {
-            session.await_winners();
-            cx.pause_reading(connection);
-        }
-        if self.commits.is_large(&self.lottery) {
-            self.commit(cx, shared);
-        }
+        requests::log_received(&mut shared.log, agency, &request, frame.used());
+        self.on_request(cx, shared, connection, agency, &request)
     }
 
     fn introduce(
@@ -316,22 +257,18 @@ impl<L: Ledger> LotteryService<L> {
         connection: ConnectionId,
         version: u8,
         agency: Agency,
-    ) {
+    ) -> Result<(), ProtocolError> {
         if version != VERSION {
             let reason = format!("this central speaks version {VERSION}, found {version}");
-            return self.close_with_error(cx, shared, connection, ErrorCode::Version, reason);
+            return Err(ProtocolError::new(ErrorCode::Version, reason));
         }
-        if let Err(refusal) = self.lottery.admit(agency) {
-            let (code, reason) = (refusal.code(), refusal.to_string());
-            return self.close_with_error(cx, shared, connection, code, reason);
-        }
-        let Some(session) = shared.sessions.get(connection) else { return };
+        self.lottery.admit(agency)?;
+        let Some(session) = shared.sessions.get(connection) else { return Ok(()) };
         let ip = session.ip();
-        let Some(session) = session.lottery() else { return };
+        let Some(session) = session.lottery() else { return Ok(()) };
         if let Err(known) = session.introduce(agency) {
             let reason = format!("this connection has introduced itself as agency {known} before");
-            let code = ErrorCode::AlreadyIntroduced;
-            return self.close_with_error(cx, shared, connection, code, reason);
+            return Err(ProtocolError::new(ErrorCode::AlreadyIntroduced, reason));
         }
         cx.protect(connection);
         if let Some(old) = self.agencies.introduce(agency, connection, ip) {
@@ -339,43 +276,37 @@ impl<L: Ledger> LotteryService<L> {
                 "another connection has introduced itself as agency {agency}: if two programs run as \
                  this agency (CLI_ID), end one"
             );
-            self.close_with_error(cx, shared, old, ErrorCode::Superseded, reason);
+            let error = ProtocolError::new(ErrorCode::Superseded, reason);
+            self.close_with_error(cx, shared, old, error);
         }
         let welcome = Reply::Welcome(self.lottery.agency_standing(agency));
-        self.queue_reply(shared, connection, agency, welcome);
+        self.outbox.queue_reply(shared, connection, agency, welcome);
+        Ok(())
     }
 
-    /// Queues what a request came to, or closes the connection behind what was queued before.
-    fn resolve(
+    fn on_request(
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
         connection: ConnectionId,
         agency: Agency,
-        outcome: Result<Reply, Refusal>,
-    ) {
-        let Some(session) = shared.sessions.lottery(connection) else { return };
-        let consumed = || self.lottery.agency_standing(agency).consumed;
-        match session.judge(outcome, consumed) {
-            Ok(reply) => self.queue_reply(shared, connection, agency, reply),
-            Err(refusal) => {
-                let (code, reason) = (refusal.code(), refusal.to_string());
-                self.close_with_error(cx, shared, connection, code, reason);
-            }
+        request: &Request<'_>,
+    ) -> Result<(), ProtocolError> {
+        let (lottery, backoff) = (&mut self.lottery, self.commits.backoff());
+        let outcome = requests::perform(lottery, backoff, agency, request);
+        let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
+        let reply = session.judge(outcome, || lottery.agency_standing(agency).consumed)?;
+        // Nothing more is taken from an agency before it has its winners: what follows the request
+        // waits with it, so responses keep the order of requests, and asking again costs nothing.
+        if matches!(reply, Reply::Winners) {
+            session.await_winners();
+            cx.pause_reading(connection);
         }
-    }
-
-    fn queue_reply(
-        &mut self,
-        shared: &mut Shared,
-        connection: ConnectionId,
-        agency: Agency,
-        reply: Reply,
-    ) {
-        if let Some(session) = shared.sessions.lottery(connection) {
-            session.reply_queued();
+        self.outbox.queue_reply(shared, connection, agency, reply);
+        if self.commits.is_large(&self.lottery) {
+            self.commit(cx, shared);
         }
-        self.replies.push(connection, agency, reply);
+        Ok(())
     }
 
     /// Closes a connection with an ERROR, behind the replies that it is still owed.
@@ -384,21 +315,21 @@ impl<L: Ledger> LotteryService<L> {
         cx: &mut impl Context,
         shared: &mut Shared,
         connection: ConnectionId,
-        code: ErrorCode,
-        reason: String,
+        error: ProtocolError,
     ) {
         let Some(session) = shared.sessions.get(connection) else { return };
         let (agency, ip) = (session.agency(), session.ip());
         let is_owed_replies = session.refuse();
         self.forget(connection);
         if let Some(agency) = agency {
-            self.remove_connection(shared, agency, connection, ip, &reason);
+            self.remove_connection(shared, agency, connection, ip, &error.reason);
         }
-        let (agency, reply) = (agency.unwrap_or_default(), Reply::Error { code, reason });
+        let (agency, reply) = (agency.unwrap_or_default(), Reply::Error(error));
+        let last = PendingReply { to: connection, agency, reply };
         if is_owed_replies {
-            self.replies.push(connection, agency, reply);
+            self.outbox.queue_last_reply(last);
         } else {
-            self.send(cx, shared, PendingReply { to: connection, agency, reply });
+            self.outbox.write_response(cx, shared, last);
         }
     }
 
@@ -422,7 +353,7 @@ impl<L: Ledger> LotteryService<L> {
     /// Nothing waits for this connection any more.
     fn forget(&mut self, connection: ConnectionId) {
         self.awaiting_storage.remove(&connection);
-        self.winners.forget(connection);
+        self.outbox.forget_winners(connection);
     }
 
     /// Takes no further request of this connection until the storage has caught up.
@@ -448,17 +379,24 @@ impl<L: Ledger> LotteryService<L> {
             return;
         }
         for connection in std::mem::take(&mut self.awaiting_storage) {
-            resume(cx, shared, connection);
+            shared.resume_reading(cx, connection);
         }
     }
 
     fn commit(&mut self, cx: &mut impl Context, shared: &mut Shared) {
-        let failed = self.commits.commit(&mut self.lottery, &mut self.replies, &mut shared.log);
+        let failed = match self.commits.commit(&mut self.lottery, &mut shared.log) {
+            Commit::Pending => return,
+            Commit::Submitted(number) => return self.outbox.submitted(number),
+            Commit::Unavailable(number, reason) => {
+                let standing = |agency| self.lottery.agency_standing(agency);
+                self.outbox.unavailable(number, &reason, standing)
+            }
+        };
         // At once: what comes behind it in this very turn has no effect either.
         for connection in failed {
             let session = shared.sessions.lottery(connection);
             if session.is_some_and(LotterySession::note_unavailable) {
-                resume(cx, shared, connection);
+                shared.resume_reading(cx, connection);
             }
         }
     }
@@ -480,60 +418,20 @@ impl<L: Ledger> LotteryService<L> {
         Ok(())
     }
 
-    /// Sends every reply whose commit is durable, and begins the lists of winners behind the draw.
-    fn send_durable(&mut self, cx: &mut impl Context, shared: &mut Shared) {
-        while let Some(pending) = self.replies.pop_durable(self.lottery.committed()) {
-            if let Some(session) = shared.sessions.lottery(pending.to) {
-                session.reply_sent();
-            }
-            self.send(cx, shared, pending);
-        }
-        self.resume_reading(cx, shared);
-        let is_durable = self.lottery.committed() >= self.lottery.submitted();
-        if !(is_durable && self.lottery.is_drawn()) {
-            return;
-        }
-        self.draw.log_drawn();
-        for connection in self.winners.take_due() {
-            let session = shared.sessions.lottery(connection);
-            let Some(agency) = session.and_then(|session| session.agency()) else { continue };
-            let rows = self.lottery.winning_rows(agency);
-            if self.winners.begin(cx, connection, agency, rows) {
-                resume(cx, shared, connection);
-            }
-        }
-    }
-
-    fn send(&mut self, cx: &mut impl Context, shared: &mut Shared, pending: PendingReply) {
-        let PendingReply { to, agency, reply } = pending;
-        reply_log::log_reply(&mut shared.log, agency, &reply);
-        if let Some(response) = reply.response() {
-            cx.send_with(to, |out| response.encode(out));
-        }
-        match reply {
-            Reply::Winners if shared.sessions.lottery(to).is_some() => self.winners.request(to),
-            Reply::Error { code, reason } => {
-                if let Some(session) = shared.sessions.get(to) {
-                    reply_log::log_error(&mut shared.log, session.ip(), agency, code, &reason);
-                }
-                cx.close(to);
-            }
-            Reply::CloseAfterReplies => cx.close(to),
-            _ => {}
-        }
-    }
-
-    /// Sends one piece of the winners that are owed.
-    fn send_winners(
+    /// Sends what is durable: replies, and winners behind the draw.
+    fn send_durable(
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
     ) -> Result<(), LedgerError> {
-        let (budget, max_backlog) = (shared.config.winners_budget, shared.config.high_water);
-        for connection in self.winners.advance(cx, &self.lottery, budget, max_backlog)? {
-            resume(cx, shared, connection);
+        let durable = self.lottery.committed();
+        self.outbox.send_durable(cx, shared, durable);
+        self.resume_reading(cx, shared);
+        if self.lottery.is_drawn() && durable >= self.lottery.submitted() {
+            self.draw.log_drawn();
+            self.outbox.begin_winners(cx, shared, &self.lottery);
         }
-        Ok(())
+        self.outbox.send_winners(cx, shared, &self.lottery)
     }
 
     /// Logs what the draw waits for, when that is due.
@@ -541,37 +439,9 @@ impl<L: Ledger> LotteryService<L> {
         if shared.stopping || !self.lottery.awaits_draw() {
             return;
         }
-        let somebody_waits = self.lottery.has_begun() || !self.agencies.is_empty();
-        if self.draw.take_due(self.lottery.finished(), somebody_waits) {
-            let connected = self.agencies.agencies();
-            let connected = connected.filter(|agency| !self.lottery.has_finished(*agency));
-            draw_progress::log_missing(&self.lottery.standing_ahead(), &connected.collect());
-        }
+        self.draw.log_if_due(&self.lottery, &self.agencies);
         for (timer, after) in self.draw.take_timers() {
             cx.set_timer(timer, Some(after));
         }
-    }
-}
-
-/// Takes requests of this connection again.
-fn resume(cx: &mut impl Context, shared: &mut Shared, connection: ConnectionId) {
-    let Some(session) = shared.sessions.lottery(connection) else { return };
-    session.resume();
-    cx.resume_reading(connection);
-}
-
-fn frame_error_code(error: &FrameError) -> ErrorCode {
-    match error {
-        FrameError::Oversized { .. } => ErrorCode::Oversized,
-        FrameError::Magic { .. } | FrameError::Undersized { .. } | FrameError::Truncated { .. } => {
-            ErrorCode::Malformed
-        }
-    }
-}
-
-fn message_error_code(error: &MessageError) -> ErrorCode {
-    match error {
-        MessageError::UnknownKind { .. } => ErrorCode::UnknownKind,
-        _ => ErrorCode::Malformed,
     }
 }

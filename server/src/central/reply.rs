@@ -5,8 +5,9 @@
 
 use std::rc::Rc;
 
-use wire::{ErrorCode, Field, Position, Response};
+use wire::{Field, Position, Response};
 
+use super::protocol_error::ProtocolError;
 use crate::lottery::AgencyStanding;
 
 /// What a peer is sent once it is true.
@@ -56,7 +57,7 @@ pub(crate) enum Reply {
     /// The winners, as soon as the draw has run.
     Winners,
     /// The connection is refused, and closes.
-    Error { code: ErrorCode, reason: String },
+    Error(ProtocolError),
     /// The peer sends nothing more: the connection closes when everything else has been sent.
     CloseAfterReplies,
 }
@@ -81,7 +82,7 @@ impl Reply {
             | Self::Winners => true,
             Self::Welcome(_)
             | Self::Unavailable { .. }
-            | Self::Error { .. }
+            | Self::Error(_)
             | Self::CloseAfterReplies => false,
         }
     }
@@ -109,7 +110,7 @@ impl Reply {
             Self::Finished { stored, rejected } => {
                 Response::Finished { stored: *stored, rejected: *rejected }
             }
-            Self::Error { code, reason } => Response::Error { code: *code, reason },
+            Self::Error(ProtocolError { code, reason }) => Response::Error { code: *code, reason },
             Self::Winners | Self::CloseAfterReplies => return None,
         })
     }

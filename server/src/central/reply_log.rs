@@ -8,6 +8,7 @@ use runtime::logging::Escaped;
 use wire::{Agency, Batch, ErrorCode};
 
 use super::log_budget::{Cause, Event, LogBudget};
+use super::protocol_error::ProtocolError;
 use super::reply::{BatchLog, Reply};
 
 /// What the log will say of a batch that came as BATCH.
@@ -56,7 +57,7 @@ pub(crate) fn log_reply(log: &mut LogBudget, agency: Agency, reply: &Reply) {
         Reply::Duplicate { .. }
         | Reply::Unavailable { .. }
         | Reply::Winners
-        | Reply::Error { .. }
+        | Reply::Error(_)
         | Reply::CloseAfterReplies => {}
     }
 }
@@ -80,14 +81,9 @@ fn log_batch(log: &mut LogBudget, stored: bool, batch: &BatchLog) {
 }
 
 /// Logs that a connection from `ip` is refused; `agency` is 0 when it hasn't introduced itself.
-pub(crate) fn log_error(
-    log: &mut LogBudget,
-    ip: IpAddr,
-    agency: Agency,
-    code: ErrorCode,
-    reason: &str,
-) {
-    if !log.allows(Cause::Agency(code)) {
+pub(crate) fn log_error(log: &mut LogBudget, ip: IpAddr, agency: Agency, error: &ProtocolError) {
+    let ProtocolError { code, reason } = error;
+    if !log.allows(Cause::Agency(*code)) {
         return;
     }
     // The agency comes back after these: nothing has finally failed.
@@ -97,6 +93,6 @@ pub(crate) fn log_error(
     warn!(
         "action: refuse_connection | result: {result} | ip: {ip}{agency} | code: {} | \
          error: {reason}",
-        code as u8
+        *code as u8
     );
 }

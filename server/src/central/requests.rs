@@ -2,18 +2,58 @@
 //!
 //! Knows no connection: the lottery judges a request, and the reply says what became of it.
 
-use wire::{Agency, Batch, Position};
+use log::Level;
+use runtime::log_within;
+use wire::{Agency, Batch, Position, Request};
 
 use super::commit_backoff::{CommitBackoff, Suspended};
+use super::log_budget::{Event, LogBudget};
 use super::reply::{BatchLog, Reply};
+use super::reply_log;
 use crate::ledger::Ledger;
 use crate::lottery::{AgencyStanding, Lottery, Refusal, Taken};
 
-/// Stages a batch; `log` is what the log will say of it.
+/// Logs that a batch was received.
+pub(crate) fn log_received(
+    log: &mut LogBudget,
+    agency: Agency,
+    request: &Request<'_>,
+    bytes: usize,
+) {
+    if let Request::Bet(batch) | Request::Batch(batch) = request {
+        log_within!(
+            log,
+            Event::BatchReceived,
+            Level::Debug,
+            "action: receive_batch | result: success | agency: {agency} | posicion: {} | \
+             cantidad: {} | bytes: {bytes}",
+            batch.position,
+            batch.count
+        );
+    }
+}
+
+/// Performs a request of an agency that has introduced itself. Nothing of it is durable yet.
 ///
 /// # Errors
-/// As of [`Lottery::take`].
-pub(crate) fn batch<L: Ledger>(
+/// [`Refusal`]; nothing is staged then.
+pub(crate) fn perform<L: Ledger>(
+    lottery: &mut Lottery<L>,
+    backoff: &CommitBackoff,
+    agency: Agency,
+    request: &Request<'_>,
+) -> Result<Reply, Refusal> {
+    match request {
+        Request::Bet(batch) => take(lottery, backoff, agency, batch, reply_log::of_single),
+        Request::Batch(batch) => take(lottery, backoff, agency, batch, reply_log::of_batch),
+        Request::End { total } => end(lottery, backoff, agency, *total),
+        Request::Winners => lottery.may_ask_winners(agency).map(|()| Reply::Winners),
+        Request::Hello { .. } => unreachable!("an introduction needs the connection"),
+    }
+}
+
+/// Stages a batch; `log` is what the log will say of it.
+fn take<L: Ledger>(
     lottery: &mut Lottery<L>,
     backoff: &CommitBackoff,
     agency: Agency,
@@ -42,10 +82,7 @@ pub(crate) fn batch<L: Ledger>(
 }
 
 /// Stages the end of an agency's input, and the draw behind the last one.
-///
-/// # Errors
-/// As of [`Lottery::end`].
-pub(crate) fn end<L: Ledger>(
+fn end<L: Ledger>(
     lottery: &mut Lottery<L>,
     backoff: &CommitBackoff,
     agency: Agency,

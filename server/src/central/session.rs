@@ -176,9 +176,18 @@ impl Session {
         self.partial = false;
     }
 
-    /// Whether the start of a line or frame has come.
+    /// Whether the start of a line or frame has come, and the rest hasn't.
     pub(crate) fn is_partial(&self) -> bool {
         self.partial
+    }
+
+    /// What an expired deadline means.
+    pub(crate) fn timeout_reason(&self) -> &'static str {
+        if self.partial {
+            "waited too long for a whole line or frame"
+        } else {
+            "waited too long for a line or frame"
+        }
     }
 }
 

@@ -30,6 +30,13 @@ impl Shared {
         cx.close(connection);
     }
 
+    /// Takes requests of this connection again.
+    pub(crate) fn resume_reading(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        let Some(session) = self.sessions.lottery(connection) else { return };
+        session.resume();
+        cx.resume_reading(connection);
+    }
+
     /// Sets the timers of spans of time that were begun by a line.
     pub(crate) fn set_log_timers(&mut self, cx: &mut impl Context) {
         let begun = self.log.take_begun();

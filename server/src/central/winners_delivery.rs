@@ -63,7 +63,7 @@ impl WinnersDelivery {
     }
 
     /// Sends the winners in one piece of the ledger of at most `budget` bytes, to connections with
-    /// at most `max_backlog` bytes of output, and asks for another turn if there is more to read.
+    /// at most `max_unsent` bytes of output, and asks for another turn if there is more to read.
     /// Returns the connections whose lists are complete.
     ///
     /// # Errors
@@ -73,14 +73,14 @@ impl WinnersDelivery {
         cx: &mut impl Context,
         lottery: &Lottery<L>,
         budget: usize,
-        max_backlog: usize,
+        max_unsent: usize,
     ) -> Result<Vec<ConnectionId>, LedgerError> {
         if !self.scan.is_active() {
             return Ok(Vec::new());
         }
         let send = |to: ConnectionId, frame: &[u8]| {
             // `resume_writing` goes on from here.
-            let takes_more = cx.unsent(to) <= max_backlog;
+            let takes_more = cx.unsent(to) <= max_unsent;
             if takes_more {
                 cx.send(to, frame);
             }

@@ -1,0 +1,153 @@
+//! What agencies are sent: replies as soon as they are durable, and lists of winners.
+//!
+//! ```text
+//!  queue ──> reply queue ──send_durable──> response
+//!                               └─ WINNERS ──begin_winners──> list ──send_winners──> frames
+//! ```
+
+use std::rc::Rc;
+
+use reactor::{ConnectionId, Context};
+use wire::Agency;
+
+use super::reply::Reply;
+use super::reply_log;
+use super::reply_queue::{PendingReply, ReplyQueue};
+use super::shared::Shared;
+use super::winners_delivery::WinnersDelivery;
+use crate::ledger::{CommitNumber, Ledger, LedgerError};
+use crate::lottery::{AgencyStanding, Lottery};
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    replies: ReplyQueue,
+    winners: WinnersDelivery,
+}
+
+impl Outbox {
+    /// Replies that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.replies.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replies.is_empty()
+    }
+
+    /// Queues the reply to a request whose effects were staged just now.
+    pub(crate) fn queue_reply(
+        &mut self,
+        shared: &mut Shared,
+        to: ConnectionId,
+        agency: Agency,
+        reply: Reply,
+    ) {
+        if let Some(session) = shared.sessions.lottery(to) {
+            session.reply_queued();
+        }
+        self.replies.push(to, agency, reply);
+    }
+
+    /// Queues the last reply to a connection, behind those that it is owed.
+    pub(crate) fn queue_last_reply(&mut self, last: PendingReply) {
+        self.replies.push(last.to, last.agency, last.reply);
+    }
+
+    /// As [`ReplyQueue::submitted`].
+    pub(crate) fn submitted(&mut self, number: CommitNumber) {
+        self.replies.submitted(number);
+    }
+
+    /// As [`ReplyQueue::unavailable`].
+    pub(crate) fn unavailable(
+        &mut self,
+        number: CommitNumber,
+        reason: &Rc<str>,
+        standing: impl Fn(Agency) -> AgencyStanding,
+    ) -> Vec<ConnectionId> {
+        self.replies.unavailable(number, reason, standing)
+    }
+
+    /// Sends every reply whose commit is durable.
+    pub(crate) fn send_durable(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        durable: CommitNumber,
+    ) {
+        while let Some(pending) = self.replies.pop_durable(durable) {
+            if let Some(session) = shared.sessions.lottery(pending.to) {
+                session.reply_sent();
+            }
+            self.write_response(cx, shared, pending);
+        }
+    }
+
+    /// Logs a reply and sends its response; closes the connection behind the last one.
+    pub(crate) fn write_response(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        PendingReply { to, agency, reply }: PendingReply,
+    ) {
+        reply_log::log_reply(&mut shared.log, agency, &reply);
+        if let Some(response) = reply.response() {
+            cx.send_with(to, |out| response.encode(out));
+        }
+        match reply {
+            Reply::Winners if shared.sessions.lottery(to).is_some() => self.winners.request(to),
+            Reply::Error(error) => {
+                if let Some(session) = shared.sessions.get(to) {
+                    reply_log::log_error(&mut shared.log, session.ip(), agency, &error);
+                }
+                cx.close(to);
+            }
+            Reply::CloseAfterReplies => cx.close(to),
+            _ => {}
+        }
+    }
+
+    /// Begins the lists of winners that are owed: the draw is durable.
+    pub(crate) fn begin_winners<L: Ledger>(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        lottery: &Lottery<L>,
+    ) {
+        for connection in self.winners.take_due() {
+            let session = shared.sessions.lottery(connection);
+            let Some(agency) = session.and_then(|session| session.agency()) else { continue };
+            let rows = lottery.winning_rows(agency);
+            if self.winners.begin(cx, connection, agency, rows) {
+                shared.resume_reading(cx, connection);
+            }
+        }
+    }
+
+    /// Sends one piece of the winners that are owed.
+    ///
+    /// # Errors
+    /// As of [`WinnersDelivery::advance`].
+    pub(crate) fn send_winners<L: Ledger>(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        lottery: &Lottery<L>,
+    ) -> Result<(), LedgerError> {
+        let (budget, max_unsent) = (shared.config.winners_budget, shared.config.high_water);
+        for connection in self.winners.advance(cx, lottery, budget, max_unsent)? {
+            shared.resume_reading(cx, connection);
+        }
+        Ok(())
+    }
+
+    /// The connection's output has room again.
+    pub(crate) fn resume_writing(&mut self, connection: ConnectionId) {
+        self.winners.resume_writing(connection);
+    }
+
+    /// No winners are sent to this connection any more.
+    pub(crate) fn forget_winners(&mut self, connection: ConnectionId) {
+        self.winners.forget(connection);
+    }
+}
