@@ -83,7 +83,7 @@ impl<S: AgencySession> Driver<S> {
         }
         match self.session.prepare() {
             Ok(Prepared::Ready) => self.dial(cx),
-            Ok(Prepared::Again(after)) => cx.set_timer(PREPARE, Some(after)),
+            Ok(Prepared::Pending(after)) => cx.set_timer(PREPARE, Some(after)),
             Err(failure) => self.fail(cx, &failure.to_string()),
         }
     }

@@ -162,8 +162,8 @@ impl<S: BetSource> AgencySession for Agency<S> {
             return Ok(Prepared::Ready);
         }
         Ok(match self.input.check()? {
-            Checking::Going => Prepared::Again(Duration::ZERO),
-            Checking::Waiting(time) => Prepared::Again(time),
+            Checking::Going => Prepared::Pending(Duration::ZERO),
+            Checking::Waiting(time) => Prepared::Pending(time),
             Checking::Done => {
                 self.stage = Stage::Introducing;
                 Prepared::Ready

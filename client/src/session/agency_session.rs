@@ -1,6 +1,7 @@
-//! What an agency says to the central, as a state machine without a connection.
+//! A session with the central: a state machine without a connection.
 //!
-//! [`Driver`](crate::connection::driver::Driver) drives one over real connections; a test drives it with buffers.
+//! A [`Driver`](crate::connection::driver::Driver) drives it over real connections, tests with
+//! buffers.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,24 +12,25 @@ use crate::log_budget::LogBudget;
 use crate::progress::Progress;
 use crate::session::failure::Failure;
 
-/// One side of a conversation. Whatever is to be sent is appended to `out`.
+/// The agency's side of a session. Methods append requests to `out`.
 ///
-/// Order of calls: [`prepare`](Self::prepare) until it is ready; [`on_connect`](Self::on_connect), then [`on_response`](Self::on_response) for each
-/// response and [`resume`](Self::resume) whenever [`Action`] asks for it; again from the beginning when
-/// the connection was lost, until one returns [`Action::Done`] or an error.
+/// Order of calls: [`prepare`](Self::prepare) until [`Prepared::Ready`]; then, for each connection,
+/// [`on_connect`](Self::on_connect), [`on_response`](Self::on_response) for each response and
+/// [`resume`](Self::resume) when the last [`Action`] asks for it; until one of them returns
+/// [`Action::Done`] or a [`Failure`].
 pub trait AgencySession {
-    /// What is to be done before the first connection, a slice at a time.
+    /// Does the next part of what is needed before the first connection.
     ///
     /// # Errors
-    /// [`Failure`]: there will be none.
+    /// [`Failure`] when there is to be no connection.
     fn prepare(&mut self) -> Result<Prepared, Failure> {
         Ok(Prepared::Ready)
     }
 
-    /// A connection stands, the first or another: introduce yourself.
+    /// A connection was established, the first or another: writes HELLO.
     fn on_connect(&mut self, out: &mut Vec<u8>);
 
-    /// The central has answered.
+    /// A response arrived.
     ///
     /// # Errors
     /// [`Failure`].
@@ -38,44 +40,44 @@ pub trait AgencySession {
         out: &mut Vec<u8>,
     ) -> Result<Action, Failure>;
 
-    /// What [`Action`] asked to wait for is over.
+    /// What the last [`Action`] waited for is over.
     ///
     /// # Errors
     /// [`Failure`].
     fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure>;
 
-    /// Whether the next answer may take for ever: that of the draw. From its first byte on it may not.
+    /// Whether the next response comes after the draw: its first byte may take any time.
     fn waits_for_draw(&self) -> bool {
         false
     }
 
-    /// What the central owes, if anything, for a person: "the answer to HELLO".
+    /// The response that the central owes, if any, for a log line: "the answer to HELLO".
     fn expected_response(&self) -> Option<Cow<'static, str>>;
 
-    /// How far the central has brought it. It grows with what is acknowledged for the first time, and
-    /// with nothing else: a central that is reached, and does nothing, makes no progress.
+    /// Grows with what the central acknowledges for the first time, and with nothing else: a central
+    /// that responds without acknowledging makes no progress.
     fn acknowledged(&self) -> u64;
 
-    /// The budgets of what it logs, which are its driver's too.
+    /// The budgets of its log lines, shared with its driver.
     fn log_budget(&mut self) -> &mut LogBudget;
 
-    /// Whether the conversation did everything, or part of it was finally refused.
+    /// Whether everything was done, and nothing rejected.
     fn is_complete(&self) -> bool;
 
-    /// Logs the result, if there is one. Called once, when the conversation is over.
+    /// Logs the result, if there is one. Called once, at the end.
     fn announce(&self);
 
-    /// How far it is, for who watches.
+    /// What a progress bar shows.
     fn progress(&self) -> Progress {
         Progress::default()
     }
 
-    /// What it is doing, for who asks.
+    /// The stage, for a log line.
     fn stage(&self) -> &'static str {
         "talking"
     }
 
-    /// Gives back what it holds open.
+    /// Closes what it holds open.
     fn close(self)
     where
         Self: Sized,
@@ -83,28 +85,29 @@ pub trait AgencySession {
     }
 }
 
-/// How far a conversation is prepared.
+/// Whether a session may be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Prepared {
-    /// Not at all: again after this time, which may be none.
-    Again(Duration),
-    /// It can begin.
+    /// Not yet: call [`AgencySession::prepare`] again after this time, which may be zero.
+    Pending(Duration),
+    /// Yes.
     Ready,
 }
 
-/// What a conversation waits for.
+/// What the driver does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Action {
-    /// An answer.
+    /// Wait for a response.
     AwaitResponse,
-    /// Nothing: [`AgencySession::resume`] in the next turn.
+    /// Call [`AgencySession::resume`] in the next turn.
     Yield,
-    /// Some time: then [`AgencySession::resume`].
+    /// Call [`AgencySession::resume`] after this time.
     Pause(Duration),
-    /// The central's storage: some time, longer each time in a row, then [`AgencySession::resume`].
+    /// The central's storage is unavailable: call [`AgencySession::resume`] after a pause that is
+    /// longer each time in a row.
     BackOff,
-    /// Nothing any more.
+    /// Close the connection: the session is over.
     Done,
 }

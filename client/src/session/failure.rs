@@ -6,15 +6,15 @@ use wire::{ErrorCode, Position, Response};
 
 use crate::source::error::InputError;
 
-/// What to do about an input that the central has consumed in part, or whole, in another form.
+/// What to do about an input whose beginning isn't what the central has consumed.
 const SEND_THE_SAME: &str = "Send the input that was sent before; or before the draw these bets as another agency, with a larger \
      SERVER_AGENCIES; or for another lottery stop the central, remove its bets.csv and bets.csv.wal, and \
      start it again";
 
-/// Why a conversation can't go on.
+/// Why a session can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The central refuses.
+    /// ERROR with a known code.
     #[error("the central refuses, code {}: {reason}", *code as u8)]
     Refused {
         /// Why, for a program.
@@ -22,10 +22,10 @@ pub enum Failure {
         /// Why, for a person.
         reason: String,
     },
-    /// The central refuses, and only it knows why.
+    /// ERROR with another code.
     #[error("the central refuses, with code {code}, which this version doesn't know: {reason}")]
     RefusedUnknown {
-        /// Why, for a program of another version.
+        /// Why, for a program of a later version.
         code: u8,
         /// Why, for a person.
         reason: String,
@@ -33,7 +33,7 @@ pub enum Failure {
     /// The input can't be read or sent.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The input can't be read or sent further, or isn't what it was.
+    /// The input can't be read or sent further, or has changed.
     #[error("{error}; {}", advice(*stored, *rejected))]
     InputFailed {
         /// Why.
@@ -43,65 +43,66 @@ pub enum Failure {
         /// Bets of it that the central has rejected.
         rejected: u64,
     },
-    /// The one bet isn't valid. What is wrong with it was logged.
+    /// The single bet isn't valid. The reasons were logged.
     #[error("the bet isn't valid: nothing was sent")]
     InvalidBet,
-    /// The input is shorter than what was sent of it before.
+    /// The input is shorter than what the central has consumed.
     #[error(
         "the central has consumed {consumed} bets of this agency, the input has only {found}: it \
          isn't the one that was sent before. {SEND_THE_SAME}"
     )]
     ShortInput {
-        /// What the central has consumed.
+        /// Bets that the central has consumed.
         consumed: Position,
-        /// What there is.
+        /// Bets of the input.
         found: Position,
     },
-    /// The input isn't the one that was sent before.
+    /// The input doesn't begin with what the central has consumed.
     #[error(
         "the first {consumed} bets of the input have checksum {found}, those that the central has \
          consumed {expected}: it isn't the one that was sent before. {SEND_THE_SAME}"
     )]
     OtherInput {
-        /// What the central has consumed.
+        /// Bets that the central has consumed.
         consumed: Position,
-        /// Checksum of that.
+        /// Their checksum.
         expected: wire::Checksum,
-        /// Checksum of the input up to there.
+        /// Checksum of as many bets of the input.
         found: wire::Checksum,
     },
-    /// The input goes on, but the central takes no more of it.
+    /// The input goes on, but the agency has finished.
     #[error(
         "the central takes no more bets of this agency after the first {consumed}, but the input \
          has more. {SEND_THE_SAME}"
     )]
     LongInput {
-        /// What the central has consumed.
+        /// Bets that the central has consumed.
         consumed: Position,
     },
-    /// The input goes on, or hasn't been begun, and the draw has run.
+    /// The input goes on, but the draw has run.
     #[error(
         "the lottery has been drawn, and takes no more bets: the central has {consumed} of this \
          agency, but the input has more. For another lottery stop the central, remove its bets.csv and \
          bets.csv.wal, and start it again"
     )]
     Drawn {
-        /// What the central has consumed.
+        /// Bets that the central has consumed.
         consumed: Position,
     },
-    /// The answer to a bet was lost, and other bets of the agency came behind it.
+    /// The response to a bet was lost, and other bets of the agency followed: whether it is stored is
+    /// in doubt.
     #[error(
         "the bet was sent to position {position} and the answer was lost; the central has consumed \
          {consumed} bets by now, and whether this one is among them can't be told: it isn't sent \
          again, so that it isn't stored twice"
     )]
-    Unsettled {
-        /// Where it was sent to.
+    InDoubt {
+        /// The position that it was sent to.
         position: Position,
-        /// What the central has consumed.
+        /// Bets that the central has consumed.
         consumed: Position,
     },
-    /// What was acknowledged isn't there any more.
+    /// The central has consumed fewer bets than it acknowledged.
     #[error(
         "the central has acknowledged {acknowledged} bets of this agency and says now that it has \
          consumed {consumed}: it has lost bets, or has another ledger than before. Nothing is sent to \
@@ -110,37 +111,37 @@ pub enum Failure {
     LostBets {
         /// Bets that it has acknowledged.
         acknowledged: Position,
-        /// What it says now.
+        /// Bets that it reports now.
         consumed: Position,
     },
-    /// An answer that says what can't be.
+    /// A response with an impossible value.
     #[error("the central breaks the protocol: {message}: expected {expected}, found {found}")]
     Violation {
-        /// Which answer, by its name in the protocol.
+        /// Its name in the protocol.
         message: &'static str,
-        /// What it should say.
+        /// The value expected.
         expected: String,
-        /// What it says.
+        /// The value found.
         found: String,
     },
-    /// An answer that doesn't belong there.
+    /// A response out of order.
     #[error("the central breaks the protocol: expected {expected}, found {found}")]
     OutOfOrder {
-        /// What it owed.
+        /// The response expected.
         expected: String,
-        /// The answer.
+        /// The response found.
         found: String,
     },
 }
 
 impl Failure {
-    /// Whether another connection may do better.
+    /// Whether another connection may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code.is_transient())
     }
 
-    /// The answer that was not `owed`, or the central's refusal.
-    pub(crate) fn unexpected(response: &Response<'_>, owed: Option<Cow<'_, str>>) -> Self {
+    /// For a response other than the one `expected`.
+    pub(crate) fn unexpected(response: &Response<'_>, expected: Option<Cow<'_, str>>) -> Self {
         let found = match response {
             Response::Error { code, reason } => {
                 return Self::Refused { code: *code, reason: (*reason).to_owned() };
@@ -159,11 +160,11 @@ impl Failure {
             Response::Finished { stored, .. } => format!("FINISHED with {stored} bets stored"),
             Response::Winners(winners) => format!("WINNERS with {} documents", winners.count()),
         };
-        Self::OutOfOrder { expected: owed.unwrap_or("nothing".into()).into_owned(), found }
+        Self::OutOfOrder { expected: expected.unwrap_or("nothing".into()).into_owned(), found }
     }
 }
 
-/// How far an input came that goes no further, and how it can be sent after all.
+/// How much of the input was stored, and how to send the rest.
 fn advice(stored: u64, rejected: u64) -> String {
     let others = if rejected > 0 { format!(" and {rejected} rejected") } else { String::new() };
     let how = match stored + rejected {
@@ -179,7 +180,7 @@ fn advice(stored: u64, rejected: u64) -> String {
     )
 }
 
-/// What an answer says is consumed must be what its request makes it.
+/// Compares a response's position with the one that follows from its request.
 pub(crate) fn expect_position(
     message: &'static str,
     expected: Position,

@@ -1,7 +1,15 @@
 //! An agency in mode `apuesta`: one bet by hand.
 //!
-//! The agency's input is here what it sent before, and then this bet. A first bet that was stored
-//! by an earlier run is recognised by its checksum, and so is one whose answer this run has lost.
+//! The agency's input is what it sent before, followed by this bet. A first bet that an earlier run
+//! has stored is recognized by its checksum, and so is one whose response this run has lost.
+//!
+//! | stage | is over when | then |
+//! |---|---|---|
+//! | `Introducing` | WELCOME arrived | `Sending`; `Done` if the bet was consumed before |
+//! | `Sending` | STORED or REJECTED arrived | `Done` |
+//! | | UNAVAILABLE arrived | `Deferred` |
+//! | `Deferred` | the pause is over | `Sending` |
+//! | any but `Done` | another connection was established | `Introducing` |
 
 use std::borrow::Cow;
 
@@ -16,44 +24,41 @@ use crate::log_budget::{Line, LogBudget};
 use crate::session::agency_session::{Action, AgencySession, Prepared};
 use crate::session::failure::{Failure, expect_position};
 
-/// The bet, and how far it is.
+/// The session.
 #[derive(Debug)]
 pub struct SingleBet {
     id: wire::Agency,
     fields: [String; FIELDS],
     batch: BatchBuilder,
-    /// The bet is to be checked before it is sent.
-    check: bool,
-    /// Where it was sent to last, on this connection or an earlier one.
+    checks_first: bool,
+    /// The last attempt, on this connection or an earlier one.
     sent: Option<Sent>,
     stage: Stage,
     outcome: Option<Outcome>,
     log_budget: LogBudget,
 }
 
-/// What is under way on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Introducing,
     Sending,
-    /// The central couldn't store it: it is sent again later.
-    Held,
+    Deferred,
     Done,
 }
 
-/// Where the bet was sent to.
+/// One attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sent {
     position: Position,
-    /// The agency's checksum once the bet is consumed there.
+    /// Checksum of the agency's bets up to this one.
     after: Checksum,
-    /// Bets of the agency that had been rejected before.
+    /// Bets of the agency that were rejected before.
     rejected: u64,
 }
 
 impl Sent {
-    /// The position behind the bet. Nothing is sent to the last one that there is.
-    fn after_it(&self) -> Position {
+    /// The position after the bet. It exists: nothing is sent to the last position.
+    fn next_position(&self) -> Position {
         self.position + 1
     }
 }
@@ -65,10 +70,10 @@ enum Outcome {
 }
 
 impl SingleBet {
-    /// A bet of these fields, in the order in which they travel.
+    /// A session for a bet of these fields, in the order of [`Field::ALL`].
     ///
     /// # Panics
-    /// When a field is over 255 bytes: the configuration takes none.
+    /// When a field is over 255 bytes: the configuration accepts none.
     pub fn new(id: wire::Agency, fields: [String; FIELDS]) -> Self {
         let mut batch = BatchBuilder::new();
         let bet = Bet::from_fields(fields.each_ref().map(String::as_bytes));
@@ -77,7 +82,7 @@ impl SingleBet {
             id,
             fields,
             batch,
-            check: false,
+            checks_first: false,
             sent: None,
             stage: Stage::Introducing,
             outcome: None,
@@ -88,11 +93,11 @@ impl SingleBet {
     /// The same, but it is checked before it is sent.
     #[must_use]
     pub fn checking_first(mut self) -> Self {
-        self.check = true;
+        self.checks_first = true;
         self
     }
 
-    /// Logs each field that no central takes; says whether there is none.
+    /// Returns whether the bet is valid; logs each field that isn't.
     fn is_valid(&self) -> bool {
         let fields = Field::ALL.into_iter().zip(&self.fields);
         let invalid = fields.filter_map(|(field, text)| {
@@ -107,11 +112,11 @@ impl SingleBet {
                 bet::expected(field)
             );
         });
-        logged.count() + self.marked_names() == 0
+        logged.count() + self.log_byte_order_marks() == 0
     }
 
-    /// Logs each name with a byte order mark in it, as the check of a file does; says how many there are.
-    fn marked_names(&self) -> usize {
+    /// Logs each name with a byte order mark in it, as the check of a file does; returns their number.
+    fn log_byte_order_marks(&self) -> usize {
         let names = Field::ALL.into_iter().zip(&self.fields);
         let names = names.filter(|(field, _)| matches!(field, Field::FirstName | Field::LastName));
         let marked = names.filter(|(_, text)| {
@@ -127,13 +132,13 @@ impl SingleBet {
         logged.count()
     }
 
-    /// The bet as it is, or will be, once it was sent behind `position` others.
-    fn behind(&self, position: Position, before: Checksum, rejected: u64) -> Sent {
+    /// An attempt at `position`, after bets with the checksum `before`.
+    fn attempt(&self, position: Position, before: Checksum, rejected: u64) -> Sent {
         let after = before.extended(self.batch.batch(position).encoded);
         Sent { position, after, rejected }
     }
 
-    /// Sends the bet behind those that were sent before, unless it is already among them.
+    /// Sends the bet after those that were sent before, unless it is the last of them.
     fn on_welcome(
         &mut self,
         consumed: Position,
@@ -141,9 +146,9 @@ impl SingleBet {
         rejected: u64,
         out: &mut Vec<u8>,
     ) -> Result<Action, Failure> {
-        let by_an_earlier_run = self.behind(0, Checksum::default(), 0);
+        let by_an_earlier_run = self.attempt(0, Checksum::default(), 0);
         let known = [self.sent, Some(by_an_earlier_run)].into_iter().flatten();
-        let mut known = known.filter(|sent| consumed == sent.after_it());
+        let mut known = known.filter(|sent| consumed == sent.next_position());
         if let Some(sent) = known.find(|sent| sent.after == checksum) {
             // It is the last one consumed, so one rejected more is this one.
             let is_rejected = rejected > sent.rejected;
@@ -161,13 +166,13 @@ impl SingleBet {
         }
         if let Some(Sent { position, .. }) = self.sent {
             if position < consumed {
-                return Err(Failure::Unsettled { position, consumed });
+                return Err(Failure::InDoubt { position, consumed });
             }
             if position > consumed {
                 return Err(Failure::LostBets { acknowledged: position, consumed });
             }
         }
-        self.sent = Some(self.behind(consumed, checksum, rejected));
+        self.sent = Some(self.attempt(consumed, checksum, rejected));
         Ok(self.send(consumed, out))
     }
 
@@ -177,8 +182,8 @@ impl SingleBet {
         Action::AwaitResponse
     }
 
-    /// The central can't store it now: it is sent again later.
-    fn hold(&mut self, reason: &str) -> Action {
+    /// The central can't store it now: sends it again later.
+    fn defer(&mut self, reason: &str) -> Action {
         let [.., document, _, number] =
             self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
         log_within!(
@@ -188,7 +193,7 @@ impl SingleBet {
             "action: apuesta_enviada | result: in_progress | dni: {document} | numero: {number} | error: {}",
             EscapedOnce(reason)
         );
-        self.stage = Stage::Held;
+        self.stage = Stage::Deferred;
         Action::BackOff
     }
 
@@ -211,7 +216,7 @@ impl SingleBet {
 
 impl AgencySession for SingleBet {
     fn prepare(&mut self) -> Result<Prepared, Failure> {
-        if self.check && !self.is_valid() {
+        if self.checks_first && !self.is_valid() {
             return Err(Failure::InvalidBet);
         }
         Ok(Prepared::Ready)
@@ -232,31 +237,31 @@ impl AgencySession for SingleBet {
                 self.on_welcome(consumed, checksum, rejected, out)
             }
             (Response::Stored { consumed }, Stage::Sending, Some(sent)) => {
-                expect_position("STORED", sent.after_it(), consumed)?;
+                expect_position("STORED", sent.next_position(), consumed)?;
                 Ok(self.stored())
             }
             (Response::Rejected { consumed, index: 0, reason, .. }, Stage::Sending, Some(sent)) => {
-                expect_position("REJECTED", sent.after_it(), consumed)?;
+                expect_position("REJECTED", sent.next_position(), consumed)?;
                 Ok(self.rejected(reason))
             }
             (Response::Unavailable { consumed, reason }, Stage::Sending, Some(sent)) => {
                 expect_position("UNAVAILABLE", sent.position, consumed)?;
-                Ok(self.hold(reason))
+                Ok(self.defer(reason))
             }
             _ => Err(Failure::unexpected(response, self.expected_response())),
         }
     }
 
     fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
-        let held = self.sent.filter(|_| self.stage == Stage::Held);
-        Ok(held.map_or(Action::AwaitResponse, |sent| self.send(sent.position, out)))
+        let deferred = self.sent.filter(|_| self.stage == Stage::Deferred);
+        Ok(deferred.map_or(Action::AwaitResponse, |sent| self.send(sent.position, out)))
     }
 
     fn expected_response(&self) -> Option<Cow<'static, str>> {
         match self.stage {
             Stage::Introducing => Some("the answer to HELLO".into()),
             Stage::Sending => Some("the answer to the bet".into()),
-            Stage::Held | Stage::Done => None,
+            Stage::Deferred | Stage::Done => None,
         }
     }
 
@@ -275,7 +280,7 @@ impl AgencySession for SingleBet {
     fn stage(&self) -> &'static str {
         match self.stage {
             Stage::Introducing => "introducing",
-            Stage::Sending | Stage::Held => "sending",
+            Stage::Sending | Stage::Deferred => "sending",
             Stage::Done => "done",
         }
     }
@@ -301,168 +306,4 @@ impl AgencySession for SingleBet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wire::{Field, FrameDecoder, Phase};
-
-    fn single_bet() -> SingleBet {
-        SingleBet::new(1, ["Ana", "Paz", "12345678", "2000-01-01", "7574"].map(Into::into))
-    }
-
-    fn welcome(consumed: Position, checksum: Checksum) -> Response<'static> {
-        rejecting(consumed, checksum, 0)
-    }
-
-    fn rejecting(consumed: Position, checksum: Checksum, rejected: u64) -> Response<'static> {
-        Response::Welcome { consumed, checksum, rejected, phase: Phase::Open }
-    }
-
-    fn sent_at(out: &[u8]) -> Position {
-        let frame = FrameDecoder::default().decode(out).unwrap().unwrap();
-        let Ok(Request::Bet(batch)) = Request::decode(frame) else { panic!("no bet: {frame:?}") };
-        batch.position
-    }
-
-    #[test]
-    fn a_bet_goes_behind_those_that_were_sent_before() {
-        for consumed in [0, 1, 41] {
-            let (mut session, mut out) = (single_bet(), Vec::new());
-            let next = session.on_response(&welcome(consumed, Checksum(99)), &mut out).unwrap();
-            assert_eq!((next, sent_at(&out)), (Action::AwaitResponse, consumed));
-            let next = session.on_response(&Response::Stored { consumed: consumed + 1 }, &mut out);
-            assert_eq!(next.unwrap(), Action::Done);
-            assert!(session.is_complete());
-        }
-    }
-
-    /// As in a file, and whatever the central would say of it.
-    #[test]
-    fn a_byte_order_mark_in_a_name_is_refused_before_anybody_is_called() {
-        let mark = "\u{feff}";
-        for (names, is_good) in [
-            ([format!("{mark}Ana"), "Paz".into()], false),
-            (["Ana".into(), format!("Pa{mark}z")], false),
-            ([mark.into(), "Paz".into()], false),
-            (["Ana".into(), "Paz".into()], true),
-        ] {
-            let [first, last] = names;
-            let fields = [first, last, "1".into(), "2000-01-01".into(), "7".into()];
-            let prepared = SingleBet::new(1, fields).checking_first().prepare();
-            assert_eq!(prepared.is_ok(), is_good, "{prepared:?}");
-        }
-    }
-
-    #[test]
-    fn a_lost_answer_does_not_store_it_twice() {
-        // Bets of the agency that were rejected before don't matter, one more does.
-        for (before, after, stored) in [(0, 0, true), (3, 3, true), (0, 1, false), (3, 4, false)] {
-            let (mut session, mut out) = (single_bet(), Vec::new());
-            let checksum = Checksum(99);
-            let _ = session.on_response(&rejecting(5, checksum, before), &mut out).unwrap();
-            let checksum = checksum.extended(session.batch.batch(5).encoded);
-            out.clear();
-            session.on_connect(&mut Vec::new());
-            let next = session.on_response(&rejecting(6, checksum, after), &mut out).unwrap();
-            assert_eq!((next, out.len()), (Action::Done, 0));
-            assert_eq!(session.is_complete(), stored);
-        }
-    }
-
-    #[test]
-    fn a_lost_request_is_sent_again() {
-        let (mut session, mut out) = (single_bet(), Vec::new());
-        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-        out.clear();
-        session.on_connect(&mut Vec::new());
-        let next = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-        assert_eq!((next, sent_at(&out)), (Action::AwaitResponse, 5));
-    }
-
-    #[test]
-    fn it_is_not_sent_again_when_nobody_can_tell_whether_it_arrived() {
-        let (mut session, mut out) = (single_bet(), Vec::new());
-        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-        out.clear();
-        session.on_connect(&mut Vec::new());
-        for (consumed, checksum) in [(6, Checksum(1)), (7, Checksum(2))] {
-            let failure = session.on_response(&welcome(consumed, checksum), &mut out).unwrap_err();
-            assert!(matches!(failure, Failure::Unsettled { position: 5, .. }), "{failure}");
-            assert!(out.is_empty() && !session.is_complete());
-        }
-    }
-
-    #[test]
-    fn an_unavailable_storage_is_asked_again() {
-        let (mut session, mut out) = (single_bet(), Vec::new());
-        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-        out.clear();
-        let full = Response::Unavailable { consumed: 5, reason: "full" };
-        assert_eq!(session.on_response(&full, &mut out).unwrap(), Action::BackOff);
-        assert_eq!((session.resume(&mut out).unwrap(), sent_at(&out)), (Action::AwaitResponse, 5));
-    }
-
-    #[test]
-    fn an_answer_to_nothing_is_out_of_order() {
-        let failure = single_bet().on_response(&Response::Stored { consumed: 1 }, &mut Vec::new());
-        assert!(matches!(failure, Err(Failure::OutOfOrder { .. })));
-        // Nor is one owed between UNAVAILABLE and the next attempt, or WELCOME at any time but first.
-        let (full, reason) = (Response::Unavailable { consumed: 5, reason: "full" }, "bad");
-        let rejected = Response::Rejected { consumed: 6, index: 0, field: Field::Number, reason };
-        for (before, then) in [
-            (Some(&full), Response::Stored { consumed: 6 }),
-            (Some(&full), rejected),
-            (Some(&full), full),
-            (None, welcome(5, Checksum(99))),
-            (None, Response::Finished { stored: 6, rejected: 0 }),
-        ] {
-            let (mut session, mut out) = (single_bet(), Vec::new());
-            let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-            if let Some(before) = before {
-                assert_eq!(session.on_response(before, &mut out).unwrap(), Action::BackOff);
-            }
-            let failure = session.on_response(&then, &mut out).unwrap_err();
-            assert!(matches!(failure, Failure::OutOfOrder { .. }), "{failure}");
-            assert_eq!(session.acknowledged(), 0);
-        }
-    }
-
-    #[test]
-    fn an_answer_to_another_bet_is_an_error() {
-        let reason = "bad";
-        for bad in [
-            Response::Stored { consumed: 5 },
-            Response::Stored { consumed: u64::MAX },
-            Response::Rejected { consumed: 5, index: 0, field: Field::Number, reason },
-            Response::Rejected { consumed: 6, index: 1, field: Field::Number, reason },
-            Response::Unavailable { consumed: 6, reason },
-        ] {
-            let (mut session, mut out) = (single_bet(), Vec::new());
-            let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-            let failure = session.on_response(&bad, &mut out).unwrap_err();
-            assert!(!failure.is_transient() && !session.is_complete(), "{failure}");
-        }
-    }
-
-    #[test]
-    fn a_welcome_that_cannot_be_is_an_error_and_nothing_is_sent() {
-        for (consumed, rejected) in [(u64::MAX, 0), (3, 4), (0, u64::MAX)] {
-            let (mut session, mut out) = (single_bet(), Vec::new());
-            let welcome = rejecting(consumed, Checksum(99), rejected);
-            let failure = session.on_response(&welcome, &mut out).unwrap_err();
-            assert!(matches!(failure, Failure::Violation { .. }) && out.is_empty(), "{failure}");
-        }
-        let (mut session, mut out) = (single_bet(), Vec::new());
-        let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
-        session.on_connect(&mut Vec::new());
-        let failure = session.on_response(&welcome(4, Checksum(98)), &mut out).unwrap_err();
-        assert!(matches!(failure, Failure::LostBets { acknowledged: 5, consumed: 4 }), "{failure}");
-    }
-
-    #[test]
-    fn the_same_first_bet_of_a_second_run_is_confirmed_again() {
-        let (mut session, mut out) = (single_bet(), Vec::new());
-        let after = Checksum::default().extended(session.batch.batch(0).encoded);
-        assert_eq!(session.on_response(&welcome(1, after), &mut out).unwrap(), Action::Done);
-        assert!(out.is_empty() && session.is_complete());
-    }
-}
+mod tests;
