@@ -21,40 +21,44 @@ const BAD: [(&str, &str); 2] = [("1", "7574"), ("x", "5")];
 fn bets_are_stored_confirmed_and_drawn() {
     let mut world = World::new(2);
     let (one, two) = (world.agency(1), world.agency(2));
-    assert_eq!(world.heard(one), ["welcome 0 rejected 0 Open"]);
-    world.say(one, &batch(0, &TWO));
-    world.say(one, &[end(2), bytes(&Request::Winners)].concat());
-    assert_eq!(world.heard(one), ["stored 2", "finished 2 0"], "nothing is told before the draw");
-    world.say(two, &batch(0, &[("3", "7574"), ("4", "7574")]));
-    world.say(two, &[end(2), bytes(&Request::Winners)].concat());
+    assert_eq!(world.responses(one), ["welcome 0 rejected 0 Open"]);
+    world.send(one, &batch(0, &TWO));
+    world.send(one, &[end(2), bytes(&Request::Winners)].concat());
+    assert_eq!(
+        world.responses(one),
+        ["stored 2", "finished 2 0"],
+        "nothing is told before the draw"
+    );
+    world.send(two, &batch(0, &[("3", "7574"), ("4", "7574")]));
+    world.send(two, &[end(2), bytes(&Request::Winners)].concat());
     let told = ["welcome 0 rejected 0 Open", "stored 2", "finished 2 0", "winners true 3,4"];
-    assert_eq!(world.heard(two), told);
-    assert_eq!(world.heard(one), ["winners true 1"], "only its own");
+    assert_eq!(world.responses(two), told);
+    assert_eq!(world.responses(one), ["winners true 1"], "only its own");
     let rows = "1,Ana,Paz,1,2000-01-01,7574\r\n1,Ana,Paz,2,2000-01-01,5\r\n\
                 2,Ana,Paz,3,2000-01-01,7574\r\n2,Ana,Paz,4,2000-01-01,7574\r\n";
     assert_eq!(String::from_utf8(world.disk.borrow().rows.clone()).unwrap(), rows);
     // Again, and again from a new connection: the same answer.
-    world.say(one, &bytes(&Request::Winners));
-    assert_eq!(world.heard(one), ["winners true 1"]);
+    world.send(one, &bytes(&Request::Winners));
+    assert_eq!(world.responses(one), ["winners true 1"]);
     let again = world.agency(1);
-    world.say(again, &bytes(&Request::Winners));
-    assert_eq!(world.heard(again), ["welcome 2 rejected 0 Drawn", "winners true 1"]);
+    world.send(again, &bytes(&Request::Winners));
+    assert_eq!(world.responses(again), ["welcome 2 rejected 0 Drawn", "winners true 1"]);
 }
 
 #[test]
 fn no_answer_leaves_before_its_commit_is_durable() {
     let mut world = World::new(1);
     let one = world.agency(1);
-    world.heard(one);
+    world.responses(one);
     world.arrive(one, &batch(0, &TWO));
-    assert!(world.heard(one).is_empty(), "the turn has not ended");
+    assert!(world.responses(one).is_empty(), "the turn has not ended");
     world.disk.borrow_mut().held_back = true;
     world.end_turn();
     world.end_turn();
-    assert!(world.heard(one).is_empty(), "the ledger has not said that it is durable");
+    assert!(world.responses(one).is_empty(), "the ledger has not said that it is durable");
     world.disk.borrow_mut().held_back = false;
     world.end_turn();
-    assert_eq!(world.heard(one), ["stored 2"]);
+    assert_eq!(world.responses(one), ["stored 2"]);
 }
 
 #[test]
@@ -62,29 +66,29 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
     // Every batch is committed at once: several commits in one turn.
     let mut world = World::with(1, ProtocolConfig { commit_max: 1, ..RULES });
     let one = world.agency(1);
-    world.heard(one);
+    world.responses(one);
     let before = world.disk.borrow().commits;
     world.disk.borrow_mut().broken = true;
     world.arrive(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO)].concat());
     let ended = world.central.before_flush(&mut world.cx);
     assert!(ended.unwrap_err().to_string().contains("input/output error"));
     assert_eq!(world.disk.borrow().commits, before + 1, "it isn't tried again");
-    assert!(world.heard(one).is_empty());
+    assert!(world.responses(one).is_empty());
 }
 
 #[test]
 fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
     let mut world = World::with(1, ProtocolConfig { commit_max: 1, ..RULES });
     let one = world.agency(1);
-    world.heard(one);
+    world.responses(one);
     world.disk.borrow_mut().full = true;
-    world.say(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
-    let told = world.heard(one);
+    world.send(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
+    let told = world.responses(one);
     assert_eq!(told.len(), 3);
     assert!(told.iter().all(|answer| answer.starts_with("unavailable 0")), "{told:?}");
     world.disk.borrow_mut().full = false;
-    world.say(one, &batch(0, &TWO));
-    assert_eq!(world.heard(one), ["stored 2"]);
+    world.send(one, &batch(0, &TWO));
+    assert_eq!(world.responses(one), ["stored 2"]);
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn one_commit_holds_all_batches_of_a_turn() {
     world.end_turn();
     assert_eq!(world.disk.borrow().commits, before + 1);
     for agency in agencies {
-        assert_eq!(world.heard(agency)[1..], ["stored 2", "stored 4"]);
+        assert_eq!(world.responses(agency)[1..], ["stored 2", "stored 4"]);
     }
 }
 
@@ -106,11 +110,11 @@ fn one_commit_holds_all_batches_of_a_turn() {
 fn what_was_consumed_is_confirmed_again_and_not_stored_again() {
     let mut world = World::new(1);
     let one = world.agency(1);
-    world.say(one, &batch(0, &TWO));
+    world.send(one, &batch(0, &TWO));
     let rows = world.disk.borrow().rows.len();
-    world.say(one, &batch(0, &TWO));
-    world.say(one, &batch(1, &TWO[1..]));
-    assert_eq!(world.heard(one)[1..], ["stored 2", "stored 2", "stored 2"]);
+    world.send(one, &batch(0, &TWO));
+    world.send(one, &batch(1, &TWO[1..]));
+    assert_eq!(world.responses(one)[1..], ["stored 2", "stored 2", "stored 2"]);
     assert_eq!(world.disk.borrow().rows.len(), rows);
 }
 
@@ -118,10 +122,10 @@ fn what_was_consumed_is_confirmed_again_and_not_stored_again() {
 fn a_batch_with_a_bad_bet_is_consumed_and_rejected_whole() {
     let mut world = World::new(1);
     let one = world.agency(1);
-    world.say(one, &[batch(0, &BAD), batch(2, &TWO)].concat());
-    assert_eq!(world.heard(one)[1..], ["rejected 2 index 1 Document", "stored 4"]);
-    world.say(one, &[end(4), bytes(&Request::Winners)].concat());
-    assert_eq!(world.heard(one), ["finished 2 2", "winners true 1"], "once, not twice");
+    world.send(one, &[batch(0, &BAD), batch(2, &TWO)].concat());
+    assert_eq!(world.responses(one)[1..], ["rejected 2 index 1 Document", "stored 4"]);
+    world.send(one, &[end(4), bytes(&Request::Winners)].concat());
+    assert_eq!(world.responses(one), ["finished 2 2", "winners true 1"], "once, not twice");
 }
 
 #[test]
@@ -156,12 +160,12 @@ fn every_breach_of_the_protocol_is_told_and_ends_the_connection() {
     for (expected, said) in cases {
         let mut world = World::new(2);
         let (other, bad) = (world.agency(2), world.open());
-        world.say(bad, &said);
-        let heard = world.heard(bad);
+        world.send(bad, &said);
+        let heard = world.responses(bad);
         assert_eq!(heard.last(), Some(&format!("error {expected}")), "{said:?}");
         assert!(world.is_closed(bad));
-        world.say(other, &batch(0, &TWO));
-        assert_eq!(world.heard(other)[1..], ["stored 2"], "others never notice");
+        world.send(other, &batch(0, &TWO));
+        assert_eq!(world.responses(other)[1..], ["stored 2"], "others never notice");
     }
 }
 
@@ -171,11 +175,11 @@ fn a_malformed_batch_stores_nothing() {
     let one = world.agency(1);
     let mut frame = batch(0, &TWO);
     frame[13] = 3;
-    world.say(one, &frame);
-    assert_eq!(world.heard(one)[1..], ["error Malformed"]);
+    world.send(one, &frame);
+    assert_eq!(world.responses(one)[1..], ["error Malformed"]);
     assert!(world.disk.borrow().rows.is_empty());
     let again = world.agency(1);
-    assert_eq!(world.heard(again), ["welcome 0 rejected 0 Open"]);
+    assert_eq!(world.responses(again), ["welcome 0 rejected 0 Open"]);
 }
 
 #[test]
@@ -189,10 +193,10 @@ fn after_the_draw_nothing_new_is_taken_and_what_is_known_is_confirmed_again() {
     ] {
         let mut world = World::new(1);
         let one = world.agency(1);
-        world.say(one, &[batch(0, &TWO), end(2)].concat());
-        assert_eq!(world.heard(one)[1..], ["stored 2", "finished 2 0"]);
-        world.say(one, &said);
-        assert_eq!(world.heard(one), [told]);
+        world.send(one, &[batch(0, &TWO), end(2)].concat());
+        assert_eq!(world.responses(one)[1..], ["stored 2", "finished 2 0"]);
+        world.send(one, &said);
+        assert_eq!(world.responses(one), [told]);
     }
 }
 
@@ -201,19 +205,19 @@ fn responses_keep_the_order_of_requests_before_and_after_the_draw() {
     let ask = bytes(&Request::Winners);
     let mut world = World::new(2);
     let (one, two) = (world.agency(1), world.agency(2));
-    world.say(one, &[batch(0, &TWO), end(2)].concat());
-    world.heard(one);
+    world.send(one, &[batch(0, &TWO), end(2)].concat());
+    world.responses(one);
     // What follows the request for winners waits with it, and so does an error.
-    world.say(one, &[ask.clone(), end(2), ask.clone()].concat());
-    world.say(one, &[end(2), batch(9, &TWO), end(2)].concat());
-    assert!(world.heard(one).is_empty() && !world.is_closed(one), "the draw is to come");
-    world.say(two, &end(0));
+    world.send(one, &[ask.clone(), end(2), ask.clone()].concat());
+    world.send(one, &[end(2), batch(9, &TWO), end(2)].concat());
+    assert!(world.responses(one).is_empty() && !world.is_closed(one), "the draw is to come");
+    world.send(two, &end(0));
     let told = ["winners true 1", "finished 2 0", "winners true 1", "finished 2 0", "error Drawn"];
-    assert_eq!(world.heard(one), told);
+    assert_eq!(world.responses(one), told);
     assert!(world.is_closed(one));
-    world.heard(two);
-    world.say(two, &[ask.clone(), end(0), ask].concat());
-    assert_eq!(world.heard(two), ["winners true ", "finished 0 0", "winners true "]);
+    world.responses(two);
+    world.send(two, &[ask.clone(), end(0), ask].concat());
+    assert_eq!(world.responses(two), ["winners true ", "finished 0 0", "winners true "]);
 }
 
 /// Whoever is refused and has ended its input still gets what it is owed, and then why.
@@ -227,7 +231,7 @@ fn an_end_of_input_does_not_overtake_a_refusal() {
         world.end_input(one);
         assert!(!world.is_closed(one), "it is owed something");
         while world.disk_answers() {}
-        let told = world.heard(one);
+        let told = world.responses(one);
         assert_eq!(told[..2], ["welcome 0 rejected 0 Open", "stored 2"], "{told:?}");
         assert!(told[2].starts_with("error ") && told.len() == 3, "{told:?}");
         assert!(world.is_closed(one));
@@ -240,11 +244,11 @@ fn nothing_is_read_behind_a_request_for_winners_that_waits() {
     let mut world = World::new(2);
     let (one, two) = (world.agency(1), world.agency(2));
     let asked = bytes(&Request::Winners).repeat(1000);
-    world.say(one, &[end(0), asked].concat());
+    world.send(one, &[end(0), asked].concat());
     assert!(world.cx.wires[&one].paused);
     assert_eq!(world.cx.wires[&one].deadline, None, "it is the central that waits");
-    world.say(two, &end(0));
-    assert_eq!(world.heard(one).len(), "welcome, finished".split(',').count() + 1000);
+    world.send(two, &end(0));
+    assert_eq!(world.responses(one).len(), "welcome, finished".split(',').count() + 1000);
     assert!(!world.cx.wires[&one].paused);
 }
 
@@ -252,33 +256,33 @@ fn nothing_is_read_behind_a_request_for_winners_that_waits() {
 fn whoever_is_superseded_while_it_waits_for_winners_is_told_so_at_once() {
     let mut world = World::new(2);
     let old = world.agency(1);
-    world.say(old, &[end(0), bytes(&Request::Winners)].concat());
+    world.send(old, &[end(0), bytes(&Request::Winners)].concat());
     let new = world.agency(1);
-    assert_eq!(world.heard(old)[1..], ["finished 0 0", "error Superseded"]);
-    world.say(new, &bytes(&Request::Winners));
+    assert_eq!(world.responses(old)[1..], ["finished 0 0", "error Superseded"]);
+    world.send(new, &bytes(&Request::Winners));
     let two = world.agency(2);
-    world.say(two, &end(0));
-    assert_eq!(world.heard(new), ["welcome 0 rejected 0 Finished", "winners true "]);
+    world.send(two, &end(0));
+    assert_eq!(world.responses(new), ["welcome 0 rejected 0 Finished", "winners true "]);
 }
 
 #[test]
 fn a_slow_disk_holds_answers_back_and_nothing_else() {
     let mut world = World::with_disk(2, RULES);
     let (one, two) = (world.agency(1), world.agency(2));
-    world.say(one, &batch(0, &TWO));
-    assert!(world.heard(one)[1..].is_empty(), "the disk has been asked, and hasn't answered");
+    world.send(one, &batch(0, &TWO));
+    assert!(world.responses(one)[1..].is_empty(), "the disk has been asked, and hasn't answered");
     // Meanwhile everybody else goes on, and more is taken.
-    world.say(two, &batch(0, &TWO));
-    world.say(one, &batch(2, &TWO));
+    world.send(two, &batch(0, &TWO));
+    world.send(one, &batch(2, &TWO));
     let echo = world.open();
-    world.say(echo, b"hola\n");
+    world.send(echo, b"hola\n");
     assert_eq!(world.take_output(echo), b"hola\n");
     assert!(world.disk_answers());
-    assert_eq!((world.heard(one), world.heard(two).len()), (vec!["stored 2".into()], 1));
+    assert_eq!((world.responses(one), world.responses(two).len()), (vec!["stored 2".into()], 1));
     // The next sync covers what was taken meanwhile.
     assert!(world.disk_answers());
     assert_eq!(
-        (world.heard(one), world.heard(two)),
+        (world.responses(one), world.responses(two)),
         (vec!["stored 4".into()], vec!["stored 2".into()])
     );
     assert!(!world.disk_answers(), "everything is durable");
@@ -290,15 +294,15 @@ fn a_slow_disk_holds_answers_back_and_nothing_else() {
 fn a_welcome_tells_nothing_that_may_still_be_lost() {
     let mut world = World::with_disk(1, RULES);
     let one = world.agency(1);
-    world.say(one, &batch(0, &TWO));
+    world.send(one, &batch(0, &TWO));
     let again = world.open();
-    world.say(again, &hello(1));
-    assert!(world.heard(again).is_empty());
-    world.say(again, &batch(2, &TWO));
+    world.send(again, &hello(1));
+    assert!(world.responses(again).is_empty());
+    world.send(again, &batch(2, &TWO));
     world.disk_answers();
-    assert_eq!(world.heard(again), ["welcome 2 rejected 0 Open"]);
+    assert_eq!(world.responses(again), ["welcome 2 rejected 0 Open"]);
     world.disk_answers();
-    assert_eq!(world.heard(again), ["stored 4"]);
+    assert_eq!(world.responses(again), ["stored 4"]);
 }
 
 #[test]
@@ -306,11 +310,11 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
     let mut world = World::with_disk(1, ProtocolConfig { max_pending_replies: 3, ..RULES });
     let one = world.agency(1);
     let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
-    world.say(one, &batches);
+    world.send(one, &batches);
     assert!(world.cx.wires[&one].paused);
-    let mut told = world.heard(one);
+    let mut told = world.responses(one);
     while world.disk_answers() {
-        let more = world.heard(one);
+        let more = world.responses(one);
         assert!(more.len() <= 3, "{more:?}");
         told.extend(more);
     }
@@ -324,16 +328,16 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
     let mut world = World::with_disk(2, ProtocolConfig { max_pending_replies: 1, ..RULES });
     let (one, two) = (world.agency(1), world.agency(2));
     let frame = batch(0, &TWO);
-    world.say(one, &frame[..9]);
+    world.send(one, &frame[..9]);
     assert_eq!(world.cx.wires[&one].deadline, RULES.whole_frame);
-    world.say(two, &frame);
+    world.send(two, &frame);
     world.central.before_read(&mut world.cx, one);
     assert_eq!((world.cx.wires[&one].paused, world.cx.wires[&one].deadline), (true, None));
     world.disk_answers();
     assert_eq!(world.cx.wires[&one].deadline, RULES.whole_frame, "from now on");
-    world.say(one, &frame[9..]);
+    world.send(one, &frame[9..]);
     world.disk_answers();
-    assert_eq!(world.heard(one)[1..], ["stored 2"]);
+    assert_eq!(world.responses(one)[1..], ["stored 2"]);
 }
 
 #[test]
@@ -343,14 +347,14 @@ fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
         let mut world = if with_disk { World::with_disk(1, rules) } else { World::with(1, rules) };
         let one = world.agency(1);
         world.disk_answers();
-        world.heard(one);
+        world.responses(one);
         world.disk.borrow_mut().busy = true;
-        world.say(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
-        assert!(world.heard(one).is_empty() && world.cx.wires[&one].paused);
+        world.send(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
+        assert!(world.responses(one).is_empty() && world.cx.wires[&one].paused);
         world.disk.borrow_mut().busy = false;
         world.end_turn();
         while world.disk_answers() {}
-        assert_eq!(world.heard(one), ["stored 2", "stored 4", "finished 4 0"]);
+        assert_eq!(world.responses(one), ["stored 2", "stored 4", "finished 4 0"]);
     }
 }
 
@@ -359,13 +363,13 @@ fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
 fn a_shutdown_waits_for_the_disk_that_is_at_work() {
     let mut world = World::with_disk(1, RULES);
     let (one, echo) = (world.agency(1), world.open());
-    world.say(one, &batch(0, &TWO));
+    world.send(one, &batch(0, &TWO));
     world.stop();
     assert!(!world.central.is_idle() && !world.is_closed(one));
     assert!(world.is_closed(echo));
-    world.say(one, &batch(2, &TWO));
+    world.send(one, &batch(2, &TWO));
     while world.disk_answers() {}
-    assert_eq!(world.heard(one)[1..], ["stored 2", "error ShuttingDown"]);
+    assert_eq!(world.responses(one)[1..], ["stored 2", "error ShuttingDown"]);
     assert!(world.central.is_idle() && world.is_closed(one));
 }
 
@@ -384,31 +388,31 @@ fn the_newer_connection_of_an_agency_supersedes_the_older() {
     let old = world.agency(1);
     world.arrive(old, &batch(0, &TWO));
     let new = world.open();
-    world.say(new, &hello(1));
-    assert_eq!(world.heard(old)[1..], ["stored 2", "error Superseded"]);
+    world.send(new, &hello(1));
+    assert_eq!(world.responses(old)[1..], ["stored 2", "error Superseded"]);
     assert!(world.is_closed(old));
-    assert_eq!(world.heard(new), ["welcome 2 rejected 0 Open"]);
+    assert_eq!(world.responses(new), ["welcome 2 rejected 0 Open"]);
     world.drop_connection(old);
-    world.say(new, &batch(2, &TWO));
-    assert_eq!(world.heard(new), ["stored 4"]);
+    world.send(new, &batch(2, &TWO));
+    assert_eq!(world.responses(new), ["stored 4"]);
 }
 
 #[test]
 fn a_full_disk_confirms_nothing_and_loses_nothing() {
     let mut world = World::new(1);
     let one = world.agency(1);
-    world.say(one, &batch(0, &TWO));
+    world.send(one, &batch(0, &TWO));
     world.disk.borrow_mut().full = true;
-    world.say(one, &[batch(2, &TWO), batch(4, &TWO)].concat());
+    world.send(one, &[batch(2, &TWO), batch(4, &TWO)].concat());
     // These were on their way before the agency knew.
-    world.say(one, &[batch(6, &TWO), end(8)].concat());
+    world.send(one, &[batch(6, &TWO), end(8)].concat());
     let unavailable = ["unavailable 2"; 4];
-    assert_eq!(world.heard(one)[1..], [&["stored 2"][..], &unavailable].concat());
+    assert_eq!(world.responses(one)[1..], [&["stored 2"][..], &unavailable].concat());
     world.disk.borrow_mut().full = false;
-    world.say(one, &[batch(2, &TWO), end(4)].concat());
-    assert_eq!(world.heard(one), ["stored 4", "finished 4 0"]);
-    world.say(one, &bytes(&Request::Winners));
-    assert_eq!(world.heard(one), ["winners true 1,1"]);
+    world.send(one, &[batch(2, &TWO), end(4)].concat());
+    assert_eq!(world.responses(one), ["stored 4", "finished 4 0"]);
+    world.send(one, &bytes(&Request::Winners));
+    assert_eq!(world.responses(one), ["winners true 1,1"]);
 }
 
 /// A central that waits after a failed commit, in which agency 1 has two bets.
@@ -416,8 +420,8 @@ fn world_that_waits(agencies: u32) -> (World, ConnectionId) {
     let rules = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..RULES };
     let mut world = World::with(agencies, rules);
     let one = world.agency(1);
-    world.say(one, &batch(0, &TWO));
-    world.heard(one);
+    world.send(one, &batch(0, &TWO));
+    world.responses(one);
     (world, one)
 }
 
@@ -425,41 +429,44 @@ fn world_that_waits(agencies: u32) -> (World, ConnectionId) {
 fn a_full_disk_is_not_asked_again_before_the_delay_has_passed() {
     let (mut world, one) = world_that_waits(1);
     world.disk.borrow_mut().full = true;
-    world.say(one, &batch(2, &TWO));
+    world.send(one, &batch(2, &TWO));
     let attempts = world.disk.borrow().attempts;
     // As an agency that was told: from where it stands, again and again.
     for _ in 0..1000 {
-        world.say(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO), end(6)].concat());
+        world.send(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO), end(6)].concat());
     }
     assert_eq!(world.disk.borrow().attempts, attempts, "nobody asked the disk");
     let round = ["stored 2", "unavailable 2", "unavailable 2", "unavailable 2"];
-    assert_eq!(world.heard(one), [&["unavailable 2"][..], &round.repeat(1000)].concat());
+    assert_eq!(world.responses(one), [&["unavailable 2"][..], &round.repeat(1000)].concat());
     world.pass_time();
-    world.say(one, &batch(2, &TWO));
+    world.send(one, &batch(2, &TWO));
     assert_eq!(world.disk.borrow().attempts, attempts + 1, "the delay had passed");
-    assert_eq!(world.heard(one), ["unavailable 2"]);
+    assert_eq!(world.responses(one), ["unavailable 2"]);
     world.disk.borrow_mut().full = false;
-    world.say(one, &batch(2, &TWO));
-    assert_eq!(world.heard(one), ["unavailable 2"], "the next delay hasn't");
+    world.send(one, &batch(2, &TWO));
+    assert_eq!(world.responses(one), ["unavailable 2"], "the next delay hasn't");
     world.pass_time();
-    world.say(one, &batch(2, &TWO));
-    assert_eq!(world.heard(one), ["stored 4"]);
+    world.send(one, &batch(2, &TWO));
+    assert_eq!(world.responses(one), ["stored 4"]);
 }
 
 #[test]
 fn without_space_for_rows_agencies_end_and_the_draw_runs() {
     let (mut world, one) = world_that_waits(2);
     let two = world.agency(2);
-    world.heard(two);
+    world.responses(two);
     world.disk.borrow_mut().full_for_rows = true;
-    world.say(two, &batch(0, &TWO));
-    world.say(one, &[end(2), bytes(&Request::Winners)].concat());
-    assert_eq!((world.heard(two), world.heard(one)), (told("unavailable 0"), told("finished 2 0")));
-    world.say(two, &batch(0, &TWO));
-    world.say(two, &end(0));
+    world.send(two, &batch(0, &TWO));
+    world.send(one, &[end(2), bytes(&Request::Winners)].concat());
+    assert_eq!(
+        (world.responses(two), world.responses(one)),
+        (told("unavailable 0"), told("finished 2 0"))
+    );
+    world.send(two, &batch(0, &TWO));
+    world.send(two, &end(0));
     // It was told that a batch had no effect: the end is sent again from where it stands.
-    assert_eq!(world.heard(two), ["unavailable 0", "finished 0 0"]);
-    assert_eq!(world.heard(one), ["winners true 1"]);
+    assert_eq!(world.responses(two), ["unavailable 0", "finished 0 0"]);
+    assert_eq!(world.responses(one), ["winners true 1"]);
 }
 
 fn told(word: &str) -> Vec<String> {
@@ -475,12 +482,12 @@ fn a_draw_that_could_not_be_committed_is_tried_again_by_itself() {
     let ledger = MemoryLedger::after(&disk, &[Entry::Finished { agency: 1 }]);
     let mut world = World::over(ledger, 1, rules);
     let one = world.agency(1);
-    world.say(one, &bytes(&Request::Winners));
+    world.send(one, &bytes(&Request::Winners));
     world.end_turn();
     assert_eq!(disk.borrow().attempts, 1, "and none before the delay has passed");
     disk.borrow_mut().full = false;
     world.pass_time();
-    assert_eq!(world.heard(one), ["welcome 0 rejected 0 Finished", "winners true "]);
+    assert_eq!(world.responses(one), ["welcome 0 rejected 0 Finished", "winners true "]);
 }
 
 #[test]
@@ -488,11 +495,11 @@ fn the_draw_waits_for_the_disk_too() {
     let mut world = World::new(1);
     let one = world.agency(1);
     world.disk.borrow_mut().full = true;
-    world.say(one, &end(0));
-    assert_eq!(world.heard(one)[1..], ["unavailable 0"]);
+    world.send(one, &end(0));
+    assert_eq!(world.responses(one)[1..], ["unavailable 0"]);
     world.disk.borrow_mut().full = false;
-    world.say(one, &[end(0), bytes(&Request::Winners)].concat());
-    assert_eq!(world.heard(one), ["finished 0 0", "winners true "]);
+    world.send(one, &[end(0), bytes(&Request::Winners)].concat());
+    assert_eq!(world.responses(one), ["finished 0 0", "winners true "]);
 }
 
 #[test]
@@ -502,8 +509,8 @@ fn a_peer_that_has_ended_its_input_still_gets_its_answers() {
     world.arrive(one, &[end(0), bytes(&Request::Winners)].concat());
     world.end_input(one);
     assert!(!world.is_closed(one), "it waits for the draw");
-    world.say(two, &end(0));
-    assert_eq!(world.heard(one)[1..], ["finished 0 0", "winners true "]);
+    world.send(two, &end(0));
+    assert_eq!(world.responses(one)[1..], ["finished 0 0", "winners true "]);
     assert!(world.is_closed(one));
     world.end_input(two);
     assert!(world.is_closed(two), "nothing is owed");
@@ -513,9 +520,9 @@ fn a_peer_that_has_ended_its_input_still_gets_its_answers() {
 fn an_end_inside_a_frame_is_told() {
     let mut world = World::new(1);
     let one = world.agency(1);
-    world.say(one, &batch(0, &TWO)[..20]);
+    world.send(one, &batch(0, &TWO)[..20]);
     world.end_input(one);
-    assert_eq!(world.heard(one)[1..], ["error Malformed"]);
+    assert_eq!(world.responses(one)[1..], ["error Malformed"]);
     assert!(world.disk.borrow().rows.is_empty());
 }
 
@@ -526,18 +533,18 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
     let documents: Vec<String> = (0..3000).map(|number| format!("{number:012}")).collect();
     for (index, chunk) in documents.chunks(100).enumerate() {
         let bets: Vec<_> = chunk.iter().map(|document| (document.as_str(), "7574")).collect();
-        world.say(one, &batch(100 * index as u64, &bets));
+        world.send(one, &batch(100 * index as u64, &bets));
     }
-    world.say(one, &end(3000));
-    world.heard(one);
+    world.send(one, &end(3000));
+    world.responses(one);
     let ask = bytes(&Request::Winners);
-    world.say(one, &[ask.clone(), ask].concat());
+    world.send(one, &[ask.clone(), ask].concat());
     let mut told = Vec::new();
     // Two lists of 3000 documents of 13 bytes: far more than may wait at once.
     while told.len() < 2 * documents.len() {
         let backlog = world.cx.wires[&one].output.len();
         assert!(backlog > 0 && backlog <= RULES.high_water + FRAME_MAX, "{backlog} bytes wait");
-        for words in world.heard(one) {
+        for words in world.responses(one) {
             let documents = words.strip_prefix("winners ").and_then(|rest| rest.split_once(' '));
             let (last, documents) = documents.expect("winners");
             told.extend(documents.split(',').map(str::to_owned));
@@ -556,17 +563,17 @@ fn deadlines_fit_what_is_waited_for() {
     let one = world.open();
     let deadline = |world: &World, id| world.cx.wires[&id].deadline;
     assert_eq!(deadline(&world, one), RULES.first_byte);
-    world.say(one, &hello(1)[..3]);
+    world.send(one, &hello(1)[..3]);
     assert_eq!(deadline(&world, one), RULES.whole_frame);
-    world.say(one, &hello(1)[3..]);
+    world.send(one, &hello(1)[3..]);
     assert_eq!(deadline(&world, one), None, "an agency may think");
-    world.say(one, &batch(0, &TWO)[..9]);
+    world.send(one, &batch(0, &TWO)[..9]);
     assert_eq!(deadline(&world, one), RULES.whole_frame);
     world.expire(one);
-    assert_eq!(world.heard(one)[1..], ["error Timeout"]);
+    assert_eq!(world.responses(one)[1..], ["error Timeout"]);
     assert!(world.is_closed(one));
     let half = world.open();
-    world.say(half, b"hol");
+    world.send(half, b"hol");
     world.expire(half);
     let told = String::from_utf8(world.take_output(half)).unwrap();
     assert_eq!(told, "error: waited too long for a whole line or frame\n");
@@ -581,7 +588,7 @@ fn a_shutdown_answers_what_is_under_way_and_says_why_it_ends() {
     let one = world.agency(1);
     world.arrive(one, &batch(0, &TWO));
     world.stop();
-    assert_eq!(world.heard(one)[1..], ["stored 2", "error ShuttingDown"]);
+    assert_eq!(world.responses(one)[1..], ["stored 2", "error ShuttingDown"]);
 }
 
 #[test]
@@ -594,7 +601,7 @@ fn echo_answers_one_line_and_closes() {
         (b"\n", b"\n"),
     ] {
         let one = world.open();
-        world.say(one, said);
+        world.send(one, said);
         assert_eq!(world.take_output(one), echoed);
         assert!(world.is_closed(one));
     }
@@ -604,7 +611,7 @@ fn echo_answers_one_line_and_closes() {
 fn echo_takes_the_end_of_input_for_the_end_of_the_line() {
     let mut world = World::new(1);
     let one = world.open();
-    world.say(one, b"no newline");
+    world.send(one, b"no newline");
     world.end_input(one);
     assert_eq!(world.take_output(one), b"no newline\n");
     let empty = world.open();
@@ -617,7 +624,7 @@ fn echo_refuses_a_line_without_an_end() {
     let mut world = World::new(1);
     for (length, refused) in [(999, false), (1000, false), (1001, true)] {
         let one = world.open();
-        world.say(one, &vec![b'x'; length]);
+        world.send(one, &vec![b'x'; length]);
         assert_eq!(world.is_closed(one), refused, "{length}");
         let output = String::from_utf8(world.take_output(one)).unwrap();
         assert_eq!(output.starts_with("error: a line is at most 1000 bytes"), refused);
@@ -662,11 +669,11 @@ proptest! {
         let mut rest = &said[..];
         for cut in cuts {
             let (head, tail) = rest.split_at(cut.min(rest.len()));
-            world.say(one, head);
+            world.send(one, head);
             rest = tail;
         }
-        world.say(one, rest);
-        prop_assert_eq!(world.heard(one), [
+        world.send(one, rest);
+        prop_assert_eq!(world.responses(one), [
             "welcome 0 rejected 0 Open", "stored 2", "rejected 4 index 1 Document", "stored 2",
             "stored 6", "finished 4 2", "winners true 1,1",
         ]);
@@ -682,7 +689,7 @@ proptest! {
         let said = lines.join("\n") + "\n";
         let one = world.open();
         for piece in said.as_bytes().chunks(cut) {
-            world.say(one, piece);
+            world.send(one, piece);
         }
         prop_assert_eq!(String::from_utf8(world.take_output(one)).unwrap(), said);
         prop_assert!(!world.is_closed(one));
@@ -708,10 +715,10 @@ proptest! {
         let mut world = World::new(2);
         let bad = world.open();
         for bytes in &said {
-            world.say(bad, bytes);
+            world.send(bad, bytes);
         }
         let honest = world.agency(2);
-        world.say(honest, &batch(0, &TWO));
-        prop_assert_eq!(world.heard(honest), ["welcome 0 rejected 0 Open", "stored 2"]);
+        world.send(honest, &batch(0, &TWO));
+        prop_assert_eq!(world.responses(honest), ["welcome 0 rejected 0 Open", "stored 2"]);
     }
 }

@@ -398,7 +398,7 @@ impl<L: Ledger> World<L> {
     }
 
     /// Bytes arrive in a turn of their own.
-    pub fn say(&mut self, id: ConnectionId, bytes: &[u8]) {
+    pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
         self.arrive(id, bytes);
         self.end_turn();
     }
@@ -444,7 +444,7 @@ impl<L: Ledger> World<L> {
     }
 
     /// The responses since the last time, in words.
-    pub fn heard(&mut self, id: ConnectionId) -> Vec<String> {
+    pub fn responses(&mut self, id: ConnectionId) -> Vec<String> {
         let bytes = self.take_output(id);
         let (heard, rest) = responses(&bytes);
         assert!(rest.is_empty(), "a frame was cut");
@@ -454,7 +454,7 @@ impl<L: Ledger> World<L> {
     /// An agency that has introduced itself, and what it was told.
     pub fn agency(&mut self, agency: wire::Agency) -> ConnectionId {
         let id = self.open();
-        self.say(id, &hello(agency));
+        self.send(id, &hello(agency));
         id
     }
 }

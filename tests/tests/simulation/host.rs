@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
 
-use crate::network::{Farewell, Found, LinkId, Network, Side};
+use crate::network::{Disconnect, LinkId, Network, Readable, Side};
 
 /// Output above which a connection is read no more, and below which it is again.
 pub(crate) const HIGH_WATER: usize = 150;
@@ -175,9 +175,9 @@ pub(crate) struct Host<S> {
     pub(crate) progressed: bool,
 }
 
-/// Whoever listens in: which link, and the bytes that leave or arrive.
-pub(crate) trait Ear {
-    fn hear(&mut self, link: LinkId, agency: wire::Agency, bytes: &[u8]);
+/// Observes the bytes that leave or arrive on a link.
+pub(crate) trait Tap {
+    fn observe(&mut self, link: LinkId, agency: wire::Agency, bytes: &[u8]);
 }
 
 impl<S: Handler> Host<S> {
@@ -201,14 +201,14 @@ impl<S: Handler> Host<S> {
         network: &mut Network,
         random: &mut Rng,
         now: Instant,
-        ear: &mut impl Ear,
+        tap: &mut impl Tap,
     ) -> Result<(), S::Fatal> {
         self.cx.now = now;
         self.progressed = false;
         let mut tokens: Vec<_> = self.cx.connections.keys().copied().collect();
         random.shuffle(&mut tokens);
         for token in tokens {
-            self.serve(token, network, random, ear);
+            self.serve(token, network, random, tap);
         }
         self.serve_attached();
         self.expire(network);
@@ -260,15 +260,15 @@ impl<S: Handler> Host<S> {
         token: ConnectionId,
         network: &mut Network,
         random: &mut Rng,
-        ear: &mut impl Ear,
+        tap: &mut impl Tap,
     ) {
         let Some(connection) = self.cx.connections.get_mut(&token) else { return };
         let Some(link) = connection.link.and_then(|id| network.links.get_mut(&id)) else { return };
         if connection.doomed.is_some() {
             return;
         }
-        let found = link.look(self.side);
-        if found == Found::Reset {
+        let found = link.readable(self.side);
+        if found == Readable::Reset {
             let error = io::ErrorKind::ConnectionReset.into();
             let reason = if connection.open {
                 CloseReason::Failed(error)
@@ -305,13 +305,13 @@ impl<S: Handler> Host<S> {
             return self.deliver(token, &[]);
         }
         match found {
-            Found::Bytes => {
+            Readable::Bytes => {
                 self.progressed = true;
                 let bytes = link.take(self.side, random.usize(1..=READ_PER_TURN));
-                ear.hear(connection.link.expect("looked at above"), link.agency, &bytes);
+                tap.observe(connection.link.expect("looked at above"), link.agency, &bytes);
                 self.deliver(token, &bytes);
             }
-            Found::End if connection.delivers() && !connection.ended => {
+            Readable::End if connection.delivers() && !connection.ended => {
                 connection.ended = true;
                 self.progressed = true;
                 let rest = std::mem::take(&mut connection.unread);
@@ -340,7 +340,7 @@ impl<S: Handler> Host<S> {
     /// Whether something has arrived that the handler would take, and hasn't been read.
     fn has_input(&self, connection: &Connection, network: &Network) -> bool {
         let link = connection.link.and_then(|id| network.links.get(&id));
-        let arrived = link.is_some_and(|link| link.look(self.side) == Found::Bytes);
+        let arrived = link.is_some_and(|link| link.readable(self.side) == Readable::Bytes);
         arrived && connection.delivers() && !connection.paused && !connection.throttled
     }
 
@@ -374,7 +374,7 @@ impl<S: Handler> Host<S> {
 
     fn accept(&mut self, network: &mut Network) {
         for (&id, link) in &mut network.links {
-            if !link.accepted && link.look(self.side) != Found::Reset {
+            if !link.accepted && link.readable(self.side) != Readable::Reset {
                 link.accepted = true;
                 self.progressed = true;
                 let connection = Connection { link: Some(id), open: true, ..Connection::default() };
@@ -385,7 +385,7 @@ impl<S: Handler> Host<S> {
     }
 
     /// What was sent leaves, as far as the network takes it.
-    pub(crate) fn flush(&mut self, network: &mut Network, ear: &mut impl Ear) {
+    pub(crate) fn flush(&mut self, network: &mut Network, tap: &mut impl Tap) {
         if let Some(attached) = &mut self.cx.attached {
             let out = std::mem::take(&mut attached.out);
             attached.sent.extend(out);
@@ -400,7 +400,7 @@ impl<S: Handler> Host<S> {
             let count = link.send(self.side, &connection.out);
             if count > 0 {
                 self.progressed = true;
-                ear.hear(id, link.agency, &connection.out[..count]);
+                tap.observe(id, link.agency, &connection.out[..count]);
                 connection.out.drain(..count);
             }
             assert!(
@@ -443,9 +443,9 @@ impl<S: Handler> Host<S> {
     }
 
     /// The process is killed.
-    pub(crate) fn kill(self, network: &mut Network, farewell: Farewell, random: &mut Rng) {
+    pub(crate) fn kill(self, network: &mut Network, disconnect: Disconnect, random: &mut Rng) {
         for id in self.cx.connections.values().filter_map(|connection| connection.link) {
-            network.leave(id, self.side, farewell, random);
+            network.leave(id, self.side, disconnect, random);
         }
     }
 

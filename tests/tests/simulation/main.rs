@@ -6,18 +6,18 @@
 //! |---|---|
 //! | `world` | who is next, and what goes wrong |
 //! | `host` | a process: a handler and its event loop |
-//! | `network` | bytes that fly, arrive in pieces, or not at all |
+//! | `network` | bytes that arrive late, in pieces, or not at all |
 //! | `crash_disk` | files that lose what wasn't synced, fill up, fail |
-//! | `promises` | what must hold |
-//! | `stray` | somebody who doesn't keep to the order |
+//! | `invariants` | what must hold |
+//! | `misbehaving_agency` | an agency that sends batches out of order |
 //!
 //! `make simulate SEEDS=1000000` runs more of them than a plain test does, and `FIRST=50000000` others; a
-//! failure tells the seed, and how to replay it step by step.
+//! failure names the seed, and how to replay it step by step.
 
 mod host;
+mod invariants;
+mod misbehaving_agency;
 mod network;
-mod promises;
-mod stray;
 mod world;
 
 #[path = "../../../server/tests/crash_disk/mod.rs"]
@@ -63,7 +63,7 @@ impl log::Log for CountsDraws {
 }
 
 #[expect(clippy::print_stderr, reason = "a person waits for it")]
-fn tell(text: &str) {
+fn report(text: &str) {
     eprintln!("{text}");
 }
 
@@ -73,7 +73,7 @@ struct Totals {
     seeds: u64,
     steps: usize,
     faults: BTreeMap<&'static str, u64>,
-    answers: BTreeMap<&'static str, u64>,
+    responses: BTreeMap<&'static str, u64>,
 }
 
 impl Totals {
@@ -83,29 +83,29 @@ impl Totals {
         let mut world = World::new(seed, trace);
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| world.run()));
         if let Err(panic) = outcome {
-            tell(&format!(
+            report(&format!(
                 "seed {seed} failed at step {}. Step by step:\n  SIMULATION_SEED={seed} cargo test \
                  --release -p system-tests --test simulation -- --nocapture",
                 world.steps
             ));
             std::panic::resume_unwind(panic);
         }
-        assert!(DRAWS.get() <= 1, "seed {seed}: the draw was told {} times", DRAWS.get());
+        assert!(DRAWS.get() <= 1, "seed {seed}: the draw was logged {} times", DRAWS.get());
         self.seeds += 1;
         self.steps += world.steps;
         for (name, count) in &world.faults {
             *self.faults.entry(name).or_default() += count;
         }
-        for (name, count) in &world.promises.answers {
-            *self.answers.entry(name).or_default() += count;
+        for (name, count) in &world.invariants.responses {
+            *self.responses.entry(name).or_default() += count;
         }
-        world.promises.hash ^ world.steps as u64
+        world.invariants.hash ^ world.steps as u64
     }
 }
 
 #[test]
 fn whatever_goes_wrong_no_bet_is_lost_or_doubled() {
-    log::set_logger(&CountsDraws).expect("nobody else sets one");
+    log::set_logger(&CountsDraws).expect("the only one");
     log::set_max_level(log::LevelFilter::Info);
     let mut totals = Totals::default();
     if let Some(seed) = number("SIMULATION_SEED") {
@@ -117,21 +117,21 @@ fn whatever_goes_wrong_no_bet_is_lost_or_doubled() {
     for count in 0..seeds {
         totals.run(first.wrapping_add(count), false);
         if seeds > SEEDS && count % (seeds / 100).max(1) == 0 {
-            tell(&format!("{count} of {seeds} seeds"));
+            report(&format!("{count} of {seeds} seeds"));
         }
     }
-    let Totals { seeds, steps, faults, answers } = totals;
-    tell(&format!("{seeds} seeds, {steps} steps, {:.1} s", begun.elapsed().as_secs_f64()));
+    let Totals { seeds, steps, faults, responses } = totals;
+    report(&format!("{seeds} seeds, {steps} steps, {:.1} s", begun.elapsed().as_secs_f64()));
     for (name, count) in &faults {
-        tell(&format!("{count:>9}  {name}"));
+        report(&format!("{count:>9}  {name}"));
     }
-    for (name, count) in &answers {
-        tell(&format!("{count:>9}  answered: {name}"));
+    for (name, count) in &responses {
+        report(&format!("{count:>9}  response: {name}"));
     }
     // A simulation in which something never happens shows nothing about it.
     if seeds >= SEEDS {
         assert_eq!(faults.len(), 17, "every kind of fault: {faults:?}");
-        assert_eq!(answers.len(), 11, "every kind of answer: {answers:?}");
+        assert_eq!(responses.len(), 11, "every kind of response: {responses:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The network: bytes that fly, arrive late, in pieces or not at all. Knows no handler and no frame.
+//! The network: bytes that are in flight, arrive late, in pieces or not at all. Knows no handler and no frame.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,18 +7,18 @@ use fastrand::Rng;
 /// Name of a link, in the order in which they were made.
 pub(crate) type LinkId = u64;
 
-/// Which end of a link: who called, or the central.
+/// Which end of a link: the agency's, which connected, or the central's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    Caller = 0,
+    Agency = 0,
     Central = 1,
 }
 
 impl Side {
     pub(crate) fn other(self) -> Self {
         match self {
-            Self::Caller => Self::Central,
-            Self::Central => Self::Caller,
+            Self::Agency => Self::Central,
+            Self::Central => Self::Agency,
         }
     }
 }
@@ -26,26 +26,26 @@ impl Side {
 /// One direction.
 #[derive(Debug, Default)]
 struct Pipe {
-    flying: VecDeque<u8>,
+    in_flight: VecDeque<u8>,
     arrived: VecDeque<u8>,
     /// The sender has said that nothing follows.
     ended: bool,
     end_arrived: bool,
 }
 
-/// Who is at an end.
+/// The state of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Presence {
     Here,
     /// It has closed its socket in order, and reads on without looking.
     Lingering,
-    /// Its process is gone: whoever sends to it gets a reset.
+    /// Its process is gone: what is sent to it is answered by a reset.
     Gone,
 }
 
-/// What somebody who looks at an end finds.
+/// What can be read at an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum Readable {
     Nothing,
     Bytes,
     End,
@@ -62,8 +62,8 @@ pub(crate) struct Link {
     /// This side will find that the connection is broken.
     reset: [bool; 2],
     presence: [Presence; 2],
-    /// Nothing moves any more, and nobody is told: one of the machines has vanished.
-    dead: bool,
+    /// Nothing moves any more, and neither end notices: one of the machines has vanished.
+    half_open: bool,
     /// Bytes that a direction holds until its reader takes some.
     capacity: usize,
 }
@@ -76,13 +76,13 @@ impl Link {
     /// How many bytes `sender` may send now.
     fn room(&self, sender: Side) -> usize {
         let pipe = &self.pipes[sender as usize];
-        self.capacity.saturating_sub(pipe.flying.len() + pipe.arrived.len())
+        self.capacity.saturating_sub(pipe.in_flight.len() + pipe.arrived.len())
     }
 
     /// Takes as many bytes as there is room for.
     pub(crate) fn send(&mut self, sender: Side, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.room(sender));
-        self.pipe(sender).flying.extend(&bytes[..count]);
+        self.pipe(sender).in_flight.extend(&bytes[..count]);
         count
     }
 
@@ -91,10 +91,10 @@ impl Link {
         self.presence[sender as usize] = Presence::Lingering;
     }
 
-    /// Breaks it: what flies is lost, and whoever is there will find out.
+    /// Resets it: bytes in flight are lost, and both ends will notice.
     pub(crate) fn reset(&mut self) {
         for pipe in &mut self.pipes {
-            pipe.flying.clear();
+            pipe.in_flight.clear();
         }
         self.reset = [true, true];
     }
@@ -104,13 +104,13 @@ impl Link {
         self.reset();
     }
 
-    pub(crate) fn look(&self, reader: Side) -> Found {
+    pub(crate) fn readable(&self, reader: Side) -> Readable {
         let pipe = &self.pipes[reader.other() as usize];
         match () {
-            () if self.reset[reader as usize] => Found::Reset,
-            () if !pipe.arrived.is_empty() => Found::Bytes,
-            () if pipe.end_arrived => Found::End,
-            () => Found::Nothing,
+            () if self.reset[reader as usize] => Readable::Reset,
+            () if !pipe.arrived.is_empty() => Readable::Bytes,
+            () if pipe.end_arrived => Readable::End,
+            () => Readable::Nothing,
         }
     }
 
@@ -128,13 +128,13 @@ impl Link {
 
 /// What becomes of the connections of a process that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub(crate) enum Disconnect {
     /// Some of what it had sent arrives, and then the end: maybe in the middle of a frame.
-    End,
+    Fin,
     /// A reset.
     Reset,
     /// Nothing: its machine has vanished.
-    Silence,
+    Silent,
 }
 
 /// All links.
@@ -153,7 +153,7 @@ impl Network {
             pipes: Default::default(),
             reset: [false; 2],
             presence: [Presence::Here; 2],
-            dead: false,
+            half_open: false,
             capacity,
         };
         self.links.insert(self.made, link);
@@ -163,52 +163,52 @@ impl Network {
     /// Moves some bytes of one direction to where they can be read. Says whether anything moved.
     pub(crate) fn deliver(&mut self, random: &mut Rng) -> bool {
         let moving: Vec<_> = (self.links.iter())
-            .flat_map(|(&id, link)| [Side::Caller, Side::Central].map(|side| (id, side, link)))
-            .filter(|(_, side, link)| !link.dead && link.pipes[*side as usize].can_move())
+            .flat_map(|(&id, link)| [Side::Agency, Side::Central].map(|side| (id, side, link)))
+            .filter(|(_, side, link)| !link.half_open && link.pipes[*side as usize].can_move())
             .map(|(id, side, _)| (id, side))
             .collect();
         let Some(&(id, sender)) = random.choice(&moving) else { return false };
         let link = self.links.get_mut(&id).expect("it was just found");
         let reader = link.presence[sender.other() as usize];
-        if reader == Presence::Gone && !link.pipe(sender).flying.is_empty() {
+        if reader == Presence::Gone && !link.pipe(sender).in_flight.is_empty() {
             link.reset();
             return true;
         }
         let pipe = link.pipe(sender);
         // Mostly everything, at times a byte or a few: frames are split and put together anywhere.
         let count = match random.u8(..4) {
-            0 => random.usize(..=pipe.flying.len()),
+            0 => random.usize(..=pipe.in_flight.len()),
             1 => 1,
-            _ => pipe.flying.len(),
+            _ => pipe.in_flight.len(),
         };
-        let count = count.min(pipe.flying.len());
-        pipe.arrived.extend(pipe.flying.drain(..count));
-        pipe.end_arrived |= pipe.ended && pipe.flying.is_empty();
+        let count = count.min(pipe.in_flight.len());
+        pipe.arrived.extend(pipe.in_flight.drain(..count));
+        pipe.end_arrived |= pipe.ended && pipe.in_flight.is_empty();
         if reader == Presence::Lingering {
             pipe.arrived.clear();
         }
         true
     }
 
-    /// Any link that both ends believe in.
+    /// Any link that is neither reset nor half open.
     pub(crate) fn any(&mut self, random: &mut Rng) -> Option<&mut Link> {
         let alive: Vec<_> = (self.links.iter())
-            .filter(|(_, link)| !link.dead && link.reset == [false; 2])
+            .filter(|(_, link)| !link.half_open && link.reset == [false; 2])
             .map(|(&id, _)| id)
             .collect();
         let id = random.choice(&alive)?;
         self.links.get_mut(id)
     }
 
-    pub(crate) fn vanish(&mut self, random: &mut Rng) -> bool {
-        self.any(random).map(|link| link.dead = true).is_some()
+    pub(crate) fn make_half_open(&mut self, random: &mut Rng) -> bool {
+        self.any(random).map(|link| link.half_open = true).is_some()
     }
 
-    /// TCP's keepalive: whoever is left on a link that died finds out.
-    pub(crate) fn notice_the_dead(&mut self) -> bool {
+    /// TCP's keepalive: ends of half open links notice.
+    pub(crate) fn keepalive(&mut self) -> bool {
         let mut noticed = false;
-        for link in self.links.values_mut().filter(|link| link.dead) {
-            link.dead = false;
+        for link in self.links.values_mut().filter(|link| link.half_open) {
+            link.half_open = false;
             link.reset();
             noticed = true;
         }
@@ -216,21 +216,27 @@ impl Network {
     }
 
     /// The process at this end of a link is killed.
-    pub(crate) fn leave(&mut self, id: LinkId, side: Side, farewell: Farewell, random: &mut Rng) {
+    pub(crate) fn leave(
+        &mut self,
+        id: LinkId,
+        side: Side,
+        disconnect: Disconnect,
+        random: &mut Rng,
+    ) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.presence[side as usize] = Presence::Gone;
-        // A socket that is closed with input nobody has read resets its connection.
+        // A socket that is closed with unread input resets its connection.
         let unread = !link.pipe(side.other()).arrived.is_empty();
-        match farewell {
-            Farewell::End if unread => link.reset(),
-            Farewell::End => {
+        match disconnect {
+            Disconnect::Fin if unread => link.reset(),
+            Disconnect::Fin => {
                 let pipe = link.pipe(side);
-                let kept = random.usize(..=pipe.flying.len());
-                pipe.flying.truncate(kept);
+                let kept = random.usize(..=pipe.in_flight.len());
+                pipe.in_flight.truncate(kept);
                 pipe.ended = true;
             }
-            Farewell::Reset => link.reset(),
-            Farewell::Silence => link.dead = true,
+            Disconnect::Reset => link.reset(),
+            Disconnect::Silent => link.half_open = true,
         }
     }
 
@@ -241,6 +247,6 @@ impl Network {
 
 impl Pipe {
     fn can_move(&self) -> bool {
-        !self.flying.is_empty() || self.ended && !self.end_arrived
+        !self.in_flight.is_empty() || self.ended && !self.end_arrived
     }
 }

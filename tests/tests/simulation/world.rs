@@ -28,9 +28,9 @@ use wire::Agency;
 
 use crate::crash_disk::{Content, Machine, MemoryDisk, Which};
 use crate::host::{HIGH_WATER, Host};
-use crate::network::{Farewell, Network, Side};
-use crate::promises::{Bet, Deaf, Fields, Promises};
-use crate::stray::{Stray, Voice};
+use crate::invariants::{Bet, Fields, Invariants, NoTap};
+use crate::misbehaving_agency::{AnySession, MisbehavingAgency};
+use crate::network::{Disconnect, Network, Side};
 
 /// Each half of the log: a few commits fill it.
 const HALF_SIZE: u64 = 8192;
@@ -45,13 +45,13 @@ const LIVELY: usize = 50_000;
 const QUIET: usize = 12;
 
 type CentralHost = Host<Central<FileLedger<MemoryDisk>>>;
-type SpeakerHost = Host<Driver<Voice>>;
+type AgencyHost = Host<Driver<AnySession>>;
 
-/// One process that speaks for an agency. An agency may have two: nobody forbids it.
-struct Speaker {
+/// A process of an agency. An agency may have two.
+struct AgencyProcess {
     agency: Agency,
-    strays: bool,
-    host: SpeakerHost,
+    misbehaves: bool,
+    host: AgencyHost,
 }
 
 /// Files of the ledger that aren't what the central left.
@@ -68,19 +68,19 @@ pub(crate) struct World {
     network: Network,
     machine: Rc<RefCell<Machine>>,
     central: Option<CentralHost>,
-    speakers: Vec<Speaker>,
-    pub(crate) promises: Promises,
+    agencies: Vec<AgencyProcess>,
+    pub(crate) invariants: Invariants,
     /// How often each kind of thing went wrong.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// What was done to the central's files behind its back, until it has ended.
     tampering: Option<Tampering>,
     /// The central's process is stopped until then.
     stopped_until: Option<Instant>,
-    /// Centrals leave waiting for the disk to somebody else, who takes his time.
+    /// Centrals leave syncing to a disk thread.
     disk_waits: bool,
-    /// What the disk came to that was asked to sync, and hasn't told yet.
+    /// The result of a sync that the disk thread hasn't reported yet.
     synced: Option<io::Result<()>>,
-    trace: bool,
+    is_traced: bool,
     quiet: usize,
     pub(crate) steps: usize,
 }
@@ -96,35 +96,35 @@ impl World {
             network: Network::default(),
             machine: Rc::default(),
             central: None,
-            speakers: Vec::new(),
-            promises: Promises::new(inputs),
+            agencies: Vec::new(),
+            invariants: Invariants::new(inputs),
             faults: BTreeMap::new(),
             tampering: None,
             stopped_until: None,
             disk_waits: seed % 2 == 1,
             synced: None,
-            trace,
+            is_traced: trace,
             quiet: 0,
             steps: 0,
         }
     }
 
-    /// Trouble first, then none, until everybody knows its winners; then everything is compared.
+    /// Faults first, then none, until all agencies have their winners; then everything is compared.
     pub(crate) fn run(&mut self) {
         for _ in 0..self.random.usize(20..600) {
             if self.random.u8(..30) == 0 {
-                self.trouble();
+                self.inject_fault();
             }
             self.step();
         }
-        self.heal();
-        let everybody: Vec<_> = self.promises.inputs.keys().copied().collect();
+        self.stop_faults();
+        let all: Vec<_> = self.invariants.inputs.keys().copied().collect();
         for step in 0.. {
             assert!(step < LIVELY, "it never ends");
             if step % 64 == 0 {
-                self.care();
+                self.restart_missing();
             }
-            if everybody.iter().all(|&agency| self.promises.knows_winners(agency)) {
+            if all.iter().all(|&agency| self.invariants.has_winners(agency)) {
                 break;
             }
             self.step();
@@ -132,33 +132,33 @@ impl World {
         self.central = None;
         self.start_central();
         let rows = self.machine.borrow().csv.live.clone();
-        self.promises.check_winners(&rows);
+        self.invariants.check_winners(&rows);
     }
 
     #[expect(clippy::print_stderr, reason = "a person replays a seed")]
-    fn tell(&self, text: &str) {
-        if self.trace {
+    fn trace(&self, text: &str) {
+        if self.is_traced {
             eprintln!("step {}: {text}", self.steps);
         }
     }
 
     fn fault(&mut self, name: &'static str) {
-        self.tell(name);
+        self.trace(name);
         *self.faults.entry(name).or_default() += 1;
     }
 
-    /// Somebody is next.
+    /// One of the parts takes a turn.
     fn step(&mut self) {
         self.steps += 1;
-        let next = self.random.usize(..5 + self.speakers.len());
+        let next = self.random.usize(..5 + self.agencies.len());
         let progressed = match next {
             0 | 1 => self.network.deliver(&mut self.random),
             2 | 3 => self.turn_of_central(),
             4 => self.turn_of_disk(),
-            speaker => self.turn_of_speaker(speaker - 5),
+            index => self.turn_of_agency(index - 5),
         };
         self.quiet = if progressed { 0 } else { self.quiet + 1 };
-        if self.quiet > QUIET + self.speakers.len() {
+        if self.quiet > QUIET + self.agencies.len() {
             self.pass_time();
         }
         self.network.sweep();
@@ -169,10 +169,10 @@ impl World {
         self.quiet = 0;
         let central = self.central.as_ref().and_then(Host::next_alarm);
         let central = self.stopped_until.or(central);
-        let alarms = self.speakers.iter().filter_map(|speaker| speaker.host.next_alarm());
+        let alarms = self.agencies.iter().filter_map(|process| process.host.next_alarm());
         let next = alarms.chain(central).min();
         self.now = next.unwrap_or(self.now).max(self.now + Duration::from_millis(1));
-        if self.network.notice_the_dead() {
+        if self.network.keepalive() {
             self.fault("noticed by keepalive");
         }
     }
@@ -188,39 +188,39 @@ impl World {
             return false;
         }
         let Some(mut host) = self.central.take() else { return false };
-        let outcome = host.turn(&mut self.network, &mut self.random, self.now, &mut Deaf);
+        let outcome = host.turn(&mut self.network, &mut self.random, self.now, &mut NoTap);
         let stopped = self.machine.borrow().left == Some(0);
         if let (Err(error), false) = (&outcome, stopped) {
             let explained = self.machine.borrow().sync_fails || self.tampering.is_some();
             assert!(explained, "nothing is wrong with the disk: {error}");
         }
         if outcome.is_err() || stopped {
-            self.tell("the central ends in the middle of a turn");
+            self.trace("the central ends in the middle of a turn");
             self.kill(host);
             return true;
         }
         let unsynced = self.machine.borrow().log.has_pending();
         assert!(
             self.disk_waits || !unsynced,
-            "answers are about to leave, and the log isn't synced"
+            "responses are about to be sent, and the WAL isn't synced"
         );
         let ledger = host.handler.ledger();
-        self.promises.everybody_finished = ledger.state().drawn;
+        self.invariants.all_finished = ledger.state().drawn;
         if let Some(tampering) = &self.tampering {
             assert_eq!(ledger.submitted(), tampering.submitted, "nothing is taken any more");
         } else {
-            // Nothing is in flight now: whoever reads the file finds whole rows and nothing else.
+            // Nothing is in flight now: a reader of the file finds whole rows and nothing else.
             let csv_len = self.machine.borrow().csv.live.len() as u64;
             assert_eq!(ledger.csv_len(), csv_len, "bets.csv");
         }
-        host.flush(&mut self.network, &mut self.promises.leaving());
+        host.flush(&mut self.network, &mut self.invariants.sent_tap());
         host.reap(|| None, &mut self.network);
         let progressed = host.progressed;
         self.central = Some(host);
         progressed
     }
 
-    /// Whoever waits for the disk syncs what it was asked to, or tells what came of it.
+    /// The disk thread syncs what it was asked to, or reports the result.
     fn turn_of_disk(&mut self) -> bool {
         if self.is_central_stopped() {
             return false;
@@ -241,34 +241,34 @@ impl World {
         true
     }
 
-    fn turn_of_speaker(&mut self, index: usize) -> bool {
-        let Speaker { agency, strays, host } = &mut self.speakers[index];
+    fn turn_of_agency(&mut self, index: usize) -> bool {
+        let AgencyProcess { agency, misbehaves, host } = &mut self.agencies[index];
         let (network, random) = (&mut self.network, &mut self.random);
-        let turned = host.turn(network, random, self.now, &mut self.promises.arriving());
+        let turned = host.turn(network, random, self.now, &mut self.invariants.received_tap());
         let Ok(()) = turned;
-        host.flush(network, &mut Deaf);
-        let (reachable, agency, strays) = (self.central.is_some(), *agency, *strays);
+        host.flush(network, &mut NoTap);
+        let (reachable, agency, misbehaves) = (self.central.is_some(), *agency, *misbehaves);
         let capacity = random.usize(50..5000);
         // Dialling borrows the network, reaping too: the link is made first.
         let mut link = (host.dials() && reachable).then(|| network.connect(agency, capacity));
-        if let (Some(link), true) = (link, strays) {
-            self.promises.strays.insert(link);
+        if let (Some(link), true) = (link, misbehaves) {
+            self.invariants.misbehaving.insert(link);
         }
         host.reap(|| link.take(), network);
         let progressed = host.progressed;
         if host.is_over() {
-            let Speaker { host, .. } = self.speakers.remove(index);
+            let AgencyProcess { host, .. } = self.agencies.remove(index);
             let end = host.handler.close();
-            self.tell(&format!("agency {agency} ends: {end:?}"));
+            self.trace(&format!("agency {agency} ends: {end:?}"));
             if end == End::Failed {
-                self.promises.excuse(agency, strays);
+                self.invariants.agency_failed(agency, misbehaves);
             }
         }
         progressed
     }
 
-    /// Something goes wrong, or is put right.
-    fn trouble(&mut self) {
+    /// Something fails, or works again.
+    fn inject_fault(&mut self) {
         match self.random.u8(..20) {
             0 => {
                 if let Some(link) = self.network.any(&mut self.random) {
@@ -276,7 +276,9 @@ impl World {
                     self.fault("connection reset");
                 }
             }
-            1 if self.network.vanish(&mut self.random) => self.fault("connection half open"),
+            1 if self.network.make_half_open(&mut self.random) => {
+                self.fault("connection half open");
+            }
             2 => self.kill_central("central killed", false),
             3 => self.kill_central("power lost", true),
             4 if self.central.is_some() => {
@@ -293,16 +295,16 @@ impl World {
                 self.machine.borrow_mut().full = full;
                 self.fault("disk full, or no longer");
             }
-            7 => self.kill_speaker(),
-            8 if self.speakers.len() < 6 => {
+            7 => self.kill_agency(),
+            8 if self.agencies.len() < 6 => {
                 self.fault("agency started once more");
                 let agency = self.any_agency();
-                self.start_speaker(agency);
+                self.start_agency(agency);
             }
-            10 if self.speakers.len() < 6 => {
+            10 if self.agencies.len() < 6 => {
                 self.fault("agency out of order");
                 let agency = self.any_agency();
-                self.start_stray(agency);
+                self.start_misbehaving_agency(agency);
             }
             11 => {
                 let mut machine = self.machine.borrow_mut();
@@ -335,11 +337,11 @@ impl World {
                 self.now += Duration::from_secs(seconds);
                 self.fault("a long pause");
             }
-            _ => self.care(),
+            _ => self.restart_missing(),
         }
     }
 
-    /// Somebody changes the central's files while it runs.
+    /// Changes the central's files while it runs.
     fn tamper(&mut self, name: &'static str, change: impl FnOnce(&mut Machine)) {
         let Some(host) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
             return;
@@ -351,7 +353,7 @@ impl World {
         self.fault(name);
     }
 
-    /// Whoever did it has a copy, and puts everything back.
+    /// Puts everything back from a copy.
     fn undo_tampering(&mut self) {
         let Some(Tampering { rows, .. }) = self.tampering.take() else { return };
         let mut machine = self.machine.borrow_mut();
@@ -360,22 +362,22 @@ impl World {
         }
     }
 
-    /// Whoever should be there is started.
-    fn care(&mut self) {
+    /// Starts the central and the agencies that aren't running.
+    fn restart_missing(&mut self) {
         if self.central.is_none() {
             self.start_central();
         }
-        for agency in self.promises.inputs.keys().copied().collect::<Vec<_>>() {
-            let mut speakers = self.speakers.iter();
-            let speaks = speakers.any(|speaker| speaker.agency == agency && !speaker.strays);
-            if !speaks && !self.promises.knows_winners(agency) {
-                self.start_speaker(agency);
+        for agency in self.invariants.inputs.keys().copied().collect::<Vec<_>>() {
+            let mut agencies = self.agencies.iter();
+            let runs = agencies.any(|process| process.agency == agency && !process.misbehaves);
+            if !runs && !self.invariants.has_winners(agency) {
+                self.start_agency(agency);
             }
         }
     }
 
     /// Nothing goes wrong from here on.
-    fn heal(&mut self) {
+    fn stop_faults(&mut self) {
         {
             let mut machine = self.machine.borrow_mut();
             machine.full = false;
@@ -389,14 +391,14 @@ impl World {
         if self.machine.borrow().sync_fails || self.tampering.is_some() {
             self.kill_central("central killed", false);
         }
-        self.network.notice_the_dead();
-        self.care();
+        self.network.keepalive();
+        self.restart_missing();
     }
 
     fn start_central(&mut self) {
         let mut winners = WinnerIndex::default();
         let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
-        let agencies = u32::try_from(self.promises.inputs.len()).expect("few");
+        let agencies = u32::try_from(self.invariants.inputs.len()).expect("few");
         let options = Options::unbounded(Sync::Always, HALF_SIZE, agencies);
         let path = Path::new("bets.csv");
         let visit = |stored: &StoredBet<'_>| winners.visit(stored);
@@ -414,9 +416,9 @@ impl World {
         };
         let state = ledger.state().clone();
         let rows = self.machine.borrow().csv.live.clone();
-        self.promises.check(&rows, &state);
+        self.invariants.check(&rows, &state);
         let lottery = Lottery::new(ledger, agencies, winners);
-        self.tell("the central starts");
+        self.trace("the central starts");
         let mut central = Central::new(lottery, rules());
         self.synced = None;
         if self.disk_waits {
@@ -446,50 +448,50 @@ impl World {
         }
         self.undo_tampering();
         self.stopped_until = None;
-        let farewell = self.farewell();
-        host.kill(&mut self.network, farewell, &mut self.random);
+        let disconnect = self.disconnect();
+        host.kill(&mut self.network, disconnect, &mut self.random);
         for link in self.network.links.values_mut().filter(|link| !link.accepted) {
             link.reset();
         }
     }
 
-    fn farewell(&mut self) -> Farewell {
-        [Farewell::End, Farewell::Reset, Farewell::Silence][self.random.usize(..3)]
+    fn disconnect(&mut self) -> Disconnect {
+        [Disconnect::Fin, Disconnect::Reset, Disconnect::Silent][self.random.usize(..3)]
     }
 
-    fn kill_speaker(&mut self) {
-        if self.speakers.is_empty() {
+    fn kill_agency(&mut self) {
+        if self.agencies.is_empty() {
             return;
         }
         self.fault("agency killed");
-        let index = self.random.usize(..self.speakers.len());
-        let farewell = self.farewell();
-        let Speaker { host, .. } = self.speakers.remove(index);
-        host.kill(&mut self.network, farewell, &mut self.random);
+        let index = self.random.usize(..self.agencies.len());
+        let disconnect = self.disconnect();
+        let AgencyProcess { host, .. } = self.agencies.remove(index);
+        host.kill(&mut self.network, disconnect, &mut self.random);
     }
 
     fn any_agency(&mut self) -> Agency {
-        self.random.u32(1..=u32::try_from(self.promises.inputs.len()).expect("few"))
+        self.random.u32(1..=u32::try_from(self.invariants.inputs.len()).expect("few"))
     }
 
     fn fields_of(&self, agency: Agency) -> Vec<Fields> {
-        let bets = self.promises.inputs[&agency].iter().enumerate();
+        let bets = self.invariants.inputs[&agency].iter().enumerate();
         bets.map(|(position, bet)| bet.fields(agency, position)).collect()
     }
 
-    fn start_stray(&mut self, agency: Agency) {
-        let voice = Stray::new(agency, self.fields_of(agency), self.random.fork());
+    fn start_misbehaving_agency(&mut self, agency: Agency) {
+        let session = MisbehavingAgency::new(agency, self.fields_of(agency), self.random.fork());
         let pace = Pace { max_amount: 1, window: 1, period: Duration::ZERO };
-        self.start(agency, true, Voice::Stray(voice), pace);
+        self.start(agency, true, AnySession::Misbehaving(session), pace);
     }
 
-    fn start(&mut self, agency: Agency, strays: bool, voice: Voice, pace: Pace) {
-        let caller = Driver::new(voice, &config(agency, pace), self.random.u64(..), None);
-        let host = Host::start(caller, Side::Caller, self.now);
-        self.speakers.push(Speaker { agency, strays, host });
+    fn start(&mut self, agency: Agency, misbehaves: bool, session: AnySession, pace: Pace) {
+        let caller = Driver::new(session, &config(agency, pace), self.random.u64(..), None);
+        let host = Host::start(caller, Side::Agency, self.now);
+        self.agencies.push(AgencyProcess { agency, misbehaves, host });
     }
 
-    fn start_speaker(&mut self, agency: Agency) {
+    fn start_agency(&mut self, agency: Agency) {
         let random = &mut self.random;
         let pace = Pace {
             max_amount: random.u16(1..=9),
@@ -497,15 +499,15 @@ impl World {
             period: Duration::from_millis(if random.u8(..4) == 0 { 10 } else { 0 }),
         };
         let source = MemorySource::new(self.fields_of(agency));
-        self.tell(&format!("agency {agency} starts: {pace:?}"));
+        self.trace(&format!("agency {agency} starts: {pace:?}"));
         let dialogue = Box::new(AgencySession::new(agency, pace, source));
-        self.start(agency, false, Voice::Agency(dialogue), pace);
+        self.start(agency, false, AnySession::Agency(dialogue), pace);
     }
 }
 
 fn input(random: &mut Rng) -> Vec<Bet> {
     let bad = random.u8(..3) == 0;
-    // Every bet wins at times: lists that aren't told at one go.
+    // Every bet wins at times: lists that don't fit in one frame.
     let luck = if random.u8(..4) == 0 { 1 } else { 5 };
     (0..random.usize(..60))
         .map(|_| Bet {

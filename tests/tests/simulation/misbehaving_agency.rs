@@ -1,5 +1,5 @@
-//! Somebody who speaks for an agency and doesn't keep to the order: sends batches again, from the
-//! middle, from too far ahead, or across where the central stands. The bets are the agency's own.
+//! An agency that sends batches out of order: again, from the middle, from too far ahead, or across
+//! the central's position. The bets are the agency's own.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use client::source::memory_source::MemorySource;
 use fastrand::Rng;
 use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response, VERSION};
 
-use crate::promises::Fields;
+use crate::invariants::Fields;
 
-/// The conversation.
+/// The session.
 #[derive(Debug)]
-pub(crate) struct Stray {
+pub(crate) struct MisbehavingAgency {
     agency: Agency,
     bets: Vec<Fields>,
     random: Rng,
@@ -24,12 +24,12 @@ pub(crate) struct Stray {
     log_budget: LogBudget,
 }
 
-impl Stray {
+impl MisbehavingAgency {
     pub(crate) fn new(agency: Agency, bets: Vec<Fields>, random: Rng) -> Self {
         Self { agency, bets, random, consumed: 0, left: 6, log_budget: LogBudget::default() }
     }
 
-    /// Some batch near where the central stands; none when nothing is left to say.
+    /// Some batch near the central's position; none when nothing is left to send.
     fn send(&mut self, out: &mut Vec<u8>) -> Action {
         let near = usize::try_from(self.consumed).expect("small") + 3;
         let position = self.random.usize(..=near).min(self.bets.len());
@@ -47,7 +47,7 @@ impl Stray {
     }
 }
 
-impl AgencySession for Stray {
+impl AgencySession for MisbehavingAgency {
     fn on_connect(&mut self, out: &mut Vec<u8>) {
         Request::Hello { version: VERSION, agency: self.agency }.encode(out);
     }
@@ -96,18 +96,18 @@ impl AgencySession for Stray {
     fn announce(&self) {}
 }
 
-/// Whoever speaks for an agency.
+/// An agency, as it must be or misbehaving.
 #[derive(Debug)]
-pub(crate) enum Voice {
+pub(crate) enum AnySession {
     Agency(Box<agency::Agency<MemorySource>>),
-    Stray(Stray),
+    Misbehaving(MisbehavingAgency),
 }
 
-impl AgencySession for Voice {
+impl AgencySession for AnySession {
     fn on_connect(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Agency(agency) => agency.on_connect(out),
-            Self::Stray(stray) => stray.on_connect(out),
+            Self::Misbehaving(session) => session.on_connect(out),
         }
     }
 
@@ -118,14 +118,14 @@ impl AgencySession for Voice {
     ) -> Result<Action, Failure> {
         match self {
             Self::Agency(agency) => agency.on_response(response, out),
-            Self::Stray(stray) => stray.on_response(response, out),
+            Self::Misbehaving(session) => session.on_response(response, out),
         }
     }
 
     fn resume(&mut self, out: &mut Vec<u8>) -> Result<Action, Failure> {
         match self {
             Self::Agency(agency) => agency.resume(out),
-            Self::Stray(stray) => stray.resume(out),
+            Self::Misbehaving(session) => session.resume(out),
         }
     }
 
@@ -136,28 +136,28 @@ impl AgencySession for Voice {
     fn expected_response(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Agency(agency) => agency.expected_response(),
-            Self::Stray(stray) => stray.expected_response(),
+            Self::Misbehaving(session) => session.expected_response(),
         }
     }
 
     fn acknowledged(&self) -> u64 {
         match self {
             Self::Agency(agency) => agency.acknowledged(),
-            Self::Stray(stray) => stray.acknowledged(),
+            Self::Misbehaving(session) => session.acknowledged(),
         }
     }
 
     fn log_budget(&mut self) -> &mut LogBudget {
         match self {
             Self::Agency(agency) => agency.log_budget(),
-            Self::Stray(stray) => stray.log_budget(),
+            Self::Misbehaving(session) => session.log_budget(),
         }
     }
 
     fn is_complete(&self) -> bool {
         match self {
             Self::Agency(agency) => agency.is_complete(),
-            Self::Stray(stray) => stray.is_complete(),
+            Self::Misbehaving(session) => session.is_complete(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What must hold, and what was promised so far: heard on the wire, and looked up in the ledger.
+//! What must hold, of the responses on the wire and of the rows in the ledger.
 //! Knows bets and messages; nothing of schedule, network or disk.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use server::ledger::{State, load_bets};
 use wire::{Agency, ErrorCode, FrameDecoder, Position, Response};
 
-use crate::host::Ear;
+use crate::host::Tap;
 use crate::network::LinkId;
 
 const WINNING_NUMBER: u32 = 7574;
@@ -14,7 +14,7 @@ const WINNING_NUMBER: u32 = 7574;
 /// The fields of a bet.
 pub(crate) type Fields = [Vec<u8>; wire::field::FIELDS];
 
-/// A bet of an agency's input. Its document tells whose it is and where it stands.
+/// A bet of an agency's input. Its document says whose it is, and its position.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bet {
     pub(crate) number: u32,
@@ -36,45 +36,45 @@ fn document(agency: Agency, position: Position) -> String {
     format!("{agency}{position:06}")
 }
 
-/// Whose bet it is, and where it stands in its input.
+/// Whose bet it is, and its position.
 fn origin(document: &[u8]) -> (Agency, Position) {
     let document = std::str::from_utf8(document).expect("digits");
     let (agency, position) = document.split_at(document.len() - 6);
     (agency.parse().expect("ours"), position.parse().expect("ours"))
 }
 
-/// What everybody was told.
+/// What the responses so far bind the central to.
 #[derive(Debug)]
-pub(crate) struct Promises {
+pub(crate) struct Invariants {
     pub(crate) inputs: BTreeMap<Agency, Vec<Bet>>,
-    /// How far each agency was told that it is confirmed.
+    /// Position up to which each agency was sent a confirmation.
     confirmed: BTreeMap<Agency, Position>,
-    /// The winners that each agency was told, whole lists only.
-    told: BTreeMap<Agency, Vec<Vec<u8>>>,
-    /// How often each kind of answer was heard.
-    pub(crate) answers: BTreeMap<&'static str, u64>,
-    /// Changes with everything that was heard: the same seed must give the same.
+    /// The winners that each agency has received, whole lists only.
+    winners: BTreeMap<Agency, Vec<Vec<u8>>>,
+    /// How often each kind of response was sent.
+    pub(crate) responses: BTreeMap<&'static str, u64>,
+    /// Hash of all responses: the same seed must give the same.
     pub(crate) hash: u64,
-    central: BTreeMap<LinkId, Line>,
-    agency: BTreeMap<LinkId, Line>,
-    /// Everybody had finished, as the ledger said last.
-    pub(crate) everybody_finished: bool,
-    /// Connections of those who don't keep to the order.
-    pub(crate) strays: BTreeSet<LinkId>,
-    /// Final refusals that speakers of an agency have heard, and not ended from yet.
+    sent: BTreeMap<LinkId, ResponseStream>,
+    received: BTreeMap<LinkId, ResponseStream>,
+    /// All agencies had finished, by the ledger's last state.
+    pub(crate) all_finished: bool,
+    /// Connections of misbehaving agencies.
+    pub(crate) misbehaving: BTreeSet<LinkId>,
+    /// Final refusals that processes of an agency have received, and not ended from yet.
     refusals: BTreeMap<Agency, u32>,
 }
 
-/// One connection's answers, as far as they have come.
+/// One connection's responses, as far as they have come.
 #[derive(Debug, Default)]
-struct Line {
+struct ResponseStream {
     rest: Vec<u8>,
     winners: Vec<Vec<u8>>,
 }
 
-impl Line {
-    /// Calls with each whole response.
-    fn hear(&mut self, bytes: &[u8], mut each: impl FnMut(&Response<'_>, &mut Vec<Vec<u8>>)) {
+impl ResponseStream {
+    /// Calls `each` with every response that is whole now.
+    fn decode(&mut self, bytes: &[u8], mut each: impl FnMut(&Response<'_>, &mut Vec<Vec<u8>>)) {
         self.rest.extend_from_slice(bytes);
         let mut used = 0;
         let decoder = FrameDecoder::default();
@@ -86,77 +86,77 @@ impl Line {
     }
 }
 
-impl Promises {
+impl Invariants {
     pub(crate) fn new(inputs: BTreeMap<Agency, Vec<Bet>>) -> Self {
         Self {
             inputs,
             confirmed: BTreeMap::new(),
-            told: BTreeMap::new(),
-            answers: BTreeMap::new(),
+            winners: BTreeMap::new(),
+            responses: BTreeMap::new(),
             hash: 0,
-            central: BTreeMap::new(),
-            agency: BTreeMap::new(),
-            everybody_finished: false,
-            strays: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            received: BTreeMap::new(),
+            all_finished: false,
+            misbehaving: BTreeSet::new(),
             refusals: BTreeMap::new(),
         }
     }
 
-    /// Whoever listens where the central's answers leave.
-    pub(crate) fn leaving(&mut self) -> Leaving<'_> {
-        Leaving(self)
+    /// Observes what the central sends.
+    pub(crate) fn sent_tap(&mut self) -> SentTap<'_> {
+        SentTap(self)
     }
 
-    /// Whoever listens where they arrive.
-    pub(crate) fn arriving(&mut self) -> Arriving<'_> {
-        Arriving(self)
+    /// Observes what agencies receive.
+    pub(crate) fn received_tap(&mut self) -> ReceivedTap<'_> {
+        ReceivedTap(self)
     }
 
-    pub(crate) fn knows_winners(&self, agency: Agency) -> bool {
-        self.told.contains_key(&agency)
+    pub(crate) fn has_winners(&self, agency: Agency) -> bool {
+        self.winners.contains_key(&agency)
     }
 
-    fn promise(&mut self, agency: Agency, consumed: Position) {
+    fn confirm(&mut self, agency: Agency, consumed: Position) {
         let confirmed = self.confirmed.entry(agency).or_default();
         *confirmed = consumed.max(*confirmed);
     }
 
-    /// A speaker has failed: because it was refused, or because some of its bets were. Whoever keeps
-    /// to the order has no other reason, whatever happens to network and central.
-    pub(crate) fn excuse(&mut self, agency: Agency, strays: bool) {
+    /// An agency's process has failed: because it was refused, or because some of its bets were. One
+    /// that behaves has no other reason, whatever happens to network and central.
+    pub(crate) fn agency_failed(&mut self, agency: Agency, misbehaves: bool) {
         let refusals = self.refusals.entry(agency).or_default();
-        let told_of_rejected =
-            self.told.contains_key(&agency) && self.inputs[&agency].iter().any(|bet| bet.bad);
-        let excused = *refusals > 0 || strays || told_of_rejected;
-        assert!(excused, "agency {agency} has given up");
+        let knows_rejected =
+            self.winners.contains_key(&agency) && self.inputs[&agency].iter().any(|bet| bet.bad);
+        let has_reason = *refusals > 0 || misbehaves || knows_rejected;
+        assert!(has_reason, "agency {agency} has given up");
         *refusals = refusals.saturating_sub(1);
     }
 
-    fn note(&mut self, link: LinkId, agency: Agency, response: &Response<'_>) {
+    fn check_response(&mut self, link: LinkId, agency: Agency, response: &Response<'_>) {
         let name = match *response {
             Response::Welcome { consumed, .. } => {
-                self.promise(agency, consumed);
+                self.confirm(agency, consumed);
                 "welcome"
             }
             Response::Stored { consumed } => {
-                self.promise(agency, consumed);
+                self.confirm(agency, consumed);
                 "stored"
             }
             Response::Rejected { consumed, .. } => {
-                self.promise(agency, consumed);
+                self.confirm(agency, consumed);
                 "rejected"
             }
             Response::Unavailable { .. } => "unavailable",
             Response::Finished { .. } => {
                 let total = self.inputs[&agency].len() as u64;
-                self.promise(agency, total);
+                self.confirm(agency, total);
                 "finished"
             }
             Response::Winners(winners) => {
-                assert!(self.everybody_finished, "winners before everybody has finished");
+                assert!(self.all_finished, "winners before all agencies have finished");
                 for document in winners.documents() {
                     let (owner, _) = origin(document);
-                    assert_eq!(owner, agency, "somebody else's winner");
+                    assert_eq!(owner, agency, "a winner of another agency");
                 }
                 "winners"
             }
@@ -165,12 +165,12 @@ impl Promises {
                 ErrorCode::Superseded => "superseded",
                 ErrorCode::Timeout => "too slow",
                 ErrorCode::Malformed => "cut frame",
-                ErrorCode::Gap if self.strays.contains(&link) => "gap",
-                ErrorCode::Overlap if self.strays.contains(&link) => "overlap",
+                ErrorCode::Gap if self.misbehaving.contains(&link) => "gap",
+                ErrorCode::Overlap if self.misbehaving.contains(&link) => "overlap",
                 other => panic!("agency {agency} was refused with {other:?}: {reason}"),
             },
         };
-        *self.answers.entry(name).or_default() += 1;
+        *self.responses.entry(name).or_default() += 1;
         self.mix(name.len() as u64 ^ u64::from(agency) << 8);
     }
 
@@ -178,7 +178,7 @@ impl Promises {
         self.hash = (self.hash ^ value).wrapping_mul(0x0100_0000_01b3);
     }
 
-    /// Everything that the ledger holds, against the inputs and against what was promised.
+    /// Everything that the ledger holds, against the inputs and against what was confirmed.
     pub(crate) fn check(&mut self, rows: &[u8], state: &State) {
         let found = self.positions(rows);
         for (&agency, input) in &self.inputs {
@@ -205,7 +205,7 @@ impl Promises {
         }
         let finished = self.inputs.keys().all(|&agency| state.account(agency).finished);
         assert_eq!(state.drawn, finished, "the draw runs with the last end, and no earlier");
-        self.everybody_finished = finished;
+        self.all_finished = finished;
     }
 
     /// Positions of the bets in the ledger, which must be those that were sent.
@@ -229,7 +229,7 @@ impl Promises {
         found
     }
 
-    /// At the end: everybody has been told exactly its own winners.
+    /// At the end: each agency has received exactly its own winners.
     pub(crate) fn check_winners(&self, rows: &[u8]) {
         let found = self.positions(rows);
         for (agency, input) in &self.inputs {
@@ -240,7 +240,7 @@ impl Promises {
                 })
                 .map(|position| document(*agency, *position).into_bytes())
                 .collect();
-            assert_eq!(self.told.get(agency), Some(&winners), "winners of agency {agency}");
+            assert_eq!(self.winners.get(agency), Some(&winners), "winners of agency {agency}");
         }
     }
 }
@@ -261,25 +261,25 @@ fn check_rejected(input: &[Bet], stored: &BTreeSet<Position>, consumed: Position
     }
 }
 
-/// Listens where the central's answers leave it: from then on it is bound by them.
-pub(crate) struct Leaving<'p>(&'p mut Promises);
+/// Observes what the central sends: from then on it is bound by it.
+pub(crate) struct SentTap<'p>(&'p mut Invariants);
 
-impl Ear for Leaving<'_> {
-    fn hear(&mut self, link: LinkId, agency: Agency, bytes: &[u8]) {
-        let mut said = self.0.central.remove(&link).unwrap_or_default();
-        said.hear(bytes, |response, _| self.0.note(link, agency, response));
-        self.0.central.insert(link, said);
+impl Tap for SentTap<'_> {
+    fn observe(&mut self, link: LinkId, agency: Agency, bytes: &[u8]) {
+        let mut stream = self.0.sent.remove(&link).unwrap_or_default();
+        stream.decode(bytes, |response, _| self.0.check_response(link, agency, response));
+        self.0.sent.insert(link, stream);
     }
 }
 
-/// Listens where they arrive.
-pub(crate) struct Arriving<'p>(&'p mut Promises);
+/// Observes what agencies receive.
+pub(crate) struct ReceivedTap<'p>(&'p mut Invariants);
 
-impl Ear for Arriving<'_> {
-    fn hear(&mut self, link: LinkId, agency: Agency, bytes: &[u8]) {
-        let mut said = self.0.agency.remove(&link).unwrap_or_default();
-        let (told, refusals) = (&mut self.0.told, &mut self.0.refusals);
-        said.hear(bytes, |response, so_far| {
+impl Tap for ReceivedTap<'_> {
+    fn observe(&mut self, link: LinkId, agency: Agency, bytes: &[u8]) {
+        let mut stream = self.0.received.remove(&link).unwrap_or_default();
+        let (complete, refusals) = (&mut self.0.winners, &mut self.0.refusals);
+        stream.decode(bytes, |response, so_far| {
             if matches!(response, Response::Error { code, .. } if !code.is_transient()) {
                 *refusals.entry(agency).or_default() += 1;
             }
@@ -287,17 +287,17 @@ impl Ear for Arriving<'_> {
             so_far.extend(winners.documents().map(<[u8]>::to_vec));
             if winners.last {
                 let list = std::mem::take(so_far);
-                let before = told.insert(agency, list.clone());
+                let before = complete.insert(agency, list.clone());
                 assert!(before.is_none_or(|before| before == list), "the winners have changed");
             }
         });
-        self.0.agency.insert(link, said);
+        self.0.received.insert(link, stream);
     }
 }
 
-/// Nobody listens.
-pub(crate) struct Deaf;
+/// Observes nothing.
+pub(crate) struct NoTap;
 
-impl Ear for Deaf {
-    fn hear(&mut self, _: LinkId, _: Agency, _: &[u8]) {}
+impl Tap for NoTap {
+    fn observe(&mut self, _: LinkId, _: Agency, _: &[u8]) {}
 }
