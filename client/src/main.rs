@@ -77,7 +77,7 @@ fn check(settings: &mut Settings) -> ExitCode {
 
 fn run_check(files: &mut CheckFiles) -> Result<Outcome, Failed> {
     let mut event_loop = runtime::event_loop(Limits::default())?;
-    event_loop.handle_signals(Hangup::Stops)?;
+    event_loop.handle_signals(Hangup::Shutdown)?;
     Ok(event_loop.run(files)?)
 }
 
@@ -111,7 +111,7 @@ fn reason(error: &Failed) -> String {
 fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop = runtime::event_loop(Limits::default())?;
-    event_loop.handle_signals(Hangup::Stops)?;
+    event_loop.handle_signals(Hangup::Shutdown)?;
     // Agencies that are started together must not pause together.
     let seed = fastrand::u64(..);
     match &config.mode {

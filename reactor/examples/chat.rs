@@ -59,7 +59,7 @@ impl Handler for Chat {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
     let mut event_loop = EventLoop::new(Limits::default())?;
-    event_loop.handle_signals(Hangup::Stops)?;
+    event_loop.handle_signals(Hangup::Shutdown)?;
     writeln!(io::stdout(), "listening at {}", event_loop.listen(address.parse()?, 128)?)?;
     // Whether the end was in order or forced by a second signal makes no difference here.
     let _ = event_loop.run(&mut Chat::default())?;

@@ -1,61 +1,225 @@
-//! What becomes of a peer that was accepted, and of accepting when it fails.
+//! Step 5 of a turn: accepting connections, and when it is worth trying.
+//!
+//! ```text
+//!          event                    limit reached, accept failed
+//!  Idle ----------> Ready ---------------------------------------> Paused
+//!    ^                | ^                                           |  ^
+//!    |   WouldBlock   | |     accepted                     closed   |  | limit reached,
+//!    +----------------+ +---------------- Retrying <----------------+  | accept failed
+//!    |                                     |   |     or retry timer    |
+//!    +--------------- WouldBlock ----------+   +-----------------------+
+//! ```
+//!
+//! Readiness is edge-triggered, and after `accept` has failed for want of descriptors the kernel
+//! reports nothing more, even when descriptors are free again. So "a connection may wait" is
+//! remembered until `accept` itself returns `WouldBlock`.
 
 use std::io;
 use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
-use crate::connection::State;
-use crate::connections::{Connections, Key};
-use crate::handler::{Handler, ListenerEvent, RefuseReason};
-use crate::listener::Listener;
+use crate::addresses::Excess;
+use crate::connections::Connections;
+use crate::deadlines::LoopTimer;
+use crate::eviction::Eviction;
+use crate::handler::Handler;
+use crate::listener::{Accept, Listener};
+use crate::listener_event::{ListenerEvent, RefuseReason};
 
-/// Makes a connection of an accepted socket, or refuses the peer.
-pub(crate) fn let_in<S: Handler>(
-    connections: &mut Connections,
-    handler: &mut S,
-    stream: TcpStream,
-    peer: SocketAddr,
-) -> io::Result<()> {
-    let now = connections.moment();
-    let address = match connections.addresses.admit(peer.ip(), now) {
-        Ok(address) => address,
-        Err(excess) => {
-            refuse(connections, handler, peer, excess.into());
+/// See the diagram above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No connection waits: an event will report the next.
+    Idle,
+    /// A connection may wait.
+    Ready,
+    /// A connection may wait, and can't be accepted now.
+    Paused,
+    /// Something has changed since the pause: it is worth another try.
+    Retrying,
+}
+
+/// Accepts connections at a listening socket.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listener: Listener,
+    state: State,
+    /// A connection was accepted since the handler was last told that none waits.
+    accepted_since_idle: bool,
+    eviction: Eviction,
+}
+
+impl Acceptor {
+    pub(crate) fn new(listener: Listener) -> Self {
+        Self {
+            listener,
+            // What connected before the registration gave no event.
+            state: State::Ready,
+            accepted_since_idle: true,
+            eviction: Eviction::default(),
+        }
+    }
+
+    /// An event reports a connection.
+    pub(crate) fn on_event(&mut self) {
+        if self.state == State::Idle {
+            self.state = State::Ready;
+        }
+    }
+
+    /// A connection was closed, or the retry delay has passed.
+    pub(crate) fn retry(&mut self) {
+        if self.state == State::Paused {
+            self.state = State::Retrying;
+        }
+    }
+
+    /// Whether an attempt may bring a connection.
+    pub(crate) fn wants_accept(&self) -> bool {
+        matches!(self.state, State::Ready | State::Retrying)
+    }
+
+    /// Accepts up to [`Limits::accept_budget`](crate::Limits::accept_budget) connections.
+    pub(crate) fn accept<H: Handler>(&mut self, connections: &mut Connections, handler: &mut H) {
+        self.eviction.begin_turn();
+        let (mut failure, mut has_accepted) = (None, false);
+        for _ in 0..connections.limits.accept_budget {
+            if !self.wants_accept() || !self.check_limit(connections, handler) {
+                return;
+            }
+            match self.listener.accept() {
+                Accept::Connection(stream, peer) => {
+                    self.succeed(State::Ready, connections, handler);
+                    (self.accepted_since_idle, has_accepted) = (true, true);
+                    if let Err(error) = self.admit(connections, handler, stream, peer) {
+                        self.pause(connections, handler, Some(error));
+                    }
+                }
+                Accept::WouldBlock => {
+                    self.succeed(State::Idle, connections, handler);
+                    if std::mem::take(&mut self.accepted_since_idle) {
+                        handler.on_listener_event(connections, &ListenerEvent::Waiting);
+                    }
+                }
+                Accept::ConnectionFailed(error) => {
+                    let event = ListenerEvent::Failed { error: copy_of(&error) };
+                    failure = Some(error);
+                    handler.on_listener_event(connections, &event);
+                }
+                Accept::Failed(error) => self.pause(connections, handler, Some(error)),
+            }
+        }
+        // The whole budget went to failures: not the connections are at fault, it seems. A filter
+        // that allows no `accept` takes none of them out of the queue, and the loop would spin.
+        if !has_accepted && failure.is_some() {
+            self.pause(connections, handler, failure);
+        }
+    }
+
+    /// Whether the limit of connections allows another one, maybe by eviction; pauses if it doesn't.
+    fn check_limit<H: Handler>(&mut self, connections: &mut Connections, handler: &mut H) -> bool {
+        if self.eviction.remaining(connections) < connections.limits.max_connections {
+            return true;
+        }
+        if self.eviction.is_exhausted() {
+            return false;
+        }
+        let evictable = self.eviction.has_candidate(connections);
+        if !evictable {
+            self.pause(connections, handler, None);
+        }
+        evictable
+    }
+
+    /// `accept` has worked: ends a pause.
+    fn succeed<H: Handler>(&mut self, next: State, connections: &mut Connections, handler: &mut H) {
+        let was_paused = self.is_paused();
+        self.state = next;
+        if was_paused {
+            handler.on_listener_event(connections, &ListenerEvent::Resumed);
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused | State::Retrying)
+    }
+
+    /// Pauses until a connection is closed or, when the kernel has failed or a connection may become
+    /// evictable meanwhile, the retry delay has passed.
+    fn pause<H: Handler>(
+        &mut self,
+        connections: &mut Connections,
+        handler: &mut H,
+        error: Option<io::Error>,
+    ) {
+        if error.is_some() || !connections.limits.eviction_delay.is_zero() {
+            let delay = connections.limits.accept_retry_delay;
+            connections.set_loop_timer(LoopTimer::Accept, delay);
+        }
+        let was_paused = self.is_paused();
+        self.state = State::Paused;
+        if !was_paused {
+            connections.counters.accept_pauses += 1;
+            let event = ListenerEvent::Paused { connections: connections.table.peers(), error };
+            handler.on_listener_event(connections, &event);
+        }
+    }
+
+    /// Makes a connection of an accepted socket, or refuses the peer.
+    fn admit<H: Handler>(
+        &mut self,
+        connections: &mut Connections,
+        handler: &mut H,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<()> {
+        let now = connections.clock.moment();
+        let address = match connections.addresses.admit(peer.ip(), now) {
+            Ok(address) => address,
+            Err(excess) => {
+                refuse(connections, handler, peer, reason_of(excess));
+                return Ok(());
+            }
+        };
+        if !self.make_room(connections, handler, peer) {
+            connections.addresses.leave(address, now);
+            refuse(connections, handler, peer, RefuseReason::Reserved);
             return Ok(());
         }
-    };
-    if !make_place(connections, handler, peer) {
-        connections.addresses.leave(address, now);
-        refuse(connections, handler, peer, RefuseReason::Reserved);
-        return Ok(());
+        let inserted = connections.insert_open(stream.into());
+        if inserted.is_err() {
+            connections.addresses.leave(address, now);
+        }
+        let id = inserted?;
+        if let Some(connection) = connections.get(id) {
+            connection.set_address(address);
+        }
+        connections.counters.accepted += 1;
+        handler.on_open(connections, id, peer);
+        Ok(())
     }
-    let inserted = connections.insert(stream, State::Open);
-    if inserted.is_err() {
-        connections.addresses.leave(address, now);
+
+    /// Whether there is room for a peer, maybe by eviction.
+    fn make_room<H: Handler>(
+        &mut self,
+        connections: &mut Connections,
+        handler: &H,
+        peer: SocketAddr,
+    ) -> bool {
+        let limits = &connections.limits;
+        let left = limits.max_connections.saturating_sub(self.eviction.remaining(connections));
+        if left > limits.reserved_connections {
+            return true;
+        }
+        let trusted = || connections.addresses.is_unlimited(peer.ip()) || handler.is_trusted(peer);
+        (left > 0 && trusted()) || self.eviction.evict(connections)
     }
-    let id = inserted?;
-    if let Some(connection) = connections.get(id) {
-        connection.address = address;
-    }
-    connections.counters.accepted += 1;
-    handler.on_open(connections, id, peer);
-    Ok(())
 }
 
-/// Whether there is a place for a peer, maybe by evicting somebody.
-fn make_place<S: Handler>(connections: &mut Connections, handler: &S, peer: SocketAddr) -> bool {
-    let left = connections.limits.max_connections.saturating_sub(connections.staying());
-    if left > connections.limits.reserved_connections {
-        return true;
-    }
-    let trusted = || connections.addresses.is_unlimited(peer.ip()) || handler.is_trusted(peer);
-    (left > 0 && trusted()) || connections.evict()
-}
-
-fn refuse<S: Handler>(
+fn refuse<H: Handler>(
     connections: &mut Connections,
-    handler: &mut S,
+    handler: &mut H,
     peer: SocketAddr,
     reason: RefuseReason,
 ) {
@@ -63,27 +227,13 @@ fn refuse<S: Handler>(
     handler.on_listener_event(connections, &ListenerEvent::Refused { peer, reason });
 }
 
-/// Accepting pauses until a connection ends or, when the kernel refused, some time has passed. So it
-/// does when somebody may have been silent for long enough by then.
-pub(crate) fn pause<S: Handler>(
-    connections: &mut Connections,
-    listener: &mut Listener,
-    handler: &mut S,
-    error: Option<io::Error>,
-) {
-    if error.is_some() || !connections.limits.eviction_delay.is_zero() {
-        connections.set_loop_alarm(Key::Accept, Some(connections.limits.accept_retry_delay));
-    }
-    if listener.pause() {
-        connections.counters.accept_pauses += 1;
-        let event = ListenerEvent::Paused { connections: connections.peers(), error };
-        handler.on_listener_event(connections, &event);
+fn reason_of(excess: Excess) -> RefuseReason {
+    match excess {
+        Excess::Connections => RefuseReason::AddressConnections,
+        Excess::Connects => RefuseReason::AddressConnects,
     }
 }
 
-/// Tells the handler of a connection that was gone before it was accepted.
-pub(crate) fn lose<S: Handler>(connections: &mut Connections, handler: &mut S, error: &io::Error) {
-    let number = error.raw_os_error();
-    let error = number.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-    handler.on_listener_event(connections, &ListenerEvent::Failed { error });
+fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

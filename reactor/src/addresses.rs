@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::handler::RefuseReason;
-use crate::timers::Moment;
+use crate::clock::Moment;
 
 /// Most entries of addresses without connections. When so many addresses come and go within a
 /// second, a limit for each of them bounds nothing any more, and they are forgotten at once.
@@ -105,15 +104,6 @@ impl AddressId {
 pub(crate) enum Excess {
     Connections,
     Connects,
-}
-
-impl From<Excess> for RefuseReason {
-    fn from(excess: Excess) -> Self {
-        match excess {
-            Excess::Connections => Self::AddressConnections,
-            Excess::Connects => Self::AddressConnects,
-        }
-    }
 }
 
 #[derive(Debug)]

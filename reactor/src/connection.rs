@@ -1,321 +1,362 @@
-//! One connection: its socket, what the socket is known to be ready for, and bytes in between.
-//!
-//! Moves between its states:
+//! One connection: its socket, what the socket is ready for, bytes that wait, and its states.
 //!
 //! ```text
-//!              established          close()            all sent
-//!  Connecting ------------> Open ------------> Closing ---------> Lingering ----> Closed
-//!      |                     |                    |   peer ended       |            ^
-//!      |                     |                    +---------------------------------|
-//!      +---------------------+---- failure, abort, deadline ----------+-------------+
+//!            establish            close            finish
+//!  Connecting --------> Open ------------> Closing --------> Lingering
+//!      |                  |                   |                  |
+//!      |                  |                   | finish, when     | the peer has ended, or the
+//!      |                  |                   | it has ended     | linger timeout is exceeded
+//!      |                  |                   v                  v
+//!      +------------------+-- mark_closed --> Closed <-----------+
 //! ```
 //!
-//! Knows nothing of handlers and of other connections: every method does one thing to this one and
-//! says what came of it.
+//! The methods of these names are the only transitions. Knows no handler and no other connection:
+//! every method does one thing to this one and returns what came of it.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
+mod socket;
+
 use std::net::Shutdown;
 
-use mio::event::Event;
+use mio::Registry;
 
 use crate::addresses::AddressId;
-use crate::buffer::{Buffers, PIECES_AT_ONCE, Pool};
+use crate::buffer::{Buffers, Pool};
+use crate::clock::Tick;
 use crate::close_reason::CloseReason;
-use crate::stream::Stream;
-use crate::timers::{Moment, Tick, Wakeup};
+use crate::deadlines::Deadlines;
+use crate::stream::{Established, Stream};
 
-#[derive(Debug)]
-pub(crate) enum State {
-    /// Asked for by [`Context::connect`](crate::Context::connect), not established yet.
+/// See the diagram above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Requested by [`Context::connect`](crate::Context::connect), not established yet.
     Connecting,
     /// Input is delivered, output is taken.
     Open,
-    /// The rest of the output leaves; input is thrown away.
+    /// The rest of the output is sent; input is discarded.
     Closing,
-    /// The peer was told that nothing follows. Its input is still read and thrown away: closing a
-    /// socket with unread input resets the connection, and the peer would lose the answer.
+    /// The peer was told that nothing follows. Its input is still read and discarded: closing a
+    /// socket with unread input resets the connection, and the peer would lose the response.
     Lingering,
-    /// Marked, with the reason beside it in the list of the marked; reaped at the end of the turn.
+    /// To be removed at the end of the turn; the reason is in the list of closed connections.
     Closed,
 }
 
 /// What the socket is known to be ready for.
 ///
-/// Readiness is edge-triggered: it is told once and lasts until a call says `WouldBlock`.
-#[derive(Debug, Default)]
-pub(crate) struct Readiness {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    /// The kernel has seen the end of the peer's stream. Bytes may stand before it.
-    pub(crate) read_closed: bool,
+/// Readiness is edge-triggered: an event reports it once, and it lasts until a call returns
+/// `WouldBlock`.
+#[derive(Debug)]
+struct Readiness {
+    readable: bool,
+    writable: bool,
+    /// The kernel has seen the end of the peer's stream. Unread bytes may precede it.
+    read_closed: bool,
 }
 
-/// Whether the handler takes input: what it asked for last.
+/// Whether input is read and delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Intake {
+enum Flow {
     Open,
-    /// Not for the time being.
     Paused,
-    /// Again: what was kept is to be delivered before more is read.
+    /// No longer paused, and something is still to be done about it before the next read.
     Resuming,
 }
 
-/// Lists of the event loop that the connection is on: each at most once.
+/// Lists of the loop that the connection is on: each at most once.
 #[derive(Debug, Default)]
-pub(crate) struct Queued {
-    pub(crate) ready: bool,
-    pub(crate) flush: bool,
+struct Queued {
+    ready: bool,
+    flush: bool,
 }
 
 /// Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "five facts that vary independently")]
 pub(crate) struct Connection {
-    pub(crate) stream: Stream,
-    pub(crate) generation: u32,
-    pub(crate) state: State,
-    pub(crate) readiness: Readiness,
-    pub(crate) queued: Queued,
-    /// The peer will send nothing more, and we have read up to there.
-    pub(crate) peer_ended: bool,
-    /// It had ended before the handler closed it.
-    pub(crate) peer_ended_first: bool,
-    /// Output went above the high-water mark and has not fallen below the low one: not read.
-    pub(crate) throttled: bool,
-    /// It has just fallen below: the handler is to be told.
-    pub(crate) released: bool,
-    /// Whether the handler takes input.
-    pub(crate) intake: Intake,
-    /// While it is open, it isn't closed to let another one in.
-    pub(crate) protected: bool,
-    /// When it was heard of last: made, or read.
-    pub(crate) heard: Tick,
-    /// Where its address is counted.
-    pub(crate) address: AddressId,
+    stream: Stream,
+    generation: u32,
+    state: State,
+    readiness: Readiness,
+    queued: Queued,
+    /// The peer sends nothing more, and everything before was read.
+    peer_ended: bool,
+    /// It had ended before the handler closed the connection.
+    peer_ended_first: bool,
+    /// As the handler asks: while it resumes, kept input is to be delivered again.
+    intake: Flow,
+    /// As the output that waits asks: while it resumes, the handler is to be told. Paused above
+    /// [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) until below
+    /// [`Limits::write_buffer_low`](crate::Limits::write_buffer_low).
+    output: Flow,
+    /// Isn't evicted while it is open.
+    protected: bool,
+    /// When it was opened, or last read from.
+    last_active: Tick,
+    address: AddressId,
     /// Input that the handler has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
-    /// The handler's deadline.
-    pub(crate) handler_due: Option<Moment>,
-    /// The loop's own: a stalled write, or the end of lingering.
-    pub(crate) own_due: Option<Moment>,
-    /// Entry of the earlier of the two in the list of deadlines.
-    pub(crate) wakeup: Wakeup,
-}
-
-/// What one `read` brought.
-#[derive(Debug)]
-pub(crate) enum Read {
-    Bytes(usize),
-    Nothing,
-    Ended,
-    Failed(io::Error),
-}
-
-/// What an attempt to send what waits came to.
-#[derive(Debug)]
-pub(crate) enum Flush {
-    /// This many bytes were taken by the socket, maybe none.
-    Sent(usize),
-    Failed(io::Error),
-}
-
-/// How an outgoing connection stands.
-#[derive(Debug)]
-pub(crate) enum Established {
-    Yes(std::net::SocketAddr),
-    NotYet,
-    Failed(io::Error),
+    pub(crate) deadlines: Deadlines,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: impl Into<Stream>, generation: u32, state: State) -> Self {
+    /// A connection that is established.
+    pub(crate) fn open(stream: Stream, generation: u32, now: Tick) -> Self {
+        Self::new(stream, generation, State::Open, now)
+    }
+
+    /// A connection that was requested.
+    pub(crate) fn connecting(stream: Stream, generation: u32, now: Tick) -> Self {
+        Self::new(stream, generation, State::Connecting, now)
+    }
+
+    fn new(stream: Stream, generation: u32, state: State, now: Tick) -> Self {
         Self {
-            stream: stream.into(),
+            stream,
             generation,
             state,
-            readiness: Readiness { writable: true, ..Readiness::default() },
+            readiness: Readiness { readable: false, writable: true, read_closed: false },
             queued: Queued::default(),
             peer_ended: false,
             peer_ended_first: false,
-            throttled: false,
-            released: false,
-            intake: Intake::Open,
+            intake: Flow::Open,
+            output: Flow::Open,
             protected: false,
-            heard: Tick::default(),
+            last_active: now,
             address: AddressId::NONE,
             buffers: Buffers::default(),
-            handler_due: None,
-            own_due: None,
-            wakeup: Wakeup::default(),
+            deadlines: Deadlines::default(),
         }
     }
 
-    /// Remembers what the kernel says. The flags are hints: `read` and `write` decide.
-    pub(crate) fn note(&mut self, event: &Event) {
-        let closed = event.is_read_closed() || event.is_error();
-        self.readiness.read_closed |= closed;
-        self.readiness.readable |= event.is_readable() || closed;
-        self.readiness.writable |= event.is_writable() || event.is_write_closed();
+    /// Tells it from other connections that have had its slot.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
-    /// Whether there is something to read, and somebody to read it for.
-    pub(crate) fn wants_read(&self) -> bool {
-        let alive = match self.state {
-            State::Open => !self.throttled && self.intake == Intake::Open,
-            State::Closing | State::Lingering => true,
-            State::Connecting | State::Closed => false,
-        };
-        alive && self.readiness.readable && !self.peer_ended
+    /// Where its address is counted.
+    pub(crate) fn address(&self) -> AddressId {
+        self.address
     }
 
-    /// Whether what the socket reads is delivered to the handler.
-    pub(crate) fn delivers(&self) -> bool {
-        matches!(self.state, State::Open)
+    pub(crate) fn set_address(&mut self, address: AddressId) {
+        self.address = address;
     }
 
-    /// The next deadline.
-    pub(crate) fn due(&self) -> Option<Moment> {
-        [self.handler_due, self.own_due].into_iter().flatten().min()
+    /// When it was opened, or last read from.
+    pub(crate) fn last_active(&self) -> Tick {
+        self.last_active
     }
 
-    /// Whether output may still be queued.
-    pub(crate) fn takes_output(&self) -> bool {
-        matches!(self.state, State::Open)
-    }
-
-    /// Whether kept input is to be delivered once more, now; it is marked as done.
-    pub(crate) fn take_redelivery(&mut self) -> bool {
-        if !self.delivers() || self.throttled || self.intake != Intake::Resuming {
-            return false;
-        }
-        self.intake = Intake::Open;
-        !self.buffers.is_input_empty()
-    }
-
-    /// Whether it is one of the handler's own, see [`Context::attach`](crate::Context::attach).
+    /// Whether the handler has attached it, see [`Context::attach`](crate::Context::attach).
     pub(crate) fn is_attached(&self) -> bool {
         matches!(self.stream, Stream::Attached(_))
     }
 
-    /// Whether an event says that the connection is gone altogether, where no `read` will: the peer
-    /// has ended, or reading is paused.
-    pub(crate) fn is_lost(&self, event: &Event) -> bool {
-        let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
-        (self.peer_ended && (broken || event.is_write_closed())) || (self.is_paused() && broken)
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        // Fails only for a socket that isn't registered; it is dropped in a moment anyway.
+        let _ = registry.deregister(&mut self.stream);
+    }
+}
+
+/// Transitions, and what the states mean.
+impl Connection {
+    /// Connecting to open, if the kernel has established the connection.
+    pub(crate) fn establish(&mut self) -> Established {
+        let established = self.query_established();
+        if matches!(established, Established::Yes(_)) {
+            self.state = State::Open;
+        }
+        established
+    }
+
+    /// Open to closing: discards input, takes no more output. Returns whether it was open.
+    pub(crate) fn close(&mut self, pool: &mut Pool) -> bool {
+        if !self.is_open() {
+            return false;
+        }
+        self.state = State::Closing;
+        self.peer_ended_first = self.peer_ended;
+        self.deadlines.clear_handler_deadline();
+        self.buffers.set_input(pool, &[]);
+        true
+    }
+
+    /// Whether [`finish`](Self::finish) is to be called: it closes, and everything was sent.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        self.state == State::Closing && self.buffers.unsent() == 0
+    }
+
+    /// Closing to lingering: tells the peer that nothing follows. Returns why it is to be closed
+    /// instead, if it is.
+    pub(crate) fn finish(&mut self) -> Option<CloseReason> {
+        if self.peer_ended {
+            return Some(self.close_reason());
+        }
+        if let Err(error) = self.stream.shutdown(Shutdown::Write) {
+            return Some(CloseReason::Failed(error));
+        }
+        self.state = State::Lingering;
+        None
+    }
+
+    /// Any state to closed. Returns whether it wasn't closed before.
+    pub(crate) fn mark_closed(&mut self) -> bool {
+        std::mem::replace(&mut self.state, State::Closed) != State::Closed
+    }
+
+    /// Whether its input is delivered to the handler, and output may be queued for it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.state == State::Connecting
+    }
+
+    /// Whether nothing is left to do but to wait for the peer's end.
+    pub(crate) fn is_lingering(&self) -> bool {
+        self.state == State::Lingering
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Whether the handler may set a deadline for it.
+    pub(crate) fn takes_deadline(&self) -> bool {
+        matches!(self.state, State::Open | State::Connecting)
+    }
+
+    pub(crate) fn protect(&mut self) {
+        self.protected = true;
     }
 
     /// Whether it may be closed to let another one in.
-    pub(crate) fn may_be_evicted(&self) -> bool {
-        let may_go = match self.state {
+    pub(crate) fn is_evictable(&self) -> bool {
+        let state_allows = match self.state {
             State::Open => !self.protected,
             // Whoever it was protected for has left it: nothing is lost but the end of its output.
             State::Closing | State::Lingering => true,
             State::Connecting | State::Closed => false,
         };
-        may_go && !self.is_attached()
+        state_allows && !self.is_attached()
     }
 
-    pub(crate) fn is_paused(&self) -> bool {
-        self.intake == Intake::Paused
-    }
-
-    /// Why it is gone, when it was closed in order.
-    pub(crate) fn done(&self) -> CloseReason {
+    /// Why it is closed, when it was closed in order.
+    pub(crate) fn close_reason(&self) -> CloseReason {
         if self.peer_ended_first { CloseReason::PeerEnded } else { CloseReason::Done }
     }
 
-    /// Why it is lost, as far as the socket knows.
-    pub(crate) fn take_error(&self) -> io::Error {
-        match self.stream.take_error() {
-            Ok(Some(error)) | Err(error) => error,
-            Ok(None) => io::ErrorKind::ConnectionReset.into(),
+    /// Why it is closed when the loop's own deadline has passed; `None` if it is not, because the
+    /// socket takes more by now and is written to in this turn.
+    pub(crate) fn timeout_reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Lingering => Some(self.close_reason()),
+            _ if self.readiness.writable => None,
+            _ => Some(CloseReason::WriteStalled { unsent: self.buffers.unsent() }),
         }
     }
 
-    /// One `read` into `buffer`, which isn't empty: reading into nothing looks like the end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], now: Tick) -> Read {
-        debug_assert!(!buffer.is_empty(), "the caller keeps room for at least one byte");
-        loop {
-            match self.stream.read(buffer) {
-                Ok(0) => {
-                    self.readiness.readable = false;
-                    self.peer_ended = true;
-                    return Read::Ended;
-                }
-                Ok(count) => {
-                    // A stream socket gives less than was asked for when it has no more: the next
-                    // arrival is a new edge, so the call that would say `WouldBlock` is saved. Only
-                    // an end that was already announced has no edge to come.
-                    self.readiness.readable = count == buffer.len() || self.readiness.read_closed;
-                    self.heard = now;
-                    return Read::Bytes(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.readable = false;
-                    return Read::Nothing;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Read::Failed(error),
-            }
+    /// Why it is closed when the shutdown timeout is exceeded.
+    pub(crate) fn shutdown_timeout_reason(&self) -> CloseReason {
+        match self.state {
+            // It has sent everything, and the peer knows that nothing follows.
+            State::Lingering => self.close_reason(),
+            _ => CloseReason::ShutdownTimeout { unsent: self.buffers.unsent() },
         }
     }
+}
 
-    /// Sends what waits until the socket takes no more.
-    pub(crate) fn flush(&mut self, pool: &mut Pool) -> Flush {
-        let mut sent = 0;
-        while self.readiness.writable && self.buffers.unsent() > 0 {
-            match self.write() {
-                Ok((0, _)) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
-                Ok((count, offered)) => {
-                    // A socket takes less than it was offered when it is full: it says so when it
-                    // takes more, and a call that would say `WouldBlock` is saved.
-                    self.readiness.writable = count == offered;
-                    self.buffers.advance(pool, count);
-                    sent += count;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.writable = false;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Flush::Failed(error),
-            }
-        }
-        Flush::Sent(sent)
+/// The lists of the loop.
+impl Connection {
+    /// Puts it on the list of ready connections. Returns whether it wasn't there.
+    pub(crate) fn queue_ready(&mut self) -> bool {
+        !std::mem::replace(&mut self.queued.ready, true)
     }
 
-    /// Bytes that the socket took, and those that it was offered.
-    fn write(&mut self) -> io::Result<(usize, usize)> {
-        let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        let slices = match self.buffers.output(&mut slices) {
-            // Nearly always, and cheaper.
-            1 => return self.stream.write(&slices[0]).map(|count| (count, slices[0].len())),
-            count => &slices[..count],
+    pub(crate) fn unqueue_ready(&mut self) {
+        self.queued.ready = false;
+    }
+
+    pub(crate) fn is_queued_ready(&self) -> bool {
+        self.queued.ready
+    }
+
+    /// Puts it on the list of connections to flush. Returns whether it wasn't there.
+    pub(crate) fn queue_flush(&mut self) -> bool {
+        !std::mem::replace(&mut self.queued.flush, true)
+    }
+
+    pub(crate) fn unqueue_flush(&mut self) {
+        self.queued.flush = false;
+    }
+}
+
+/// When input is read.
+impl Connection {
+    /// Whether there is something to read, and it may be read now.
+    pub(crate) fn wants_read(&self) -> bool {
+        let state_allows = match self.state {
+            State::Open => self.output != Flow::Paused && self.intake == Flow::Open,
+            State::Closing | State::Lingering => true,
+            State::Connecting | State::Closed => false,
         };
-        let offered = slices.iter().map(|slice| slice.len()).sum();
-        self.stream.write_vectored(slices).map(|count| (count, offered))
+        state_allows && self.readiness.readable && !self.peer_ended
     }
 
-    /// Tells the peer that nothing follows.
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+    pub(crate) fn pause_intake(&mut self) {
+        self.intake = Flow::Paused;
     }
 
-    /// Whether an outgoing connection has been established.
-    pub(crate) fn established(&self) -> Established {
-        if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
-            return Established::Failed(error);
+    /// Takes [`pause_intake`](Self::pause_intake) back. Returns whether it was paused.
+    pub(crate) fn resume_intake(&mut self) -> bool {
+        let paused = self.is_intake_paused();
+        if paused {
+            self.intake = Flow::Resuming;
         }
-        let Stream::Peer(stream) = &self.stream else { return Established::NotYet };
-        match stream.peer_addr() {
-            // Nobody listened, and the kernel gave this end the very port that it calls: TCP lets
-            // it answer itself.
-            Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => {
-                Established::Failed(io::ErrorKind::ConnectionRefused.into())
-            }
-            Ok(peer) => Established::Yes(peer),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Established::NotYet,
-            Err(error) => Established::Failed(error),
+        paused
+    }
+
+    pub(crate) fn is_intake_paused(&self) -> bool {
+        self.intake == Flow::Paused
+    }
+
+    /// Whether kept input is to be delivered again now, after a pause. Ends the pause.
+    pub(crate) fn take_resumed_intake(&mut self) -> bool {
+        if !self.is_open() || self.output == Flow::Paused || self.intake != Flow::Resuming {
+            return false;
         }
+        self.intake = Flow::Open;
+        !self.buffers.is_input_empty()
+    }
+}
+
+/// When output is too much.
+impl Connection {
+    /// Pauses if more than `high` bytes wait. Called before a flush, not after it: a handler that
+    /// stops producing at the high mark relies on being told when to go on.
+    pub(crate) fn pause_above(&mut self, high: usize) {
+        if self.buffers.unsent() > high {
+            self.output = Flow::Paused;
+        }
+    }
+
+    /// Ends the pause if at most `low` bytes wait. Returns whether it does.
+    pub(crate) fn resume_below(&mut self, low: usize) -> bool {
+        let resumes = self.output == Flow::Paused && self.buffers.unsent() <= low;
+        if resumes {
+            self.output = Flow::Resuming;
+        }
+        resumes
+    }
+
+    /// Whether the handler is to be told now that output is below the low mark again.
+    pub(crate) fn take_resumed_output(&mut self) -> bool {
+        if self.output != Flow::Resuming {
+            return false;
+        }
+        self.output = Flow::Open;
+        self.is_open()
     }
 }
 
@@ -324,7 +365,14 @@ mod tests {
     use super::*;
     use mio::net::TcpStream;
     use socket2::{Domain, Socket, Type};
+    use std::io;
     use std::net::SocketAddr;
+
+    /// Each of ten thousand idle connections costs as much.
+    #[test]
+    fn a_connection_is_small() {
+        assert_eq!(size_of::<Connection>() - size_of::<Stream>(), 56);
+    }
 
     #[test]
     fn a_connection_to_itself_is_none() {
@@ -334,8 +382,9 @@ mod tests {
         socket.connect(&own).unwrap();
         socket.set_nonblocking(true).unwrap();
         let stream = TcpStream::from_std(socket.into());
-        let connection = Connection::new(stream, 1, State::Connecting);
-        let Established::Failed(error) = connection.established() else { panic!("it is one") };
+        let mut connection = Connection::connecting(stream.into(), 1, Tick::default());
+        let Established::Failed(error) = connection.establish() else { panic!("it is one") };
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(connection.is_connecting());
     }
 }

@@ -1,45 +1,45 @@
-//! Who makes room when all places are taken: the connection that has been silent longest.
+//! Which connection is closed to let another one in at the limit: the one that has been silent longest.
 //!
-//! To look at all connections for each that comes would cost more than the storm that makes them
-//! come. So whoever looks takes a share of them, the most silent, and these go one by one; one that
-//! has spoken since is passed over.
+//! A scan of all connections for each new one would cost more than the storm of connects itself. So
+//! one scan takes a share of them, the most silent, and these are evicted one by one; one that was
+//! active since is skipped.
 
+use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::connections::Connections;
 use crate::id::ConnectionId;
-use crate::timers::Tick;
 
-/// Of all connections that may go, one in so many is taken at a time, and at least [`BATCH_MIN`].
+/// A scan takes one in so many of the evictable connections, and at least [`BATCH_MIN`].
 const BATCH_SHARE: usize = 8;
 const BATCH_MIN: usize = 16;
 
-/// Most connections that are evicted in one turn. They are still there until its end, beside those
-/// that come in their place: descriptors for both are kept aside.
-const PER_TURN: usize = 16;
+/// Most connections that are evicted in one turn. They keep their descriptors until its end, beside
+/// those that take their place: descriptors for both are reserved.
+const BUDGET: usize = 16;
 
-/// The next to go.
+/// The next to be evicted.
 #[derive(Debug, Default)]
 pub(crate) struct Eviction {
-    /// When each was heard of last; the most silent one is last.
+    /// When each was last active; the most silent one is last.
     candidates: Vec<(Tick, ConnectionId)>,
     /// In this turn.
     evicted: usize,
-    /// When there was none among all: no use in looking again at the same time.
+    /// When a scan found none: another one at the same time is no use.
     none_at: Option<Tick>,
 }
 
 impl Eviction {
-    /// The most silent of those that `may_go`, out of `all` if there is none left from before. It
-    /// stays the next until it may go no longer.
+    /// The most silent of the candidates that are still evictable, out of `all` if none is left.
+    /// Stays the same until it is evictable no longer.
     fn next(
         &mut self,
         now: Tick,
         all: impl Iterator<Item = (Tick, ConnectionId)>,
-        may_go: impl Fn(Tick, ConnectionId) -> bool,
+        is_evictable: impl Fn(Tick, ConnectionId) -> bool,
     ) -> Option<(Tick, ConnectionId)> {
-        while let Some(&(heard, id)) = self.candidates.last() {
-            if may_go(heard, id) {
-                return Some((heard, id));
+        while let Some(&(last_active, id)) = self.candidates.last() {
+            if is_evictable(last_active, id) {
+                return Some((last_active, id));
             }
             self.candidates.pop();
         }
@@ -48,7 +48,7 @@ impl Eviction {
         }
         self.candidates.extend(all);
         self.none_at = self.candidates.is_empty().then_some(now);
-        let silence = |(heard, _): &(Tick, ConnectionId)| now.since(*heard);
+        let silence = |(last_active, _): &(Tick, ConnectionId)| now.since(*last_active);
         let most = (self.candidates.len() / BATCH_SHARE).max(BATCH_MIN);
         if self.candidates.len() > most {
             self.candidates.select_nth_unstable_by_key(most, |one| std::cmp::Reverse(silence(one)));
@@ -60,59 +60,51 @@ impl Eviction {
     }
 }
 
-impl Connections {
-    pub(crate) fn begin_evictions(&mut self) {
-        self.eviction.evicted = 0;
+impl Eviction {
+    pub(crate) fn begin_turn(&mut self) {
+        self.evicted = 0;
     }
 
     /// Whether as many were evicted in this turn as may be.
-    pub(crate) fn has_evicted_enough(&self) -> bool {
-        self.eviction.evicted >= PER_TURN
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.evicted >= BUDGET
     }
 
-    /// Connections to peers that aren't evicted in this turn.
-    pub(crate) fn staying(&self) -> usize {
-        self.peers().saturating_sub(self.eviction.evicted)
+    /// How many connections to peers will be there after this turn.
+    pub(crate) fn remaining(&self, connections: &Connections) -> usize {
+        connections.table.peers().saturating_sub(self.evicted)
     }
 
-    pub(crate) fn can_evict(&mut self) -> bool {
-        self.most_silent().is_some()
+    /// Whether there is a connection to evict.
+    pub(crate) fn has_candidate(&mut self, connections: &Connections) -> bool {
+        self.candidate(connections).is_some()
     }
 
-    /// Marks the connection as closed that has been silent longest, to let another one in. Says
-    /// whether there was one.
-    pub(crate) fn evict(&mut self) -> bool {
-        let Some((heard, id)) = self.most_silent() else { return false };
-        let silent = Tick::from(self.moment()).since(heard);
-        self.doom(id, CloseReason::Evicted { silent });
-        self.eviction.evicted += 1;
+    /// Closes the connection that has been silent longest, to let another one in. Returns whether
+    /// there was one.
+    pub(crate) fn evict(&mut self, connections: &mut Connections) -> bool {
+        let Some((last_active, id)) = self.candidate(connections) else { return false };
+        let silent = Tick::from(connections.clock.moment()).since(last_active);
+        connections.mark_closed(id, CloseReason::Evicted { silent });
+        self.evicted += 1;
         true
     }
 
-    fn most_silent(&mut self) -> Option<(Tick, ConnectionId)> {
-        if self.limits.eviction_delay.is_zero() || self.has_evicted_enough() {
+    fn candidate(&mut self, connections: &Connections) -> Option<(Tick, ConnectionId)> {
+        let delay = connections.limits.eviction_delay;
+        if delay.is_zero() || self.is_exhausted() {
             return None;
         }
-        let now = Tick::from(self.moment());
-        let mut eviction = std::mem::take(&mut self.eviction);
-        let found = eviction.next(now, self.silent(now), |heard, id| {
-            self.slab.get(id.index()).is_some_and(|connection| {
-                connection.generation == id.generation()
-                    && connection.heard == heard
-                    && connection.may_be_evicted()
-            })
+        let now = Tick::from(connections.clock.moment());
+        let silent = connections.table.iter().filter_map(|(id, connection)| {
+            let last_active = connection.last_active();
+            let long = now.since(last_active) >= delay;
+            (long && connection.is_evictable()).then_some((last_active, id))
         });
-        self.eviction = eviction;
-        found
-    }
-
-    /// Connections that have been silent for long enough.
-    fn silent(&self, now: Tick) -> impl Iterator<Item = (Tick, ConnectionId)> {
-        let delay = self.limits.eviction_delay;
-        self.slab.iter().filter_map(move |(index, connection)| {
-            let long = now.since(connection.heard) >= delay;
-            let id = ConnectionId::new(u32::try_from(index).ok()?, connection.generation);
-            (long && connection.may_be_evicted()).then_some((connection.heard, id))
+        self.next(now, silent, |last_active, id| {
+            connections.table.get(id).is_some_and(|connection| {
+                connection.last_active() == last_active && connection.is_evictable()
+            })
         })
     }
 }
@@ -120,7 +112,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timers::Moment;
+    use crate::clock::Moment;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -129,10 +121,10 @@ mod tests {
         let epoch = Instant::now();
         let start = Moment::new(epoch, epoch);
         let tick = |seconds| Tick::from(start.after(Duration::from_secs(seconds)));
-        // In an order of their own: each was heard of at another time.
-        let heard = |index: u32| tick(u64::from(index * 7919 % ALL));
+        // In an order of their own: each was last_active of at another time.
+        let last_active = |index: u32| tick(u64::from(index * 7919 % ALL));
         let mut left: Vec<_> =
-            (0..ALL).map(|index| (heard(index), ConnectionId::new(index, 1))).collect();
+            (0..ALL).map(|index| (last_active(index), ConnectionId::new(index, 1))).collect();
         let (now, mut eviction, mut scans) = (tick(20_000), Eviction::default(), 0);
         let mut gone = Vec::new();
         for _ in 0..ALL / 2 {
@@ -142,7 +134,7 @@ mod tests {
             left.retain(|one| *one != found);
             eviction.candidates.pop();
         }
-        let silences: Vec<_> = gone.iter().map(|heard| now.since(*heard)).collect();
+        let silences: Vec<_> = gone.iter().map(|last_active| now.since(*last_active)).collect();
         assert!(silences.is_sorted_by(|one, next| one > next));
         assert!(scans <= 6, "{scans} scans");
     }
@@ -153,9 +145,9 @@ mod tests {
             (0..10).map(|index| (Tick::default(), ConnectionId::new(index, 1))).collect();
         let mut eviction = Eviction::default();
         let first = eviction.next(Tick::default(), all.iter().copied(), |_, _| true).unwrap();
-        let next = eviction.next(Tick::default(), std::iter::empty(), |_, id| id.index() == 3);
-        assert_ne!(first.1.index(), 3);
-        assert_eq!(next.unwrap().1.index(), 3);
+        let next = eviction.next(Tick::default(), std::iter::empty(), |_, id| id.slot() == 3);
+        assert_ne!(first.1.slot(), 3);
+        assert_eq!(next.unwrap().1.slot(), 3);
         let none = |eviction: &mut Eviction, all: &[(Tick, ConnectionId)]| {
             eviction.next(Tick::default(), all.iter().copied(), |_, _| false).is_none()
         };

@@ -9,8 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::connections::Counters;
+use crate::counters::Counters;
 use crate::id::{ConnectionId, TimerId};
+use crate::listener_event::ListenerEvent;
 use crate::signals::Signal;
 
 /// What the event loop serves.
@@ -193,51 +194,6 @@ pub trait Context {
 
     /// Ends the loop as a signal would, see [`Handler::on_shutdown`].
     fn shutdown(&mut self);
-}
-
-/// What can happen to the listening socket.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ListenerEvent {
-    /// Everybody who had knocked was let in: it waits for the next one.
-    Waiting,
-    /// Accepting pauses: no descriptors or no memory left, another error that isn't one peer's alone,
-    /// or as many connections as [`Limits::max_connections`](crate::Limits::max_connections) allows. Tried
-    /// again by itself.
-    Paused {
-        /// Connections there are.
-        connections: usize,
-        /// What `accept` said; `None` at the limit.
-        error: Option<io::Error>,
-    },
-    /// Accepting goes on after a pause.
-    Resumed,
-    /// `accept` brought an error of one peer's connection, which is gone, instead of the connection.
-    Failed {
-        /// What it said.
-        error: io::Error,
-    },
-    /// A peer was not let in.
-    Refused {
-        /// Who.
-        peer: SocketAddr,
-        /// Why.
-        reason: RefuseReason,
-    },
-    /// The listening socket is closed.
-    Closed,
-}
-
-/// Why a peer is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RefuseReason {
-    /// Its address has [`Limits::max_connections_per_address`](crate::Limits::max_connections_per_address).
-    AddressConnections,
-    /// Its address has made [`Limits::max_connects_per_address`](crate::Limits::max_connects_per_address).
-    AddressConnects,
-    /// The connections that are left are for trusted addresses, and none can be evicted.
-    Reserved,
 }
 
 /// Why the loop ends.

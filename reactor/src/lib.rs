@@ -2,20 +2,29 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`handler`] | the seam: [`Handler`] is what is served, [`Context`] is what it can ask for |
+//! | [`handler`] | the seam: a [`Handler`] is called, a [`Context`] is what it acts through |
 //! | `turn_hook` | [`TurnHook`]: what a program does at fixed moments of a turn, such as flushing log lines |
-//! | `event_loop` | the turn: wait, serve, commit, write, reap |
+//! | `event_loop` | the turn: wait, read, expire, accept, commit, flush, reap |
+//! | `reading` | step 3: reading and delivering |
+//! | `accepting` | step 5: accepting, and when it is worth trying |
+//! | `output` | step 8: flushing |
 //! | `connections` | all connections and the lists of what is to be done with them |
+//! | `table` | connections by id: slots and generations |
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
-//! | `close_reason` | why a connection is gone, in words |
+//! | `close_reason` | why a connection is closed, in words |
+//! | `shutdown` | the states of the shutdown |
 //! | `stream` | a peer's socket, or the end of a pair that the handler has attached |
-//! | `accepting` | what becomes of a peer that was accepted |
-//! | `listener` | the listening socket, and whether somebody may be waiting at it |
-//! | [`addresses`] | how many connections each address has, and how quickly it makes them |
-//! | `eviction` | who makes room at the limit of connections |
+//! | `listener` | the listening socket |
+//! | `listener_event` | what happens to it, for an operator |
+//! | `socket_options` | options of TCP sockets |
+//! | [`addresses`] | limits of each address: connections, and connects in a second |
+//! | `eviction` | which connection makes room at the limit |
+//! | `clock` | time as the loop counts it |
+//! | `deadlines` | whose deadlines there are |
 //! | `timers` | deadlines in order of time |
-//! | `buffer` | output that waits, and the pool of memory |
+//! | `buffer` | bytes that wait, and the pool of their memory |
 //! | `signals` | signals as one more source, and what each means |
+//! | `counters` | what has happened, in numbers |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`id`] | names of connections and timers |
 //!
@@ -26,27 +35,37 @@
 mod accepting;
 pub mod addresses;
 mod buffer;
+mod clock;
 mod close_reason;
 mod connection;
 mod connections;
+mod counters;
+mod deadlines;
 mod event_loop;
 mod eviction;
 pub mod handler;
 pub mod id;
 pub mod limits;
 mod listener;
+mod listener_event;
+mod output;
+mod reading;
+mod shutdown;
 mod signals;
+mod socket_options;
 mod stream;
+mod table;
 mod timers;
 mod turn_hook;
 
 pub use addresses::Network;
 pub use close_reason::CloseReason;
-pub use connections::Counters;
+pub use counters::Counters;
 pub use event_loop::{EventLoop, Outcome, RunError};
-pub use handler::{Context, Handler, ListenerEvent, RefuseReason, ShutdownCause};
+pub use handler::{Context, Handler, ShutdownCause};
 pub use id::{ConnectionId, TimerId};
 pub use limits::Limits;
 pub use listener::Bound;
+pub use listener_event::{ListenerEvent, RefuseReason};
 pub use signals::{Hangup, REPEAT_SPAN, Signal, is_ignored, is_in_mask};
 pub use turn_hook::TurnHook;

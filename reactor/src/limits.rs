@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::addresses::Network;
+
+/// Least memory for all buffers together: room for what one connection is served with.
+const BUFFERED_MIN: usize = 64 * 1024;
+
+/// Descriptors reserved for what isn't a connection: standard streams, poll, signals, listener, the
+/// files of the handler.
+const RESERVED_DESCRIPTORS: u64 = 32;
 
 /// What one process, one peer and one turn may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,4 +97,28 @@ impl Default for Limits {
             accept_retry_delay: Duration::from_millis(100),
         }
     }
+}
+
+impl Limits {
+    /// The limits that a loop can keep: the number of connections is lowered to what the process's
+    /// limit of descriptors allows, and no budget is zero, which would keep the loop spinning.
+    pub(crate) fn effective(mut self) -> Self {
+        self.max_connections = self.max_connections.min(connections_allowed());
+        self.reserved_connections = self.reserved_connections.min(self.max_connections / 4);
+        self.read_budget = self.read_budget.max(1);
+        self.turn_budget = self.turn_budget.max(1);
+        self.max_buffered_bytes = self.max_buffered_bytes.max(BUFFERED_MIN);
+        self.accept_budget = self.accept_budget.max(1);
+        self
+    }
+}
+
+/// How many connections the process's limit of descriptors has room for, once it is raised as far as
+/// the process may.
+fn connections_allowed() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { maximum } else { current };
+    let Some(current) = current else { return usize::MAX };
+    usize::try_from(current.saturating_sub(RESERVED_DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
 }

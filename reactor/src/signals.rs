@@ -2,7 +2,7 @@
 //!
 //! | signal | meaning |
 //! |---|---|
-//! | SIGTERM, SIGINT, SIGQUIT | the loop ends in order, a second one at once ([`Stops`]) |
+//! | SIGTERM, SIGINT, SIGQUIT | the loop ends in order, a second one at once ([`ShutdownSignals`]) |
 //! | SIGPWR, SIGXCPU, SIGALRM | the same: power fails (and LXC stops a container so), processor time is used up, the time that `alarm` gave before `exec` is over |
 //! | SIGHUP | as the program says: [`Hangup`] |
 //! | SIGUSR1, SIGUSR2 | [`Handler::on_signal`](crate::Handler::on_signal) |
@@ -64,9 +64,9 @@ pub enum Signal {
 pub enum Hangup {
     /// The terminal is gone, and with it the person that the program works for: the loop ends like
     /// by SIGTERM.
-    Stops,
+    Shutdown,
     /// Nothing is gone, as a daemon has no terminal: [`Signal::Hangup`].
-    Notifies,
+    Notify,
 }
 
 /// The signals of the process.
@@ -101,12 +101,12 @@ impl Signals {
 
     /// Names of those that have come since the last call and ask the loop to end; the others are
     /// noted. Several of one kind between two calls count once, as signals do.
-    pub(crate) fn take_stops(&mut self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn take_shutdown_signals(&mut self) -> impl Iterator<Item = &'static str> {
         let (notices, hangup) = (&mut self.notices, self.hangup);
         self.source.pending().filter_map(move |number| {
             match (Number::from_named_raw(number)?, hangup) {
-                (Number::HUP, Hangup::Stops) => Some("SIGHUP"),
-                (Number::HUP, Hangup::Notifies) => notices.note(Signal::Hangup),
+                (Number::HUP, Hangup::Shutdown) => Some("SIGHUP"),
+                (Number::HUP, Hangup::Notify) => notices.note(Signal::Hangup),
                 (Number::USR1, _) => notices.note(Signal::User1),
                 (Number::USR2, _) => notices.note(Signal::User2),
                 (number, _) => {
@@ -161,18 +161,18 @@ pub fn is_in_mask(status: &str, name: &str, number: Number) -> bool {
 
 /// The signals that have asked for the end.
 #[derive(Debug, Default)]
-pub(crate) struct Stops {
+pub(crate) struct ShutdownSignals {
     first: Option<(&'static str, Instant)>,
 }
 
-impl Stops {
+impl ShutdownSignals {
     /// The first of them.
     pub(crate) fn first(&self) -> Option<&'static str> {
         self.first.map(|(name, _)| name)
     }
 
     /// One has come; says whether the end must not be waited for any more.
-    pub(crate) fn note(&mut self, name: &'static str, now: Instant) -> bool {
+    pub(crate) fn record(&mut self, name: &'static str, now: Instant) -> bool {
         let Some((first, at)) = self.first else {
             self.first = Some((name, now));
             return false;
@@ -248,12 +248,12 @@ mod tests {
     fn the_same_signal_twice_is_one_for_a_moment_and_another_never_is() {
         let start = Instant::now();
         let almost = start + REPEAT_SPAN * 99 / 100;
-        let mut stops = Stops::default();
-        assert!(!stops.note("SIGTERM", start));
-        assert!(!stops.note("SIGTERM", start) && !stops.note("SIGTERM", almost));
-        assert!(stops.note("SIGINT", start));
-        assert!(stops.note("SIGTERM", start + REPEAT_SPAN), "counted from the first");
-        assert_eq!(stops.first(), Some("SIGTERM"));
+        let mut signals = ShutdownSignals::default();
+        assert!(!signals.record("SIGTERM", start));
+        assert!(!signals.record("SIGTERM", start) && !signals.record("SIGTERM", almost));
+        assert!(signals.record("SIGINT", start));
+        assert!(signals.record("SIGTERM", start + REPEAT_SPAN), "counted from the first");
+        assert_eq!(signals.first(), Some("SIGTERM"));
     }
 
     #[test]

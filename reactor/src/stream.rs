@@ -1,10 +1,11 @@
 //! What a connection reads from and writes to: a peer's socket, or one end of a pair whose other
 //! end a thread of this process holds.
 //!
-//! Hands every call on to the one or the other, and decides nothing.
+//! Hands every call on to the one or the other, and decides nothing. Beside it, what calls return to
+//! the loop.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -17,6 +18,31 @@ pub(crate) enum Stream {
     Peer(TcpStream),
     /// Given by the handler, see [`Context::attach`](crate::Context::attach).
     Attached(UnixStream),
+}
+
+/// What one `read` returned.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Bytes(usize),
+    WouldBlock,
+    Eof,
+    Failed(io::Error),
+}
+
+/// What an attempt to send what waits returned.
+#[derive(Debug)]
+pub(crate) enum Flush {
+    /// The socket took this many bytes, maybe none.
+    Sent(usize),
+    Failed(io::Error),
+}
+
+/// What became of an outgoing connection.
+#[derive(Debug)]
+pub(crate) enum Established {
+    Yes(SocketAddr),
+    NotYet,
+    Failed(io::Error),
 }
 
 impl Stream {
@@ -47,27 +73,27 @@ impl From<UnixStream> for Stream {
     }
 }
 
-impl Read for Stream {
+impl io::Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Peer(stream) => stream.read(buffer),
-            Self::Attached(stream) => stream.read(buffer),
+            Self::Peer(stream) => io::Read::read(stream, buffer),
+            Self::Attached(stream) => io::Read::read(stream, buffer),
         }
     }
 }
 
-impl Write for Stream {
+impl io::Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Peer(stream) => stream.write(bytes),
-            Self::Attached(stream) => stream.write(bytes),
+            Self::Peer(stream) => io::Write::write(stream, bytes),
+            Self::Attached(stream) => io::Write::write(stream, bytes),
         }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Peer(stream) => stream.write_vectored(slices),
-            Self::Attached(stream) => stream.write_vectored(slices),
+            Self::Peer(stream) => io::Write::write_vectored(stream, slices),
+            Self::Attached(stream) => io::Write::write_vectored(stream, slices),
         }
     }
 

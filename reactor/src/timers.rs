@@ -9,85 +9,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
 
-/// A point in time as nanoseconds since the loop was made, plus one; what turns took longer than they
-/// may is left out. Half the size of an [`Instant`], and there are several of them per connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(NonZeroU64);
-
-impl Moment {
-    pub(crate) fn new(epoch: Instant, at: Instant) -> Self {
-        let since = at.saturating_duration_since(epoch).as_nanos();
-        let nanos = u64::try_from(since).unwrap_or(u64::MAX - 1);
-        Self(NonZeroU64::MIN.saturating_add(nanos))
-    }
-
-    pub(crate) fn after(self, delay: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)))
-    }
-
-    pub(crate) fn until(self, later: Self) -> Duration {
-        Duration::from_nanos(later.0.get().saturating_sub(self.0.get()))
-    }
-}
-
-/// A [`Moment`] in a quarter of the memory and with less precision: good for spans up to two years.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tick(u32);
-
-impl Tick {
-    /// Nanoseconds in a tick: 17 ms.
-    const BITS: u32 = 24;
-
-    /// The span from `earlier` on.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(u64::from(self.0.wrapping_sub(earlier.0)) << Self::BITS)
-    }
-}
-
-impl From<Moment> for Tick {
-    #[expect(clippy::cast_possible_truncation, reason = "it wraps, and spans are what counts")]
-    fn from(moment: Moment) -> Self {
-        Self((moment.0.get() >> Self::BITS) as u32)
-    }
-}
-
-/// The time up to which everything that has arrived is known, the horizon. A deadline that is due by
-/// then has passed; one that only the clock says is over may have been met by what lies unread.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Horizon(Moment);
-
-/// What a poll came to. There is room for the events of all sources, so it leaves none behind.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Polled {
-    Events,
-    Nothing,
-    /// A signal, or the process went on after it had been stopped: it looked at no source.
-    Interrupted,
-}
-
-impl Horizon {
-    pub(crate) fn new(at: Moment) -> Self {
-        Self(at)
-    }
-
-    pub(crate) fn moment(self) -> Moment {
-        self.0
-    }
-
-    /// Moves it as far as a poll allows that was `entered` at that time, to wait for `timeout`.
-    pub(crate) fn polled(&mut self, entered: Moment, timeout: Option<Duration>, polled: Polled) {
-        match polled {
-            // It returned at the first event, whenever that was; what had arrived before it was
-            // entered is surely among them.
-            Polled::Events => self.0 = entered,
-            Polled::Nothing => self.0 = entered.after(timeout.unwrap_or_default()),
-            Polled::Interrupted => {}
-        }
-    }
-}
+use crate::clock::Moment;
 
 /// When the entry of a deadline comes up: when it is due, or earlier.
 #[derive(Debug, Clone, Copy, Default)]
@@ -144,7 +67,7 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes out one entry that has come up by `now`; ask [`settle`](Self::settle) what it means.
+    /// Takes out one entry that has come up by `now`; ask [`confirm`](Self::confirm) what it means.
     pub(crate) fn pop(&mut self, now: Moment) -> Option<(Moment, K)> {
         self.next().filter(|at| *at <= now)?;
         self.heap.pop().map(|Reverse(entry)| entry)
@@ -152,8 +75,8 @@ impl<K: Ord + Copy> Timers<K> {
 
     /// Whether the entry of `key` that came up `at` that time is a deadline that has passed. It is
     /// set no longer then.
-    pub(crate) fn settle(&mut self, at: Moment, key: K, alarm: &mut Alarm) -> bool {
-        let passed = self.settle_wakeup(at, key, &mut alarm.wakeup, alarm.due);
+    pub(crate) fn confirm(&mut self, at: Moment, key: K, alarm: &mut Alarm) -> bool {
+        let passed = self.confirm_wakeup(at, key, &mut alarm.wakeup, alarm.due);
         if passed {
             alarm.due = None;
         }
@@ -161,7 +84,7 @@ impl<K: Ord + Copy> Timers<K> {
     }
 
     /// The same for a deadline that its owner keeps.
-    pub(crate) fn settle_wakeup(
+    pub(crate) fn confirm_wakeup(
         &mut self,
         at: Moment,
         key: K,
@@ -196,36 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn moment(nanos: u64) -> Moment {
-        Moment(NonZeroU64::new(nanos + 1).expect("one more than something"))
-    }
-
-    #[test]
-    fn the_horizon_is_as_far_as_a_poll_is_sure_to_have_seen() {
-        let mut horizon = Horizon::new(moment(0));
-        let timeout = Some(Duration::from_nanos(20));
-        for (entered, timeout, polled, expected) in [
-            (10, timeout, Polled::Events, 10),
-            (50, timeout, Polled::Nothing, 70),
-            // Stopped for a long time: whatever the clock says, nothing was looked at.
-            (100, timeout, Polled::Interrupted, 70),
-            (900, Some(Duration::ZERO), Polled::Nothing, 900),
-            (950, None, Polled::Events, 950),
-        ] {
-            horizon.polled(moment(entered), timeout, polled);
-            assert_eq!(horizon.moment(), moment(expected), "{polled:?} from {entered}");
-        }
-    }
-
-    #[test]
-    fn ticks_tell_spans_apart_even_when_they_wrap() {
-        let tick = |nanos| Tick::from(moment(nanos));
-        for start in [0, 1 << 40, (u64::from(u32::MAX) << Tick::BITS) - 1] {
-            for millis in [0, 1, 100, 60_000, 86_400_000] {
-                let span = tick(start + millis * 1_000_000).since(tick(start));
-                let off = span.as_millis().abs_diff(u128::from(millis));
-                assert!(off <= 17, "{span:?} for {millis} ms from {start}");
-            }
-        }
+        Moment::from_nanos(nanos)
     }
 
     proptest! {
@@ -244,7 +138,7 @@ mod tests {
             }
             let mut fired = Vec::new();
             while let Some((at, key)) = timers.pop(moment(now)) {
-                if timers.settle(at, key, &mut alarms[key]) {
+                if timers.confirm(at, key, &mut alarms[key]) {
                     fired.push(key);
                 }
             }
@@ -277,7 +171,7 @@ mod tests {
         }
         assert!(timers.heap.len() <= SWEEP_MIN + 1);
         let (at, key) = timers.pop(moment(1_000_000)).expect("the living one's entry is kept");
-        assert!(timers.settle(at, key, &mut living));
+        assert!(timers.confirm(at, key, &mut living));
     }
 
     /// A deadline that is moved earlier again and again leaves an entry behind each time.

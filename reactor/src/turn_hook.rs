@@ -25,7 +25,7 @@ pub trait TurnHook {
     }
 
     /// A signal asked the process to end.
-    fn on_stop_signal(&mut self) {}
+    fn on_shutdown_signal(&mut self) {}
 }
 
 impl TurnHook for () {}

@@ -66,7 +66,7 @@ fn handling() -> (EventLoop, SocketAddr) {
         ..Limits::default()
     };
     let (mut event_loop, address) = listening(patient);
-    event_loop.handle_signals(Hangup::Notifies).unwrap();
+    event_loop.handle_signals(Hangup::Notify).unwrap();
     (event_loop, address)
 }
 
@@ -204,9 +204,9 @@ fn the_same_signal_twice_at_once_is_one() {
     let ends_in_order = || {
         let (mut event_loop, _) = handling();
         raise(Signal::TERM);
-        assert_eq!(event_loop.stop_signal(), Some("SIGTERM"));
+        assert_eq!(event_loop.shutdown_signal(), Some("SIGTERM"));
         raise(Signal::TERM);
-        assert_eq!(event_loop.stop_signal(), Some("SIGTERM"));
+        assert_eq!(event_loop.shutdown_signal(), Some("SIGTERM"));
         matches!(run(event_loop, Script::echo()).result, Ok(Outcome::Graceful))
     };
     assert!((0..50).any(|_| ends_in_order()));
@@ -308,7 +308,7 @@ fn many_of_a_kind_are_told_as_one() {
 
 fn a_hangup_ends_what_a_person_looks_at() {
     let mut event_loop = EventLoop::new(Limits::default()).unwrap();
-    event_loop.handle_signals(Hangup::Stops).unwrap();
+    event_loop.handle_signals(Hangup::Shutdown).unwrap();
     raise(Signal::HUP);
     let finished = run(event_loop, Script::echo());
     let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
@@ -319,21 +319,21 @@ fn a_hangup_ends_what_a_person_looks_at() {
 /// What takes long before the loop begins asks now and then; what isn't for it is kept.
 fn a_signal_is_seen_before_the_loop_begins() {
     let (mut event_loop, _) = handling();
-    assert_eq!(event_loop.stop_signal(), None);
+    assert_eq!(event_loop.shutdown_signal(), None);
     raise(Signal::USR1);
-    assert_eq!(event_loop.stop_signal(), None);
+    assert_eq!(event_loop.shutdown_signal(), None);
     raise(Signal::QUIT);
-    assert_eq!(event_loop.stop_signal(), Some("SIGQUIT"));
-    assert_eq!(event_loop.stop_signal(), Some("SIGQUIT"), "it stays so");
+    assert_eq!(event_loop.shutdown_signal(), Some("SIGQUIT"));
+    assert_eq!(event_loop.shutdown_signal(), Some("SIGQUIT"), "it stays so");
     let finished = run(event_loop, Script::echo());
     assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
     assert_eq!(causes, [ShutdownCause::Signal("SIGQUIT")]);
     let (mut event_loop, _) = handling();
     raise(Signal::TERM);
-    event_loop.stop_signal();
+    event_loop.shutdown_signal();
     raise(Signal::INT);
-    event_loop.stop_signal();
+    event_loop.shutdown_signal();
     assert!(matches!(run(event_loop, Script::echo()).result, Ok(Outcome::Forced)));
 }
 

@@ -84,7 +84,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
-    event_loop.handle_signals(Hangup::Notifies).map_err(ServerError::EventLoop)?;
+    event_loop.handle_signals(Hangup::Notify).map_err(ServerError::EventLoop)?;
     startup_log::warn_of_few_places(config, event_loop.limits().max_connections);
     logging::flush();
     // Before the ledger: whoever can't have the port leaves no files behind, and says that it is the
@@ -153,7 +153,7 @@ fn get_ready(
 fn watch_opening(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> ControlFlow<()> {
     let mut next_report = Instant::now() + PROGRESS_INTERVAL;
     move |Progress { step, done, total }| {
-        if let Some(cause) = event_loop.stop_signal() {
+        if let Some(cause) = event_loop.shutdown_signal() {
             info!("action: shutdown | result: in_progress | cause: {cause}");
             return ControlFlow::Break(());
         }

@@ -250,7 +250,7 @@ impl<M: Member> Swarm<M> {
         let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
         let limits = Limits { shutdown_timeout: Duration::from_secs(5), ..Limits::default() };
         let mut event_loop = runtime::event_loop(limits).map_err(|error| failed(&error))?;
-        event_loop.handle_signals(Hangup::Stops).map_err(|error| failed(&error))?;
+        event_loop.handle_signals(Hangup::Shutdown).map_err(|error| failed(&error))?;
         let _ = event_loop.run(&mut self).map_err(|error| failed(&error))?;
         match self.error {
             Some(error) => Err(error),
@@ -264,7 +264,7 @@ impl<M: Member> Swarm<M> {
         {
             let connection = cx.connect(self.plan.address);
             // One that couldn't even be asked for has no place, and is told of as closed.
-            if let Some(member) = self.by_place.get_mut(connection.index()) {
+            if let Some(member) = self.by_place.get_mut(connection.slot()) {
                 *member = self.connections.len();
             }
             self.connections.push(connection);
@@ -272,7 +272,7 @@ impl<M: Member> Swarm<M> {
     }
 
     fn member_of(&self, connection: ConnectionId) -> usize {
-        self.by_place[connection.index()]
+        self.by_place[connection.slot()]
     }
 
     fn fail(&mut self, cx: &mut impl Context, error: SwarmError) {

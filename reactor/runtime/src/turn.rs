@@ -42,7 +42,7 @@ impl TurnHook for FlushLog {
         logging::bytes_since_flush() >= TURN_LOG_BYTES
     }
 
-    fn on_stop_signal(&mut self) {
+    fn on_shutdown_signal(&mut self) {
         logging::hurry();
     }
 }

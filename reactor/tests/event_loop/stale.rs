@@ -108,7 +108,7 @@ fn an_id_whose_place_was_taken_names_nobody() {
             Call::Opened(id) if gone.is_none() => gone = Some(id),
             Call::Opened(id) => {
                 let gone = gone.unwrap();
-                assert_eq!(gone.index(), id.index(), "the place is taken again");
+                assert_eq!(gone.slot(), id.slot(), "the place is taken again");
                 assert_ne!(gone, id);
                 disturb(cx, gone);
             }

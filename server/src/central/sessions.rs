@@ -13,20 +13,20 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Adds the session of a connection that was opened.
     pub(crate) fn insert(&mut self, connection: ConnectionId, session: Session) {
-        if self.slots.len() <= connection.index() {
-            self.slots.resize_with(connection.index() + 1, || None);
+        if self.slots.len() <= connection.slot() {
+            self.slots.resize_with(connection.slot() + 1, || None);
         }
-        self.slots[connection.index()] = Some(session);
+        self.slots[connection.slot()] = Some(session);
     }
 
     /// Takes the session of a connection that is gone out.
     pub(crate) fn remove(&mut self, connection: ConnectionId) -> Option<Session> {
-        let slot = self.slots.get_mut(connection.index())?;
+        let slot = self.slots.get_mut(connection.slot())?;
         slot.take_if(|session| session.is_named(connection))
     }
 
     pub(crate) fn get(&mut self, connection: ConnectionId) -> Option<&mut Session> {
-        let session = self.slots.get_mut(connection.index())?.as_mut();
+        let session = self.slots.get_mut(connection.slot())?.as_mut();
         session.filter(|session| session.is_named(connection))
     }
 

@@ -73,7 +73,7 @@ struct Attached {
 impl SimulatedContext {
     /// The lowest place that is free: places are used again, tokens aren't.
     fn insert(&mut self, connection: Connection) -> ConnectionId {
-        let places: Vec<_> = self.connections.keys().map(|token| token.index()).collect();
+        let places: Vec<_> = self.connections.keys().map(|token| token.slot()).collect();
         let mut free = 0;
         while places.contains(&(free as usize)) {
             free += 1;

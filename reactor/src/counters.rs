@@ -1,0 +1,61 @@
+//! What has happened in the loop, in numbers.
+
+use std::fmt;
+
+/// How often things happened since the loop was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Turns in which nothing happened: no byte moved, no connection opened or closed, no timer
+    /// fired, no signal came. A few are normal (a readiness event is a hint); many would be a busy loop.
+    pub idle_turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections established that the handler had asked for.
+    pub established: u64,
+    /// Times that accepting had to pause.
+    pub accept_pauses: u64,
+    /// Peers that were refused.
+    pub refused: u64,
+    /// Connections closed, for whatever reason.
+    pub closed: u64,
+    /// Bytes read, discarded ones included.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Deadlines and timers that fired.
+    pub timers_fired: u64,
+}
+
+impl Counters {
+    /// A number that changes whenever something happened.
+    pub(crate) fn progress(&self) -> u64 {
+        [
+            self.accepted,
+            self.established,
+            self.refused,
+            self.closed,
+            self.bytes_read,
+            self.bytes_written,
+            self.timers_fired,
+        ]
+        .into_iter()
+        .fold(0, u64::wrapping_add)
+    }
+}
+
+impl fmt::Display for Counters {
+    /// As the end of a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turns, idle_turns, accepted, established, accept_pauses, refused, .. } = self;
+        let Self { closed, bytes_read, bytes_written, timers_fired, .. } = self;
+        write!(
+            f,
+            "turns: {turns} | idle_turns: {idle_turns} | accepted: {accepted} | \
+             established: {established} | accept_pauses: {accept_pauses} | closed: {closed} | \
+             bytes_read: {bytes_read} | bytes_written: {bytes_written} | \
+             timers_fired: {timers_fired} | refused: {refused}"
+        )
+    }
+}

@@ -1,0 +1,100 @@
+//! Step 8 of a turn: the only place that writes to sockets, and what follows from what they took.
+
+use std::cmp::Reverse;
+
+use crate::close_reason::CloseReason;
+use crate::connections::Connections;
+use crate::id::ConnectionId;
+use crate::stream::Flush;
+
+impl Connections {
+    /// Sends what waits, once for each connection, and finishes those that are closing.
+    pub(crate) fn flush_all(&mut self) {
+        let mut list = std::mem::take(&mut self.flush);
+        for id in list.drain(..) {
+            self.flush_one(id);
+        }
+        // Nothing was queued meanwhile: only a handler does that. Keeps the list's memory.
+        self.flush = list;
+    }
+
+    fn flush_one(&mut self, id: ConnectionId) {
+        let Some(connection) = self.table.get_mut(id) else { return };
+        connection.unqueue_flush();
+        if connection.is_closed() {
+            return;
+        }
+        connection.pause_above(self.limits.write_buffer_high);
+        match connection.flush(&mut self.pool) {
+            Flush::Failed(error) => self.mark_closed(id, CloseReason::Failed(error)),
+            Flush::Sent(sent) => self.after_flush(id, sent),
+        }
+    }
+
+    /// Moves the write timeout, resumes reading below the low mark, finishes what was sent.
+    fn after_flush(&mut self, id: ConnectionId, sent: usize) {
+        self.counters.bytes_written += sent as u64;
+        let low = self.limits.write_buffer_low;
+        let Some(connection) = self.table.get_mut(id) else { return };
+        let resumes = connection.resume_below(low);
+        let sent_all = connection.has_sent_all();
+        if connection.buffers.unsent() == 0 || connection.is_attached() {
+            self.deadlines.set_loop_deadline(id, &mut connection.deadlines, None);
+        } else if sent > 0 || !connection.deadlines.has_loop_deadline() {
+            let due = self.clock.moment_by_now().after(self.limits.write_timeout);
+            self.deadlines.set_loop_deadline(id, &mut connection.deadlines, Some(due));
+        }
+        if resumes {
+            self.queue_ready(id);
+        }
+        if sent_all {
+            self.finish(id);
+        }
+    }
+
+    /// Everything was sent: tells the peer so, and waits for its end for a limited time.
+    fn finish(&mut self, id: ConnectionId) {
+        let due = self.clock.moment_by_now().after(self.limits.linger_timeout);
+        let Some(connection) = self.table.get_mut(id) else { return };
+        if let Some(reason) = connection.finish() {
+            return self.mark_closed(id, reason);
+        }
+        let wants_read = connection.wants_read();
+        self.set_loop_deadline(id, Some(due));
+        if wants_read {
+            self.queue_ready(id);
+        }
+    }
+
+    /// Closes the connections that hold the most memory when all together hold nearly as much as
+    /// [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes). Begins a little below it,
+    /// so that the next turn has room to read; ends well below it, so that the next turn doesn't do
+    /// it again.
+    pub(crate) fn enforce_buffer_limit(&mut self) {
+        let most = self.limits.max_buffered_bytes;
+        if self.pool.held() <= most / 16 * 15 {
+            return;
+        }
+        self.pool.drop_spare();
+        if self.pool.held() <= most / 16 * 15 {
+            return;
+        }
+        let mut holders: Vec<_> = self
+            .table
+            .iter()
+            .filter(|(_, connection)| !connection.is_attached())
+            .map(|(id, connection)| (connection.buffers.capacity(), id))
+            .filter(|(buffered, _)| *buffered > 0)
+            .collect();
+        holders.sort_unstable_by_key(|(buffered, _)| Reverse(*buffered));
+        for (buffered, id) in holders {
+            if self.pool.held() <= most / 8 * 7 {
+                return;
+            }
+            self.mark_closed(id, CloseReason::BufferLimit { buffered });
+            if let Some(connection) = self.table.get_mut(id) {
+                connection.buffers.drop_all(&mut self.pool);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The connections by their ids: a slab of slots, and the generation of each slot's connection.
+
+use slab::Slab;
+
+use crate::connection::Connection;
+use crate::id::ConnectionId;
+
+/// Slots from here on are never used: their numbers name other sources and timers of the loop.
+const SLOTS_MAX: usize = (u32::MAX - 15) as usize;
+
+/// All connections.
+#[derive(Debug)]
+pub(crate) struct Table {
+    slots: Slab<Connection>,
+    /// Of the youngest connection.
+    generation: u32,
+    /// Connections that the handler has attached.
+    attached: usize,
+}
+
+impl Table {
+    /// None yet, with room for so many.
+    pub(crate) fn with_capacity(connections: usize) -> Self {
+        Self { slots: Slab::with_capacity(connections), generation: 0, attached: 0 }
+    }
+
+    /// The id that the next connection gets; `None` when there are too many.
+    pub(crate) fn next_id(&mut self) -> Option<ConnectionId> {
+        let slot = self.slots.vacant_key();
+        let slot = u32::try_from(slot).ok().filter(|_| slot < SLOTS_MAX)?;
+        Some(self.new_id(slot))
+    }
+
+    /// An id that names no connection, now or later.
+    pub(crate) fn vacant_id(&mut self) -> ConnectionId {
+        self.new_id(u32::MAX)
+    }
+
+    fn new_id(&mut self, slot: u32) -> ConnectionId {
+        self.generation = self.generation.wrapping_add(1);
+        ConnectionId::new(slot, self.generation)
+    }
+
+    /// Inserts a connection that was made with [`next_id`](Self::next_id).
+    pub(crate) fn insert(&mut self, connection: Connection) {
+        self.attached += usize::from(connection.is_attached());
+        self.slots.insert(connection);
+    }
+
+    /// Takes out a connection, which must be there.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Connection {
+        let connection = self.slots.remove(id.slot());
+        self.attached -= usize::from(connection.is_attached());
+        connection
+    }
+
+    /// The connection that an id names, unless it was removed.
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.get(id.slot()).filter(|found| found.generation() == id.generation())
+    }
+
+    /// The connection that an id names, unless it was removed.
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots.get_mut(id.slot()).filter(|found| found.generation() == id.generation())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many connections to peers there are: those that limits count and that a shutdown closes.
+    pub(crate) fn peers(&self) -> usize {
+        self.slots.len() - self.attached
+    }
+
+    /// All connections with their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.slots.iter().map(|(slot, connection)| {
+            let slot = u32::try_from(slot).expect("next_id gives no larger one");
+            (ConnectionId::new(slot, connection.generation()), connection)
+        })
+    }
+}
