@@ -27,16 +27,27 @@ pub struct LineTooLong {
 ///
 /// Invariant: the first `scanned` bytes of the input hold no `\n`. They are not searched again,
 /// so a line that arrives byte by byte costs no more than one that arrives whole.
+///
+/// Takes 8 bytes: thousands of connections that have sent a line are idle most of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineDecoder {
-    max: usize,
-    scanned: usize,
+    max: u32,
+    scanned: u32,
 }
 
 impl LineDecoder {
-    /// A decoder of lines of at most `max` bytes, the newline not counted.
+    /// A decoder of lines of at most `max` bytes, or 4 GiB - 1, the newline not counted.
     pub fn new(max: usize) -> Self {
-        Self { max, scanned: 0 }
+        Self { max: saturated(max), scanned: 0 }
+    }
+
+    fn max(self) -> usize {
+        self.max as usize
+    }
+
+    /// How many bytes of `input` aren't searched.
+    fn skipped(self, input: &[u8]) -> usize {
+        (self.scanned as usize).min(input.len())
     }
 
     /// The next line of `input`, or `None` when more bytes are needed.
@@ -45,14 +56,14 @@ impl LineDecoder {
     /// [`LineTooLong`] as soon as `max + 1` bytes arrived without a newline: no need to wait
     /// for the end of a line that will be refused.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<Line<'a>>, LineTooLong> {
-        let from = self.scanned.min(input.len());
+        let from = self.skipped(input);
         let Some(found) = memchr::memchr(b'\n', &input[from..]) else {
-            self.scanned = input.len();
-            return if input.len() > self.max { Err(self.too_long()) } else { Ok(None) };
+            self.scanned = saturated(input.len());
+            return if input.len() > self.max() { Err(self.too_long()) } else { Ok(None) };
         };
         let end = from + found;
         self.scanned = 0;
-        if end > self.max {
+        if end > self.max() {
             return Err(self.too_long());
         }
         Ok(Some(Line { bytes: &input[..end], used: end + 1 }))
@@ -64,15 +75,15 @@ impl LineDecoder {
     /// # Errors
     /// [`LineTooLong`] like [`decode`](Self::decode), once the lines before the long one are used.
     pub fn decode_all(&mut self, input: &[u8]) -> Result<usize, LineTooLong> {
-        let from = self.scanned.min(input.len());
+        let from = self.skipped(input);
         let Some(last) = memchr::memrchr(b'\n', &input[from..]) else {
-            self.scanned = input.len();
-            return if input.len() > self.max { Err(self.too_long()) } else { Ok(0) };
+            self.scanned = saturated(input.len());
+            return if input.len() > self.max() { Err(self.too_long()) } else { Ok(0) };
         };
         let end = from + last + 1;
         // No line is longer than all of them together.
-        if end <= self.max + 1 {
-            self.scanned = input.len() - end;
+        if end <= self.max() + 1 {
+            self.scanned = saturated(input.len() - end);
             return Ok(end);
         }
         self.decode_each(&input[..end])
@@ -82,7 +93,7 @@ impl LineDecoder {
     fn decode_each(&mut self, lines: &[u8]) -> Result<usize, LineTooLong> {
         let mut used = 0;
         for newline in memchr::memchr_iter(b'\n', lines) {
-            if newline - used > self.max {
+            if newline - used > self.max() {
                 self.scanned = 0;
                 return if used == 0 { Err(self.too_long()) } else { Ok(used) };
             }
@@ -108,8 +119,12 @@ impl LineDecoder {
     }
 
     fn too_long(self) -> LineTooLong {
-        LineTooLong { max: self.max }
+        LineTooLong { max: self.max() }
     }
+}
+
+fn saturated(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum State {
     Unknown,
-    Echo(Box<EchoSession>),
+    Echo(EchoSession),
     Lottery(Box<LotterySession>),
     Refused,
     Closing,
@@ -107,7 +107,7 @@ impl Session {
         self.state = if first == MAGIC {
             State::Lottery(Box::default())
         } else {
-            State::Echo(Box::new(EchoSession::new(max_line)))
+            State::Echo(EchoSession::new(max_line))
         };
     }
 
