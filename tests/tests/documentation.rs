@@ -1,6 +1,6 @@
-//! The documentation's links: every file, folder and heading that a page of this repository points
-//! to exists, so does every setting and source file that it names, every page is reached from the README, and the
-//! README stays short.
+//! The documentation against the repository: every file, folder and heading that a page points to
+//! exists, so does every setting and source file that it names; every knob of a test is documented;
+//! every page is reached from the README, and the README stays short.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -167,6 +167,42 @@ fn every_setting_named_exists() {
         let text = fs::read_to_string(&page).expect("a page");
         let unknown: Vec<_> = setting_names(&text).difference(&known).copied().collect();
         assert!(unknown.is_empty(), "{} names no settings: {unknown:?}", page.display());
+    }
+}
+
+/// Names of environment variables that a test reads by one of these calls.
+fn variables(source: &str) -> BTreeSet<&str> {
+    let calls = ["var(\"", "var_os(\"", "number(\""];
+    let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+    let after = calls.iter().flat_map(|call| source.split(call).skip(1));
+    let names = after.map(|rest| rest.split('"').next().unwrap_or_default());
+    names.filter(|name| !name.is_empty() && name.chars().all(is_name)).collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.append(&mut sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_knob_of_the_tests_is_documented() {
+    // What a system sets, not a person for a test.
+    let others = ["CARGO", "PATH"];
+    let page = fs::read_to_string(repository().join("docs/testing.md")).expect("the page");
+    for file in sources(&repository().join("tests")) {
+        let source = fs::read_to_string(&file).expect("a source file");
+        for name in variables(&source).into_iter().filter(|name| !others.contains(name)) {
+            let row = format!("| `{name}` |");
+            assert!(page.contains(&row), "{}: docs/testing.md lacks {name}", file.display());
+        }
     }
 }
 
