@@ -1,5 +1,14 @@
 //! Mode `echo`: numbered messages, one connection each, as the exercise's first client sends them.
+//!
+//! | step | is over when | then |
+//! |---|---|---|
+//! | `Connecting`, see [`Dialer`] | the connection is established | `Sent` |
+//! | | the attempts ran out | the end, [`End::Failed`] |
+//! | `Sent` | the message came back | `Answered` |
+//! | | anything else came, or nothing in time, or the connection was lost | the end, [`End::Failed`] |
+//! | `Answered` | the connection is closed and the pause over | `Connecting` for the next message; the end after the last |
 
+use std::io;
 use std::net::SocketAddr;
 
 use log::{Level, error, info};
@@ -9,13 +18,16 @@ use runtime::logging::{Escaped, EscapedOnce};
 use wire::LineDecoder;
 
 use crate::config::Config;
-use crate::connection::dialer::{Attempt, DIAL, Dialer};
+use crate::connection::dialer::{DIAL, Dialer};
 use crate::connection::foreign_service;
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Line, LogBudget};
 
-/// Most bytes of an answer's line: far above any message of ours.
-const ANSWER_MAX: usize = 4096;
+/// Most bytes of a line that is read: far more than any message has.
+const LINE_MAX: usize = 4096;
+
+/// Fires when it is time for the next message.
+const PAUSE: TimerId = TimerId(1);
 
 /// The handler.
 #[derive(Debug)]
@@ -24,8 +36,7 @@ pub struct EchoLoop {
     dialer: Dialer,
     exit_schedule: ExitSchedule,
     decoder: LineDecoder,
-    connection: Option<ConnectionId>,
-    /// The message that is under way, counted from 1.
+    /// Number of the current message, from 1.
     number: u32,
     step: Step,
     log_budget: LogBudget,
@@ -40,7 +51,7 @@ enum Step {
 }
 
 impl EchoLoop {
-    /// A loop that hasn't sent anything. `seed` is for the pauses between attempts.
+    /// A loop before its first message. `seed` is for the pauses between attempts.
     pub fn new(config: &Config, seed: u64) -> Self {
         let (address, timeout) = (config.address.clone(), config.response_timeout);
         Self {
@@ -48,15 +59,14 @@ impl EchoLoop {
             exit_schedule: ExitSchedule::new(config.exit_delays),
             log_budget: LogBudget::new(config.log_limits),
             config: config.clone(),
-            decoder: LineDecoder::new(ANSWER_MAX),
-            connection: None,
+            decoder: LineDecoder::new(LINE_MAX),
             number: 0,
             step: Step::Connecting,
             end: None,
         }
     }
 
-    /// How it ended, with everything logged that was only counted.
+    /// Logs what was only counted; returns how the run ended.
     pub fn close(mut self) -> End {
         self.log_budget.report();
         self.end.unwrap_or(End::Interrupted)
@@ -76,20 +86,18 @@ impl EchoLoop {
 
     fn dial(&mut self, cx: &mut impl Context) {
         self.step = Step::Connecting;
-        let attempt = self.dialer.dial(cx);
-        self.attempted(cx, attempt);
+        let dialed = self.dialer.dial(cx);
+        self.on_dialed(cx, dialed);
     }
 
-    fn attempted(&mut self, cx: &mut impl Context, attempt: Attempt) {
-        match attempt {
-            Ok(connection) => self.connection = connection,
-            Err(error) => self.retry(cx, &error.to_string()),
+    fn on_dialed(&mut self, cx: &mut impl Context, dialed: io::Result<()>) {
+        if let Err(error) = dialed {
+            self.retry(cx, &error.to_string());
         }
     }
 
-    fn not_connected(&mut self, cx: &mut impl Context, reason: &str) {
-        self.connection = self.dialer.on_failure(cx, reason, &mut self.log_budget);
-        if self.connection.is_none() {
+    fn on_connect_failed(&mut self, cx: &mut impl Context, reason: &str) {
+        if !self.dialer.try_next(cx, reason, &mut self.log_budget) {
             self.retry(cx, reason);
         }
     }
@@ -109,10 +117,10 @@ impl EchoLoop {
         self.finish(cx, End::Failed);
     }
 
-    /// The same for what has been said, which may be another service's.
-    fn fail_after(&mut self, cx: &mut impl Context, said: &[u8], reason: &str) {
-        match foreign_service::looks_like(said) {
-            Some(_) => self.fail(cx, &foreign_service::describe(&self.config.address, said)),
+    /// The same for a line that isn't the message, and may be another service's.
+    fn fail_after(&mut self, cx: &mut impl Context, received: &[u8], reason: &str) {
+        match foreign_service::protocol_of(received) {
+            Some(_) => self.fail(cx, &foreign_service::describe(&self.config.address, received)),
             None => self.fail(cx, reason),
         }
     }
@@ -120,27 +128,27 @@ impl EchoLoop {
     fn finish(&mut self, cx: &mut impl Context, end: End) {
         self.end.get_or_insert(end);
         self.dialer.cancel(cx);
-        if let Some(connection) = self.connection {
+        if let Some(connection) = self.dialer.connection() {
             cx.close(connection);
         }
-        self.part(cx);
+        self.exit(cx);
     }
 
-    fn part(&mut self, cx: &mut impl Context) {
+    fn exit(&mut self, cx: &mut impl Context) {
         self.exit_schedule.advance(cx, || announce(self.end, &self.config));
     }
 
-    fn answered(&mut self, cx: &mut impl Context, connection: ConnectionId, answer: &[u8]) {
-        if answer != self.message().as_bytes() {
-            let reason = format!("another answer than expected: {}", Escaped(answer));
-            return self.fail_after(cx, answer, &reason);
+    fn on_line(&mut self, cx: &mut impl Context, connection: ConnectionId, line: &[u8]) {
+        if line != self.message().as_bytes() {
+            let reason = format!("another answer than expected: {}", Escaped(line));
+            return self.fail_after(cx, line, &reason);
         }
         self.step = Step::Answered;
         self.dialer.on_progress();
         info!(
             "action: receive_message | result: success | client_id: {} | msg: {}",
             self.config.id,
-            Escaped(answer)
+            Escaped(line)
         );
         cx.close(connection);
     }
@@ -150,7 +158,7 @@ impl Handler for EchoLoop {
     type Fatal = std::convert::Infallible;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.exit_schedule.started(cx);
+        self.exit_schedule.on_start(cx);
         self.next_message(cx);
     }
 
@@ -167,7 +175,7 @@ impl Handler for EchoLoop {
         }
         match self.decoder.decode(input) {
             Ok(None) => return 0,
-            Ok(Some(line)) => self.answered(cx, connection, line.bytes),
+            Ok(Some(line)) => self.on_line(cx, connection, line.bytes),
             Err(error) => self.fail_after(cx, input, &error.to_string()),
         }
         input.len()
@@ -175,8 +183,8 @@ impl Handler for EchoLoop {
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.dialer.is_resolver(connection) {
-            let attempt = self.dialer.on_resolved(cx, rest);
-            return self.attempted(cx, attempt);
+            let dialed = self.dialer.on_resolved(cx, rest);
+            return self.on_dialed(cx, dialed);
         }
         if self.step == Step::Sent {
             let reason = format!(
@@ -190,8 +198,8 @@ impl Handler for EchoLoop {
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         if self.dialer.is_resolver(connection) {
-            let attempt = self.dialer.on_resolve_timeout(cx);
-            return self.attempted(cx, attempt);
+            let dialed = self.dialer.on_resolve_timeout(cx);
+            return self.on_dialed(cx, dialed);
         }
         if self.step == Step::Sent {
             let timeout = humantime::format_duration(self.config.response_timeout);
@@ -203,7 +211,7 @@ impl Handler for EchoLoop {
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match timer {
             DIAL => self.dial(cx),
-            EXIT => self.part(cx),
+            EXIT => self.exit(cx),
             other if self.log_budget.fired(other) => {}
             _ => self.next_message(cx),
         }
@@ -211,13 +219,12 @@ impl Handler for EchoLoop {
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.dialer.is_resolver(connection) {
-            let attempt = self.dialer.on_resolver_closed(cx, reason);
-            return self.attempted(cx, attempt);
+            let dialed = self.dialer.on_resolver_closed(cx, reason);
+            return self.on_dialed(cx, dialed);
         }
-        if self.connection != Some(connection) {
+        if !self.dialer.on_close(connection) {
             return;
         }
-        self.connection = None;
         if self.end.is_some() {
             info!("action: close_connection | result: success | reason: {reason}");
             return;
@@ -229,7 +236,7 @@ impl Handler for EchoLoop {
             "action: close_connection | result: success | reason: {reason}"
         );
         match self.step {
-            Step::Connecting => self.not_connected(cx, &reason.to_string()),
+            Step::Connecting => self.on_connect_failed(cx, &reason.to_string()),
             Step::Sent => self.fail(cx, &format!("no answer: {reason}")),
             Step::Answered if self.number == self.config.loop_amount => self.next_message(cx),
             Step::Answered => cx.set_timer(PAUSE, Some(self.config.loop_period)),
@@ -242,7 +249,7 @@ impl Handler for EchoLoop {
                 "action: status | result: success | client_id: {} | connection: {} | \
                  message: {} | of: {}",
                 self.config.id,
-                self.dialer.describe(self.connection),
+                self.dialer.state_name(),
                 self.number,
                 self.config.loop_amount
             ),
@@ -256,9 +263,9 @@ impl Handler for EchoLoop {
         self.dialer.cancel(cx);
         let ShutdownCause::Signal(name) = cause else { return };
         info!("action: shutdown | result: in_progress | cause: {name}");
-        self.exit_schedule.cut_short(|| announce(self.end, &self.config));
-        // At once: an answer that is still under way doesn't matter any more.
-        if let Some(connection) = self.connection {
+        self.exit_schedule.announce_now(|| announce(self.end, &self.config));
+        // Without waiting for a line that is on its way.
+        if let Some(connection) = self.dialer.connection() {
             cx.abort(connection);
         }
     }
@@ -275,9 +282,6 @@ fn announce(end: Option<End>, config: &Config) {
         info!("action: loop_finished | result: success | client_id: {}", config.id);
     }
 }
-
-/// Fires when it is time for the next message.
-const PAUSE: TimerId = TimerId(1);
 
 #[cfg(test)]
 mod tests;

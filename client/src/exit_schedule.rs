@@ -1,15 +1,21 @@
-//! The end of a run: when the result may be announced, and when the program may end.
+//! The end of a run: when the result is logged, and when the loop stops.
 //!
-//! Both are immediate unless configured. They exist for people who read the logs of several
-//! containers merged into one: whoever starts reading late gets what was written before in no
-//! order across containers, and never hears of a container that has ended by then. The work itself
-//! is done, and its connection closed, before any of this begins. Knows no dialogue and no message.
+//! Both are immediate unless configured. The delays exist for `docker compose logs`: a reader that
+//! attaches late gets earlier lines unordered across containers, and none of a container that has
+//! exited. The work is done, and the connection closed, before any of this begins. Knows no session
+//! and no message.
+//!
+//! | stage | is over when | then |
+//! |---|---|---|
+//! | `Working` | the run is done | `ResultDelayed` |
+//! | `ResultDelayed` | the run is [`announce_after`](ExitDelays::announce_after) old, or a signal came | the result is logged, `ExitDelayed` |
+//! | `ExitDelayed` | [`exit`](ExitDelays::exit) has passed | the loop stops |
 
 use std::time::{Duration, Instant};
 
 use reactor::{Context, TimerId};
 
-/// Fires when the next stage may begin.
+/// Fires when the current stage is over.
 pub(crate) const EXIT: TimerId = TimerId(2);
 
 /// How a run of the client ended.
@@ -23,16 +29,16 @@ pub enum End {
     Interrupted,
 }
 
-/// How long the ending is drawn out.
+/// Delays at the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExitDelays {
-    /// Age of the run before which its result isn't announced.
+    /// The result isn't logged earlier than this after the start.
     pub announce_after: Duration,
-    /// What the program stays after the announcement.
+    /// Between logging the result and exiting.
     pub exit: Duration,
 }
 
-/// How far the ending is.
+/// The end of a run, stage by stage.
 #[derive(Debug)]
 pub(crate) struct ExitSchedule {
     delays: ExitDelays,
@@ -43,10 +49,8 @@ pub(crate) struct ExitSchedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Working,
-    /// The result is known and not announced.
-    Holding,
-    /// It is announced.
-    Staying,
+    ResultDelayed,
+    ExitDelayed,
 }
 
 impl ExitSchedule {
@@ -54,24 +58,24 @@ impl ExitSchedule {
         Self { delays, started: None, stage: Stage::Working }
     }
 
-    /// The run begins: its age counts from here.
-    pub(crate) fn started(&mut self, cx: &impl Context) {
+    /// The run starts: its age counts from here.
+    pub(crate) fn on_start(&mut self, cx: &impl Context) {
         self.started = Some(cx.now());
     }
 
-    /// Goes on as far as the time has come, to the end of the loop. To be called when the work is
-    /// done, and whenever [`EXIT`] fires.
+    /// Moves on through the stages that are over, and stops the loop after the last. Called when the
+    /// run is done, and whenever [`EXIT`] fires.
     pub(crate) fn advance(&mut self, cx: &mut impl Context, announce: impl FnOnce()) {
         if self.stage == Stage::Working {
-            self.stage = Stage::Holding;
+            self.stage = Stage::ResultDelayed;
             let age = self.started.map_or(Duration::ZERO, |started| cx.now() - started);
             let left = self.delays.announce_after.saturating_sub(age);
             if !left.is_zero() {
                 return cx.set_timer(EXIT, Some(left));
             }
         }
-        if self.stage == Stage::Holding {
-            self.stage = Stage::Staying;
+        if self.stage == Stage::ResultDelayed {
+            self.stage = Stage::ExitDelayed;
             announce();
             if !self.delays.exit.is_zero() {
                 return cx.set_timer(EXIT, Some(self.delays.exit));
@@ -80,10 +84,10 @@ impl ExitSchedule {
         cx.shutdown();
     }
 
-    /// A signal doesn't wait: what is known is announced now.
-    pub(crate) fn cut_short(&mut self, announce: impl FnOnce()) {
-        if self.stage == Stage::Holding {
-            self.stage = Stage::Staying;
+    /// A signal came: logs the result now, if it is known and wasn't logged.
+    pub(crate) fn announce_now(&mut self, announce: impl FnOnce()) {
+        if self.stage == Stage::ResultDelayed {
+            self.stage = Stage::ExitDelayed;
             announce();
         }
     }
@@ -106,7 +110,7 @@ mod tests {
         fn new(announce_after: Duration, exit: Duration) -> Self {
             let (mut exit_schedule, cx) =
                 (ExitSchedule::new(ExitDelays { announce_after, exit }), MemoryContext::new());
-            exit_schedule.started(&cx);
+            exit_schedule.on_start(&cx);
             Self { exit_schedule, cx, announced: 0 }
         }
 
@@ -141,11 +145,11 @@ mod tests {
     #[test]
     fn a_signal_brings_the_announcement_forward_once_and_only_when_there_is_something_to_say() {
         let mut run = Run::new(3 * SECOND, SECOND);
-        run.exit_schedule.cut_short(|| run.announced += 1);
+        run.exit_schedule.announce_now(|| run.announced += 1);
         assert_eq!(run.announced, 0, "nothing was known yet");
         assert_eq!(run.advance(), (Some(3 * SECOND), 0, false));
-        run.exit_schedule.cut_short(|| run.announced += 1);
-        run.exit_schedule.cut_short(|| run.announced += 1);
+        run.exit_schedule.announce_now(|| run.announced += 1);
+        run.exit_schedule.announce_now(|| run.announced += 1);
         assert_eq!(run.announced, 1);
     }
 }

@@ -1,13 +1,13 @@
-//! How long to wait before trying again: longer each time, never twice the same.
+//! Capped exponential backoff with jitter.
 
 use std::time::Duration;
 
 use crate::config::Retry;
 
-/// Capped exponential backoff with jitter.
+/// Pauses between attempts.
 ///
-/// The n-th pause is drawn from the upper half of `min * 2^n`, capped at `max`: agencies that lost
-/// the same central don't come back in the same instant.
+/// The n-th pause is drawn from the upper half of `min * 2^n`, capped at `max`, so that agencies that
+/// lost the same central don't reconnect all at once.
 #[derive(Debug)]
 pub struct Backoff {
     retry: Retry,
@@ -16,12 +16,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// One that has seen no failure. The same seed gives the same pauses.
+    /// A backoff before its first failure. The same seed gives the same pauses.
     pub fn new(retry: Retry, seed: u64) -> Self {
         Self { retry, failures: 0, random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// The pause after one more failure; `None` when it was one too many.
+    /// The pause after one more failure; `None` when [`Retry::limit`] is reached.
     pub fn pause(&mut self) -> Option<Duration> {
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
@@ -37,7 +37,7 @@ impl Backoff {
         self.failures
     }
 
-    /// Something worked: the next failure is the first again.
+    /// The next failure counts as the first.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
@@ -51,7 +51,7 @@ mod tests {
         Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 };
 
     #[test]
-    fn pauses_grow_to_the_cap_and_begin_anew() {
+    fn pauses_grow_to_the_cap_and_are_reset() {
         let mut backoff = Backoff::new(RETRY, 7);
         for n in 0..100 {
             let whole = RETRY.min.saturating_mul(1 << n.min(20)).min(RETRY.max);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn agencies_do_not_march_in_step() {
+    fn agencies_do_not_reconnect_at_once() {
         let pause = |seed| Backoff::new(RETRY, seed).pause();
         assert_ne!(pause(1), pause(2));
         assert_eq!(pause(1), pause(1));

@@ -1,4 +1,13 @@
-//! Reaching the central: names into addresses, one attempt after the other.
+//! Reaching the central: resolves its name, tries the addresses, pauses between attempts.
+//!
+//! | state | is over when | then |
+//! |---|---|---|
+//! | `Idle` | [`DIAL`] fires, or its owner wants a connection | `Resolving`; `Connecting` when the name is an address |
+//! | `Resolving` | the addresses arrived | `Connecting` to the first |
+//! | | there are none, or not in time | `Idle` |
+//! | `Connecting` | the connection is established | `Connected` |
+//! | | it failed | `Connecting` to the next address; `Idle` after the last |
+//! | `Connected` | the connection is gone | `Idle` |
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,29 +29,38 @@ use crate::log_budget::{Line, LogBudget};
 /// Fires when it is time for another attempt.
 pub(crate) const DIAL: TimerId = TimerId(0);
 
-/// What has become of an attempt: a connection was begun, or nothing yet, or it has failed.
-pub(crate) type Attempt = io::Result<Option<ConnectionId>>;
-
-/// Attempts at one name. An attempt looks the name up anew and tries all that it stands for, one
-/// after the other, until a connection is established; only then there is a pause.
+/// Attempts at one name. An attempt resolves it anew and tries all of its addresses, one after the
+/// other, until a connection is established; a pause comes only after the last one.
 ///
-/// Only [`on_progress`](Self::on_progress) makes pauses short again and counts failures anew, whatever
-/// a central that makes no progress answers. Behind one that was connected to in vain the next
-/// attempt begins at the following address, so of several centrals one that is broken is left.
+/// Only [`on_progress`](Self::on_progress) makes pauses short again and counts failures anew,
+/// whatever a central that makes no progress sends. After one that was connected to in vain the next
+/// attempt begins at the following address, so of several centrals a broken one is left.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     address: String,
     resolver: Resolver,
-    /// What the name stands for and this attempt hasn't tried.
+    state: State,
+    /// Addresses that this attempt hasn't tried.
     untried: VecDeque<SocketAddr>,
-    /// The address that was called last.
-    current: Option<SocketAddr>,
-    /// The connection that was begun last is, or was, established.
-    is_connected: bool,
-    /// It has made progress.
-    is_useful: bool,
+    last: Option<Tried>,
     backoff: Backoff,
     timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Resolving,
+    Connecting(ConnectionId),
+    Connected(ConnectionId),
+}
+
+/// The address that was tried last.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    address: SocketAddr,
+    was_connected: bool,
+    made_progress: bool,
 }
 
 impl Dialer {
@@ -50,116 +68,151 @@ impl Dialer {
         Self {
             address,
             resolver: Resolver::new(),
+            state: State::Idle,
             untried: VecDeque::new(),
-            current: None,
-            is_connected: false,
-            is_useful: false,
+            last: None,
             backoff: Backoff::new(retry, seed),
             timeout,
         }
     }
 
-    /// One whose name stands for what the test says.
+    /// The same, with a test's resolver.
     #[cfg(test)]
     pub(crate) fn resolving(self, resolve: Resolve) -> Self {
         Self { resolver: Resolver::with(resolve), ..self }
     }
 
-    /// How the way to the central is, for who asks. `connection` is what an attempt came to.
-    pub(crate) fn describe(&self, connection: Option<ConnectionId>) -> &'static str {
-        match connection {
-            _ if self.resolver.is_wanted() => "looking_up",
-            None => "none",
-            Some(_) if self.is_connected => "open",
-            Some(_) => "connecting",
+    /// The connection to the central, established or on its way.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        match self.state {
+            State::Connecting(connection) | State::Connected(connection) => Some(connection),
+            State::Idle | State::Resolving => None,
         }
     }
 
-    /// Whether the connection that was begun last was established.
+    /// Whether that connection is established.
     pub(crate) fn is_connected(&self) -> bool {
-        self.is_connected
+        matches!(self.state, State::Connected(_))
     }
 
-    /// Begins an attempt: with looking the name up, unless it is an address itself.
-    pub(crate) fn dial(&mut self, cx: &mut impl Context) -> Attempt {
+    /// The state, for a log line.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Idle => "none",
+            State::Resolving => "looking_up",
+            State::Connecting(_) => "connecting",
+            State::Connected(_) => "open",
+        }
+    }
+
+    /// Begins an attempt. An error is a failed attempt, as in the methods below.
+    pub(crate) fn dial(&mut self, cx: &mut impl Context) -> io::Result<()> {
         if let Ok(address) = self.address.parse() {
-            return self.dial_all(cx, [address].into());
+            return self.connect_to(cx, [address].into());
         }
         self.resolver.begin(cx, &self.address, self.timeout)?;
-        Ok(None)
+        self.state = State::Resolving;
+        Ok(())
     }
 
-    fn dial_all(&mut self, cx: &mut impl Context, mut addresses: VecDeque<SocketAddr>) -> Attempt {
-        let first = addresses.iter().position(|address| Some(*address) == self.current);
-        if let Some(first) = first.filter(|_| self.is_connected) {
-            // One that was worth it is called again, one that wasn't comes last.
-            addresses.rotate_left(if self.is_useful { first } else { first + 1 });
+    fn connect_to(
+        &mut self,
+        cx: &mut impl Context,
+        mut addresses: VecDeque<SocketAddr>,
+    ) -> io::Result<()> {
+        let last = self.last.filter(|last| last.was_connected);
+        let index_of = |last: Tried| addresses.iter().position(|address| *address == last.address);
+        if let Some((last, index)) = last.and_then(|last| Some((last, index_of(last)?))) {
+            // One that made progress is tried again, one that didn't comes last.
+            addresses.rotate_left(if last.made_progress { index } else { index + 1 });
         }
         self.untried = addresses;
-        self.dial_next(cx).map(Some).ok_or(io::ErrorKind::AddrNotAvailable.into())
+        if self.connect_to_next(cx) { Ok(()) } else { Err(io::ErrorKind::AddrNotAvailable.into()) }
     }
 
-    /// Whether this is no connection to the central, but where the answer to a look-up arrives. The
-    /// handler leaves its input alone, and says when it has ended, is late or is lost.
+    fn connect_to_next(&mut self, cx: &mut impl Context) -> bool {
+        let Some(address) = self.untried.pop_front() else {
+            self.state = State::Idle;
+            return false;
+        };
+        self.last = Some(Tried { address, was_connected: false, made_progress: false });
+        let connection = cx.connect(address);
+        cx.set_deadline(connection, Some(self.timeout));
+        self.state = State::Connecting(connection);
+        true
+    }
+
+    /// Whether this is the resolver's connection. Its handler consumes nothing of its input, and
+    /// reports its end, deadline and close to the methods below.
     pub(crate) fn is_resolver(&self, connection: ConnectionId) -> bool {
         self.resolver.owns(connection)
     }
 
-    /// The answer to the look-up has ended: goes on with the attempt, if it still waits for it.
-    pub(crate) fn on_resolved(&mut self, cx: &mut impl Context, answer: &[u8]) -> Attempt {
-        match self.resolver.finish(cx, answer) {
-            Some(addresses) => self.dial_all(cx, addresses?.into()),
-            None => Ok(None),
-        }
+    /// The resolver's answer is complete.
+    pub(crate) fn on_resolved(&mut self, cx: &mut impl Context, answer: &[u8]) -> io::Result<()> {
+        let Some(addresses) = self.resolver.finish(cx, answer) else { return Ok(()) };
+        self.state = State::Idle;
+        self.connect_to(cx, addresses?.into())
     }
 
-    /// The answer to the look-up is late: the attempt has failed.
-    pub(crate) fn on_resolve_timeout(&mut self, cx: &mut impl Context) -> Attempt {
-        self.resolver.cancel(cx);
+    /// The resolver's answer is late.
+    pub(crate) fn on_resolve_timeout(&mut self, cx: &mut impl Context) -> io::Result<()> {
+        self.cancel(cx);
         let timeout = humantime::format_duration(self.timeout);
         Err(io::Error::other(format!("the name wasn't looked up within {timeout}")))
     }
 
-    /// There will be no answer to the look-up.
+    /// The resolver's answer was lost.
     pub(crate) fn on_resolver_closed(
         &mut self,
         cx: &mut impl Context,
         reason: &CloseReason,
-    ) -> Attempt {
-        match self.resolver.finish(cx, &[]) {
-            Some(_) => Err(io::Error::other(format!("looking the name up: {reason}"))),
-            None => Ok(None),
+    ) -> io::Result<()> {
+        if self.resolver.finish(cx, &[]).is_none() {
+            return Ok(());
+        }
+        self.state = State::Idle;
+        Err(io::Error::other(format!("looking the name up: {reason}")))
+    }
+
+    /// Stops waiting for the resolver. A connection is left as it is.
+    pub(crate) fn cancel(&mut self, cx: &mut impl Context) {
+        self.resolver.cancel(cx);
+        if self.state == State::Resolving {
+            self.state = State::Idle;
         }
     }
 
-    /// There will be no further attempt.
-    pub(crate) fn cancel(&mut self, cx: &mut impl Context) {
-        self.resolver.cancel(cx);
-    }
-
-    fn dial_next(&mut self, cx: &mut impl Context) -> Option<ConnectionId> {
-        let address = self.untried.pop_front()?;
-        (self.current, self.is_connected, self.is_useful) = (Some(address), false, false);
-        let connection = cx.connect(address);
-        cx.set_deadline(connection, Some(self.timeout));
-        Some(connection)
-    }
-
-    /// A connection is established: when it is lost, the attempt has failed.
+    /// The connection is established.
     pub(crate) fn on_connect(&mut self) {
+        if let State::Connecting(connection) = self.state {
+            self.state = State::Connected(connection);
+        }
         self.untried.clear();
-        self.is_connected = true;
+        if let Some(last) = &mut self.last {
+            last.was_connected = true;
+        }
     }
 
-    /// A connection was lost, or never established: goes on at the next address of the attempt, if
-    /// there is one.
-    pub(crate) fn on_failure(
+    /// A connection is gone; returns whether it was the one to the central.
+    pub(crate) fn on_close(&mut self, connection: ConnectionId) -> bool {
+        let is_ours = self.connection() == Some(connection);
+        if is_ours {
+            self.state = State::Idle;
+        }
+        is_ours
+    }
+
+    /// Goes on with the attempt at its next address; returns whether there is one.
+    pub(crate) fn try_next(
         &mut self,
         cx: &mut impl Context,
         reason: &str,
         log_budget: &mut LogBudget,
-    ) -> Option<ConnectionId> {
-        let connection = self.dial_next(cx)?;
+    ) -> bool {
+        if !self.connect_to_next(cx) {
+            return false;
+        }
         log_within!(
             log_budget,
             Line::Retried,
@@ -167,10 +220,10 @@ impl Dialer {
             "action: connect | result: in_progress | error: {}",
             EscapedOnce(reason)
         );
-        Some(connection)
+        true
     }
 
-    /// The attempt has failed: sets the timer for another. Says whether there will be one.
+    /// The attempt has failed: sets [`DIAL`] for another; returns whether there will be one.
     pub(crate) fn retry(
         &mut self,
         cx: &mut impl Context,
@@ -198,15 +251,17 @@ impl Dialer {
         true
     }
 
-    /// The central is reached and can't serve now: how long to wait before asking again, unless it
-    /// was asked in vain too often. Counts like a failed attempt.
+    /// The central can't serve now, which counts as a failed attempt: returns the pause before the
+    /// next one, if there is to be one.
     pub(crate) fn back_off(&mut self) -> Option<Duration> {
         self.backoff.pause()
     }
 
-    /// The central has brought the work further: the next failure is the first again.
+    /// The central made progress: the next failure counts as the first.
     pub(crate) fn on_progress(&mut self) {
-        self.is_useful = true;
+        if let Some(last) = &mut self.last {
+            last.made_progress = true;
+        }
         self.backoff.reset();
     }
 }

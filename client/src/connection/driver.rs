@@ -1,6 +1,19 @@
-//! Drives a [`AgencySession`] over real connections: calls, decodes, waits, calls again.
+//! Drives an [`AgencySession`] over real connections: connects, decodes, waits, connects again.
+//!
+//! | phase | is over when | then |
+//! |---|---|---|
+//! | preparing | the session is [`Prepared::Ready`] | dialing |
+//! | dialing, see [`Dialer`] | the connection is established | in session |
+//! | | the attempts ran out | ending, [`End::Failed`] |
+//! | in session | the session is [`Action::Done`] | ending, [`End::Complete`] if nothing was rejected |
+//! | | the connection is lost, or its [`Failure`] is transient | dialing |
+//! | | another [`Failure`], or no frame of this protocol | ending, [`End::Failed`] |
+//! | ending | the [`ExitSchedule`] is over | the loop stops |
+//! | any | a signal | the loop stops, [`End::Interrupted`] unless it was ending |
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use log::{Level, error, info};
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
@@ -9,7 +22,7 @@ use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
-use crate::connection::dialer::{Attempt, DIAL, Dialer};
+use crate::connection::dialer::{DIAL, Dialer};
 use crate::connection::foreign_service;
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Line, LogBudget};
@@ -18,7 +31,7 @@ use crate::progress_bar::Bar;
 use crate::session::agency_session::{Action, AgencySession, Prepared};
 use crate::session::failure::Failure;
 
-/// Fires when the session has waited long enough.
+/// Fires when the session is to be resumed.
 const RESUME: TimerId = TimerId(1);
 
 /// Fires when the session is to be prepared further.
@@ -31,24 +44,23 @@ pub struct Driver<S> {
     dialer: Dialer,
     exit_schedule: ExitSchedule,
     config: Config,
-    connection: Option<ConnectionId>,
-    /// What [`AgencySession::acknowledged`] was last.
+    /// [`AgencySession::acknowledged`] of the last turn.
     acknowledged: u64,
-    /// The answer that has begun to arrive, or is owed, has a deadline.
+    /// Whether the response that is expected, or has begun to arrive, has a deadline.
     is_timed: bool,
-    /// Why the connection is about to be lost, when that is known before.
+    /// Why the connection is about to be closed, if that is known before.
     lost: Option<String>,
     decoder: FrameDecoder,
-    /// A frame has come on this connection: a central is at the other end.
-    has_heard: bool,
-    /// What the session wants to send; kept for its memory.
+    /// Whether a frame arrived on this connection: a central is at the other end.
+    has_received_frame: bool,
+    /// Requests of the session; kept for its memory.
     out: Vec<u8>,
     bar: Option<Bar>,
     end: Option<End>,
 }
 
 impl<S: AgencySession> Driver<S> {
-    /// A caller that hasn't called. `seed` is for the pauses between attempts.
+    /// A driver of `session`. `seed` is for the pauses between attempts.
     pub fn new(mut session: S, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
         let (address, timeout) = (config.address.clone(), config.response_timeout);
         *session.log_budget() = LogBudget::new(config.log_limits);
@@ -57,26 +69,25 @@ impl<S: AgencySession> Driver<S> {
             dialer: Dialer::new(address, config.retry, timeout, seed),
             exit_schedule: ExitSchedule::new(config.exit_delays),
             config: config.clone(),
-            connection: None,
             acknowledged: 0,
             is_timed: false,
             lost: None,
             decoder: FrameDecoder::default(),
-            has_heard: false,
+            has_received_frame: false,
             out: Vec::new(),
             bar,
             end: None,
         }
     }
 
-    /// How it ended, with what the session holds open given back.
+    /// Closes the session; returns how the run ended.
     pub fn close(mut self) -> End {
         self.session.log_budget().report();
         self.session.close();
         self.end.unwrap_or(End::Interrupted)
     }
 
-    /// Calls once the session has what it needs.
+    /// Prepares the session further, and dials once it is ready.
     fn prepare(&mut self, cx: &mut impl Context) {
         if self.end.is_some() {
             return;
@@ -89,14 +100,13 @@ impl<S: AgencySession> Driver<S> {
     }
 
     fn dial(&mut self, cx: &mut impl Context) {
-        let attempt = self.dialer.dial(cx);
-        self.attempted(cx, attempt);
+        let dialed = self.dialer.dial(cx);
+        self.on_dialed(cx, dialed);
     }
 
-    fn attempted(&mut self, cx: &mut impl Context, attempt: Attempt) {
-        match attempt {
-            Ok(connection) => self.connection = connection,
-            Err(error) => self.retry(cx, &error.to_string()),
+    fn on_dialed(&mut self, cx: &mut impl Context, dialed: io::Result<()>) {
+        if let Err(error) = dialed {
+            self.retry(cx, &error.to_string());
         }
     }
 
@@ -112,30 +122,30 @@ impl<S: AgencySession> Driver<S> {
         cx.set_timer(RESUME, None);
         cx.set_timer(PREPARE, None);
         self.dialer.cancel(cx);
-        if let Some(connection) = self.connection {
+        if let Some(connection) = self.dialer.connection() {
             cx.close(connection);
         }
-        self.part(cx);
+        self.exit(cx);
     }
 
-    fn part(&mut self, cx: &mut impl Context) {
+    fn exit(&mut self, cx: &mut impl Context) {
         self.exit_schedule.advance(cx, || self.session.announce());
     }
 
-    /// Sends what the session has to say, and waits for what it waits for.
-    fn follow(
+    /// Sends the session's requests, and does what it asks for next.
+    fn perform(
         &mut self,
         cx: &mut impl Context,
         connection: ConnectionId,
-        next: Result<Action, Failure>,
+        action: Result<Action, Failure>,
     ) {
         cx.send(connection, &self.out);
         self.out.clear();
         self.note_progress();
         let mut is_timed = false;
-        match next {
+        match action {
             Ok(Action::AwaitResponse) => is_timed = !self.session.waits_for_draw(),
-            Ok(Action::Yield) => cx.set_timer(RESUME, Some(std::time::Duration::ZERO)),
+            Ok(Action::Yield) => cx.set_timer(RESUME, Some(Duration::ZERO)),
             Ok(Action::Pause(pause)) => cx.set_timer(RESUME, Some(pause)),
             Ok(Action::BackOff) => self.back_off(cx),
             Ok(Action::Done) => {
@@ -148,16 +158,20 @@ impl<S: AgencySession> Driver<S> {
             }
             Err(failure) => self.fail(cx, &failure.to_string()),
         }
-        self.time(cx, connection, is_timed);
+        self.set_response_deadline(cx, connection, is_timed);
     }
 
-    /// Gives the central as long as an answer may take, or for ever.
-    fn time(&mut self, cx: &mut impl Context, connection: ConnectionId, is_timed: bool) {
+    fn set_response_deadline(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        is_timed: bool,
+    ) {
         self.is_timed = is_timed;
         cx.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
     }
 
-    /// A central that answers and brings nothing further is as good as none.
+    /// Responses that acknowledge nothing new aren't progress.
     fn note_progress(&mut self) {
         let acknowledged = self.session.acknowledged();
         if acknowledged > self.acknowledged {
@@ -176,18 +190,18 @@ impl<S: AgencySession> Driver<S> {
 
     fn fail(&mut self, cx: &mut impl Context, reason: &str) {
         error!("action: run | result: fail | error: {}", EscapedOnce(reason));
-        // At once: a central that goes on sending isn't heard out.
-        if let Some(connection) = self.connection {
+        // Without reading what the central still sends.
+        if let Some(connection) = self.dialer.connection() {
             cx.abort(connection);
         }
         self.finish(cx, End::Failed);
     }
 
-    fn arrived(&mut self, cx: &mut impl Context, connection: ConnectionId, frame: Frame<'_>) {
+    fn on_frame(&mut self, cx: &mut impl Context, connection: ConnectionId, frame: Frame<'_>) {
         match Response::decode(frame) {
             Ok(response) => {
-                let next = self.session.on_response(&response, &mut self.out);
-                self.follow(cx, connection, next);
+                let action = self.session.on_response(&response, &mut self.out);
+                self.perform(cx, connection, action);
             }
             Err(error) => {
                 let (kind, body) = (frame.kind, Escaped(frame.body));
@@ -197,17 +211,18 @@ impl<S: AgencySession> Driver<S> {
         }
     }
 
-    /// What the central owes, as a remark behind what went wrong.
-    fn owed(&self, place: &str) -> String {
-        self.session.expected_response().map_or(String::new(), |owed| format!(" ({place} {owed})"))
+    /// The response that was expected, as a remark after what went wrong.
+    fn expectation(&self, relation: &str) -> String {
+        let expected = self.session.expected_response();
+        expected.map_or(String::new(), |response| format!(" ({relation} {response})"))
     }
 
-    /// What is to be said of a connection that is gone.
-    fn reason_of(&mut self, reason: &CloseReason) -> String {
+    /// Why the connection was closed, for a log line.
+    fn close_reason(&mut self, reason: &CloseReason) -> String {
         match (self.lost.take(), reason) {
             (Some(lost), _) => lost,
             (None, CloseReason::NotConnected(_)) => reason.to_string(),
-            (None, _) => format!("{reason}{}", self.owed("before")),
+            (None, _) => format!("{reason}{}", self.expectation("before")),
         }
     }
 }
@@ -216,7 +231,7 @@ impl<S: AgencySession> Handler for Driver<S> {
     type Fatal = std::convert::Infallible;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.exit_schedule.started(cx);
+        self.exit_schedule.on_start(cx);
         self.prepare(cx);
     }
 
@@ -228,9 +243,9 @@ impl<S: AgencySession> Handler for Driver<S> {
             "action: connect | result: success | server_address: {peer}"
         );
         self.dialer.on_connect();
-        self.has_heard = false;
+        self.has_received_frame = false;
         self.session.on_connect(&mut self.out);
-        self.follow(cx, connection, Ok(Action::AwaitResponse));
+        self.perform(cx, connection, Ok(Action::AwaitResponse));
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
@@ -238,22 +253,22 @@ impl<S: AgencySession> Handler for Driver<S> {
             return 0;
         }
         let mut used = 0;
-        // What follows an error isn't looked at.
+        // What follows an error is ignored.
         while self.end.is_none() && self.lost.is_none() {
             match self.decoder.decode(&input[used..]) {
                 Ok(None) => {
-                    // Whatever was owed, and however long it may take: once begun, it comes in time.
+                    // A response that may take any time must be complete in time once it began.
                     if used < input.len() && !self.is_timed {
-                        self.time(cx, connection, true);
+                        self.set_response_deadline(cx, connection, true);
                     }
                     return used;
                 }
                 Ok(Some(frame)) => {
                     used += frame.used();
-                    self.has_heard = true;
-                    self.arrived(cx, connection, frame);
+                    self.has_received_frame = true;
+                    self.on_frame(cx, connection, frame);
                 }
-                Err(FrameError::Magic { .. }) if !self.has_heard => {
+                Err(FrameError::Magic { .. }) if !self.has_received_frame => {
                     self.fail(cx, &foreign_service::describe(&self.config.address, &input[used..]));
                 }
                 Err(error) => self.fail(cx, &error.to_string()),
@@ -264,23 +279,23 @@ impl<S: AgencySession> Handler for Driver<S> {
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.dialer.is_resolver(connection) {
-            let attempt = self.dialer.on_resolved(cx, rest);
-            return self.attempted(cx, attempt);
+            let dialed = self.dialer.on_resolved(cx, rest);
+            return self.on_dialed(cx, dialed);
         }
-        let owed = self.owed(if rest.is_empty() { "before" } else { "in the middle of" });
-        let lost = format!("the central closed the connection{owed}");
+        let relation = if rest.is_empty() { "before" } else { "in the middle of" };
+        let lost = format!("the central closed the connection{}", self.expectation(relation));
         self.lost.get_or_insert(lost);
         cx.close(connection);
     }
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         if self.dialer.is_resolver(connection) {
-            let attempt = self.dialer.on_resolve_timeout(cx);
-            return self.attempted(cx, attempt);
+            let dialed = self.dialer.on_resolve_timeout(cx);
+            return self.on_dialed(cx, dialed);
         }
         let timeout = humantime::format_duration(self.config.response_timeout);
         let lost = if self.dialer.is_connected() {
-            format!("no whole answer within {timeout}{}", self.owed("expected:"))
+            format!("no whole answer within {timeout}{}", self.expectation("expected:"))
         } else {
             format!("no connection within {timeout}")
         };
@@ -292,32 +307,30 @@ impl<S: AgencySession> Handler for Driver<S> {
         match timer {
             DIAL => return self.dial(cx),
             PREPARE => return self.prepare(cx),
-            EXIT => return self.part(cx),
+            EXIT => return self.exit(cx),
             other if self.session.log_budget().fired(other) => return,
             _ => {}
         }
-        let Some(connection) = self.connection else { return };
-        let next = self.session.resume(&mut self.out);
-        self.follow(cx, connection, next);
+        let Some(connection) = self.dialer.connection() else { return };
+        let action = self.session.resume(&mut self.out);
+        self.perform(cx, connection, action);
     }
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.dialer.is_resolver(connection) {
-            let attempt = self.dialer.on_resolver_closed(cx, reason);
-            return self.attempted(cx, attempt);
+            let dialed = self.dialer.on_resolver_closed(cx, reason);
+            return self.on_dialed(cx, dialed);
         }
-        if self.connection != Some(connection) {
+        if !self.dialer.on_close(connection) {
             return;
         }
-        self.connection = None;
         if self.end.is_some() {
             info!("action: close_connection | result: success | reason: {reason}");
             return;
         }
         cx.set_timer(RESUME, None);
-        let reason = self.reason_of(reason);
-        self.connection = self.dialer.on_failure(cx, &reason, self.session.log_budget());
-        if self.connection.is_none() {
+        let reason = self.close_reason(reason);
+        if !self.dialer.try_next(cx, &reason, self.session.log_budget()) {
             self.retry(cx, &reason);
         }
     }
@@ -331,7 +344,7 @@ impl<S: AgencySession> Handler for Driver<S> {
                      stage: {} | posicion: {bets} | bytes: {bytes} | of: {size} | \
                      rejected: {rejected}",
                     self.config.id,
-                    self.dialer.describe(self.connection),
+                    self.dialer.state_name(),
                     self.session.stage()
                 );
             }
@@ -343,14 +356,14 @@ impl<S: AgencySession> Handler for Driver<S> {
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         if let ShutdownCause::Signal(name) = cause {
             info!("action: shutdown | result: in_progress | cause: {name}");
-            self.exit_schedule.cut_short(|| self.session.announce());
+            self.exit_schedule.announce_now(|| self.session.announce());
         }
         self.end.get_or_insert(End::Interrupted);
         self.dialer.cancel(cx);
-        let Some(connection) = self.connection else { return };
+        let Some(connection) = self.dialer.connection() else { return };
         match cause {
             ShutdownCause::Asked => cx.close(connection),
-            // At once: nothing that is still under way matters, what the central has, it has.
+            // Without waiting: what the central has stored stays stored.
             ShutdownCause::Signal(_) => cx.abort(connection),
         }
     }

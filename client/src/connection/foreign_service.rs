@@ -1,12 +1,12 @@
-//! Another service that answers where a central should: what it looks like by its first bytes, for a
-//! person who has to find out which address is wrong. Knows no connection.
+//! Another service than a central at the configured address: recognizes its protocol by the first
+//! bytes, for the error message. Knows no connection.
 
 use runtime::logging::{Escaped, cut};
 
-/// Bytes of it that are shown.
+/// Bytes of its greeting that are shown.
 const SHOWN_MAX: usize = 64;
 
-/// How services begin that are found where another is looked for.
+/// How common protocols begin.
 const KNOWN: [(&[u8], &str); 11] = [
     (b"HTTP/", "HTTP"),
     (b"<!DOCTYPE", "HTTP"),
@@ -21,14 +21,14 @@ const KNOWN: [(&[u8], &str); 11] = [
     (b"RFB ", "VNC"),
 ];
 
-/// The protocol that begins like this, if it is a known one.
-pub fn looks_like(first: &[u8]) -> Option<&'static str> {
+/// The protocol that begins with these bytes, if it is a known one.
+pub fn protocol_of(first: &[u8]) -> Option<&'static str> {
     KNOWN.iter().find(|(start, _)| first.starts_with(start)).map(|(_, name)| *name)
 }
 
-/// What answers at `address` with these first bytes, and what to look at.
+/// The error message for a service at `address` that begins with these bytes.
 pub fn describe(address: &str, first: &[u8]) -> String {
-    let guess = looks_like(first).map_or(String::new(), |name| format!(" (it looks like {name})"));
+    let guess = protocol_of(first).map_or(String::new(), |name| format!(" (it looks like {name})"));
     format!(
         "{}: another service, not a central of the lottery, answers there{guess}: check \
          CLI_SERVER_ADDRESS (server.address); it says: {}",
@@ -52,12 +52,12 @@ mod tests {
             (b"\x15", None),
             (b"", None),
         ] {
-            assert_eq!(looks_like(first), expected);
+            assert_eq!(protocol_of(first), expected);
         }
     }
 
     #[test]
-    fn what_it_says_is_harmless_and_short() {
+    fn what_it_sends_is_escaped_and_cut() {
         let text = describe("central:12345", b"\x1b[31m|\xff");
         let expected = "central:12345: another service, not a central of the lottery, answers there: \
                         check CLI_SERVER_ADDRESS (server.address); it says: ";

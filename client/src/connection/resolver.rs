@@ -1,10 +1,9 @@
-//! Looking a name up without waiting for it.
+//! Resolves names without blocking the loop.
 //!
-//! The system's resolver has no form that doesn't block, and a name server that is silent keeps it
-//! for many seconds. So a thread asks it, which owns the name and one end of a pair of sockets, and
-//! nothing else; what it finds arrives at the other end, as text, like the answer of any peer.
-//! Meanwhile signals are heard and timers fire. The thread holds nobody up: the process ends without
-//! it.
+//! The system's resolver has only a blocking form, and a silent name server blocks it for many
+//! seconds. So a thread calls it, which owns the name and one end of a pair of sockets, and nothing
+//! else; the addresses arrive at the other end, as text, like any peer's bytes. Meanwhile the loop
+//! handles signals and timers. The process exits without waiting for the thread.
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,17 +12,17 @@ use std::time::Duration;
 
 use reactor::{ConnectionId, Context};
 
-/// Asks the resolver, and blocks.
+/// A blocking look-up of `HOST:PORT`.
 pub(crate) type Resolve = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
-/// Most addresses of one name that are tried: the loop keeps the answer whole until it ends.
+/// Most addresses of one name that are tried: the loop buffers the whole answer.
 const ADDRESSES_MAX: usize = 64;
 
-/// What begins an answer that isn't addresses, one a line.
+/// Prefix of an answer that is an error; any other is addresses, one a line.
 const ERROR: &str = "error: ";
 
-/// Looks names up, one at a time: a thread that the resolver doesn't let go is waited for by the
-/// next look-up too, so there is never a second one.
+/// Resolves one name at a time: a look-up that begins while the thread is still blocked waits for
+/// that thread, so there is never a second one.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     resolve: Resolve,
@@ -32,9 +31,9 @@ pub(crate) struct Resolver {
 
 #[derive(Debug, Clone, Copy)]
 struct Running {
-    /// Where the thread's answer arrives.
+    /// The connection at which the thread's answer arrives.
     answer: ConnectionId,
-    /// Otherwise the answer is dropped.
+    /// Whether the answer is used; it is dropped otherwise.
     is_wanted: bool,
 }
 
@@ -47,9 +46,8 @@ impl Resolver {
         Self { resolve, running: None }
     }
 
-    /// Begins to look `name` up, or waits for the thread that still does. The answer comes as the
-    /// input of a connection for which [`owns`](Self::owns) holds, or nothing within
-    /// `timeout`, its deadline.
+    /// Begins to resolve `name`, or waits for the thread that is still at it. The answer arrives as the
+    /// input of a connection that it [`owns`](Self::owns), whose deadline is `timeout`.
     pub(crate) fn begin(
         &mut self,
         cx: &mut impl Context,
@@ -78,16 +76,11 @@ impl Resolver {
         Ok(answer)
     }
 
-    /// Whether somebody waits for an answer.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.running.is_some_and(|running| running.is_wanted)
-    }
-
     pub(crate) fn owns(&self, connection: ConnectionId) -> bool {
         self.running.is_some_and(|running| running.answer == connection)
     }
 
-    /// The answer has ended, or was lost. Says what it is, if somebody still wants it.
+    /// The answer is complete, or was lost. Returns it, unless the look-up was cancelled.
     pub(crate) fn finish(
         &mut self,
         cx: &mut impl Context,
@@ -98,7 +91,7 @@ impl Resolver {
         running.is_wanted.then(|| parse(text))
     }
 
-    /// Waits no longer for the thread that is on its way: what it finds is dropped.
+    /// Drops the answer of the running thread, if any.
     pub(crate) fn cancel(&mut self, cx: &mut impl Context) {
         if let Some(running) = &mut self.running {
             running.is_wanted = false;
@@ -107,7 +100,7 @@ impl Resolver {
     }
 }
 
-/// The end of the thread.
+/// What the thread does last: sends the answer.
 fn report(mut to: UnixStream, name: &str, found: io::Result<Vec<SocketAddr>>) {
     let text = match found {
         Ok(addresses) => {
@@ -116,7 +109,7 @@ fn report(mut to: UnixStream, name: &str, found: io::Result<Vec<SocketAddr>>) {
         }
         Err(error) => format!("{ERROR}{error}{}", advice(name)),
     };
-    // Fails when nobody listens any more.
+    // Fails when the loop has ended.
     let _ = to.write_all(text.as_bytes());
 }
 

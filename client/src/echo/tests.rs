@@ -6,7 +6,6 @@ use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
 use crate::memory_io::World;
 use log::LevelFilter;
-use std::io;
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(5);
@@ -113,7 +112,7 @@ fn a_connection_begins_the_count_of_attempts_anew() {
 fn whatever_isnt_the_message_ends_it() {
     let failures: [fn(&mut World<EchoLoop>); 5] = [
         |world| world.receive(b"[CLIENT 3] Message\n"),
-        |world| world.receive(&[b'x'; ANSWER_MAX + 1]),
+        |world| world.receive(&[b'x'; LINE_MAX + 1]),
         World::end,
         World::expire,
         |world| world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into())),

@@ -13,10 +13,20 @@ fn dialer(retry: Retry, resolve: Resolve) -> Dialer {
 
 /// Begins an attempt, and lets the thread look the name up.
 fn dial(dialer: &mut Dialer, cx: &mut MemoryContext) -> io::Result<ConnectionId> {
-    assert_eq!(dialer.dial(cx)?, None, "no connection before the name is looked up");
+    dialer.dial(cx)?;
+    assert_eq!(dialer.connection(), None, "no connection before the name is looked up");
     let answer = cx.read_attached();
     cx.lines.clear();
-    dialer.on_resolved(cx, &answer).map(|connection| connection.expect("it was waited for"))
+    dialer.on_resolved(cx, &answer)?;
+    Ok(dialer.connection().expect("it was waited for"))
+}
+
+fn try_next(
+    dialer: &mut Dialer,
+    cx: &mut MemoryContext,
+    log: &mut LogBudget,
+) -> Option<ConnectionId> {
+    dialer.try_next(cx, "refused", log).then(|| dialer.connection().expect("it was begun"))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands in for a lookup that can fail")]
@@ -31,13 +41,12 @@ fn all_addresses_are_tried_before_there_is_a_pause() {
     let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
     for _ in 0..3 {
         let first = dial(&mut dialer, &mut cx).unwrap();
-        let second =
-            dialer.on_failure(&mut cx, "refused", &mut log).expect("there is another address");
+        let second = try_next(&mut dialer, &mut cx, &mut log).expect("there is another address");
         let addresses = [first, second].map(|id| cx.lines[&id].address.to_string());
         assert_eq!(addresses, ["10.0.0.1:12345", "10.0.0.2:12345"]);
         assert_eq!(cx.lines[&second].deadline, Some(Duration::from_secs(9)));
         assert!(cx.timers.is_empty());
-        assert_eq!(dialer.on_failure(&mut cx, "refused", &mut log), None);
+        assert_eq!(try_next(&mut dialer, &mut cx, &mut log), None);
         assert!(dialer.retry(&mut cx, "refused", &mut log));
         assert!(cx.timers.remove(&DIAL).is_some());
     }
@@ -50,7 +59,7 @@ fn an_attempt_counts_once_however_many_addresses_there_are() {
     let (mut dialer, mut cx) = (dialer(once, two_addresses), MemoryContext::new());
     for another in [true, false] {
         dial(&mut dialer, &mut cx).unwrap();
-        assert!(dialer.on_failure(&mut cx, "refused", &mut log).is_some());
+        assert!(try_next(&mut dialer, &mut cx, &mut log).is_some());
         assert_eq!(dialer.retry(&mut cx, "refused", &mut log), another);
     }
 }
@@ -65,7 +74,7 @@ fn begun(attempts: usize, useful: bool) -> Vec<String> {
         if useful {
             dialer.on_progress();
         }
-        assert_eq!(dialer.on_failure(&mut cx, "reset", &mut log), None, "the attempt is over");
+        assert_eq!(try_next(&mut dialer, &mut cx, &mut log), None, "the attempt is over");
         cx.lines[&connection].address.to_string()
     };
     (0..attempts).map(attempt).collect()
@@ -84,9 +93,9 @@ fn the_one_that_was_connected_to_in_vain_comes_last() {
     let mut log = LogBudget::default();
     dial(&mut dialer, &mut cx).unwrap();
     dialer.on_connect();
-    assert_eq!(dialer.on_failure(&mut cx, "reset", &mut log), None);
+    assert_eq!(try_next(&mut dialer, &mut cx, &mut log), None);
     let second = dial(&mut dialer, &mut cx).unwrap();
-    let first = dialer.on_failure(&mut cx, "refused", &mut log).expect("it is still there");
+    let first = try_next(&mut dialer, &mut cx, &mut log).expect("it is still there");
     let addresses = [second, first].map(|id| cx.lines[&id].address.to_string());
     assert_eq!(addresses, ["10.0.0.2:12345", "10.0.0.1:12345"]);
 }
@@ -130,7 +139,8 @@ fn an_address_is_called_at_once() {
         let (timeout, mut cx) = (Duration::from_secs(9), MemoryContext::new());
         let dialer = Dialer::new(address.into(), RETRY, timeout, 7);
         let mut dialer = dialer.resolving(|name| panic!("{name} needs no look-up"));
-        let connection = dialer.dial(&mut cx).unwrap().unwrap();
+        dialer.dial(&mut cx).unwrap();
+        let connection = dialer.connection().unwrap();
         assert_eq!(cx.lines[&connection].address.to_string(), address);
     }
 }
@@ -138,11 +148,12 @@ fn an_address_is_called_at_once() {
 #[test]
 fn a_look_up_that_takes_too_long_is_a_failed_attempt() {
     let (mut dialer, mut cx) = (dialer(RETRY, two_addresses), MemoryContext::new());
-    assert_eq!(dialer.dial(&mut cx).unwrap(), None);
+    dialer.dial(&mut cx).unwrap();
     let error = dialer.on_resolve_timeout(&mut cx).unwrap_err();
     assert_eq!(error.to_string(), "the name wasn't looked up within 9s");
     let answer = cx.read_attached();
-    assert_eq!(dialer.on_resolved(&mut cx, &answer).unwrap(), None, "nobody waits for it");
+    dialer.on_resolved(&mut cx, &answer).unwrap();
+    assert_eq!(dialer.connection(), None, "nothing waits for it");
     cx.lines.clear();
     assert!(dial(&mut dialer, &mut cx).is_ok());
 }
