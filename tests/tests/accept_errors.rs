@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::time::Instant;
 
-use kit::process::{Server, command, strace};
+use kit::server::{Server, command};
+use kit::strace;
 
 /// A central whose `accept` fails so; its calls stand in the file `trace` of the folder.
 fn failing(folder: &tempfile::TempDir, failure: &str) -> Server {

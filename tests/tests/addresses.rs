@@ -10,7 +10,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use kit::frames;
-use kit::process::{PATIENCE, Server, command, output, patient};
+use kit::process::{TIMEOUT, output};
+use kit::reads;
+use kit::server::{Server, command};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -46,7 +48,7 @@ fn connect(server: &Server, from: Ipv4Addr) -> TcpStream {
     let address: SocketAddr = server.address().parse().expect("an address");
     socket.connect(&address.into()).expect("it listens");
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
     stream
 }
 
@@ -66,7 +68,7 @@ fn echo(stream: &mut TcpStream) {
 }
 
 fn is_refused(stream: &mut TcpStream) -> bool {
-    match patient::read(stream, &mut [0]) {
+    match reads::read(stream, &mut [0]) {
         Ok(count) => count == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
@@ -82,7 +84,7 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
             return response;
         }
         let mut bytes = [0; 1024];
-        let count = patient::read(stream, &mut bytes).expect("it answers");
+        let count = reads::read(stream, &mut bytes).expect("it answers");
         assert!(count > 0, "it has ended");
         input.extend_from_slice(&bytes[..count]);
     }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use kit::process::{Server, output, patient};
+use kit::client::Client;
+use kit::process::output;
 use kit::programs::binary;
-use kit::running::Running;
+use kit::reads;
+use kit::server::Server;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
@@ -255,7 +257,7 @@ fn nothing_is_sent_of_a_file_that_changes_under_the_agency() {
             let server = Server::start(&[("SERVER_AGENCIES", "1")]);
             server.suspend();
             let environment = [("CLI_DATA_CHECK", check), ("CLI_LOG_LEVEL", "DEBUG")];
-            let mut agency = Running::start(agency(&server.address(), &path, &environment));
+            let mut agency = Client::start(agency(&server.address(), &path, &environment));
             agency.wait_for("action: connect | result: success");
             change(&path);
             server.signal(Signal::CONT);
@@ -285,7 +287,7 @@ fn a_row_that_may_still_be_written_is_waited_for() {
             .expect("set");
         let server = Server::start(&[("SERVER_AGENCIES", "1")]);
         let environment = [("CLI_DATA_CHECK", check), ("CLI_DATA_QUIET_DELAY", "1h")];
-        let mut agency = Running::start(agency(&server.address(), &path, &environment));
+        let mut agency = Client::start(agency(&server.address(), &path, &environment));
         // It has read all of it, and waits.
         let waits =
             if check == "on" { "stage: checking | posicion: 0 | bytes: 93" } else { "posicion: 3" };
@@ -311,14 +313,14 @@ fn endless(folder: &Path) -> PathBuf {
 #[test]
 fn the_check_of_a_huge_file_holds_up_no_signal() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut agency = Running::start(agency(NOBODY, &endless(folder.path()), &[]));
+    let mut agency = Client::start(agency(NOBODY, &endless(folder.path()), &[]));
     agency.wait_for_status("stage: checking | ");
     agency.signal(Signal::TERM);
     agency.ends_because_of("SIGTERM");
 
     let mut command = client();
     command.arg("check").arg(folder.path().join("agency-1.csv")).arg("another");
-    let mut check = Running::start(command);
+    let mut check = Client::start(command);
     check.wait_for_status("action: status | result: success | file: ");
     check.signal(Signal::TERM);
     let (code, text) = check.end();
@@ -381,7 +383,7 @@ fn a_report_is_complete_however_late_it_is_read() {
     let late = Timespec::try_from(Duration::from_millis(600)).expect("a short time");
     let ended = poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&late)).expect("polled");
     let mut text = String::new();
-    let mut output = patient::lines(check.stdout.take().expect("piped"));
+    let mut output = reads::lines(check.stdout.take().expect("piped"));
     let read = output.read_to_string(&mut text);
     let code = check.wait().expect("it ends").code();
     assert!(read.is_ok() && text.len() > 64 * 1024, "more than a pipe holds: {read:?}");

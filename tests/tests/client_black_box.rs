@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use kit::inputs::{expected_rows, file, rows_of};
-use kit::process::{Server, output, patient};
+use kit::process::output;
 use kit::programs::binary;
+use kit::reads;
+use kit::server::Server;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn client(server: &Server, agency: u32, environment: &[(&str, &str)]) -> Command {
@@ -176,7 +178,7 @@ fn sigterm_ends_an_agency_that_waits_for_the_draw() {
     let environment =
         [("CLI_DATA_PATH", path.to_str().expect("plain")), ("CLI_LOG_LEVEL", "DEBUG")];
     let mut child = client(&server, 1, &environment).spawn().expect("it starts");
-    let mut log = patient::lines(child.stdout.take().expect("piped"));
+    let mut log = reads::lines(child.stdout.take().expect("piped"));
     let mut text = String::new();
     while !text.contains("action: finish | result: success") {
         assert!(log.read_line(&mut text).expect("text") > 0, "{text}");
@@ -215,7 +217,7 @@ fn a_result_that_is_held_back_is_told_when_the_client_is_asked_to_end() {
 fn assert_held_back(mut command: Command, result: &str) {
     let hold = [("CLI_ANNOUNCE_DELAY", "1h"), ("CLI_LOOP_AMOUNT", "1"), ("CLI_LOG_LEVEL", "DEBUG")];
     let mut child = command.envs(hold).spawn().expect("it starts");
-    let (mut log, mut text) = (patient::lines(child.stdout.take().expect("piped")), String::new());
+    let (mut log, mut text) = (reads::lines(child.stdout.take().expect("piped")), String::new());
     while !text.contains("action: close_connection") {
         assert!(log.read_line(&mut text).expect("text") > 0, "{text}");
     }

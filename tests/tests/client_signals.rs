@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kit::client::Client;
 use kit::inputs::file;
-use kit::process::{PATIENCE, Server, output};
+use kit::process::{TIMEOUT, output};
 use kit::programs::binary;
-use kit::running::Running;
+use kit::server::Server;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -56,7 +57,7 @@ fn silent(mode: &str, folder: &Path) -> (Command, PathBuf) {
 
 /// Waits until the resolver reads the aliases; it goes on reading as long as what this returns lives.
 fn wait_for_look_up(aliases: &Path) -> OwnedFd {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         // Fails while nobody reads.
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -78,7 +79,7 @@ fn each_that_asks_for_the_end_ends_an_agency_that_waits() {
     for (signal, name) in STOPS {
         let mut command = client("loteria", &server.address(), folder.path());
         command.env("CLI_LOG_LEVEL", "DEBUG");
-        let mut agency = Running::start(command);
+        let mut agency = Client::start(command);
         agency.wait_for("action: introduce | result: success");
         agency.signal(signal);
         agency.ends_because_of(name);
@@ -91,7 +92,7 @@ fn a_name_server_that_is_silent_holds_up_no_signal() {
         for (signal, name) in STOPS {
             let folder = tempfile::tempdir().expect("a folder");
             let (command, aliases) = silent(mode, folder.path());
-            let mut agency = Running::start(command);
+            let mut agency = Client::start(command);
             let _silent = wait_for_look_up(&aliases);
             agency.signal(Signal::USR1);
             agency.wait_for("| connection: looking_up | ");
@@ -110,7 +111,7 @@ fn a_look_up_without_an_answer_is_given_up() {
         let (mut command, _aliases) = silent(mode, folder.path());
         command.env("CLI_RESPONSE_TIMEOUT", "50ms").env("CLI_RETRY_MAX_ATTEMPTS", "3");
         command.env("CLI_RETRY_MIN_DELAY", "1ms");
-        let agency = Running::start(command);
+        let agency = Client::start(command);
         let (code, text) = agency.end();
         assert_eq!(code, Some(1), "{text}");
         let error = "error: the name wasn't looked up within 50ms\n";
@@ -135,7 +136,7 @@ fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
     let server = Server::start(&[("SERVER_AGENCIES", "2")]);
     let mut command = client("loteria", &server.address(), folder.path());
     command.env("CLI_LOG_LEVEL", "DEBUG");
-    let mut agency = Running::start(command);
+    let mut agency = Client::start(command);
     agency.wait_for("action: finish | result: success");
     for signal in NONE {
         agency.signal(signal);
@@ -152,7 +153,7 @@ fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
 
     let mut command = client("echo", &server.address(), folder.path());
     command.envs([("CLI_LOOP_AMOUNT", "2"), ("CLI_LOOP_PERIOD", "1h"), ("CLI_LOG_LEVEL", "DEBUG")]);
-    let mut echo = Running::start(command);
+    let mut echo = Client::start(command);
     // The answer comes first, and the end of the connection only when the central has closed it too.
     echo.wait_for("action: close_connection | result: success");
     echo.signal(Signal::USR1);
@@ -170,7 +171,7 @@ fn the_delay_of_the_exit_holds_up_no_signal() {
     let server = Server::start(&[]);
     let mut command = client("echo", &server.address(), folder.path());
     command.envs([("CLI_LOOP_AMOUNT", "1"), ("CLI_EXIT_DELAY", "1h")]);
-    let mut echo = Running::start(command);
+    let mut echo = Client::start(command);
     echo.wait_for("action: loop_finished | result: success");
     echo.signal(Signal::TERM);
     echo.ends_because_of("SIGTERM");
@@ -186,7 +187,7 @@ fn a_hangup_that_was_ignored_before_stays_ignored() {
     shell.args(["-c", "trap '' HUP; exec \"$0\""]).arg(plain.get_program()).env_clear();
     shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.env("CLI_LOG_LEVEL", "DEBUG");
-    let mut agency = Running::start(shell);
+    let mut agency = Client::start(shell);
     agency.wait_for("action: finish | result: success");
     agency.signal(Signal::HUP);
     agency.signal(Signal::USR1);
@@ -214,7 +215,7 @@ fn a_stopped_terminal_holds_up_no_signal() {
     server.wait_for("action: finish | result: success | agency: 1");
     kill_process(Pid::from_child(&agency), Signal::TERM).expect("it runs");
     let ended = pidfd_open(Pid::from_child(&agency), PidfdFlags::empty()).expect("it is ours");
-    let patience = Timespec::try_from(PATIENCE).expect("a short time");
+    let patience = Timespec::try_from(TIMEOUT).expect("a short time");
     let ended = poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&patience)).expect("polled");
     if ended == 0 {
         agency.kill().expect("it runs");

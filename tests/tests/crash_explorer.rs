@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use kit::lottery::{Lottery, Name, Plan, was_killed};
-use kit::process::strace::traced;
+use kit::strace::traced;
 
 /// Far more than any of these runs makes of one call.
 const CALLS_MAX: usize = 1000;

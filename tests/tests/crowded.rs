@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kit::process::{Server, raise_descriptors};
+use kit::process::raise_descriptors;
+use kit::server::Server;
 
 /// Idle connections: what the default limit of 10,000 leaves beside the busy ones.
 const IDLE: usize = 9_000;

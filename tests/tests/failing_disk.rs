@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use kit::lottery::{Lottery, Name, Plan};
-use kit::process::strace::traced;
+use kit::strace::traced;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
 /// Far more than any of these runs makes of one call.

@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use kit::client::Client;
 use kit::inputs::file;
-use kit::process::{PATIENCE, Server};
+use kit::process::TIMEOUT;
 use kit::programs::binary;
-use kit::running::Running;
+use kit::server::Server;
 use rustix::process::Signal;
 use wire::{Checksum, ErrorCode, FRAME_MAX, Field, Phase, Response, WinnersBuilder};
 
@@ -98,8 +99,8 @@ fn central(at: SocketAddr, script: Script) -> (SocketAddr, Receiver<SocketAddr>)
             if tell.send(peer).is_err() {
                 return;
             }
-            stream.set_read_timeout(Some(PATIENCE)).expect("set");
-            stream.set_write_timeout(Some(PATIENCE)).expect("set");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+            stream.set_write_timeout(Some(TIMEOUT)).expect("set");
             // The agency may go whenever it likes.
             let _ = script(&mut Peer(stream));
         }
@@ -124,10 +125,10 @@ fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, us
     let folder = tempfile::tempdir().expect("a folder");
     let path = file(folder.path(), 1, usize::try_from(BETS).expect("small"), 10);
     let (address, calls) = central(([127, 0, 0, 1], 0).into(), script);
-    let (code, log) = Running::start(agency(&address.to_string(), &path, environment)).end();
+    let (code, log) = Client::start(agency(&address.to_string(), &path, environment)).end();
     // The central may have to take the agency's last call yet: this one is behind it.
     let own = TcpStream::connect(address).and_then(|own| own.local_addr()).expect("it listens");
-    let next = || calls.recv_timeout(PATIENCE).expect("it takes every call");
+    let next = || calls.recv_timeout(TIMEOUT).expect("it takes every call");
     let count = std::iter::from_fn(|| Some(next()).filter(|peer| *peer != own)).count();
     (code, log, count)
 }
@@ -409,7 +410,7 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
     let rows = [&good.repeat(7), "Nico\tlás|,Paz,2,2000-01-01,7574\r\n", &good.repeat(7)];
     std::fs::write(&path, rows.concat()).expect("written");
     let environment = [("CLI_BATCH_MAXAMOUNT", "5"), ("CLI_DATA_CHECK", "off")];
-    let (code, log) = Running::start(agency(&server.address(), &path, &environment)).end();
+    let (code, log) = Client::start(agency(&server.address(), &path, &environment)).end();
     assert_eq!(code, Some(1), "{log}");
     assert!(
         log.contains("apuesta_enviada | result: fail | cantidad: 5 | posicion: 7 | code: 1"),
@@ -422,7 +423,7 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
     let warning = " | warning: CLI_DATA_CHECK is off: the central judges alone";
     assert!(log.contains(warning), "{log}");
     // Another run with the same file sends nothing, and says the same.
-    let again = Running::start(agency(&server.address(), &path, &environment)).end();
+    let again = Client::start(agency(&server.address(), &path, &environment)).end();
     for (code, log) in [(code, log), again] {
         let result = "action: consulta_ganadores | result: success | cant_ganadores: 10\n";
         let (_, last) = log.split_once(result).expect("the result");
@@ -441,7 +442,7 @@ fn what_was_rejected_is_said_before_the_draw_by_both_ends() {
     let good = "Ana,Paz,1,2000-01-01,7574\n";
     std::fs::write(&path, [good, good, "Ana,Paz,1,2000-01-01,x\n"].concat()).expect("written");
     let environment = [("CLI_BATCH_MAXAMOUNT", "2"), ("CLI_DATA_CHECK", "off")];
-    let mut first = Running::start(agency(&server.address(), &path, &environment));
+    let mut first = Client::start(agency(&server.address(), &path, &environment));
     let rejected =
         "ERROR    action: send_bets | result: fail | client_id: 1 | stored: 2 | rejected: 1 | ";
     first.wait_for(rejected);
@@ -461,7 +462,7 @@ fn what_was_rejected_is_said_before_the_draw_by_both_ends() {
     server.wait_for("bets: 2 | drawn: false | connections: 1 | rejected: 1\n");
     let second = server.folder().join("agency-2.csv");
     std::fs::write(&second, good).expect("written");
-    let (code, log) = Running::start(agency(&server.address(), &second, &[("CLI_ID", "2")])).end();
+    let (code, log) = Client::start(agency(&server.address(), &second, &[("CLI_ID", "2")])).end();
     assert_eq!(code, Some(0), "{log}");
     let (code, log) = first.end();
     assert_eq!((code, log.matches(rejected).count()), (Some(1), 2), "{log}");
@@ -471,10 +472,10 @@ fn what_was_rejected_is_said_before_the_draw_by_both_ends() {
 }
 
 /// An agency that waits for the draw, as it says itself.
-fn waiting(server: &Server, environment: &[(&str, &str)]) -> Running {
+fn waiting(server: &Server, environment: &[(&str, &str)]) -> Client {
     let path = file(server.folder(), 1, 10, 5);
     let environment = [environment, &[("CLI_LOG_LEVEL", "DEBUG")]].concat();
-    let mut agency = Running::start(agency(&server.address(), &path, &environment));
+    let mut agency = Client::start(agency(&server.address(), &path, &environment));
     agency.wait_for("action: finish | result: success");
     agency
 }
@@ -518,7 +519,7 @@ fn a_central_whose_host_is_gone_is_noticed_while_the_agency_waits_for_the_draw()
     let server = Server::start(&[("SERVER_AGENCIES", "2")]);
     let agency = waiting(&server, &[]);
     let port: u16 = server.address().rsplit_once(':').expect("a port").1.parse().expect("a number");
-    let (remote, deadline) = (format!("0100007F:{port:04X}"), Instant::now() + PATIENCE);
+    let (remote, deadline) = (format!("0100007F:{port:04X}"), Instant::now() + TIMEOUT);
     loop {
         let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", agency.id()));
         let table = table.expect("Linux tells it");

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::Command;
 
 use kit::frames::{batch, end, hello, responses};
-use kit::process::{Server, command, free_port, output, patient};
+use kit::process::{free_port, output};
+use kit::reads;
+use kit::server::{Server, command};
 use rustix::process::Signal;
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
@@ -235,7 +237,7 @@ impl Answers {
                 return answer;
             }
             let mut piece = [0; 1024];
-            let count = patient::read(stream, &mut piece).expect("an answer");
+            let count = reads::read(stream, &mut piece).expect("an answer");
             assert!(count > 0, "the central has closed");
             self.0.extend_from_slice(&piece[..count]);
         }

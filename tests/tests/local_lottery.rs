@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use kit::inputs::file;
 use kit::process::output;
-use kit::process::patient::{self, Lines};
 use kit::programs::binary;
+use kit::reads::{self, Lines};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -40,7 +40,7 @@ fn slow_lottery(folder: &Path, by: &[&str]) -> Command {
 /// Starts it and waits until every agency has sent bets.
 fn start(mut command: Command) -> (Child, Lines, String) {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = patient::lines(child.stdout.take().expect("piped"));
+    let mut lines = reads::lines(child.stdout.take().expect("piped"));
     let mut said = String::new();
     let sends = |said: &str, agency: u32| {
         said.contains(&format!("action: receive_batch | result: success | agency: {agency} |"))

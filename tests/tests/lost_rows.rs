@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use kit::frames::{batch, bytes, end, hello, responses};
-use kit::process::{Server, command, strace};
+use kit::server::{Server, command};
+use kit::strace;
 use wire::Request;
 
 const ROW: &str = "1,Ana,Paz,12345678,2000-01-01,7574\r\n";

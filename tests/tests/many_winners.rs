@@ -7,7 +7,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kit::process::{Server, command, memory};
+use kit::process::memory;
+use kit::server::{Server, command};
 use wire::{Agency, BatchBuilder, Bet, FrameDecoder, Push, Request, Response, VERSION};
 
 const AGENCIES: Agency = 5;

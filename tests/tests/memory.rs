@@ -9,7 +9,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use kit::process::{Server, command, memory};
+use kit::process::memory;
+use kit::server::{Server, command};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
 

@@ -9,8 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kit::frames::{batch, end, hello, responses};
-use kit::process::{Server, command, output, strace};
+use kit::process::output;
 use kit::programs::binary;
+use kit::server::{Server, command};
+use kit::strace;
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 

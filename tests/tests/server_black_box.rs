@@ -7,7 +7,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use kit::process::{PATIENCE, Server, command, output};
+use kit::process::{TIMEOUT, output};
+use kit::server::{Server, command};
 
 /// Everything that the peer sends until it closes.
 fn read_all(mut stream: &TcpStream) -> Vec<u8> {
@@ -247,7 +248,7 @@ fn counts_are_told_while_they_grow_and_the_next_interval_has_a_budget_again() {
         // Nobody listens any more when the test is done.
         log.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
     });
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for expected in ["| msg: x", "counted for a while", "| more: ", "| msg: x"] {
         let is_next = |line: String| line.contains("receive_message") && line.contains(expected);
         while !lines.try_iter().any(is_next) {
@@ -282,6 +283,6 @@ fn a_reader_of_the_log_who_comes_late_gets_it_although_nothing_else_happens() {
         log.lines().map_while(Result::ok).filter(echoed).all(|line| sender.send(line).is_ok())
     });
     for number in 0..LINES {
-        lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("line {number}: {error}"));
+        lines.recv_timeout(TIMEOUT).unwrap_or_else(|error| panic!("line {number}: {error}"));
     }
 }

@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use kit::process::{Server, output};
+use kit::process::output;
 use kit::programs::binary;
+use kit::server::Server;
 
 /// A folder with a `config.ini`, and the central run in it.
 struct Place(tempfile::TempDir);

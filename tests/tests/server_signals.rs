@@ -7,8 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use kit::frames;
-use kit::process::{Server, command, output, patient, strace};
+use kit::process::output;
 use kit::programs::binary;
+use kit::server::{Server, command};
+use kit::{reads, strace};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Those that ask for the end.
@@ -191,7 +193,7 @@ fn a_ledger_that_may_not_grow_is_a_full_disk() {
 fn next_response(stream: &mut impl Read) -> String {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        let count = patient::read(stream, &mut buffer).expect("answered");
+        let count = reads::read(stream, &mut buffer).expect("answered");
         assert!(count > 0, "the connection ended");
         bytes.extend_from_slice(&buffer[..count]);
         let (heard, rest) = frames::responses(&bytes);
@@ -220,7 +222,7 @@ fn slow(calls: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
 
 /// Ends it by SIGTERM as soon as it has said how far the opening of its ledger is.
 fn end_while_opening(mut central: Child) -> String {
-    let mut log = patient::lines(central.stdout.take().expect("piped"));
+    let mut log = reads::lines(central.stdout.take().expect("piped"));
     let mut text = read_until(&mut log, "action: recover_ledger | result: in_progress | step: ");
     kill_process(Pid::from_child(&central), Signal::TERM).expect("it runs");
     log.read_to_string(&mut text).expect("text");
@@ -285,7 +287,7 @@ fn a_signal_at_any_moment_of_the_start_ends_it() {
         let mut traced =
             strace::traced(&command, &trace, &["--trace=rt_sigaction".to_owned(), inject]);
         let mut central = traced.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut log = patient::lines(central.stdout.take().expect("piped"));
+        let mut log = reads::lines(central.stdout.take().expect("piped"));
         let mut text = String::new();
         while !text.contains("action: listen | result: success") {
             if log.read_line(&mut text).expect("text") == 0 {

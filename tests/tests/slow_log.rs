@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use kit::process::strace::traced;
-use kit::process::{PATIENCE, command, free_port};
+use kit::process::{TIMEOUT, free_port};
+use kit::server::command;
+use kit::strace::traced;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long each write into the log's file takes: far more than the whole test.
@@ -72,7 +73,7 @@ impl Drop for Stalled {
 }
 
 fn wait_until(mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !done() {
         assert!(Instant::now() < deadline, "not within the harness's patience");
         std::thread::sleep(Duration::from_millis(10));
@@ -89,8 +90,8 @@ fn peers_are_answered_while_the_log_file_stalls_and_its_lines_come_later() {
     command.stdout(File::create(&log).expect("made"));
     let mut server = Stalled(command.spawn().expect("it starts"));
     let mut stream = connect(port);
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
-    stream.set_write_timeout(Some(PATIENCE)).expect("set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("set");
     // More lines than the kernel holds between the loop and the log's thread, and than wait for it.
     let said = "a line that is logged\n".repeat(LINES);
     let mut reader = stream.try_clone().expect("cloned");

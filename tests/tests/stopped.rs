@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use kit::process::Server;
+use kit::server::Server;
 use rustix::process::Signal;
 
 /// How long a line may take. The peers begin theirs well before it is over.

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kit::process::{PATIENCE, command, free_port};
+use kit::process::{TIMEOUT, free_port};
 use kit::programs::binary;
+use kit::server::command;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 /// A user that no folder of ours belongs to.
@@ -197,10 +198,10 @@ fn connect(port: u16) -> TcpStream {
     let begun = Instant::now();
     loop {
         if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
-            stream.set_read_timeout(Some(PATIENCE)).expect("set");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("set");
             return stream;
         }
-        assert!(begun.elapsed() < PATIENCE, "nobody listens at {port}");
+        assert!(begun.elapsed() < TIMEOUT, "nobody listens at {port}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use kit::process::{PATIENCE, Server, free_port};
+use kit::process::{TIMEOUT, free_port};
 use kit::programs::binary;
+use kit::server::Server;
 
 /// Where one of the two streams leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Run {
 
 /// What it says is less than a pipe holds: it is read when it has ended.
 fn wait(mut child: Child) -> (ExitStatus, String) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while child.try_wait().expect("it is ours").is_none() {
         if Instant::now() > deadline {
             child.kill().expect("it still runs");

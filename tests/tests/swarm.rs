@@ -2,8 +2,9 @@
 
 use std::process::{Command, Output};
 
-use kit::process::{Server, output};
+use kit::process::output;
 use kit::programs::binary;
+use kit::server::Server;
 use serde_json::Value;
 
 fn swarm(address: &str, arguments: &[&str]) -> Output {

@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
 use kit::frames::{batch, end, hello, responses};
-use kit::process::{Server, command, patient, strace};
+use kit::server::{Server, command};
+use kit::{reads, strace};
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 
@@ -16,7 +17,7 @@ fn ask(server: &Server, said: &[u8], expected: usize) -> TcpStream {
     let mut bytes = Vec::new();
     while responses(&bytes).0.len() < expected {
         let mut piece = [0; 4096];
-        let count = patient::read(&mut stream, &mut piece).expect("an answer");
+        let count = reads::read(&mut stream, &mut piece).expect("an answer");
         assert!(count > 0, "it has closed: {:?}", responses(&bytes).0);
         bytes.extend_from_slice(&piece[..count]);
     }

@@ -3,8 +3,10 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`programs`] | this workspace's programs, built from the sources as they are |
-//! | [`process`] | the server as a process, and what any process does |
-//! | [`running`] | a client's process |
+//! | [`process`], [`processes`] | any process, several of them |
+//! | [`server`], [`client`] | the two programs as processes |
+//! | [`strace`] | programs that are killed, or fail, at a system call |
+//! | [`reads`] | reads that end, of output and sockets |
 //! | [`lottery`] | a central and its agencies as processes, and what must come of them |
 //! | [`inputs`] | agencies' files, and what the ledger must hold of them |
 //! | [`frames`] | the protocol's frames, and responses in words |
@@ -14,9 +16,13 @@
 
 #![allow(clippy::missing_panics_doc, reason = "what doesn't hold in a test fails it")]
 
+pub mod client;
 pub mod frames;
 pub mod inputs;
 pub mod lottery;
 pub mod process;
+pub mod processes;
 pub mod programs;
-pub mod running;
+pub mod reads;
+pub mod server;
+pub mod strace;

@@ -11,9 +11,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use rustix::process::Pid;
 
 use crate::inputs::{expected_rows, file, read, rows_of};
-use crate::process::crowd::{Crowd, Event};
-use crate::process::{command, free_port};
+use crate::process::free_port;
+use crate::processes::{Event, Processes};
 use crate::programs::binary;
+use crate::server::command;
 
 /// Who a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +68,7 @@ pub struct Lottery {
     files: Vec<PathBuf>,
     /// Of all agencies together.
     bets: usize,
-    crowd: Crowd<Name>,
+    processes: Processes<Name>,
     /// What the central has said in all its lives.
     pub central_log: Vec<String>,
     /// What each agency has said since it was started last.
@@ -97,7 +98,7 @@ impl Lottery {
             bets: files.iter().map(|path| read(path).len()).sum(),
             files,
             folder,
-            crowd: Crowd::default(),
+            processes: Processes::default(),
             central_log: Vec::new(),
             agency_logs: BTreeMap::new(),
             confirmed: BTreeMap::new(),
@@ -141,7 +142,7 @@ impl Lottery {
     /// Starts the central; it may not even listen yet.
     pub fn start_central(&mut self, command: Command) {
         self.listens = false;
-        self.crowd.start(Name::Central, command);
+        self.processes.start(Name::Central, command);
     }
 
     /// Starts an agency.
@@ -160,7 +161,7 @@ impl Lottery {
             .envs(self.plans[at].environment.iter().cloned())
             .stdin(Stdio::null());
         self.agency_logs.insert(agency, Vec::new());
-        self.crowd.start(Name::Agency(agency), command);
+        self.processes.start(Name::Agency(agency), command);
     }
 
     /// Starts all agencies.
@@ -170,7 +171,7 @@ impl Lottery {
 
     /// Whether a process runs.
     pub fn is_running(&self, name: Name) -> bool {
-        self.crowd.runs(name)
+        self.processes.runs(name)
     }
 
     /// Whether every agency has come to its end.
@@ -190,7 +191,7 @@ impl Lottery {
 
     /// The server's process.
     pub fn central_pid(&self) -> Pid {
-        self.crowd.pid(Name::Central)
+        self.processes.pid(Name::Central)
     }
 
     /// Whether that agency has come to its end.
@@ -200,7 +201,7 @@ impl Lottery {
 
     /// Waits for one more thing to happen; says how the central ended when it was that.
     pub fn step(&mut self) -> Option<ExitStatus> {
-        match self.crowd.next_event() {
+        match self.processes.next_event() {
             (Name::Central, Event::Line(line)) => {
                 self.progress += 1;
                 self.listens |= line.contains("action: listen | result: success");
@@ -242,7 +243,7 @@ impl Lottery {
 
     /// `kill -9`, and everything that it had still said.
     pub fn kill(&mut self, name: Name) {
-        self.crowd.kill(name);
+        self.processes.kill(name);
         if name == Name::Central {
             let status = self.central_end();
             assert!(was_killed(status), "{status}: {}", self.last_lines());
@@ -259,7 +260,7 @@ impl Lottery {
         while !self.is_over() || !self.listens {
             self.go_on();
         }
-        self.crowd.terminate(Name::Central);
+        self.processes.terminate(Name::Central);
         let status = self.central_end();
         assert_eq!(status.code(), Some(0), "{}", self.last_lines());
     }
@@ -272,7 +273,7 @@ impl Lottery {
                 return status;
             }
         }
-        self.crowd.terminate(Name::Central);
+        self.processes.terminate(Name::Central);
         self.central_end()
     }
 

@@ -12,7 +12,8 @@ use crate::conversation::{Conversation, HOSTILE, connect_with};
 use crate::honest::Latencies;
 use crate::scale;
 use kit::frames::{batch, hello};
-use kit::process::{PATIENCE, Server, output, raise_descriptors};
+use kit::process::{TIMEOUT, output, raise_descriptors};
+use kit::server::Server;
 
 /// An address that the server has never seen.
 const NEWCOMER: u8 = 4;
@@ -41,7 +42,7 @@ fn try_echo(server: &Server, host: u8) -> std::io::Result<()> {
 fn echo(server: &Server, latencies: &mut Latencies) -> std::io::Result<()> {
     let begun = Instant::now();
     while let Err(error) = try_echo(server, NEWCOMER) {
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > TIMEOUT {
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::honest::{self, Honest, Latencies, Progress, Served};
-use kit::process::{PATIENCE, Server, command, try_memory};
+use kit::process::{TIMEOUT, try_memory};
+use kit::server::{Server, command};
 
 /// One attack that is under way.
 pub(crate) struct Attack {
@@ -70,7 +71,7 @@ impl Attack {
     /// Waits until one of the honest agency's counts has grown by so much.
     pub(crate) fn wait_for(&self, count: impl Fn(&Progress) -> &AtomicU64, growth: u64) {
         let count = count(self.honest.as_ref().expect("it is at work").progress());
-        let (start, deadline) = (count.load(Ordering::Relaxed), Instant::now() + PATIENCE);
+        let (start, deadline) = (count.load(Ordering::Relaxed), Instant::now() + TIMEOUT);
         while count.load(Ordering::Relaxed) < start + growth {
             assert!(Instant::now() < deadline, "the honest agency doesn't get on");
             std::thread::sleep(Duration::from_millis(1));
@@ -194,7 +195,7 @@ fn processor_time(pid: u32) -> Option<Duration> {
 
 /// The log of a server that has ended in order. Its last lines may still be in a pipe.
 fn whole_log(path: &Path) -> String {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let text = fs::read_to_string(path).expect("text");
         if text.contains("action: close_ledger | result: success") || Instant::now() > deadline {

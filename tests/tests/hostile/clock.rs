@@ -11,7 +11,8 @@ use crate::attack::Attack;
 use crate::conversation::{HOSTILE, connect_from};
 use crate::scale;
 use kit::frames::hello;
-use kit::process::{PATIENCE, patient, raise_descriptors};
+use kit::process::{TIMEOUT, raise_descriptors};
+use kit::reads;
 
 /// Every deadline of the server.
 const DEADLINE: &str = "5s";
@@ -112,17 +113,17 @@ impl SlowReader {
         self.stream.set_read_timeout(Some(NOTHING_COMES)).expect("set");
         let mut scratch = vec![0; 64 << 10];
         while let Some(count) =
-            patient::read(&mut self.stream, &mut scratch).ok().filter(|count| *count > 0)
+            reads::read(&mut self.stream, &mut scratch).ok().filter(|count| *count > 0)
         {
             self.received += count;
         }
     }
 
     fn has_everything(&mut self) -> bool {
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        self.stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         let mut scratch = vec![0; 64 << 10];
         while self.received < self.sent {
-            match patient::read(&mut self.stream, &mut scratch) {
+            match reads::read(&mut self.stream, &mut scratch) {
                 Ok(count) if count > 0 => self.received += count,
                 _ => return false,
             }

@@ -7,7 +7,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use wire::HEADER_LEN;
 
 use kit::frames::{hello, responses};
-use kit::process::{PATIENCE, Server};
+use kit::process::TIMEOUT;
+use kit::server::Server;
 
 /// Where the honest peers come from; no attack does.
 pub(crate) const HONEST: u8 = 2;
@@ -31,10 +32,10 @@ pub(crate) fn connect_with(
     let address = IpAddr::from(Ipv4Addr::new(127, 0, 0, host));
     socket.bind(&SocketAddr::new(address, 0).into())?;
     let server: SocketAddr = server.address().parse().expect("an address");
-    socket.connect_timeout(&server.into(), PATIENCE)?;
+    socket.connect_timeout(&server.into(), TIMEOUT)?;
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -11,7 +11,7 @@ use crate::conversation::{Conversation, HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, numbered, run};
 use crate::scale;
 use kit::frames::{batch, hello};
-use kit::process::strace::traced;
+use kit::strace::traced;
 
 /// Bets of a batch.
 const BATCH: usize = 150;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::HEADER_LEN;
 
-use kit::process::PATIENCE;
+use kit::process::TIMEOUT;
 
 /// Bytes that a script adds at a time.
 const CHUNK: usize = 64 << 10;
@@ -211,7 +211,7 @@ pub(crate) fn run(peers: &mut [Peer], most: Duration) {
         let mut waiting: Vec<_> =
             peers.iter_mut().filter(|peer| !peer.events().is_empty()).collect();
         let patience =
-            if waiting.iter().any(|peer| peer.waits_for_input()) { PATIENCE } else { QUIET };
+            if waiting.iter().any(|peer| peer.waits_for_input()) { TIMEOUT } else { QUIET };
         if waiting.is_empty() || moved.elapsed() > patience {
             return;
         }

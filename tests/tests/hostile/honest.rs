@@ -14,7 +14,7 @@ use wire::Request;
 
 use crate::conversation::{Conversation, HONEST, connect_from};
 use kit::frames::{batch, bytes, end, hello};
-use kit::process::Server;
+use kit::server::Server;
 
 /// Which agency is honest.
 pub(crate) const AGENCY: u32 = 1;

@@ -10,7 +10,8 @@ use crate::conversation::{Conversation, HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, repeat, run};
 use crate::scale;
 use kit::frames::{batch, bytes, end, hello};
-use kit::process::{Server, raise_descriptors};
+use kit::process::raise_descriptors;
+use kit::server::Server;
 
 /// Processor time of one END, when so many agencies of a lottery end at once.
 fn time_of_an_end(attack: &Attack, first: u32, count: u32) -> Duration {

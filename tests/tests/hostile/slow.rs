@@ -7,7 +7,8 @@ use fastrand::Rng;
 use wire::MAGIC;
 
 use kit::frames::{batch, end, hello, responses};
-use kit::process::{PATIENCE, Server};
+use kit::process::TIMEOUT;
+use kit::server::Server;
 
 /// What an agency sends that introduces itself, sends a batch of so many bets, and ends.
 fn conversation(agency: u32, bets: u16) -> Vec<u8> {
@@ -74,7 +75,7 @@ fn slow_peers_are_cut_off_and_an_agency_beside_them_is_served() {
 
 /// Sends a byte on each of these every tenth of a second until the server takes no more of any.
 fn drop_bytes(mut streams: Vec<&mut TcpStream>) {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + TIMEOUT;
     while !streams.is_empty() {
         assert!(std::time::Instant::now() < deadline, "{} go on", streams.len());
         streams.retain_mut(|stream| stream.write_all(b"x").is_ok());

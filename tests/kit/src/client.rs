@@ -1,4 +1,4 @@
-//! A client's process, and what it says.
+//! A client as a process, and its log lines.
 
 use std::io::{BufRead, Read};
 use std::process::{Child, Command, Stdio};
@@ -6,22 +6,22 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::PATIENCE;
-use crate::process::patient::{self, Lines};
+use crate::process::TIMEOUT;
+use crate::reads::{self, Lines};
 
 /// A client that runs. Killed when it is dropped.
 #[derive(Debug)]
-pub struct Running {
+pub struct Client {
     child: Child,
     log: Lines,
     text: String,
 }
 
-impl Running {
+impl Client {
     /// Starts it.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let log = patient::lines(child.stdout.take().expect("piped"));
+        let log = reads::lines(child.stdout.take().expect("piped"));
         Self { child, log, text: String::new() }
     }
 
@@ -30,7 +30,7 @@ impl Running {
         self.child.id()
     }
 
-    /// What it has said so far.
+    /// What it has logged so far.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -50,8 +50,8 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
-    /// Whether it has handlers for the signals that ask it where it is and to end.
-    fn hears(&self) -> bool {
+    /// Whether it has handlers for SIGUSR1 and SIGTERM.
+    fn handles_signals(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
@@ -61,10 +61,10 @@ impl Running {
         has(Signal::USR1) && has(Signal::TERM)
     }
 
-    /// Asks where it is, again and again, until it says this.
+    /// Asks for its status, again and again, until that contains this.
     pub fn wait_for_status(&mut self, wanted: &str) {
-        let end = Instant::now() + PATIENCE;
-        while !self.hears() {
+        let end = Instant::now() + TIMEOUT;
+        while !self.handles_signals() {
             assert!(Instant::now() < end, "it takes no signals: {}", self.text);
             std::thread::yield_now();
         }
@@ -79,7 +79,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end: its exit code, and all that it said.
+    /// Waits for its end: its exit code, and all that it logged.
     pub fn end(mut self) -> (Option<i32>, String) {
         let read = self.log.read_to_string(&mut self.text);
         assert!(read.is_ok(), "{read:?}: {}", self.text);
@@ -96,7 +96,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Client {
     fn drop(&mut self) {
         // It has ended already when the test went well.
         let _ = self.child.kill();

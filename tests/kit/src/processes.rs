@@ -1,4 +1,4 @@
-//! Several processes at once: what they say and that they have ended comes in one queue.
+//! Several processes at once: their log lines and ends come in one queue.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::PATIENCE;
+use crate::process::TIMEOUT;
 
 /// What a process did.
 #[derive(Debug)]
@@ -21,27 +21,28 @@ pub enum Event {
 
 /// Processes by their names. Killed when it is dropped.
 #[derive(Debug)]
-pub struct Crowd<N: Copy + Ord> {
+pub struct Processes<N: Copy + Ord> {
     children: BTreeMap<N, Child>,
     sender: Sender<(N, Option<String>)>,
     receiver: Receiver<(N, Option<String>)>,
-    deadline: Instant,
+    /// Set by the first start, before which programs may have to be built.
+    deadline: Option<Instant>,
 }
 
 /// How long all of it may take.
-const PATIENCE_IN_ALL: Duration = Duration::from_mins(2);
+const TIMEOUT_IN_ALL: Duration = Duration::from_mins(2);
 
-impl<N: Copy + Ord> Default for Crowd<N> {
+impl<N: Copy + Ord> Default for Processes<N> {
     fn default() -> Self {
         let (sender, receiver) = channel();
-        let deadline = Instant::now() + PATIENCE_IN_ALL;
-        Self { children: BTreeMap::new(), sender, receiver, deadline }
+        Self { children: BTreeMap::new(), sender, receiver, deadline: None }
     }
 }
 
-impl<N: Copy + Ord + std::fmt::Debug + Send + 'static> Crowd<N> {
+impl<N: Copy + Ord + std::fmt::Debug + Send + 'static> Processes<N> {
     /// Starts a process; one of the same name must have ended before.
     pub fn start(&mut self, name: N, mut command: Command) {
+        self.deadline.get_or_insert_with(|| Instant::now() + TIMEOUT_IN_ALL);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("it is piped"));
         let sender = self.sender.clone();
@@ -59,7 +60,7 @@ impl<N: Copy + Ord + std::fmt::Debug + Send + 'static> Crowd<N> {
         Pid::from_child(&self.children[&name])
     }
 
-    /// `kill -9`. What it has said, and its end, are still to come.
+    /// `kill -9`. What it has logged, and its end, are still to come.
     pub fn kill(&mut self, name: N) {
         self.children.get_mut(&name).expect("it was started").kill().expect("it wasn't waited for");
     }
@@ -71,11 +72,12 @@ impl<N: Copy + Ord + std::fmt::Debug + Send + 'static> Crowd<N> {
 
     /// Waits for what happens next.
     pub fn next_event(&mut self) -> (N, Event) {
-        let patience = PATIENCE.min(self.deadline.saturating_duration_since(Instant::now()));
-        let Ok((name, line)) = self.receiver.recv_timeout(patience) else {
-            panic!("nothing happened for {patience:?}, still there: {:?}", self.children.keys());
+        let deadline = self.deadline.expect("one was started");
+        let timeout = TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+        let Ok((name, line)) = self.receiver.recv_timeout(timeout) else {
+            panic!("nothing happened for {timeout:?}, still there: {:?}", self.children.keys());
         };
-        assert!(Instant::now() < self.deadline, "not done after {PATIENCE_IN_ALL:?}");
+        assert!(Instant::now() < deadline, "not done after {TIMEOUT_IN_ALL:?}");
         let Some(line) = line else {
             let mut child = self.children.remove(&name).expect("it was started");
             return (name, Event::Ended(child.wait().expect("it ends")));
@@ -85,14 +87,14 @@ impl<N: Copy + Ord + std::fmt::Debug + Send + 'static> Crowd<N> {
 }
 
 fn forward<N: Copy>(name: N, lines: BufReader<ChildStdout>, sender: &Sender<(N, Option<String>)>) {
-    // Nobody listens any more when a test has failed.
+    // The receiver is gone when a test has failed.
     for line in lines.lines() {
         let _ = sender.send((name, Some(line.expect("text"))));
     }
     let _ = sender.send((name, None));
 }
 
-impl<N: Copy + Ord> Drop for Crowd<N> {
+impl<N: Copy + Ord> Drop for Processes<N> {
     fn drop(&mut self) {
         for child in self.children.values_mut() {
             // It may have ended already.
