@@ -9,8 +9,9 @@
 //! | [`winners`] | where in the ledger each agency's winners stand |
 //! | [`scan`] | reading them from there, for all who ask at once |
 //! | [`plain`] | the quick way through a batch of bets with nothing particular about them |
-//! | [`startup_log`] | what the log says of a start |
-//! | [`start_error`] | what ends the central before its time, and what to do about it |
+//! | [`startup_log`] | log lines of a start |
+//! | [`opening`] | opens the ledger, and closes it in order |
+//! | [`server_error`] | why the server fails, and what to do about it |
 //! | [`config`] | what can be set |
 //! | [`ini`] | the file that it is set in |
 //! | [`limits`] | every limit, with its reason and what happens when it is reached |
@@ -25,9 +26,10 @@ pub mod ini;
 pub mod ledger;
 pub mod limits;
 pub mod lottery;
+pub mod opening;
 pub mod plain;
 pub mod scan;
+pub mod server_error;
 pub mod standing;
-pub mod start_error;
 pub mod startup_log;
 pub mod winners;

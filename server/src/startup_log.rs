@@ -1,4 +1,4 @@
-//! What the log says of a start: where the ledger is, how it was found, what was mended.
+//! Log lines of a start: where the ledger is, how it was found, what was repaired.
 
 use std::path::Path;
 
@@ -9,27 +9,28 @@ use crate::config::Config;
 use crate::ledger::file_ledger::LOG_SUFFIX;
 use crate::ledger::{Recovery, Sync};
 
-/// Agencies keep their connections until the draw: with fewer places than agencies there is none.
-pub fn warn_of_few_places(config: &Config, places: usize) {
+/// Agencies keep their connections until the draw: with fewer `connections` than agencies there is
+/// none.
+pub fn warn_of_few_connections(config: &Config, connections: usize) {
     let agencies = config.agencies;
-    if places >= agencies as usize {
+    if connections >= agencies as usize {
         return;
     }
     let asked = config.limits.max_connections;
     warn!(
-        "action: config | result: in_progress | connections: {places} | agencies: {agencies} | \
+        "action: config | result: in_progress | connections: {connections} | agencies: {agencies} | \
          warning: not all agencies can be connected at the same time: SERVER_MAX_CONNECTIONS is \
          {asked}, and RLIMIT_NOFILE may allow fewer"
     );
 }
 
-/// The ledger is open.
+/// Logs that the ledger is open, and what its opening found.
 pub fn log_opened(config: &Config, recovery: &Recovery) {
     let path = escaped(&config.storage);
     let rows = recovery.rows;
     let state = state(recovery);
     if recovery.is_needed() {
-        info!("action: recover_ledger | result: success | path: {path} | {}", mended(recovery));
+        info!("action: recover_ledger | result: success | path: {path} | {}", repairs(recovery));
     }
     info!("action: open_ledger | result: success | path: {path} | state: {state} | bets: {rows}");
     if let Some(before) = recovery.agencies_before {
@@ -56,7 +57,7 @@ fn state(recovery: &Recovery) -> &'static str {
 }
 
 /// What a recovery found and did, and why, as a part of a log line.
-fn mended(recovery: &Recovery) -> String {
+fn repairs(recovery: &Recovery) -> String {
     let Recovery { commits, commit_rows, cut, restored, torn, .. } = recovery;
     format!(
         "bytes_cut: {cut} | bytes_restored: {restored} | torn_commit: {torn} | commits: {commits} | \
@@ -65,8 +66,8 @@ fn mended(recovery: &Recovery) -> String {
     )
 }
 
-/// The wal of a ledger that a symbolic link leads to isn't where one would look for it.
-pub fn log_place_of_wal(storage: &Path, wal: &Path) {
+/// Logs where the wal is, when a symbolic link leads to the ledger: it isn't beside the link.
+pub fn log_wal_path(storage: &Path, wal: &Path) {
     let mut beside = storage.as_os_str().to_owned();
     beside.push(LOG_SUFFIX);
     if wal != Path::new(&beside) {
@@ -75,7 +76,7 @@ pub fn log_place_of_wal(storage: &Path, wal: &Path) {
     }
 }
 
-/// Both files of a ledger, by name.
+/// The names of both files of a ledger.
 pub fn names(csv: &Path, wal: &Path) -> String {
     format!("{} and {}", escaped(csv), escaped(wal))
 }
@@ -104,7 +105,7 @@ mod tests {
     fn a_recovery_says_what_it_did_and_why() {
         let killed = Recovery { commits: 2, commit_rows: 9, restored: 7, ..Recovery::default() };
         assert_eq!(
-            mended(&killed),
+            repairs(&killed),
             "bytes_cut: 0 | bytes_restored: 7 | torn_commit: false | commits: 2 | rows: 9 | \
              cause: the last run was killed or failed, or the power did: what was confirmed is there"
         );

@@ -1,4 +1,4 @@
-//! What ends the central before its time, and what to do about it.
+//! Why the server fails, and what to do about it.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -9,13 +9,13 @@ use rustix::io::Errno;
 
 use crate::ledger::{LedgerError, advice};
 
-/// The first port that anybody may listen at, unless the system was told otherwise.
+/// The first port that takes no privilege, unless the system is configured otherwise.
 const UNPRIVILEGED_PORT: u16 = 1024;
 
-/// What ends the server before its time.
+/// Why the server fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The ledger can't be had, or not be relied on any more.
+    /// The ledger can't be opened, or not be relied on any more.
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),
     /// Commits don't fit into the wal as it is.
@@ -29,7 +29,7 @@ pub enum ServerError {
         /// Bytes that fit.
         room: usize,
     },
-    /// The address can't be had.
+    /// The address can't be bound.
     #[error("can't listen at {address}: {source}{}", Advice { address, source })]
     Listen {
         /// Which.
@@ -37,10 +37,10 @@ pub enum ServerError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The kernel gives no poll or no signals.
+    /// The kernel gives no poll, or no signals.
     #[error("can't set up the event loop: {0}: the system lacks descriptors or memory (ulimit -n)")]
     EventLoop(#[source] io::Error),
-    /// There is no second thread to be had.
+    /// The disk's thread can't be started.
     #[error(
         "can't start the thread that waits for the disk: {0}: the system lacks descriptors, memory or \
          processes (ulimit -n, ulimit -u)"
@@ -51,7 +51,7 @@ pub enum ServerError {
     Run(#[from] RunError<LedgerError>),
 }
 
-/// What can be done about an address that can't be had.
+/// What can be done about an address that can't be bound.
 struct Advice<'e> {
     address: &'e SocketAddr,
     source: &'e io::Error,
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_cannot_be_had_says_what_to_do() {
+    fn an_address_that_cannot_be_bound_says_what_to_do() {
         let text = |address: &str, number| {
             let address = address.parse().unwrap();
             let source = io::Error::from_raw_os_error(number);
