@@ -1,7 +1,7 @@
-//! `client check FILE...`: judges files as an agency would before it sends them, and says so to a person.
+//! `client check FILE...`: checks files as an agency does before it sends them, and prints a report.
 //!
-//! On the loop, a slice a turn, so that a signal ends it however long the files are, and however slowly
-//! somebody reads what it says: it goes on when that was taken, so nothing of it is lost. Knows no central.
+//! Runs on the loop, a slice a turn, so that a signal ends it however long the files are and however
+//! slowly its output is read: it goes on when the output was written, so none is lost. Knows no central.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::source::csv_source::CsvSource;
 use crate::source::data_check::Report;
 use crate::source::error::InputError;
 
-/// Fires when the check goes on.
+/// Fires when the check is to be resumed.
 const RESUME: TimerId = TimerId(0);
 
-/// How long a reader who hasn't taken everything so far is given before it is looked at again.
-const READER_DELAY: Duration = Duration::from_millis(20);
+/// Pause while output is waiting for its reader.
+const OUTPUT_DELAY: Duration = Duration::from_millis(20);
 
 /// One file's line of the table at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,24 +32,25 @@ struct Line {
     result: &'static str,
 }
 
-/// The files, and how far their check is.
+/// The check of all files.
 #[derive(Debug)]
 pub struct CheckFiles {
     files: Vec<PathBuf>,
     quiet_delay: Duration,
-    /// The file that is being checked: the next one of which there is no line.
+    /// The file that is being checked: the one after those in `lines`.
     source: Option<CsvSource>,
+    /// One for each file that was checked.
     lines: Vec<Line>,
-    /// Characters of the longest name of a file, and of the column that it stands in.
+    /// Width of the column of names, in characters.
     width: usize,
-    /// Lines of the table that were printed.
-    shown: usize,
+    /// Lines of the table that were printed, its heading included.
+    printed: usize,
     interrupted: bool,
 }
 
 impl CheckFiles {
-    /// A check that hasn't begun. Of a file whose last line has no end, nobody must have written to it
-    /// for `quiet_delay`.
+    /// A check that hasn't begun. A file whose last line has no end must not have been written to for
+    /// `quiet_delay`.
     pub fn new(files: Vec<PathBuf>, quiet_delay: Duration) -> Self {
         Self {
             files,
@@ -57,17 +58,17 @@ impl CheckFiles {
             source: None,
             lines: Vec::new(),
             width: "file".len(),
-            shown: 0,
+            printed: 0,
             interrupted: false,
         }
     }
 
-    /// Whether all were checked, and nothing is wrong with any.
+    /// Whether all were checked and are good.
     pub fn are_all_good(&self) -> bool {
         self.lines.len() == self.files.len() && self.lines.iter().all(|line| line.result == GOOD)
     }
 
-    /// The file that is being checked; nothing once all are.
+    /// Name of the file that is being checked; empty after the last.
     fn name(&self) -> String {
         let path = self.files.get(self.lines.len());
         let name = path.map(|path| Escaped(path.as_os_str().as_encoded_bytes()).to_string());
@@ -79,9 +80,9 @@ impl CheckFiles {
             return;
         }
         let after = if logging::is_waiting() {
-            Some(READER_DELAY)
+            Some(OUTPUT_DELAY)
         } else if self.lines.len() < self.files.len() {
-            Some(self.check_on())
+            Some(self.check_next())
         } else {
             self.print_line_of_table().then_some(Duration::ZERO)
         };
@@ -91,11 +92,11 @@ impl CheckFiles {
         }
     }
 
-    /// Checks the next slice; says when to go on.
-    fn check_on(&mut self) -> Duration {
+    /// Checks the next slice; returns the pause before the one after it.
+    fn check_next(&mut self) -> Duration {
         match self.check_slice() {
             Ok(Checking::Waiting(time)) => return time,
-            Ok(Checking::Going) => {}
+            Ok(Checking::InProgress) => {}
             Ok(Checking::Done) => self.end_file(None),
             Err(error) => self.end_file(Some(&error)),
         }
@@ -127,13 +128,13 @@ impl CheckFiles {
         self.lines.push(Line { file, rows: report.rows, bad: report.bad, bytes, result });
     }
 
-    /// Says whether there was one left.
+    /// Returns whether there was one left.
     fn print_line_of_table(&mut self) -> bool {
-        let line = match self.shown.checked_sub(1) {
+        let line = match self.printed.checked_sub(1) {
             None => Some(self.heading()),
             Some(index) => self.lines.get(index).map(|line| line.show(self.width)),
         };
-        self.shown += 1;
+        self.printed += 1;
         line.inspect(|line| logging::print(line)).is_some()
     }
 
@@ -162,7 +163,7 @@ impl Line {
 
 const GOOD: &str = "good";
 
-/// As compilers do: editors find the place by it.
+/// Prints findings as compilers do, so that editors can jump to them.
 fn print_report(file: &str, report: &Report) {
     for finding in &report.listed {
         let (position, problem) = (finding.position, &finding.problem);

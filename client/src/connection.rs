@@ -1,12 +1,12 @@
-//! Reaching the central, and driving a session over a connection to it.
+//! Connects to the central, and drives a session over the connection.
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | [`driver`] | drives a session over real connections |
-//! | `dialer` | reaching the central, again and again |
-//! | `resolver` | names into addresses, by a thread that is never waited for |
+//! | `dialer` | connects to the central, attempt by attempt |
+//! | `resolver` | names into addresses, without blocking the loop |
 //! | [`backoff`] | the pauses between attempts |
-//! | [`foreign_service`] | what answers where a central should |
+//! | [`foreign_service`] | recognizes another service at the central's address |
 
 pub mod backoff;
 pub(crate) mod dialer;

@@ -212,7 +212,7 @@ impl Handler for EchoLoop {
         match timer {
             DIAL => self.dial(cx),
             EXIT => self.exit(cx),
-            other if self.log_budget.fired(other) => {}
+            other if self.log_budget.on_timer(other) => {}
             _ => self.next_message(cx),
         }
     }

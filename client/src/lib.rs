@@ -5,13 +5,13 @@
 //! | [`config`] | what can be set |
 //! | `yaml` | the file that it is set in |
 //! | [`source`] | where bets come from: memory, a file; the check of a file |
-//! | [`session`] | what an agency says to the central, without a connection |
+//! | [`session`] | sessions with the central, as state machines without a connection |
 //! | [`connection`] | reaching the central, and driving a session |
 //! | [`echo`] | mode `echo`: the loop of numbered messages |
-//! | [`check_files`] | `client check`: files judged, a table at the end |
+//! | [`check_files`] | `client check`: the check of files, with a report |
 //! | [`exit_schedule`] | when the result is logged, and when the program ends |
-//! | [`log_budget`] | how much of what a central can repeat is logged |
-//! | [`progress`], [`progress_bar`] | how far a run is, and the bar for a person at a terminal |
+//! | [`log_budget`] | the budgets of lines that a central can repeat |
+//! | [`progress`], [`progress_bar`] | the progress of a run, and its bar on a terminal |
 //! | `memory_io` | the loop's side in memory, for tests |
 
 pub mod check_files;

@@ -1,8 +1,8 @@
-//! What a central can have an agency log, by kind: each has a budget in the
-//! [log](runtime::logging::budget).
+//! The kinds of lines that a central can make an agency log again and again: each has a
+//! [budget](runtime::logging::budget).
 //!
 //! A central that acknowledges little and hangs up, or that rejects everything, could fill the log.
-//! The lines that say what a run came to are none of these kinds: there is one of each.
+//! The lines of a run's result have no budget: there is one of each.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use std::time::Duration;
 use reactor::{Context, TimerId};
 use runtime::logging::budget;
 
-/// Fires when what was only counted is to be logged.
+/// Fires when the counts of suppressed lines are to be logged.
 const REPORT: TimerId = TimerId(3);
 
-/// Fires when lines are logged as they are again.
+/// Fires when the budgets are refilled.
 const REFILL: TimerId = TimerId(4);
 
-/// How much is logged, and how often.
+/// The budget of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Lines of each kind in an interval.
+    /// Most lines of each kind in an interval; more are counted.
     pub max_lines: u64,
-    /// After it as many are logged again.
+    /// After it the budgets are refilled.
     pub interval: Duration,
-    /// How often the count of those that weren't is logged.
+    /// Between two logs of the counts.
     pub report_period: Duration,
 }
 
@@ -42,9 +42,9 @@ impl Default for LogLimits {
 pub enum Line {
     /// A connection is established.
     Connected,
-    /// There is none, or no longer, and another attempt follows.
+    /// An attempt failed, or the connection was lost; another attempt follows.
     Retried,
-    /// The central says where the agency stands.
+    /// WELCOME arrived.
     Introduced,
     /// A batch was sent.
     BatchSent,
@@ -54,7 +54,7 @@ pub enum Line {
     BatchDeferred,
     /// The central can't store the single bet now.
     BetDeferred,
-    /// The central can't note the end now.
+    /// The central can't store the end now.
     EndDeferred,
     /// A batch was rejected.
     BatchRejected,
@@ -65,7 +65,7 @@ pub enum Line {
 }
 
 impl budget::Kind for Line {
-    // All of them are read for what they say: none is a cause that one line tells enough of.
+    // All are events: of none is the first line enough.
     const EVENTS: usize = Self::COUNT;
     const COUNT: usize = Self::Closed as usize + 1;
 
@@ -96,7 +96,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// The budgets of all kinds, with the timers that they need.
+/// The budgets of all kinds, with their timers.
 #[derive(Debug)]
 pub struct LogBudget {
     limits: LogLimits,
@@ -110,17 +110,17 @@ impl Default for LogBudget {
 }
 
 impl LogBudget {
-    /// Whole budgets.
+    /// Full budgets.
     pub fn new(limits: LogLimits) -> Self {
         Self { limits, budget: budget::LogBudget::new(limits.max_lines) }
     }
 
-    /// One more line of a kind. Says whether it is logged; if not, it has been counted.
+    /// Takes one line of a kind from its budget; returns whether to log it. If not, it is counted.
     pub fn allows(&mut self, line: Line) -> bool {
         self.budget.allows(line)
     }
 
-    /// Sets the timers that lines have begun. To be called at the end of a turn.
+    /// Sets the timers that are needed since the last call. Called at the end of a turn.
     pub fn set_timers(&mut self, cx: &mut impl Context) {
         let begun = self.budget.take_begun();
         if begun.period {
@@ -131,8 +131,8 @@ impl LogBudget {
         }
     }
 
-    /// Does what a timer is for; says whether it was one of the budget's.
-    pub fn fired(&mut self, timer: TimerId) -> bool {
+    /// Handles a timer; returns whether it is one of the budgets'.
+    pub fn on_timer(&mut self, timer: TimerId) -> bool {
         match timer {
             REPORT => self.budget.report(),
             REFILL => self.budget.refill(),
@@ -141,7 +141,7 @@ impl LogBudget {
         true
     }
 
-    /// Logs what was counted and not logged yet. For the end, when no timer fires any more.
+    /// Logs the counts. Called at the end of a run, when no timer fires any more.
     pub fn report(&mut self) {
         self.budget.report();
     }
@@ -163,8 +163,8 @@ mod tests {
         budget.set_timers(&mut cx);
         let set = [(REPORT, limits.report_period), (REFILL, limits.interval)];
         assert_eq!(cx.timers, set.into());
-        assert!(budget.fired(REPORT) && !budget.allows(Line::Retried));
-        assert!(budget.fired(REFILL) && budget.allows(Line::Retried));
-        assert!(!budget.fired(crate::connection::dialer::DIAL));
+        assert!(budget.on_timer(REPORT) && !budget.allows(Line::Retried));
+        assert!(budget.on_timer(REFILL) && budget.allows(Line::Retried));
+        assert!(!budget.on_timer(crate::connection::dialer::DIAL));
     }
 }

@@ -1,8 +1,8 @@
-//! How far a run is.
+//! The progress of a run.
 
 use wire::Position;
 
-/// How far a conversation is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Bets confirmed.

@@ -1,4 +1,4 @@
-//! A progress bar, for a person at a terminal.
+//! A progress bar on a terminal.
 
 mod terminal;
 
@@ -10,17 +10,17 @@ use runtime::logging;
 use crate::progress::Progress;
 use terminal::Terminal;
 
-/// How often it is drawn in a second, at most.
+/// Most draws per second.
 const DRAWN_HZ: u8 = 20;
 
-/// The bar. On standard error: log lines have standard output to themselves.
+/// The bar. On standard error: standard output is for log lines.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    /// A bar when there is a terminal to show it on; plain log lines are all there is otherwise.
+    /// A bar, if standard output and standard error are terminals.
     pub fn on_terminal() -> Option<Self> {
         if !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
             return None;
@@ -28,7 +28,7 @@ impl Bar {
         Self::new("bets confirmed")
     }
 
-    /// A bar on standard error, of things that are called `what`; none where lines can't be drawn over.
+    /// A bar that counts `what`, if the terminal can redraw a line.
     pub fn new(what: &str) -> Option<Self> {
         if std::env::var_os("TERM").is_none_or(|name| name == "dumb") {
             return None;
@@ -41,7 +41,7 @@ impl Bar {
         Some(Self { bar: ProgressBar::with_draw_target(Some(0), screen).with_style(style) })
     }
 
-    /// Shows how far it is, with the turn's log lines above it. The end clears it away.
+    /// Draws it, below the log lines that are waiting. Clears it when the run is `over`.
     pub fn show(&self, progress: Progress, over: bool) {
         if over {
             return self.bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! What an agency says to the central, without a connection.
+//! Sessions with the central, as state machines without a connection.
 //!
 //! | file | what it is for |
 //! |---|---|

@@ -3,14 +3,14 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`bet_source`] | what a source is: bets one after the other |
-//! | [`source_position`] | a place in it |
+//! | [`source_position`] | a position in it |
 //! | [`csv_source`] | a file |
 //! | [`memory_source`] | memory |
 //! | [`csv_rows`] | rows of strict CSV, with the lines that a person finds them on |
-//! | [`data_check`] | all bad rows of a file, before any of it is sent |
+//! | [`data_check`] | the check of a file, before any of it is sent |
 //! | [`file_stamp`] | whether a file is still the one that was opened |
 //! | [`input`] | bets with positions and checksum, cut into batches |
-//! | [`error`] | why it can't be read or sent |
+//! | [`error`] | why a source can't be read or sent |
 
 pub mod bet_source;
 pub mod csv_rows;

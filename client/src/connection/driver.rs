@@ -308,7 +308,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             DIAL => return self.dial(cx),
             PREPARE => return self.prepare(cx),
             EXIT => return self.exit(cx),
-            other if self.session.log_budget().fired(other) => return,
+            other if self.session.log_budget().on_timer(other) => return,
             _ => {}
         }
         let Some(connection) = self.dialer.connection() else { return };

@@ -1,7 +1,7 @@
-//! Standard error as a screen that nobody waits for: what it doesn't take is left out.
+//! The terminal at standard error, without blocking: output that it doesn't accept is dropped.
 //!
-//! A terminal that was stopped (by Ctrl-S, or because nobody reads the other end) blocks whoever
-//! writes to it, and a progress bar must not keep a signal waiting.
+//! A stopped terminal (Ctrl-S, or nothing reads its other end) blocks its writers, and a progress bar
+//! must not delay a signal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,8 +11,8 @@ use indicatif::TermLike;
 use rustix::fs::OFlags;
 use rustix::termios::tcgetwinsize;
 
-/// Columns and lines of a terminal that doesn't tell them.
-const USUAL_SIZE: (u16, u16) = (80, 24);
+/// Columns and lines of a terminal that doesn't report them.
+const DEFAULT_SIZE: (u16, u16) = (80, 24);
 
 /// The terminal at standard error.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the terminal once more: not to block is a property of the opening, which other programs
+    /// Opens the terminal anew: `O_NONBLOCK` belongs to the open file description, which other processes
     /// share.
     pub(crate) fn open() -> io::Result<Self> {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -32,19 +32,19 @@ impl Terminal {
 
     fn size(&self) -> (u16, u16) {
         let size = tcgetwinsize(&self.terminal).ok().filter(|size| size.ws_col > 0);
-        size.map_or(USUAL_SIZE, |size| (size.ws_col, size.ws_row))
+        size.map_or(DEFAULT_SIZE, |size| (size.ws_col, size.ws_row))
     }
 
-    fn show(&self, text: &str) -> io::Result<()> {
+    fn write(&self, text: &str) -> io::Result<()> {
         match (&self.terminal).write(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Moves the cursor, if at all.
-    fn go(&self, count: usize, direction: char) -> io::Result<()> {
-        if count == 0 { Ok(()) } else { self.show(&format!("\x1b[{count}{direction}")) }
+    /// Moves the cursor by `count`.
+    fn move_cursor(&self, count: usize, direction: char) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.write(&format!("\x1b[{count}{direction}")) }
     }
 }
 
@@ -58,31 +58,31 @@ impl TermLike for Terminal {
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {
-        self.go(count, 'A')
+        self.move_cursor(count, 'A')
     }
 
     fn move_cursor_down(&self, count: usize) -> io::Result<()> {
-        self.go(count, 'B')
+        self.move_cursor(count, 'B')
     }
 
     fn move_cursor_right(&self, count: usize) -> io::Result<()> {
-        self.go(count, 'C')
+        self.move_cursor(count, 'C')
     }
 
     fn move_cursor_left(&self, count: usize) -> io::Result<()> {
-        self.go(count, 'D')
+        self.move_cursor(count, 'D')
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.show(&format!("{text}\n"))
+        self.write(&format!("{text}\n"))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.show(text)
+        self.write(text)
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.show("\r\x1b[2K")
+        self.write("\r\x1b[2K")
     }
 
     fn flush(&self) -> io::Result<()> {

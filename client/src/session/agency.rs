@@ -162,7 +162,7 @@ impl<S: BetSource> AgencySession for Agency<S> {
             return Ok(Prepared::Ready);
         }
         Ok(match self.input.check()? {
-            Checking::Going => Prepared::Pending(Duration::ZERO),
+            Checking::InProgress => Prepared::Pending(Duration::ZERO),
             Checking::Waiting(time) => Prepared::Pending(time),
             Checking::Done => {
                 self.stage = Stage::Introducing;

@@ -11,80 +11,77 @@ use crate::source::source_position::SourcePosition;
 
 /// Bets in the order in which they are sent.
 ///
-/// One bet of look-ahead: [`peek`](Self::peek) shows the next bet as often as it is asked for, and
-/// [`advance`](Self::advance) goes past it. So a bet that didn't fit into a batch is still there
-/// for the next.
+/// One bet of look-ahead: [`peek`](Self::peek) returns the next bet, any number of times, and
+/// [`advance`](Self::advance) moves past it. So a bet that doesn't fit into a batch stays for the
+/// next.
 pub trait BetSource {
     /// The next bet, or `None` at the end.
     ///
     /// # Errors
-    /// [`InputError`] when it can't be read, or has another shape than a bet. What makes a bet
-    /// valid is not judged here.
+    /// [`InputError`] when it can't be read, or can't be encoded. Whether it is valid isn't checked.
     fn peek(&mut self) -> Result<Option<Bet<'_>>, InputError>;
 
-    /// Goes past the bet that [`peek`](Self::peek) shows. No effect when it hasn't shown one.
+    /// Moves past the bet that [`peek`](Self::peek) returned. No effect when it hasn't returned one.
     fn advance(&mut self);
 
-    /// The place before the bet that [`peek`](Self::peek) shows.
+    /// The position before the bet that [`peek`](Self::peek) returns.
     fn position(&self) -> SourcePosition;
 
-    /// Goes back, or forth, to a place from [`position`](Self::position); the default one is the start.
+    /// Moves to a position from [`position`](Self::position); the default one is the start.
     ///
     /// # Errors
     /// [`InputError`] when the source can't go there.
     fn seek(&mut self, position: SourcePosition) -> Result<(), InputError>;
 
-    /// How far the end is, as [`SourcePosition::offset`] counts; an estimate for who shows progress.
+    /// Its size, as [`SourcePosition::offset`] counts; an estimate, for a progress bar.
     fn size(&self) -> u64;
 
-    /// What a person calls it: the path of a file.
+    /// Its name for a person: the path of a file.
     fn name(&self) -> String {
         "input".to_owned()
     }
 
-    /// Where the bet that [`peek`](Self::peek) shows can be found by a person.
+    /// Where a person finds the bet that [`peek`](Self::peek) returns.
     fn describe(&self) -> String;
 
-    /// The same of one field of it that is too long, with what stands there.
+    /// Where a person finds a field of it that is too long, with the value.
     fn describe_field(&self, field: Field) -> String {
         format!("{}, {field}", self.describe())
     }
 
-    /// The line of that bet, from 1, of a source that has lines.
+    /// The line of that bet, from 1, if the source has lines.
     fn line(&self) -> Option<u64> {
         None
     }
 
-    /// Looks whether all of it is good, a slice at a time, before any of it is sent. What isn't is
-    /// logged. Its place doesn't change.
+    /// Checks the next slice of it, before any of it is sent, and logs what is bad. The position stays.
     ///
     /// # Errors
-    /// [`InputError`] when it isn't, or can't be read.
+    /// [`InputError`] when anything is bad, or it can't be read.
     fn check(&mut self) -> Result<Checking, InputError> {
         Ok(Checking::Done)
     }
 
-    /// How far a check is, as [`SourcePosition::offset`] counts.
+    /// How much is checked, as [`SourcePosition::offset`] counts.
     fn checked(&self) -> u64 {
         0
     }
 
-    /// How long to wait before [`verify`](Self::verify) says that this was all: when the end looks as
-    /// if somebody was still writing it.
+    /// How long to wait at the end before [`verify`](Self::verify) can confirm it, when it looks as if
+    /// it was still being written.
     fn wait_at_end(&mut self) -> Option<Duration> {
         None
     }
 
-    /// Looks whether the source is what it was when it was opened.
+    /// Verifies that the source is what it was when it was opened.
     ///
     /// # Errors
-    /// [`InputError::Changed`] when it isn't, [`InputError::Read`] when that can't be told.
+    /// [`InputError::Changed`] when it isn't, [`InputError::Read`] when it can't be compared.
     fn verify(&self) -> Result<(), InputError> {
         Ok(())
     }
 
-    /// The same, if anything was read since it was looked at last: what [`peek`](Self::peek) has shown
-    /// until then is of the source as it was opened. Cheap enough to be asked before each batch.
+    /// The same, but only if anything was read since the last time: cheap enough before each batch.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -92,7 +89,7 @@ pub trait BetSource {
         self.verify()
     }
 
-    /// Gives back what the source holds open, and logs it.
+    /// Closes what the source holds open, and logs it.
     fn close(self)
     where
         Self: Sized,
@@ -100,12 +97,12 @@ pub trait BetSource {
     }
 }
 
-/// How far the check of a source is.
+/// The state of a source's check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Checking {
-    /// There is more: call it again.
-    Going,
+    /// There is more: call [`BetSource::check`] again.
+    InProgress,
     /// Call it again after this time.
     Waiting(Duration),
     /// All of it is good.

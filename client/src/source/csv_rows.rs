@@ -1,6 +1,6 @@
 //! The rows of a file of strict CSV, one after the other, with the lines that a person finds them on.
 //!
-//! Streamed: what is held of the file is one buffer, which grows up to [`ROW_MAX`] for a row that long.
+//! Streamed: one buffer is in memory, which grows up to [`ROW_MAX`] for a row that long.
 //! Knows the [`grammar`] and nothing of bets.
 
 pub mod grammar;
@@ -14,20 +14,19 @@ use wire::field::FIELDS;
 
 use crate::source::source_position::SourcePosition;
 
-/// Bytes read from the file at once: so many that system calls are few, so few that it stays in
-/// the processor's cache.
+/// Bytes of one read: large enough that system calls are few, small enough for the processor's cache.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// Most bytes of one row, give or take a buffer. Far above five fields of 255 bytes, each of them
-/// quoted: it is there for the file that isn't CSV, or has a quotation mark that is never closed.
+/// Most bytes of one row, give or take a buffer. Far above five quoted fields of 255 bytes: it bounds
+/// a file that isn't CSV, or has a quotation mark that is never closed.
 pub const ROW_MAX: usize = 1024 * 1024;
 
-/// Bytes that can be read at any place, again and again.
+/// Bytes that can be read at any offset, any number of times.
 pub trait ReadAt {
     /// As [`FileExt::read_at`].
     ///
     /// # Errors
-    /// What the system says.
+    /// As of [`FileExt::read_at`].
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
@@ -37,40 +36,40 @@ impl ReadAt for File {
     }
 }
 
-/// What stands at a place in the file.
+/// What comes next in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peeked {
     /// A row, see [`CsvRows::row`].
     Row,
-    /// Something that isn't one. [`CsvRows::skip_line`] goes on behind it.
+    /// A line that isn't one. [`CsvRows::skip_line`] moves past it.
     Bad(BadLine),
     /// The end.
     End,
 }
 
-/// Why a line is no row.
+/// Why a line isn't a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
     /// It isn't CSV.
     #[error("{}", .0.kind)]
     Malformed(Malformed),
-    /// It goes on and on.
+    /// It is over [`ROW_MAX`].
     #[error("a row is at most {ROW_MAX} bytes long, found no end of it")]
     Endless,
-    /// It is empty, and rows follow: only at the end of a file does that mean nothing.
+    /// It is empty, and rows follow. At the end of a file, empty lines are ignored.
     #[error("an empty line between rows")]
     Empty,
 }
 
 impl BadLine {
-    /// Which byte shows it, from the line's beginning.
+    /// Offset in the line of the byte that shows it.
     pub fn at(&self) -> usize {
         if let Self::Malformed(malformed) = self { malformed.at } else { 0 }
     }
 }
 
-/// A line and a column for a person: both counted from 1, the column in characters. A byte that
-/// isn't UTF-8 counts as one.
+/// A line and a column as editors count them: from 1, the column in characters. A byte that isn't
+/// UTF-8 counts as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextPosition {
     /// The line.
@@ -114,26 +113,27 @@ fn doubled_quotes(raw: &[u8]) -> usize {
     memchr::memchr_iter(b'"', raw).count() / 2
 }
 
-/// Rows, and a place among them.
+/// The rows of a file, one after the other.
+///
+/// Invariant: `start <= end <= buffer.len()`; `buffer[start..end]` is read and not passed, and
+/// `position` is that of `start`.
 #[derive(Debug)]
 pub struct CsvRows {
     buffer: Vec<u8>,
-    /// What was read and not passed, in `buffer`.
     start: usize,
     end: usize,
-    /// The file ends behind these.
+    /// Whether the file ends at `end`.
     at_end: bool,
-    /// Where `start` is in the file.
     position: SourcePosition,
-    /// Of the end that was shown last: no line end stands before it.
+    /// Whether the file's last line has no end; known at the end.
     open_end: bool,
-    /// An empty line that was passed, if no row was since.
+    /// An empty line that was passed, if no row was passed after it.
     empty_line: Option<SourcePosition>,
     peeked: Option<Peeked>,
     shape: Shape,
-    /// Fields of that row that held doubled quotation marks, without them.
+    /// Its fields that had doubled quotation marks, unescaped, one after the other.
     scratch: Vec<u8>,
-    /// How often the file was read.
+    /// How many times the file was read.
     reads: u64,
 }
 
@@ -144,7 +144,7 @@ impl Default for CsvRows {
 }
 
 impl CsvRows {
-    /// At the beginning of a file.
+    /// Rows from the beginning of a file on.
     pub fn new() -> Self {
         Self {
             buffer: vec![0; READ_BUFFER],
@@ -161,12 +161,12 @@ impl CsvRows {
         }
     }
 
-    /// How often the file was read: what was taken since it was the same is of no newer state of it.
+    /// How many times the file was read: as long as it stays the same, no newer content was seen.
     pub fn reads(&self) -> u64 {
         self.reads
     }
 
-    /// What stands next, as often as it is asked for.
+    /// What comes next; the same until something is passed.
     ///
     /// # Errors
     /// The file can't be read.
@@ -174,26 +174,26 @@ impl CsvRows {
         if let Some(peeked) = self.peeked {
             return Ok(peeked);
         }
-        let peeked = self.look(file)?;
+        let peeked = self.scan_next(file)?;
         self.peeked = Some(peeked);
         Ok(peeked)
     }
 
-    /// What has been read and not passed, when it begins with a row that [`peek`](Self::peek) hasn't
-    /// shown yet; else nothing.
+    /// What has been read and not passed, if it begins a line that [`peek`](Self::peek) hasn't returned
+    /// yet; nothing otherwise.
     pub fn ahead(&self) -> &[u8] {
         let is_open = self.peeked.is_none() && self.empty_line.is_none();
         if is_open { &self.buffer[self.start..self.end] } else { &[] }
     }
 
-    /// Goes past so many bytes of that, which are so many rows of one line each.
+    /// Moves past so many bytes of [`ahead`](Self::ahead), which are so many rows of one line each.
     pub fn pass_rows(&mut self, bytes: usize, rows: u64) {
         self.pass(bytes, rows);
     }
 
-    /// The row that [`peek`](Self::peek) shows.
+    /// The row that [`peek`](Self::peek) returned.
     pub fn row(&self) -> Row<'_> {
-        debug_assert_eq!(self.peeked, Some(Peeked::Row), "a row is shown");
+        debug_assert_eq!(self.peeked, Some(Peeked::Row), "peek returned a row");
         let bytes = &self.buffer[self.start..self.start + self.shape.len];
         Row { bytes, shape: &self.shape, scratch: &self.scratch }
     }
@@ -204,18 +204,18 @@ impl CsvRows {
         &read[..first_line_end(read).unwrap_or(read.len())]
     }
 
-    /// Which field of that line is wrong, counted from 0, and the line from there on.
+    /// The index of that line's malformed field, from 0, and the line from there on.
     pub fn bad_field(&self) -> (usize, &[u8]) {
         let line = self.line();
         (self.shape.fields, line.get(self.shape.last_field..).unwrap_or_default())
     }
 
-    /// Whether the file's last line, a row or not, has no end. Known once the end is shown.
+    /// Whether the file's last line, a row or not, has no end. Known once [`Peeked::End`] was returned.
     pub fn ends_open(&self) -> bool {
         self.open_end
     }
 
-    /// Goes past the row that [`peek`](Self::peek) shows; nowhere when it shows none.
+    /// Moves past the row that [`peek`](Self::peek) returned. No effect when it returned none.
     pub fn advance(&mut self) {
         if self.peeked == Some(Peeked::Row) {
             self.pass(self.shape.used, self.shape.line_ends);
@@ -223,8 +223,8 @@ impl CsvRows {
         }
     }
 
-    /// Goes to the beginning of the next line, past one that isn't a row, or as far as one reading of the
-    /// file goes; says whether it is there. If not, call it again.
+    /// Moves past a line that isn't a row, as far as one read of the file goes; returns whether the
+    /// next line is reached. If not, call it again.
     ///
     /// # Errors
     /// The file can't be read.
@@ -251,7 +251,7 @@ impl CsvRows {
         Ok(true)
     }
 
-    /// Where the row or line that [`peek`](Self::peek) shows begins.
+    /// Position of the row or line that [`peek`](Self::peek) returns.
     pub fn position(&self) -> SourcePosition {
         match self.peeked {
             Some(Peeked::Bad(BadLine::Empty)) => self.empty_line.unwrap_or(self.position),
@@ -259,7 +259,7 @@ impl CsvRows {
         }
     }
 
-    /// Line and column of the byte `at` of what [`peek`](Self::peek) shows.
+    /// Line and column of the byte `at` of what [`peek`](Self::peek) returned.
     pub fn text_position(&self, at: usize) -> TextPosition {
         let shown = &self.buffer[self.start..self.end];
         let mut position = TextPosition { line: self.position().line + 1, column: 1 };
@@ -275,13 +275,13 @@ impl CsvRows {
         position
     }
 
-    /// Goes to a place that it has been at; the default one is the beginning.
+    /// Moves to a position that it has been at; the default one is the beginning.
     pub fn seek(&mut self, position: SourcePosition) {
         (self.start, self.end, self.at_end) = (0, 0, false);
         (self.position, self.empty_line, self.peeked) = (position, None, None);
     }
 
-    fn look(&mut self, file: &impl ReadAt) -> io::Result<Peeked> {
+    fn scan_next(&mut self, file: &impl ReadAt) -> io::Result<Peeked> {
         if self.position.offset == 0 {
             self.skip_byte_order_mark(file)?;
         }
@@ -346,7 +346,7 @@ impl CsvRows {
         self.position.line += line_ends;
     }
 
-    /// Reads what follows in the file, with more room each time for a row that goes on.
+    /// Reads on in the file; doubles the buffer when a row fills it.
     fn fill(&mut self, file: &impl ReadAt) -> io::Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
@@ -363,7 +363,7 @@ impl CsvRows {
         Ok(())
     }
 
-    /// Whether the byte before this place is there, and is no line end.
+    /// Whether there is a byte before `position`, and it isn't a line end.
     fn is_inside_line(&self, file: &impl ReadAt) -> io::Result<bool> {
         let Some(before) = self.position.offset.checked_sub(1) else { return Ok(false) };
         let mut last = [b'\n'];

@@ -1,7 +1,7 @@
 //! An agency's file: strict CSV without a heading, five fields a row.
 //!
-//! Streamed: what is held of it is one buffer and one row, however long the file is. It is read more
-//! than once, so it must stay as it is: that is looked at again and again.
+//! Streamed: one buffer and one row are in memory, however long the file is. The file is read more
+//! than once, so it must not change: [`FileStamp`] compares it with the file that was opened.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,10 +22,10 @@ use crate::source::error::{InputError, RowError};
 use crate::source::file_stamp::{Change, FileStamp};
 use crate::source::source_position::SourcePosition;
 
-/// Bytes that are checked in one turn: some milliseconds' worth, so that a signal is still heard.
+/// Bytes that are checked in one turn: some milliseconds' worth, so that signals are handled.
 const CHECKED_BYTES_PER_TURN: u64 = 1 << 20;
 
-/// How long nobody must have written to a file whose last line has no end, by default.
+/// By default, how old a file must be whose last line has no end: a younger one may still be written.
 pub const QUIET_DELAY: Duration = Duration::from_secs(2);
 
 /// Bets out of a CSV file.
@@ -37,12 +37,12 @@ pub struct CsvSource {
     stamp: FileStamp,
     size: u64,
     rows: CsvRows,
-    /// [`CsvRows::reads`] when the file was last found to be the one that was opened.
+    /// [`CsvRows::reads`] at the last successful [`verify`](BetSource::verify).
     verified_reads: Option<u64>,
-    /// The check that is under way, or has ended.
+    /// The check, running or done.
     check: Option<DataCheck>,
-    quiet: Duration,
-    /// Until then it is waited for who might still write it; known once its end was found to be open.
+    quiet_delay: Duration,
+    /// When the file will be that old; known once its last line was found to have no end.
     quiet_at: Option<Instant>,
 }
 
@@ -69,19 +69,19 @@ impl CsvSource {
             rows: CsvRows::new(),
             verified_reads: None,
             check: None,
-            quiet: QUIET_DELAY,
+            quiet_delay: QUIET_DELAY,
             quiet_at: None,
         })
     }
 
     /// The same with another [`QUIET_DELAY`].
     #[must_use]
-    pub fn with_quiet_delay(mut self, quiet: Duration) -> Self {
-        self.quiet = quiet;
+    pub fn with_quiet_delay(mut self, quiet_delay: Duration) -> Self {
+        self.quiet_delay = quiet_delay;
         self
     }
 
-    /// Checks the next slice of the file, see [`BetSource::check`], without a word.
+    /// Checks the next slice of the file, as [`BetSource::check`] does, but logs nothing.
     ///
     /// # Errors
     /// The file can't be read, or has changed.
@@ -90,37 +90,37 @@ impl CsvSource {
         let at_end = check.advance(&self.file, CHECKED_BYTES_PER_TURN);
         let ends_open = check.report().ends_open;
         if !at_end.map_err(|error| self.unreadable(error))? {
-            return Ok(Checking::Going);
+            return Ok(Checking::InProgress);
         }
-        if let Some(wait) = ends_open.then(|| self.wait_for_writer()).flatten() {
+        if let Some(wait) = ends_open.then(|| self.quiet_delay_left()).flatten() {
             return Ok(Checking::Waiting(wait));
         }
         self.verify()?;
         Ok(Checking::Done)
     }
 
-    /// What the check has found so far.
+    /// The check's findings so far.
     pub fn report(&self) -> Option<&Report> {
         self.check.as_ref().map(DataCheck::report)
     }
 
-    /// What is left of the quiet delay since somebody had written to the file.
-    fn wait_for_writer(&mut self) -> Option<Duration> {
+    /// What is left of the quiet delay since the file was last written.
+    fn quiet_delay_left(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let quiet_at = *self.quiet_at.get_or_insert_with(|| {
             let modified = self.file.metadata().and_then(|metadata| metadata.modified());
-            // The file's time may be ahead of the clock; without any, nobody can be waited for.
-            let age = modified.map_or(self.quiet, |modified| {
+            // The file's time may be ahead of the clock; without one, there is nothing to wait for.
+            let age = modified.map_or(self.quiet_delay, |modified| {
                 SystemTime::now().duration_since(modified).unwrap_or_default()
             });
-            now + self.quiet.saturating_sub(age)
+            now + self.quiet_delay.saturating_sub(age)
         });
         Some(quiet_at.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
-    /// Makes sure that a row or the end is shown; says whether it is a row.
-    fn look(&mut self) -> Result<bool, InputError> {
-        let (finding, flaw) =
+    /// Peeks at the next row; returns whether there is one.
+    fn peek_row(&mut self) -> Result<bool, InputError> {
+        let (finding, error) =
             match self.rows.peek(&self.file).map_err(|error| self.unreadable(error))? {
                 Peeked::End => return Ok(false),
                 Peeked::Row => match self.rows.row().shape.fields {
@@ -129,10 +129,10 @@ impl CsvSource {
                 },
                 Peeked::Bad(bad) => (Finding::of_line(&self.rows, bad), RowError::Line(bad)),
             };
-        // Half of a row may be all that somebody else has written so far.
+        // A writer may be in the middle of the row.
         self.verify()?;
         let place = self.place(&finding);
-        Err(InputError::Row { place, flaw })
+        Err(InputError::Row { place, error })
     }
 
     fn place(&self, finding: &Finding) -> String {
@@ -150,7 +150,7 @@ impl CsvSource {
 
 impl BetSource for CsvSource {
     fn peek(&mut self) -> Result<Option<Bet<'_>>, InputError> {
-        let is_row = self.look()?;
+        let is_row = self.peek_row()?;
         Ok(is_row.then(|| Bet::from_fields(self.rows.row().fields())))
     }
 
@@ -215,10 +215,10 @@ impl BetSource for CsvSource {
             return None;
         }
         if self.quiet_at.is_none() {
-            // There was no check, which would have said so.
+            // Only a check has logged it before.
             data_check::warn_of_open_end(&self.path);
         }
-        self.wait_for_writer()
+        self.quiet_delay_left()
     }
 
     fn verify(&self) -> Result<(), InputError> {

@@ -1,7 +1,7 @@
 //! Checks an agency's whole file by the central's rules before the first byte is sent.
 //!
-//! All bad rows are counted and the first few are kept, so that a person can mend the file in one go.
-//! Works in slices, with constant memory, and knows neither loop nor connection.
+//! Counts all bad rows and keeps the first few, so that the file can be fixed in one round. Works in
+//! slices, with constant memory. Knows neither loop nor connection.
 
 pub mod encoding;
 pub mod finding;
@@ -26,30 +26,30 @@ use plain::Plain;
 /// Bad rows that are listed, of all that are counted.
 pub const LISTED_MAX: usize = 20;
 
-/// Bytes of the file's beginning that tell what kind of file it is.
+/// Bytes of the file's beginning by which its kind is recognized.
 const HEAD: usize = 64;
 
 const NO_BETS: &str = "no bets: the agency will finish with none, and can't send any later";
 
 const OPEN_END: &str = "the last line has no end: was the file cut off?";
 
-/// What a file came to.
+/// What was found in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Rows, good and bad.
     pub rows: u64,
     /// Bad rows.
     pub bad: u64,
-    /// The first of these.
+    /// The first [`LISTED_MAX`] of these.
     pub listed: Vec<Finding>,
-    /// What they have in common.
+    /// Their likely causes.
     pub hints: Hints,
-    /// The last line has no end.
+    /// Whether the last line has no end.
     pub ends_open: bool,
 }
 
 impl Report {
-    /// What is no error, but worth a look.
+    /// What isn't an error, but suspicious.
     pub fn warning(&self) -> Option<&'static str> {
         if self.rows == 0 {
             return Some(NO_BETS);
@@ -57,7 +57,7 @@ impl Report {
         self.ends_open.then_some(OPEN_END)
     }
 
-    /// The hints in one line, nothing when there are none.
+    /// The hints in one line; empty when there are none.
     pub fn advice(&self) -> String {
         let hints: Vec<_> = self.hints.iter().map(ToString::to_string).collect();
         hints.join("; ")
@@ -68,7 +68,7 @@ impl Report {
         let Self { rows, bad, listed, .. } = self;
         let path = Escaped(path.as_os_str().as_encoded_bytes());
         if let Some(warning) = self.warning() {
-            // Whether the file is good is said behind it.
+            // A file with bad rows fails in a later line.
             let result = if *bad == 0 { "success" } else { "in_progress" };
             warn(&path, result, warning);
         }
@@ -87,12 +87,12 @@ impl Report {
     }
 }
 
-/// Logs that a file holds no bets, for who hasn't checked it.
+/// Logs that a file has no bets, when there was no check.
 pub fn warn_of_no_bets(place: &str) {
     warn(&Escaped(place.as_bytes()), "success", NO_BETS);
 }
 
-/// Logs that the last line of a file has no end, for who hasn't checked it.
+/// Logs that the last line of a file has no end, when there was no check.
 pub fn warn_of_open_end(path: &Path) {
     warn(&Escaped(path.as_os_str().as_encoded_bytes()), "success", OPEN_END);
 }
@@ -101,15 +101,15 @@ fn warn(path: &Escaped<'_>, result: &str, warning: &str) {
     warn!("action: check_data | result: {result} | file: {path} | warning: {warning}");
 }
 
-/// A check that is under way.
+/// A check in progress.
 #[derive(Debug)]
 pub struct DataCheck {
     rows: CsvRows,
     report: Report,
     looked_at_head: bool,
-    /// On the way past a line that isn't a row.
+    /// Whether it is skipping a line that isn't a row.
     skipping: bool,
-    /// The fast path; a test goes without.
+    /// The fast path; none in a test of the slow path.
     plain: Option<Plain>,
 }
 
@@ -126,14 +126,13 @@ impl Default for DataCheck {
 }
 
 impl DataCheck {
-    /// Bet by bet from the first to the last.
+    /// A check without the fast path.
     #[cfg(test)]
     fn slow() -> Self {
         Self { plain: None, ..Self::default() }
     }
 
-    /// Checks at least `budget` bytes, or all that are left, give or take some KiB; says whether the end
-    /// is reached.
+    /// Checks about `budget` bytes; returns whether the end is reached.
     ///
     /// # Errors
     /// The file can't be read.
@@ -174,7 +173,7 @@ impl DataCheck {
         self.rows.position().offset
     }
 
-    /// What was found so far.
+    /// The findings so far.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -201,7 +200,7 @@ impl DataCheck {
         let (at, field, value, problem) = if found == FIELDS {
             let Err(invalid) = bet::check(&Bet::from_fields(fields)) else { return };
             let InvalidBet { field, reason, value, .. } = invalid;
-            let at = place_in_row(row.bytes, row.shape.spans[field as usize - 1], reason);
+            let at = offset_in_row(row.bytes, row.shape.spans[field as usize - 1], reason);
             (at, Some(field), value, Problem::Invalid { field, reason })
         } else {
             (0, None, row.bytes, Problem::Fields { found })
@@ -231,8 +230,8 @@ impl DataCheck {
     }
 }
 
-/// Where in a row to look: at the one character that is wrong, or at the field.
-fn place_in_row(row: &[u8], span: Span, reason: Reason) -> usize {
+/// Offset in a row of an invalid field, or of the one character in it that is invalid.
+fn offset_in_row(row: &[u8], span: Span, reason: Reason) -> usize {
     let (Reason::NotUtf8 { at, .. } | Reason::Control { at, .. }) = reason else {
         return span.outer_start();
     };

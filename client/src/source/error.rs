@@ -14,29 +14,29 @@ pub enum InputError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Its name is that of standard input everywhere else, or none at all.
+    /// Its name is empty, or the usual one of standard input.
     #[error("{0}")]
     NoFile(&'static str),
-    /// It is a pipe, or something else that can be read only once.
+    /// It can be read only once, as a pipe can.
     #[error("{}: must be a regular file: it is read twice; found {found}", path.display())]
     NotRegular {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// Its type.
         found: &'static str,
     },
-    /// Reading it, or seeking in it, failed.
+    /// Reading failed.
     #[error("{}: can't be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Somebody else wrote to it, or put another in its place.
+    /// It was written to, or replaced, meanwhile.
     #[error("{}: changed while it was read: {change}", path.display())]
     Changed {
         /// The file.
@@ -44,37 +44,37 @@ pub enum InputError {
         /// How.
         change: Change,
     },
-    /// Rows that no central takes. Each was logged.
+    /// It has bad rows. Each was logged.
     #[error("{}: {bad} of {rows} rows are bad: nothing was sent", path.display())]
     Bad {
         /// The file.
         path: PathBuf,
-        /// How many.
+        /// Bad rows.
         bad: u64,
-        /// Of how many.
+        /// All rows.
         rows: u64,
     },
-    /// A bet that has no place in the protocol.
-    #[error("{place}: {flaw}")]
+    /// A row that can't be encoded.
+    #[error("{place}: {error}")]
     Row {
         /// File and line.
         place: String,
-        /// What is wrong with it.
-        flaw: RowError,
+        /// Why not.
+        error: RowError,
     },
 }
 
-/// Why a row can't travel. Whether it is a valid bet is for the central to say.
+/// Why a row can't be encoded as a bet, valid or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// It hasn't the fields of a bet.
+    /// It has more or fewer fields than a bet.
     #[error(
         "a row has {expected} fields (first name, last name, document, birthdate, number), \
          found {found}",
         expected = wire::field::FIELDS
     )]
     Fields {
-        /// How many there are.
+        /// How many it has.
         found: usize,
     },
     /// A field's length doesn't fit in one byte.

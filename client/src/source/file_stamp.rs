@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-/// What tells a file from every other, and from itself once somebody has written to it.
+/// Identifies a file and its content's version, as far as metadata can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     device: u64,
@@ -11,7 +11,7 @@ pub struct FileStamp {
     size: u64,
     /// When its content was written last: seconds and nanoseconds.
     modified: (i64, i64),
-    /// When anything about it was changed last. Nobody can set it back, as they can the other.
+    /// When anything about it was changed last. Unlike `modified`, it can't be set back.
     changed: (i64, i64),
 }
 
@@ -21,7 +21,7 @@ pub enum Change {
     /// There is no file of its name any more.
     #[error("it was deleted or renamed")]
     Gone,
-    /// Its name leads to another file.
+    /// Its name is that of another file.
     #[error("another file has taken its place")]
     Replaced,
     /// It is longer.
@@ -40,11 +40,10 @@ pub enum Change {
         /// Its size now.
         to: u64,
     },
-    /// It is as long as before, and was written to meanwhile.
+    /// Its size is the same, but it was written to.
     #[error("it was written to")]
     Touched,
-    /// Nobody seems to have written to it, but whoever sets its time back after that can't be told
-    /// from who has only changed something about it.
+    /// Other metadata changed. That may be all, or its content was changed and the time set back.
     #[error("its mode, owner, links or name changed, or its time was set back")]
     Attributes,
 }
@@ -61,7 +60,7 @@ impl FileStamp {
         }
     }
 
-    /// Compares with the open file as it is now, and with what its name leads to.
+    /// Compares with the open file as it is now, and with the file of its name.
     ///
     /// # Errors
     /// The first [`Change`].
@@ -93,9 +92,9 @@ mod tests {
         FileStamp::of(&file.metadata().unwrap())
     }
 
-    /// What was done to a file, and how it shows. Times are given and not waited for.
+    /// Times are set, not waited for.
     #[test]
-    fn each_change_is_told_from_the_others() {
+    fn each_change_is_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("file"), folder.path().join("other"));
         let long_ago = std::time::SystemTime::UNIX_EPOCH;

@@ -6,24 +6,24 @@ use std::time::Duration;
 use wire::{BatchBuilder, Checksum, Position, Push};
 
 use crate::source::bet_source::{BetSource, Checking};
-use crate::source::error::{InputError, RowError};
+use crate::source::error::InputError;
 use crate::source::source_position::SourcePosition;
 
-/// A place in the input, and the checksum of everything before it.
+/// A position in the input, and the checksum of everything before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InputPosition {
     /// Bets before it.
     pub bets: Position,
     /// Their checksum.
     pub checksum: Checksum,
-    /// Where the source finds it again.
+    /// The same position in the source.
     pub source: SourcePosition,
 }
 
-/// A batch that was rejected, as a person finds it.
+/// Where a person finds a rejected batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// Where its bad bet is.
+    /// Where its invalid bet is.
     pub bad: String,
     /// All of its bets.
     pub all: Span,
@@ -32,9 +32,9 @@ pub struct Rejected {
 /// The first and the last bet of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// By the lines on which they begin.
+    /// Lines on which they begin.
     Lines(u64, u64),
-    /// By position.
+    /// Their positions.
     Positions(Position, Position),
 }
 
@@ -62,29 +62,29 @@ impl<S: BetSource> Input<S> {
         Self { source, bets: 0, checksum: Checksum::default() }
     }
 
-    /// Where it stands.
+    /// The current position.
     pub fn position(&self) -> InputPosition {
         let Self { bets, checksum, .. } = *self;
         InputPosition { bets, checksum, source: self.source.position() }
     }
 
-    /// Goes back, or forth, to a place that it has been at.
+    /// Moves to a position that it has been at.
     ///
     /// # Errors
     /// [`InputError`] when the source can't go there.
-    pub fn seek(&mut self, place: InputPosition) -> Result<(), InputError> {
-        self.source.seek(place.source)?;
-        self.bets = place.bets;
-        self.checksum = place.checksum;
+    pub fn seek(&mut self, position: InputPosition) -> Result<(), InputError> {
+        self.source.seek(position.source)?;
+        self.bets = position.bets;
+        self.checksum = position.checksum;
         Ok(())
     }
 
-    /// Makes `batch` hold the next bets: as many as there are, as fit, and at most `most`. An empty
-    /// batch is the end.
+    /// Fills `batch` with the next bets: as many as there are, as fit, and at most `most`. It is empty
+    /// at the end.
     ///
     /// # Errors
-    /// [`InputError`] at a bet that can't be read or can't travel; the bets before it are lost to
-    /// this batch, and nothing of it should be sent.
+    /// [`InputError`] at a bet that can't be read or encoded. The bets before it were read past, so
+    /// `batch` must not be sent.
     pub fn next_batch(&mut self, batch: &mut BatchBuilder, most: u16) -> Result<(), InputError> {
         batch.clear();
         while batch.count() < most {
@@ -92,10 +92,9 @@ impl<S: BetSource> Input<S> {
             match batch.push(&bet) {
                 Ok(Push::Added) => self.source.advance(),
                 Ok(Push::Full) => break,
-                Err(flaw) => {
-                    let place = self.source.describe_field(flaw.field);
-                    let flaw = RowError::Field(flaw);
-                    return Err(InputError::Row { place, flaw });
+                Err(error) => {
+                    let place = self.source.describe_field(error.field);
+                    return Err(InputError::Row { place, error: error.into() });
                 }
             }
         }
@@ -112,7 +111,7 @@ impl<S: BetSource> Input<S> {
         self.source.check()
     }
 
-    /// How far that is.
+    /// How much is checked, see [`BetSource::checked`].
     pub fn checked(&self) -> u64 {
         self.source.checked()
     }
@@ -122,7 +121,7 @@ impl<S: BetSource> Input<S> {
         self.source.wait_at_end()
     }
 
-    /// Looks whether the input is what it was when it was opened.
+    /// Verifies that the input is what it was when it was opened.
     ///
     /// # Errors
     /// [`InputError`] when it isn't.
@@ -138,19 +137,19 @@ impl<S: BetSource> Input<S> {
         self.source.verify_read()
     }
 
-    /// Where a person finds the bet that is the `index`-th behind a place, and all `count` of its batch.
-    /// The input stays where it is.
+    /// Where a person finds the `index`-th bet after a position, and all `count` of its batch. The
+    /// current position stays.
     ///
     /// # Errors
     /// [`InputError`] when the source can't go there, or back.
     pub fn describe(
         &mut self,
-        place: InputPosition,
+        batch: InputPosition,
         index: u16,
         count: u16,
     ) -> Result<Rejected, InputError> {
         let here = self.source.position();
-        self.source.seek(place.source)?;
+        self.source.seek(batch.source)?;
         self.source.peek()?;
         let first = self.source.line();
         self.pass(index)?;
@@ -160,12 +159,12 @@ impl<S: BetSource> Input<S> {
         self.source.seek(here)?;
         let all = match first.zip(last) {
             Some((first, last)) => Span::Lines(first, last),
-            None => Span::Positions(place.bets, place.bets + u64::from(count.saturating_sub(1))),
+            None => Span::Positions(batch.bets, batch.bets + u64::from(count.saturating_sub(1))),
         };
         Ok(Rejected { bad, all })
     }
 
-    /// Goes on by so many bets, to the next one.
+    /// Moves past so many bets, and peeks at the next.
     fn pass(&mut self, count: u16) -> Result<(), InputError> {
         for _ in 0..count {
             self.source.advance();
@@ -174,7 +173,7 @@ impl<S: BetSource> Input<S> {
         Ok(())
     }
 
-    /// What a person calls it.
+    /// Its name, see [`BetSource::name`].
     pub fn name(&self) -> String {
         self.source.name()
     }
@@ -184,7 +183,7 @@ impl<S: BetSource> Input<S> {
         self.source.size()
     }
 
-    /// Gives back what the source holds open.
+    /// Closes the source.
     pub fn close(self) {
         self.source.close();
     }

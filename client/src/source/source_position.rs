@@ -1,6 +1,6 @@
-//! A place in a source.
+//! A position in a source.
 
-/// A place in a source, to come back to. Means something only to the source that gave it.
+/// A place in a source, to seek to. Valid only for the source that returned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourcePosition {
     /// Bytes before it; the index of a bet in a source that isn't made of bytes.

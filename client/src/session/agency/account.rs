@@ -1,24 +1,23 @@
-//! What an agency knows of its own bets, and what the central says of them compared with it.
+//! What the central acknowledged of the agency's bets, compared with each of its responses.
 //!
-//! Whatever a central says is a claim. What it has acknowledged once it can't take back, and what it
-//! says of the same bets must add up; a central that contradicts itself has lost something, or is
-//! another one, and nothing is sent to it.
+//! A response is a claim. What was acknowledged can't be taken back, and counts must add up: a central
+//! that contradicts itself has lost bets, or is another one, and the session fails.
 
 use wire::bet::DOCUMENT_DIGITS_MAX;
 use wire::{Field, Phase, Position, Winners, bet};
 
 use crate::session::failure::Failure;
 
-/// The agency's bets as the central has acknowledged them so far.
+/// The agency's bets as far as the central acknowledged them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Account {
-    /// In the ledger.
+    /// Bets in the ledger.
     pub(super) stored: u64,
-    /// In batches that were rejected.
+    /// Bets in rejected batches.
     pub(super) rejected: u64,
-    /// The furthest phase.
+    /// The latest phase.
     pub(super) phase: Phase,
-    /// Documents of the list that is being read, or was.
+    /// Documents of the current list of winners.
     pub(super) winners: u64,
 }
 
@@ -31,7 +30,7 @@ impl Account {
         self.stored + self.rejected
     }
 
-    /// WELCOME says where the agency stands: never behind what was acknowledged.
+    /// WELCOME: never behind what was acknowledged.
     pub(super) fn on_welcome(
         &mut self,
         consumed: Position,
@@ -86,7 +85,7 @@ impl Account {
         Ok(())
     }
 
-    /// FINISHED: every bet was acknowledged before, so there is nothing new in it.
+    /// FINISHED: its counts must be those acknowledged.
     pub(super) fn on_finished(&mut self, stored: u64, rejected: u64) -> Result<(), Failure> {
         if (stored, rejected) != (self.stored, self.rejected) {
             return Err(Failure::Violation {
@@ -102,12 +101,12 @@ impl Account {
         Ok(())
     }
 
-    /// The list begins, or begins again.
+    /// Winners were asked for: the list begins anew.
     pub(super) fn on_winners_requested(&mut self) {
         self.winners = 0;
     }
 
-    /// One frame of WINNERS: the list has an end, and at most as many documents as there are bets.
+    /// WINNERS: the list ends, and has at most as many documents as bets are stored.
     pub(super) fn on_winners(&mut self, winners: &Winners<'_>) -> Result<(), Failure> {
         let violation = |expected: String, found: String| {
             Err(Failure::Violation { message: "WINNERS", expected, found })

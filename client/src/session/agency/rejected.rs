@@ -1,5 +1,4 @@
-//! Bets that the central has rejected, as log lines: which they are, where a person finds them, and what can
-//! be done about them.
+//! Log lines about rejected bets: which they are, where a person finds them, and what to do about them.
 
 use log::{Level, error};
 use runtime::logging::{Escaped, EscapedOnce};
@@ -11,8 +10,8 @@ use crate::source::bet_source::BetSource;
 use crate::source::input::{InputPosition, Rejected};
 
 impl<S: BetSource> Agency<S> {
-    /// Names the bad bet of a batch, and all that aren't stored because of it, as a person finds them:
-    /// looked up in the input, which is further on.
+    /// Logs the invalid bet of a batch, and all bets that aren't stored because of it, by their lines in
+    /// the input.
     pub(super) fn log_rejected(
         &mut self,
         before: InputPosition,
@@ -33,8 +32,8 @@ impl<S: BetSource> Agency<S> {
         }
     }
 
-    /// Where the bad bet and its batch are found, as parts of a log line. An input that has changed
-    /// meanwhile can't tell, and goes no further.
+    /// Where the invalid bet and its batch are, as parts of a log line. It is unknown when the input has
+    /// changed meanwhile, which ends the session later.
     fn place_of_rejected(
         &mut self,
         before: InputPosition,
@@ -54,7 +53,7 @@ impl<S: BetSource> Agency<S> {
         }
     }
 
-    /// Once, while there is still time to do something about it.
+    /// Logs rejected bets once, while there is still time to send them another way.
     pub(super) fn log_rejected_before_draw(&mut self) {
         if self.account.phase == Phase::Finished && !self.has_logged_rejected {
             self.has_logged_rejected = true;
@@ -65,7 +64,7 @@ impl<S: BetSource> Agency<S> {
         }
     }
 
-    /// What wasn't stored, if anything, and what to do about it.
+    /// Logs how many bets weren't stored, if any, and what to do about it.
     pub(super) fn log_rejected_bets(&self, advice: &str) {
         let Account { stored, rejected, .. } = self.account;
         if rejected > 0 {

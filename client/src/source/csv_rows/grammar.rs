@@ -1,43 +1,43 @@
-//! One row of strict CSV out of bytes: RFC 4180, with lines that end in CRLF, LF or a lone CR.
+//! Scans one row of strict CSV: RFC 4180, with lines that end in CRLF, LF or a lone CR.
 //!
-//! What isn't CSV is an error here, never a guess: text behind a closing quotation mark, a quotation
-//! mark that isn't closed or stands inside an unquoted field, a byte order mark, NUL. Input is always
-//! the bytes from the row's beginning on; the answer is a row, or "need more". Knows no file, no line
-//! number and no bet.
+//! Anything else is an error, never a guess: text after a closing quotation mark, a quotation mark that
+//! isn't closed or is inside an unquoted field, a byte order mark, NUL. Input is always the bytes from
+//! the row's beginning on; the result is a row, or "need more". Knows no file, no line number and no
+//! bet.
 
 use wire::field::FIELDS;
 
-/// U+FEFF in UTF-8: it may stand at the very start of a file.
+/// U+FEFF in UTF-8: allowed only at the very beginning of a file.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Where a field is in the bytes of its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
-    /// Its first byte: behind the quotation mark, if there is one.
+    /// Its first byte, after the quotation mark if there is one.
     pub start: usize,
-    /// Behind its last byte: before the quotation mark.
+    /// The end of its last byte, before the quotation mark.
     pub end: usize,
-    /// It stands in quotation marks.
+    /// Whether it is in quotation marks.
     pub quoted: bool,
-    /// There are quotation marks in it, each written twice.
+    /// Whether it has quotation marks inside, each written twice.
     pub doubled: bool,
 }
 
 impl Span {
-    /// Where the field begins on its line, its quotation mark included.
+    /// Its beginning, quotation mark included.
     pub fn outer_start(&self) -> usize {
         self.start - usize::from(self.quoted)
     }
 }
 
-/// How a row is divided. Its fields beyond the fifth are counted and not kept.
+/// The fields of a row. Those after the fifth are only counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
     /// Its first fields.
     pub spans: [Span; FIELDS],
-    /// How many fields there are; of what isn't a row, how many come before what is wrong.
+    /// How many fields there are; in a malformed row, before the malformed one.
     pub fields: usize,
-    /// Where the last of them begins, or the one that is wrong.
+    /// Where the last field begins, or the malformed one.
     pub last_field: usize,
     /// Bytes without the line end.
     pub len: usize,
@@ -47,14 +47,14 @@ pub struct Shape {
     pub line_ends: u64,
 }
 
-/// What bytes begin with.
+/// What input begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scanned {
     /// A row.
     Row,
-    /// An empty line, its end so many bytes long.
+    /// An empty line, with the length of its end.
     EmptyLine(usize),
-    /// A row that isn't whole. Where a quotation mark was opened that isn't closed so far.
+    /// An incomplete row, with the offset of the quotation mark that is open, if any.
     More(Option<usize>),
 }
 
@@ -63,17 +63,17 @@ pub enum Scanned {
 pub struct Malformed {
     /// Why not.
     pub kind: MalformedKind,
-    /// Which byte shows it, from the row's beginning.
+    /// Offset in the row of the byte that shows it.
     pub at: usize,
 }
 
 /// Why bytes aren't CSV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedKind {
-    /// After a closing quotation mark there is neither a comma nor a line end.
+    /// Neither a comma nor a line end after a closing quotation mark.
     #[error("text after a closing quotation mark")]
     TextAfterQuote,
-    /// No quotation mark closes the field, or the next one on a later line doesn't.
+    /// A quoted field without its closing mark, or whose next mark, on a later line, can't be it.
     #[error("the quotation mark opened here isn't closed")]
     UnclosedQuote,
     /// A quotation mark in a field that doesn't begin with one.
@@ -82,12 +82,12 @@ pub enum MalformedKind {
     /// A NUL byte.
     #[error("a NUL byte")]
     Nul,
-    /// A byte order mark that isn't the beginning of the file.
+    /// A byte order mark elsewhere than at the beginning of the file.
     #[error("byte order mark inside the file")]
     ByteOrderMark,
 }
 
-/// Bytes that may mean something outside of quotation marks, others are `ORDINARY`.
+/// Classes of bytes outside of quotation marks.
 const ORDINARY: u8 = 0;
 const COMMA: u8 = 1;
 const QUOTE: u8 = 2;
@@ -106,8 +106,8 @@ static CLASSES: [u8; 256] = {
     classes
 };
 
-/// Looks for the row that `input` begins with, and says in `shape` how it is divided. `at_end` says
-/// that nothing follows `input`, which isn't empty.
+/// Scans the row that `input`, which isn't empty, begins with, and writes its fields to `shape`.
+/// `at_end`: nothing follows `input`.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -132,7 +132,7 @@ pub fn scan(input: &[u8], at_end: bool, shape: &mut Shape) -> Result<Scanned, Ma
     }
 }
 
-/// Length of the line end at this place, 0 when more bytes have to tell; `None` if there is none.
+/// Length of the line end at `at`, 0 when it takes more input to know; `None` if there is none.
 fn line_end(input: &[u8], at: usize, at_end: bool) -> Option<usize> {
     match (input.get(at)?, input.get(at + 1)) {
         (b'\r', Some(b'\n')) => Some(2),
@@ -155,7 +155,7 @@ enum Field {
 struct Scanner<'a, 's> {
     input: &'a [u8],
     at_end: bool,
-    /// Everything before it has been looked at.
+    /// The next byte to scan.
     at: usize,
     shape: &'s mut Shape,
 }
@@ -213,13 +213,13 @@ impl Scanner<'_, '_> {
         let follows = self.input.get(self.at).map(|byte| CLASSES[usize::from(*byte)]);
         match follows {
             None | Some(COMMA | LINE_END) => Ok(self.end_field(span)),
-            // Most likely the mark that is looked for was forgotten, lines ago.
+            // Most likely the closing mark was forgotten lines ago, and this one opens another field.
             Some(_) if self.shape.line_ends > lines_before => Err(unclosed),
             Some(_) => Err(self.malformed(MalformedKind::TextAfterQuote)),
         }
     }
 
-    /// Goes past a comma, a line end or the end of the input.
+    /// Moves past the comma, line end or end of input after a field.
     fn end_field(&mut self, span: Span) -> Field {
         let (len, byte) = (self.at, self.input.get(self.at));
         if byte.is_none() && !self.at_end {
@@ -242,8 +242,8 @@ impl Scanner<'_, '_> {
         Field::Last
     }
 
-    /// Goes past the first byte of a character that only begins like a byte order mark. Says whether
-    /// there are enough bytes to tell.
+    /// Moves past the first byte of a character that only begins like a byte order mark. Returns whether
+    /// there was enough input to know.
     fn passes_suspect(&mut self) -> Result<bool, Malformed> {
         let rest = &self.input[self.at..];
         if rest[0] == 0 {

@@ -1,30 +1,30 @@
-//! What a file is instead of UTF-8 text, as far as its first bytes or a wrong one tell.
+//! Guesses what a file is instead of UTF-8 text, by its first bytes or an invalid one.
 
-/// Which encoding most likely has this byte, of those in which Spanish names are found: the letters
-/// that Spanish needs are at other places in each.
+/// The most likely encoding of a byte that isn't UTF-8, of those usual for Spanish: each has the Spanish
+/// letters at other codes.
 pub fn guess(byte: u8) -> Option<&'static str> {
     match byte {
         // ü é É Ñ ñ á í ó ú.
         0x81 | 0x82 | 0x90 | 0xA0..=0xA5 => Some("code page 850"),
         // Ñ á é í ñ ó ú ü in Mac OS Roman; É and Ü of code page 850 are rarer.
         0x84 | 0x87 | 0x8E | 0x92 | 0x96 | 0x97 | 0x9C | 0x9F => Some("Mac OS Roman"),
-        // Nothing in any of these.
+        // Unassigned in all of these, or ASCII.
         0x8D | 0x8F | 0x9D | ..=0x7F => None,
         // Á É Í Ó Ú Ü Ñ á é í ó ú ü ñ and other letters from 0xC0 on; signs.
         _ => Some("Windows-1252"),
     }
 }
 
-/// What the first bytes of a file show, for a file that isn't text in UTF-8 at all.
+/// The kind of a file that isn't UTF-8 text at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
-    /// Text in another encoding, under the name that `iconv` has for it.
+    /// Text in another encoding, by its name for `iconv`.
     Text(&'static str),
     /// Something else, in words.
     Other(&'static str),
 }
 
-/// Beginnings, the longer one first where one begins another.
+/// Magic numbers; a longer one before its own prefix.
 const BEGINNINGS: [(&[u8], FileKind); 16] = [
     (b"\xFF\xFE\0\0", FileKind::Text("UTF-32LE")),
     (b"\0\0\xFE\xFF", FileKind::Text("UTF-32BE")),
@@ -47,7 +47,7 @@ const BEGINNINGS: [(&[u8], FileKind); 16] = [
     (b"[{", FileKind::Other("JSON: save the data as CSV")),
 ];
 
-/// What a file that begins so is, if it isn't text in UTF-8 that may be CSV.
+/// The kind of a file with this beginning, unless it may be CSV in UTF-8.
 pub fn kind(head: &[u8]) -> Option<FileKind> {
     if let Some((_, kind)) = BEGINNINGS.iter().find(|(beginning, _)| head.starts_with(beginning)) {
         return Some(*kind);
@@ -65,7 +65,7 @@ pub fn kind(head: &[u8]) -> Option<FileKind> {
     wide(head)
 }
 
-/// Text of which every other byte is NUL, without a mark that says so.
+/// UTF-16 without a byte order mark: nearly every other byte is NUL.
 fn wide(head: &[u8]) -> Option<FileKind> {
     let (pairs, _) = head.as_chunks::<2>();
     let nuls = |half: usize| pairs.iter().filter(|pair| pair[half] == 0).count();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_letters_of_spanish_tell_their_encoding() {
+    fn the_letters_of_spanish_identify_their_encoding() {
         for byte in *b"\xC1\xC9\xCD\xD3\xDA\xDC\xD1\xE1\xE9\xED\xF3\xFA\xFC\xF1" {
             assert_eq!(guess(byte), Some("Windows-1252"));
         }

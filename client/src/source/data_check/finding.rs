@@ -1,4 +1,4 @@
-//! One bad row: where it is, what stands there and what is wrong, for a log line and for a person.
+//! One bad row: its position, its value and what is wrong.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::encoding;
 use crate::source::csv_rows::{BadLine, CsvRows, TextPosition};
 use crate::source::error::RowError;
 
-/// Bytes of a value that are kept and shown.
+/// Most bytes of a value that are kept.
 const EXCERPT_MAX: usize = 64;
 
 /// The beginning of a value, and how long it is.
@@ -21,7 +21,7 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Of these bytes. No character is cut in two.
+    /// The beginning of these bytes, cut at the end of a character.
     pub fn new(bytes: &[u8]) -> Self {
         let head = bytes[..cut(bytes, EXCERPT_MAX)].to_vec();
         Self { head, length: bytes.len() }
@@ -44,9 +44,9 @@ impl fmt::Display for Excerpt {
 pub enum Problem {
     /// It isn't CSV.
     Line(BadLine),
-    /// It hasn't the fields of a bet.
+    /// It has more or fewer fields than a bet.
     Fields {
-        /// How many there are.
+        /// How many it has.
         found: usize,
     },
     /// A field of it isn't valid.
@@ -80,7 +80,7 @@ impl fmt::Display for Problem {
 pub struct Finding {
     /// Where what is wrong begins.
     pub position: TextPosition,
-    /// In which field, if it is in one.
+    /// The field, if it is in one.
     pub field: Option<Field>,
     /// The field, or the row.
     pub value: Excerpt,
@@ -89,7 +89,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Of the line that is no row, which `rows` shows.
+    /// For the bad line that `rows` peeked at.
     pub fn of_line(rows: &CsvRows, bad: BadLine) -> Self {
         let (field, value) = match bad {
             BadLine::Malformed(_) => {
@@ -104,13 +104,13 @@ impl Finding {
         Self { position, field, value, problem: Problem::Line(bad) }
     }
 
-    /// Of the row that `rows` shows, which has so many fields.
+    /// For the row that `rows` peeked at, which has `found` fields.
     pub fn of_row(rows: &CsvRows, found: usize) -> Self {
         let (position, value) = (rows.text_position(0), Excerpt::new(rows.row().bytes));
         Self { position, field: None, value, problem: Problem::Fields { found } }
     }
 
-    /// Where it is in its file and what stands there, for a person.
+    /// Its position and value, for an error message.
     pub fn place(&self) -> String {
         let Self { position: TextPosition { line, column }, field, value, .. } = self;
         let what = field.map_or("row".to_owned(), |field| field.to_string());

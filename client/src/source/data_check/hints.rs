@@ -1,6 +1,6 @@
-//! What the bad rows of a file have in common: what somebody most likely did to it, and can undo.
+//! Hints: the likely causes of a file's bad rows, and how to fix them.
 //!
-//! A hint is a guess, and nothing is decided by one. Looks at one bad row at a time.
+//! A hint is a guess; nothing depends on it. Looks at one bad row at a time.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::finding::Problem;
 use crate::source::csv_rows::BadLine;
 use crate::source::csv_rows::grammar::MalformedKind;
 
-/// What may have happened. Each is told once for a file.
+/// A likely cause. Each is reported once for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
     /// The file is something else.
@@ -22,11 +22,11 @@ pub enum Hint {
     Encoding(&'static str),
     /// The first line names the columns.
     Heading,
-    /// Fields are separated by something else than commas.
+    /// Fields are separated by another character than a comma.
     Separator(char),
     /// The fields of the central's own ledger.
     AgencyFirst,
-    /// A comma behind the last field.
+    /// A comma after the last field.
     TrailingComma,
     /// More fields than there should be.
     UnquotedComma,
@@ -135,7 +135,7 @@ fn iconv(name: &str) -> String {
     format!("iconv -f {name} -t UTF-8")
 }
 
-/// A bad row, as far as there is one.
+/// A bad row.
 #[derive(Debug, Clone, Copy)]
 pub struct BadRow<'a> {
     /// The line that it begins on, from 1.
@@ -153,12 +153,12 @@ pub struct BadRow<'a> {
 pub struct Hints(BTreeSet<Hint>);
 
 impl Hints {
-    /// Adds what the first bytes of the file show.
+    /// Adds the hint of the file's first bytes.
     pub fn add_head(&mut self, head: &[u8]) {
         self.0.extend(encoding::kind(head).map(Hint::Kind));
     }
 
-    /// Adds what a bad row shows.
+    /// Adds the hints of a bad row.
     pub fn add(&mut self, row: &BadRow<'_>) {
         if row.line == 1 && is_heading(row.text) {
             self.0.insert(Hint::Heading);
@@ -176,13 +176,13 @@ impl Hints {
         };
         self.0.extend(hint);
         if let Some(Hint::Separator(by)) = hint {
-            self.add_behind(row, by);
+            self.add_separated_by(row, by);
         }
     }
 
-    /// Adds what will be wrong with a row once its fields are separated by commas, so that a person hears
-    /// of it in the first round.
-    fn add_behind(&mut self, row: &BadRow<'_>, separator: char) {
+    /// Adds the hints of a row's fields as another separator divides them, so that one round of fixes
+    /// is enough.
+    fn add_separated_by(&mut self, row: &BadRow<'_>, separator: char) {
         if row.line == 1 && is_heading(row.text) {
             return;
         }
@@ -237,7 +237,7 @@ fn of_line(line: &[u8], bad: BadLine) -> Option<Hint> {
     }
 }
 
-/// What separates fields, if four of it separate five and commas don't.
+/// The character that separates five fields where commas don't.
 fn separator(line: &[u8]) -> Option<Hint> {
     let found = |separator: char| line.iter().filter(move |byte| char::from(**byte) == separator);
     let mut separators = [';', '\t', '|', ':'].into_iter();
@@ -277,7 +277,7 @@ fn of_field(row: &BadRow<'_>, field: Field, reason: Reason) -> Option<Hint> {
     }
 }
 
-/// Whether a value is good without what stands around it.
+/// The hint for a value that is valid without the spaces or quotation marks around it.
 fn wrapped(field: Field, text: &str) -> Option<Hint> {
     let quotes = [
         '\'', '"', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}', '`',
@@ -322,7 +322,7 @@ fn of_digits(text: &str) -> Option<Hint> {
     (others().count() > 0 && text.chars().all(char::is_numeric)).then_some(Hint::Script)
 }
 
-/// Digits behind a point or a comma, and not the three of a thousand.
+/// Digits after a point or a comma, other than groups of three.
 fn has_decimals(text: &str) -> bool {
     let Some((whole, behind)) = text.split_once(['.', ',']) else { return false };
     let are_digits =

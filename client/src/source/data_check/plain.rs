@@ -1,32 +1,31 @@
-//! Plain rows, many at a time: the fast path past what [`wire::bet::check`] would find good.
+//! The fast path of the check: plain rows, many at a time.
 //!
-//! A row is plain when it is good and nothing about it has to be looked at twice; nearly all are. What
-//! only a look at every byte tells is looked at for a piece of many rows, many bytes at a time: that it
-//! is UTF-8 without control characters. Then the places of commas, quotation marks and line ends tell
-//! the rest.
+//! A row is plain when it is valid and needs no closer look; nearly all are. A piece of many rows is
+//! validated at once, many bytes at a time: UTF-8, no control characters. Then only commas, quotation
+//! marks and line ends are visited.
 //!
-//! Says only how many rows are plain, from the beginning on. The next one is for those who can tell what
-//! is wrong with it, if anything is.
+//! Returns how many rows are plain, from the beginning on. The next one takes the slow path,
+//! [`wire::bet::check`], which reports what is wrong, if anything is. A test holds both equal.
 
 use wire::bet::{date, document, may_be_blank, number};
 use wire::field::FIELD_MAX;
 
-/// Bytes that are looked at together: a bad one makes the rows of a piece slow, and no others.
+/// Bytes that are validated at once: a bad one sends the rows of its piece down the slow path.
 const PIECE: usize = 8 * 1024;
 
-/// Rows at the beginning of what was looked at.
+/// Plain rows at the beginning of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Passed {
     /// Their bytes, line ends included.
     pub(super) bytes: usize,
-    /// How many there are. Each ends in a line end of its own.
+    /// How many they are. Each has a line end.
     pub(super) rows: u64,
 }
 
-/// What is known of the bytes ahead.
+/// The last piece that was validated.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
-    /// Up to here in the file it is known whether they are text without anything odd.
+    /// Its end in the file.
     known_to: u64,
     is_clean: bool,
 }
@@ -48,8 +47,8 @@ impl Plain {
     }
 }
 
-/// Whether these bytes, which end in a line feed, are UTF-8 without control characters but CRLF and LF,
-/// and without a byte order mark.
+/// Whether these bytes, which end in a line feed, are UTF-8 without a byte order mark and without
+/// control characters other than CRLF and LF.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "without a branch many bytes are looked at at once"
@@ -94,14 +93,14 @@ fn plain_rows(bytes: &[u8]) -> Passed {
     passed
 }
 
-/// A row up to some place.
+/// The row that is being scanned.
 struct Row {
-    /// Which field it is in, from 0.
+    /// Index of the current field.
     field: u8,
-    /// Where that begins.
+    /// Its beginning.
     start: usize,
     in_quotes: bool,
-    /// Behind the quotation mark that closes it, or is the first of two.
+    /// The end of a quotation mark that closes the field, or is the first of two.
     closed: Option<usize>,
 }
 
@@ -110,7 +109,7 @@ impl Row {
         Self { field: 0, start, in_quotes: false, closed: None }
     }
 
-    /// Names alone have a reason to stand in quotation marks.
+    /// Only names need quotation marks.
     fn quote(&mut self, at: usize) -> bool {
         if self.in_quotes {
             (self.in_quotes, self.closed) = (false, Some(at + 1));
@@ -176,7 +175,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is called plain is as many good rows by the slow path, on as many lines.
+        /// Plain rows are as many valid rows by the slow path, on as many lines.
         #[test]
         fn plain_rows_are_good_rows(rows in prop::collection::vec(row(), 0..30)) {
             let bytes = rows.concat().into_bytes();
@@ -188,7 +187,7 @@ mod tests {
             prop_assert_eq!(memchr::memchr_iter(b'\n', prefix).count() as u64, passed.rows);
         }
 
-        /// With it or without it, a check comes to the same.
+        /// A check reports the same with and without it.
         #[test]
         fn it_changes_no_report(rows in prop::collection::vec(row(), 0..60), budget in 1..3000_u64) {
             let bytes = rows.concat().into_bytes();
