@@ -66,18 +66,20 @@ fn trace_file(lottery: &Lottery) -> PathBuf {
 fn names_seen(lottery: &Lottery) -> BTreeSet<String> {
     let trace = std::fs::read_to_string(trace_file(lottery)).expect("strace has written it");
     let names = trace.lines().filter_map(|line| line.split_once('('));
-    // Behind the number of the thread.
-    let names = names.filter_map(|(start, _)| start.split_whitespace().last());
-    let names = names.map(str::to_owned).filter(|name| is_name(name));
+    let names = names.filter_map(|(start, _)| name_in(start)).map(str::to_owned);
     // Its first call is the one that strace itself starts it with. A kill at one that only reads is
     // a kill at the next that writes.
     names.filter(|name| !["execve", "pread64", "statx", "fcntl"].contains(&name.as_str())).collect()
 }
 
-/// Not one of the lines that tell of signals and of the end, nor the error of a call whose line was
-/// interrupted by another thread's.
-fn is_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+/// The name in the start of a trace's line, up to a parenthesis: it follows the number of the thread.
+/// None in lines of signals and of the end, nor in the result of a call whose line was interrupted by
+/// another thread's.
+fn name_in(start: &str) -> Option<&str> {
+    let (_, name) = start.split_once(' ')?;
+    let name = name.trim_start();
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    name.bytes().all(fits).then_some(name)
 }
 
 /// Whether it has come to its right end, unharmed.
