@@ -9,8 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::reads;
 
-/// Longest wait for something that must come; far more than it takes.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+pub use crate::reads::TIMEOUT;
 
 /// As many descriptors as the system lets this process have; the server inherits it.
 pub fn raise_descriptors() {

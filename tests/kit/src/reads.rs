@@ -2,10 +2,12 @@
 
 use std::io::{self, BufReader, Read};
 use std::process::ChildStdout;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::process::TIMEOUT;
+/// Longest wait for something that must come; far more than it takes.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program's standard output, line by line.
 pub type Lines = BufReader<Timed>;
