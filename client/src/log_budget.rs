@@ -1,5 +1,5 @@
-//! The kinds of lines that a central can make an agency log again and again: each has a
-//! [budget](runtime::logging::budget).
+//! The kinds of lines that a central can make an agency log again and again, each with a
+//! [`budget`].
 //!
 //! A central that acknowledges little and hangs up, or that rejects everything, could fill the log.
 //! The lines of a run's result have no budget: there is one of each.

@@ -1,4 +1,4 @@
-//! Files with something wrong, and what a person is told of them.
+//! Bad files, and what is reported of them.
 
 use proptest::prelude::*;
 
@@ -28,75 +28,82 @@ fn findings(bytes: &[u8]) -> (Vec<String>, u64, String) {
 
 const GOOD: &str = "Ana,Paz,30000001,1990-01-01,7574\n";
 
-/// A file of a good row and a bad one: what is told of that.
+/// The finding and the hints of a file with one bad row.
 fn of_bad_row(row: &str) -> (String, String) {
     let (listed, bad, hints) = findings(format!("{GOOD}{row}\n{GOOD}").as_bytes());
     assert_eq!((listed.len(), bad), (1, 1), "{row}: {listed:?}");
     (listed[0].clone(), hints)
 }
 
+/// Bad rows, and their log lines.
+const BAD_ROWS: [(&str, &str); 12] = [
+    (
+        "José,Peña,30.904.465,1990-01-01,7",
+        "line: 2 | column: 11 | field: document | value: 30.904.465 | error: not only digits: \
+         expected 1 to 20 digits",
+    ),
+    (
+        "\"Pepe, \"\"Tito\"\"\",Paz,1,1990-02-30,7",
+        "line: 2 | column: 24 | field: birthdate | value: 1990-02-30 | error: no such day: \
+         expected a day that exists, as YYYY-MM-DD",
+    ),
+    (
+        "Ana,Paz,1,1990-01-01,4294967296",
+        "line: 2 | column: 22 | field: number | value: 4294967296 | error: it is larger: \
+         expected 1 to 10 digits, at most 4294967295",
+    ),
+    (
+        "Ana,\u{200b},1,1990-01-01,7",
+        "line: 2 | column: 5 | field: last name | value: \u{200b} | error: it is blank (U+200B): \
+         expected UTF-8 text that isn't blank, without control characters",
+    ),
+    (
+        "\"a\"\"\u{7}\",Paz,1,1990-01-01,7",
+        "line: 2 | column: 5 | field: first name | value: a\"\\x07 | error: control character \
+         U+0007: expected UTF-8 text that isn't blank, without control characters",
+    ),
+    (
+        "\"Juan\nCarlos\",Paz,1,1990-01-01,7",
+        "line: 2 | column: 6 | field: first name | value: Juan\\nCarlos | error: control \
+         character U+000A: expected UTF-8 text that isn't blank, without control characters",
+    ),
+    (
+        "Ana,Paz,1,1990-01-01",
+        "line: 2 | column: 1 | value: Ana,Paz,1,1990-01-01 | error: a row has 5 fields (first \
+         name, last name, document, birthdate, number), found 4",
+    ),
+    (
+        "Juan,Paz,30000009,1990-01-01,\"75\"74",
+        "line: 2 | column: 34 | field: number | value: \"75\"74 | error: text after a closing \
+         quotation mark",
+    ),
+    (
+        "Juan,Paz \"el Ñato\",1,1990-01-01,7",
+        "line: 2 | column: 10 | field: last name | value: Paz \"el Ñato\" | error: a quotation \
+         mark inside an unquoted field",
+    ),
+    (
+        "Juan,\"Paz,1,1990-01-01,7",
+        "line: 2 | column: 6 | field: last name | value: \"Paz | error: the quotation mark \
+         opened here isn't closed",
+    ),
+    (
+        "\u{feff}José,Peña,1,1990-01-01,7",
+        "line: 2 | column: 1 | field: first name | value: \\u{feff}José | error: byte order \
+         mark inside the file",
+    ),
+    ("", "line: 2 | column: 1 | value:  | error: an empty line between rows"),
+];
+
 #[test]
 fn a_bad_row_is_named_with_line_column_field_value_and_reason() {
-    for (row, expected) in [
-        (
-            "José,Peña,30.904.465,1990-01-01,7",
-            "line: 2 | column: 11 | field: document | value: 30.904.465 | error: not only digits: \
-             expected 1 to 20 digits",
-        ),
-        (
-            "\"Pepe, \"\"Tito\"\"\",Paz,1,1990-02-30,7",
-            "line: 2 | column: 24 | field: birthdate | value: 1990-02-30 | error: no such day: \
-             expected a day that exists, as YYYY-MM-DD",
-        ),
-        (
-            "Ana,Paz,1,1990-01-01,4294967296",
-            "line: 2 | column: 22 | field: number | value: 4294967296 | error: it is larger: \
-             expected 1 to 10 digits, at most 4294967295",
-        ),
-        (
-            "Ana,\u{200b},1,1990-01-01,7",
-            "line: 2 | column: 5 | field: last name | value: \u{200b} | error: it is blank (U+200B): \
-             expected UTF-8 text that isn't blank, without control characters",
-        ),
-        (
-            "\"a\"\"\u{7}\",Paz,1,1990-01-01,7",
-            "line: 2 | column: 5 | field: first name | value: a\"\\x07 | error: control character \
-             U+0007: expected UTF-8 text that isn't blank, without control characters",
-        ),
-        (
-            "\"Juan\nCarlos\",Paz,1,1990-01-01,7",
-            "line: 2 | column: 6 | field: first name | value: Juan\\nCarlos | error: control \
-             character U+000A: expected UTF-8 text that isn't blank, without control characters",
-        ),
-        (
-            "Ana,Paz,1,1990-01-01",
-            "line: 2 | column: 1 | value: Ana,Paz,1,1990-01-01 | error: a row has 5 fields (first \
-             name, last name, document, birthdate, number), found 4",
-        ),
-        (
-            "Juan,Paz,30000009,1990-01-01,\"75\"74",
-            "line: 2 | column: 34 | field: number | value: \"75\"74 | error: text after a closing \
-             quotation mark",
-        ),
-        (
-            "Juan,Paz \"el Ñato\",1,1990-01-01,7",
-            "line: 2 | column: 10 | field: last name | value: Paz \"el Ñato\" | error: a quotation \
-             mark inside an unquoted field",
-        ),
-        (
-            "Juan,\"Paz,1,1990-01-01,7",
-            "line: 2 | column: 6 | field: last name | value: \"Paz | error: the quotation mark \
-             opened here isn't closed",
-        ),
-        (
-            "\u{feff}José,Peña,1,1990-01-01,7",
-            "line: 2 | column: 1 | field: first name | value: \\u{feff}José | error: byte order \
-             mark inside the file",
-        ),
-        ("", "line: 2 | column: 1 | value:  | error: an empty line between rows"),
-    ] {
+    for (row, expected) in BAD_ROWS {
         assert_eq!(of_bad_row(row).0, expected);
     }
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_or_too_long_is_named() {
     let (listed, ..) = findings(b"Jos\xe9,Pe\xf1a,1,1990-01-01,7");
     let expected = "line: 1 | column: 4 | field: first name | value: Jos\\xe9 | error: not UTF-8 \
                     (looks like Windows-1252): byte 0xe9";
@@ -106,61 +113,64 @@ fn a_bad_row_is_named_with_line_column_field_value_and_reason() {
     assert!(of_bad_row(&long).0.contains(&expected));
 }
 
+/// Bad rows, and a part of their hints.
+const HINTS: [(&str, &str); 51] = [
+    ("Ana;Paz;1;1990-01-01;7", "rows look separated by ';'"),
+    ("Ana\tPaz\t1\t1990-01-01\t7", "rows look separated by tabs"),
+    ("Ana|Paz|1|1990-01-01|7", "rows look separated by vertical bars"),
+    ("\"Ana\";\"Paz\";\"1\";\"1990-01-01\";\"7\"", "rows look separated by ';'"),
+    ("1,Ana,Paz,1,1990-01-01,7", "the central's ledger"),
+    ("Ana,Paz,1,1990-01-01,7,", "rows end in a comma"),
+    ("Paz, Ana,Paz,1,1990-01-01,7", "stands in quotation marks"),
+    ("Ana,Paz,1990-01-01,1,7", "a date stands in another field"),
+    ("Ana,Paz,7,1,1990-01-01", "a date stands in another field"),
+    ("Ana,Paz,1,17/03/1999,7", "dates look like DD/MM/YYYY"),
+    ("Ana,Paz,1,7/3/1999,7", "dates look like DD/MM/YYYY"),
+    ("Ana,Paz,1,17-03-1999,7", "dates look like DD-MM-YYYY"),
+    ("Ana,Paz,1,17.03.1999,7", "dates look like DD.MM.YYYY"),
+    ("Ana,Paz,1,1999/03/17,7", "dates look like YYYY/MM/DD"),
+    ("Ana,Paz,1,19990317,7", "dates look like YYYYMMDD"),
+    ("Ana,Paz,1,1999-17-03,7", "dates look like YYYY-DD-MM"),
+    ("Ana,Paz,1,49-01-23,7", "dates look like YY-MM-DD"),
+    ("Ana,Paz,1,49/01/23,7", "dates look like YY/MM/DD"),
+    ("Ana,Paz,1,03/17/1999,7", "dates look like MM/DD/YYYY"),
+    ("Ana,Paz,1,1990-01-01,-7", "numbers have a sign"),
+    ("Ana,Paz,-1,1990-01-01,7", "numbers have a sign"),
+    ("Ana,Paz,1,1990-01-01,7.5", "numbers have decimals"),
+    ("Ana,Paz,1,1990-01-01,\"7,50\"", "numbers have decimals"),
+    ("Ana \"Pepa\" María,Paz,1,1990-01-01,7", "is written twice, and the field stands in"),
+    ("\"Ana \"Pepa\" María\",Paz,1,1990-01-01,7", "is written twice, and the field stands in"),
+    ("Ana;Paz;30.904.465;1990-01-01;7", "numbers have dots between the digits"),
+    ("\"Ana\";\"Paz\";\"1\";\"17/03/1999\";\"7\"", "dates look like DD/MM/YYYY"),
+    ("Ana\tPaz\t1\t1990-01-01\t-7", "numbers have a sign"),
+    ("Ana,Paz,1,1999-3-7,7", "dates look like YYYY-M-D"),
+    ("Ana,Paz,1,17/03/99,7", "dates look like DD/MM/YY"),
+    ("Ana,Paz,1,1999-03-17 00:00:00,7", "dates look like YYYY-MM-DD with a time"),
+    ("Ana,Paz,1,17 mar 1999,7", "dates look like dates in words"),
+    ("Ana,Paz,1,36236,7", "a spreadsheet's count of days"),
+    ("Ana,Paz,30.904.465,1990-01-01,7", "numbers have dots between the digits"),
+    ("Ana,Paz,30 904 465,1990-01-01,7", "numbers have spaces between the digits"),
+    ("Ana,Paz,1,1990-01-01,7.574", "numbers have dots between the digits"),
+    ("Ana,Paz,1,1990-01-01,\"7,574\"", "numbers have commas between the digits"),
+    ("Ana,Paz,3.09E+07,1990-01-01,7", "a spreadsheet has rewritten numbers"),
+    ("Ana,Paz,1,1990-01-01,7574.0", "a spreadsheet has rewritten numbers"),
+    ("Ana,Paz,١٢٣,1990-01-01,7", "digits of another script"),
+    ("Ana,Paz, 1,1990-01-01,7", "spaces or invisible characters"),
+    ("Ana,Paz,1,1990-01-01,7\u{a0}", "spaces or invisible characters"),
+    ("Ana,Paz,'1',1990-01-01,7", "other quotation marks"),
+    ("Ana,Paz,1,“1990-01-01”,7", "other quotation marks"),
+    ("Ana, \"Paz\",1,1990-01-01,7", "a space stands before a quotation mark"),
+    ("\"Juan \\\"Pepe\\\"\",Paz,1,1990-01-01,7", "is written \"\", not behind"),
+    ("\u{feff}Ana,Paz,1,1990-01-01,7", "two files were joined"),
+    ("", "empty lines between rows"),
+    ("\"Ana\nMaría\",Paz,1,1990-01-01,7", "goes on over several lines"),
+    ("# Ana,Paz,1,1990-01-01,x", "a line begins like a comment"),
+    ("\u{1a}", "Ctrl-Z"),
+];
+
 #[test]
 fn common_causes_are_hinted_at() {
-    for (row, hint) in [
-        ("Ana;Paz;1;1990-01-01;7", "rows look separated by ';'"),
-        ("Ana\tPaz\t1\t1990-01-01\t7", "rows look separated by tabs"),
-        ("Ana|Paz|1|1990-01-01|7", "rows look separated by vertical bars"),
-        ("\"Ana\";\"Paz\";\"1\";\"1990-01-01\";\"7\"", "rows look separated by ';'"),
-        ("1,Ana,Paz,1,1990-01-01,7", "the central's ledger"),
-        ("Ana,Paz,1,1990-01-01,7,", "rows end in a comma"),
-        ("Paz, Ana,Paz,1,1990-01-01,7", "stands in quotation marks"),
-        ("Ana,Paz,1990-01-01,1,7", "a date stands in another field"),
-        ("Ana,Paz,7,1,1990-01-01", "a date stands in another field"),
-        ("Ana,Paz,1,17/03/1999,7", "dates look like DD/MM/YYYY"),
-        ("Ana,Paz,1,7/3/1999,7", "dates look like DD/MM/YYYY"),
-        ("Ana,Paz,1,17-03-1999,7", "dates look like DD-MM-YYYY"),
-        ("Ana,Paz,1,17.03.1999,7", "dates look like DD.MM.YYYY"),
-        ("Ana,Paz,1,1999/03/17,7", "dates look like YYYY/MM/DD"),
-        ("Ana,Paz,1,19990317,7", "dates look like YYYYMMDD"),
-        ("Ana,Paz,1,1999-17-03,7", "dates look like YYYY-DD-MM"),
-        ("Ana,Paz,1,49-01-23,7", "dates look like YY-MM-DD"),
-        ("Ana,Paz,1,49/01/23,7", "dates look like YY/MM/DD"),
-        ("Ana,Paz,1,03/17/1999,7", "dates look like MM/DD/YYYY"),
-        ("Ana,Paz,1,1990-01-01,-7", "numbers have a sign"),
-        ("Ana,Paz,-1,1990-01-01,7", "numbers have a sign"),
-        ("Ana,Paz,1,1990-01-01,7.5", "numbers have decimals"),
-        ("Ana,Paz,1,1990-01-01,\"7,50\"", "numbers have decimals"),
-        ("Ana \"Pepa\" María,Paz,1,1990-01-01,7", "is written twice, and the field stands in"),
-        ("\"Ana \"Pepa\" María\",Paz,1,1990-01-01,7", "is written twice, and the field stands in"),
-        ("Ana;Paz;30.904.465;1990-01-01;7", "numbers have dots between the digits"),
-        ("\"Ana\";\"Paz\";\"1\";\"17/03/1999\";\"7\"", "dates look like DD/MM/YYYY"),
-        ("Ana\tPaz\t1\t1990-01-01\t-7", "numbers have a sign"),
-        ("Ana,Paz,1,1999-3-7,7", "dates look like YYYY-M-D"),
-        ("Ana,Paz,1,17/03/99,7", "dates look like DD/MM/YY"),
-        ("Ana,Paz,1,1999-03-17 00:00:00,7", "dates look like YYYY-MM-DD with a time"),
-        ("Ana,Paz,1,17 mar 1999,7", "dates look like dates in words"),
-        ("Ana,Paz,1,36236,7", "a spreadsheet's count of days"),
-        ("Ana,Paz,30.904.465,1990-01-01,7", "numbers have dots between the digits"),
-        ("Ana,Paz,30 904 465,1990-01-01,7", "numbers have spaces between the digits"),
-        ("Ana,Paz,1,1990-01-01,7.574", "numbers have dots between the digits"),
-        ("Ana,Paz,1,1990-01-01,\"7,574\"", "numbers have commas between the digits"),
-        ("Ana,Paz,3.09E+07,1990-01-01,7", "a spreadsheet has rewritten numbers"),
-        ("Ana,Paz,1,1990-01-01,7574.0", "a spreadsheet has rewritten numbers"),
-        ("Ana,Paz,١٢٣,1990-01-01,7", "digits of another script"),
-        ("Ana,Paz, 1,1990-01-01,7", "spaces or invisible characters"),
-        ("Ana,Paz,1,1990-01-01,7\u{a0}", "spaces or invisible characters"),
-        ("Ana,Paz,'1',1990-01-01,7", "other quotation marks"),
-        ("Ana,Paz,1,“1990-01-01”,7", "other quotation marks"),
-        ("Ana, \"Paz\",1,1990-01-01,7", "a space stands before a quotation mark"),
-        ("\"Juan \\\"Pepe\\\"\",Paz,1,1990-01-01,7", "is written \"\", not behind"),
-        ("\u{feff}Ana,Paz,1,1990-01-01,7", "two files were joined"),
-        ("", "empty lines between rows"),
-        ("\"Ana\nMaría\",Paz,1,1990-01-01,7", "goes on over several lines"),
-        ("# Ana,Paz,1,1990-01-01,x", "a line begins like a comment"),
-        ("\u{1a}", "Ctrl-Z"),
-    ] {
+    for (row, hint) in HINTS {
         let (_, hints) = of_bad_row(row);
         assert!(hints.contains(hint), "{row:?}: {hints:?}");
     }
