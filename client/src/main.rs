@@ -125,7 +125,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             if config.data_check {
                 session = session.checking_first();
             }
-            call(event_loop, Driver::new(session, config, seed, None))
+            drive(event_loop, Driver::new(session, config, seed, None))
         }
         Mode::Lottery { path } => {
             if !config.data_check {
@@ -146,7 +146,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             if config.data_check {
                 agency = agency.checking_first();
             }
-            call(event_loop, Driver::new(agency, config, seed, Bar::on_terminal()))
+            drive(event_loop, Driver::new(agency, config, seed, Bar::on_terminal()))
         }
     }
 }
@@ -163,7 +163,7 @@ fn advised(error: InputError) -> Failed {
     format!("{error}: {advice}, {folder}").into()
 }
 
-fn call<D: AgencySession>(
+fn drive<D: AgencySession>(
     mut event_loop: EventLoop,
     mut driver: Driver<D>,
 ) -> Result<(Outcome, End), Failed> {

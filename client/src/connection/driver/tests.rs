@@ -1,4 +1,4 @@
-//! A caller with a real agency, over buffers: every way in which a connection can go.
+//! A driver with a real agency, over buffers: every way in which a connection can go.
 
 mod patience;
 
@@ -44,25 +44,25 @@ fn row(index: usize) -> [Vec<u8>; wire::field::FIELDS] {
     ["Ana", "Paz", &index.to_string(), "2000-01-01", "7574"].map(|field| field.as_bytes().to_vec())
 }
 
-type Calling = World<Driver<Agency<MemorySource>>>;
+type Driving = World<Driver<Agency<MemorySource>>>;
 
 /// An agency of five bets, two in a batch and two batches in the window.
-fn calling_with(limit: u32, period: Duration) -> Calling {
+fn driving_with(limit: u32, period: Duration) -> Driving {
     let pace = Pace { max_amount: 2, window: 2, period };
     let agency = Agency::new(7, pace, MemorySource::new((0..BETS).map(row).collect()));
     World::new(Driver::new(agency, &config(limit), 1, None))
 }
 
-/// One that must look the central's name up.
-fn calling_by_name(limit: u32, resolve: crate::connection::resolver::Resolve) -> Calling {
-    let mut caller = calling_with(limit, Duration::ZERO).handler;
+/// The same, but it must look the central's name up.
+fn driving_by_name(limit: u32, resolve: crate::connection::resolver::Resolve) -> Driving {
+    let mut driver = driving_with(limit, Duration::ZERO).handler;
     let retry = config(limit).retry;
-    caller.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
-    World::new(caller)
+    driver.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
+    World::new(driver)
 }
 
-fn calling() -> Calling {
-    calling_with(0, Duration::ZERO)
+fn driving() -> Driving {
+    driving_with(0, Duration::ZERO)
 }
 
 /// The checksum of the first so many bets.
@@ -102,13 +102,13 @@ fn winners(last: bool) -> Vec<u8> {
     out
 }
 
-/// What was sent, told in a word or two each.
-fn said(world: &mut Calling) -> Vec<String> {
-    let (sent, mut said) = (world.sent(), Vec::new());
+/// The requests sent since the last call, in short.
+fn requests(world: &mut Driving) -> Vec<String> {
+    let (sent, mut requests) = (world.sent(), Vec::new());
     let mut rest = &sent[..];
     while let Some(frame) = FrameDecoder::default().decode(rest).unwrap() {
         rest = &rest[frame.used()..];
-        said.push(match Request::decode(frame).unwrap() {
+        requests.push(match Request::decode(frame).unwrap() {
             Request::Hello { agency, .. } => format!("hello {agency}"),
             Request::Batch(batch) => format!("batch {}+{}", batch.position, batch.count),
             Request::Bet(_) => "bet".to_owned(),
@@ -117,7 +117,7 @@ fn said(world: &mut Calling) -> Vec<String> {
         });
     }
     assert!(rest.is_empty(), "whole frames");
-    said
+    requests
 }
 
 fn reset() -> CloseReason {
@@ -129,7 +129,7 @@ fn refused() -> CloseReason {
 }
 
 /// Waits out the pause before the next attempt, which must be one of a retry.
-fn redial(world: &mut Calling) {
+fn redial(world: &mut Driving) {
     let pause = world.fire();
     assert!(pause > Duration::ZERO && pause <= Duration::from_secs(5), "{pause:?}");
     world.open();
@@ -137,19 +137,19 @@ fn redial(world: &mut Calling) {
 
 #[test]
 fn a_whole_session() {
-    let mut world = calling();
+    let mut world = driving();
     assert_eq!(world.line().deadline, Some(TIMEOUT), "an attempt has a limit too");
     world.open();
-    assert_eq!(said(&mut world), ["hello 7"]);
+    assert_eq!(requests(&mut world), ["hello 7"]);
     world.receive(&welcome(0));
-    assert_eq!(said(&mut world), ["batch 0+2", "batch 2+2"]);
+    assert_eq!(requests(&mut world), ["batch 0+2", "batch 2+2"]);
     world.receive(&stored(2));
-    assert_eq!(said(&mut world), ["batch 4+1"]);
+    assert_eq!(requests(&mut world), ["batch 4+1"]);
     world.receive(&[stored(4), stored(5)].concat());
-    assert_eq!(said(&mut world), ["end 5"]);
+    assert_eq!(requests(&mut world), ["end 5"]);
     assert_eq!(world.line().deadline, Some(TIMEOUT));
     world.receive(&bytes(&Response::Finished { stored: 5, rejected: 0 }));
-    assert_eq!(said(&mut world), ["winners?"]);
+    assert_eq!(requests(&mut world), ["winners?"]);
     assert_eq!(world.line().deadline, None, "the draw may take for ever");
     world.receive(&winners(false));
     assert!(!world.cx.stopped);
@@ -160,7 +160,7 @@ fn a_whole_session() {
 }
 
 /// An agency that holds its result back, up to the moment when it knows it.
-fn holding() -> Calling {
+fn holding() -> Driving {
     let delays =
         ExitDelays { announce_after: Duration::from_secs(3), exit: Duration::from_secs(1) };
     let mut config = config(0);
@@ -202,21 +202,21 @@ fn a_signal_while_the_result_is_held_back_leaves_it_a_success() {
 fn a_connection_that_is_lost_is_taken_up_where_the_central_stands() {
     // The central had consumed 0 to 4 of the bets that were on their way.
     for consumed in [0, 2, 3, 4] {
-        let mut world = calling();
+        let mut world = driving();
         world.open();
         world.receive(&welcome(0));
         world.lose(&reset());
         redial(&mut world);
-        assert_eq!(said(&mut world), ["hello 7"]);
+        assert_eq!(requests(&mut world), ["hello 7"]);
         world.receive(&welcome(consumed));
         let first = format!("batch {consumed}+{}", (BETS - consumed).min(2));
-        assert_eq!(said(&mut world)[0], first);
+        assert_eq!(requests(&mut world)[0], first);
     }
 }
 
 #[test]
 fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning() {
-    let mut world = calling_by_name(0, |_| {
+    let mut world = driving_by_name(0, |_| {
         Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()])
     });
     world.look_up();
@@ -239,7 +239,7 @@ fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning
     assert_eq!(world.line().address.to_string(), first);
 }
 
-/// Never says anything.
+/// A resolver that never returns.
 fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
     loop {
         std::thread::park();
@@ -248,10 +248,10 @@ fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
 
 #[test]
 fn a_signal_does_not_wait_for_a_look_up() {
-    let mut world = calling_by_name(0, stuck);
+    let mut world = driving_by_name(0, stuck);
     world.interrupt();
     let look_up = world.id();
-    // Whatever it says now, nobody is called.
+    // An answer that arrives now is dropped.
     world.handler.on_eof(&mut world.cx, look_up, b"10.0.0.1:12345");
     assert_eq!(world.cx.lines.keys().collect::<Vec<_>>(), [&look_up]);
     assert!(world.cx.timers.is_empty());
@@ -260,7 +260,7 @@ fn a_signal_does_not_wait_for_a_look_up() {
 
 #[test]
 fn a_look_up_that_takes_too_long_is_a_failed_attempt_and_goes_on_in_the_next() {
-    let mut world = calling_by_name(3, stuck);
+    let mut world = driving_by_name(3, stuck);
     for _ in 0..2 {
         assert_eq!(world.line().deadline, Some(TIMEOUT));
         world.expire();
@@ -277,8 +277,8 @@ fn a_look_up_that_takes_too_long_is_a_failed_attempt_and_goes_on_in_the_next() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_and_a_thread_that_is_lost_are_failed_attempts() {
-    let mut world = calling_by_name(2, |_| Err(io::Error::other("no such name")));
+fn an_unknown_name_and_a_thread_that_is_lost_are_failed_attempts() {
+    let mut world = driving_by_name(2, |_| Err(io::Error::other("no such name")));
     world.look_up();
     world.fire();
     world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into()));
@@ -287,52 +287,52 @@ fn a_name_that_nobody_knows_and_a_thread_that_is_lost_are_failed_attempts() {
 }
 
 #[test]
-fn a_central_that_is_not_up_yet_is_called_again_and_again() {
-    let mut world = calling();
+fn a_central_that_is_not_up_yet_is_tried_again_and_again() {
+    let mut world = driving();
     for _ in 0..100 {
         world.lose(&refused());
         world.fire();
     }
     world.open();
-    assert_eq!(said(&mut world), ["hello 7"]);
+    assert_eq!(requests(&mut world), ["hello 7"]);
 }
 
 #[test]
 fn a_central_that_ends_the_connection_is_called_again() {
-    let mut world = calling();
+    let mut world = driving();
     world.open();
-    assert_eq!(said(&mut world), ["hello 7"]);
+    assert_eq!(requests(&mut world), ["hello 7"]);
     world.end();
     redial(&mut world);
-    assert_eq!(said(&mut world), ["hello 7"]);
+    assert_eq!(requests(&mut world), ["hello 7"]);
 }
 
 #[test]
 fn an_error_that_may_pass_is_a_reason_to_call_again() {
     for code in [ErrorCode::Gap, ErrorCode::Timeout, ErrorCode::ShuttingDown] {
-        let mut world = calling();
+        let mut world = driving();
         world.open();
         world.receive(&[welcome(0), error(code)].concat());
         redial(&mut world);
-        assert_eq!(said(&mut world), ["hello 7"], "{code:?}");
+        assert_eq!(requests(&mut world), ["hello 7"], "{code:?}");
     }
 }
 
 #[test]
 fn what_follows_an_error_does_not_count() {
     for rest in [stored(2), stored(99), b"garbage".to_vec(), error(ErrorCode::Superseded)] {
-        let mut world = calling();
+        let mut world = driving();
         world.open();
         world.receive(&[welcome(0), error(ErrorCode::Timeout), rest].concat());
         redial(&mut world);
-        assert_eq!(said(&mut world)[0], "hello 7");
+        assert_eq!(requests(&mut world)[0], "hello 7");
     }
 }
 
 #[test]
 fn any_other_error_is_final() {
     for code in [ErrorCode::UnknownAgency, ErrorCode::Superseded, ErrorCode::Drawn] {
-        let mut world = calling();
+        let mut world = driving();
         world.open();
         world.receive(&error(code));
         assert!(world.cx.stopped && world.cx.timers.is_empty(), "{code:?}");
@@ -344,7 +344,7 @@ fn any_other_error_is_final() {
 fn what_is_no_answer_is_final() {
     for garbage in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\xbe\x7f\x00\x04", b"\xbe\x82\x00\x05x"]
     {
-        let mut world = calling();
+        let mut world = driving();
         world.open();
         world.receive(garbage);
         assert!(world.cx.stopped);
@@ -354,7 +354,7 @@ fn what_is_no_answer_is_final() {
 
 #[test]
 fn an_input_that_is_not_the_one_sent_before_is_final_and_nothing_is_sent() {
-    let mut world = calling();
+    let mut world = driving();
     world.open();
     world.sent();
     let (consumed, checksum) = (2, Checksum(1));
@@ -364,13 +364,13 @@ fn an_input_that_is_not_the_one_sent_before_is_final_and_nothing_is_sent() {
     if !world.cx.stopped {
         world.fire();
     }
-    assert!(world.cx.stopped && said(&mut world).is_empty());
+    assert!(world.cx.stopped && requests(&mut world).is_empty());
     assert_eq!(world.handler.close(), End::Failed);
 }
 
 #[test]
 fn a_signal_ends_it_at_once_wherever_it_is() {
-    let stages: [fn(&mut Calling); 4] = [
+    let stages: [fn(&mut Driving); 4] = [
         |_| {},
         |world| world.open(),
         |world| {
@@ -380,7 +380,7 @@ fn a_signal_ends_it_at_once_wherever_it_is() {
         |world| world.lose(&refused()),
     ];
     for stage in stages {
-        let mut world = calling();
+        let mut world = driving();
         stage(&mut world);
         let connected = !world.cx.lines.is_empty();
         world.interrupt();
@@ -391,7 +391,7 @@ fn a_signal_ends_it_at_once_wherever_it_is() {
 }
 
 proptest! {
-    /// However the answers are cut into pieces, the same is said.
+    /// However the responses are cut into pieces, the requests are the same.
     #[test]
     fn pieces_make_no_difference(cuts in prop::collection::vec(1..40_usize, 0..30)) {
         let answers = [
@@ -404,7 +404,7 @@ proptest! {
             winners(true),
         ]
         .concat();
-        let mut world = calling();
+        let mut world = driving();
         world.open();
         let mut rest = &answers[..];
         for cut in cuts {
@@ -419,7 +419,7 @@ proptest! {
             world.receive(rest);
         }
         prop_assert_eq!(
-            said(&mut world),
+            requests(&mut world),
             ["hello 7", "batch 0+2", "batch 2+2", "batch 4+1", "end 5", "winners?"]
         );
         prop_assert_eq!(world.handler.close(), End::Complete);

@@ -33,7 +33,7 @@ fn a_bet_goes_behind_those_that_were_sent_before() {
     }
 }
 
-/// As in a file, and whatever the central would say of it.
+/// As in a file; the central would accept it.
 #[test]
 fn a_byte_order_mark_in_a_name_is_refused_before_anybody_is_called() {
     let mark = "\u{feff}";
@@ -77,7 +77,7 @@ fn a_lost_request_is_sent_again() {
 }
 
 #[test]
-fn it_is_not_sent_again_when_nobody_can_tell_whether_it_arrived() {
+fn it_is_not_sent_again_when_it_is_in_doubt() {
     let (mut session, mut out) = (single_bet(), Vec::new());
     let _ = session.on_response(&welcome(5, Checksum(99)), &mut out).unwrap();
     out.clear();

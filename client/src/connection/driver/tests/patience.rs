@@ -1,10 +1,10 @@
-//! How long a central is waited for, and how often it is called in vain.
+//! How long a response is awaited, and after how many attempts a driver gives up.
 
 use super::*;
 
 #[test]
 fn the_limit_of_attempts_ends_it() {
-    let mut world = calling_with(3, Duration::ZERO);
+    let mut world = driving_with(3, Duration::ZERO);
     for _ in 0..2 {
         world.lose(&refused());
         world.fire();
@@ -22,13 +22,13 @@ fn the_limit_of_attempts_ends_it() {
     assert_eq!(world.handler.close(), End::Failed);
 }
 
-/// Calls that each come as far as `answers` before the connection ends, up to the limit of 6.
-fn calls_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
-    let mut world = calling_with(6, Duration::ZERO);
-    let (mut calls, mut pauses) = (0, Vec::new());
+/// Attempts whose connections end after the responses `answers`, up to the limit of 6.
+fn attempts_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
+    let mut world = driving_with(6, Duration::ZERO);
+    let (mut attempts, mut pauses) = (0, Vec::new());
     while !world.cx.stopped {
-        calls += 1;
-        assert!(calls < 100, "for ever");
+        attempts += 1;
+        assert!(attempts < 100, "for ever");
         world.open();
         if !answers.is_empty() {
             world.receive(answers);
@@ -41,7 +41,7 @@ fn calls_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
         }
     }
     assert_eq!(world.handler.close(), End::Failed);
-    (calls, pauses)
+    (attempts, pauses)
 }
 
 #[test]
@@ -55,22 +55,22 @@ fn a_central_that_answers_and_brings_nothing_further_is_given_up() {
         [&welcome(0)[..], part].concat(),
         [welcome(0), full].concat(),
     ] {
-        let (calls, pauses) = calls_in_vain(&answers);
-        assert_eq!(calls, 6);
+        let (attempts, pauses) = attempts_in_vain(&answers);
+        assert_eq!(attempts, 6);
         for (pause, least) in pauses.into_iter().zip([50, 100, 200, 400, 800]) {
             assert!(pause >= Duration::from_millis(least), "{pause:?}: pauses grow");
         }
     }
     // Each position counts once, and so does the end.
-    assert_eq!(calls_in_vain(&[welcome(0), stored(2)].concat()).0, 2, "it went back behind 2");
+    assert_eq!(attempts_in_vain(&[welcome(0), stored(2)].concat()).0, 2, "it went back behind 2");
     let finished = bytes(&Response::Finished { stored: 5, rejected: 0 });
     let all = [welcome(0), stored(2), stored(4), stored(5), finished].concat();
-    assert_eq!(calls_in_vain(&all).0, 2, "it went back behind the end");
+    assert_eq!(attempts_in_vain(&all).0, 2, "it went back behind the end");
 }
 
 #[test]
 fn progress_however_small_makes_the_agency_patient_anew() {
-    let mut world = calling_with(2, Duration::ZERO);
+    let mut world = driving_with(2, Duration::ZERO);
     for consumed in [0, 1, 2, 3, 4] {
         world.open();
         world.receive(&welcome(consumed));
@@ -84,13 +84,13 @@ fn progress_however_small_makes_the_agency_patient_anew() {
 
 #[test]
 fn silence_for_too_long_is_a_lost_connection() {
-    let mut world = calling();
+    let mut world = driving();
     world.expire();
     redial(&mut world);
     world.receive(&welcome(0));
     world.expire();
     redial(&mut world);
-    assert_eq!(said(&mut world), ["hello 7"]);
+    assert_eq!(requests(&mut world), ["hello 7"]);
 }
 
 /// A response that isn't whole has a deadline whatever was owed, and bytes don't extend it.
@@ -98,7 +98,7 @@ fn silence_for_too_long_is_a_lost_connection() {
 fn a_response_that_has_begun_is_waited_for_once() {
     let finished = bytes(&Response::Finished { stored: 5, rejected: 0 });
     let all = [welcome(0), stored(2), stored(4), stored(5), finished].concat();
-    let mut world = calling();
+    let mut world = driving();
     world.open();
     world.receive(&all);
     assert_eq!(world.line().deadline, None, "the draw may take for ever");
@@ -115,7 +115,7 @@ fn a_response_that_has_begun_is_waited_for_once() {
     world.receive(&list[list.len() - 1..]);
     assert_eq!(world.handler.close(), End::Complete);
     // Between the frames of a list too.
-    let mut world = calling();
+    let mut world = driving();
     world.open();
     world.receive(&[all, winners(false)].concat());
     assert_eq!(world.line().deadline, Some(TIMEOUT));
@@ -123,7 +123,7 @@ fn a_response_that_has_begun_is_waited_for_once() {
 
 #[test]
 fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
-    let mut world = calling();
+    let mut world = driving();
     world.open();
     world.receive(&welcome(0));
     world.sent();
@@ -135,11 +135,11 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
         world.receive(&full);
         assert_eq!(world.line().deadline, None, "nothing is owed meanwhile");
         longest = longest.max(world.fire());
-        assert_eq!(said(&mut world), ["batch 0+2", "batch 2+2"]);
+        assert_eq!(requests(&mut world), ["batch 0+2", "batch 2+2"]);
     }
     assert!(longest >= Duration::from_millis(2500), "pauses grow: {longest:?}");
     world.receive(&stored(2));
-    assert_eq!(said(&mut world), ["batch 4+1"]);
+    assert_eq!(requests(&mut world), ["batch 4+1"]);
     let full = bytes(&Response::Unavailable { consumed: 2, reason: "full" });
     world.receive(&[full.clone(), full].concat());
     assert!(world.fire() <= Duration::from_millis(100), "and begin anew");
@@ -147,17 +147,17 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
 
 #[test]
 fn a_period_is_a_pause_between_an_answer_and_the_next_batch() {
-    let mut world = calling_with(0, PERIOD);
+    let mut world = driving_with(0, PERIOD);
     world.open();
     world.sent();
     world.receive(&welcome(0));
-    assert_eq!(said(&mut world), ["batch 0+2"]);
+    assert_eq!(requests(&mut world), ["batch 0+2"]);
     world.receive(&stored(2));
-    assert!(said(&mut world).is_empty());
+    assert!(requests(&mut world).is_empty());
     assert_eq!(world.fire(), PERIOD);
-    assert_eq!(said(&mut world), ["batch 2+2"]);
+    assert_eq!(requests(&mut world), ["batch 2+2"]);
     world.receive(&stored(4));
     world.lose(&reset());
     redial(&mut world);
-    assert_eq!(said(&mut world), ["hello 7"], "the pause went with the connection");
+    assert_eq!(requests(&mut world), ["hello 7"], "the pause went with the connection");
 }
