@@ -94,10 +94,15 @@ doc: ## Build the documentation
 	$(SETUP) doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-bench: ## Measure: steps of a bet, ledger, end to end
+bench: ## Measure: steps of a bet, ledger, end to end; keeps the figures of the charts
 	$(SETUP) bench
 	$(CARGO) build --release --locked
-	$(CARGO) bench --workspace --locked
+	$(CARGO) bench --workspace --exclude load --locked
+	$(CARGO) bench -p load --locked -- --save
+
+charts: ## Draw docs/benchmarks/*.svg again, of the figures that are kept there
+	$(SETUP) charts
+	$(CARGO) test -q -p load --bench end_to_end --locked -- --charts
 
 docker-image: ## Build the images server:latest, client:latest and dataset:latest
 	$(SETUP) docker-image
@@ -142,5 +147,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run test kills hostile simulate winners fuzz fmt lint doc bench docker-image docker-compose-up docker-compose-down \
+.PHONY: help build dataset run test kills hostile simulate winners fuzz fmt lint doc bench charts docker-image docker-compose-up docker-compose-down \
 	docker-compose-logs docker-base-images docker-test branches clean

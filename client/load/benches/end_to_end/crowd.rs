@@ -106,7 +106,7 @@ pub(crate) fn run() {
 /// The same load beside everybody in turn.
 fn compare(name: &str, unit: &'static str, honest: impl Fn(&Contender) -> Run) {
     let names = Others::ALL.map(|(name, _)| name);
-    let mut table = Table::new(name, unit, &names);
+    let mut table = Table::new(name.to_owned(), unit, names.into());
     for _ in 0..RUNS {
         let run = |(_, others): (_, Others)| {
             undisturbed(

@@ -3,6 +3,8 @@
 //! ```text
 //! cargo bench -p load                      everything
 //! cargo bench -p load -- echo lottery      what has one of these words in its name
+//! cargo bench -p load -- --save echo       the same, kept for the documentation, with new charts
+//! cargo bench -p load -- --charts          no measurement: the charts of what is kept
 //! ```
 //!
 //! One core has the load, the other what is under load. Load and server are about equally cheap, so
@@ -10,11 +12,13 @@
 //! the server takes for each message or bet. These machines are shared: every figure is a median of
 //! alternating runs, and a run beside which others took much of the machine is made again.
 
+mod charts;
 mod contender;
 mod crowd;
 mod files;
 mod machine;
 mod recovery;
+mod results;
 mod table;
 mod yardstick;
 
@@ -24,6 +28,7 @@ use std::time::Duration;
 use contender::{Contender, Kind};
 use load::swarm::{Measured, Member, Plan, Swarm, cpu::Watch, echo, lottery};
 use machine::Disturbance;
+use results::Results;
 use table::{Run, Table};
 
 /// Alternating runs of each contender.
@@ -36,19 +41,25 @@ const AGAIN: usize = 5;
 const DISTURBED: f64 = 0.1;
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).filter(|text| text != "--bench").collect();
+    let mut arguments: Vec<_> = std::env::args().skip(1).filter(|text| text != "--bench").collect();
     if let Some(code) = contender::play(&arguments) {
         return code;
     }
+    if arguments == ["--charts"] {
+        charts::draw();
+        return ExitCode::SUCCESS;
+    }
+    let is_saved = arguments.iter().any(|text| text == "--save");
+    arguments.retain(|text| text != "--save");
     machine::stay_on(machine::LOAD_CORE);
     let wanted = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|word| name.contains(word.as_str()))
     };
     for case in EchoCase::all().filter(|case| wanted(&case.name())) {
-        case.run();
+        publish(&case.run(), is_saved);
     }
     for case in LotteryCase::all().filter(|case| wanted(&case.name())) {
-        case.run();
+        publish(&case.run(), is_saved);
     }
     if wanted("crowd") {
         crowd::run();
@@ -97,14 +108,24 @@ fn undisturbed(start: impl Fn() -> Contender, run: impl Fn(&Contender) -> Run) -
     last.expect("at least one was made")
 }
 
-/// Runs everybody in turn, as often as there are runs.
-fn compare(name: &str, unit: &'static str, kinds: &[Kind], run: impl Fn(Kind) -> Run) {
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-    let mut table = Table::new(name, unit, &names);
+/// Prints a table; keeps its figures and draws the charts anew, if that was asked for.
+fn publish(table: &Table, is_saved: bool) {
+    say(&table.to_string());
+    if is_saved {
+        let mut results = Results::read();
+        results.replace(table.rows());
+        results.write();
+        charts::draw();
+    }
+}
+
+/// Runs all contenders in turn, as often as there are runs.
+fn compare(name: String, unit: &'static str, kinds: &[Kind], run: impl Fn(Kind) -> Run) -> Table {
+    let mut table = Table::new(name, unit, kinds.iter().map(|kind| kind.name()).collect());
     for _ in 0..RUNS {
         table.add_round(kinds.iter().map(|kind| run(*kind)).collect());
     }
-    say(&table.to_string());
+    table
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -140,9 +161,9 @@ impl EchoCase {
         all / self.connections as u64
     }
 
-    fn run(&self) {
+    fn run(&self) -> Table {
         let kinds = [Kind::BareEcho, Kind::Central, Kind::LinesCodec];
-        compare(&self.name(), "message", &kinds, |kind| {
+        compare(self.name(), "message", &kinds, |kind| {
             undisturbed(
                 // The level of the lines that would tell of each message is off.
                 || Contender::start(kind, "never", &[("LOGGING_LEVEL", "WARNING")]),
@@ -154,7 +175,7 @@ impl EchoCase {
                     Run::new(&measured, measured.tally.messages)
                 },
             )
-        });
+        })
     }
 }
 
@@ -188,14 +209,14 @@ impl LotteryCase {
         all / u64::from(self.agencies)
     }
 
-    fn run(&self) {
+    fn run(&self) -> Table {
         let agencies = self.agencies.to_string();
         let environment = [("SERVER_AGENCIES", agencies.as_str())];
         let both = [Kind::BareLedger, Kind::Central];
         let synced = [Kind::BareLedger, Kind::Central, Kind::BareLog];
         // Without syncs it makes no difference what a file was before.
         let kinds = if self.sync == "always" { &synced[..] } else { &both[..] };
-        compare(&self.name(), "bet", kinds, |kind| {
+        compare(self.name(), "bet", kinds, |kind| {
             undisturbed(
                 || Contender::start(kind, self.sync, &environment),
                 |contender| {
@@ -207,6 +228,6 @@ impl LotteryCase {
                     Run::new(&measured, measured.tally.bets)
                 },
             )
-        });
+        })
     }
 }

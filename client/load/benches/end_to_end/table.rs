@@ -4,6 +4,8 @@ use std::fmt;
 
 use load::swarm::Measured;
 
+use crate::results::Row;
+
 /// What one run showed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
@@ -38,21 +40,38 @@ impl Run {
 }
 
 /// All runs of one load.
-pub(crate) struct Table<'a> {
-    name: &'a str,
+pub(crate) struct Table {
+    name: String,
     unit: &'static str,
-    contenders: &'a [&'static str],
+    contenders: Vec<&'static str>,
     /// In each round one run of each contender.
     rounds: Vec<Vec<Run>>,
 }
 
-impl<'a> Table<'a> {
-    pub(crate) fn new(name: &'a str, unit: &'static str, contenders: &'a [&'static str]) -> Self {
+impl Table {
+    pub(crate) fn new(name: String, unit: &'static str, contenders: Vec<&'static str>) -> Self {
         Self { name, unit, contenders, rounds: Vec::new() }
     }
 
     pub(crate) fn add_round(&mut self, runs: Vec<Run>) {
         self.rounds.push(runs);
+    }
+
+    /// The medians, to be kept.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let row = |(contender, name): (usize, &&str)| {
+            let figure = |figure: fn(&Run) -> f64| Some(rounded(self.median(contender, figure)));
+            Row {
+                load: self.name.clone(),
+                contender: (*name).to_owned(),
+                cpu_ns: figure(|run| run.cpu),
+                per_second: figure(|run| run.rate),
+                mean_us: figure(|run| run.mean),
+                p50_us: figure(|run| run.p50),
+                p99_us: figure(|run| run.p99),
+            }
+        };
+        self.contenders.iter().enumerate().map(row).collect()
     }
 
     fn median(&self, contender: usize, figure: fn(&Run) -> f64) -> f64 {
@@ -66,13 +85,18 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Figures as they are kept: to a tenth.
+fn rounded(figure: f64) -> f64 {
+    (figure * 10.0).round() / 10.0
+}
+
 /// The middle one; of an even number, the upper of the two in the middle.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_unstable_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
 
-impl fmt::Display for Table<'_> {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.unit;
         writeln!(
