@@ -5,12 +5,20 @@ use reactor::ConnectionId;
 use super::lottery_session::LotterySession;
 use super::session::Session;
 
-#[derive(Debug, Default)]
+/// Slots that are allocated at the beginning: the system gives memory when it is first used, and a
+/// list that doesn't grow leaves no gaps behind.
+const SLOTS_RESERVED: usize = 16 * 1024;
+
+#[derive(Debug)]
 pub(crate) struct Sessions {
     slots: Vec<Option<Session>>,
 }
 
 impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::with_capacity(SLOTS_RESERVED) }
+    }
+
     /// Adds the session of a connection that was opened.
     pub(crate) fn insert(&mut self, connection: ConnectionId, session: Session) {
         if self.slots.len() <= connection.slot() {

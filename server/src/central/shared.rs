@@ -19,7 +19,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: ProtocolConfig) -> Self {
         let log = LogBudget::new(config.max_log_lines);
-        Self { config, sessions: Sessions::default(), log, stopping: false }
+        Self { config, sessions: Sessions::new(), log, stopping: false }
     }
 
     /// Takes nothing more from this connection; it closes when its output has left.

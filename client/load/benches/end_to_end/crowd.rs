@@ -1,7 +1,7 @@
 //! Honest peers among crowds: thousands that say nothing, a thousand that are slow on purpose. What
 //! each of the crowd costs, and what it costs the others.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -126,16 +126,22 @@ fn start(kind: Kind) -> Contender {
     Contender::start(kind, "never", &[("LOGGING_LEVEL", "WARNING")])
 }
 
-/// Anonymous memory of the process for each idle connection, in bytes.
+/// Anonymous memory of the process for each idle connection that has echoed a line, in bytes.
 fn memory_of_one(kind: Kind) -> usize {
     let contender = start(kind);
     // What the process asks for once and for all.
     drop(load(&contender, echo::Echo::members(&echo::Plan { pipeline: 1, size: 64, lines: 9 }, 9)));
     let before = contender.anonymous_memory();
-    let _idle = connect(&contender, IDLE);
-    // Served in its order: when this is answered, all of them were accepted.
-    drop(load(&contender, echo::Echo::members(&echo::Plan { pipeline: 1, size: 64, lines: 9 }, 9)));
+    let mut idle = connect(&contender, IDLE);
+    idle.iter_mut().for_each(echo_line);
     contender.anonymous_memory().saturating_sub(before) / IDLE
+}
+
+fn echo_line(stream: &mut TcpStream) {
+    const LINE: &[u8; 9] = b"one line\n";
+    stream.write_all(LINE).expect("it takes input");
+    let mut echoed = [0; LINE.len()];
+    stream.read_exact(&mut echoed).expect("it echoes");
 }
 
 fn connect(contender: &Contender, count: usize) -> Vec<TcpStream> {
