@@ -96,7 +96,7 @@ fn log_configuration(settings: &Settings, config: &Config) {
 
 type Failed = Box<dyn std::error::Error>;
 
-/// What went wrong, and what to do when descriptors have run out.
+/// The error, with advice when descriptors have run out.
 fn reason(error: &Failed) -> String {
     let is_exhausted = |error: &(dyn std::error::Error + 'static)| {
         let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
@@ -109,10 +109,10 @@ fn reason(error: &Failed) -> String {
 }
 
 fn run(config: &Config) -> Result<(Outcome, End), Failed> {
-    // First of all: the first process of a container loses a signal that it has no handler for.
+    // Before anything else: process 1 of a container ignores signals without a handler.
     let mut event_loop = runtime::event_loop(Limits::default())?;
     event_loop.handle_signals(Hangup::Shutdown)?;
-    // Agencies that are started together must not pause together.
+    // Agencies that are started together must not retry at the same time.
     let seed = fastrand::u64(..);
     match &config.mode {
         Mode::Echo => {
@@ -141,7 +141,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
                 period: config.loop_period,
             };
             let source =
-                CsvSource::open(path).map_err(advised)?.with_quiet_delay(config.quiet_delay);
+                CsvSource::open(path).map_err(with_advice)?.with_quiet_delay(config.quiet_delay);
             let mut agency = Agency::new(config.id, pace, source);
             if config.data_check {
                 agency = agency.checking_first();
@@ -151,8 +151,8 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     }
 }
 
-/// Of a file that isn't there, where its name comes from, and where others do.
-fn advised(error: InputError) -> Failed {
+/// The error, with advice when the file of bets doesn't exist.
+fn with_advice(error: InputError) -> Failed {
     if !matches!(&error, InputError::Open { source, .. } if source.kind() == ErrorKind::NotFound) {
         return error.into();
     }
@@ -163,9 +163,9 @@ fn advised(error: InputError) -> Failed {
     format!("{error}: {advice}, {folder}").into()
 }
 
-fn drive<D: AgencySession>(
+fn drive<S: AgencySession>(
     mut event_loop: EventLoop,
-    mut driver: Driver<D>,
+    mut driver: Driver<S>,
 ) -> Result<(Outcome, End), Failed> {
     let outcome = event_loop.run(&mut driver)?;
     Ok((outcome, driver.close()))

@@ -1,12 +1,12 @@
-//! `config.yaml` as YAML 1.2 has it: names with dots between the sections, values as they were written.
+//! Reads `config.yaml` as YAML 1.2: names with dots between the sections, values as they were written.
 //!
-//! No value is interpreted here: `0x1d96`, `True`, `012` and `1e3` stay what they are, and the setting
-//! that they belong to takes them or not. For that the text is read twice. The first time tells the
-//! *shape*: what is a section, a list, a scalar, nothing. The second time is guided by it, and asks for
-//! a string wherever a scalar stands, which is the one form in which `serde_yaml` hands it out raw.
+//! No value is interpreted here: `0x1d96`, `True`, `012` and `1e3` stay text, for their setting to parse.
+//! To get it, the document is read twice. The first pass determines the *shape*: section, list, scalar
+//! or nothing. The second, guided by it, asks for a string at each scalar, the one form in which
+//! `serde_yaml` returns it raw.
 //!
-//! Case doesn't count in names, as in the original's reader. One that is there twice is an error, also
-//! in another case, or once nested and once with a dot. Knows no setting.
+//! Names are case-insensitive, as in the original's reader. A duplicate is an error, also in another
+//! case, or once nested and once with a dot. Knows no setting.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use serde::de::{
 };
 use serde_yaml::{Deserializer, Error};
 
-/// Breaks a line in YAML 1.1, and not in 1.2: who has one there means something else by it.
+/// Line breaks in YAML 1.1, but not in 1.2: rejected, as the two would read different documents.
 const OLD_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Names, values and errors of a file's text.
@@ -69,7 +69,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-/// What kind of thing stands somewhere.
+/// The kind of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Shape {
     Nothing,
@@ -79,7 +79,7 @@ enum Shape {
     Section(Vec<Shape>),
 }
 
-/// The same with its text.
+/// A node with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     Nothing,
@@ -89,7 +89,7 @@ enum Node {
     Section(Vec<(Key, Node)>),
 }
 
-/// A name as it stands there.
+/// A name as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
     name: String,
@@ -171,7 +171,7 @@ impl Flattened<'_> {
             }
             Node::List(nodes) => {
                 let found = invalid("it is a list".to_owned());
-                // Nothing in a list is read: its keys are only looked at for duplicates.
+                // Nothing in a list is used; its keys are only checked for duplicates.
                 for (place, node) in nodes.into_iter().enumerate() {
                     self.value(&format!("{name}[{place}]"), node);
                 }
@@ -259,7 +259,7 @@ impl<'de> Visitor<'de> for ShapeOf {
     }
 }
 
-/// Reads the text of what has this shape.
+/// Reads a node of this shape.
 #[derive(Clone, Copy)]
 struct NodeOf<'a> {
     text: &'a str,
@@ -311,7 +311,7 @@ impl<'de> Visitor<'de> for NodeOf<'de> {
     }
 }
 
-/// Reads a name, and finds its line: it is lent out of the text itself, at the place where it stands.
+/// Reads a name, and finds its line: the name is borrowed from the text, so its address is its offset.
 #[derive(Clone, Copy)]
 struct KeyOf<'a>(&'a str);
 

@@ -1,4 +1,4 @@
-//! What stands in a file, and what is made of it.
+//! Files, and what is read from them.
 
 use proptest::prelude::*;
 
