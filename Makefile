@@ -42,6 +42,10 @@ run: build ## Run a central and five agencies on this machine, to the draw (DATA
 	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
 	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data
 
+settings-docs: ## Write the tables of docs/configuration.md from the programs' settings
+	$(SETUP) settings-docs
+	UPDATE_DOCS=1 $(CARGO) test --locked -q -p server -p client --lib settings_in_docs
+
 test: ## Run every test
 	$(SETUP) test
 	$(CARGO) test --workspace --locked
@@ -147,5 +151,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run test kills hostile simulate winners fuzz fmt lint doc bench charts docker-image docker-compose-up docker-compose-down \
-	docker-compose-logs docker-base-images docker-test branches clean
+.PHONY: help build dataset run test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+	docker-compose-down docker-compose-logs docker-base-images docker-test branches clean

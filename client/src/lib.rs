@@ -2,7 +2,8 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`config`] | what can be set |
+//! | [`settings`] | what can be set: each setting, declared once |
+//! | [`config`] | what was set, as each part of the program takes it |
 //! | `yaml` | the file that it is set in |
 //! | [`source`] | where bets come from: memory, a file; the check of a file |
 //! | [`session`] | sessions with the central, as state machines without a connection |
@@ -25,5 +26,6 @@ mod memory_io;
 pub mod progress;
 pub mod progress_bar;
 pub mod session;
+pub mod settings;
 pub mod source;
 mod yaml;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use client::check_files::CheckFiles;
-use client::config::{CHECK, CheckConfig, Config, Mode, PROGRAM, TABLE};
+use client::config::{CheckConfig, Config, Mode};
 use client::connection::driver::Driver;
 use client::echo::EchoLoop;
 use client::exit_schedule::End;
@@ -13,6 +13,7 @@ use client::progress_bar::Bar;
 use client::session::agency::{Agency, Pace};
 use client::session::agency_session::AgencySession;
 use client::session::single_bet::SingleBet;
+use client::settings::{CHECK, PROGRAM, TABLE};
 use client::source::csv_source::CsvSource;
 use client::source::error::InputError;
 use log::{debug, error, warn};
@@ -84,9 +85,11 @@ fn run_check(files: &mut CheckFiles) -> Result<Outcome, Failed> {
 fn log_configuration(settings: &Settings, config: &Config) {
     if log::log_enabled!(log::Level::Debug) {
         let mut line = format!("action: config | result: success | client_id: {}", config.id);
-        for setting in TABLE.iter().filter(|setting| setting.key.starts_with("CLI_")).skip(1) {
-            let value = settings.raw(setting).map_or("", |(value, _)| value);
-            let (name, value) = (setting.flag.replace('-', "_"), Escaped(value.as_bytes()));
+        let declarations = TABLE.iter().map(|setting| setting.declaration());
+        for declaration in declarations.filter(|it| it.names.key.starts_with("CLI_")).skip(1) {
+            let value = settings.raw(declaration).unwrap_or_default();
+            let name = declaration.names.flag.replace('-', "_");
+            let value = Escaped(value.as_bytes());
             write!(line, " | {name}: {value}").expect("a String takes everything");
         }
         debug!("{line}");

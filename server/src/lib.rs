@@ -12,9 +12,9 @@
 //! | [`startup_log`] | log lines of a start |
 //! | [`opening`] | opens the ledger, and closes it in order |
 //! | [`server_error`] | why the server fails, and what to do about it |
-//! | [`config`] | what can be set |
+//! | [`settings`] | what can be set: each setting and limit, declared once |
+//! | [`config`] | what was set, as each part of the program takes it |
 //! | [`ini`] | the file that it is set in |
-//! | [`limits`] | every limit, with its reason and what happens when it is reached |
 //! | [`healthcheck`] | whether a running central answers |
 //! | [`ledger`] | `bets.csv` and the log that vouches for it |
 
@@ -24,12 +24,12 @@ pub mod disk_thread;
 pub mod healthcheck;
 pub mod ini;
 pub mod ledger;
-pub mod limits;
 pub mod lottery;
 pub mod opening;
 pub mod plain;
 pub mod scan;
 pub mod server_error;
+pub mod settings;
 pub mod standing;
 pub mod startup_log;
 pub mod winners;

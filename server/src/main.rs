@@ -11,10 +11,11 @@ use runtime::logging::{self, Escaped};
 use runtime::settings::{self, Settings};
 use runtime::{console, exit_code};
 use server::central::{Central, ProtocolConfig};
-use server::config::{Config, HEALTHCHECK, PROGRAM, TABLE};
+use server::config::Config;
 use server::ledger::{FileLedger, Sync};
 use server::lottery::Lottery;
 use server::server_error::ServerError;
+use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
 use server::winners::WinnerIndex;
 use server::{disk_thread, healthcheck, opening, startup_log};
 
@@ -64,8 +65,10 @@ fn log_configuration(settings: &Settings) {
     if log::log_enabled!(log::Level::Debug) {
         let mut line = "action: config | result: success".to_owned();
         for setting in TABLE {
-            let name = setting.key.strip_prefix("SERVER_").unwrap_or(setting.key);
-            let value = settings.raw(setting).map_or("", |(value, _)| value);
+            let declaration = setting.declaration();
+            let key = declaration.names.key;
+            let name = key.strip_prefix("SERVER_").unwrap_or(key);
+            let value = settings.raw(declaration).unwrap_or_default();
             let value = Escaped(value.as_bytes());
             write!(line, " | {}: {value}", name.to_ascii_lowercase())
                 .expect("a String takes everything");

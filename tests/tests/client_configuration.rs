@@ -79,8 +79,8 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
         ("batch:\n  maxAmount: 50\n  maxamount: 2\n", "3: duplicate key batch.maxamount, first in line 2".to_owned()),
         ("batch:\n  window: 2\nbatch.window: 3\n", "3: duplicate key batch.window, first in line 2".to_owned()),
         ("data:\n  path: \"a\\tb\"\n", "2: data.path = \"a\\tb\": expected a path; {id} stands for the agency's number; it has a control character, \\t".to_owned()),
-        ("loop:\n  period: 5\n", "2: loop.period = \"5\": expected a span of time up to 365d, as 0s, 500ms or 5s; it has no unit".to_owned()),
-        ("loop:\n  period: 5M\n", "2: loop.period = \"5M\": expected a span of time up to 365d, as 0s, 500ms or 5s; \"M\" is no unit here: s, m, h or d".to_owned()),
+        ("loop:\n  period: 5\n", "2: loop.period = \"5\": expected a duration up to 365d, as 500ms, 30s or 5m; it has no unit".to_owned()),
+        ("loop:\n  period: 5M\n", "2: loop.period = \"5M\": expected a duration up to 365d, as 500ms, 30s or 5m; \"M\" is no unit here: s, m, h or d".to_owned()),
     ] {
         let (code, shown, errors) = check(config, &NEEDED);
         assert_eq!((code, errors), (Some(2), format!("error: config.yaml:{error}\n")));

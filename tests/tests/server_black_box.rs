@@ -136,7 +136,7 @@ fn a_configuration_that_cannot_be_used_is_named_and_ends_with_2() {
 #[test]
 fn help_version_and_check_config_end_at_once() {
     for (argument, expected) in [
-        ("--help", "SERVER_LISTEN_BACKLOG"),
+        ("--help", "--listen-backlog <NUMBER>"),
         ("--version", env!("CARGO_PKG_VERSION")),
         ("--check-config", "SERVER_AGENCIES = 5    (default)"),
     ] {

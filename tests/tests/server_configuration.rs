@@ -75,6 +75,14 @@ fn files_are_read_as_they_are_meant() {
             "warning: config.ini:2: SERVER_STORAGE_PATH = \"\"bets.csv\"\": its quotation marks are part of it\n",
         ),
         (
+            b"[DEFAULT]\nSERVER_LOG_SIZE = 2MiB\n",
+            "SERVER_WAL_SEGMENT_SIZE = 2MiB    (config.ini:2)\n",
+        ),
+        (
+            b"[DEFAULT]\nSERVER_LOG_SIZE = 2MiB\n",
+            "warning: config.ini:2: SERVER_LOG_SIZE = \"2MiB\": it was renamed to SERVER_WAL_SEGMENT_SIZE\n",
+        ),
+        (
             b"[DEFAULT]\nSERVER_PROT = 9999\n",
             "unknown: config.ini:2: SERVER_PROT (did you mean SERVER_PORT?)\n",
         ),
@@ -129,7 +137,7 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             b"[DEFAULT]\nSERVER_IDLE_TIMEOUT = 30\n",
-            "config.ini:2: SERVER_IDLE_TIMEOUT = \"30\": expected a span of time up to 365d, as 500ms, 30s or 5m; 0 for no limit; it has no unit",
+            "config.ini:2: SERVER_IDLE_TIMEOUT = \"30\": expected a duration up to 365d, as 500ms, 30s or 5m (0: no limit); it has no unit",
         ),
     ] {
         let place = Place::new(config);

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`settings`] | settings in layers, from one table per program |
+//! | [`settings`](mod@settings) | settings in layers, from one table per program |
 //! | [`logging`] | log lines that leave once a turn and never block it |
 //! | `turn` | the adapter between the two: [`event_loop`] makes a loop that flushes log lines |
 //! | [`console`] | what is said to a person outside the log |

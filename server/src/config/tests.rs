@@ -2,8 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use std::time::Duration;
+
 use super::*;
-use crate::ledger::FileLedger;
+use crate::ledger::{FileLedger, Sync};
+use crate::settings::{AGENCIES_MAX, PROGRAM, TABLE, WAL_SEGMENT_MIN};
 
 fn layers(arguments: &[&str]) -> Settings {
     let arguments = [&["server"], arguments].concat();
@@ -62,11 +65,11 @@ fn a_smaller_log_has_smaller_commits() {
 fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bets.csv");
-    let (sync, half_size, agencies) = (Sync::Never, LOG_SIZE_MIN as u64, AGENCIES_MAX);
+    let (sync, half_size, agencies) = (Sync::Never, WAL_SEGMENT_MIN, AGENCIES_MAX);
     let options = Options::unbounded(sync, half_size, agencies);
     let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
     let (ledger, _) = opened.unwrap();
-    assert!(ledger.commit_room().unwrap() >= LOG_SIZE_MIN / 4);
+    assert!(ledger.commit_room().unwrap() as u64 >= WAL_SEGMENT_MIN / 4);
 }
 
 #[test]
@@ -82,12 +85,14 @@ fn an_older_wal_lowers_the_default_and_refuses_what_was_asked_for() {
 #[test]
 fn every_bad_value_says_what_was_expected() {
     for setting in TABLE {
-        if setting.key == "SERVER_IP" || setting.key == "SERVER_STORAGE_PATH" {
+        let declaration = setting.declaration();
+        let flag = declaration.names.flag;
+        if matches!(flag, "ip" | "storage-path") {
             continue;
         }
-        let mut layers = layers(&[&format!("--{}", setting.flag), "-x"]);
+        let mut layers = layers(&[&format!("--{flag}"), "-x"]);
         let text = Config::new(&mut layers).unwrap_err().to_string();
-        let expected = format!("--{} = \"-x\": expected {}\n", setting.flag, setting.expected);
+        let expected = format!("--{flag} = \"-x\": expected {}\n", declaration.expected());
         assert!(text.contains(&expected), "{text}");
     }
 }
@@ -109,7 +114,7 @@ fn what_is_above_a_maximum_is_refused() {
         ("max-ledger-size", "1025TiB", "at most 1024TiB"),
         ("idle-timeout", "366d", "up to 365d"),
         ("tcp-keepalive", "32768s", "up to 32767s"),
-        ("tcp-keepalive", "1500ms", "a span of whole seconds"),
+        ("tcp-keepalive", "1500ms", "a duration of whole seconds"),
         ("shutdown-timeout", "61s", "up to 1m"),
         ("agencies", "10001", "0 to 10000"),
     ] {

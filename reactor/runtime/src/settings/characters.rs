@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::InvalidValue;
+use super::file::InvalidValue;
 use crate::logging::Escaped;
 
 pub(super) const INVISIBLE: &str = "it has a character that can't be seen";

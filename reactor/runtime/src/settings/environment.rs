@@ -2,28 +2,29 @@
 //! one that is meant for us and isn't read must not go unnoticed.
 
 use super::nearest::nearest;
-use super::{Setting, Warning};
+use super::setting::Table;
+use super::warning::Warning;
 
-/// What to say of a variable that isn't in the table; nothing when it isn't meant for us.
+/// The warning of a variable that no setting is called by; `None` when it isn't meant for us.
 pub(super) fn warning_of(
-    table: &[Setting],
+    table: Table,
     prefixes: &[&str],
     name: &str,
     value: &str,
 ) -> Option<Warning> {
     let upper = name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_uppercase();
     let upper = upper.replace(['-', '.'], "_");
-    let place = format!("environment variable {name}");
-    if let Some(meant) = table.iter().find(|setting| setting.key == upper) {
-        let hint = Some(format!("names are exact here: {}", meant.key));
-        return Some(Warning::Unknown { place, hint });
+    let origin = format!("environment variable {name}");
+    if table.iter().any(|setting| setting.declaration().names.key == upper) {
+        let hint = Some(format!("names are exact here: {upper}"));
+        return Some(Warning::Unknown { origin, hint });
     }
     let ours = prefixes.iter().any(|prefix| upper.starts_with(prefix));
     if !ours || is_of_a_service(&upper, value) {
         return None;
     }
-    let hint = nearest(table, &upper).map(|setting| format!("did you mean {}?", setting.key));
-    Some(Warning::Unknown { place, hint })
+    let hint = nearest(table, &upper).map(|names| format!("did you mean {}?", names.key));
+    Some(Warning::Unknown { origin, hint })
 }
 
 /// Whether Kubernetes or Docker has made this variable, for a service or a link whose name begins as
@@ -53,18 +54,18 @@ pub(super) fn is_url(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::setting::Names;
 
-    static TABLE: [Setting; 1] = [Setting {
-        key: "SERVER_PORT",
-        file_key: "SERVER_PORT",
-        flag: "port",
-        default: None,
-        expected: "",
-        help: "",
-    }];
+    crate::settings! {
+        static TABLE;
+
+        "One" {
+            PORT: u16 = Names::new("SERVER_PORT", "SERVER_PORT", "port").number(1..=9);
+        }
+    }
 
     fn told(name: &str, value: &str) -> Option<String> {
-        let warning = warning_of(&TABLE, &["SERVER_", "LOGGING_"], name, value);
+        let warning = warning_of(TABLE, &["SERVER_", "LOGGING_"], name, value);
         warning.map(|warning| warning.to_string())
     }
 

@@ -1,16 +1,18 @@
-//! What is wrong with a configuration, said all at once.
+//! What is wrong with a configuration, all of it at once.
 
 use std::fmt;
 use std::path::PathBuf;
+
+use super::setting::Names;
 
 /// A setting that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// It has a value, but not one of those expected.
-    #[error("{place} = \"{value}\": expected {expected}{}", behind(hint))]
+    #[error("{origin} = \"{value}\": expected {expected}{}", behind(hint))]
     Invalid {
         /// Where it is set, and its name there.
-        place: String,
+        origin: String,
         /// The value found, escaped.
         value: String,
         /// What it must be.
@@ -20,17 +22,14 @@ pub enum SettingError {
     },
     /// It has no value.
     #[error(
-        "{key} is not set: expected {expected}, as {file_key} in the file, environment variable {key} or --{flag}"
+        "{} is not set: expected {expected}, as {} in the file, environment variable {} or --{}",
+        names.key, names.file_key, names.key, names.flag
     )]
     Missing {
-        /// Its name in the environment.
-        key: &'static str,
-        /// Its name in the file.
-        file_key: &'static str,
-        /// Its name on the command line.
-        flag: &'static str,
+        /// What it is called.
+        names: Names,
         /// What it must be.
-        expected: &'static str,
+        expected: String,
     },
     /// The file can't be used.
     #[error("{}{}: {reason}", path.display(), at(*line))]

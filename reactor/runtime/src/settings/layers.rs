@@ -1,18 +1,18 @@
-//! The layers on top of each other, and the values taken out of them.
+//! The layers on top of each other: default, file, environment, command line.
 //!
-//! What can't be used is remembered, and told all at once by [`finish`](Settings::finish). A file that
-//! can't be read or understood may have held anything: what is only wrong without it isn't told then.
+//! Knows no kind of value: what comes out of the layers are texts, each with its origin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::characters::{INVISIBLE, has_invisible, is_quoted, utf8, without_controls};
-use super::environment::{self, warning_of};
-use super::error::at;
+use super::characters::{utf8, without_controls};
+use super::environment::warning_of;
+use super::error::{SettingError, at};
 use super::file::{self, Contents, Entry, FileError, InvalidValue, RawValue};
 use super::nearest::nearest;
-use super::{Setting, SettingError, SettingErrors, Warning};
+use super::setting::{Declaration, Names, Table};
+use super::warning::Warning;
 use crate::logging::Escaped;
 
 /// Where a value comes from.
@@ -35,28 +35,32 @@ pub enum Origin {
 
 /// A value in force.
 #[derive(Debug)]
-struct Value {
-    text: Result<String, InvalidValue>,
-    origin: Origin,
+pub(super) struct Layered {
+    pub(super) text: Result<String, InvalidValue>,
+    pub(super) origin: Origin,
+    /// The names that it was set by: those of today, or those of before.
+    pub(super) names: &'static Names,
 }
 
 /// The layers, put on top of each other.
 #[derive(Debug)]
 pub struct Settings {
-    table: &'static [Setting],
-    values: BTreeMap<&'static str, Value>,
-    /// How the program writes what it has understood.
-    pub(super) understood: BTreeMap<&'static str, String>,
-    /// Settings of which an error is told.
-    wrong: BTreeSet<&'static str>,
-    errors: Vec<SettingError>,
+    pub(super) table: Table,
+    pub(super) values: BTreeMap<&'static str, Layered>,
+    /// How what was understood is written, where that isn't how it was set.
+    pub(super) read_as: BTreeMap<&'static str, String>,
+    /// Settings that were looked at.
+    pub(super) checked: BTreeSet<&'static str>,
+    /// Settings that an error was remembered of.
+    pub(super) wrong: BTreeSet<&'static str>,
+    pub(super) errors: Vec<SettingError>,
     pub(super) warnings: Vec<Warning>,
     /// The file is there and wasn't understood in full.
-    file_is_unclear: bool,
+    pub(super) file_is_unclear: bool,
     invocation: Invocation,
 }
 
-/// What the program is to do with them.
+/// What the command line asks for besides settings.
 #[derive(Debug)]
 pub(super) struct Invocation {
     pub(super) check_only: bool,
@@ -66,15 +70,17 @@ pub(super) struct Invocation {
 
 impl Settings {
     /// The defaults.
-    pub(super) fn new(table: &'static [Setting], invocation: Invocation) -> Self {
-        let default = |setting: &'static Setting| {
-            let text = Ok(setting.default?.to_owned());
-            Some((setting.key, Value { text, origin: Origin::Default }))
+    pub(super) fn new(table: Table, invocation: Invocation) -> Self {
+        let default = |declaration: &'static Declaration| {
+            let (text, names) = (Ok(declaration.default?.to_owned()), &declaration.names);
+            Some((names.key, Layered { text, origin: Origin::Default, names }))
         };
+        let declarations = table.iter().map(|setting| setting.declaration());
         Self {
             table,
-            values: table.iter().filter_map(default).collect(),
-            understood: BTreeMap::new(),
+            values: declarations.filter_map(default).collect(),
+            read_as: BTreeMap::new(),
+            checked: BTreeSet::new(),
             wrong: BTreeSet::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -99,20 +105,21 @@ impl Settings {
 
     fn layer_entry(&mut self, path: &Path, entry: Entry) {
         let Entry { name, foreign_section, line, value } = entry;
-        let table = self.table;
-        let known = table.iter().find(|known| is_same_name(known.file_key, &name));
-        if let Some(setting) = known.filter(|_| foreign_section.is_none()) {
+        let known = self.find(|names| is_same_name(names.file_key, &name));
+        if let Some((declaration, names)) = known.filter(|_| foreign_section.is_none()) {
             let text = match value {
                 RawValue::Text(text) => Ok(text),
                 RawValue::Section(invalid) | RawValue::Invalid(invalid) => Err(invalid),
                 RawValue::Empty => {
-                    Err(InvalidValue { shown: Vec::new(), reason: empty(setting).to_owned() })
+                    let reason = empty(declaration).to_owned();
+                    Err(InvalidValue { shown: Vec::new(), reason })
                 }
             };
-            return self.put(setting, text, Origin::File { path: path.to_owned(), line });
+            let origin = Origin::File { path: path.to_owned(), line };
+            return self.put(declaration, names, text, origin);
         }
-        let inside = table.iter().filter_map(|known| name_inside(known.file_key, &name));
-        let inside: Vec<_> = inside.collect();
+        let keys = self.table.iter().map(|setting| setting.declaration().names.file_key);
+        let inside: Vec<_> = keys.filter_map(|key| name_inside(key, &name)).collect();
         match value {
             RawValue::Section(_) => {}
             RawValue::Empty if !inside.is_empty() => {}
@@ -142,18 +149,18 @@ impl Settings {
     }
 
     fn warn_of_key(&mut self, path: &Path, line: usize, name: &str, section: Option<String>) {
-        let place = format!("{}{}: ", path.display(), at(Some(line)));
-        let (place, hint) = if let Some(section) = section {
+        let origin = format!("{}{}: ", path.display(), at(Some(line)));
+        let (origin, hint) = if let Some(section) = section {
             (
-                format!("{place}[{section}] {name}"),
+                format!("{origin}[{section}] {name}"),
                 Some("its section isn't read: only [DEFAULT] is, move it there".to_owned()),
             )
         } else {
             let nearest = nearest(self.table, name);
             let hint = nearest.map(|known| format!("did you mean {}?", known.file_key));
-            (format!("{place}{name}"), hint)
+            (format!("{origin}{name}"), hint)
         };
-        self.warnings.push(Warning::Unknown { place, hint });
+        self.warnings.push(Warning::Unknown { origin, hint });
     }
 
     pub(super) fn layer_environment(
@@ -161,7 +168,6 @@ impl Settings {
         prefixes: &[&str],
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) {
-        let table = self.table;
         let mut seen = BTreeSet::new();
         for (name, value) in variables {
             let name = name.to_string_lossy().into_owned();
@@ -169,35 +175,65 @@ impl Settings {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            if let Some(setting) = table.iter().find(|setting| setting.key == name) {
-                self.put(setting, utf8(&value), Origin::Environment);
+            if let Some((declaration, names)) = self.find(|names| names.key == name) {
+                self.put(declaration, names, utf8(&value), Origin::Environment);
                 continue;
             }
             let value = value.to_string_lossy();
-            self.warnings.extend(warning_of(table, prefixes, &name, &value));
+            self.warnings.extend(warning_of(self.table, prefixes, &name, &value));
         }
     }
 
-    pub(super) fn layer_argument(&mut self, setting: &'static Setting, value: &str) {
+    pub(super) fn layer_argument(&mut self, flag: &str, value: &str) {
+        let Some((declaration, names)) = self.find(|names| names.flag == flag) else { return };
         let is_long = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic());
         let is_flag = matches!(value, "-h" | "-V") || value.strip_prefix("--").is_some_and(is_long);
         let text = if is_flag {
-            let reason = format!("--{} has no value, another flag follows it", setting.flag);
+            let reason = format!("--{flag} has no value, another flag follows it");
             Err(InvalidValue { shown: value.as_bytes().to_vec(), reason })
         } else {
             Ok(value.to_owned())
         };
-        self.put(setting, text, Origin::CommandLine);
+        self.put(declaration, names, text, Origin::CommandLine);
     }
 
+    /// The setting that has or had such a name, and its names of that time.
+    fn find(
+        &self,
+        is_meant: impl Fn(&Names) -> bool,
+    ) -> Option<(&'static Declaration, &'static Names)> {
+        self.table.iter().find_map(|setting| {
+            let declaration = setting.declaration();
+            let mut names = [Some(&declaration.names), declaration.former.as_ref()].into_iter();
+            Some((declaration, names.find_map(|names| names.filter(|names| is_meant(names)))?))
+        })
+    }
+
+    /// A layer's value. What is set by a former name is warned of, and gives way to the present one in
+    /// the same layer, whichever comes first.
     fn put(
         &mut self,
-        setting: &'static Setting,
+        declaration: &'static Declaration,
+        names: &'static Names,
         text: Result<String, InvalidValue>,
         origin: Origin,
     ) {
         let text = text.and_then(without_controls);
-        self.values.insert(setting.key, Value { text, origin });
+        let layered = Layered { text, origin, names };
+        let mut is_overridden = false;
+        if *names != declaration.names {
+            self.warnings.push(renamed(declaration, &layered));
+            let before = self.values.get(declaration.names.key);
+            is_overridden = before.is_some_and(|before| {
+                let is_same = |one: &Origin, other| {
+                    std::mem::discriminant(one) == std::mem::discriminant(other)
+                };
+                is_same(&before.origin, &layered.origin) && *before.names == declaration.names
+            });
+        }
+        if !is_overridden {
+            self.values.insert(declaration.names.key, layered);
+        }
     }
 
     /// Whether the program is only to say what it would be run with.
@@ -220,162 +256,52 @@ impl Settings {
         &self.warnings
     }
 
-    /// Everything that can be set.
-    pub(super) fn table(&self) -> &'static [Setting] {
-        self.table
+    /// The value as it was written; empty when it can't be shown as text. `None` when nobody set it.
+    pub fn raw(&self, declaration: &Declaration) -> Option<&str> {
+        let bytes = self.values.get(declaration.names.key)?.bytes();
+        Some(str::from_utf8(bytes).unwrap_or_default())
+    }
+}
+
+impl Layered {
+    /// The value's bytes as they were written.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.text.as_ref().map_or_else(|invalid| &invalid.shown[..], String::as_bytes)
     }
 
-    /// The value as it was written, and where.
-    pub fn raw(&self, setting: &Setting) -> Option<(&str, &Origin)> {
-        let value = self.values.get(setting.key)?;
-        let text = match &value.text {
-            Ok(text) => text,
-            Err(InvalidValue { shown, .. }) => str::from_utf8(shown).unwrap_or_default(),
-        };
-        Some((text, &value.origin))
-    }
-
-    /// The value's bytes as they were written, and where.
-    pub(super) fn bytes(&self, setting: &Setting) -> Option<(&[u8], &Origin)> {
-        let Value { text, origin } = self.values.get(setting.key)?;
-        let bytes = text.as_ref().map_or_else(|invalid| &invalid.shown[..], String::as_bytes);
-        Some((bytes, origin))
-    }
-
-    /// How the program writes what it has understood.
-    pub(super) fn understood(&self, setting: &Setting) -> Option<&str> {
-        self.understood.get(setting.key).map(String::as_str)
-    }
-
-    /// The value of a setting that must have one. `None` is remembered as an error.
-    pub fn require<T>(
-        &mut self,
-        setting: &'static Setting,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        self.require_or_hint(setting, parse, |_| String::new())
-    }
-
-    /// The same, with a guess of its own at what is wrong; an empty one when it has none.
-    pub fn require_or_hint<T>(
-        &mut self,
-        setting: &'static Setting,
-        parse: impl FnOnce(&str) -> Option<T>,
-        hint: impl FnOnce(&str) -> String,
-    ) -> Option<T> {
-        if !self.values.contains_key(setting.key) && self.wrong.insert(setting.key) {
-            self.errors.push(SettingError::Missing {
-                key: setting.key,
-                file_key: setting.file_key,
-                flag: setting.flag,
-                expected: setting.expected,
-            });
-        }
-        let text = match &self.values.get(setting.key)?.text {
-            Ok(text) => text.clone(),
-            Err(InvalidValue { reason, .. }) => {
-                let reason = reason.clone();
-                self.invalid(setting, setting.expected, reason);
-                return None;
+    /// Where the value was set, and its name there.
+    pub(super) fn name_at_origin(&self) -> String {
+        let Names { key, file_key, flag } = self.names;
+        match &self.origin {
+            Origin::Default => format!("default of {key}"),
+            Origin::File { path, line } => {
+                format!("{}{}: {file_key}", path.display(), at(Some(*line)))
             }
-        };
-        let parsed = parse(&text);
-        if parsed.is_none() {
-            let hint = Some(hint(&text)).filter(|hint| !hint.is_empty());
-            let hint = hint.or_else(|| self.hint(setting, &text)).unwrap_or_default();
-            self.invalid(setting, setting.expected, hint);
-        }
-        parsed
-    }
-
-    /// The value of a setting that may be absent. One that can't be parsed is remembered as an error.
-    pub fn optional<T>(
-        &mut self,
-        setting: &'static Setting,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        if self.values.contains_key(setting.key) { self.require(setting, parse) } else { None }
-    }
-
-    /// What is probably wrong with a value that can't be parsed.
-    fn hint(&self, setting: &Setting, text: &str) -> Option<String> {
-        let origin = &self.values.get(setting.key)?.origin;
-        let comment = [" ;", " #", "\t;", "\t#"].iter().any(|begin| text.contains(begin));
-        let hint = match origin {
-            _ if text.is_empty() => {
-                "an empty value isn't the default, leave the setting out for it"
-            }
-            _ if has_invisible(text) => INVISIBLE,
-            _ if is_quoted(text) => "its quotation marks are part of it",
-            Origin::File { .. } if comment => "a comment needs a line of its own",
-            Origin::Environment if environment::is_url(text) => {
-                "looks like a service's own variable: Kubernetes sets none with enableServiceLinks: false"
-            }
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
-
-    /// Remembers that a setting's value can't be used together with others.
-    pub fn reject(&mut self, setting: &'static Setting, expected: &str) {
-        if !self.file_is_unclear {
-            self.invalid(setting, expected, String::new());
+            Origin::Environment => format!("environment variable {key}"),
+            Origin::CommandLine => format!("command line: --{flag}"),
         }
     }
+}
 
-    fn invalid(&mut self, setting: &'static Setting, expected: &str, hint: String) {
-        if !self.wrong.insert(setting.key) {
-            return;
-        }
-        let shown = self.bytes(setting).map(|(bytes, _)| Escaped(bytes).to_string());
-        let (place, value) = (self.place(setting), shown.unwrap_or_default());
-        let expected = expected.to_owned();
-        self.errors.push(SettingError::Invalid { place, value, expected, hint });
-    }
-
-    /// Where the value stands, and its name there.
-    pub(super) fn place(&self, setting: &Setting) -> String {
-        match self.values.get(setting.key).map(|value| &value.origin) {
-            None | Some(Origin::Default) => format!("default of {}", setting.key),
-            Some(Origin::File { path, line }) => {
-                format!("{}{}: {}", path.display(), at(Some(*line)), setting.file_key)
-            }
-            Some(Origin::Environment) => format!("environment variable {}", setting.key),
-            Some(Origin::CommandLine) => format!("command line: --{}", setting.flag),
-        }
-    }
-
-    /// What was made of the values, or everything that is wrong with them.
-    ///
-    /// # Errors
-    /// All errors remembered, together.
-    ///
-    /// # Panics
-    /// When there is neither: `value` is only missing when some value was.
-    pub fn finish<T>(&mut self, value: Option<T>) -> Result<T, SettingErrors> {
-        // Also of settings that nobody has asked for.
-        for setting in self.table {
-            if let Some(Value { text: Err(InvalidValue { reason, .. }), .. }) =
-                self.values.get(setting.key)
-            {
-                let reason = reason.clone();
-                self.invalid(setting, setting.expected, reason);
-            }
-        }
-        let mut errors = std::mem::take(&mut self.errors);
-        if self.file_is_unclear {
-            errors.retain(|error| !matches!(error, SettingError::Missing { .. }));
-        }
-        if errors.is_empty() {
-            return Ok(value.expect("a value is missing only together with an error"));
-        }
-        Err(SettingErrors(errors))
+/// The warning of a value that was set by a former name.
+fn renamed(declaration: &Declaration, layered: &Layered) -> Warning {
+    let Names { key, file_key, flag } = declaration.names;
+    let name = match layered.origin {
+        Origin::File { .. } => file_key.to_owned(),
+        Origin::CommandLine => format!("--{flag}"),
+        Origin::Default | Origin::Environment => key.to_owned(),
+    };
+    let value = String::from_utf8_lossy(layered.bytes()).into_owned();
+    Warning::Suspicious {
+        origin: layered.name_at_origin(),
+        value,
+        reason: format!("it was renamed to {name}"),
     }
 }
 
 /// What is wrong with an empty value.
-fn empty(setting: &Setting) -> &'static str {
-    if setting.default.is_none() {
+fn empty(declaration: &Declaration) -> &'static str {
+    if declaration.default.is_none() {
         return "it is empty";
     }
     "an empty value isn't the default, leave the setting out for it"

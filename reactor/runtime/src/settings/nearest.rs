@@ -1,6 +1,6 @@
 //! The known name that an unknown one most resembles.
 
-use super::Setting;
+use super::setting::{Names, Table};
 
 /// How alike two names must be, as clap has it for flags.
 const ALIKE: f64 = 0.8;
@@ -8,18 +8,19 @@ const ALIKE: f64 = 0.8;
 /// Most slips in a name. Names with the same beginning are alike however they go on, and aren't meant.
 const SLIPS_MAX: usize = 2;
 
-/// The setting that `name` probably means: one whose name it is elsewhere (in the environment, in
+/// The names of the setting that `name` probably means: one whose name it is elsewhere (in the environment, in
 /// the file, on the command line), or is but for a letter or two.
-pub(super) fn nearest<'a>(table: &'a [Setting], name: &str) -> Option<&'a Setting> {
+pub(super) fn nearest(table: Table, name: &str) -> Option<&'static Names> {
     let name = folded(name);
-    let likeness = |setting: &Setting| {
-        let names = [setting.key, setting.file_key, setting.flag].map(folded);
+    let likeness = |names: &Names| {
+        let names = [names.key, names.file_key, names.flag].map(folded);
         let near = names.iter().filter(|known| is_near(known, &name));
         near.map(|known| strsim::jaro_winkler(known, &name)).fold(0.0, f64::max)
     };
-    let scored = table.iter().map(|setting| (likeness(setting), setting));
+    let all = table.iter().map(|setting| &setting.declaration().names);
+    let scored = all.map(|names| (likeness(names), names));
     let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
-    best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, setting)| setting)
+    best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, names)| names)
 }
 
 /// A slip or two, or one that goes on where the other ends.
@@ -38,17 +39,18 @@ fn folded(name: &str) -> String {
 mod tests {
     use super::*;
 
-    const fn setting(key: &'static str, file_key: &'static str, flag: &'static str) -> Setting {
-        Setting { key, file_key, flag, default: None, expected: "", help: "" }
-    }
+    crate::settings! {
+        static TABLE;
 
-    static TABLE: [Setting; 5] = [
-        setting("SERVER_MAX_LINE_SIZE", "SERVER_MAX_LINE_SIZE", "max-line-size"),
-        setting("SERVER_PORT", "SERVER_PORT", "port"),
-        setting("SERVER_STORAGE_PATH", "SERVER_STORAGE_PATH", "storage-path"),
-        setting("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount"),
-        setting("CLI_ID", "id", "id"),
-    ];
+        "All" {
+            LINE: u16 = Names::new("SERVER_MAX_LINE_SIZE", "SERVER_MAX_LINE_SIZE", "max-line-size").number(1..=9);
+            PORT: u16 = Names::new("SERVER_PORT", "SERVER_PORT", "port").number(1..=9);
+            STORAGE: u16 =
+                Names::new("SERVER_STORAGE_PATH", "SERVER_STORAGE_PATH", "storage-path").number(1..=9);
+            AMOUNT: u16 = Names::new("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount").number(1..=9);
+            ID: u16 = Names::new("CLI_ID", "id", "id").number(1..=9);
+        }
+    }
 
     #[test]
     fn a_slip_or_a_name_from_elsewhere_is_understood() {
@@ -63,14 +65,14 @@ mod tests {
             ("batch.max", "CLI_BATCH_MAXAMOUNT"),
             ("cli_id", "CLI_ID"),
         ] {
-            assert_eq!(nearest(&TABLE, name).map(|setting| setting.key), Some(expected), "{name}");
+            assert_eq!(nearest(TABLE, name).map(|names| names.key), Some(expected), "{name}");
         }
     }
 
     #[test]
     fn what_resembles_nothing_has_no_nearest() {
         for name in ["", "=", "x", "nonsense", "comentario", "SERVER_NAME", "SERVER_POOL_SIZE"] {
-            assert_eq!(nearest(&TABLE, name).map(|setting| setting.key), None, "{name}");
+            assert_eq!(nearest(TABLE, name).map(|names| names.key), None, "{name}");
         }
         assert!(nearest(&[], "SERVER_PORT").is_none());
     }

@@ -1,11 +1,13 @@
-//! What a person is shown of a configuration: `--check-config`, and warnings as log lines.
+//! A configuration as a person reads it: `--check-config`, and warnings as log lines.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use log::warn;
 
-use super::{Origin, Setting, SettingErrors, Settings};
+use super::error::SettingErrors;
+use super::layers::{Origin, Settings};
+use super::setting::Declaration;
 use crate::console;
 use crate::exit_code::BAD_CONFIGURATION;
 use crate::logging::Escaped;
@@ -15,8 +17,8 @@ impl Settings {
     /// `--check-config`.
     pub fn describe(&self) -> String {
         let mut text = String::new();
-        for setting in self.table() {
-            text.push_str(&self.describe_one(setting));
+        for setting in self.table {
+            text.push_str(&self.describe_one(setting.declaration()));
         }
         for warning in self.warnings() {
             writeln!(text, "{warning}").expect("a String takes everything");
@@ -24,12 +26,13 @@ impl Settings {
         text
     }
 
-    fn describe_one(&self, setting: &Setting) -> String {
-        let name = setting.file_key;
-        let Some((value, origin)) = self.bytes(setting) else {
+    fn describe_one(&self, declaration: &Declaration) -> String {
+        let (key, name) = (declaration.names.key, declaration.names.file_key);
+        let Some(layered) = self.values.get(key) else {
             return format!("{name} =     (not set)\n");
         };
-        let origin = match origin {
+        let value = layered.bytes();
+        let origin = match &layered.origin {
             Origin::Default => "default".to_owned(),
             Origin::File { path, line } => {
                 let path = path.display().to_string();
@@ -38,11 +41,11 @@ impl Settings {
             Origin::Environment => "environment".to_owned(),
             Origin::CommandLine => "command line".to_owned(),
         };
-        let understood = self.understood(setting).filter(|text| text.as_bytes() != value);
-        let understood = understood
+        let read_as = self.read_as.get(key).filter(|text| text.as_bytes() != value);
+        let read_as = read_as
             .map_or_else(String::new, |text| format!(", read as {}", Escaped(text.as_bytes())));
         let marks = if is_unclear(value) { "\"" } else { "" };
-        format!("{name} = {marks}{}{marks}    ({origin}){understood}\n", Escaped(value))
+        format!("{name} = {marks}{}{marks}    ({origin}){read_as}\n", Escaped(value))
     }
 
     /// Logs what is likely wrong, a line each.

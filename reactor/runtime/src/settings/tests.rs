@@ -1,32 +1,31 @@
-//! Layers of two settings, with files of lines `name=value`.
+//! Layers of a few settings, with files of lines `name=value`.
+
+use std::ffi::OsString;
+use std::time::Duration;
 
 use super::*;
 
-const PORT: Setting = Setting {
-    key: "X_PORT",
-    file_key: "port",
-    flag: "port",
-    default: Some("1"),
-    expected: "a port",
-    help: "Port",
-};
-const NAME: Setting = Setting {
-    key: "X_NAME",
-    file_key: "the.name",
-    flag: "name",
-    default: None,
-    expected: "a name",
-    help: "Name",
-};
-const SPAN: Setting = Setting {
-    key: "X_FULL_SPAN",
-    file_key: "span",
-    flag: "span",
-    default: Some("5m"),
-    expected: "a span",
-    help: "Span",
-};
-static TABLE: [Setting; 3] = [PORT, NAME, SPAN];
+crate::settings! {
+    static TABLE;
+
+    "Ports" {
+        PORT: u16 = Names::new("X_PORT", "port", "port")
+            .number(1..=65_535)
+            .noun("a port")
+            .default("1")
+            .formerly(Names::new("X_DOOR", "old.door", "door"))
+            .help("Port");
+    }
+    "Others" {
+        NAME: String = Names::new("X_NAME", "the.name", "name")
+            .text("NAME", "a name", |text| Some(text.to_owned()))
+            .help("Name");
+        SPAN: Duration = Names::new("X_FULL_SPAN", "span", "span")
+            .duration(Duration::ZERO..=DURATION_MAX)
+            .default("5m")
+            .help("Span");
+    }
+}
 
 fn read(text: &str) -> Contents {
     let mut contents = Contents::default();
@@ -60,7 +59,7 @@ const PROGRAM: Program = Program {
     about: "about",
     file_name: "no-such-file",
     prefixes: &["X_"],
-    table: &TABLE,
+    table: TABLE,
     commands: &[
         Subcommand { name: "look", about: "Look around", operands: None },
         Subcommand { name: "read", about: "Read files", operands: Some("FILE") },
@@ -82,10 +81,8 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 /// Everything that is wrong, when all three are asked for.
 fn errors(settings: &mut Settings) -> String {
-    settings.number(&TABLE[0], 1_u16..);
-    settings.text(&TABLE[1], |_| true);
-    settings.span(&TABLE[2], ..);
-    settings.finish(Some(())).map_or_else(|errors| errors.to_string(), |()| String::new())
+    let read = settings.read(TABLE, |_| Some(()));
+    read.map_or_else(|errors| errors.to_string(), |()| String::new())
 }
 
 #[test]
@@ -93,7 +90,7 @@ fn the_later_layer_wins() {
     let file = file("port=2\n");
     let config = ["--config", file.path().to_str().unwrap()];
     let port = |arguments: &[&str], environment: &[(&str, &str)]| {
-        settings(arguments, environment).number(&TABLE[0], 1_u16..)
+        settings(arguments, environment).get(&PORT)
     };
     assert_eq!(port(&[], &[]), Some(1));
     assert_eq!(port(&config, &[]), Some(2));
@@ -121,13 +118,13 @@ fn errors_name_place_key_value_and_what_was_expected_all_at_once() {
     assert_eq!(
         text,
         format!(
-            "error: {path}:1: port = \"abc\": expected a port\n\
+            "error: {path}:1: port = \"abc\": expected a port, 1 to 65535\n\
              error: X_NAME is not set: expected a name, as the.name in the file, environment \
              variable X_NAME or --name\n"
         )
     );
     let text = errors(&mut settings(&["--port", "-1", "--name", "n"], &[]));
-    assert_eq!(text, "error: command line: --port = \"-1\": expected a port\n");
+    assert_eq!(text, "error: command line: --port = \"-1\": expected a port, 1 to 65535\n");
 }
 
 #[test]
@@ -136,7 +133,7 @@ fn a_subcommand_has_the_same_settings() {
     for arguments in [&["look", "--port", "7"], &["--port", "7", "look"][..]] {
         let mut found = settings(arguments, &[]);
         assert_eq!(found.subcommand(), Some("look"));
-        assert_eq!(found.number(&TABLE[0], 1_u16..), Some(7));
+        assert_eq!(found.get(&PORT), Some(7));
         assert!(!found.check_only());
     }
     assert!(settings(&["look", "--check-config"], &[]).check_only());
@@ -159,7 +156,7 @@ fn a_subcommand_that_takes_operands_takes_any_number_but_none() {
 #[test]
 fn the_name_in_the_environment_makes_a_flag_too() {
     let mut found = settings(&["--full-span", "3s"], &[]);
-    assert_eq!(found.span(&TABLE[2], ..), Some(std::time::Duration::from_secs(3)));
+    assert_eq!(found.get(&SPAN), Some(Duration::from_secs(3)));
 }
 
 #[test]
@@ -168,13 +165,13 @@ fn what_is_only_wrong_without_the_file_is_not_told() {
     assert_eq!(
         errors(&mut found),
         "error: /no/such/file: can't read it: No such file or directory (os error 2)\n\
-         error: environment variable X_PORT = \"0\": expected a port\n"
+         error: environment variable X_PORT = \"0\": expected a port, 1 to 65535\n"
     );
     let bad = file("no separator\nport=7\nport\n");
     let path = bad.path().to_str().unwrap();
     let mut found = settings(&["--config", path], &[]);
-    found.number(&TABLE[0], 1_u16..);
-    found.reject(&TABLE[0], "less than another one");
+    found.get(&PORT);
+    found.reject(&PORT, "less than", &SPAN);
     assert_eq!(
         errors(&mut found),
         format!("error: {path}:1: no equals sign\nerror: {path}:3: no equals sign\n")
@@ -187,7 +184,7 @@ fn a_value_that_is_no_text_is_told_unless_it_is_overridden() {
     let path = file.path().to_str().unwrap();
     assert_eq!(
         errors(&mut settings(&["--config", path], &[])),
-        format!("error: {path}:1: port = \"[]\": expected a port; it is a list\n")
+        format!("error: {path}:1: port = \"[]\": expected a port, 1 to 65535; it is a list\n")
     );
     assert_eq!(errors(&mut settings(&["--config", path, "--port", "1"], &[])), "");
 }
@@ -210,7 +207,7 @@ fn characters_that_nobody_means_are_refused_in_every_layer() {
     }
     // Also when nobody asks for it.
     let mut found = settings(&[], &[("X_NAME", "n\n")]);
-    assert!(found.finish(Some(())).is_err());
+    assert!(found.read([], |_| Some(())).is_err());
 }
 
 #[test]
@@ -249,15 +246,23 @@ fn the_cause_of_a_wrong_value_is_told() {
         ),
     ] {
         let text = errors(&mut settings(&["--name", "n"], &[("X_PORT", value)]));
-        let expected =
-            format!("error: environment variable X_PORT = \"{value}\": expected a port; {hint}\n");
+        let expected = format!(
+            "error: environment variable X_PORT = \"{value}\": expected a port, 1 to 65535; {hint}\n"
+        );
         assert_eq!(text, expected);
     }
     let file = file("port=80 ; puerto\n");
     let config = ["--config", file.path().to_str().unwrap(), "--name", "n", "--span", "5"];
     let text = errors(&mut settings(&config, &[]));
-    assert!(text.contains("\"80 ; puerto\": expected a port; a comment needs a line of its own\n"));
-    assert!(text.contains("--span = \"5\": expected a span; it has no unit\n"), "{text}");
+    assert!(text.contains(
+        "\"80 ; puerto\": expected a port, 1 to 65535; a comment needs a line of its own\n"
+    ));
+    assert!(
+        text.contains(
+            "--span = \"5\": expected a duration up to 365d, as 500ms, 30s or 5m; it has no unit\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -296,4 +301,43 @@ fn check_config_shows_what_is_in_force_even_when_something_is_missing() {
              unknown: {path}:2: the.nam (did you mean the.name?)\n"
         )
     );
+}
+
+#[test]
+fn a_former_name_is_taken_with_a_warning_and_gives_way_to_the_present_one() {
+    let before = file("old.door=7\n");
+    let path = before.path().to_str().unwrap().to_owned();
+    let config = ["--config", path.as_str()];
+    for (arguments, environment, origin, now) in [
+        (&config[..], &[][..], format!("{path}:1: old.door"), "port"),
+        (&[], &[("X_DOOR", "7")], "environment variable X_DOOR".to_owned(), "X_PORT"),
+        (&["--door", "7"], &[], "command line: --door".to_owned(), "--port"),
+    ] {
+        let mut found = settings(arguments, environment);
+        assert_eq!(found.get(&PORT), Some(7));
+        let warnings: Vec<_> = found.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [format!("warning: {origin} = \"7\": it was renamed to {now}")]);
+    }
+    // In one layer the present name wins, whichever comes first; a later layer wins by either.
+    for text in ["port=8\nold.door=7\n", "old.door=7\nport=8\n"] {
+        let both = file(text);
+        let config = ["--config", both.path().to_str().unwrap()];
+        assert_eq!(settings(&config, &[]).get(&PORT), Some(8));
+        assert_eq!(settings(&config, &[("X_DOOR", "9")]).get(&PORT), Some(9));
+    }
+    // An error names it as it was written.
+    let text = errors(&mut settings(&["--name", "n"], &[("X_DOOR", "0")]));
+    assert_eq!(text, "error: environment variable X_DOOR = \"0\": expected a port, 1 to 65535\n");
+}
+
+#[test]
+fn help_is_a_line_for_each_setting_under_the_heading_of_its_group() {
+    let help = PROGRAM.command().render_help().to_string();
+    for lines in [
+        "\nPorts:\n      --port <NUMBER>  Port [default: 1]\n\nOthers:\n",
+        "      --name <NAME>      Name [required]\n      --span <DURATION>  Span [default: 5m] [env: X_FULL_SPAN]\n",
+    ] {
+        assert!(help.contains(lines), "{lines} in {help}");
+    }
+    assert!(!help.contains("door"), "{help}");
 }

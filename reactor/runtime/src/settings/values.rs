@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-/// Longest span of time: with more, the clock itself would overflow.
-pub const SPAN_MAX: Duration = Duration::from_hours(365 * 24);
+/// The longest duration: with more, the clock itself would overflow.
+pub const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
-/// Most bytes of what is held in memory.
-const BYTES_MAX: u64 = 1 << 30;
-
-/// Most bytes of what stands on disk.
-const LARGE_BYTES_MAX: u64 = 1 << 50;
+/// The largest size: more than any disk has, and no sum of a few of them overflows.
+pub const SIZE_MAX: u64 = 1 << 50;
 
 const UNITS: [(&str, u64); 4] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -25,7 +22,7 @@ where
 }
 
 /// `true` or `false`, also as `1`/`0`, `yes`/`no`, `on`/`off`, in any case.
-pub fn boolean(text: &str) -> Option<bool> {
+pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
@@ -33,18 +30,18 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A span of time as `5s`, `1m 30s`, `500ms`, up to [`SPAN_MAX`]; `0` needs no unit. Months and years
+/// A duration as `5s`, `1m 30s`, `500ms`, up to [`DURATION_MAX`]; `0` needs no unit. Months and years
 /// aren't taken: their `M` would be read for minutes.
-pub fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     match text.trim() {
         "0" => Some(Duration::ZERO),
         text if units_of(text).any(is_of_calendar) => None,
-        text => humantime::parse_duration(text).ok().filter(|span| *span <= SPAN_MAX),
+        text => humantime::parse_duration(text).ok().filter(|it| *it <= DURATION_MAX),
     }
 }
 
-/// What is wrong with the units of a span.
-pub(super) fn hint_of_span(text: &str) -> String {
+/// What is wrong with the units of a duration.
+pub(super) fn hint_of_duration(text: &str) -> String {
     if let Some(unit) = units_of(text).find(|unit| is_of_calendar(unit)) {
         return format!("\"{unit}\" is no unit here: s, m, h or d");
     }
@@ -55,7 +52,7 @@ pub(super) fn hint_of_span(text: &str) -> String {
         Err(humantime::DurationError::UnknownUnit { unit, .. }) => {
             format!("\"{unit}\" is no unit: ms, s, m, h or d")
         }
-        Ok(span) if span > SPAN_MAX => "it is too long".to_owned(),
+        Ok(duration) if duration > DURATION_MAX => "it is too long".to_owned(),
         _ => String::new(),
     }
 }
@@ -68,8 +65,8 @@ fn is_of_calendar(unit: &str) -> bool {
     unit == "M" || unit.starts_with("month") || unit.starts_with('y')
 }
 
-/// A span as it can be set: `1h 30m`. Without months and years, unlike `humantime`'s own.
-pub(super) fn write_span(span: Duration) -> String {
+/// A duration as it can be set: `1h 30m`. Without months and years, unlike `humantime`'s own.
+pub(super) fn write_duration(duration: Duration) -> String {
     const UNITS: [(&str, u128); 7] = [
         ("d", 86_400_000_000_000),
         ("h", 3_600_000_000_000),
@@ -79,7 +76,7 @@ pub(super) fn write_span(span: Duration) -> String {
         ("us", 1_000),
         ("ns", 1),
     ];
-    let mut rest = span.as_nanos();
+    let mut rest = duration.as_nanos();
     let mut parts = Vec::new();
     for (name, nanos) in UNITS {
         if rest >= nanos {
@@ -90,19 +87,14 @@ pub(super) fn write_span(span: Duration) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-/// A number of bytes as `65536`, `64KiB` or `1MiB`, at most 1 GiB: for what is held in memory.
-pub fn bytes(text: &str) -> Option<usize> {
-    large_bytes(text).filter(|bytes| *bytes <= BYTES_MAX)?.try_into().ok()
-}
-
-/// A number of bytes as [`bytes`] has it, or as `64GiB`, at most 1024 TiB: for what stands on disk.
-pub fn large_bytes(text: &str) -> Option<u64> {
+/// A number of bytes as `65536`, `64KiB` or `64GiB`, at most [`SIZE_MAX`].
+pub(super) fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let mut units = UNITS.iter();
     let with_unit = units.find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
     let (digits, unit) = with_unit.unwrap_or((text, 1));
     let bytes = digits.trim().parse::<u64>().ok()?.checked_mul(unit)?;
-    Some(bytes).filter(|bytes| *bytes <= LARGE_BYTES_MAX)
+    Some(bytes).filter(|bytes| *bytes <= SIZE_MAX)
 }
 
 /// What is wrong with the unit of a size.
@@ -123,7 +115,7 @@ pub fn write_size(bytes: u64) -> String {
 }
 
 /// A log level, in Python's names or Rust's, in any case.
-pub fn level(text: &str) -> Option<LevelFilter> {
+pub(super) fn level(text: &str) -> Option<LevelFilter> {
     match text.trim().to_ascii_uppercase().as_str() {
         "WARNING" => Some(LevelFilter::Warn),
         "CRITICAL" => Some(LevelFilter::Error),
@@ -143,7 +135,7 @@ pub(super) fn write_level(level: LevelFilter) -> &'static str {
 }
 
 /// Any text that isn't empty.
-pub fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\u{fffd}')).then(|| text.to_owned())
 }
 
@@ -161,22 +153,20 @@ mod tests {
         }
         assert_eq!(boolean("Yes"), Some(true));
         assert_eq!(boolean("2"), None);
-        assert_eq!(bytes("64KiB"), Some(65_536));
-        assert_eq!(bytes("2 MiB"), Some(2 << 20));
-        assert_eq!(bytes("99999MiB"), None);
-        assert_eq!(bytes("1GiB"), Some(1 << 30));
-        assert_eq!(bytes("2GiB"), None);
-        assert_eq!(large_bytes("64GiB"), Some(64 << 30));
-        assert_eq!(large_bytes("1024TiB"), Some(1 << 50));
-        assert_eq!(large_bytes("1025TiB"), None);
-        assert_eq!(large_bytes("99999999999GiB"), None);
+        assert_eq!(size("64KiB"), Some(65_536));
+        assert_eq!(size("2 MiB"), Some(2 << 20));
+        assert_eq!(size("1GiB"), Some(1 << 30));
+        assert_eq!(size("64GiB"), Some(64 << 30));
+        assert_eq!(size("1024TiB"), Some(1 << 50));
+        assert_eq!(size("1025TiB"), None);
+        assert_eq!(size("99999999999GiB"), None);
         assert_eq!(level("warning"), Some(LevelFilter::Warn));
         assert_eq!(level("loud"), None);
         assert_eq!(text(""), None);
     }
 
     #[test]
-    fn spans_have_units_and_an_end() {
+    fn durations_have_units_and_an_end() {
         for (text, seconds) in [("1m 30s", 90), ("0", 0), ("0m20s", 20), ("365d", 31_536_000)] {
             assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
         }
@@ -189,14 +179,14 @@ mod tests {
             ("-5s", ""),
             ("", ""),
         ] {
-            assert_eq!((duration(text), hint_of_span(text).as_str()), (None, hint), "{text}");
+            assert_eq!((duration(text), hint_of_duration(text).as_str()), (None, hint), "{text}");
         }
     }
 
     #[test]
     fn a_wrong_unit_of_a_size_is_named() {
         for (text, unit) in [("64KB", "KB"), ("1.5MiB", ".5MiB"), ("64 kib", "kib"), ("1m", "m")] {
-            assert_eq!(large_bytes(text), None);
+            assert_eq!(size(text), None);
             let hint = format!("\"{unit}\" is no unit: KiB, MiB, GiB, TiB, or none for bytes");
             assert_eq!(hint_of_size(text), hint);
         }
@@ -207,22 +197,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_as_the_same(bytes in 0..=LARGE_BYTES_MAX, shift in 0..50_u32) {
+        fn what_is_written_is_read_as_the_same(bytes in 0..=SIZE_MAX, shift in 0..50_u32) {
             for bytes in [bytes, bytes >> shift << shift] {
-                prop_assert_eq!(large_bytes(&write_size(bytes)), Some(bytes));
+                prop_assert_eq!(size(&write_size(bytes)), Some(bytes));
             }
         }
 
         #[test]
-        fn spans_are_read_as_they_are_written(seconds in 0..=31_536_000_u64, nanos in 0..1_000_000_000_u32) {
-            let span = Duration::new(seconds, nanos).min(SPAN_MAX);
-            prop_assert_eq!(duration(&write_span(span)), Some(span));
+        fn durations_are_read_as_they_are_written(seconds in 0..=31_536_000_u64, nanos in 0..1_000_000_000_u32) {
+            let written = Duration::new(seconds, nanos).min(DURATION_MAX);
+            prop_assert_eq!(duration(&write_duration(written)), Some(written));
         }
 
         #[test]
         fn any_text_is_judged(text in "[0-9a-zA-Z. -]{0,12}|.{0,8}") {
             duration(&text);
-            hint_of_span(&text);
+            hint_of_duration(&text);
             hint_of_size(&text);
         }
     }

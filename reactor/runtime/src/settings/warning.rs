@@ -9,35 +9,35 @@ use crate::logging::Escaped;
 pub enum Warning {
     /// A name that means nothing, and so isn't read.
     Unknown {
-        /// Where it stands, and the name.
-        place: String,
+        /// Where it is set, and the name.
+        origin: String,
         /// The name that was probably meant, or why this one isn't read.
         hint: Option<String>,
     },
     /// A value that is taken as it is.
-    Doubtful {
-        /// Where it stands, and its name.
-        place: String,
+    Suspicious {
+        /// Where it is set, and its name there.
+        origin: String,
         /// The value.
         value: String,
         /// What is probably wrong with it.
-        reason: &'static str,
+        reason: String,
     },
 }
 
 impl Warning {
-    /// The result in the log, and what stands behind it.
+    /// The result in the log line, and its further parts.
     pub(super) fn parts(&self) -> (&'static str, String) {
         match self {
-            Self::Unknown { place, hint: None } => {
-                ("fail", format!("unknown_key: {}", escaped(place)))
+            Self::Unknown { origin, hint: None } => {
+                ("fail", format!("unknown_key: {}", escaped(origin)))
             }
-            Self::Unknown { place, hint: Some(hint) } => {
-                ("fail", format!("unknown_key: {} | hint: {}", escaped(place), escaped(hint)))
+            Self::Unknown { origin, hint: Some(hint) } => {
+                ("fail", format!("unknown_key: {} | hint: {}", escaped(origin), escaped(hint)))
             }
-            Self::Doubtful { place, value, reason } => (
+            Self::Suspicious { origin, value, reason } => (
                 "success",
-                format!("key: {} | value: {} | warning: {reason}", escaped(place), escaped(value)),
+                format!("key: {} | value: {} | warning: {reason}", escaped(origin), escaped(value)),
             ),
         }
     }
@@ -47,12 +47,12 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { place, hint: None } => write!(f, "unknown: {}", escaped(place)),
-            Self::Unknown { place, hint: Some(hint) } => {
-                write!(f, "unknown: {} ({})", escaped(place), escaped(hint))
+            Self::Unknown { origin, hint: None } => write!(f, "unknown: {}", escaped(origin)),
+            Self::Unknown { origin, hint: Some(hint) } => {
+                write!(f, "unknown: {} ({})", escaped(origin), escaped(hint))
             }
-            Self::Doubtful { place, value, reason } => {
-                write!(f, "warning: {} = \"{}\": {reason}", escaped(place), escaped(value))
+            Self::Suspicious { origin, value, reason } => {
+                write!(f, "warning: {} = \"{}\": {reason}", escaped(origin), escaped(value))
             }
         }
     }

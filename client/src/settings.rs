@@ -1,0 +1,228 @@
+//! What an agency can be told: each setting, declared once.
+//!
+//! Flags, `--help`, the keys of `config.yaml`, the names of the environment and the tables of
+//! `docs/configuration.md` come from here (`make settings-docs` writes them). How settings go together is
+//! [`config`](crate::config)'s.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use log::LevelFilter;
+use runtime::settings::{DURATION_MAX, Names, Program, Setting, Subcommand};
+use wire::Agency;
+use wire::field::{FIELD_MAX, FIELDS};
+
+use self::address::{hint_of_address, host_and_port};
+use crate::yaml;
+
+mod address;
+
+/// Durations that are one.
+const POSITIVE: RangeInclusive<Duration> = Duration::from_nanos(1)..=DURATION_MAX;
+
+/// Durations and none.
+const ANY: RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
+
+/// The group of the fields of a single bet.
+pub(crate) const BET: &str = "Bet of mode apuesta";
+
+/// The subcommand that checks files.
+pub const CHECK: &str = "check";
+
+/// What the binary says of itself.
+pub static PROGRAM: Program = Program {
+    name: "client",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "An agency of the lottery: sends its bets to the central and asks for its winners",
+    file_name: "config.yaml",
+    prefixes: &["CLI_"],
+    table: TABLE,
+    commands: &[Subcommand {
+        name: CHECK,
+        about: "Check files of bets by the central's rules, and end: 0 if all are good, 1 if not",
+        operands: Some("FILE"),
+    }],
+    read: yaml::read,
+};
+
+/// A mode without what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ModeName {
+    Echo,
+    SingleBet,
+    Lottery,
+}
+
+runtime::settings! {
+    /// Everything that an agency can be told.
+    pub static TABLE;
+
+    "General" {
+        ID: Agency = Names::new("CLI_ID", "id", "id")
+            .number(1..=Agency::MAX as u64)
+            .noun("an agency's number")
+            .help("Number of this agency");
+        SERVER_ADDRESS: String = Names::new("CLI_SERVER_ADDRESS", "server.address", "server-address")
+            .parsed(
+                "HOST:PORT",
+                "HOST:PORT, the port from 1 to 65535, an IPv6 address in brackets",
+                host_and_port,
+            )
+            .hint(hint_of_address)
+            .help("Where the central listens")
+            .details("`server:12345` in the shipped file");
+        LOOP_AMOUNT: u32 = Names::new("CLI_LOOP_AMOUNT", "loop.amount", "loop-amount")
+            .number(0..=u32::MAX as u64)
+            .default("5")
+            .help("Messages of mode echo");
+        LOOP_PERIOD: Duration = Names::new("CLI_LOOP_PERIOD", "loop.period", "loop-period")
+            .duration(ANY)
+            .default("0s")
+            .help("Pause between messages or batches");
+        LOG_LEVEL: LevelFilter = Names::new("CLI_LOG_LEVEL", "log.level", "log-level")
+            .level()
+            .default("INFO")
+            .help("Minimum log level")
+            .details("WARN means WARNING, CRITICAL means ERROR, TRACE means DEBUG");
+        MODE: ModeName = Names::new("CLI_MODE", "mode", "mode")
+            .parsed("loteria|apuesta|echo", "loteria, apuesta or echo", mode_named)
+            .default("loteria")
+            .help("What to do")
+            .details("`loteria`: the file, then the winners; `apuesta`: one bet; `echo`: the loop of messages");
+    }
+
+    "Batches" {
+        BATCH_MAXAMOUNT: u16 = Names::new("CLI_BATCH_MAXAMOUNT", "batch.maxAmount", "batch-max-amount")
+            .number(1..=u16::MAX as u64)
+            .default("100")
+            .help("Most bets in a batch")
+            .details("8 KiB are never exceeded");
+        BATCH_WINDOW: usize = Names::new("CLI_BATCH_WINDOW", "batch.window", "batch-window")
+            .number(1..=1024)
+            .default("8")
+            .help("Most batches without a response")
+            .details("1 when there is a pause");
+    }
+
+    "File of bets" {
+        DATA_PATH: String = Names::new("CLI_DATA_PATH", "data.path", "data-path")
+            .text("PATH", "a path; {id} stands for the agency's number", |text| Some(text.to_owned()))
+            .default(".data/agency-{id}.csv")
+            .help("The file")
+            .details("a regular one: it is read twice");
+        DATA_CHECK: bool = Names::new("CLI_DATA_CHECK", "data.check", "data-check")
+            .boolean("on or off")
+            .default("on")
+            .help("Check all bets before the first is sent")
+            .details("`off` leaves them to the central, batch by batch, see [files of bets](operations.md#files-of-bets)");
+        DATA_QUIET_DELAY: Duration = Names::new("CLI_DATA_QUIET_DELAY", "data.quiet.delay", "data-quiet-delay")
+            .duration(ANY)
+            .default("2s")
+            .help("Age of a file whose last line has no end")
+            .details("it must have been left alone this long: it may still be written");
+    }
+
+    "Connection" {
+        RETRY_MIN_DELAY: Duration = Names::new("CLI_RETRY_MIN_DELAY", "retry.minDelay", "retry-min-delay")
+            .duration(POSITIVE)
+            .default("100ms")
+            .formerly(Names::new("CLI_RETRY_MIN", "retry.min", "retry-min"))
+            .help("First pause between attempts to connect")
+            .details("doubled each time, with jitter");
+        RETRY_MAX_DELAY: Duration = Names::new("CLI_RETRY_MAX_DELAY", "retry.maxDelay", "retry-max-delay")
+            .duration(POSITIVE)
+            .default("5s")
+            .formerly(Names::new("CLI_RETRY_MAX", "retry.max", "retry-max"))
+            .help("Longest pause between attempts to connect");
+        RETRY_MAX_ATTEMPTS: u32 =
+            Names::new("CLI_RETRY_MAX_ATTEMPTS", "retry.maxAttempts", "retry-max-attempts")
+                .number(0..=u32::MAX as u64)
+                .zero("no limit")
+                .default("0")
+                .formerly(Names::new("CLI_RETRY_LIMIT", "retry.limit", "retry-limit"))
+                .help("Failed attempts in a row to give up at")
+                .details("one with progress begins a new row");
+        RESPONSE_TIMEOUT: Duration =
+            Names::new("CLI_RESPONSE_TIMEOUT", "response.timeout", "response-timeout")
+                .duration(POSITIVE)
+                .default("60s")
+                .help("From a request to its response's last byte")
+                .details("that of the name server too; waiting for the draw has no limit");
+    }
+
+    "End" {
+        ANNOUNCE_DELAY: Duration = Names::new("CLI_ANNOUNCE_DELAY", "announce.delay", "announce-delay")
+            .duration(ANY)
+            .default("0s")
+            .formerly(Names::new("CLI_ANNOUNCE_AFTER", "announce.after", "announce-after"))
+            .help("Don't log the result earlier than this after start")
+            .details("the work itself never waits");
+        EXIT_DELAY: Duration = Names::new("CLI_EXIT_DELAY", "exit.delay", "exit-delay")
+            .duration(ANY)
+            .default("0s")
+            .help("Delay between logging the result and exiting")
+            .details("a signal cuts both delays short");
+    }
+
+    "Log" {
+        MAX_LOG_LINES: u64 = Names::new("CLI_MAX_LOG_LINES", "log.maxLines", "max-log-lines")
+            .number(1..=1_000_000_000)
+            .default("500000")
+            .help("Lines of a kind per interval")
+            .limit(
+                "more lines of this kind are counted, see [log lines](operations.md#log-lines)",
+                "a central that repeats itself can't fill the log",
+            );
+        LOG_INTERVAL: Duration = Names::new("CLI_LOG_INTERVAL", "log.interval", "log-interval")
+            .duration(POSITIVE)
+            .default("10m")
+            .help("The interval of max-log-lines")
+            .limit("as many lines of each kind are logged again", "bounds the lines of a kind in a day");
+        SUPPRESSED_LOG_INTERVAL: Duration =
+            Names::new("CLI_SUPPRESSED_LOG_INTERVAL", "log.suppressedInterval", "suppressed-log-interval")
+                .duration(POSITIVE)
+                .default("10s")
+                .formerly(Names::new("CLI_REPORT_PERIOD", "log.reportPeriod", "report-period"))
+                .help("Between two counts of lines not logged")
+                .limit("what was suppressed meanwhile is logged as a count", "a count is a line, not ten thousand");
+    }
+
+    BET {
+        NOMBRE: String = Names::new("NOMBRE", "apuesta.nombre", "nombre")
+            .text("NAME", "a first name of at most 255 bytes", field)
+            .help("First name");
+        APELLIDO: String = Names::new("APELLIDO", "apuesta.apellido", "apellido")
+            .text("NAME", "a last name of at most 255 bytes", field)
+            .help("Last name");
+        DOCUMENTO: String = Names::new("DOCUMENTO", "apuesta.documento", "documento")
+            .text("DIGITS", "a document of 1 to 20 digits", field)
+            .help("Document");
+        NACIMIENTO: String = Names::new("NACIMIENTO", "apuesta.nacimiento", "nacimiento")
+            .text("DATE", "a date, YYYY-MM-DD", field)
+            .help("Birthdate");
+        NUMERO: String = Names::new("NUMERO", "apuesta.numero", "numero")
+            .text("NUMBER", "a number, 0 to 4294967295", field)
+            .help("Number");
+    }
+}
+
+/// The fields of a single bet, in the order in which they travel.
+pub(crate) static BET_FIELDS: [&Setting<String>; FIELDS] =
+    [&NOMBRE, &APELLIDO, &DOCUMENTO, &NACIMIENTO, &NUMERO];
+
+/// A field of any content that fits into a request: the central validates it.
+fn field(text: &str) -> Option<String> {
+    (text.len() <= FIELD_MAX).then(|| text.to_owned())
+}
+
+fn mode_named(text: &str) -> Option<ModeName> {
+    match text.trim() {
+        "echo" => Some(ModeName::Echo),
+        "apuesta" => Some(ModeName::SingleBet),
+        "loteria" => Some(ModeName::Lottery),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

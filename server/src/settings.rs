@@ -1,0 +1,459 @@
+//! What the server can be told: each setting and limit, declared once.
+//!
+//! Flags, `--help`, the keys of `config.ini`, the names of the environment and the tables of
+//! `docs/configuration.md` come from here (`make settings-docs` writes them). How settings go together is
+//! [`config`](crate::config)'s; the loop's limits are enforced by [`reactor::Limits`], the protocols'
+//! by [`ProtocolConfig`](crate::central::ProtocolConfig).
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use reactor::Network;
+use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
+use wire::Agency;
+
+use crate::ini;
+use crate::ledger::Sync;
+
+/// Most agencies: a checkpoint with all of them must fit into a segment of the wal.
+pub(crate) const AGENCIES_MAX: Agency = 10_000;
+
+/// The smallest segment of a wal: has room for the largest checkpoint and the largest commit behind
+/// it, which has a quarter of it and one request more.
+pub(crate) const WAL_SEGMENT_MIN: u64 = 1 << 20;
+
+/// Room for the smallest piece that winners are read in.
+const WINNERS_BUDGET_MIN: u64 = 4 << 10;
+const _: () = assert!(WINNERS_BUDGET_MIN >= crate::scan::PIECE_MIN as u64);
+
+/// Most bytes of anything that is held in memory. The kernel, which counts a socket's buffers in 32
+/// bits and doubles them, takes as many.
+const MEMORY_MAX: u64 = 1 << 30;
+
+/// Sizes of what is held in memory.
+const MEMORY: RangeInclusive<u64> = 1..=MEMORY_MAX;
+
+/// Far more than any machine has of anything, and no sum of a few of them overflows.
+const COUNT: RangeInclusive<u64> = 1..=1_000_000_000;
+
+/// Durations that are one.
+const POSITIVE: RangeInclusive<Duration> = Duration::from_nanos(1)..=DURATION_MAX;
+
+/// Longest silence after which Linux probes.
+const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
+
+/// Longer than any shutdown may take.
+const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
+
+/// The subcommand that asks a running server.
+pub const HEALTHCHECK: &str = "healthcheck";
+
+/// What the binary says of itself.
+pub static PROGRAM: Program = Program {
+    name: "server",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "The lottery's central: takes bets, stores them durably, draws; echoes lines",
+    file_name: "config.ini",
+    prefixes: &["SERVER_", "LOGGING_"],
+    table: TABLE,
+    commands: &[Subcommand {
+        name: HEALTHCHECK,
+        about: "Ask the server that runs with this configuration for an echo, and end",
+        operands: None,
+    }],
+    read: ini::read,
+};
+
+/// The name in the file is the one in the environment.
+const fn names(key: &'static str, flag: &'static str) -> Names {
+    Names::new(key, key, flag)
+}
+
+runtime::settings! {
+    /// Everything that the server can be told.
+    pub static TABLE;
+
+    "General" {
+        PORT: u16 = names("SERVER_PORT", "port")
+            .number(0..=65_535)
+            .noun("a TCP port")
+            .zero("any free one")
+            .default("12345")
+            .help("Port to listen at")
+            .details("with 0 the log says which it is");
+        LISTEN_BACKLOG: u32 = names("SERVER_LISTEN_BACKLOG", "listen-backlog")
+            .number(1..=65_535)
+            .default("1024")
+            .help("Connections that the kernel queues until accepted")
+            .limit(
+                "further SYNs are dropped; clients retransmit after about 1 s",
+                "5 is the original's, and in the shipped file; where hundreds connect at once, most wait for a retransmission with it",
+            );
+        LOGGING_LEVEL: LevelFilter = names("LOGGING_LEVEL", "logging-level")
+            .level()
+            .default("INFO")
+            .help("Minimum log level")
+            .details("WARN means WARNING, CRITICAL means ERROR, TRACE means DEBUG");
+        IP: String = names("SERVER_IP", "ip")
+            .text("NAME", "a name", |text| Some(text.to_owned()))
+            .default("server")
+            .help("Name of the server in the original's file")
+            .details("doesn't choose the address");
+        BIND: IpAddr = names("SERVER_BIND", "bind")
+            .parsed("IP", "an IP address", |text| text.trim().parse().ok())
+            .default("0.0.0.0")
+            .help("Address to listen at");
+        AGENCIES: Agency = names("SERVER_AGENCIES", "agencies")
+            .number(0..=AGENCIES_MAX as u64)
+            .default("5")
+            .help("Agencies that the draw waits for, from number 1")
+            .limit(
+                "a higher number is refused with error 5; the draw waits for all of them; with 0 the central is an echo server",
+                "their accounts stay in memory, and all must fit into one checkpoint",
+            );
+    }
+
+    "Storage" {
+        STORAGE_PATH: PathBuf = names("SERVER_STORAGE_PATH", "storage-path")
+            .text("PATH", "the path of a file", |text| names_a_file(text).then(|| text.into()))
+            .default("./bets.csv")
+            .help("The ledger, a regular file")
+            .details("its WAL is beside it, as `bets.csv.wal`");
+        SYNC: Sync = names("SERVER_SYNC", "sync")
+            .parsed("always|never", "always or never", parse_sync)
+            .default("always")
+            .help("Whether confirmed bets survive a power loss")
+            .details("`always`: no confirmation before the WAL is synced; `never`: for throw-away runs");
+        WAL_SEGMENT_SIZE: usize = names("SERVER_WAL_SEGMENT_SIZE", "wal-segment-size")
+            .size(WAL_SEGMENT_MIN..=MEMORY_MAX)
+            .default("8MiB")
+            .formerly(names("SERVER_LOG_SIZE", "log-size"))
+            .help("Size of each of a new WAL's two segments")
+            .limit(
+                "a checkpoint begins the other segment",
+                "bounds the WAL on disk, and what a start takes of memory, up to twice as much",
+            );
+        GROUP_COMMIT_BYTES: usize = names("SERVER_GROUP_COMMIT_BYTES", "group-commit-bytes")
+            .size(MEMORY)
+            .default("512KiB")
+            .formerly(names("SERVER_COMMIT_MAX", "commit-max"))
+            .help("Staged bytes written before the turn ends")
+            .details("at most a quarter of a segment, which is the default of a small one")
+            .limit(
+                "what is staged is written into the WAL in the middle of the turn",
+                "the disk begins while the turn goes on; more falls out of the processor's cache",
+            );
+        MAX_LEDGER_SIZE: u64 = names("SERVER_MAX_LEDGER_SIZE", "max-ledger-size")
+            .size(1..=SIZE_MAX)
+            .default("64GiB")
+            .help("Ledger size above which no bet is taken")
+            .limit(
+                "bets are answered with UNAVAILABLE, ends and the draw go on; a larger ledger still starts",
+                "an agency may send for ever; raising it needs no other change",
+            );
+        MIN_FREE_BYTES: u64 = names("SERVER_MIN_FREE_BYTES", "min-free-bytes")
+            .size(0..=SIZE_MAX)
+            .zero("none")
+            .default("64MiB")
+            .help("Bytes kept free on the ledger's file system")
+            .limit(
+                "bets are answered with UNAVAILABLE, ends and the draw go on; a new WAL isn't made",
+                "a full file system harms more than the central; checked with each MiB and after a failure",
+            );
+        COMMIT_RETRY_DELAY: Duration = names("SERVER_COMMIT_RETRY_DELAY", "commit-retry-delay")
+            .duration(POSITIVE)
+            .default("100ms")
+            .help("Pause after a failed commit")
+            .limit(
+                "a commit is tried again; until then bets are answered with UNAVAILABLE, and the disk isn't asked",
+                "a full disk costs no more than the responses; doubled with each failure in a row, up to 5 s",
+            );
+    }
+
+    "Echo" {
+        ECHO_KEEP_ALIVE: bool = names("SERVER_ECHO_KEEP_ALIVE", "echo-keep-alive")
+            .boolean("true or false")
+            .default("false")
+            .help("Whether a connection may send many lines")
+            .details("also `yes` or `no`, `on` or `off`, `1` or `0`");
+        MAX_LINE_SIZE: usize = names("SERVER_MAX_LINE_SIZE", "max-line-size")
+            .size(MEMORY)
+            .default("64KiB")
+            .formerly(names("SERVER_MAX_LINE", "max-line"))
+            .help("Longest line")
+            .limit(
+                "an error line, then the connection is closed",
+                "a line without end would be kept for ever",
+            );
+    }
+
+    "Limits on connections" {
+        MAX_CONNECTIONS: usize = names("SERVER_MAX_CONNECTIONS", "max-connections")
+            .number(COUNT)
+            .default("10000")
+            .help("Open connections")
+            .limit(
+                "for each new connection the one silent longest is closed, never an agency's; if there is none, accepting pauses",
+                "memory and descriptors; lowered to what RLIMIT_NOFILE allows, less 32 for everything else",
+            );
+        RESERVED_CONNECTIONS: usize = names("SERVER_RESERVED_CONNECTIONS", "reserved-connections")
+            .number(0..=*COUNT.end())
+            .default("64")
+            .help("Of these, for known addresses")
+            .details("exempt ones, and those that agencies connected from; at most a quarter of all")
+            .limit(
+                "any other address gets the slot of an evicted connection, or is closed at once",
+                "the health check and known agencies get in however many others there are",
+            );
+        EVICTION_DELAY: Duration = names("SERVER_EVICTION_DELAY", "eviction-delay")
+            .duration(Duration::ZERO..=DURATION_MAX)
+            .zero("never")
+            .default("1s")
+            .help("Silence before eviction")
+            .limit(
+                "at the limit of connections, one that has been silent for longer is closed for each new one",
+                "silent peers don't lock others out; every new peer has this long to speak",
+            );
+        MAX_CONNECTIONS_PER_ADDRESS: usize =
+            names("SERVER_MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address")
+                .number(COUNT)
+                .default("1000")
+                .help("Open connections of one address")
+                .limit(
+                    "further connections of this address are closed at once",
+                    "one address doesn't take all slots; an IPv6 host has a whole /64, which counts as one",
+                );
+        MAX_CONNECTS_PER_ADDRESS: u32 =
+            names("SERVER_MAX_CONNECTS_PER_ADDRESS", "max-connects-per-address")
+                .number(COUNT)
+                .default("500")
+                .help("Connects of one address in 1s")
+                .limit(
+                    "further connections of this address are closed until the second is over",
+                    "opening and dropping connections doesn't keep the loop from serving",
+                );
+        UNLIMITED_ADDRESSES: Vec<Network> = names("SERVER_UNLIMITED_ADDRESSES", "unlimited-addresses")
+            .parsed("NETWORKS", "networks, as 10.0.0.0/8,2001:db8::1, or nothing", networks)
+            .default("127.0.0.0/8,::1/128")
+            .help("Exempt networks")
+            .details("their addresses have no limits of their own; those that many agencies share an address of (NAT) belong here");
+        TCP_KEEPALIVE: Duration = names("SERVER_TCP_KEEPALIVE", "tcp-keepalive")
+            .duration(Duration::ZERO..=KEEPALIVE_MAX)
+            .whole_seconds()
+            .zero("never")
+            .default("60s")
+            .formerly(names("SERVER_KEEPALIVE", "keepalive"))
+            .help("Silence before TCP probes")
+            .limit(
+                "TCP probes three times, ten seconds apart, then the connection fails",
+                "nothing else tells a dead peer from an agency that waits",
+            );
+        ACCEPT_RETRY_DELAY: Duration = names("SERVER_ACCEPT_RETRY_DELAY", "accept-retry-delay")
+            .duration(POSITIVE)
+            .default("100ms")
+            .formerly(names("SERVER_ACCEPT_PAUSE", "accept-pause"))
+            .help("Pause when descriptors run out")
+            .limit(
+                "accepting is tried again",
+                "after EMFILE the kernel doesn't say when descriptors are free again",
+            );
+    }
+
+    "Limits on memory and on a turn of the loop" {
+        ACCEPT_BUDGET: usize = names("SERVER_ACCEPT_BUDGET", "accept-budget")
+            .number(COUNT)
+            .default("64")
+            .formerly(names("SERVER_ACCEPTS_PER_TURN", "accepts-per-turn"))
+            .help("Connections accepted in a turn")
+            .limit(
+                "the rest is accepted in the next turn",
+                "a storm of connects doesn't starve open connections",
+            );
+        READ_BUDGET: usize = names("SERVER_READ_BUDGET", "read-budget")
+            .size(MEMORY)
+            .default("64KiB")
+            .formerly(names("SERVER_READ_PER_TURN", "read-per-turn"))
+            .help("Bytes read from one connection in a turn")
+            .limit(
+                "the rest is read in the next turn",
+                "a fast peer doesn't starve the others; bounds what a turn stages",
+            );
+        TURN_BUDGET: usize = names("SERVER_TURN_BUDGET", "turn-budget")
+            .size(MEMORY)
+            .default("4MiB")
+            .formerly(names("SERVER_TURN_BYTES", "turn-bytes"))
+            .help("Bytes read from and queued for all in a turn")
+            .limit(
+                "the other connections are served in the next turn, before those that were",
+                "bounds how long a turn takes; so do 1 MiB of log lines, after which it serves no other connection",
+            );
+        WINNERS_BUDGET: usize = names("SERVER_WINNERS_BUDGET", "winners-budget")
+            .size(WINNERS_BUDGET_MIN..=MEMORY_MAX)
+            .default("256KiB")
+            .help("Bytes of ledger read for winners in a turn")
+            .limit(
+                "the rest is read in the next turn",
+                "winners are read from the ledger for all agencies that ask at once, and no other connection waits for that",
+            );
+        MAX_BUFFERED_BYTES: usize = names("SERVER_MAX_BUFFERED_BYTES", "max-buffered-bytes")
+            .size(1 << 20..=MEMORY_MAX)
+            .default("256MiB")
+            .help("Input and output held for all connections")
+            .limit(
+                "nothing more is read in this turn; then the connections that hold the most are closed, until seven eighths are held",
+                "a thousand peers that each stay within their limits are too much together",
+            );
+        SOCKET_BUFFER_SIZE: usize = names("SERVER_SOCKET_BUFFER_SIZE", "socket-buffer-size")
+            .size(0..=MEMORY_MAX)
+            .zero("the kernel's own")
+            .default("256KiB")
+            .help("Kernel buffer of a connection, each way")
+            .details("the kernel doubles the number")
+            .limit(
+                "the peer's TCP waits, or the server's output does",
+                "bounds the kernel's share: twice this in each direction, at most twice `net.core.rmem_max` and `net.core.wmem_max`; all sockets together, `net.ipv4.tcp_mem`",
+            );
+        WRITE_BUFFER_HIGH: usize = names("SERVER_WRITE_BUFFER_HIGH", "write-buffer-high")
+            .size(MEMORY)
+            .default("256KiB")
+            .formerly(names("SERVER_HIGH_WATER", "high-water"))
+            .help("Unsent output above which reading pauses")
+            .limit(
+                "the peer isn't read, and isn't sent winners",
+                "a peer that asks and doesn't read the responses costs this much and no more",
+            );
+        WRITE_BUFFER_LOW: usize = names("SERVER_WRITE_BUFFER_LOW", "write-buffer-low")
+            .size(MEMORY)
+            .default("64KiB")
+            .formerly(names("SERVER_LOW_WATER", "low-water"))
+            .help("Unsent output below which reading resumes")
+            .limit(
+                "a peer whose reading has paused is read again below it",
+                "well below the high one, so that reading doesn't stop and go at every packet",
+            );
+        MAX_PENDING_REPLIES: usize = names("SERVER_MAX_PENDING_REPLIES", "max-pending-replies")
+            .number(COUNT)
+            .default("65536")
+            .help("Replies that wait for the disk")
+            .limit(
+                "agencies aren't read until the disk has caught up",
+                "a slow disk makes replies wait, and each holds memory",
+            );
+    }
+
+    "Timeouts" {
+        FIRST_BYTE_TIMEOUT: Option<Duration> =
+            names("SERVER_FIRST_BYTE_TIMEOUT", "first-byte-timeout")
+                .duration_or_none("no limit")
+                .default("60s")
+                .help("Silence of a new connection")
+                .limit(
+                    "the connection is closed",
+                    "a connection that never speaks holds a slot",
+                );
+        FRAME_TIMEOUT: Option<Duration> = names("SERVER_FRAME_TIMEOUT", "frame-timeout")
+            .duration_or_none("no limit")
+            .default("30s")
+            .help("From first to last byte of a frame or line")
+            .limit(
+                "error 15 or an error line, then the connection is closed",
+                "half a frame, or a byte a minute, holds memory",
+            );
+        IDLE_TIMEOUT: Option<Duration> = names("SERVER_IDLE_TIMEOUT", "idle-timeout")
+            .duration_or_none("no limit")
+            .default("5m")
+            .help("Silence after the first line")
+            .limit(
+                "the connection is closed; an agency may wait for the draw for ever",
+                "an echo connection that was forgotten holds a slot",
+            );
+        WRITE_TIMEOUT: Duration = names("SERVER_WRITE_TIMEOUT", "write-timeout")
+            .duration(POSITIVE)
+            .default("30s")
+            .formerly(names("SERVER_WRITE_STALL", "write-stall"))
+            .help("For a peer to take any of its output")
+            .limit("the connection is closed", "output that isn't read holds memory");
+        LINGER_TIMEOUT: Duration = names("SERVER_LINGER_TIMEOUT", "linger-timeout")
+            .duration(POSITIVE)
+            .default("1s")
+            .formerly(names("SERVER_LINGER", "linger"))
+            .help("For a closed connection's input to end")
+            .limit(
+                "what the peer still sends is dropped with the connection",
+                "closing with unread input would reset the connection and lose the last response",
+            );
+        SHUTDOWN_TIMEOUT: Duration = names("SERVER_SHUTDOWN_TIMEOUT", "shutdown-timeout")
+            .duration(Duration::from_nanos(1)..=SHUTDOWN_MAX)
+            .default("500ms")
+            .formerly(names("SERVER_DRAIN", "drain"))
+            .help("For all connections to end at shutdown")
+            .limit(
+                "connections that haven't ended are dropped",
+                "a shutdown ends within the second that `docker stop -t 1` gives",
+            );
+    }
+
+    "Log" {
+        REFUSAL_LOG_INTERVAL: Duration = names("SERVER_REFUSAL_LOG_INTERVAL", "refusal-log-interval")
+            .duration(POSITIVE)
+            .default("10s")
+            .formerly(names("SERVER_REPORT_PERIOD", "report-period"))
+            .help("Between two counts of lines not logged")
+            .limit(
+                "what was refused meanwhile is logged as a count",
+                "ten thousand hostile peers are a line, not ten thousand",
+            );
+        WAITING_LOG_INTERVAL: Option<Duration> =
+            names("SERVER_WAITING_LOG_INTERVAL", "waiting-log-interval")
+                .duration_or_none("never")
+                .default("1m")
+                .formerly(names("SERVER_WAITING_REPORT_PERIOD", "waiting-report-period"))
+                .help("Between two lists of missing agencies")
+                .limit(
+                    "the agencies that the draw waits for are logged again",
+                    "a lottery that waits says so, no more often than a person reads",
+                );
+        MAX_LOG_LINES: u64 = names("SERVER_MAX_LOG_LINES", "max-log-lines")
+            .number(COUNT)
+            .default("500000")
+            .help("Lines of a kind per interval")
+            .limit(
+                "a warning; more lines of this kind are counted, and the counts logged as for refusals",
+                "peers can't fill the log; five agencies with 100,000 batches each are logged to the line",
+            );
+        LOG_INTERVAL: Duration = names("SERVER_LOG_INTERVAL", "log-interval")
+            .duration(POSITIVE)
+            .default("10m")
+            .help("The interval of max-log-lines")
+            .limit(
+                "as many lines of each kind are logged again",
+                "bounds the lines of a kind in a day: 72 million",
+            );
+    }
+}
+
+/// Whether a path can be that of a file: it doesn't end as those of folders do.
+fn names_a_file(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    !matches!(last, "" | "." | "..")
+}
+
+/// Networks with commas between them; nothing is none.
+fn networks(text: &str) -> Option<Vec<Network>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().ok()).collect()
+}
+
+fn parse_sync(text: &str) -> Option<Sync> {
+    match text.trim() {
+        "always" => Some(Sync::Always),
+        "never" => Some(Sync::Never),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
