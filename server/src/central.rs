@@ -256,8 +256,8 @@ impl<L: Ledger> Handler for Central<L> {
         let Some(session) = self.shared.sessions.remove(connection) else { return };
         let (agency, ip) = (session.agency(), session.ip());
         self.lottery.on_close(&mut self.shared, connection, agency, ip, reason);
-        let Shared { log, stopping, .. } = &mut self.shared;
-        connection_log::log_closed(log, &session, reason, *stopping);
+        let Shared { log, shutting_down, .. } = &mut self.shared;
+        connection_log::log_closed(log, &session, reason, *shutting_down);
         // The turn has ended already, and the next one may be far away.
         self.shared.set_log_timers(cx);
     }
@@ -282,21 +282,21 @@ impl<L: Ledger> Handler for Central<L> {
     }
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
-        self.shared.stopping = true;
+        self.shared.shutting_down = true;
         self.shared.log.report();
         let cause = match cause {
             ShutdownCause::Signal(name) => name,
             ShutdownCause::Asked => "asked",
         };
         info!("action: shutdown | result: in_progress | cause: {cause}");
-        self.lottery.on_stop(cx, &mut self.shared);
+        self.lottery.on_shutdown(cx, &mut self.shared);
         for connection in self.shared.sessions.open() {
             self.shared.close(cx, connection);
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.lottery.may_end()
+        self.lottery.is_idle()
     }
 
     fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), LedgerError> {

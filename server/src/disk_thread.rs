@@ -6,7 +6,7 @@
 //! ([`Context::attach`](reactor::Context::attach)).
 //!
 //! ```text
-//!  loop -> thread   R or W: sync bets.csv, or the log                        1 byte
+//!  loop -> thread   R or W: sync bets.csv, or the wal                        1 byte
 //!  thread -> loop   0, or the error number that the kernel gave, big endian  4 bytes
 //! ```
 //!
@@ -19,10 +19,10 @@ use std::thread;
 
 use crate::ledger::SyncTarget;
 
-/// Bytes of an answer.
-pub(crate) const ANSWER_LEN: usize = 4;
+/// Bytes of a result.
+pub(crate) const RESULT_LEN: usize = 4;
 
-/// What the kernel says of a disk that can't be written to: for an error without a number.
+/// The kernel's number for a failing disk: stands for an error without one.
 const EIO: i32 = 5;
 
 /// The request for a sync.
@@ -33,22 +33,22 @@ pub(crate) fn request(target: SyncTarget) -> [u8; 1] {
     }
 }
 
-/// What an answer says.
-pub(crate) fn outcome(answer: [u8; ANSWER_LEN]) -> io::Result<()> {
-    match i32::from_be_bytes(answer) {
+/// Decodes a result.
+pub(crate) fn outcome(result: [u8; RESULT_LEN]) -> io::Result<()> {
+    match i32::from_be_bytes(result) {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 
-/// Begins the thread; returns the loop's end. It ends when that is dropped, or with the process.
+/// Starts the thread; returns the loop's end. It ends when that is dropped, or with the process.
 ///
 /// # Errors
-/// When there are no descriptors, or no thread, to be had.
+/// When the kernel gives no descriptors or no thread.
 pub fn spawn(rows: File, wal: File) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let serve = move || {
-        // It ends when the loop's end is gone: there is nobody to tell.
+        // It ends when the loop's end is gone: nothing reads a result.
         let _ = serve(theirs, &rows, &wal);
     };
     thread::Builder::new().name("disk".to_owned()).spawn(serve)?;
@@ -73,17 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_request_is_answered_once_with_what_the_kernel_said() {
+    fn each_request_has_one_result_what_the_kernel_returned() {
         let file = tempfile::tempfile().unwrap();
         // A pair of sockets can't be synced: EINVAL.
         let (socket, _peer) = UnixStream::pair().unwrap();
         let socket = File::from(std::os::fd::OwnedFd::from(socket));
         let mut stream = spawn(file, socket).unwrap();
         let mut ask = |target| {
-            let mut answer = [0; ANSWER_LEN];
+            let mut result = [0; RESULT_LEN];
             stream.write_all(&request(target)).unwrap();
-            stream.read_exact(&mut answer).unwrap();
-            outcome(answer)
+            stream.read_exact(&mut result).unwrap();
+            outcome(result)
         };
         assert!(ask(SyncTarget::Rows).is_ok());
         assert_eq!(ask(SyncTarget::Wal).unwrap_err().kind(), io::ErrorKind::InvalidInput);

@@ -39,7 +39,7 @@ fn an_accept_that_always_fails_is_named_and_tried_now_and_then() {
     const PER_TURN: u128 = 64;
     let folder = tempfile::tempdir().expect("a folder");
     for (error, cause) in [
-        ("EPERM", "no connection can be accepted (Operation not permitted (os error 1))"),
+        ("EPERM", "accept failed (Operation not permitted (os error 1))"),
         ("ENOBUFS", "the kernel has no memory for connections (No buffer space available"),
         ("EMFILE", "no descriptors left: raise ulimit -n (Too many open files (os error 24))"),
     ] {

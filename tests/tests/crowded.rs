@@ -82,7 +82,7 @@ const CROWDED: [(&str, &str); 3] = [
 #[test]
 fn at_its_limit_of_connections_the_server_waits_for_one_to_end() {
     let environment = [&CROWDED[..], &[("SERVER_MAX_CONNECTIONS", "20")]].concat();
-    assert_waits_for_places(Server::start(&environment), "as many connections as allowed");
+    assert_waits_for_places(Server::start(&environment), "connection limit reached");
 }
 
 #[test]

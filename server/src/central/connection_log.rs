@@ -1,4 +1,4 @@
-//! What happens to connections, as log lines.
+//! Log lines of connections: accepted, silent, closed.
 
 use std::net::IpAddr;
 
@@ -19,20 +19,19 @@ pub(crate) fn log_accepted(log: &mut LogBudget, session: &Session) {
     );
 }
 
-/// A connection that isn't an agency's was silent for too long.
+/// Logs that a connection which isn't an agency's was silent for too long.
 pub(crate) fn log_silence(log: &mut LogBudget, ip: IpAddr, reason: &str) {
     if log.allows(Cause::Silence) {
         info!("action: receive_message | result: fail | ip: {ip} | error: {reason}");
     }
 }
 
-/// A connection is gone. While the process is `stopping` each is logged as a resource that was
-/// closed.
+/// Logs that a connection is gone; during a shutdown at the level of its acceptance.
 pub(crate) fn log_closed(
     log: &mut LogBudget,
     session: &Session,
     reason: &CloseReason,
-    stopping: bool,
+    shutting_down: bool,
 ) {
     let ip = session.ip();
     if let Some(cause) = Cause::of(reason)
@@ -44,7 +43,7 @@ pub(crate) fn log_closed(
     log_within!(
         log,
         Event::Closed,
-        if stopping { session.log_level() } else { Level::Debug },
+        if shutting_down { session.log_level() } else { Level::Debug },
         "action: close_connection | result: success | ip: {ip} | reason: {reason}"
     );
 }

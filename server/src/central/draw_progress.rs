@@ -1,9 +1,9 @@
 //! When the log says what the draw waits for.
 //!
-//! At the start, when an agency has finished, and once a period for as long as somebody waits for the
-//! others: an agency that has finished, or one that is connected or has sent bets. Lines that
-//! follow each other within a second are one, at its end, so that ten thousand agencies that finish
-//! at once are a line or two. Knows no clock: the caller sets the timers.
+//! At the start, when an agency has finished, and once a period while an agency waits for the others:
+//! one that has finished, is connected or has sent bets. Lines that would follow each other within a
+//! second become one at its end, so ten thousand agencies that finish at once cause a line or two.
+//! Knows no clock: the caller sets the timers.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -67,16 +67,15 @@ impl DrawProgress {
         lottery: &Lottery<L>,
         agencies: &AgencyConnections,
     ) {
-        let somebody_waits = lottery.has_begun() || !agencies.is_empty();
-        if self.take_due(lottery.finished(), somebody_waits) {
+        let any_waits = lottery.has_begun() || !agencies.is_empty();
+        if self.take_due(lottery.finished(), any_waits) {
             let connected = agencies.agencies().filter(|agency| !lottery.has_finished(*agency));
             log_missing(&lottery.standing_ahead(), &connected.collect());
         }
     }
 
-    /// Whether a line is to be logged now: it is taken for logged then. To be asked in every turn
-    /// before the draw, with how many agencies have finished, and whether anybody waits for the
-    /// others.
+    /// Whether a line is due; if so, the caller logs it. Called in every turn before the draw, with how
+    /// many agencies have finished, and whether any waits for the others.
     fn take_due(&mut self, finished: Agency, waits: bool) -> bool {
         self.due |= self.finished.replace(finished) != Some(finished);
         if self.since == Period::Over {
@@ -120,7 +119,7 @@ impl DrawProgress {
     }
 }
 
-/// Logs what the draw waits for. `connected` are those of the missing who are.
+/// Logs what the draw waits for. `connected` are the missing agencies that are.
 fn log_missing(standing: &Standing, connected: &AgencyList) {
     info!(
         "action: wait_for_draw | result: in_progress | {} | connected: {connected} | \
@@ -130,7 +129,7 @@ fn log_missing(standing: &Standing, connected: &AgencyList) {
     );
 }
 
-/// Logs that an agency which hasn't finished is gone. The draw waits until it comes back.
+/// Logs that an agency which hasn't finished is gone. The draw waits for it to come back.
 pub(crate) fn log_lost(
     budget: &mut LogBudget,
     agency: Agency,
@@ -158,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn the_start_is_a_line_and_nobody_who_waits_is_none_more() {
+    fn a_start_is_logged_once_while_no_agency_waits() {
         let mut progress = DrawProgress::new(Some(MINUTE), false);
         assert!(progress.take_due(0, false));
         assert_eq!(
             timers(&mut progress),
             [(timers::DRAW_PAUSE, PAUSE)],
-            "no period while nobody waits"
+            "no period while no agency waits"
         );
         progress.on_timer(timers::DRAW_PAUSE);
         assert!(!progress.take_due(0, false));
@@ -172,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_told_once_a_period_whom_for() {
+    fn while_an_agency_waits_a_line_comes_once_a_period() {
         let mut progress = DrawProgress::new(Some(MINUTE), false);
         assert!(progress.take_due(0, false));
         progress.on_timer(timers::DRAW_PAUSE);
         timers(&mut progress);
-        assert!(!progress.take_due(0, true), "one has come: nothing is said yet");
+        assert!(!progress.take_due(0, true), "one has connected: nothing is logged yet");
         assert_eq!(timers(&mut progress), [(timers::DRAW_PERIOD, MINUTE)]);
         assert!(!progress.take_due(0, true));
         assert_eq!(timers(&mut progress), []);
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn who_finishes_is_a_line_and_many_in_a_second_are_two() {
+    fn an_agency_that_finishes_is_a_line_and_many_in_a_second_are_two() {
         let mut progress = DrawProgress::new(None, false);
         assert!(progress.take_due(3, true));
         progress.on_timer(timers::DRAW_PAUSE);

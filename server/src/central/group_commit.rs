@@ -1,4 +1,4 @@
-//! Group commit: when what requests have staged is handed to the ledger, and who waits for the disk.
+//! Group commit: when what requests have staged is handed to the ledger, and what waits for the disk.
 //!
 //! A commit takes what a whole turn has staged. The [disk's thread](crate::disk_thread) waits for the
 //! sync of it, or the loop itself where there is no such thread. A commit that had no effect is
@@ -19,7 +19,7 @@ use crate::disk_thread;
 use crate::ledger::{CommitNumber, Ledger, LedgerError, SubmitError};
 use crate::lottery::{Committed, Lottery};
 
-/// Who waits for the disk.
+/// What waits for the disk.
 #[derive(Debug)]
 enum Disk {
     /// The loop.
@@ -81,15 +81,12 @@ impl GroupCommit {
         matches!(self.disk, Disk::Thread(disk) if disk == connection)
     }
 
-    /// When requests are answered without a try at the storage.
+    /// When requests are replied to without a try at the storage.
     pub(crate) fn backoff(&mut self) -> &mut CommitBackoff {
         &mut self.backoff
     }
 
     /// Whether so much is staged that it is committed at once.
-    ///
-    /// To be asked whenever something was staged: at most one request more than this is staged at any
-    /// time, so a commit always fits into the wal.
     pub(crate) fn is_large<L: Ledger>(&self, lottery: &Lottery<L>) -> bool {
         lottery.staged_len() >= self.max_bytes
     }
@@ -142,7 +139,7 @@ impl GroupCommit {
         }
     }
 
-    /// Lets the disk begin with what was committed. Returns whether its thread waits for it; the loop
+    /// Starts the sync of what was committed. Returns whether the disk's thread waits for it; the loop
     /// has to otherwise.
     ///
     /// # Errors
@@ -182,14 +179,15 @@ impl GroupCommit {
         }
     }
 
-    /// A central without its ledger isn't healthy, though it may still echo.
+    /// Looks whether the ledger's files are still there: a central without them isn't healthy, though
+    /// it may still echo.
     pub(crate) fn verify<L: Ledger>(&mut self, lottery: &Lottery<L>) {
         if let Err(SubmitError::Fatal(error)) = lottery.ledger().verify() {
             self.fatal.get_or_insert(error);
         }
     }
 
-    /// Fails when the process must not go on.
+    /// Returns the error that ends the process, if there is one.
     pub(crate) fn check(&mut self) -> Result<(), LedgerError> {
         self.fatal.take().map_or(Ok(()), Err)
     }

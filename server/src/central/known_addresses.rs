@@ -1,7 +1,7 @@
 //! The address from which each agency last introduced itself.
 //!
-//! What comes from there gets in when the places are few: an agency that was cut off comes back. One
-//! address for each agency, so it is bounded by their number.
+//! A client from there is accepted when few connections are left: an agency that was cut off comes
+//! back. One address for each agency bounds them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What happens to the listening socket, as log lines. Knows no connection.
+//! Log lines of the listening socket. Knows no connection.
 
 use log::{Level, info, warn};
 use reactor::ListenerEvent;
@@ -6,7 +6,7 @@ use runtime::log_within;
 
 use super::log_budget::{Cause, Event, LogBudget};
 
-/// Which of these lines matter.
+/// Logs what happens to the listening socket.
 #[derive(Debug)]
 pub(crate) struct ListenerLog {
     /// A connection was accepted, and that the listener waits for the next one hasn't been logged.

@@ -1,4 +1,4 @@
-//! What a peer can have logged at will, by kind: each has a budget in the [log](runtime::logging::budget).
+//! Log lines that a peer can cause at will, by kind: each has a budget in the [log](runtime::logging::budget).
 //!
 //! Knows no connection and no clock.
 
@@ -22,33 +22,33 @@ pub(crate) enum Cause {
     LongLine,
     /// Nothing, or no whole line, for too long.
     Silence,
-    /// It takes nothing of what waits for it.
+    /// It read nothing of its output for too long.
     WriteStalled,
     /// More input than any line or frame has.
     InputOverflow,
     /// It held the most memory when all connections together held too much.
     BufferLimit,
-    /// It had been silent longest when all places were taken.
+    /// It had been silent longest when all connections were taken.
     Evicted,
     /// Its address has as many connections as one may.
     AddressConnections,
-    /// Its address makes connections more quickly than one may.
+    /// Its address connects more often than one may.
     AddressConnects,
-    /// The places that are left are for others.
+    /// The connections that are left are for trusted addresses.
     Reserved,
-    /// As many connections as may be: whoever knocks has to wait.
+    /// The limit on connections is reached: further clients wait in the backlog.
     Full,
-    /// The same for want of descriptors.
+    /// They wait because there are no descriptors.
     NoDescriptors,
-    /// The same for want of memory.
+    /// They wait because the kernel has no memory.
     NoMemory,
-    /// `accept` fails for another reason.
+    /// They wait because `accept` fails for another reason.
     AcceptFailed,
     /// The storage took nothing of what a turn brought.
     CommitFailed,
 }
 
-/// Codes of refusals have places of their own, from 0 on.
+/// Codes of refusals have indices of their own, from 0 on.
 const CODES: usize = ErrorCode::ShuttingDown as usize + 1;
 const CAUSES: usize = CODES + 14;
 
@@ -94,8 +94,8 @@ impl Cause {
         }
     }
 
-    /// What it is told as: a refusal is final; who waits at the door gets in, and a commit is tried
-    /// again.
+    /// The beginning of its lines. A refusal is final; a client that waits is accepted later, and a
+    /// commit is tried again.
     fn outcome(self) -> &'static str {
         match self {
             Self::Full | Self::NoDescriptors | Self::NoMemory | Self::AcceptFailed => {
@@ -116,17 +116,17 @@ impl fmt::Display for Cause {
             Self::Agency(code) => write!(f, "code {}", *code as u8),
             Self::LongLine => f.write_str("line too long"),
             Self::Silence => f.write_str("silent for too long"),
-            Self::WriteStalled => f.write_str("takes no output"),
-            Self::InputOverflow => f.write_str("input without end"),
+            Self::WriteStalled => f.write_str("write stalled"),
+            Self::InputOverflow => f.write_str("input overflow"),
             Self::BufferLimit => f.write_str("buffer limit reached"),
             Self::Evicted => f.write_str("evicted to let others in"),
             Self::AddressConnections => f.write_str("too many connections of one address"),
             Self::AddressConnects => f.write_str("connections of one address too fast"),
             Self::Reserved => f.write_str("only reserved connections left"),
-            Self::Full => f.write_str("as many connections as allowed"),
+            Self::Full => f.write_str("connection limit reached"),
             Self::NoDescriptors => f.write_str("no descriptors left: raise ulimit -n"),
             Self::NoMemory => f.write_str("the kernel has no memory for connections"),
-            Self::AcceptFailed => f.write_str("no connection can be accepted"),
+            Self::AcceptFailed => f.write_str("accept failed"),
             Self::CommitFailed => f.write_str("storage unavailable"),
         }
     }
@@ -142,7 +142,7 @@ impl From<RefuseReason> for Cause {
     }
 }
 
-/// What happens to a peer that does as it should, or whose bets are judged.
+/// What happens to a peer that keeps to the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     Accepted,
@@ -259,12 +259,12 @@ mod tests {
             Cause::AddressConnects,
             Cause::Reserved,
         ]);
-        let mut places: Vec<_> = causes.map(|cause| Kind::from(cause).index()).collect();
-        places.extend([Event::Accepted, Event::Closed].map(|event| Kind::from(event).index()));
-        let count = places.len();
-        places.sort_unstable();
-        places.dedup();
-        assert_eq!(places.len(), count);
-        assert_eq!(places.last(), Some(&(EVENTS + CAUSES - 1)));
+        let mut indices: Vec<_> = causes.map(|cause| Kind::from(cause).index()).collect();
+        indices.extend([Event::Accepted, Event::Closed].map(|event| Kind::from(event).index()));
+        let count = indices.len();
+        indices.sort_unstable();
+        indices.dedup();
+        assert_eq!(indices.len(), count);
+        assert_eq!(indices.last(), Some(&(EVENTS + CAUSES - 1)));
     }
 }

@@ -86,12 +86,12 @@ impl<L: Ledger> LotteryService<L> {
         self.commits.on_disk_lost(&mut self.lottery);
     }
 
-    /// The health check calls: whether the ledger is still there shows at the end of the turn.
+    /// Looks whether the ledger's files are still there: the end of the turn fails otherwise.
     pub(crate) fn verify_ledger(&mut self) {
         self.commits.verify(&self.lottery);
     }
 
-    /// Whether so much waits for the storage that nothing more may be taken.
+    /// Whether so much waits for the storage that no further request is taken.
     pub(crate) fn is_full(&self, config: &ProtocolConfig) -> bool {
         (self.lottery.has_staged() && self.commits.is_large(&self.lottery))
             || self.outbox.len() >= config.max_pending_replies
@@ -106,7 +106,7 @@ impl<L: Ledger> LotteryService<L> {
         input: &[u8],
     ) -> usize {
         let mut used = 0;
-        // A refusal ends the session as an agency's: what follows it isn't looked at.
+        // An error ends the lottery session: what follows it isn't decoded.
         loop {
             let full = self.is_full(&shared.config);
             let Some(session) = shared.sessions.lottery(connection) else { return input.len() };
@@ -143,8 +143,9 @@ impl<L: Ledger> LotteryService<L> {
         match session.finish(rest) {
             Ok(()) if !session.is_owed_replies() => cx.close(connection),
             Ok(()) => {
-                let agency = session.agency().unwrap_or_default();
-                self.outbox.queue_reply(shared, connection, agency, Reply::CloseAfterReplies);
+                let (agency, reply) =
+                    (session.agency().unwrap_or_default(), Reply::CloseAfterReplies);
+                self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
             }
             Err(error) => self.close_with_error(cx, shared, connection, error.into()),
         }
@@ -184,7 +185,7 @@ impl<L: Ledger> LotteryService<L> {
         self.agencies.knows(address)
     }
 
-    /// How far the lottery is, as a log line.
+    /// Logs how far the lottery is.
     pub(crate) fn log_status(&self, connections: usize) {
         let standing = self.lottery.standing();
         let rejected = standing.rejected();
@@ -194,16 +195,16 @@ impl<L: Ledger> LotteryService<L> {
         );
     }
 
-    /// The process is to end: agencies are refused, and come back.
-    pub(crate) fn on_stop(&mut self, cx: &mut impl Context, shared: &mut Shared) {
+    /// The process ends: agencies are refused, and come back later.
+    pub(crate) fn on_shutdown(&mut self, cx: &mut impl Context, shared: &mut Shared) {
         for connection in self.agencies.connections() {
             let error = ProtocolError::new(ErrorCode::ShuttingDown, "the central is shutting down");
             self.close_with_error(cx, shared, connection, error);
         }
     }
 
-    /// Whether nothing is under way that the end of the process has to wait for.
-    pub(crate) fn may_end(&self) -> bool {
+    /// Whether nothing is under way that a shutdown waits for.
+    pub(crate) fn is_idle(&self) -> bool {
         self.outbox.is_empty() && self.lottery.is_closed()
     }
 
@@ -279,8 +280,9 @@ impl<L: Ledger> LotteryService<L> {
             let error = ProtocolError::new(ErrorCode::Superseded, reason);
             self.close_with_error(cx, shared, old, error);
         }
-        let welcome = Reply::Welcome(self.lottery.agency_standing(agency));
-        self.outbox.queue_reply(shared, connection, agency, welcome);
+        let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
+        let reply = Reply::Welcome(self.lottery.agency_standing(agency));
+        self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
         Ok(())
     }
 
@@ -295,14 +297,16 @@ impl<L: Ledger> LotteryService<L> {
         let (lottery, backoff) = (&mut self.lottery, self.commits.backoff());
         let outcome = requests::perform(lottery, backoff, agency, request);
         let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
-        let reply = session.judge(outcome, || lottery.agency_standing(agency).consumed)?;
+        let reply = session.resolve(outcome, || lottery.agency_standing(agency).consumed)?;
         // Nothing more is taken from an agency before it has its winners: what follows the request
         // waits with it, so responses keep the order of requests, and asking again costs nothing.
         if matches!(reply, Reply::Winners) {
             session.await_winners();
             cx.pause_reading(connection);
         }
-        self.outbox.queue_reply(shared, connection, agency, reply);
+        self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
+        // At most one request more than `is_large` asks for is staged at any time, so a commit always
+        // fits into the wal.
         if self.commits.is_large(&self.lottery) {
             self.commit(cx, shared);
         }
@@ -333,7 +337,7 @@ impl<L: Ledger> LotteryService<L> {
         }
     }
 
-    /// A connection is the agency's no more, for this reason.
+    /// A connection is no longer the agency's, for this reason.
     fn remove_connection(
         &mut self,
         shared: &mut Shared,
@@ -344,13 +348,13 @@ impl<L: Ledger> LotteryService<L> {
     ) {
         let was_its = self.agencies.remove(agency, connection);
         let awaited = self.lottery.awaits_draw() && !self.lottery.has_finished(agency);
-        if was_its && awaited && !shared.stopping {
+        if was_its && awaited && !shared.shutting_down {
             let consumed = self.lottery.agency_standing(agency).consumed;
             draw_progress::log_lost(&mut shared.log, agency, ip, consumed, reason);
         }
     }
 
-    /// Nothing waits for this connection any more.
+    /// The connection is resumed no more, and sent no winners.
     fn forget(&mut self, connection: ConnectionId) {
         self.awaiting_storage.remove(&connection);
         self.outbox.forget_winners(connection);
@@ -401,9 +405,9 @@ impl<L: Ledger> LotteryService<L> {
         }
     }
 
-    /// Lets the disk begin with what was committed; waits for it only when nobody else does.
+    /// Starts the sync of what was committed; waits for it when no thread does.
     fn sync(&mut self, cx: &mut impl Context, shared: &mut Shared) -> Result<(), LedgerError> {
-        if shared.stopping && !self.lottery.has_staged() {
+        if shared.shutting_down && !self.lottery.has_staged() {
             self.lottery.begin_close();
         }
         if self.commits.begin_sync(cx, &mut self.lottery)? {
@@ -411,7 +415,7 @@ impl<L: Ledger> LotteryService<L> {
         }
         self.lottery.sync()?;
         if self.lottery.has_staged() {
-            // The wal had to go on in its other half first.
+            // The wal had to be switched to its other segment first.
             self.commit(cx, shared);
             self.lottery.sync()?;
         }
@@ -436,7 +440,7 @@ impl<L: Ledger> LotteryService<L> {
 
     /// Logs what the draw waits for, when that is due.
     fn log_draw_progress(&mut self, cx: &mut impl Context, shared: &Shared) {
-        if shared.stopping || !self.lottery.awaits_draw() {
+        if shared.shutting_down || !self.lottery.awaits_draw() {
             return;
         }
         self.draw.log_if_due(&self.lottery, &self.agencies);

@@ -1,4 +1,5 @@
-//! The lottery protocol of one connection: who it is, whether its requests are taken, what it is owed.
+//! The lottery protocol of one connection: its agency, whether its requests are taken, how many replies
+//! it is owed.
 //!
 //! ```text
 //!                    pause_for_storage
@@ -98,13 +99,13 @@ impl LotterySession {
         self.intake = Intake::Open;
     }
 
-    /// What the outcome of a request comes to. One that was sent before its agency knew that an
-    /// earlier one had no effect has none either, and isn't held against it: it is to go on from
+    /// The reply to a request whose outcome is this. A request that was sent before its agency knew
+    /// that an earlier one had no effect has none either, and isn't refused: the agency resumes from
     /// `consumed`.
     ///
     /// # Errors
     /// The refusal, when it is the agency's fault.
-    pub(crate) fn judge(
+    pub(crate) fn resolve(
         &mut self,
         outcome: Result<Reply, Refusal>,
         consumed: impl FnOnce() -> Position,
@@ -123,8 +124,8 @@ impl LotterySession {
         outcome
     }
 
-    /// A request that was replied to, as far as it knew, had no effect after all. Returns whether
-    /// that was the one for winners: none will come.
+    /// A request whose reply is queued had no effect after all. Returns whether the connection waits
+    /// for winners: none will come.
     pub(crate) fn note_unavailable(&mut self) -> bool {
         self.unavailable = true;
         self.intake == Intake::AwaitsWinners
@@ -168,19 +169,19 @@ mod tests {
     #[test]
     fn what_was_sent_behind_a_request_without_effect_is_not_held_against_it() {
         let mut session = LotterySession::default();
-        assert_eq!(session.judge(Err(GAP), || 3), Err(GAP), "nothing has failed yet");
-        assert_eq!(session.judge(Ok(unavailable()), || 3), Ok(unavailable()));
+        assert_eq!(session.resolve(Err(GAP), || 3), Err(GAP), "nothing has failed yet");
+        assert_eq!(session.resolve(Ok(unavailable()), || 3), Ok(unavailable()));
         let duplicate = Reply::Duplicate { consumed: 1 };
-        assert_eq!(session.judge(Ok(duplicate.clone()), || 3), Ok(duplicate));
+        assert_eq!(session.resolve(Ok(duplicate.clone()), || 3), Ok(duplicate));
         let wrong_total = Refusal::WrongTotal { expected: 3, found: 5 };
         for refusal in [GAP, wrong_total, Refusal::NotFinished { agency: 7 }] {
-            let excused = session.judge(Err(refusal), || 3).unwrap();
+            let excused = session.resolve(Err(refusal), || 3).unwrap();
             assert!(matches!(excused, Reply::Unavailable { consumed: 3, .. }), "{excused:?}");
         }
-        assert_eq!(session.judge(Err(Refusal::Drawn), || 3), Err(Refusal::Drawn));
+        assert_eq!(session.resolve(Err(Refusal::Drawn), || 3), Err(Refusal::Drawn));
         let finished = Reply::Finished { stored: 3, rejected: 0 };
-        assert_eq!(session.judge(Ok(finished.clone()), || 3), Ok(finished));
-        assert_eq!(session.judge(Err(GAP), || 3), Err(GAP), "it had been told");
+        assert_eq!(session.resolve(Ok(finished.clone()), || 3), Ok(finished));
+        assert_eq!(session.resolve(Err(GAP), || 3), Err(GAP), "it had been told");
     }
 
     #[test]
@@ -189,7 +190,7 @@ mod tests {
         assert!(!session.note_unavailable());
         session.await_winners();
         assert!(session.note_unavailable());
-        assert!(session.judge(Err(GAP), || 3).is_ok());
+        assert!(session.resolve(Err(GAP), || 3).is_ok());
     }
 
     #[test]

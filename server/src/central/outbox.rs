@@ -10,6 +10,7 @@ use std::rc::Rc;
 use reactor::{ConnectionId, Context};
 use wire::Agency;
 
+use super::lottery_session::LotterySession;
 use super::reply::Reply;
 use super::reply_log;
 use super::reply_queue::{PendingReply, ReplyQueue};
@@ -35,22 +36,14 @@ impl Outbox {
     }
 
     /// Queues the reply to a request whose effects were staged just now.
-    pub(crate) fn queue_reply(
-        &mut self,
-        shared: &mut Shared,
-        to: ConnectionId,
-        agency: Agency,
-        reply: Reply,
-    ) {
-        if let Some(session) = shared.sessions.lottery(to) {
-            session.reply_queued();
-        }
-        self.replies.push(to, agency, reply);
+    pub(crate) fn queue_reply(&mut self, session: &mut LotterySession, pending: PendingReply) {
+        session.reply_queued();
+        self.replies.push(pending);
     }
 
     /// Queues the last reply to a connection, behind those that it is owed.
     pub(crate) fn queue_last_reply(&mut self, last: PendingReply) {
-        self.replies.push(last.to, last.agency, last.reply);
+        self.replies.push(last);
     }
 
     /// As [`ReplyQueue::submitted`].

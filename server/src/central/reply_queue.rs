@@ -39,8 +39,8 @@ pub(crate) struct ReplyQueue {
 
 impl ReplyQueue {
     /// Adds the reply to a request whose effects were staged just now.
-    pub(crate) fn push(&mut self, to: ConnectionId, agency: Agency, reply: Reply) {
-        self.staged.push(PendingReply { to, agency, reply });
+    pub(crate) fn push(&mut self, pending: PendingReply) {
+        self.staged.push(pending);
     }
 
     /// What was staged was handed over as commit `number`.
@@ -99,6 +99,10 @@ mod tests {
     const ONE: ConnectionId = ConnectionId::new(1, 1);
     const TWO: ConnectionId = ConnectionId::new(2, 1);
 
+    fn pending(to: ConnectionId, agency: Agency, reply: Reply) -> PendingReply {
+        PendingReply { to, agency, reply }
+    }
+
     fn at(consumed: u64) -> AgencyStanding {
         let (checksum, phase) = (Checksum::default(), Phase::Open);
         AgencyStanding { consumed, checksum, stored: 0, rejected: 0, phase }
@@ -113,12 +117,12 @@ mod tests {
     fn a_reply_leaves_when_its_commit_is_durable_and_not_before_an_earlier_one() {
         let mut queue = ReplyQueue::default();
         let duplicate = |consumed| Reply::Duplicate { consumed };
-        queue.push(ONE, 1, duplicate(1));
+        queue.push(pending(ONE, 1, duplicate(1)));
         assert_eq!(pop(&mut queue, u64::MAX), [], "it isn't handed over");
         queue.submitted(CommitNumber(1));
-        queue.push(TWO, 2, duplicate(2));
+        queue.push(pending(TWO, 2, duplicate(2)));
         queue.submitted(CommitNumber(3));
-        queue.push(ONE, 1, Reply::CloseAfterReplies);
+        queue.push(pending(ONE, 1, Reply::CloseAfterReplies));
         assert_eq!(queue.len(), 3);
         assert_eq!(pop(&mut queue, 0), []);
         assert_eq!(pop(&mut queue, 2), [(ONE, duplicate(1))]);
@@ -130,9 +134,9 @@ mod tests {
     #[test]
     fn what_had_no_effect_is_reported_as_that_and_a_welcome_says_where_the_agency_stands_now() {
         let mut queue = ReplyQueue::default();
-        queue.push(ONE, 1, Reply::Welcome(at(7)));
-        queue.push(ONE, 1, Reply::Finished { stored: 7, rejected: 0 });
-        queue.push(TWO, 2, Reply::CloseAfterReplies);
+        queue.push(pending(ONE, 1, Reply::Welcome(at(7))));
+        queue.push(pending(ONE, 1, Reply::Finished { stored: 7, rejected: 0 }));
+        queue.push(pending(TWO, 2, Reply::CloseAfterReplies));
         let reason = Rc::from("full");
         let standing = |agency| at(u64::from(agency));
         assert_eq!(queue.unavailable(CommitNumber(4), &reason, standing), [ONE]);

@@ -12,14 +12,14 @@ pub(crate) struct Shared {
     pub(crate) config: ProtocolConfig,
     pub(crate) sessions: Sessions,
     pub(crate) log: LogBudget,
-    /// A signal has asked the process to end.
-    pub(crate) stopping: bool,
+    /// The process is ending.
+    pub(crate) shutting_down: bool,
 }
 
 impl Shared {
     pub(crate) fn new(config: ProtocolConfig) -> Self {
         let log = LogBudget::new(config.max_log_lines);
-        Self { config, sessions: Sessions::new(), log, stopping: false }
+        Self { config, sessions: Sessions::new(), log, shutting_down: false }
     }
 
     /// Takes nothing more from this connection; it closes when its output has left.
@@ -37,7 +37,7 @@ impl Shared {
         cx.resume_reading(connection);
     }
 
-    /// Sets the timers of spans of time that were begun by a line.
+    /// Sets the timers of the intervals that a line has begun.
     pub(crate) fn set_log_timers(&mut self, cx: &mut impl Context) {
         let begun = self.log.take_begun();
         if begun.period {

@@ -35,7 +35,7 @@ impl WinnersDelivery {
         self.scan.forget(connection);
     }
 
-    /// Takes the connections out whose lists can begin: the draw has run.
+    /// Takes out the connections whose lists can begin: the draw has run.
     pub(crate) fn take_due(&mut self) -> BTreeSet<ConnectionId> {
         std::mem::take(&mut self.due)
     }
