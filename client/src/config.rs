@@ -65,11 +65,11 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// Pause before the first new attempt.
-    pub min: Duration,
+    pub min_delay: Duration,
     /// Longest pause.
-    pub max: Duration,
+    pub max_delay: Duration,
     /// Failed attempts in a row after which to give up; 0 for never.
-    pub limit: u32,
+    pub max_attempts: u32,
 }
 
 /// What the check of files needs of all settings.
@@ -123,13 +123,13 @@ impl Config {
             retry: retry?,
             response_timeout: layers.get(&settings::RESPONSE_TIMEOUT)?,
             exit_delays: ExitDelays {
-                announce_after: layers.get(&settings::ANNOUNCE_DELAY)?,
+                announce: layers.get(&settings::ANNOUNCE_DELAY)?,
                 exit: layers.get(&settings::EXIT_DELAY)?,
             },
             log_limits: LogLimits {
                 max_lines: layers.get(&settings::MAX_LOG_LINES)?,
                 interval: layers.get(&settings::LOG_INTERVAL)?,
-                report_period: layers.get(&settings::SUPPRESSED_LOG_INTERVAL)?,
+                suppressed_interval: layers.get(&settings::SUPPRESSED_LOG_INTERVAL)?,
             },
         })
     }
@@ -156,11 +156,15 @@ impl Config {
 
     fn retry(layers: &mut Settings) -> Option<Retry> {
         let (shortest, longest) = (&settings::RETRY_MIN_DELAY, &settings::RETRY_MAX_DELAY);
-        let (min, max) = (layers.get(shortest)?, layers.get(longest)?);
-        if min > max {
+        let (min_delay, max_delay) = (layers.get(shortest)?, layers.get(longest)?);
+        if min_delay > max_delay {
             layers.reject(shortest, "at most", longest);
         }
-        Some(Retry { min, max, limit: layers.get(&settings::RETRY_MAX_ATTEMPTS)? })
+        Some(Retry {
+            min_delay,
+            max_delay,
+            max_attempts: layers.get(&settings::RETRY_MAX_ATTEMPTS)?,
+        })
     }
 }
 

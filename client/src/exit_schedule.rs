@@ -8,7 +8,7 @@
 //! | stage | is over when | then |
 //! |---|---|---|
 //! | `Working` | the run is done | `ResultDelayed` |
-//! | `ResultDelayed` | the run is [`announce_after`](ExitDelays::announce_after) old, or a signal came | the result is logged, `ExitDelayed` |
+//! | `ResultDelayed` | the run is [`announce`](ExitDelays::announce) old, or a signal came | the result is logged, `ExitDelayed` |
 //! | `ExitDelayed` | [`exit`](ExitDelays::exit) has passed | the loop stops |
 
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub enum End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExitDelays {
     /// The result isn't logged earlier than this after the start.
-    pub announce_after: Duration,
+    pub announce: Duration,
     /// Between logging the result and exiting.
     pub exit: Duration,
 }
@@ -69,7 +69,7 @@ impl ExitSchedule {
         if self.stage == Stage::Working {
             self.stage = Stage::ResultDelayed;
             let age = self.started.map_or(Duration::ZERO, |started| cx.now() - started);
-            let left = self.delays.announce_after.saturating_sub(age);
+            let left = self.delays.announce.saturating_sub(age);
             if !left.is_zero() {
                 return cx.set_timer(EXIT, Some(left));
             }
@@ -107,9 +107,9 @@ mod tests {
     }
 
     impl Run {
-        fn new(announce_after: Duration, exit: Duration) -> Self {
+        fn new(announce: Duration, exit: Duration) -> Self {
             let (mut exit_schedule, cx) =
-                (ExitSchedule::new(ExitDelays { announce_after, exit }), MemoryContext::new());
+                (ExitSchedule::new(ExitDelays { announce, exit }), MemoryContext::new());
             exit_schedule.on_start(&cx);
             Self { exit_schedule, cx, announced: 0 }
         }

@@ -24,7 +24,7 @@ pub struct LogLimits {
     /// After it the budgets are refilled.
     pub interval: Duration,
     /// Between two logs of the counts.
-    pub report_period: Duration,
+    pub suppressed_interval: Duration,
 }
 
 impl Default for LogLimits {
@@ -32,7 +32,7 @@ impl Default for LogLimits {
         Self {
             max_lines: 500_000,
             interval: Duration::from_mins(10),
-            report_period: Duration::from_secs(10),
+            suppressed_interval: Duration::from_secs(10),
         }
     }
 }
@@ -124,7 +124,7 @@ impl LogBudget {
     pub fn set_timers(&mut self, cx: &mut impl Context) {
         let begun = self.budget.take_begun();
         if begun.period {
-            cx.set_timer(REPORT, Some(self.limits.report_period));
+            cx.set_timer(REPORT, Some(self.limits.suppressed_interval));
         }
         if begun.interval {
             cx.set_timer(REFILL, Some(self.limits.interval));
@@ -161,7 +161,7 @@ mod tests {
         assert!(budget.allows(Line::Retried) && budget.allows(Line::Retried));
         assert!(!budget.allows(Line::Retried) && budget.allows(Line::Winner));
         budget.set_timers(&mut cx);
-        let set = [(REPORT, limits.report_period), (REFILL, limits.interval)];
+        let set = [(REPORT, limits.suppressed_interval), (REFILL, limits.interval)];
         assert_eq!(cx.timers, set.into());
         assert!(budget.on_timer(REPORT) && !budget.allows(Line::Retried));
         assert!(budget.on_timer(REFILL) && budget.allows(Line::Retried));

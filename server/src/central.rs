@@ -116,7 +116,7 @@ impl<L: Ledger> Central<L> {
 
     /// Takes as many lines or frames out of `input` as are whole; returns how many bytes they were.
     fn consume(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
-        let max_line = self.shared.config.max_line;
+        let max_line = self.shared.config.max_line_size;
         let Some(session) = self.shared.sessions.get(connection) else { return input.len() };
         let Some(&first) = input.first() else { return 0 };
         session.identify(first, max_line);
@@ -162,8 +162,8 @@ impl<L: Ledger> Central<L> {
         let Some(session) = sessions.get(connection) else { return };
         let after = match session.note_input(consumed, rest) {
             Deadline::Unchanged => return,
-            Deadline::Frame => config.whole_frame,
-            Deadline::Idle => config.idle,
+            Deadline::Frame => config.frame_timeout,
+            Deadline::Idle => config.idle_timeout,
             Deadline::Never => None,
         };
         cx.set_deadline(connection, after);
@@ -185,7 +185,7 @@ impl<L: Ledger> Handler for Central<L> {
             self.lottery.verify_ledger();
         }
         self.shared.sessions.insert(connection, session);
-        cx.set_deadline(connection, self.shared.config.first_byte);
+        cx.set_deadline(connection, self.shared.config.first_byte_timeout);
     }
 
     fn before_read(&mut self, cx: &mut impl Context, connection: ConnectionId) {

@@ -33,10 +33,10 @@ pub struct Config {
     pub storage: PathBuf,
     /// How it is kept.
     pub ledger: Options,
-    /// The central's rules, for a wal of the size that is configured.
-    pub rules: ProtocolConfig,
-    /// `commit_max` of these isn't the default.
-    commit_max_chosen: bool,
+    /// What the central does with connections, for a wal of the size that is configured.
+    pub protocol: ProtocolConfig,
+    /// Whether `group_commit_bytes` was set.
+    group_commit_chosen: bool,
     /// The loop's limits.
     pub limits: Limits,
 }
@@ -53,8 +53,8 @@ impl Config {
     fn take(layers: &mut Settings) -> Option<Self> {
         Self::check_write_buffer(layers);
         let segment_size = Self::wal_segment_size(layers)?;
-        let commit_max = Self::group_commit_bytes(layers, segment_size / 4)?;
-        let rules = Self::rules(layers, commit_max)?;
+        let group_commit_bytes = Self::group_commit_bytes(layers, segment_size / 4)?;
+        let protocol = Self::protocol(layers, group_commit_bytes)?;
         let agencies = layers.get(&settings::AGENCIES)?;
         Some(Self {
             address: SocketAddr::new(layers.get(&settings::BIND)?, layers.get(&settings::PORT)?),
@@ -71,20 +71,21 @@ impl Config {
             },
             // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
             limits: Limits {
-                max_unconsumed: rules.max_line.max(FRAME_MAX),
+                max_unconsumed: protocol.max_line_size.max(FRAME_MAX),
                 ..Self::limits(layers)?
             },
-            rules,
-            commit_max_chosen: !layers.is_default(&settings::GROUP_COMMIT_BYTES),
+            protocol,
+            group_commit_chosen: !layers.is_default(&settings::GROUP_COMMIT_BYTES),
         })
     }
 
-    /// The rules for a ledger in which a commit of `room` bytes fits: its wal may be older than this
+    /// The same for a ledger in which a commit of `room` bytes fits: its wal may be older than this
     /// configuration, and smaller. `None` when more was asked for.
-    pub fn rules_within(&self, room: usize) -> Option<ProtocolConfig> {
-        let commit_max = self.rules.commit_max.min(room);
-        let fits = commit_max == self.rules.commit_max || !self.commit_max_chosen;
-        fits.then(|| ProtocolConfig { commit_max, ..self.rules.clone() })
+    pub fn protocol_within(&self, room: usize) -> Option<ProtocolConfig> {
+        let group_commit_bytes = self.protocol.group_commit_bytes.min(room);
+        let fits =
+            group_commit_bytes == self.protocol.group_commit_bytes || !self.group_commit_chosen;
+        fits.then(|| ProtocolConfig { group_commit_bytes, ..self.protocol.clone() })
     }
 
     fn check_write_buffer(layers: &mut Settings) {
@@ -101,20 +102,20 @@ impl Config {
         Some(size)
     }
 
-    fn rules(layers: &mut Settings, commit_max: usize) -> Option<ProtocolConfig> {
+    fn protocol(layers: &mut Settings, group_commit_bytes: usize) -> Option<ProtocolConfig> {
         Some(ProtocolConfig {
             echo_keep_alive: layers.get(&settings::ECHO_KEEP_ALIVE)?,
-            max_line: layers.get(&settings::MAX_LINE_SIZE)?,
-            first_byte: layers.get(&settings::FIRST_BYTE_TIMEOUT)?,
-            whole_frame: layers.get(&settings::FRAME_TIMEOUT)?,
-            idle: layers.get(&settings::IDLE_TIMEOUT)?,
-            commit_max,
+            max_line_size: layers.get(&settings::MAX_LINE_SIZE)?,
+            first_byte_timeout: layers.get(&settings::FIRST_BYTE_TIMEOUT)?,
+            frame_timeout: layers.get(&settings::FRAME_TIMEOUT)?,
+            idle_timeout: layers.get(&settings::IDLE_TIMEOUT)?,
+            group_commit_bytes,
             max_pending_replies: layers.get(&settings::MAX_PENDING_REPLIES)?,
             commit_retry_delay: layers.get(&settings::COMMIT_RETRY_DELAY)?,
-            high_water: layers.get(&settings::WRITE_BUFFER_HIGH)?,
+            write_buffer_high: layers.get(&settings::WRITE_BUFFER_HIGH)?,
             winners_budget: layers.get(&settings::WINNERS_BUDGET)?,
-            report_period: layers.get(&settings::REFUSAL_LOG_INTERVAL)?,
-            waiting_report_period: layers.get(&settings::WAITING_LOG_INTERVAL)?,
+            refusal_log_interval: layers.get(&settings::REFUSAL_LOG_INTERVAL)?,
+            waiting_log_interval: layers.get(&settings::WAITING_LOG_INTERVAL)?,
             max_log_lines: layers.get(&settings::MAX_LOG_LINES)?,
             log_interval: layers.get(&settings::LOG_INTERVAL)?,
         })

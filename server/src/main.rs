@@ -128,8 +128,8 @@ struct Prepared {
 
 fn prepare(config: &Config, ledger: &FileLedger<File>) -> Result<Prepared, ServerError> {
     let room = ledger.commit_room()?;
-    let asked = config.rules.commit_max;
-    let protocol = config.rules_within(room).ok_or(ServerError::CommitMax { asked, room })?;
+    let asked = config.protocol.group_commit_bytes;
+    let protocol = config.protocol_within(room).ok_or(ServerError::GroupCommit { asked, room })?;
     let disk = match config.ledger.sync {
         Sync::Always => Some(start_disk_thread(ledger).map_err(ServerError::DiskThread)?),
         Sync::Never => None,

@@ -23,7 +23,7 @@ pub enum ServerError {
         "SERVER_GROUP_COMMIT_BYTES = {asked}: the ledger's wal, which keeps the size that it was made with, \
          takes at most {room}: set that or less"
     )]
-    CommitMax {
+    GroupCommit {
         /// Bytes configured.
         asked: usize,
         /// Bytes that fit.

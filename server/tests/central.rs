@@ -64,7 +64,7 @@ fn no_answer_leaves_before_its_commit_is_durable() {
 #[test]
 fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
     // Every batch is committed at once: several commits in one turn.
-    let mut world = World::with(1, ProtocolConfig { commit_max: 1, ..RULES });
+    let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..RULES });
     let one = world.agency(1);
     world.responses(one);
     let before = world.disk.borrow().commits;
@@ -78,7 +78,7 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
 
 #[test]
 fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
-    let mut world = World::with(1, ProtocolConfig { commit_max: 1, ..RULES });
+    let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..RULES });
     let one = world.agency(1);
     world.responses(one);
     world.disk.borrow_mut().full = true;
@@ -329,12 +329,12 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
     let (one, two) = (world.agency(1), world.agency(2));
     let frame = batch(0, &TWO);
     world.send(one, &frame[..9]);
-    assert_eq!(world.cx.wires[&one].deadline, RULES.whole_frame);
+    assert_eq!(world.cx.wires[&one].deadline, RULES.frame_timeout);
     world.send(two, &frame);
     world.central.before_read(&mut world.cx, one);
     assert_eq!((world.cx.wires[&one].paused, world.cx.wires[&one].deadline), (true, None));
     world.disk_answers();
-    assert_eq!(world.cx.wires[&one].deadline, RULES.whole_frame, "from now on");
+    assert_eq!(world.cx.wires[&one].deadline, RULES.frame_timeout, "from now on");
     world.send(one, &frame[9..]);
     world.disk_answers();
     assert_eq!(world.responses(one)[1..], ["stored 2"]);
@@ -343,7 +343,7 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
 #[test]
 fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
     for with_disk in [true, false] {
-        let rules = ProtocolConfig { commit_max: 1, ..RULES };
+        let rules = ProtocolConfig { group_commit_bytes: 1, ..RULES };
         let mut world = if with_disk { World::with_disk(1, rules) } else { World::with(1, rules) };
         let one = world.agency(1);
         world.disk_answers();
@@ -543,7 +543,10 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
     // Two lists of 3000 documents of 13 bytes: far more than may wait at once.
     while told.len() < 2 * documents.len() {
         let backlog = world.cx.wires[&one].output.len();
-        assert!(backlog > 0 && backlog <= RULES.high_water + FRAME_MAX, "{backlog} bytes wait");
+        assert!(
+            backlog > 0 && backlog <= RULES.write_buffer_high + FRAME_MAX,
+            "{backlog} bytes wait"
+        );
         for words in world.responses(one) {
             let documents = words.strip_prefix("winners ").and_then(|rest| rest.split_once(' '));
             let (last, documents) = documents.expect("winners");
@@ -562,13 +565,13 @@ fn deadlines_fit_what_is_waited_for() {
     let mut world = World::new(1);
     let one = world.open();
     let deadline = |world: &World, id| world.cx.wires[&id].deadline;
-    assert_eq!(deadline(&world, one), RULES.first_byte);
+    assert_eq!(deadline(&world, one), RULES.first_byte_timeout);
     world.send(one, &hello(1)[..3]);
-    assert_eq!(deadline(&world, one), RULES.whole_frame);
+    assert_eq!(deadline(&world, one), RULES.frame_timeout);
     world.send(one, &hello(1)[3..]);
     assert_eq!(deadline(&world, one), None, "an agency may think");
     world.send(one, &batch(0, &TWO)[..9]);
-    assert_eq!(deadline(&world, one), RULES.whole_frame);
+    assert_eq!(deadline(&world, one), RULES.frame_timeout);
     world.expire(one);
     assert_eq!(world.responses(one)[1..], ["error Timeout"]);
     assert!(world.is_closed(one));

@@ -94,7 +94,7 @@ fn frames(sent: &Sent, mut position: Position) -> (Vec<u8>, Position) {
 fn central(
     segment: u64,
     agencies: Agency,
-    commit_max: usize,
+    group_commit_bytes: usize,
 ) -> Option<World<FileLedger<MemoryDisk>>> {
     let ledger = open(segment, agencies);
     let room = match ledger.commit_room() {
@@ -104,7 +104,7 @@ fn central(
             return None;
         }
     };
-    let rules = ProtocolConfig { commit_max: commit_max.min(room), ..RULES };
+    let rules = ProtocolConfig { group_commit_bytes: group_commit_bytes.min(room), ..RULES };
     Some(World::over(ledger, agencies, rules))
 }
 
@@ -115,13 +115,13 @@ proptest! {
     fn no_settings_and_no_stream_make_a_commit_that_does_not_fit(
         segment in (5..40_u64).prop_map(|blocks| blocks * 4096),
         agencies in 1..400_u32,
-        commit_max in 1..200_000_usize,
+        group_commit_bytes in 1..200_000_usize,
         turns in prop::collection::vec(
             (prop::collection::vec((any::<prop::sample::Index>(), sent()), 1..12), 0..4), 1..5,
         ),
         disk_waits in any::<bool>(),
     ) {
-        let Some(mut world) = central(segment, agencies, commit_max) else { return Ok(()) };
+        let Some(mut world) = central(segment, agencies, group_commit_bytes) else { return Ok(()) };
         if disk_waits {
             world = world.leave_disk_to_thread();
         }
@@ -165,7 +165,7 @@ proptest! {
 #[test]
 fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal() {
     const READ_PER_TURN: usize = 16 << 10;
-    let rules = ProtocolConfig { commit_max: 256 << 10, ..RULES };
+    let rules = ProtocolConfig { group_commit_bytes: 256 << 10, ..RULES };
     let mut world = World::over(open(1 << 20, 240), 240, rules);
     let each = READ_PER_TURN / empty_batch(0).len();
     assert!(240 * each * 11 > 2 << 20, "one record of all of it fits into no segment");

@@ -99,10 +99,12 @@ fn plan(random: &mut Rng, agency: u32, max_amount: usize) -> Plan {
 
 /// A central that reads and commits in pieces of another size each time.
 fn start_central(random: &mut Rng, lottery: &mut Lottery) {
-    let commit_max = random.choice(["1", "4KiB", "256KiB"]).expect("there are some");
+    let group_commit_bytes = random.choice(["1", "4KiB", "256KiB"]).expect("there are some");
     let read = random.choice(["512", "8KiB", "64KiB"]).expect("there are some");
-    let command =
-        lottery.central(&[("SERVER_GROUP_COMMIT_BYTES", commit_max), ("SERVER_READ_BUDGET", read)]);
+    let command = lottery.central(&[
+        ("SERVER_GROUP_COMMIT_BYTES", group_commit_bytes),
+        ("SERVER_READ_BUDGET", read),
+    ]);
     lottery.start_central(command);
 }
 

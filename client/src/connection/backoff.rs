@@ -25,10 +25,10 @@ impl Backoff {
     pub fn pause(&mut self) -> Option<Duration> {
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
-        if self.retry.limit > 0 && self.failures >= self.retry.limit {
+        if self.retry.max_attempts > 0 && self.failures >= self.retry.max_attempts {
             return None;
         }
-        let whole = self.retry.min.saturating_mul(factor).min(self.retry.max);
+        let whole = self.retry.min_delay.saturating_mul(factor).min(self.retry.max_delay);
         Some(whole.mul_f64(0.5 + self.random.f64() / 2.0))
     }
 
@@ -47,19 +47,22 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const RETRY: Retry =
-        Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 };
+    const RETRY: Retry = Retry {
+        min_delay: Duration::from_millis(100),
+        max_delay: Duration::from_secs(5),
+        max_attempts: 0,
+    };
 
     #[test]
     fn pauses_grow_to_the_cap_and_are_reset() {
         let mut backoff = Backoff::new(RETRY, 7);
         for n in 0..100 {
-            let whole = RETRY.min.saturating_mul(1 << n.min(20)).min(RETRY.max);
+            let whole = RETRY.min_delay.saturating_mul(1 << n.min(20)).min(RETRY.max_delay);
             let pause = backoff.pause().expect("there is no limit");
             assert!(pause >= whole / 2 && pause <= whole, "{n}: {pause:?} of {whole:?}");
         }
         backoff.reset();
-        assert!(backoff.pause().expect("there is no limit") <= RETRY.min);
+        assert!(backoff.pause().expect("there is no limit") <= RETRY.min_delay);
     }
 
     #[test]
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_limit_counts_failures_in_a_row() {
-        let mut backoff = Backoff::new(Retry { limit: 3, ..RETRY }, 7);
+        let mut backoff = Backoff::new(Retry { max_attempts: 3, ..RETRY }, 7);
         assert!(backoff.pause().is_some() && backoff.pause().is_some());
         assert_eq!(backoff.pause(), None);
     }

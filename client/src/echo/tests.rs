@@ -11,8 +11,8 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-fn echoing(loop_amount: u32, limit: u32) -> World<EchoLoop> {
-    let (min, max) = (Duration::from_millis(100), Duration::from_secs(1));
+fn echoing(loop_amount: u32, max_attempts: u32) -> World<EchoLoop> {
+    let (min_delay, max_delay) = (Duration::from_millis(100), Duration::from_secs(1));
     let config = Config {
         id: 3,
         address: "127.0.0.1:12345".into(),
@@ -24,7 +24,7 @@ fn echoing(loop_amount: u32, limit: u32) -> World<EchoLoop> {
         mode: Mode::Echo,
         data_check: true,
         quiet_delay: Duration::ZERO,
-        retry: Retry { min, max, limit },
+        retry: Retry { min_delay, max_delay, max_attempts },
         response_timeout: TIMEOUT,
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
@@ -129,13 +129,13 @@ fn whatever_isnt_the_message_ends_it() {
 #[test]
 fn the_last_line_can_be_held_back() {
     let mut world = echoing(1, 0);
-    let announce_after = Duration::from_secs(3);
+    let announce = Duration::from_secs(3);
     world.handler.exit_schedule =
-        ExitSchedule::new(ExitDelays { announce_after, exit: Duration::from_secs(1) });
+        ExitSchedule::new(ExitDelays { announce, exit: Duration::from_secs(1) });
     world.open();
     world.receive(message(1).as_bytes());
     assert!(world.cx.lines.is_empty() && !world.cx.stopped);
-    assert_eq!([world.fire(), world.fire()], [announce_after, Duration::from_secs(1)]);
+    assert_eq!([world.fire(), world.fire()], [announce, Duration::from_secs(1)]);
     assert!(world.cx.stopped);
     assert_eq!(world.handler.close(), End::Complete);
 }

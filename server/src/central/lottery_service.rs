@@ -46,10 +46,10 @@ impl<L: Ledger> LotteryService<L> {
     pub(crate) fn new(lottery: Lottery<L>, config: &ProtocolConfig) -> Self {
         Self {
             outbox: Outbox::default(),
-            commits: GroupCommit::new(config.commit_max, config.commit_retry_delay),
+            commits: GroupCommit::new(config.group_commit_bytes, config.commit_retry_delay),
             agencies: AgencyConnections::default(),
             awaiting_storage: BTreeSet::new(),
-            draw: DrawProgress::new(config.waiting_report_period, lottery.is_drawn()),
+            draw: DrawProgress::new(config.waiting_log_interval, lottery.is_drawn()),
             lottery,
         }
     }

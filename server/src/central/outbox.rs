@@ -127,7 +127,7 @@ impl Outbox {
         shared: &mut Shared,
         lottery: &Lottery<L>,
     ) -> Result<(), LedgerError> {
-        let (budget, max_unsent) = (shared.config.winners_budget, shared.config.high_water);
+        let (budget, max_unsent) = (shared.config.winners_budget, shared.config.write_buffer_high);
         for connection in self.winners.advance(cx, lottery, budget, max_unsent)? {
             shared.resume_reading(cx, connection);
         }

@@ -41,7 +41,7 @@ impl Shared {
     pub(crate) fn set_log_timers(&mut self, cx: &mut impl Context) {
         let begun = self.log.take_begun();
         if begun.period {
-            cx.set_timer(timers::LOG_REPORT, Some(self.config.report_period));
+            cx.set_timer(timers::LOG_REPORT, Some(self.config.refusal_log_interval));
         }
         if begun.interval {
             cx.set_timer(timers::LOG_REFILL, Some(self.config.log_interval));

@@ -50,7 +50,7 @@ fn limits_that_contradict_each_other_are_refused() {
 fn a_smaller_log_has_smaller_commits() {
     let mut layers = layers(&["--wal-segment-size", "1048577", "--max-connections", "100"]);
     let config = Config::new(&mut layers).unwrap();
-    assert_eq!(config.rules.commit_max, (256 << 10) + 1024);
+    assert_eq!(config.protocol.group_commit_bytes, (256 << 10) + 1024);
     let shown = layers.describe();
     for line in [
         "SERVER_WAL_SEGMENT_SIZE = 1048577    (command line), read as 1028KiB\n",
@@ -75,11 +75,11 @@ fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_log() {
 #[test]
 fn an_older_wal_lowers_the_default_and_refuses_what_was_asked_for() {
     let default = Config::new(&mut layers(&[])).unwrap();
-    assert_eq!(default.rules_within(1000).unwrap().commit_max, 1000);
-    assert_eq!(default.rules_within(1 << 30).unwrap(), default.rules);
+    assert_eq!(default.protocol_within(1000).unwrap().group_commit_bytes, 1000);
+    assert_eq!(default.protocol_within(1 << 30).unwrap(), default.protocol);
     let chosen = Config::new(&mut layers(&["--group-commit-bytes", "1MiB"])).unwrap();
-    assert!(chosen.rules_within((1 << 20) - 1).is_none());
-    assert_eq!(chosen.rules_within(1 << 20).unwrap(), chosen.rules);
+    assert!(chosen.protocol_within((1 << 20) - 1).is_none());
+    assert_eq!(chosen.protocol_within(1 << 20).unwrap(), chosen.protocol);
 }
 
 #[test]

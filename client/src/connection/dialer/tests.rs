@@ -3,8 +3,11 @@
 use super::*;
 use crate::memory_io::MemoryContext;
 
-const RETRY: Retry =
-    Retry { min: Duration::from_millis(100), max: Duration::from_secs(5), limit: 0 };
+const RETRY: Retry = Retry {
+    min_delay: Duration::from_millis(100),
+    max_delay: Duration::from_secs(5),
+    max_attempts: 0,
+};
 
 fn dialer(retry: Retry, resolve: Resolve) -> Dialer {
     let timeout = Duration::from_secs(9);
@@ -55,7 +58,7 @@ fn all_addresses_are_tried_before_there_is_a_pause() {
 #[test]
 fn an_attempt_counts_once_however_many_addresses_there_are() {
     let mut log = LogBudget::default();
-    let once = Retry { limit: 2, ..RETRY };
+    let once = Retry { max_attempts: 2, ..RETRY };
     let (mut dialer, mut cx) = (dialer(once, two_addresses), MemoryContext::new());
     for another in [true, false] {
         dial(&mut dialer, &mut cx).unwrap();
@@ -102,7 +105,7 @@ fn the_one_that_was_connected_to_in_vain_comes_last() {
 
 #[test]
 fn only_progress_makes_pauses_short_again() {
-    let limit = Retry { limit: 4, ..RETRY };
+    let limit = Retry { max_attempts: 4, ..RETRY };
     let (mut dialer, mut cx) = (dialer(limit, two_addresses), MemoryContext::new());
     let mut log = LogBudget::default();
     for round in 0..2 {

@@ -18,8 +18,8 @@ use wire::{BatchBuilder, Bet, Checksum, ErrorCode, Phase, Request, WinnersBuilde
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PERIOD: Duration = Duration::from_secs(5);
 
-fn config(limit: u32) -> Config {
-    let (min, max) = (Duration::from_millis(100), Duration::from_secs(5));
+fn config(max_attempts: u32) -> Config {
+    let (min_delay, max_delay) = (Duration::from_millis(100), Duration::from_secs(5));
     Config {
         id: 7,
         address: "127.0.0.1:12345".into(),
@@ -31,7 +31,7 @@ fn config(limit: u32) -> Config {
         mode: Mode::Echo,
         data_check: true,
         quiet_delay: Duration::ZERO,
-        retry: Retry { min, max, limit },
+        retry: Retry { min_delay, max_delay, max_attempts },
         response_timeout: TIMEOUT,
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
@@ -47,16 +47,16 @@ fn row(index: usize) -> [Vec<u8>; wire::field::FIELDS] {
 type Driving = World<Driver<Agency<MemorySource>>>;
 
 /// An agency of five bets, two in a batch and two batches in the window.
-fn driving_with(limit: u32, period: Duration) -> Driving {
+fn driving_with(max_attempts: u32, period: Duration) -> Driving {
     let pace = Pace { max_amount: 2, window: 2, period };
     let agency = Agency::new(7, pace, MemorySource::new((0..BETS).map(row).collect()));
-    World::new(Driver::new(agency, &config(limit), 1, None))
+    World::new(Driver::new(agency, &config(max_attempts), 1, None))
 }
 
 /// The same, but it must look the central's name up.
-fn driving_by_name(limit: u32, resolve: crate::connection::resolver::Resolve) -> Driving {
-    let mut driver = driving_with(limit, Duration::ZERO).handler;
-    let retry = config(limit).retry;
+fn driving_by_name(max_attempts: u32, resolve: crate::connection::resolver::Resolve) -> Driving {
+    let mut driver = driving_with(max_attempts, Duration::ZERO).handler;
+    let retry = config(max_attempts).retry;
     driver.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
     World::new(driver)
 }
@@ -161,8 +161,7 @@ fn a_whole_session() {
 
 /// An agency that holds its result back, up to the moment when it knows it.
 fn holding() -> Driving {
-    let delays =
-        ExitDelays { announce_after: Duration::from_secs(3), exit: Duration::from_secs(1) };
+    let delays = ExitDelays { announce: Duration::from_secs(3), exit: Duration::from_secs(1) };
     let mut config = config(0);
     config.exit_delays = delays;
     let pace = Pace { max_amount: 2, window: 2, period: Duration::ZERO };
