@@ -14,6 +14,7 @@
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
 //! | `output` | standard output or error, asked first whether it would block |
 //! | `file_writer` | a thread that waits for the disk when that output is a file |
+//! | `readiness` | whether a descriptor would block |
 //! | `panics` | a panic as a line |
 //! | `patience` | how long a turn waits for a reader or a disk that is behind |
 //! | `timestamp` | the second as text, formatted once |
@@ -29,6 +30,7 @@ mod lines;
 mod output;
 mod panics;
 mod patience;
+mod readiness;
 mod timestamp;
 
 use std::cell::RefCell;

@@ -17,7 +17,7 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 
 use super::lines::{Lines, Sink};
-use super::output::is_ready;
+use super::readiness::is_ready;
 
 /// Most bytes that the thread takes at once: more than any line has.
 const PIECE_MAX: usize = 64 * 1024;

@@ -2,14 +2,14 @@
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use rustix::io::Errno;
 
 use super::file_writer::FileWriter;
 use super::lines::Sink;
+use super::readiness::is_ready;
 
 /// Largest write that a pipe with any room at all takes without blocking: Linux's `PIPE_BUF`.
 /// It is also atomic, so lines of two processes on one pipe never mix.
@@ -102,17 +102,4 @@ impl Sink for Output {
 fn room_of(output: BorrowedFd<'_>, deadline: Option<Instant>) -> Option<usize> {
     let may_write = deadline.is_none() || is_ready(output, PollFlags::OUT, deadline);
     may_write.then_some(usize::MAX)
-}
-
-/// Whether a write or read would get something or fail, both at once; waits for it until the deadline.
-pub(super) fn is_ready(stream: BorrowedFd<'_>, way: PollFlags, deadline: Option<Instant>) -> bool {
-    loop {
-        let patience = deadline
-            .map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let patience = Timespec::try_from(patience).ok();
-        match poll(&mut [PollFd::from_borrowed_fd(stream, way)], patience.as_ref()) {
-            Err(Errno::INTR) => {}
-            ready => return ready.is_ok_and(|count| count > 0),
-        }
-    }
 }
