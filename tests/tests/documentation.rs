@@ -1,5 +1,5 @@
 //! The documentation against the repository: every file, folder and heading that a page points to
-//! exists, so does every setting and source file that it names; every knob of a test is documented;
+//! exists, so does every setting and source file that it names; every knob of a test and every dependency is documented;
 //! every page is reached from the README, and the README stays short.
 
 use std::collections::BTreeSet;
@@ -212,6 +212,21 @@ fn every_knob_of_the_tests_is_documented() {
             let row = format!("| `{name}` |");
             assert!(page.contains(&row), "{}: docs/testing.md lacks {name}", file.display());
         }
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).expect("the workspace");
+    let declared = manifest.split("[workspace.dependencies]").nth(1).expect("dependencies");
+    let lines = declared.lines().take_while(|line| !line.starts_with('['));
+    let is_foreign = |line: &&str| !line.starts_with('#') && !line.contains("path = ");
+    let page = fs::read_to_string(repository().join("docs/architecture.md")).expect("the page");
+    let table = page.split("## Dependencies").nth(1).expect("a section of dependencies");
+    let named: BTreeSet<_> =
+        table.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').collect();
+    for (name, _) in lines.filter(is_foreign).filter_map(|line| line.split_once(" = ")) {
+        assert!(named.contains(name), "docs/architecture.md says no reason for {name}");
     }
 }
 
