@@ -1,13 +1,13 @@
 //! Step 5 of a turn: accepting connections, and when it is worth trying.
 //!
 //! ```text
-//!          event                    limit reached, accept failed
-//!  Idle ----------> Ready ---------------------------------------> Paused
-//!    ^                | ^                                           |  ^
-//!    |   WouldBlock   | |     accepted                     closed   |  | limit reached,
-//!    +----------------+ +---------------- Retrying <----------------+  | accept failed
-//!    |                                     |   |     or retry timer    |
-//!    +--------------- WouldBlock ----------+   +-----------------------+
+//!            event                limit reached, accept failed
+//!  Idle ------------> Ready ----------------------------------> Paused
+//!   ^                  | ^                                       |  ^
+//!   |<-- WouldBlock ---+ |               closed, or retry delay  |  | limit reached,
+//!   |                    |                                       v  | accept failed
+//!   |                    +----------- accepted --------------- Retrying
+//!   +-------------------------------- WouldBlock ----------------+
 //! ```
 //!
 //! Readiness is edge-triggered, and after `accept` has failed for want of descriptors the kernel
@@ -45,7 +45,7 @@ enum State {
 pub(crate) struct Acceptor {
     listener: Listener,
     state: State,
-    /// A connection was accepted since the handler was last told that none waits.
+    /// A connection was accepted since the last [`ListenerEvent::Waiting`].
     accepted_since_idle: bool,
     eviction: Eviction,
 }

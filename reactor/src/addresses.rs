@@ -1,12 +1,11 @@
-//! Where connections come from: how many each address has, and how quickly it makes new ones.
+//! Limits of each address: how many connections it has, and how many it makes in a second.
 //!
-//! One address must not take the places of all others. An IPv6 host has a whole /64 to itself, so
-//! that is what counts as one; an IPv4 address counts as the same however it is written. Networks
-//! whose hosts share an address, and this machine, can be left out.
+//! One address must not take the connections of all others. An IPv6 host has a whole /64 to itself,
+//! so a /64 counts as one address; an IPv4 address counts as the same however it is written. Networks
+//! whose hosts share an address can be exempted.
 //!
-//! Memory: an entry for each address that has connections, of which there are so many, and for
-//! [`SILENT_MAX`] that have none but have had some within the last second. Knows no socket and no
-//! clock.
+//! Memory: an entry for each address that has connections, and for up to [`SILENT_MAX`] addresses
+//! that have none but had some within the last second. Knows no socket and no clock.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,22 +16,22 @@ use slab::Slab;
 
 use crate::clock::Moment;
 
-/// Most entries of addresses without connections. When so many addresses come and go within a
-/// second, a limit for each of them bounds nothing any more, and they are forgotten at once.
+/// Most entries of addresses without connections. When so many addresses connect and leave within a
+/// second, a limit for each of them bounds nothing any more, and their entries are removed at once.
 const SILENT_MAX: usize = 16 * 1024;
 
-/// Time in which an address may make as many connections as its limit says, at any moment of it.
+/// The period of the limit of connects: within it, they may come all at once.
 const BURST: Duration = Duration::from_secs(1);
 
 /// A range of addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// Of the IPv6 address that it is or is mapped to.
+    /// Of the IPv6 address, or the IPv4-mapped one.
     bits: u128,
     mask: u128,
 }
 
-/// Not an address, or not a length of a prefix.
+/// The text isn't a network: no address, or no valid length of its prefix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a network, as 10.0.0.0/8, or an address, found {found:?}")]
 pub struct BadNetwork {
@@ -40,7 +39,7 @@ pub struct BadNetwork {
 }
 
 impl Network {
-    /// Whether an address is one of them.
+    /// Whether an address is in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         bits(address) & self.mask == self.bits
     }
@@ -69,7 +68,7 @@ impl FromStr for Network {
     }
 }
 
-/// As an IPv6 address, which every address can be.
+/// Of an IPv6 address, or the IPv4-mapped one.
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -77,7 +76,7 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// What counts as one address.
+/// What counts as one address: IPv4, or a /64 of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Address(u128);
 
@@ -90,12 +89,12 @@ impl Address {
     }
 }
 
-/// Names the entry that a connection is counted in.
+/// The entry that a connection is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressId(u32);
 
 impl AddressId {
-    /// Of a connection that isn't counted.
+    /// For a connection that isn't counted.
     pub(crate) const NONE: Self = Self(u32::MAX);
 }
 
@@ -110,29 +109,29 @@ pub(crate) enum Excess {
 struct Entry {
     address: Address,
     connections: usize,
-    /// When the address may make as many connections at once as its limit says: later by a share
-    /// of [`BURST`] for each that it makes.
-    rested: Moment,
+    /// When the address has its whole burst again: each connect moves it later by a share of
+    /// [`BURST`] (a token bucket, kept as the time at which it is full).
+    refilled: Moment,
 }
 
-/// The entries of all addresses that matter now.
+/// The entries of all addresses with connections, now or within the last second.
 #[derive(Debug)]
 pub(crate) struct PeerAddresses {
     /// Most connections of one address.
     connections: usize,
-    /// Between two connections of an address that makes them evenly, as many as it may.
+    /// By which each connect moves `refilled`.
     interval: Duration,
     unlimited: Vec<Network>,
     index: BTreeMap<Address, AddressId>,
     entries: Slab<Entry>,
     /// Entries without connections.
     silent: usize,
-    /// When it is worth looking for entries that can be forgotten.
+    /// When the next sweep is due.
     next_sweep: Moment,
 }
 
 impl PeerAddresses {
-    /// None yet: at most so many `connections` of one address, so many `connects` of it in a second.
+    /// No entries yet, for at most `connections` of one address and `connects` of it in a second.
     pub(crate) fn new(
         connections: usize,
         connects: u32,
@@ -150,12 +149,12 @@ impl PeerAddresses {
         }
     }
 
-    /// Whether an address is left out.
+    /// Whether an address is exempted.
     pub(crate) fn is_unlimited(&self, address: IpAddr) -> bool {
         self.unlimited.iter().any(|network| network.contains(address))
     }
 
-    /// Counts a connection of an address, if it may have another one.
+    /// Counts a new connection of an address, if the limits allow another one.
     pub(crate) fn admit(&mut self, address: IpAddr, now: Moment) -> Result<AddressId, Excess> {
         if self.is_unlimited(address) {
             return Ok(AddressId::NONE);
@@ -168,25 +167,25 @@ impl PeerAddresses {
         if entry.connections >= self.connections {
             return Err(Excess::Connections);
         }
-        let rested = entry.rested.max(now).after(self.interval);
-        if now.until(rested) > BURST {
+        let refilled = entry.refilled.max(now).after(self.interval);
+        if now.until(refilled) > BURST {
             return Err(Excess::Connects);
         }
-        entry.rested = rested;
+        entry.refilled = refilled;
         self.silent -= usize::from(entry.connections == 0);
         entry.connections += 1;
         Ok(id)
     }
 
     fn insert(&mut self, address: Address, now: Moment) -> AddressId {
-        let rested = now.after(self.interval);
+        let refilled = now.after(self.interval);
         let Ok(key) = u32::try_from(self.entries.vacant_key()) else { return AddressId::NONE };
-        self.entries.insert(Entry { address, connections: 1, rested });
+        self.entries.insert(Entry { address, connections: 1, refilled });
         self.index.insert(address, AddressId(key));
         AddressId(key)
     }
 
-    /// A connection that was counted is gone.
+    /// A connection that was counted is closed.
     pub(crate) fn leave(&mut self, id: AddressId, now: Moment) {
         if now >= self.next_sweep {
             self.sweep(now);
@@ -197,21 +196,22 @@ impl PeerAddresses {
             return;
         }
         self.silent += 1;
-        if entry.rested <= now || self.silent > SILENT_MAX {
-            self.forget(id);
+        if entry.refilled <= now || self.silent > SILENT_MAX {
+            self.remove(id);
         }
     }
 
-    fn forget(&mut self, id: AddressId) {
+    fn remove(&mut self, id: AddressId) {
         let entry = self.entries.remove(id.0 as usize);
         self.index.remove(&entry.address);
         self.silent -= 1;
     }
 
-    /// Forgets who has no connections and has rested. Once in a while: it looks at all.
+    /// Removes entries without connections that have their whole burst again. Looks at all entries,
+    /// so once in a period.
     fn sweep(&mut self, now: Moment) {
         self.next_sweep = now.after(BURST);
-        let is_over = |entry: &Entry| entry.connections == 0 && entry.rested <= now;
+        let is_over = |entry: &Entry| entry.connections == 0 && entry.refilled <= now;
         let over: Vec<_> = self
             .index
             .values()
@@ -219,7 +219,7 @@ impl PeerAddresses {
             .filter(|id| self.entries.get(id.0 as usize).is_some_and(is_over))
             .collect();
         for id in over {
-            self.forget(id);
+            self.remove(id);
         }
     }
 }
@@ -308,7 +308,7 @@ mod tests {
         assert!(admitted(101).is_ok());
         assert_eq!(admitted(102), Err(Excess::Connects));
         for _ in 0..10 {
-            assert!(admitted(5000).is_ok(), "it has rested");
+            assert!(admitted(5000).is_ok(), "its burst is refilled");
         }
         assert_eq!(admitted(5000), Err(Excess::Connects));
     }

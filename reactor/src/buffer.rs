@@ -1,13 +1,13 @@
-//! Bytes that wait: what the handler has not consumed, what the socket has not taken, and a pool of
-//! the memory that nobody uses just now.
+//! Bytes of connections that wait: input that the handler has not consumed, output that the socket
+//! has not taken; and the pool of their memory.
 //!
-//! An idle connection holds no memory here but one pointer to nothing. Bytes wait in chunks of one
-//! size, which go back to the pool as they leave: a busy loop asks the allocator for nothing, a peak
-//! leaves nothing behind, and what grows leaves no holes of all sizes, which were together up to half
-//! as much as what was held. Only a little input is kept in as much memory as it needs: a peer that
-//! never sends the other half of its frame holds that half alone.
+//! An idle connection holds nothing here but a null pointer. Bytes wait in chunks of one size, which
+//! return to the pool as the bytes leave: a busy loop allocates nothing, a peak leaves nothing behind,
+//! and growth leaves no holes of all sizes in the heap (which were up to half of what was held). Only
+//! short input is kept in as much memory as it needs: a peer that never sends the rest of its frame
+//! holds that part alone.
 //!
-//! How much memory all of it is together, the pool knows at any time: see [`Pool::held`].
+//! [`Pool::held`] is the memory of all of it together, at any time.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -15,37 +15,37 @@ use std::io::IoSlice;
 /// Bytes in one chunk.
 const CHUNK: usize = 8 * 1024;
 
-/// Bytes in the first chunk of output that is short: the answers of a thousand connections stay in the
+/// Bytes in the first chunk of short output: the replies of a thousand connections stay in the
 /// processor's cache until they leave.
 const SMALL_CHUNK: usize = 2 * 1024;
 
-/// Most chunks of each size that the pool keeps, 10 MiB: as many as wait at the same time on a busy turn; more than
-/// that are given back to the allocator.
+/// Most spare chunks of each size, 10 MiB together: as many as wait at the same time in a busy turn.
+/// More are freed.
 const POOLED: usize = 1024;
 
-/// Most boxes that the pool keeps, and the longest list of chunks that stays in one: 1 MiB at most.
+/// Most spare boxes, and the longest list of chunks that stays in one: 1 MiB at most.
 const POOLED_BOXES: usize = 1024;
 const LIST_KEPT: usize = 16;
 
-/// Most chunks that are handed to the socket at once.
+/// Most chunks that one write offers the socket.
 pub(crate) const CHUNKS_AT_ONCE: usize = 16;
 
-/// Largest buffer that is kept for what a handler writes next, in bytes.
+/// Largest capacity of the scratch buffer that is kept, in bytes.
 const SCRATCH_KEPT: usize = 64 * 1024;
 
-/// Input up to this many bytes is kept in no more memory than it needs.
+/// Input of up to this many bytes is kept in no more memory than it needs.
 const SMALL_INPUT: usize = CHUNK / 2;
 
-/// Memory for buffers that aren't empty.
+/// Memory for buffers that aren't empty, shared by all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     spare: Vec<Vec<u8>>,
     spare_small: Vec<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is kept: a connection holds a pointer")]
     boxes: Vec<Box<Pending>>,
-    /// What a handler writes, until it is cut into chunks.
+    /// What a handler encodes, until it is copied into chunks.
     scratch: Vec<u8>,
-    /// Capacity of all chunks, the spare ones included.
+    /// Capacity of all chunks, spare ones included.
     held: usize,
 }
 
@@ -56,7 +56,7 @@ impl Pool {
         self.held
     }
 
-    /// Gives what nobody uses back to the allocator.
+    /// Frees all spare chunks.
     pub(crate) fn drop_spare(&mut self) {
         let spare = self.spare.drain(..).chain(self.spare_small.drain(..));
         self.held -= spare.map(|chunk| chunk.capacity()).sum::<usize>();
@@ -103,7 +103,7 @@ impl Pool {
     }
 }
 
-/// Bytes in chunks, none of them empty, all but the last of them full.
+/// Bytes in chunks. Invariant: none is empty, and all but the last are full.
 #[derive(Debug, Default)]
 struct Chunks {
     list: VecDeque<Vec<u8>>,
@@ -125,7 +125,7 @@ impl Chunks {
         }
     }
 
-    /// Makes it exactly `bytes`, in no more memory than they need if they are few.
+    /// Replaces the content with `bytes`, in no more memory than they need if they are few.
     fn replace(&mut self, pool: &mut Pool, bytes: &[u8]) {
         let length = bytes.len();
         let fits = |chunk: &Vec<u8>| (length..=length * 4).contains(&chunk.capacity());
@@ -163,7 +163,7 @@ impl Chunks {
     }
 }
 
-/// Bytes of one connection that wait. Nothing but a pointer while there are none.
+/// Bytes of one connection that wait. A null pointer while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Option<Box<Pending>>);
 
@@ -176,9 +176,9 @@ pub(crate) struct Buffers(Option<Box<Pending>>);
 struct Pending {
     input: Chunks,
     output: Chunks,
-    /// Bytes of the first chunk of output that the socket has taken: fewer than there are in it.
+    /// Bytes of the first chunk of output that the socket has taken. Invariant: less than its length.
     sent: usize,
-    /// Bytes of output that wait.
+    /// Bytes of output that the socket has not taken.
     unsent: usize,
 }
 
@@ -188,8 +188,7 @@ impl Buffers {
         self.0.as_ref().is_none_or(|pending| pending.input.is_empty())
     }
 
-    /// Copies what the handler has not consumed to the beginning of `buffer`, which is at least as
-    /// long; says how many bytes that is.
+    /// Copies the input to the beginning of `buffer`, which is at least as long. Returns its length.
     pub(crate) fn copy_input(&self, buffer: &mut [u8]) -> usize {
         let mut copied = 0;
         for chunk in self.0.iter().flat_map(|pending| &pending.input.list) {
@@ -199,7 +198,7 @@ impl Buffers {
         copied
     }
 
-    /// Bytes of output that wait.
+    /// Bytes of output that the socket has not taken.
     pub(crate) fn unsent(&self) -> usize {
         self.0.as_ref().map_or(0, |pending| pending.unsent)
     }
@@ -210,7 +209,7 @@ impl Buffers {
         self.0.as_deref().map_or(0, both)
     }
 
-    /// Makes the input exactly `bytes`.
+    /// Replaces the input with `bytes`.
     pub(crate) fn set_input(&mut self, pool: &mut Pool, bytes: &[u8]) {
         if !bytes.is_empty() {
             let pending = self.0.get_or_insert_with(|| pool.take_box());
@@ -221,7 +220,7 @@ impl Buffers {
         }
     }
 
-    /// Makes the input exactly `bytes`, whose first `kept` are the input now. Long input isn't written
+    /// Replaces the input with `bytes`, whose first `kept` are the input now. Long input isn't copied
     /// again for the little that comes behind it.
     pub(crate) fn extend_input(&mut self, pool: &mut Pool, bytes: &[u8], kept: usize) {
         match &mut self.0 {
@@ -230,7 +229,7 @@ impl Buffers {
         }
     }
 
-    /// The input, which is empty afterwards.
+    /// Takes the input out.
     pub(crate) fn take_input(&mut self, pool: &mut Pool) -> Vec<u8> {
         let length = self.0.as_ref().map_or(0, |pending| pending.input.len());
         let mut input = vec![0; length];
@@ -248,7 +247,7 @@ impl Buffers {
         }
     }
 
-    /// Appends what `write` writes to the output; says how many bytes that were.
+    /// Appends what `write` writes to the output. Returns how many bytes that are.
     pub(crate) fn append_with(
         &mut self,
         pool: &mut Pool,
@@ -265,7 +264,7 @@ impl Buffers {
         appended
     }
 
-    /// The beginning of the output that waits, in the first so many of `slices`.
+    /// Puts the beginning of the output into `slices`. Returns how many of them it fills.
     pub(crate) fn output<'a>(&'a self, slices: &mut [IoSlice<'a>; CHUNKS_AT_ONCE]) -> usize {
         let Some(pending) = &self.0 else { return 0 };
         let mut sent = pending.sent;
@@ -290,7 +289,7 @@ impl Buffers {
         self.release_if_empty(pool);
     }
 
-    /// Gives the memory back, with whatever still waited.
+    /// Drops input and output, and returns their memory to the pool.
     pub(crate) fn discard(&mut self, pool: &mut Pool) {
         let Some(pending) = &mut self.0 else { return };
         pending.input.clear(pool);
@@ -299,13 +298,13 @@ impl Buffers {
         self.release_if_empty(pool);
     }
 
-    /// Like [`discard`](Self::discard), straight to the allocator: the pool keeps nothing of it.
+    /// Drops input and output, and frees their memory.
     pub(crate) fn drop_all(&mut self, pool: &mut Pool) {
         pool.held -= self.capacity();
         self.0 = None;
     }
 
-    /// Keeps no memory for what is empty.
+    /// Returns the box to the pool when both are empty.
     fn release_if_empty(&mut self, pool: &mut Pool) {
         let empty = self.0.take_if(|pending| pending.output.is_empty() && pending.input.is_empty());
         if let Some(empty) = empty {

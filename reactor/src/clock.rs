@@ -84,7 +84,7 @@ impl Horizon {
     }
 }
 
-/// The loop's clock. It stands still during a turn.
+/// The loop's clock. The turn's time doesn't change during a turn.
 #[derive(Debug)]
 pub(crate) struct Clock {
     /// What moments are counted from: when the loop was made, and later by what long turns took

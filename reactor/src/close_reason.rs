@@ -1,49 +1,53 @@
-//! Why a connection is gone, in words for whoever reads the log.
+//! Why a connection was closed, in words for the log.
 //!
-//! A text says who ended it and why, and stands alone as well as behind "the connection ended: ".
+//! A text names who closed it and why. It may stand alone or follow "the connection ended: ".
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-/// Why a connection is gone.
+/// Why a connection was closed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The handler closed it: everything that was sent has left.
+    /// The handler closed it, and everything was sent.
     Done,
-    /// The same, after the peer had said that it sends nothing more.
+    /// The same, after the peer had ended.
     PeerEnded,
     /// The handler aborted it.
     Aborted,
-    /// The socket failed: the peer reset it, or is unreachable.
+    /// The socket failed: the peer has reset the connection, or is unreachable.
     Failed(io::Error),
     /// It was never established.
     NotConnected(io::Error),
-    /// The peer took nothing of what waited for it for [`Limits::write_timeout`](crate::Limits::write_timeout).
+    /// The socket took nothing for [`Limits::write_timeout`](crate::Limits::write_timeout) while output
+    /// waited: the peer doesn't read.
     WriteStalled {
-        /// Bytes that waited.
+        /// Bytes that the socket had not taken.
         unsent: usize,
     },
-    /// The handler left more input unconsumed than [`Limits::max_unconsumed`](crate::Limits::max_unconsumed).
+    /// The handler left more input unconsumed than
+    /// [`Limits::max_unconsumed`](crate::Limits::max_unconsumed).
     InputOverflow {
-        /// Bytes left over.
+        /// Bytes of it.
         rest: usize,
     },
-    /// All connections together held as much memory as [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes)
-    /// allows, and this one more of it than others.
+    /// All connections together held nearly as much memory as
+    /// [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes), and this one more than others.
     BufferLimit {
         /// Bytes of memory that it held.
         buffered: usize,
     },
-    /// All places were taken, it had been silent longest, and another one came.
+    /// A new connection came at [`Limits::max_connections`](crate::Limits::max_connections), and this
+    /// one had been silent longest.
     Evicted {
         /// How long it had been silent.
         silent: Duration,
     },
-    /// It was still there when the time for draining was over.
+    /// It was still open when [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout) was
+    /// exceeded.
     ShutdownTimeout {
-        /// Bytes that waited.
+        /// Bytes that the socket had not taken.
         unsent: usize,
     },
 }
@@ -57,7 +61,7 @@ impl fmt::Display for CloseReason {
             Self::Failed(error) => fmt_failure(error, f),
             Self::NotConnected(error) => fmt_no_connection(error, f),
             Self::WriteStalled { unsent } => {
-                write!(f, "write stalled: the peer doesn't read, {unsent} bytes unsent")
+                write!(f, "write stalled: {unsent} bytes unsent")
             }
             Self::InputOverflow { rest } => {
                 write!(f, "input overflow: {rest} bytes without a whole message")
@@ -75,7 +79,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// What an established connection failed of. Which call noticed a reset is an accident: `read` says
+/// Why an established connection failed. Which call notices a reset is an accident: `read` returns
 /// ECONNRESET, `write` EPIPE, `shutdown` ENOTCONN.
 fn fmt_failure(error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match error.kind() {
@@ -136,10 +140,7 @@ mod tests {
                 "not connected: no answer from there (Connection timed out (os error 110))",
             ),
             (CloseReason::NotConnected(raw(113)), "not connected: No route to host (os error 113)"),
-            (
-                CloseReason::WriteStalled { unsent: 7 },
-                "write stalled: the peer doesn't read, 7 bytes unsent",
-            ),
+            (CloseReason::WriteStalled { unsent: 7 }, "write stalled: 7 bytes unsent"),
             (
                 CloseReason::InputOverflow { rest: 7 },
                 "input overflow: 7 bytes without a whole message",

@@ -82,11 +82,12 @@ pub(crate) struct Connection {
     peer_ended: bool,
     /// It had ended before the handler closed the connection.
     peer_ended_first: bool,
-    /// As the handler asks: while it resumes, kept input is to be delivered again.
+    /// As the handler has set it. While it resumes, kept input is to be delivered again.
     intake: Flow,
-    /// As the output that waits asks: while it resumes, the handler is to be told. Paused above
+    /// As unsent output requires: paused from above
     /// [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) until below
-    /// [`Limits::write_buffer_low`](crate::Limits::write_buffer_low).
+    /// [`Limits::write_buffer_low`](crate::Limits::write_buffer_low). While it resumes,
+    /// [`Handler::on_writable`](crate::Handler::on_writable) is to be called.
     output: Flow,
     /// Isn't evicted while it is open.
     protected: bool,
@@ -128,7 +129,7 @@ impl Connection {
         }
     }
 
-    /// Tells it from other connections that have had its slot.
+    /// Which of the connections that have had its slot.
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
@@ -235,7 +236,7 @@ impl Connection {
     pub(crate) fn is_evictable(&self) -> bool {
         let state_allows = match self.state {
             State::Open => !self.protected,
-            // Whoever it was protected for has left it: nothing is lost but the end of its output.
+            // The handler has closed it: nothing is lost but the rest of its output.
             State::Closing | State::Lingering => true,
             State::Connecting | State::Closed => false,
         };
@@ -334,7 +335,7 @@ impl Connection {
 /// When output is too much.
 impl Connection {
     /// Pauses if more than `high` bytes wait. Called before a flush, not after it: a handler that
-    /// stops producing at the high mark relies on being told when to go on.
+    /// stops producing at the high mark relies on `on_writable`.
     pub(crate) fn pause_above(&mut self, high: usize) {
         if self.buffers.unsent() > high {
             self.output = Flow::Paused;
@@ -350,7 +351,7 @@ impl Connection {
         resumes
     }
 
-    /// Whether the handler is to be told now that output is below the low mark again.
+    /// Whether [`Handler::on_writable`](crate::Handler::on_writable) is to be called now.
     pub(crate) fn take_resumed_output(&mut self) -> bool {
         if self.output != Flow::Resuming {
             return false;

@@ -46,7 +46,7 @@ pub(crate) struct Connections {
     pub(crate) deadlines: DeadlineQueue,
     pub(crate) shutdown: Shutdown,
     pub(crate) pool: Pool,
-    /// To be served, from the front: there may be something to read, or to tell the handler.
+    /// To be served, from the front: there may be something to read, or a call due.
     pub(crate) ready: VecDeque<ConnectionId>,
     /// The same for attached ones, which are served before all others: replies to peers wait for
     /// what they bring.
@@ -141,7 +141,7 @@ impl Connections {
         connection.buffers.discard(&mut self.pool);
     }
 
-    /// Marks a connection as closed. The first reason stands.
+    /// Marks a connection as closed. The first reason counts.
     pub(crate) fn mark_closed(&mut self, id: ConnectionId, reason: CloseReason) {
         if self.get(id).is_some_and(Connection::mark_closed) {
             self.closed.push((id, reason));
@@ -174,7 +174,7 @@ impl Connections {
         }
     }
 
-    /// Lets `append` queue output, and is told how many bytes that is.
+    /// Lets `append` queue output; it returns how many bytes that are.
     fn queue_output(
         &mut self,
         to: ConnectionId,

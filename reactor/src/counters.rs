@@ -12,7 +12,7 @@ pub struct Counters {
     pub idle_turns: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections established that the handler had asked for.
+    /// Outgoing connections established.
     pub established: u64,
     /// Times that accepting had to pause.
     pub accept_pauses: u64,

@@ -26,7 +26,7 @@ pub(crate) enum LoopTimer {
 }
 
 /// A [`Key`] in eight bytes, because the heap has an entry for each connection: slots that no
-/// connection is ever in stand for the others.
+/// connection ever has mean the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct PackedKey(ConnectionId);
 
@@ -102,7 +102,7 @@ pub(crate) struct DeadlineQueue {
 }
 
 impl DeadlineQueue {
-    /// None yet, with room for so many.
+    /// No entries yet, with room for so many.
     pub(crate) fn with_capacity(entries: usize) -> Self {
         Self {
             timers: Timers::with_capacity(entries),

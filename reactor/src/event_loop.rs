@@ -68,7 +68,7 @@ pub struct EventLoop<T = ()> {
     acceptor: Option<Acceptor>,
     signals: Option<Signals>,
     shutdown_signals: ShutdownSignals,
-    /// A second signal asked to end at once.
+    /// A second signal ends it at once.
     forced: bool,
     hook: T,
 }
@@ -208,10 +208,10 @@ impl<T: TurnHook> EventLoop<T> {
 
     fn is_over(&self) -> bool {
         let Connections { table, failed_connects, shutdown, .. } = &self.connections;
-        // Failed connects are no reason to go on when the timeout is exceeded: a handler may ask for
-        // another one whenever it is told of the last.
-        let all_told = failed_connects.is_empty() || shutdown.is_timed_out();
-        self.forced || (shutdown.is_closing() && table.peers() == 0 && all_told)
+        // Failed connects are no reason to go on when the timeout is exceeded: a handler may request
+        // another one whenever one has failed.
+        let all_reported = failed_connects.is_empty() || shutdown.is_timed_out();
+        self.forced || (shutdown.is_closing() && table.peers() == 0 && all_reported)
     }
 
     fn turn<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
@@ -300,7 +300,7 @@ impl<T: TurnHook> EventLoop<T> {
         for name in self.signals.iter_mut().flat_map(Signals::take_shutdown_signals) {
             let is_first = self.shutdown_signals.first().is_none();
             self.forced |= self.shutdown_signals.record(name, Instant::now());
-            // The handler has asked for the shutdown: the first signal is the second request.
+            // After a shutdown that the handler requested, the first signal is the second request.
             self.forced |= is_first && self.connections.shutdown.has_begun();
             self.hook.on_shutdown_signal();
         }
@@ -340,12 +340,12 @@ impl<T: TurnHook> EventLoop<T> {
         Ok(())
     }
 
-    /// Closes the listener and tells the handler, once. Connections are closed when the handler has
-    /// nothing under way any more.
+    /// Closes the listener and calls [`Handler::on_shutdown`], once. Connections are closed when the
+    /// handler is idle.
     fn begin_shutdown<H: Handler>(&mut self, handler: &mut H) {
         let cause = match self.shutdown_signals.first() {
             Some(name) => ShutdownCause::Signal(name),
-            None if self.connections.shutdown.is_requested() => ShutdownCause::Asked,
+            None if self.connections.shutdown.is_requested() => ShutdownCause::Requested,
             None => return,
         };
         if !self.connections.shutdown.begin() {

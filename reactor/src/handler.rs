@@ -1,4 +1,5 @@
-//! The seam between the loop and what it serves: [`Handler`] is called, [`Context`] is how it answers.
+//! The seam between the loop and a program: the loop calls a [`Handler`], which acts through a
+//! [`Context`].
 //!
 //! A handler never sees a socket, a file descriptor or a clock. The event loop implements [`Context`]
 //! over real sockets; a test implements it over buffers and drives the same handler with it.
@@ -14,24 +15,27 @@ use crate::id::{ConnectionId, TimerId};
 use crate::listener_event::ListenerEvent;
 use crate::signals::Signal;
 
-/// What the event loop serves.
+/// What the event loop calls.
 ///
-/// Order of calls for one connection: [`on_open`](Self::on_open) once, then any number of
-/// [`before_read`](Self::before_read), [`on_data`](Self::on_data), [`on_writable`](Self::on_writable) and
-/// [`on_deadline`](Self::on_deadline),
-/// [`on_eof`](Self::on_eof) at most once and no `on_data` after it, and [`on_close`](Self::on_close)
-/// exactly once, whatever ended it. A connection that was asked for with [`Context::connect`] and
-/// failed gets `on_close` alone. When a fatal error or a second signal ends the loop, `on_close` is not
-/// called for the connections that are still there.
+/// For each connection the calls are:
 ///
-/// Once in every turn, after all connections that were ready, [`before_flush`](Self::before_flush) is
-/// called; only then does the loop write. Whatever was sent during the turn leaves after it: a
-/// handler that makes its effects durable in `before_flush` can't answer too early.
+/// 1. [`on_open`](Self::on_open) once;
+/// 2. [`before_read`](Self::before_read), [`on_data`](Self::on_data),
+///    [`on_writable`](Self::on_writable) and [`on_deadline`](Self::on_deadline) any number of times;
+///    [`on_eof`](Self::on_eof) at most once, and no `on_data` after it;
+/// 3. [`on_close`](Self::on_close) exactly once, whatever closed it.
+///
+/// A connection that was requested by [`Context::connect`] and failed gets `on_close` alone. When a
+/// fatal error or a second signal ends the loop, connections that are still open get no `on_close`.
+///
+/// In every turn, [`before_flush`](Self::before_flush) is called once after all ready connections
+/// were served, and only then does the loop write. A handler that makes its effects durable in
+/// `before_flush` can't send a reply too early.
 pub trait Handler {
-    /// What ends the whole loop at once, see [`before_flush`](Self::before_flush).
+    /// An error that ends the loop at once, see [`before_flush`](Self::before_flush).
     type Fatal: std::error::Error;
 
-    /// The loop begins. First call of all, once.
+    /// The loop begins. The first call of all, once.
     fn on_start(&mut self, cx: &mut impl Context) {
         let _ = cx;
     }
@@ -39,44 +43,45 @@ pub trait Handler {
     /// A peer was accepted, or an outgoing connection was established.
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr);
 
-    /// A connection is about to be read. A handler that can take nothing from it now calls
-    /// [`Context::pause_reading`]: what was never read costs no memory and no copy.
+    /// The loop is about to read from a connection. A handler that can take nothing from it now
+    /// calls [`Context::pause_reading`]: what isn't read costs no memory and no copy.
     fn before_read(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let _ = (cx, connection);
     }
 
-    /// Bytes that were not consumed so far, the oldest first: what an earlier call left, then what
-    /// has arrived since. Returns how many of them are consumed now; the rest comes again, with
-    /// more behind it, when more has arrived.
+    /// Input has arrived: `input` is everything that wasn't consumed so far, the oldest byte first.
+    /// Returns how many bytes are consumed now; the rest comes again when more has arrived behind
+    /// it.
     ///
-    /// More than [`Limits::max_unconsumed`](crate::Limits::max_unconsumed) left over closes the connection
-    /// with [`CloseReason::InputOverflow`], unless reading is paused: a decoder has a maximum, and it
+    /// To leave more than [`Limits::max_unconsumed`](crate::Limits::max_unconsumed) closes the
+    /// connection with [`CloseReason::InputOverflow`], unless reading is paused: a decoder's maximum
     /// is lower.
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize;
 
-    /// The peer will send nothing more; `rest` is what was never consumed. Its reading side is
-    /// still open: answers reach it. A handler that has no more of them calls [`Context::close`].
+    /// The peer sends nothing more; `rest` is the input that was never consumed. The peer may still
+    /// read: replies reach it. A handler that has no more of them calls [`Context::close`].
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]);
 
-    /// Output that had been above [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) has fallen
-    /// below [`Limits::write_buffer_low`](crate::Limits::write_buffer_low): a handler that holds more of it goes on.
+    /// Unsent output was above [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) and is
+    /// below [`Limits::write_buffer_low`](crate::Limits::write_buffer_low) again: a handler that has
+    /// more of it resumes sending.
     fn on_writable(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let _ = (cx, connection);
     }
 
-    /// The deadline set by [`Context::set_deadline`] has passed. It is set no longer.
+    /// The deadline set by [`Context::set_deadline`] has passed. It is cleared.
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId);
 
-    /// A timer of the handler's own has fired. It is set no longer.
+    /// The timer set by [`Context::set_timer`] has fired. It is cleared.
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         let _ = (cx, timer);
     }
 
-    /// The connection is gone; its id names nothing any more. Called also for one that was asked
-    /// for and never established, with [`CloseReason::NotConnected`] if it failed.
+    /// The connection is closed, and its id names nothing any more. Also called for an outgoing
+    /// connection that was never established, with [`CloseReason::NotConnected`] if it failed.
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason);
 
-    /// Whether a peer is trusted with one of the last connections, see
+    /// Whether a peer may have one of the last connections, see
     /// [`Limits::reserved_connections`](crate::Limits::reserved_connections).
     fn is_trusted(&self, peer: SocketAddr) -> bool {
         let _ = peer;
@@ -88,28 +93,29 @@ pub trait Handler {
         let _ = (cx, event);
     }
 
-    /// A signal asked for something else than the end, see [`EventLoop::handle_signals`]. Called at
-    /// most once a second for each kind, however many come.
+    /// A signal came that doesn't ask for a shutdown, see [`EventLoop::handle_signals`]. Called at
+    /// most once a second for each kind.
     ///
     /// [`EventLoop::handle_signals`]: crate::EventLoop::handle_signals
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         let _ = (cx, signal);
     }
 
-    /// A signal asked the process to end, or [`Context::shutdown`] did. Answers sent now still leave. As soon
-    /// as [`is_idle`](Self::is_idle) says so no more input is delivered, and every connection is
-    /// closed as by [`Context::close`]; all of it within [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout).
+    /// A signal or [`Context::shutdown`] begins the shutdown. Replies sent now still leave. Once
+    /// [`is_idle`](Self::is_idle) returns true, no more input is delivered and every connection is
+    /// closed as by [`Context::close`]. All of it takes
+    /// [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout) at most.
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause);
 
-    /// Whether nothing is under way any more that the end has to wait for. Asked at the end of every
-    /// turn from [`on_shutdown`](Self::on_shutdown) on. A handler with answers that can't leave yet says no,
-    /// and takes care itself that no new work is begun meanwhile.
+    /// Whether nothing is under way that the shutdown has to wait for. Called at the end of every
+    /// turn from [`on_shutdown`](Self::on_shutdown) on. A handler with replies that can't leave yet
+    /// returns false, and begins no new work meanwhile.
     fn is_idle(&self) -> bool {
         true
     }
 
-    /// Every connection that was ready has been served: commit what they brought, and send the
-    /// answers that waited for it. Called in every turn, also in one in which nothing happened.
+    /// Every ready connection was served: commit what they sent, and send the replies that waited
+    /// for it. Called in every turn, also in one in which nothing happened.
     ///
     /// # Errors
     /// What the process must not survive. The loop ends at once and writes nothing that was sent
@@ -120,9 +126,9 @@ pub trait Handler {
     }
 }
 
-/// What a handler can ask of the loop. A id that names no open connection is ignored everywhere.
+/// What a handler acts through. An id that names no open connection is ignored everywhere.
 pub trait Context {
-    /// The time at which this turn began, monotonic. Stays the same all through a turn.
+    /// When this turn began. Stays the same throughout a turn.
     fn now(&self) -> Instant;
 
     /// Queues bytes for the peer. They leave after the turn's [`Handler::before_flush`].
@@ -133,74 +139,74 @@ pub trait Context {
     }
 
     /// Like [`send`](Self::send), for what is encoded: `write` appends to a buffer that is empty or
-    /// holds earlier output. Not called when the connection can't be sent to.
+    /// holds earlier output. Not called when the connection takes no output.
     fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>));
 
     /// Bytes queued for the peer that its socket has not taken yet.
     fn unsent(&self, connection: ConnectionId) -> usize;
 
-    /// Ends a connection in order: what was sent still leaves, then the peer is told that nothing
-    /// follows, and what it still sends is read and thrown away for a bounded time.
+    /// Closes a connection in order: sends what is queued, tells the peer that nothing follows, and
+    /// reads and discards what it still sends, for a limited time.
     fn close(&mut self, connection: ConnectionId);
 
-    /// Ends a connection at the end of this turn, whatever is still queued.
+    /// Closes a connection at the end of this turn and drops what is queued.
     fn abort(&mut self, connection: ConnectionId);
 
     /// Delivers no more input of this connection until [`resume_reading`](Self::resume_reading).
     ///
-    /// What the handler leaves unconsumed is kept, however much it is, and nothing more is read: the
-    /// peer is held back by TCP. Its end is delivered later too; its failure closes it at once.
+    /// Input that the handler leaves unconsumed is kept, however much it is, and nothing more is
+    /// read: TCP holds the peer back. The peer's end is delivered later too; a failure closes the
+    /// connection at once.
     fn pause_reading(&mut self, connection: ConnectionId);
 
-    /// Takes [`pause_reading`](Self::pause_reading) back. What was kept is delivered again in this
-    /// turn or the next, also when nothing more arrives.
+    /// Undoes [`pause_reading`](Self::pause_reading). Input that was kept is delivered again in this
+    /// turn or the next, even if nothing more arrives.
     fn resume_reading(&mut self, connection: ConnectionId);
 
-    /// Never closes this connection to let another one in, until [`close`](Self::close). Nothing to
-    /// do where none is.
+    /// Never evicts this connection until [`close`](Self::close). Nothing to do where no connection
+    /// is evicted.
     fn protect(&mut self, connection: ConnectionId) {
         let _ = connection;
     }
 
-    /// Calls [`Handler::on_deadline`] when the connection still exists after `after`; `None` takes an
-    /// earlier deadline back. One deadline per connection: a new one replaces the old.
+    /// Calls [`Handler::on_deadline`] after `after`, if the connection still exists then; `None`
+    /// clears the deadline. A connection has one: a new one replaces the old.
     fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>);
 
-    /// Calls [`Handler::on_timer`] after `after`; `None` takes the timer back.
+    /// Calls [`Handler::on_timer`] after `after`; `None` clears the timer.
     fn set_timer(&mut self, timer: TimerId, after: Option<Duration>);
 
-    /// Begins a connection to `address`. [`Handler::on_open`] follows, or [`Handler::on_close`] with
-    /// [`CloseReason::NotConnected`], never within this call.
+    /// Requests a connection to `address`. [`Handler::on_open`] follows, or [`Handler::on_close`]
+    /// with [`CloseReason::NotConnected`], never within this call.
     fn connect(&mut self, address: SocketAddr) -> ConnectionId;
 
     /// Serves one end of a pair of sockets like a connection; a thread of this process holds the
-    /// other. This is how what has no form that doesn't block gets out of the loop's thread: it owns
-    /// its end and nothing else, and its answer arrives as [`Handler::on_data`].
+    /// other. So blocking work leaves the loop's thread: the other thread owns its end and nothing
+    /// else, and its result arrives in [`Handler::on_data`].
     ///
-    /// It differs from a connection to a peer: [`Handler::on_open`] isn't called for it, it doesn't
-    /// count towards [`Limits::max_connections`](crate::Limits::max_connections), it is served before all
-    /// peers, taking nothing doesn't close it, and the loop's stop leaves it alone: its input is
-    /// delivered until the loop ends, which doesn't wait for it. [`Handler::on_close`] isn't called for
-    /// one that is still there then.
+    /// It differs from a connection to a peer: it gets no [`Handler::on_open`], doesn't count towards
+    /// [`Limits::max_connections`](crate::Limits::max_connections), is served before all peers and
+    /// has no write timeout. The shutdown neither closes it nor waits for it: its input is delivered
+    /// until the loop ends, and then it gets no [`Handler::on_close`].
     ///
     /// # Errors
     /// When it can't be registered with the poll.
     fn attach(&mut self, stream: UnixStream) -> io::Result<ConnectionId>;
 
-    /// What has happened in the loop so far: nothing, where nobody counts.
+    /// What has happened in the loop so far; zeros where nothing is counted.
     fn counters(&self) -> Counters {
         Counters::default()
     }
 
-    /// Ends the loop as a signal would, see [`Handler::on_shutdown`].
+    /// Shuts the loop down as a signal would, see [`Handler::on_shutdown`].
     fn shutdown(&mut self);
 }
 
-/// Why the loop ends.
+/// Why the loop shuts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownCause {
     /// A signal, by its name (`SIGTERM`, `SIGINT`, ...).
     Signal(&'static str),
     /// The handler called [`Context::shutdown`].
-    Asked,
+    Requested,
 }

@@ -20,7 +20,7 @@ impl ConnectionId {
         Self { slot, generation }
     }
 
-    /// Its slot: small numbers, so that what belongs to connections may stand in a vector.
+    /// Its slot: small numbers, so that a vector may hold what belongs to connections.
     pub fn slot(self) -> usize {
         self.slot as usize
     }

@@ -28,9 +28,9 @@
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`id`] | names of connections and timers |
 //!
-//! Knows no log, no setting, and nothing of what the bytes mean. There is one thread, and nothing here is shared with
-//! another: no lock, no channel, no atomic. What a handler leaves to another thread, because it
-//! has no form that doesn't block, answers through a pair of sockets like any peer ([`Context::attach`]).
+//! Knows no log, no setting, and nothing of what the bytes mean. There is one thread and no shared
+//! state: no lock, no channel, no atomic. Blocking work that a handler leaves to another thread
+//! returns its result through a pair of sockets like a peer ([`Context::attach`]).
 
 mod accepting;
 pub mod addresses;

@@ -16,60 +16,60 @@ const RESERVED_DESCRIPTORS: u64 = 32;
 /// What one process, one peer and one turn may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at the same time. Beyond it the one that has been silent longest is closed for
-    /// each that comes, see [`eviction_delay`](Self::eviction_delay); when there is none, accepting
-    /// pauses and the kernel's backlog holds the peers.
+    /// Connections at the same time. At the limit, each new one evicts the one that has been silent
+    /// longest, see [`eviction_delay`](Self::eviction_delay); if none is evictable, accepting pauses
+    /// and new peers wait in the kernel's backlog.
     pub max_connections: usize,
-    /// Of these, the last that only trusted addresses get: those in
-    /// [`unlimited_addresses`](Self::unlimited_addresses), and those that
-    /// [`Handler::is_trusted`](crate::Handler::is_trusted). At most a quarter.
+    /// Of these, the last ones, which are kept for trusted addresses: those in
+    /// [`unlimited_addresses`](Self::unlimited_addresses), and those for which
+    /// [`Handler::is_trusted`](crate::Handler::is_trusted) is true. At most a quarter.
     pub reserved_connections: usize,
-    /// Connections of one address; of IPv6, of one /64.
+    /// Connections of one address (of IPv6: of one /64) at the same time.
     pub max_connections_per_address: usize,
     /// Connections that one address may make in a second, at least one.
     pub max_connects_per_address: u32,
     /// Networks whose addresses have no limits of their own.
     pub unlimited_addresses: Vec<Network>,
-    /// Silence after which a connection may be closed to let another one in; zero never does. Whoever
-    /// comes has this long to speak, however many come behind.
+    /// Silence after which a connection is evictable; zero for never. However many connect, each new
+    /// peer has this long to send something.
     pub eviction_delay: Duration,
-    /// Connections accepted in one turn, at least one; the rest waits for the next. Keeps a storm
-    /// of connects from starving those who are in.
+    /// Connections accepted in one turn, at least one. Keeps a storm of connects from starving the
+    /// connections that are open.
     pub accept_budget: usize,
-    /// Bytes read from one connection in one turn, at least one; it goes on in the next. Also the
-    /// size of the shared read buffer, less `max_unconsumed`.
+    /// Bytes read from one connection in one turn, at least one. Also the size of the shared read
+    /// buffer, less [`max_unconsumed`](Self::max_unconsumed).
     pub read_budget: usize,
     /// Bytes read from all connections and queued for them while they are served in one turn, at
-    /// least one; the others are served in the next, before those who were. Input that was kept and
-    /// is delivered again counts once more. Bounds how long a turn takes, whatever its peers ask for.
+    /// least one; the connections that are left come first in the next turn. Input that was kept
+    /// counts again when it is delivered again. Bounds how long a turn takes.
     pub turn_budget: usize,
     /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
-    /// reached, nothing more is read in this turn; and when fifteen sixteenths are still held after
-    /// the turn's output has left, the connections that hold the most are closed, until seven
-    /// eighths are. What a handler queues at once for one connection comes on top for a moment.
+    /// reached, nothing more is read in this turn. When fifteen sixteenths of it are still held after
+    /// the flush, the connections that hold the most are closed until seven eighths are held. What a
+    /// handler queues at once for one connection may exceed it for a moment.
     pub max_buffered_bytes: usize,
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.
     pub max_unconsumed: usize,
-    /// Output waiting for one peer above which it is read no more.
+    /// Unsent bytes above which a connection isn't read.
     pub write_buffer_high: usize,
-    /// Output waiting for one peer below which it is read again.
+    /// Unsent bytes below which it is read again.
     pub write_buffer_low: usize,
-    /// A peer that takes nothing of what waits for it for this long is closed.
+    /// A connection whose socket takes nothing for this long, while output waits, is closed.
     pub write_timeout: Duration,
     /// How long a connection that was closed in order may go on sending before it is dropped.
     pub linger_timeout: Duration,
-    /// How long all connections together may take to end when the loop stops.
+    /// How long the shutdown may take, with all connections together.
     pub shutdown_timeout: Duration,
-    /// Silence after which TCP itself asks whether the peer still exists; zero never asks. A peer
-    /// that may wait for ever, and one that is half-open, are told apart by nothing else. The kernel
-    /// counts in whole seconds, from one to 32,767; what lies outside is taken as the nearest.
+    /// Silence after which TCP probes whether the peer still exists; zero for never. Nothing else
+    /// tells a half-open connection from one that waits for long. The kernel counts in whole seconds,
+    /// from one to 32,767; a value outside is taken as the nearest.
     pub tcp_keepalive: Duration,
     /// Bytes that the kernel may hold of an accepted connection in each direction; zero leaves it to
-    /// the kernel, which then lets a connection have several MiB. The kernel doubles the number, for
-    /// what it needs itself, and takes no more than `net.core.rmem_max` and `net.core.wmem_max`.
+    /// the kernel, which then lets a connection have several MiB. The kernel doubles the number for
+    /// its own overhead, and takes no more than `net.core.rmem_max` and `net.core.wmem_max`.
     pub socket_buffer_size: usize,
-    /// How long accepting pauses when descriptors have run out, unless a connection ends before.
+    /// How long accepting pauses when descriptors have run out, unless a connection is closed before.
     pub accept_retry_delay: Duration,
 }
 

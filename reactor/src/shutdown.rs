@@ -14,7 +14,7 @@ pub(crate) enum Shutdown {
     Running,
     /// The handler has called [`Context::shutdown`](crate::Context::shutdown) in this turn.
     Requested,
-    /// The listener is closed and the handler was told. What it has under way goes on.
+    /// The listener is closed. What the handler has under way goes on.
     ShuttingDown,
     /// Every connection was closed in order: what was sent still leaves.
     Closing,

@@ -2,16 +2,16 @@
 //!
 //! | signal | meaning |
 //! |---|---|
-//! | SIGTERM, SIGINT, SIGQUIT | the loop ends in order, a second one at once ([`ShutdownSignals`]) |
-//! | SIGPWR, SIGXCPU, SIGALRM | the same: power fails (and LXC stops a container so), processor time is used up, the time that `alarm` gave before `exec` is over |
-//! | SIGHUP | as the program says: [`Hangup`] |
+//! | SIGTERM, SIGINT, SIGQUIT | the loop shuts down; a second one ends it at once ([`ShutdownSignals`]) |
+//! | SIGPWR, SIGXCPU, SIGALRM | the same: power fails (and LXC stops a container so), processor time is used up, an `alarm` from before `exec` has expired |
+//! | SIGHUP | the program chooses: [`Hangup`] |
 //! | SIGUSR1, SIGUSR2 | [`Handler::on_signal`](crate::Handler::on_signal) |
-//! | SIGXFSZ | nothing: the write that went beyond `ulimit -f` fails with EFBIG, which a program can handle and say |
-//! | SIGIO, SIGPROF, SIGVTALRM, SIGSTKFLT | nothing: nobody here asks for them |
+//! | SIGXFSZ | nothing: the write that went beyond `ulimit -f` fails with EFBIG, which a program can handle and log |
+//! | SIGIO, SIGPROF, SIGVTALRM, SIGSTKFLT | nothing: no part of the program uses them |
 //!
-//! By default each of these ends the process on the spot and without a word. What is left at that
-//! says so by itself (SIGKILL, and what follows an error of the program) or only holds the process
-//! (SIGSTOP, SIGTSTP); SIGPIPE is ignored by Rust.
+//! By default each of these ends the process at once and without a word. The others keep their
+//! default: a shell reports their end (SIGKILL, and those of a program's own errors), or they only
+//! stop the process (SIGSTOP, SIGTSTP); Rust ignores SIGPIPE.
 
 use std::io;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal as Maskable};
 use rustix::process::Signal as Number;
 use signal_hook_mio::v1_0::Signals as Source;
 
-/// Those that end the loop.
-const STOPS: [(Number, &str); 6] = [
+/// Signals that shut the loop down.
+const SHUTDOWN: [(Number, &str); 6] = [
     (Number::TERM, "SIGTERM"),
     (Number::INT, "SIGINT"),
     (Number::QUIT, "SIGQUIT"),
@@ -32,25 +32,25 @@ const STOPS: [(Number, &str); 6] = [
     (Number::ALARM, "SIGALRM"),
 ];
 
-/// Those that do nothing.
+/// Signals that do nothing.
 const IGNORED: [Number; 5] =
     [Number::XFSZ, Number::IO, Number::PROF, Number::VTALARM, Number::STKFLT];
 
-/// How often the handler is called for one signal: what it logs then must not fill the log.
+/// The least time between two calls of the handler for one signal: its log lines must not fill the log.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How long a signal that asks for the end counts as the same one when it comes again.
+/// How long a shutdown signal that comes again counts as the same one.
 ///
-/// `timeout` sends its signal to its child and then to the process group, in which the child is, so
-/// the child gets it twice, microseconds apart; a shell script and a terminal that both pass Ctrl-C
-/// on do the same. That is one wish and not two. A person who is out of patience takes longer than
-/// this to press a key again, or chooses another signal.
+/// `timeout` sends its signal to its child and then to the child's process group, so the child gets
+/// it twice, microseconds apart; a shell script and a terminal that both forward Ctrl-C do the same.
+/// That is one request and not two. An impatient person takes longer than this to press a key again,
+/// or chooses another signal.
 pub const REPEAT_SPAN: Duration = Duration::from_millis(100);
 
-/// A signal that asks something of a handler that goes on running.
+/// A signal that is passed to the handler, and doesn't end the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Signal {
-    /// SIGHUP: by convention, to read again what was configured.
+    /// SIGHUP: by convention, to reload the configuration.
     Hangup,
     /// SIGUSR1.
     User1,
@@ -58,14 +58,14 @@ pub enum Signal {
     User2,
 }
 
-/// What SIGHUP means to a program. One that is ignored when the program starts, as by `nohup`, stays
-/// so.
+/// What SIGHUP means to a program. If it is ignored when the program starts, as by `nohup`, it stays
+/// ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hangup {
-    /// The terminal is gone, and with it the person that the program works for: the loop ends like
-    /// by SIGTERM.
+    /// The terminal is gone, and with it the person that the program works for: the loop shuts down
+    /// as by SIGTERM.
     Shutdown,
-    /// Nothing is gone, as a daemon has no terminal: [`Signal::Hangup`].
+    /// A daemon has no terminal: the handler gets [`Signal::Hangup`].
     Notify,
 }
 
@@ -77,20 +77,20 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from their default action, which ends the process on the spot.
+    /// Handles the signals, whose default action ends the process at once.
     pub(crate) fn register(
         registry: &Registry,
         token: mio::Token,
         hangup: Hangup,
     ) -> io::Result<Self> {
         let mut numbers = vec![Number::USR1.as_raw(), Number::USR2.as_raw()];
-        numbers.extend(STOPS.map(|(number, _)| number.as_raw()));
+        numbers.extend(SHUTDOWN.map(|(number, _)| number.as_raw()));
         if !is_ignored(Number::HUP) {
             numbers.push(Number::HUP.as_raw());
         }
         let mut source = with_blocked(&numbers, || {
             for number in IGNORED {
-                // A handler that does nothing of note: a system call that is interrupted goes on.
+                // A handler without effect: an interrupted system call is resumed.
                 signal_hook::flag::register(number.as_raw(), Arc::default())?;
             }
             Source::new(&numbers)
@@ -99,29 +99,29 @@ impl Signals {
         Ok(Self { source, hangup, notices: Notices::default() })
     }
 
-    /// Names of those that have come since the last call and ask the loop to end; the others are
-    /// noted. Several of one kind between two calls count once, as signals do.
+    /// Names of the shutdown signals that have come since the last call; the others are recorded as
+    /// notices. Several of one kind between two calls count once, as signals do.
     pub(crate) fn take_shutdown_signals(&mut self) -> impl Iterator<Item = &'static str> {
         let (notices, hangup) = (&mut self.notices, self.hangup);
         self.source.pending().filter_map(move |number| {
             match (Number::from_named_raw(number)?, hangup) {
                 (Number::HUP, Hangup::Shutdown) => Some("SIGHUP"),
-                (Number::HUP, Hangup::Notify) => notices.note(Signal::Hangup),
-                (Number::USR1, _) => notices.note(Signal::User1),
-                (Number::USR2, _) => notices.note(Signal::User2),
+                (Number::HUP, Hangup::Notify) => notices.record(Signal::Hangup),
+                (Number::USR1, _) => notices.record(Signal::User1),
+                (Number::USR2, _) => notices.record(Signal::User2),
                 (number, _) => {
-                    STOPS.into_iter().find(|(stop, _)| *stop == number).map(|(_, name)| name)
+                    SHUTDOWN.into_iter().find(|(stop, _)| *stop == number).map(|(_, name)| name)
                 }
             }
         })
     }
 
-    /// One that the handler is to be told of now.
+    /// A signal that is to be passed to the handler now.
     pub(crate) fn take_notice(&mut self, now: Instant) -> Option<Signal> {
         self.notices.take(now)
     }
 
-    /// Time until there is one.
+    /// Time until the next one.
     pub(crate) fn next_notice(&self, now: Instant) -> Option<Duration> {
         self.notices.next(now)
     }
@@ -133,10 +133,10 @@ impl std::fmt::Debug for Signals {
     }
 }
 
-/// Runs this while these signals wait, and lets them in then.
+/// Runs this while these signals are blocked.
 ///
-/// Between installing a handler and knowing what it is to do there is a moment in which a signal
-/// would run a handler that does nothing yet: it would be lost, and nobody asks for the end twice.
+/// A signal between the installation of a handler and of its action would run a handler that does
+/// nothing yet: it would be lost, and nothing sends it again.
 fn with_blocked<T>(numbers: &[i32], run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let signals = numbers.iter().map(|number| Maskable::try_from(*number));
     let before = signals.collect::<Result<SigSet, _>>()?.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
@@ -145,8 +145,8 @@ fn with_blocked<T>(numbers: &[i32], run: impl FnOnce() -> io::Result<T>) -> io::
     result
 }
 
-/// Whether this process was started with a signal ignored, as by `nohup`. Linux tells it; elsewhere
-/// none is.
+/// Whether this process was started with a signal ignored, as by `nohup`. Known on Linux; false
+/// elsewhere.
 pub fn is_ignored(number: Number) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     is_in_mask(&status, "SigIgn:", number)
@@ -159,7 +159,7 @@ pub fn is_in_mask(status: &str, name: &str, number: Number) -> bool {
     mask.is_some_and(|mask| mask & 1 << (number.as_raw() - 1) != 0)
 }
 
-/// The signals that have asked for the end.
+/// The shutdown signals that have come.
 #[derive(Debug, Default)]
 pub(crate) struct ShutdownSignals {
     first: Option<(&'static str, Instant)>,
@@ -171,7 +171,7 @@ impl ShutdownSignals {
         self.first.map(|(name, _)| name)
     }
 
-    /// One has come; says whether the end must not be waited for any more.
+    /// Records one. Returns whether it ends the loop at once.
     pub(crate) fn record(&mut self, name: &'static str, now: Instant) -> bool {
         let Some((first, at)) = self.first else {
             self.first = Some((name, now));
@@ -181,7 +181,7 @@ impl ShutdownSignals {
     }
 }
 
-/// Signals that the handler hasn't been told of. The first of a kind is told at once, further ones
+/// Signals that are to be passed to the handler. The first of a kind is passed at once, further ones
 /// at the end of [`PERIOD`], as one.
 #[derive(Debug, Default)]
 struct Notices {
@@ -190,15 +190,15 @@ struct Notices {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Notice {
-    asked: bool,
-    /// When the next may be told.
+    pending: bool,
+    /// When the next may be passed.
     next: Option<Instant>,
 }
 
 impl Notices {
-    /// Notes one, and says that the loop isn't asked to end.
-    fn note(&mut self, signal: Signal) -> Option<&'static str> {
-        self.kinds[signal as usize].asked = true;
+    /// Records one. Returns no name, because it doesn't shut the loop down.
+    fn record(&mut self, signal: Signal) -> Option<&'static str> {
+        self.kinds[signal as usize].pending = true;
         None
     }
 
@@ -206,7 +206,7 @@ impl Notices {
         let signals = [Signal::Hangup, Signal::User1, Signal::User2];
         let due = |signal: &Signal| self.kinds[*signal as usize].wait(now) == Some(Duration::ZERO);
         let signal = signals.into_iter().find(due)?;
-        self.kinds[signal as usize] = Notice { asked: false, next: Some(now + PERIOD) };
+        self.kinds[signal as usize] = Notice { pending: false, next: Some(now + PERIOD) };
         Some(signal)
     }
 
@@ -218,7 +218,7 @@ impl Notices {
 impl Notice {
     fn wait(&self, now: Instant) -> Option<Duration> {
         let wait = self.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
-        self.asked.then_some(wait)
+        self.pending.then_some(wait)
     }
 }
 
@@ -227,15 +227,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_told_at_once_and_many_as_one_when_the_period_is_over() {
+    fn the_first_is_passed_at_once_and_many_as_one_when_the_period_is_over() {
         let (mut notices, start) = (Notices::default(), Instant::now());
         assert_eq!((notices.take(start), notices.next(start)), (None, None));
-        notices.note(Signal::User1);
+        notices.record(Signal::User1);
         assert_eq!(notices.next(start), Some(Duration::ZERO));
         assert_eq!(notices.take(start), Some(Signal::User1));
         assert_eq!(notices.next(start), None);
         for _ in 0..1000 {
-            notices.note(Signal::User1);
+            notices.record(Signal::User1);
             assert_eq!(notices.take(start), None);
         }
         let later = start + PERIOD / 4;
@@ -260,12 +260,12 @@ mod tests {
     fn one_kind_does_not_wait_for_another() {
         let (mut notices, now) = (Notices::default(), Instant::now());
         for signal in [Signal::User2, Signal::Hangup, Signal::User1] {
-            notices.note(signal);
+            notices.record(signal);
         }
-        let told: Vec<_> = std::iter::from_fn(|| notices.take(now)).collect();
-        assert_eq!(told, [Signal::Hangup, Signal::User1, Signal::User2]);
-        notices.note(Signal::User2);
-        notices.note(Signal::Hangup);
+        let passed: Vec<_> = std::iter::from_fn(|| notices.take(now)).collect();
+        assert_eq!(passed, [Signal::Hangup, Signal::User1, Signal::User2]);
+        notices.record(Signal::User2);
+        notices.record(Signal::Hangup);
         assert_eq!(notices.next(now + PERIOD), Some(Duration::ZERO));
     }
 }

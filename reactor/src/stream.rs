@@ -14,9 +14,9 @@ use mio::{Interest, Registry};
 /// A socket of either kind.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    /// A peer's, accepted or asked for.
+    /// A peer's, accepted or requested.
     Peer(TcpStream),
-    /// Given by the handler, see [`Context::attach`](crate::Context::attach).
+    /// Attached by the handler, see [`Context::attach`](crate::Context::attach).
     Attached(UnixStream),
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// None yet, with room for so many.
+    /// No connections yet, with room for so many.
     pub(crate) fn with_capacity(connections: usize) -> Self {
         Self { slots: Slab::with_capacity(connections), generation: 0, attached: 0 }
     }

@@ -1,11 +1,11 @@
-//! Deadlines in order of time.
+//! Lazy timers: deadlines in order of time.
 //!
-//! Most deadlines are moved later again and again and never fire: every message a peer sends gives
-//! it more time. So moving one later costs two stores: its entry in the heap stays where it was,
-//! and only when that comes up is the deadline looked at again.
+//! Most deadlines are moved later again and again and never fire: every message of a peer extends
+//! its time. So moving one later costs two stores: its entry stays in the heap where it was, and the
+//! deadline is checked again only when that entry comes up.
 //!
-//! Knows no connection and no handler: a key says whose deadline it is, the owner keeps the
-//! [`Alarm`], or the deadline and its [`Wakeup`], and is asked for it.
+//! Knows no connection and no handler: a key names whose deadline it is, and its owner keeps the
+//! [`Alarm`], or the deadline and its [`Wakeup`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,7 +17,7 @@ use crate::clock::Moment;
 pub(crate) struct Wakeup(Option<Moment>);
 
 impl Wakeup {
-    /// Whether the entry that comes up `at` that time is this deadline's, and not one left behind.
+    /// Whether the entry that comes up `at` that time is this deadline's, and not a stale one.
     pub(crate) fn is_at(self, at: Moment) -> bool {
         self.0 == Some(at)
     }
@@ -30,29 +30,28 @@ pub(crate) struct Alarm {
     pub(crate) wakeup: Wakeup,
 }
 
-/// The heap of entries. `K` says whose alarm an entry belongs to.
+/// The heap of entries. `K` names whose alarm an entry belongs to.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
     heap: BinaryHeap<Reverse<(Moment, K)>>,
 }
 
-/// Below this many entries it isn't worth looking for those whose owners are gone.
+/// Below this many entries a sweep isn't worth it.
 const SWEEP_MIN: usize = 1024;
 
 impl<K: Ord + Copy> Timers<K> {
-    /// None yet, with room for so many.
+    /// No entries yet, with room for so many.
     pub(crate) fn with_capacity(entries: usize) -> Self {
         Self { heap: BinaryHeap::with_capacity(entries) }
     }
 
-    /// Sets, moves or takes back (`None`) a deadline.
+    /// Sets, moves or clears (`None`) a deadline.
     pub(crate) fn set(&mut self, key: K, alarm: &mut Alarm, due: Option<Moment>) {
         alarm.due = due;
         self.queue(key, &mut alarm.wakeup, due);
     }
 
-    /// The same for a deadline that its owner keeps: makes an entry for it when it has none that
-    /// comes up in time.
+    /// Makes an entry for a deadline that its owner keeps, unless it has one that comes up in time.
     pub(crate) fn queue(&mut self, key: K, wakeup: &mut Wakeup, due: Option<Moment>) {
         let Some(due) = due else { return };
         if wakeup.0.is_some_and(|at| at <= due) {
@@ -67,14 +66,15 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes out one entry that has come up by `now`; ask [`confirm`](Self::confirm) what it means.
+    /// Takes out one entry that has come up by `now`. Whether a deadline has passed is to be confirmed
+    /// by [`confirm`](Self::confirm) or [`confirm_wakeup`](Self::confirm_wakeup).
     pub(crate) fn pop(&mut self, now: Moment) -> Option<(Moment, K)> {
         self.next().filter(|at| *at <= now)?;
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// Whether the entry of `key` that came up `at` that time is a deadline that has passed. It is
-    /// set no longer then.
+    /// Whether the entry of `key` that came up `at` that time is a deadline that has passed. If so,
+    /// the deadline is cleared; if it was moved later, it gets a new entry.
     pub(crate) fn confirm(&mut self, at: Moment, key: K, alarm: &mut Alarm) -> bool {
         let passed = self.confirm_wakeup(at, key, &mut alarm.wakeup, alarm.due);
         if passed {
@@ -83,7 +83,7 @@ impl<K: Ord + Copy> Timers<K> {
         passed
     }
 
-    /// The same for a deadline that its owner keeps.
+    /// Like [`confirm`](Self::confirm), for a deadline that its owner keeps and clears.
     pub(crate) fn confirm_wakeup(
         &mut self,
         at: Moment,
@@ -91,7 +91,7 @@ impl<K: Ord + Copy> Timers<K> {
         wakeup: &mut Wakeup,
         due: Option<Moment>,
     ) -> bool {
-        // Another entry stands for it, or it was taken back, or moved later.
+        // A stale entry: the deadline has another one, or was cleared.
         if !wakeup.is_at(at) {
             return false;
         }
@@ -103,9 +103,9 @@ impl<K: Ord + Copy> Timers<K> {
         passed
     }
 
-    /// Throws out the entries that `is_queued` denies, when there are many more entries than
-    /// `alarms`: those of connections that come and go faster than their deadlines, and those left
-    /// behind by deadlines that were moved earlier, must not pile up here.
+    /// Removes stale entries, for which `is_queued` is false, when there are many more entries than
+    /// `alarms`: connections that open and close faster than their deadlines, and deadlines that are
+    /// moved earlier, must not pile entries up.
     pub(crate) fn sweep(&mut self, alarms: usize, is_queued: impl Fn(Moment, K) -> bool) {
         if self.heap.len() > SWEEP_MIN && self.heap.len() / 4 > alarms {
             self.heap.retain(|Reverse((at, key))| is_queued(*at, *key));

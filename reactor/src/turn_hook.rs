@@ -24,7 +24,7 @@ pub trait TurnHook {
         false
     }
 
-    /// A signal asked the process to end.
+    /// A shutdown signal came.
     fn on_shutdown_signal(&mut self) {}
 }
 

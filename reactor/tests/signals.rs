@@ -222,7 +222,7 @@ fn a_signal_while_the_service_stops() {
     let mut running = spawn(event_loop, script);
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
-    assert_eq!(running.wait_for(stopping), ShutdownCause::Asked);
+    assert_eq!(running.wait_for(stopping), ShutdownCause::Requested);
     raise(Signal::TERM);
     assert!(matches!(running.join().result, Ok(Outcome::Forced)));
 }

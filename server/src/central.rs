@@ -286,7 +286,7 @@ impl<L: Ledger> Handler for Central<L> {
         self.shared.log.report();
         let cause = match cause {
             ShutdownCause::Signal(name) => name,
-            ShutdownCause::Asked => "asked",
+            ShutdownCause::Requested => "asked",
         };
         info!("action: shutdown | result: in_progress | cause: {cause}");
         self.lottery.on_shutdown(cx, &mut self.shared);

@@ -362,7 +362,7 @@ impl<S: AgencySession> Handler for Driver<S> {
         self.dialer.cancel(cx);
         let Some(connection) = self.dialer.connection() else { return };
         match cause {
-            ShutdownCause::Asked => cx.close(connection),
+            ShutdownCause::Requested => cx.close(connection),
             // Without waiting: what the central has stored stays stored.
             ShutdownCause::Signal(_) => cx.abort(connection),
         }

@@ -170,7 +170,9 @@ fn a_stopped_loop_listens_no_more() {
     drop(peer);
     let finished = running.join();
     let position = |wanted: &Event| finished.events.iter().position(|event| event == wanted);
-    assert!(position(&Event::ListenerClosed) < position(&Event::Stopping(ShutdownCause::Asked)));
+    assert!(
+        position(&Event::ListenerClosed) < position(&Event::Stopping(ShutdownCause::Requested))
+    );
     assert_eq!(finished.count(|event| *event == Event::ListenerClosed), 1);
 }
 

@@ -192,7 +192,7 @@ fn a_stop_out_of_any_call() {
         });
         let finished = run(event_loop, script);
         assert!(matches!(finished.result, Ok(Outcome::Graceful)), "stopped by {name}");
-        let stopping = Event::Stopping(ShutdownCause::Asked);
+        let stopping = Event::Stopping(ShutdownCause::Requested);
         assert_eq!(finished.count(|event| *event == stopping), 1, "stopped by {name}");
     }
 }

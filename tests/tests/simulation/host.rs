@@ -217,7 +217,7 @@ impl<S: Handler> Host<S> {
         }
         let stops = self.cx.stop_asked && !std::mem::replace(&mut self.stopping, true);
         if stops {
-            self.handler.on_shutdown(&mut self.cx, ShutdownCause::Asked);
+            self.handler.on_shutdown(&mut self.cx, ShutdownCause::Requested);
         }
         self.handler.before_flush(&mut self.cx)?;
         if stops {
