@@ -49,7 +49,7 @@ pub struct Config {
     pub mode: Mode,
     /// Whether all bets are checked before the first is sent.
     pub data_check: bool,
-    /// How long nobody must have written to a file whose last line has no end.
+    /// How long a file whose last line has no end must have been left alone.
     pub quiet_delay: Duration,
     /// How attempts are repeated.
     pub retry: Retry,

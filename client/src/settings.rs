@@ -1,4 +1,4 @@
-//! What an agency can be told: each setting, declared once.
+//! Everything that can be set: each setting of an agency, declared once.
 //!
 //! Flags, `--help`, the keys of `config.yaml`, the names of the environment and the tables of
 //! `docs/configuration.md` come from here (`make settings-docs` writes them). How settings go together is
@@ -54,7 +54,7 @@ pub(crate) enum ModeName {
 }
 
 runtime::settings! {
-    /// Everything that an agency can be told.
+    /// All settings of an agency.
     pub static TABLE;
 
     "General" {

@@ -1,4 +1,4 @@
-//! What the server can be told: each setting and limit, declared once.
+//! Everything that can be set: each setting and limit of the server, declared once.
 //!
 //! Flags, `--help`, the keys of `config.ini`, the names of the environment and the tables of
 //! `docs/configuration.md` come from here (`make settings-docs` writes them). How settings go together is
@@ -73,7 +73,7 @@ const fn names(key: &'static str, flag: &'static str) -> Names {
 }
 
 runtime::settings! {
-    /// Everything that the server can be told.
+    /// All settings of the server.
     pub static TABLE;
 
     "General" {
@@ -186,7 +186,7 @@ runtime::settings! {
             .help("Longest line")
             .limit(
                 "an error line, then the connection is closed",
-                "a line without end would be kept for ever",
+                "a line without end would fill the memory",
             );
     }
 
@@ -249,7 +249,7 @@ runtime::settings! {
             .help("Silence before TCP probes")
             .limit(
                 "TCP probes three times, ten seconds apart, then the connection fails",
-                "nothing else tells a dead peer from an agency that waits",
+                "nothing else distinguishes a dead peer from an agency that waits",
             );
         ACCEPT_RETRY_DELAY: Duration = names("SERVER_ACCEPT_RETRY_DELAY", "accept-retry-delay")
             .duration(POSITIVE)
@@ -441,7 +441,7 @@ fn names_a_file(path: &str) -> bool {
     !matches!(last, "" | "." | "..")
 }
 
-/// Networks with commas between them; nothing is none.
+/// Networks with commas between them; an empty text has none.
 fn networks(text: &str) -> Option<Vec<Network>> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| part.parse().ok()).collect()

@@ -10,7 +10,7 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `setting` | [`Setting`]: what is declared of one, and the table of all |
-//! | `kind` | kinds of values: ranges, and how they are told |
+//! | `kind` | kinds of values and their ranges |
 //! | `values` | texts read as numbers, durations, sizes and levels, and written back |
 //! | `program` | [`Program`]: the command line, and where the layers come from |
 //! | `layers` | [`Settings`]: the layers on top of each other |
@@ -41,7 +41,7 @@ mod warning;
 
 pub use error::{SettingError, SettingErrors};
 pub use file::{Contents, Entry, FileError, InvalidValue, RawValue, line_at};
-pub use kind::{Kind, Value};
+pub use kind::Kind;
 pub use layers::{Origin, Settings};
 pub use program::{Program, Subcommand};
 pub use report::{check, refuse};

@@ -1,4 +1,4 @@
-//! Characters that nobody means: control characters, quotation marks that were meant for a shell.
+//! Characters that are in a value by mistake: control characters, quotation marks meant for a shell.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,7 +1,7 @@
 //! Typed values out of the layers, and all that is wrong with them.
 //!
 //! What can't be used is remembered, and returned all at once by [`read`](Settings::read). A file that
-//! can't be read or understood may have held anything: what is only wrong without it isn't said then.
+//! can't be read or parsed may have held anything: what is only wrong without it isn't an error then.
 
 use super::characters::{INVISIBLE, doubt, has_invisible, is_quoted};
 use super::environment::is_url;
@@ -14,14 +14,14 @@ use super::warning::Warning;
 use crate::logging::Escaped;
 
 impl Settings {
-    /// Checks the settings of `asked`, and returns what `take` makes of their values. It isn't called
-    /// for nothing when one of them is wrong: it may find that others contradict each other.
+    /// Checks the settings of `asked`, and returns what `take` makes of their values. It is called even
+    /// if one of them is wrong: it may find that others contradict each other.
     ///
     /// # Errors
     /// All that is wrong, together.
     ///
     /// # Panics
-    /// When `take` returns nothing and nothing is wrong.
+    /// If `take` returns `None` and there is no error.
     pub fn read<T>(
         &mut self,
         asked: impl IntoIterator<Item = &'static &'static dyn Declared>,
@@ -57,7 +57,7 @@ impl Settings {
         }
     }
 
-    /// Whether nobody has set a value.
+    /// Whether the value is the default.
     pub fn is_default(&self, setting: &dyn Declared) -> bool {
         let value = self.values.get(setting.declaration().names.key);
         value.is_none_or(|value| value.origin == Origin::Default)
@@ -83,7 +83,7 @@ impl Settings {
         };
         match &value.text {
             Ok(text) if setting.accepts(text) => {
-                let canonical = declaration.kind.parse(text).and_then(|value| value.canonical());
+                let canonical = declaration.kind.canonical(text);
                 self.warnings.extend(warning_of(declaration, value, text));
                 self.read_as.extend(canonical.map(|text| (key, text)));
             }
@@ -99,7 +99,7 @@ impl Settings {
         }
     }
 
-    /// Remembers every value that is no text, also of settings that nobody has asked for.
+    /// Remembers every value that is no text, also of settings that weren't asked for.
     fn check_texts(&mut self) {
         for declaration in self.table.iter().map(|setting| setting.declaration()) {
             let value = self.values.get(declaration.names.key);

@@ -1,6 +1,6 @@
 //! The tables of the documentation, from the tables of the programs.
 //!
-//! A page marks where they stand: `<!-- begin NAME -->` and `<!-- end NAME -->`, each in a line of its
+//! A page marks their place: `<!-- begin NAME -->` and `<!-- end NAME -->`, each in a line of its
 //! own. A test of each program holds the page to its table, or writes it.
 
 use std::fmt::Write as _;

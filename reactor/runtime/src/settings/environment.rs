@@ -64,9 +64,9 @@ mod tests {
         }
     }
 
-    fn told(name: &str, value: &str) -> Option<String> {
-        let warning = warning_of(TABLE, &["SERVER_", "LOGGING_"], name, value);
-        warning.map(|warning| warning.to_string())
+    fn warning(name: &str, value: &str) -> Option<String> {
+        let found = warning_of(TABLE, &["SERVER_", "LOGGING_"], name, value);
+        found.map(|warning| warning.to_string())
     }
 
     #[test]
@@ -74,16 +74,18 @@ mod tests {
         for name in ["server_port", "Server_Port", "SERVER-PORT", "SERVER_PORT "] {
             let expected =
                 format!("unknown: environment variable {name} (names are exact here: SERVER_PORT)");
-            assert_eq!(told(name, "1"), Some(expected));
+            assert_eq!(warning(name, "1"), Some(expected));
         }
-        assert!(told("\u{feff}SERVER_PORT", "1").is_some_and(|told| told.contains("exact here")));
+        assert!(
+            warning("\u{feff}SERVER_PORT", "1").is_some_and(|text| text.contains("exact here"))
+        );
         for name in ["SERVER_PROT", "SERVER_PORT_NUMBER"] {
             let expected =
                 format!("unknown: environment variable {name} (did you mean SERVER_PORT?)");
-            assert_eq!(told(name, "1"), Some(expected));
+            assert_eq!(warning(name, "1"), Some(expected));
         }
         let expected = "unknown: environment variable LOGGING_FORMAT".to_owned();
-        assert_eq!(told("LOGGING_FORMAT", "1"), Some(expected));
+        assert_eq!(warning("LOGGING_FORMAT", "1"), Some(expected));
     }
 
     #[test]
@@ -103,7 +105,7 @@ mod tests {
             ("SERVER_ENV_PATH", "/bin"),
             ("SERVER_NAME", "/client1/server"),
         ] {
-            assert_eq!(told(name, value), None, "{name}");
+            assert_eq!(warning(name, value), None, "{name}");
         }
     }
 }

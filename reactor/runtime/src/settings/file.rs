@@ -16,7 +16,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// What a reader found in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contents {
-    /// Its keys, in the order in which they stand there.
+    /// Its keys, in their order.
     pub entries: Vec<Entry>,
     /// What is wrong with it.
     pub errors: Vec<FileError>,
@@ -27,7 +27,7 @@ pub struct Contents {
 pub struct Entry {
     /// The key; case doesn't count.
     pub name: String,
-    /// The section that it stands in, when that is one that isn't read.
+    /// Its section, if that is one that isn't read.
     pub foreign_section: Option<String>,
     /// Its line, from 1 on.
     pub line: usize,

@@ -1,4 +1,4 @@
-//! Kinds of values: which texts are one, and what a person is told of that.
+//! Kinds of values: which texts are one, and how a person reads of that.
 //!
 //! The range is said here once: what is taken, what is expected in a message, and the column of the
 //! documentation come from it.
@@ -41,7 +41,7 @@ pub enum Kind {
     },
     /// Yes or no.
     Boolean {
-        /// The pair of words that is told: `true or false`.
+        /// The pair of words that is shown, yes first: `true or false`.
         expected: &'static str,
     },
     /// A log level.
@@ -64,7 +64,7 @@ pub enum Kind {
 
 /// A text as its kind understands it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(super) enum Value {
     /// Of [`Kind::Number`].
     Number(u64),
     /// Of [`Kind::Size`], in bytes.
@@ -80,7 +80,7 @@ pub enum Value {
 }
 
 impl Kind {
-    /// The value that a text stands for; `None` when it is no such value, or out of range.
+    /// The value that a text means; `None` if it is no such value, or out of range.
     pub(super) fn parse(&self, text: &str) -> Option<Value> {
         match *self {
             Self::Number { min, max, .. } => values::number(text, min..=max).map(Value::Number),
@@ -97,6 +97,20 @@ impl Kind {
             Self::Level => values::level(text).map(Value::Level),
             Self::Text { .. } => values::text(text).map(Value::Text),
             Self::Other { .. } => Some(Value::Text(text.to_owned())),
+        }
+    }
+
+    /// The one way to write a value, whatever way it was set; `None` for a text, which is what it is.
+    pub(super) fn canonical(&self, text: &str) -> Option<String> {
+        match (self.parse(text)?, self) {
+            (Value::Number(number), _) => Some(number.to_string()),
+            (Value::Size(bytes), _) => Some(values::write_size(bytes)),
+            (Value::Duration(duration), _) => Some(values::write_duration(duration)),
+            (Value::Boolean(is_set), Self::Boolean { expected }) => {
+                expected.split(" or ").nth(usize::from(!is_set)).map(str::to_owned)
+            }
+            (Value::Level(level), _) => Some(values::write_level(level).to_owned()),
+            (Value::Boolean(_) | Value::Text(_), _) => None,
         }
     }
 
@@ -170,21 +184,6 @@ impl Kind {
     }
 }
 
-impl Value {
-    /// How the value is written in one way only, whatever way it was set; `None` for a text, which is
-    /// what it is.
-    pub(super) fn canonical(&self) -> Option<String> {
-        match self {
-            Self::Number(number) => Some(number.to_string()),
-            Self::Size(bytes) => Some(values::write_size(*bytes)),
-            Self::Duration(duration) => Some(values::write_duration(*duration)),
-            Self::Boolean(is_set) => Some(is_set.to_string()),
-            Self::Level(level) => Some(values::write_level(*level).to_owned()),
-            Self::Text(_) => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,14 +226,15 @@ mod tests {
         let kinds = [
             (Kind::Number { noun: "", min: 0, max: 99 }, " 007", "7"),
             (Kind::Size { min: 0, max: 1 << 20 }, "65536", "64KiB"),
-            (Kind::Boolean { expected: "on or off" }, "Yes", "true"),
+            (Kind::Boolean { expected: "on or off" }, "Yes", "on"),
+            (Kind::Boolean { expected: "true or false" }, "0", "false"),
             (Kind::Level, "critical", "ERROR"),
         ];
         for (kind, text, written) in kinds {
-            let value = kind.parse(text).unwrap();
-            assert_eq!(value.canonical().as_deref(), Some(written));
+            assert_eq!(kind.canonical(text).as_deref(), Some(written));
         }
-        let text = Kind::Other { shape: "", expected: "" }.parse(" x ").unwrap();
-        assert_eq!((text.canonical(), text), (None, Value::Text(" x ".to_owned())));
+        let other = Kind::Other { shape: "", expected: "" };
+        assert_eq!(other.canonical(" x "), None);
+        assert_eq!(other.parse(" x "), Some(Value::Text(" x ".to_owned())));
     }
 }

@@ -256,7 +256,7 @@ impl Settings {
         &self.warnings
     }
 
-    /// The value as it was written; empty when it can't be shown as text. `None` when nobody set it.
+    /// The value as it was written; empty when it can't be shown as text. `None` when it is not set.
     pub fn raw(&self, declaration: &Declaration) -> Option<&str> {
         let bytes = self.values.get(declaration.names.key)?.bytes();
         Some(str::from_utf8(bytes).unwrap_or_default())

@@ -29,7 +29,7 @@ fn is_near(known: &str, name: &str) -> bool {
     continues || strsim::osa_distance(known, name) <= SLIPS_MAX
 }
 
-/// Case and what stands between words don't count.
+/// Case and separators between words don't count.
 fn folded(name: &str) -> String {
     let kept = name.chars().filter(|character| character.is_alphanumeric());
     kept.flat_map(char::to_lowercase).collect()

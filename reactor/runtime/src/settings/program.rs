@@ -12,7 +12,7 @@ use super::setting::{Declaration, Names, Table};
 /// What a program says of itself to be configured.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Name of the binary, and of the folder that its file may stand in.
+    /// Name of the binary, and of the folder that its file may be in.
     pub name: &'static str,
     /// Version for `--version`.
     pub version: &'static str,
@@ -79,7 +79,7 @@ impl Program {
             },
         );
         format!(
-            "A setting can stand in {file}, in the environment and on the command line; the later one \
+            "A setting can be set in {file}, in the environment and on the command line; the later one \
              wins. {example}--check-config shows the names in {file}. Ranges, and what happens at each \
              limit: docs/configuration.md"
         )

@@ -57,7 +57,7 @@ impl Settings {
     }
 }
 
-/// Whether a value can't be told from what stands around it, or from another one that is: it is empty,
+/// Whether a value can't be distinguished from the text around it, or from another one that is: it is empty,
 /// or begins or ends with a blank. It is shown between quotation marks.
 fn is_unclear(value: &[u8]) -> bool {
     let value = String::from_utf8_lossy(value);

@@ -1,4 +1,4 @@
-//! A setting, declared once: its names, its default, its kind, and what people are told of it.
+//! A setting, declared once: its names, its default, its kind, and what people read about it.
 //!
 //! A program declares each as a constant of its own with [`settings!`](crate::settings!), which makes
 //! the table of all of them too. From the table come flags and `--help`, the keys of the file, the
@@ -41,13 +41,13 @@ pub struct Declaration {
     pub names: Names,
     /// What it was called before. These names are still read, with a warning.
     pub former: Option<Names>,
-    /// Its value when nobody sets it; `None` when somebody must.
+    /// Its value when it isn't set; `None` when it must be.
     pub default: Option<&'static str>,
     /// Of what kind its values are.
     pub kind: Kind,
     /// What zero means, when that isn't just a small value: `no limit`.
     pub zero: Option<&'static str>,
-    /// The heading that it stands under.
+    /// The heading that it is listed under.
     pub group: &'static str,
     /// What it is for, in one line.
     pub help: &'static str,
@@ -117,7 +117,7 @@ impl<T: fmt::Debug> Declared for Setting<T> {
 }
 
 impl<T> Setting<T> {
-    /// The value that a text stands for.
+    /// The value that a text means.
     pub(super) fn parse(&self, text: &str) -> Option<T> {
         let value = self.declaration.kind.parse(text)?;
         match (&self.convert, value) {
@@ -174,7 +174,7 @@ impl Names {
         self.of(Kind::Duration { min, max, whole_seconds: false }, convert).zero(zero)
     }
 
-    /// One of two words, which are told as `expected`; other pairs that mean the same are taken too.
+    /// One of two words, which messages name as `expected`; other pairs that mean the same are taken too.
     pub const fn boolean(self, expected: &'static str) -> Setting<bool> {
         let convert = Convert::Value(|value| match value {
             Value::Boolean(is_set) => Some(is_set),
@@ -231,7 +231,7 @@ impl Names {
 }
 
 impl<T> Setting<T> {
-    /// The value when nobody sets it, as it would be written.
+    /// The value when it isn't set, as it would be written.
     #[must_use]
     pub const fn default(mut self, text: &'static str) -> Self {
         self.declaration.default = Some(text);
@@ -298,7 +298,7 @@ impl<T> Setting<T> {
         self
     }
 
-    /// The heading that it stands under.
+    /// The heading that it is listed under.
     #[must_use]
     pub const fn group(mut self, heading: &'static str) -> Self {
         self.declaration.group = heading;

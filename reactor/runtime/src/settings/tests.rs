@@ -205,7 +205,7 @@ fn characters_that_nobody_means_are_refused_in_every_layer() {
             "{text}"
         );
     }
-    // Also when nobody asks for it.
+    // Also when it isn't asked for.
     let mut found = settings(&[], &[("X_NAME", "n\n")]);
     assert!(found.read([], |_| Some(())).is_err());
 }
@@ -276,8 +276,11 @@ fn a_text_that_is_most_likely_meant_otherwise_is_warned_of() {
     ] {
         let mut found = settings(&[], &[("X_NAME", value)]);
         assert_eq!(errors(&mut found), "");
-        let told: Vec<_> = found.warnings().iter().map(ToString::to_string).collect();
-        assert_eq!(told, [format!("warning: environment variable X_NAME = \"{value}\": {reason}")]);
+        let warnings: Vec<_> = found.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [format!("warning: environment variable X_NAME = \"{value}\": {reason}")]
+        );
     }
     for value in ["Ana", "D'Angelo", "O'", "a\"b"] {
         let mut found = settings(&[], &[("X_NAME", value)]);
