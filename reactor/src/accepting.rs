@@ -17,15 +17,14 @@
 use std::io;
 use std::net::SocketAddr;
 
-use mio::net::TcpStream;
-
 use crate::addresses::Excess;
 use crate::connections::Connections;
 use crate::deadlines::LoopTimer;
 use crate::eviction::Eviction;
 use crate::handler::Handler;
-use crate::listener::{Accept, Listener};
+use crate::listener::{self, Accept};
 use crate::listener_event::{ListenerEvent, RefuseReason};
+use crate::system::System;
 
 /// See the diagram above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,16 +41,16 @@ enum State {
 
 /// Accepts connections at a listening socket.
 #[derive(Debug)]
-pub(crate) struct Acceptor {
-    listener: Listener,
+pub(crate) struct Acceptor<S: System> {
+    listener: S::Listener,
     state: State,
     /// A connection was accepted since the last [`ListenerEvent::Waiting`].
     accepted_since_idle: bool,
     eviction: Eviction,
 }
 
-impl Acceptor {
-    pub(crate) fn new(listener: Listener) -> Self {
+impl<S: System> Acceptor<S> {
+    pub(crate) fn new(listener: S::Listener) -> Self {
         Self {
             listener,
             // What connected before the registration gave no event.
@@ -81,18 +80,18 @@ impl Acceptor {
     }
 
     /// Accepts up to [`Limits::accept_budget`](crate::Limits::accept_budget) connections.
-    pub(crate) fn accept<H: Handler>(&mut self, connections: &mut Connections, handler: &mut H) {
+    pub(crate) fn accept<H: Handler>(&mut self, connections: &mut Connections<S>, handler: &mut H) {
         self.eviction.begin_turn();
         let (mut failure, mut has_accepted) = (None, false);
         for _ in 0..connections.limits.accept_budget {
             if !self.wants_accept() || !self.check_limit(connections, handler) {
                 return;
             }
-            match self.listener.accept() {
-                Accept::Connection(stream, peer) => {
+            match listener::accept(&self.listener) {
+                Accept::Connection(socket, peer) => {
                     self.succeed(State::Ready, connections, handler);
                     (self.accepted_since_idle, has_accepted) = (true, true);
-                    if let Err(error) = self.admit(connections, handler, stream, peer) {
+                    if let Err(error) = self.admit(connections, handler, socket, peer) {
                         self.pause(connections, handler, Some(error));
                     }
                 }
@@ -118,7 +117,11 @@ impl Acceptor {
     }
 
     /// Whether the limit of connections allows another one, maybe by eviction; pauses if it doesn't.
-    fn check_limit<H: Handler>(&mut self, connections: &mut Connections, handler: &mut H) -> bool {
+    fn check_limit<H: Handler>(
+        &mut self,
+        connections: &mut Connections<S>,
+        handler: &mut H,
+    ) -> bool {
         if self.eviction.remaining(connections) < connections.limits.max_connections {
             return true;
         }
@@ -133,7 +136,12 @@ impl Acceptor {
     }
 
     /// `accept` has worked: ends a pause.
-    fn succeed<H: Handler>(&mut self, next: State, connections: &mut Connections, handler: &mut H) {
+    fn succeed<H: Handler>(
+        &mut self,
+        next: State,
+        connections: &mut Connections<S>,
+        handler: &mut H,
+    ) {
         let was_paused = self.is_paused();
         self.state = next;
         if was_paused {
@@ -149,7 +157,7 @@ impl Acceptor {
     /// evictable meanwhile, the retry delay has passed.
     fn pause<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<S>,
         handler: &mut H,
         error: Option<io::Error>,
     ) {
@@ -169,9 +177,9 @@ impl Acceptor {
     /// Makes a connection of an accepted socket, or refuses the peer.
     fn admit<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<S>,
         handler: &mut H,
-        stream: TcpStream,
+        socket: S::Socket,
         peer: SocketAddr,
     ) -> io::Result<()> {
         let now = connections.clock.moment();
@@ -187,7 +195,7 @@ impl Acceptor {
             refuse(connections, handler, peer, RefuseReason::Reserved);
             return Ok(());
         }
-        let inserted = connections.insert_open(stream.into());
+        let inserted = connections.insert_open(socket);
         if inserted.is_err() {
             connections.addresses.leave(address, now);
         }
@@ -203,7 +211,7 @@ impl Acceptor {
     /// Whether there is room for a peer, maybe by eviction.
     fn make_room<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<S>,
         handler: &H,
         peer: SocketAddr,
     ) -> bool {
@@ -218,7 +226,7 @@ impl Acceptor {
 }
 
 fn refuse<H: Handler>(
-    connections: &mut Connections,
+    connections: &mut Connections<impl System>,
     handler: &mut H,
     peer: SocketAddr,
     reason: RefuseReason,

@@ -1,6 +1,6 @@
 //! Time as the loop counts it: moments, the turn's beginning, and how far deadlines may fire.
 //!
-//! Knows no timer and no connection.
+//! Knows no timer and no connection, and is told what time it is.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -96,20 +96,18 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
-        let now = Instant::now();
+    pub(crate) fn new(now: Instant) -> Self {
         let horizon = Horizon(Moment::new(now, now));
         Self { epoch: now, turn_start: now, horizon, counts_long_turns: false }
     }
 
-    pub(crate) fn begin_turn(&mut self) {
-        self.turn_start = Instant::now();
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.turn_start = now;
     }
 
     /// The turn is over and the next poll begins: leaves out what the turn took beyond
     /// [`LONG_TURN`].
-    pub(crate) fn begin_poll(&mut self) -> Moment {
-        let now = Instant::now();
+    pub(crate) fn begin_poll(&mut self, now: Instant) -> Moment {
         self.epoch += self.left_out(now);
         Moment::new(self.epoch, now)
     }
@@ -140,9 +138,8 @@ impl Clock {
         Moment::new(self.epoch, self.turn_start)
     }
 
-    /// The time right now: for what is timed after the turn's commit, which may have taken long.
-    pub(crate) fn moment_by_now(&self) -> Moment {
-        let now = Instant::now();
+    /// The moment `now`, in the middle of a turn.
+    pub(crate) fn moment_at(&self, now: Instant) -> Moment {
         Moment::new(self.epoch + self.left_out(now), now)
     }
 

@@ -15,16 +15,13 @@
 
 mod socket;
 
-use std::net::Shutdown;
-
-use mio::Registry;
-
 use crate::addresses::AddressId;
 use crate::buffer::{Buffers, Pool};
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::deadlines::Deadlines;
-use crate::stream::{Established, Stream};
+use crate::stream::Established;
+use crate::system::Socket;
 
 /// See the diagram above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +69,8 @@ struct Queued {
 
 /// Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: Stream,
+pub(crate) struct Connection<S> {
+    socket: S,
     generation: u32,
     state: State,
     readiness: Readiness,
@@ -99,20 +96,20 @@ pub(crate) struct Connection {
     pub(crate) deadlines: Deadlines,
 }
 
-impl Connection {
+impl<S: Socket> Connection<S> {
     /// A connection that is established.
-    pub(crate) fn open(stream: Stream, generation: u32, now: Tick) -> Self {
-        Self::new(stream, generation, State::Open, now)
+    pub(crate) fn open(socket: S, generation: u32, now: Tick) -> Self {
+        Self::new(socket, generation, State::Open, now)
     }
 
     /// A connection that was requested.
-    pub(crate) fn connecting(stream: Stream, generation: u32, now: Tick) -> Self {
-        Self::new(stream, generation, State::Connecting, now)
+    pub(crate) fn connecting(socket: S, generation: u32, now: Tick) -> Self {
+        Self::new(socket, generation, State::Connecting, now)
     }
 
-    fn new(stream: Stream, generation: u32, state: State, now: Tick) -> Self {
+    fn new(socket: S, generation: u32, state: State, now: Tick) -> Self {
         Self {
-            stream,
+            socket,
             generation,
             state,
             readiness: Readiness { readable: false, writable: true, read_closed: false },
@@ -150,17 +147,16 @@ impl Connection {
 
     /// Whether the handler has attached it, see [`Context::attach`](crate::Context::attach).
     pub(crate) fn is_attached(&self) -> bool {
-        matches!(self.stream, Stream::Attached(_))
+        self.socket.is_attached()
     }
 
-    pub(crate) fn deregister(&mut self, registry: &Registry) {
-        // Fails only for a socket that isn't registered; it is dropped in a moment anyway.
-        let _ = registry.deregister(&mut self.stream);
+    pub(crate) fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
     }
 }
 
 /// Transitions, and what the states mean.
-impl Connection {
+impl<S: Socket> Connection<S> {
     /// Connecting to open, if the kernel has established the connection.
     pub(crate) fn establish(&mut self) -> Established {
         let established = self.query_established();
@@ -193,7 +189,7 @@ impl Connection {
         if self.peer_ended {
             return Some(self.close_reason());
         }
-        if let Err(error) = self.stream.shutdown(Shutdown::Write) {
+        if let Err(error) = self.socket.shutdown_write() {
             return Some(CloseReason::Failed(error));
         }
         self.state = State::Lingering;
@@ -269,7 +265,7 @@ impl Connection {
 }
 
 /// The lists of the loop.
-impl Connection {
+impl<S: Socket> Connection<S> {
     /// Puts it on the list of ready connections. Returns whether it wasn't there.
     pub(crate) fn queue_ready(&mut self) -> bool {
         !std::mem::replace(&mut self.queued.ready, true)
@@ -294,7 +290,7 @@ impl Connection {
 }
 
 /// When input is read.
-impl Connection {
+impl<S: Socket> Connection<S> {
     /// Whether there is something to read, and it may be read now.
     pub(crate) fn wants_read(&self) -> bool {
         let state_allows = match self.state {
@@ -333,7 +329,7 @@ impl Connection {
 }
 
 /// When output is too much.
-impl Connection {
+impl<S: Socket> Connection<S> {
     /// Pauses if more than `high` bytes wait. Called before a flush, not after it: a handler that
     /// stops producing at the high mark relies on `on_writable`.
     pub(crate) fn pause_above(&mut self, high: usize) {
@@ -364,6 +360,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Stream;
     use mio::net::TcpStream;
     use socket2::{Domain, Socket, Type};
     use std::io;
@@ -372,7 +369,7 @@ mod tests {
     /// Each of ten thousand idle connections costs as much.
     #[test]
     fn a_connection_is_small() {
-        assert_eq!(size_of::<Connection>() - size_of::<Stream>(), 56);
+        assert_eq!(size_of::<Connection<Stream>>() - size_of::<Stream>(), 56);
     }
 
     #[test]
@@ -383,7 +380,7 @@ mod tests {
         socket.connect(&own).unwrap();
         socket.set_nonblocking(true).unwrap();
         let stream = TcpStream::from_std(socket.into());
-        let mut connection = Connection::connecting(stream.into(), 1, Tick::default());
+        let mut connection = Connection::connecting(Stream::from(stream), 1, Tick::default());
         let Established::Failed(error) = connection.establish() else { panic!("it is one") };
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(connection.is_connecting());

@@ -10,10 +10,6 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-use mio::{Interest, Registry};
-use socket2::SockRef;
-
 use crate::addresses::PeerAddresses;
 use crate::buffer::{Buffers, Pool};
 use crate::clock::{Clock, Moment, Tick};
@@ -25,8 +21,7 @@ use crate::handler::Context;
 use crate::id::{ConnectionId, TimerId};
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
-use crate::socket_options;
-use crate::stream::Stream;
+use crate::system::System;
 use crate::table::Table;
 
 /// Most slots that are allocated at the beginning: the system gives memory when it is first used,
@@ -37,11 +32,12 @@ const SLOTS_RESERVED: usize = 16 * 1024;
 const DELAY_MIN: Duration = Duration::from_nanos(1);
 
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub(crate) struct Connections<S: System> {
+    pub(crate) system: S,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) clock: Clock,
-    pub(crate) table: Table,
+    pub(crate) table: Table<S::Socket>,
     pub(crate) addresses: PeerAddresses,
     pub(crate) deadlines: DeadlineQueue,
     pub(crate) shutdown: Shutdown,
@@ -59,12 +55,11 @@ pub(crate) struct Connections {
     pub(crate) closed: Vec<(ConnectionId, CloseReason)>,
     /// Outgoing connections that failed before there was a socket to wait for.
     pub(crate) failed_connects: Vec<(ConnectionId, io::Error)>,
-    registry: Registry,
 }
 
-impl Connections {
-    pub(crate) fn new(limits: Limits, registry: Registry) -> Self {
-        let clock = Clock::new();
+impl<S: System> Connections<S> {
+    pub(crate) fn new(limits: Limits, system: S) -> Self {
+        let clock = Clock::new(system.now());
         let room = limits.max_connections.min(SLOTS_RESERVED);
         let addresses = PeerAddresses::new(
             limits.max_connections_per_address,
@@ -73,6 +68,7 @@ impl Connections {
             clock.moment(),
         );
         Self {
+            system,
             limits,
             counters: Counters::default(),
             clock,
@@ -87,12 +83,11 @@ impl Connections {
             flush: Vec::new(),
             closed: Vec::new(),
             failed_connects: Vec::new(),
-            registry,
         }
     }
 
     /// The connection that an id names, unless it was removed.
-    pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+    pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection<S::Socket>> {
         self.table.get_mut(id)
     }
 
@@ -113,23 +108,18 @@ impl Connections {
     }
 
     /// Inserts a connection that is established.
-    pub(crate) fn insert_open(&mut self, stream: Stream) -> io::Result<ConnectionId> {
-        self.insert(stream, Connection::open)
+    pub(crate) fn insert_open(&mut self, socket: S::Socket) -> io::Result<ConnectionId> {
+        self.insert(socket, Connection::open)
     }
 
-    /// Registers a socket for both directions, once and for all.
-    ///
-    /// With edge-triggered readiness the interest in writing costs nothing while nothing waits to
-    /// be written, so it is never changed and no connection ever costs another `epoll_ctl`.
     fn insert(
         &mut self,
-        mut stream: Stream,
-        make: impl FnOnce(Stream, u32, Tick) -> Connection,
+        mut socket: S::Socket,
+        make: impl FnOnce(S::Socket, u32, Tick) -> Connection<S::Socket>,
     ) -> io::Result<ConnectionId> {
         let id = self.table.next_id().ok_or(io::ErrorKind::OutOfMemory)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut stream, id.into(), interest)?;
-        self.table.insert(make(stream, id.generation(), self.clock.moment().into()));
+        self.system.register(&mut socket, id)?;
+        self.table.insert(make(socket, id.generation(), self.clock.moment().into()));
         Ok(id)
     }
 
@@ -137,7 +127,7 @@ impl Connections {
     pub(crate) fn remove(&mut self, id: ConnectionId) {
         let mut connection = self.table.remove(id);
         self.addresses.leave(connection.address(), self.clock.moment());
-        connection.deregister(&self.registry);
+        self.system.deregister(connection.socket_mut());
         connection.buffers.discard(&mut self.pool);
     }
 
@@ -194,14 +184,13 @@ impl Connections {
         if self.shutdown.has_begun() {
             return Err(io::Error::other("the loop is shutting down"));
         }
-        let stream = TcpStream::connect(address)?;
-        socket_options::set(&SockRef::from(&stream), self.limits.tcp_keepalive)?;
-        self.insert(stream.into(), Connection::connecting)
+        let socket = self.system.connect(address, &self.limits)?;
+        self.insert(socket, Connection::connecting)
     }
 }
 
 /// Input.
-impl Connections {
+impl<S: System> Connections<S> {
     /// Keeps what the handler did not consume of `input`, whose first `kept` bytes are kept already.
     pub(crate) fn keep_input(
         &mut self,
@@ -247,7 +236,7 @@ impl Connections {
 }
 
 /// Deadlines.
-impl Connections {
+impl<S: System> Connections<S> {
     /// The key of one deadline that has passed, or `None` when there is no more.
     pub(crate) fn pop_deadline(&mut self) -> Option<Key> {
         while let Some((at, key)) = self.deadlines.pop(self.clock.horizon()) {
@@ -308,7 +297,7 @@ impl Connections {
     }
 }
 
-impl Context for Connections {
+impl<S: System> Context for Connections<S> {
     fn now(&self) -> Instant {
         self.clock.turn_start()
     }
@@ -381,8 +370,8 @@ impl Context for Connections {
     }
 
     fn attach(&mut self, stream: UnixStream) -> io::Result<ConnectionId> {
-        stream.set_nonblocking(true)?;
-        self.insert_open(mio::net::UnixStream::from_std(stream).into())
+        let socket = self.system.attach(stream)?;
+        self.insert_open(socket)
     }
 
     fn counters(&self) -> Counters {

@@ -8,6 +8,7 @@ use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::connections::Connections;
 use crate::id::ConnectionId;
+use crate::system::System;
 
 /// A scan takes one in so many of the evictable connections, and at least [`BATCH_MIN`].
 const BATCH_SHARE: usize = 8;
@@ -71,18 +72,18 @@ impl Eviction {
     }
 
     /// How many connections to peers will be there after this turn.
-    pub(crate) fn remaining(&self, connections: &Connections) -> usize {
+    pub(crate) fn remaining(&self, connections: &Connections<impl System>) -> usize {
         connections.table.peers().saturating_sub(self.evicted)
     }
 
     /// Whether there is a connection to evict.
-    pub(crate) fn has_candidate(&mut self, connections: &Connections) -> bool {
+    pub(crate) fn has_candidate(&mut self, connections: &Connections<impl System>) -> bool {
         self.candidate(connections).is_some()
     }
 
     /// Closes the connection that has been silent longest, to let another one in. Returns whether
     /// there was one.
-    pub(crate) fn evict(&mut self, connections: &mut Connections) -> bool {
+    pub(crate) fn evict(&mut self, connections: &mut Connections<impl System>) -> bool {
         let Some((last_active, id)) = self.candidate(connections) else { return false };
         let silent = Tick::from(connections.clock.moment()).since(last_active);
         connections.mark_closed(id, CloseReason::Evicted { silent });
@@ -90,7 +91,10 @@ impl Eviction {
         true
     }
 
-    fn candidate(&mut self, connections: &Connections) -> Option<(Tick, ConnectionId)> {
+    fn candidate(
+        &mut self,
+        connections: &Connections<impl System>,
+    ) -> Option<(Tick, ConnectionId)> {
         let delay = connections.limits.eviction_delay;
         if delay.is_zero() || self.is_exhausted() {
             return None;

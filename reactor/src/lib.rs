@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`handler`] | the seam: a [`Handler`] is called, a [`Context`] is what it acts through |
 //! | `turn_hook` | [`TurnHook`]: what a program does at fixed moments of a turn, such as flushing log lines |
-//! | `event_loop` | the turn: wait, read, expire, accept, commit, flush, reap |
+//! | `event_loop` | [`EventLoop`]: the loop over the kernel |
+//! | `turn` | the turn: wait, read, expire, accept, commit, flush, reap |
 //! | `reading` | step 3: reading and delivering |
 //! | `accepting` | step 5: accepting, and when it is worth trying |
 //! | `output` | step 8: flushing |
@@ -13,6 +14,8 @@
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
 //! | `close_reason` | why a connection is closed, in words |
 //! | `shutdown` | the states of the shutdown |
+//! | `system` | what the loop asks of the system that it runs on |
+//! | `kernel` | the system in production |
 //! | `stream` | a peer's socket, or the end of a pair that the handler has attached |
 //! | `listener` | the listening socket |
 //! | `listener_event` | what happens to it, for an operator |
@@ -24,6 +27,7 @@
 //! | `timers` | deadlines in order of time |
 //! | `buffer` | bytes that wait, and the pool of their memory |
 //! | `signals` | signals as one more source, and what each means |
+//! | `outcome` | how a loop ends |
 //! | `counters` | what has happened, in numbers |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`id`] | names of connections and timers |
@@ -45,27 +49,32 @@ mod event_loop;
 mod eviction;
 pub mod handler;
 pub mod id;
+mod kernel;
 pub mod limits;
 mod listener;
 mod listener_event;
+mod outcome;
 mod output;
 mod reading;
 mod shutdown;
 mod signals;
 mod socket_options;
 mod stream;
+mod system;
 mod table;
 mod timers;
+mod turn;
 mod turn_hook;
 
 pub use addresses::Network;
 pub use close_reason::CloseReason;
 pub use counters::Counters;
-pub use event_loop::{EventLoop, Outcome, RunError};
+pub use event_loop::EventLoop;
 pub use handler::{Context, Handler, ShutdownCause};
 pub use id::{ConnectionId, TimerId};
 pub use limits::Limits;
 pub use listener::Bound;
 pub use listener_event::{ListenerEvent, RefuseReason};
+pub use outcome::{Outcome, RunError};
 pub use signals::{Hangup, REPEAT_SPAN, Signal, is_ignored, is_in_mask};
 pub use turn_hook::TurnHook;

@@ -100,10 +100,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits that a loop can keep: the number of connections is lowered to what the process's
-    /// limit of descriptors allows, and no budget is zero, which would keep the loop spinning.
-    pub(crate) fn effective(mut self) -> Self {
-        self.max_connections = self.max_connections.min(connections_allowed());
+    /// The limits that a loop can keep: the number of connections is lowered to what `allowed` says,
+    /// and no budget is zero, which would keep the loop spinning.
+    pub(crate) fn effective(mut self, allowed: usize) -> Self {
+        self.max_connections = self.max_connections.min(allowed);
         self.reserved_connections = self.reserved_connections.min(self.max_connections / 4);
         self.read_budget = self.read_budget.max(1);
         self.turn_budget = self.turn_budget.max(1);
@@ -115,7 +115,7 @@ impl Limits {
 
 /// How many connections the process's limit of descriptors has room for, once it is raised as far as
 /// the process may.
-fn connections_allowed() -> usize {
+pub(crate) fn connections_allowed() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: maximum, maximum };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { maximum } else { current };

@@ -5,13 +5,13 @@
 use std::io;
 use std::net::SocketAddr;
 
-use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry};
+use mio::net::TcpListener;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::limits::Limits;
 use crate::socket_options;
+use crate::system::Listener;
 
 /// Errors that `accept` returns about one connection, and not about the listening socket.
 const ERRORS_OF_ONE_CONNECTION: [Errno; 14] = [
@@ -33,9 +33,9 @@ const ERRORS_OF_ONE_CONNECTION: [Errno; 14] = [
 
 /// What one attempt to accept returned.
 #[derive(Debug)]
-pub(crate) enum Accept {
+pub(crate) enum Accept<S> {
     /// A new connection.
-    Connection(TcpStream, SocketAddr),
+    Connection(S, SocketAddr),
     /// No connection waits.
     WouldBlock,
     /// One connection failed before it was accepted; the next one may be fine.
@@ -65,43 +65,24 @@ impl Bound {
         socket.bind(&address.into())?;
         Ok(Self(socket))
     }
+
+    /// Listens there, with a backlog of so many connections.
+    pub(crate) fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        let Self(socket) = self;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok(TcpListener::from_std(socket.into()))
+    }
 }
 
-/// The listening socket.
-#[derive(Debug)]
-pub(crate) struct Listener(TcpListener);
-
-impl Listener {
-    pub(crate) fn new(
-        registry: &Registry,
-        token: mio::Token,
-        bound: Bound,
-        backlog: u32,
-    ) -> io::Result<Self> {
-        let Bound(socket) = bound;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        let mut socket = TcpListener::from_std(socket.into());
-        registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Self(socket))
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-
-    pub(crate) fn accept(&self) -> Accept {
-        loop {
-            match self.0.accept() {
-                Ok((stream, peer)) => return Accept::Connection(stream, peer),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Accept::WouldBlock;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_of_one_connection(&error) => {
-                    return Accept::ConnectionFailed(error);
-                }
-                Err(error) => return Accept::Failed(error),
-            }
+/// One attempt to accept.
+pub(crate) fn accept<L: Listener>(listener: &L) -> Accept<L::Socket> {
+    loop {
+        match listener.accept() {
+            Ok((socket, peer)) => return Accept::Connection(socket, peer),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accept::WouldBlock,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_of_one_connection(&error) => return Accept::ConnectionFailed(error),
+            Err(error) => return Accept::Failed(error),
         }
     }
 }
@@ -118,17 +99,16 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::socket_options::{KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+    use crate::stream::Stream;
+    use mio::net::TcpStream;
     use std::time::Duration;
 
     /// A socket that a listener with these limits has accepted.
     fn accepted(limits: &Limits) -> TcpStream {
-        let poll = mio::Poll::new().unwrap();
         let address = (std::net::Ipv4Addr::LOCALHOST, 0).into();
-        let listener =
-            Listener::new(poll.registry(), mio::Token(0), Bound::new(address, limits).unwrap(), 5)
-                .unwrap();
+        let listener = Bound::new(address, limits).unwrap().listen(5).unwrap();
         let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let Accept::Connection(stream, _) = listener.accept() else {
+        let Accept::Connection(Stream::Peer(stream), _) = accept(&listener) else {
             panic!("the peer is established already");
         };
         stream
@@ -151,8 +131,7 @@ mod tests {
     fn an_address_is_taken_by_one_who_listens_there() {
         let limits = Limits::default();
         let bound = Bound::new((std::net::Ipv4Addr::LOCALHOST, 0).into(), &limits).unwrap();
-        let poll = mio::Poll::new().unwrap();
-        let listener = Listener::new(poll.registry(), mio::Token(0), bound, 5).unwrap();
+        let listener = bound.listen(5).unwrap();
         let second = Bound::new(listener.local_addr().unwrap(), &limits).unwrap_err();
         assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
     }

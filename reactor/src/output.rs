@@ -6,8 +6,9 @@ use crate::close_reason::CloseReason;
 use crate::connections::Connections;
 use crate::id::ConnectionId;
 use crate::stream::Flush;
+use crate::system::System;
 
-impl Connections {
+impl<S: System> Connections<S> {
     /// Sends what waits, once for each connection, and finishes those that are closing.
     pub(crate) fn flush_all(&mut self) {
         let mut list = std::mem::take(&mut self.flush);
@@ -41,7 +42,7 @@ impl Connections {
         if connection.buffers.unsent() == 0 || connection.is_attached() {
             self.deadlines.set_loop_deadline(id, &mut connection.deadlines, None);
         } else if sent > 0 || !connection.deadlines.has_loop_deadline() {
-            let due = self.clock.moment_by_now().after(self.limits.write_timeout);
+            let due = self.clock.moment_at(self.system.now()).after(self.limits.write_timeout);
             self.deadlines.set_loop_deadline(id, &mut connection.deadlines, Some(due));
         }
         if resumes {
@@ -54,7 +55,7 @@ impl Connections {
 
     /// Everything was sent: tells the peer so, and waits for its end for a limited time.
     fn finish(&mut self, id: ConnectionId) {
-        let due = self.clock.moment_by_now().after(self.limits.linger_timeout);
+        let due = self.clock.moment_at(self.system.now()).after(self.limits.linger_timeout);
         let Some(connection) = self.table.get_mut(id) else { return };
         if let Some(reason) = connection.finish() {
             return self.mark_closed(id, reason);

@@ -7,6 +7,7 @@ use crate::handler::Handler;
 use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::stream::Read;
+use crate::system::System;
 use crate::turn_hook::TurnHook;
 
 /// Reads into one buffer that all connections share.
@@ -28,7 +29,7 @@ impl Reader {
     /// have more left come last.
     pub(crate) fn serve<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<impl System>,
         handler: &mut H,
         hook: &impl TurnHook,
     ) {
@@ -48,7 +49,7 @@ impl Reader {
 
     fn serve_one<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<impl System>,
         handler: &mut H,
         id: ConnectionId,
     ) {
@@ -89,7 +90,7 @@ impl Reader {
     /// Delivers what was kept while reading was paused.
     fn redeliver<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<impl System>,
         handler: &mut H,
         id: ConnectionId,
     ) {
@@ -105,7 +106,7 @@ impl Reader {
     /// Delivers the first `length` bytes of the buffer, of which the first `kept` are kept already.
     fn deliver<H: Handler>(
         &mut self,
-        connections: &mut Connections,
+        connections: &mut Connections<impl System>,
         handler: &mut H,
         id: ConnectionId,
         kept: usize,
@@ -121,7 +122,11 @@ impl Reader {
     }
 }
 
-fn deliver_eof<H: Handler>(connections: &mut Connections, handler: &mut H, id: ConnectionId) {
+fn deliver_eof<H: Handler>(
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+) {
     let Some(connection) = connections.get(id) else { return };
     if connection.is_open() {
         let rest = connections.take_input(id);
@@ -132,7 +137,7 @@ fn deliver_eof<H: Handler>(connections: &mut Connections, handler: &mut H, id: C
     }
 }
 
-fn close_if_failed(connections: &mut Connections, id: ConnectionId) {
+fn close_if_failed(connections: &mut Connections<impl System>, id: ConnectionId) {
     if let Some(error) = connections.get(id).and_then(|found| found.failure_while_paused()) {
         connections.mark_closed(id, CloseReason::Failed(error));
     }

@@ -11,6 +11,8 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry};
 
+use crate::system::Socket;
+
 /// A socket of either kind.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -45,18 +47,36 @@ pub(crate) enum Established {
     Failed(io::Error),
 }
 
-impl Stream {
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+impl Socket for Stream {
+    fn is_attached(&self) -> bool {
+        matches!(self, Self::Attached(_))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Peer(stream) => stream.local_addr(),
+            Self::Attached(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Peer(stream) => stream.peer_addr(),
+            Self::Attached(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Self::Peer(stream) => stream.take_error(),
             Self::Attached(stream) => stream.take_error(),
         }
     }
 
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    fn shutdown_write(&self) -> io::Result<()> {
         match self {
-            Self::Peer(stream) => stream.shutdown(how),
-            Self::Attached(stream) => stream.shutdown(how),
+            Self::Peer(stream) => stream.shutdown(Shutdown::Write),
+            Self::Attached(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 }

@@ -4,21 +4,22 @@ use slab::Slab;
 
 use crate::connection::Connection;
 use crate::id::ConnectionId;
+use crate::system::Socket;
 
 /// Slots from here on are never used: their numbers name other sources and timers of the loop.
 const SLOTS_MAX: usize = (u32::MAX - 15) as usize;
 
 /// All connections.
 #[derive(Debug)]
-pub(crate) struct Table {
-    slots: Slab<Connection>,
+pub(crate) struct Table<S> {
+    slots: Slab<Connection<S>>,
     /// Of the youngest connection.
     generation: u32,
     /// Connections that the handler has attached.
     attached: usize,
 }
 
-impl Table {
+impl<S: Socket> Table<S> {
     /// No connections yet, with room for so many.
     pub(crate) fn with_capacity(connections: usize) -> Self {
         Self { slots: Slab::with_capacity(connections), generation: 0, attached: 0 }
@@ -42,25 +43,25 @@ impl Table {
     }
 
     /// Inserts a connection that was made with [`next_id`](Self::next_id).
-    pub(crate) fn insert(&mut self, connection: Connection) {
+    pub(crate) fn insert(&mut self, connection: Connection<S>) {
         self.attached += usize::from(connection.is_attached());
         self.slots.insert(connection);
     }
 
     /// Takes out a connection, which must be there.
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> Connection {
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Connection<S> {
         let connection = self.slots.remove(id.slot());
         self.attached -= usize::from(connection.is_attached());
         connection
     }
 
     /// The connection that an id names, unless it was removed.
-    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection<S>> {
         self.slots.get(id.slot()).filter(|found| found.generation() == id.generation())
     }
 
     /// The connection that an id names, unless it was removed.
-    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<S>> {
         self.slots.get_mut(id.slot()).filter(|found| found.generation() == id.generation())
     }
 
@@ -74,7 +75,7 @@ impl Table {
     }
 
     /// All connections with their ids.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection<S>)> {
         self.slots.iter().map(|(slot, connection)| {
             let slot = u32::try_from(slot).expect("next_id gives no larger one");
             (ConnectionId::new(slot, connection.generation()), connection)

@@ -1,26 +1,24 @@
 //! What a connection does with its socket: events, reads and writes. No state is changed here but
 //! what the socket is ready for, and whether the peer has ended.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
-
-use mio::event::Event;
+use std::io::{self, IoSlice};
 
 use super::{Connection, Flow};
 use crate::buffer::{CHUNKS_AT_ONCE, Pool};
 use crate::clock::Tick;
-use crate::stream::{Established, Flush, Read, Stream};
+use crate::stream::{Established, Flush, Read};
+use crate::system::{Readiness, Socket};
 
-impl Connection {
+impl<S: Socket> Connection<S> {
     /// Whether the kernel has established an outgoing connection.
     pub(super) fn query_established(&self) -> Established {
-        if let Ok(Some(error)) | Err(error) = self.stream.take_error() {
+        if let Ok(Some(error)) | Err(error) = self.socket.take_error() {
             return Established::Failed(error);
         }
-        let Stream::Peer(stream) = &self.stream else { return Established::NotYet };
-        match stream.peer_addr() {
+        match self.socket.peer_addr() {
             // Nobody listened, and the kernel gave this end the very port that it calls: TCP lets
             // it answer itself.
-            Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => {
+            Ok(peer) if self.socket.local_addr().is_ok_and(|own| own == peer) => {
                 Established::Failed(io::ErrorKind::ConnectionRefused.into())
             }
             Ok(peer) => Established::Yes(peer),
@@ -30,18 +28,18 @@ impl Connection {
     }
 
     /// Records what the kernel reports. The flags are hints: `read` and `write` decide.
-    pub(crate) fn record_event(&mut self, event: &Event) {
-        let closed = event.is_read_closed() || event.is_error();
+    pub(crate) fn record_event(&mut self, event: Readiness) {
+        let closed = event.read_closed || event.error;
         self.readiness.read_closed |= closed;
-        self.readiness.readable |= event.is_readable() || closed;
-        self.readiness.writable |= event.is_writable() || event.is_write_closed();
+        self.readiness.readable |= event.readable || closed;
+        self.readiness.writable |= event.writable || event.write_closed;
     }
 
     /// Whether an event reports that the connection is lost where no `read` will: the peer has
     /// ended, or reading is paused.
-    pub(crate) fn is_lost(&self, event: &Event) -> bool {
-        let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
-        (self.peer_ended && (broken || event.is_write_closed()))
+    pub(crate) fn is_lost(&self, event: Readiness) -> bool {
+        let broken = event.error || (event.read_closed && event.write_closed);
+        (self.peer_ended && (broken || event.write_closed))
             || (self.intake == Flow::Paused && broken)
     }
 
@@ -51,12 +49,12 @@ impl Connection {
         if self.intake != Flow::Paused || !self.readiness.read_closed {
             return None;
         }
-        self.stream.take_error().unwrap_or_else(Some)
+        self.socket.take_error().unwrap_or_else(Some)
     }
 
     /// Why it is lost, as far as the socket knows.
     pub(crate) fn take_error(&self) -> io::Error {
-        match self.stream.take_error() {
+        match self.socket.take_error() {
             Ok(Some(error)) | Err(error) => error,
             Ok(None) => io::ErrorKind::ConnectionReset.into(),
         }
@@ -66,7 +64,7 @@ impl Connection {
     pub(crate) fn read(&mut self, buffer: &mut [u8], now: Tick) -> Read {
         debug_assert!(!buffer.is_empty(), "the caller keeps room for at least one byte");
         loop {
-            match self.stream.read(buffer) {
+            match self.socket.read(buffer) {
                 Ok(0) => {
                     self.readiness.readable = false;
                     self.peer_ended = true;
@@ -118,10 +116,10 @@ impl Connection {
         let mut slices = [IoSlice::new(&[]); CHUNKS_AT_ONCE];
         let slices = match self.buffers.output(&mut slices) {
             // Nearly always, and cheaper.
-            1 => return self.stream.write(&slices[0]).map(|count| (count, slices[0].len())),
+            1 => return self.socket.write(&slices[0]).map(|count| (count, slices[0].len())),
             count => &slices[..count],
         };
         let offered = slices.iter().map(|slice| slice.len()).sum();
-        self.stream.write_vectored(slices).map(|count| (count, offered))
+        self.socket.write_vectored(slices).map(|count| (count, offered))
     }
 }

@@ -1,0 +1,354 @@
+//! One turn of the loop, in order.
+//!
+//! ```text
+//!  1. wait      poll, until the next deadline; not at all when work is left over
+//!  2. events    what became ready; signals -> Handler::on_signal
+//!  3. read      each ready connection once, attached ones first, up to `read_budget` bytes
+//!               -> Handler::on_data; `turn_budget` for all of them together
+//!  4. expire    deadlines and timers that have passed -> Handler::on_deadline, Handler::on_timer
+//!  5. accept    up to `accept_budget` connections; at the limit, the most silent one is evicted
+//!  6. commit    Handler::before_flush
+//!  7. log       TurnHook::flush: the turn's lines leave, before the replies that they explain
+//!  8. flush     the only place that writes to a socket; the connections that hold the most memory
+//!               are closed if all together hold too much
+//!  9. reap      connections that were marked as closed are removed -> Handler::on_close;
+//!               TurnHook::flush again
+//! ```
+//!
+//! The order is the guarantee: nothing that a handler sends in 2 to 6 leaves before 6 is done.
+//! Deadlines come after the input: none fires before everything that had arrived by then was read,
+//! however long a turn takes, and whether or not the process was stopped meanwhile. So what is due
+//! is judged by the clock's [horizon](crate::clock::Clock::horizon), not by the time of day.
+//! Slots are freed in 9 alone, and ids carry a generation, so an event of this turn never reaches a
+//! connection that came later.
+
+use std::io;
+use std::time::Duration;
+
+use crate::accepting::Acceptor;
+use crate::clock::Moment;
+use crate::close_reason::CloseReason;
+use crate::connections::Connections;
+use crate::deadlines::{Key, LoopTimer};
+use crate::handler::{Context as _, Handler, ShutdownCause};
+use crate::id::ConnectionId;
+use crate::limits::Limits;
+use crate::listener_event::ListenerEvent;
+use crate::outcome::{Outcome, RunError};
+use crate::reading::Reader;
+use crate::signals::ShutdownSignals;
+use crate::stream::Established;
+use crate::system::{Events as _, Readiness, Source, System};
+use crate::turn_hook::TurnHook;
+
+/// Sources that are no connections, and more.
+const OWN_SOURCES: usize = 16;
+
+/// Room for events at the beginning; it grows with the connections. Each source has one event in a
+/// poll at most, so that with room for all of them none is ever left with the kernel.
+const EVENTS_MIN: usize = 1024;
+
+/// The loop over any [`System`].
+#[derive(Debug)]
+pub(crate) struct Reactor<S: System, T = ()> {
+    pub(crate) connections: Connections<S>,
+    events: S::Events,
+    reader: Reader,
+    acceptor: Option<Acceptor<S>>,
+    shutdown_signals: ShutdownSignals,
+    /// A second signal ends it at once.
+    forced: bool,
+    /// What the turn began with, see [`Counters::progress`](crate::Counters).
+    progress_before: u64,
+    /// A signal came in this turn.
+    signaled: bool,
+    hook: T,
+}
+
+impl<S: System, T: TurnHook> Reactor<S, T> {
+    /// A loop without listener and without connections.
+    pub(crate) fn new(system: S, limits: Limits, hook: T) -> Self {
+        Self {
+            reader: Reader::new(&limits),
+            connections: Connections::new(limits, system),
+            events: S::Events::with_capacity(EVENTS_MIN),
+            acceptor: None,
+            shutdown_signals: ShutdownSignals::default(),
+            forced: false,
+            progress_before: 0,
+            signaled: false,
+            hook,
+        }
+    }
+
+    /// Accepts connections from now on.
+    pub(crate) fn accept_from(&mut self, listener: S::Listener) {
+        self.acceptor = Some(Acceptor::new(listener));
+    }
+
+    /// The signal that asks for a shutdown, if one has come.
+    pub(crate) fn shutdown_signal(&mut self) -> Option<&'static str> {
+        self.take_shutdown_signals();
+        self.shutdown_signals.first()
+    }
+
+    /// How it ended.
+    pub(crate) fn outcome(&self) -> Outcome {
+        if self.forced { Outcome::Forced } else { Outcome::Graceful }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        let Connections { table, failed_connects, shutdown, .. } = &self.connections;
+        // Failed connects are no reason to go on when the timeout is exceeded: a handler may request
+        // another one whenever one has failed.
+        let all_reported = failed_connects.is_empty() || shutdown.is_timed_out();
+        self.forced || (shutdown.is_closing() && table.peers() == 0 && all_reported)
+    }
+
+    /// The first turn, which waits for nothing.
+    pub(crate) fn start<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
+        self.connections.clock.begin_turn(self.connections.system.now());
+        handler.on_start(&mut self.connections);
+        self.accept(handler);
+        self.commit(handler)?;
+        self.flush_and_reap(handler);
+        Ok(())
+    }
+
+    /// One turn.
+    pub(crate) fn turn<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
+        self.serve(handler)?;
+        self.flush(handler);
+        Ok(())
+    }
+
+    /// 1 to 6. Nothing that the handler has sent has left yet.
+    pub(crate) fn serve<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
+        self.progress_before = self.connections.counters.progress();
+        self.wait().map_err(RunError::Poll)?;
+        self.connections.clock.begin_turn(self.connections.system.now());
+        self.signaled = self.dispatch_events(handler);
+        self.reader.serve(&mut self.connections, handler, &self.hook);
+        self.fire_deadlines(handler);
+        self.accept(handler);
+        self.commit(handler)
+    }
+
+    /// 1. Waits until something is ready, or the next deadline.
+    fn wait(&mut self) -> io::Result<()> {
+        let can_accept = self.acceptor.as_ref().is_some_and(Acceptor::wants_accept);
+        let at_once = self.connections.has_work() || can_accept;
+        if !at_once {
+            self.hook.flush();
+        }
+        self.make_room_for_events();
+        let Connections { system, clock, .. } = &mut self.connections;
+        let entered = clock.begin_poll(system.now());
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.poll_timeout(entered) };
+        let polled = self.connections.system.poll(&mut self.events, timeout)?;
+        self.connections.clock.end_poll(entered, timeout, polled);
+        Ok(())
+    }
+
+    fn make_room_for_events(&mut self) {
+        let sources = self.connections.table.len() + OWN_SOURCES;
+        if sources > self.events.capacity() {
+            self.events = S::Events::with_capacity(sources.next_power_of_two());
+        }
+    }
+
+    /// How long the poll may wait; `None` without limit.
+    fn poll_timeout(&self, now: Moment) -> Option<Duration> {
+        let signal = self.connections.system.next_notice();
+        let timeouts = [self.connections.poll_timeout(now), signal, self.hook.retry_after()];
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// 2. Records what became ready, opens outgoing connections. Returns whether a signal came.
+    fn dispatch_events<H: Handler>(&mut self, handler: &mut H) -> bool {
+        let mut signaled = false;
+        for (source, readiness) in self.events.iter() {
+            match source {
+                Source::Listener => self.acceptor.iter_mut().for_each(Acceptor::on_event),
+                Source::Signals => signaled = true,
+                Source::Connection(id) => on_event(&mut self.connections, handler, id, readiness),
+            }
+        }
+        if signaled {
+            self.take_shutdown_signals();
+        }
+        self.notify_of_signals(handler) || signaled
+    }
+
+    /// Calls the handler for the signals that don't end the loop. Returns whether there was one.
+    fn notify_of_signals<H: Handler>(&mut self, handler: &mut H) -> bool {
+        let mut notified = false;
+        while let Some(signal) = self.connections.system.take_notice() {
+            handler.on_signal(&mut self.connections, signal);
+            notified = true;
+        }
+        notified
+    }
+
+    fn take_shutdown_signals(&mut self) {
+        let now = self.connections.system.now();
+        for name in self.connections.system.take_shutdown_signals() {
+            let is_first = self.shutdown_signals.first().is_none();
+            self.forced |= self.shutdown_signals.record(name, now);
+            // After a shutdown that the handler requested, the first signal is the second request.
+            self.forced |= is_first && self.connections.shutdown.has_begun();
+            self.hook.on_shutdown_signal();
+        }
+    }
+
+    /// 4. Fires expired deadlines and timers.
+    fn fire_deadlines<H: Handler>(&mut self, handler: &mut H) {
+        while let Some(key) = self.connections.pop_deadline() {
+            match key {
+                Key::Connection(id) => on_deadline(&mut self.connections, handler, id),
+                Key::Handler(timer) => handler.on_timer(&mut self.connections, timer),
+                Key::Loop(LoopTimer::Accept) => self.acceptor.iter_mut().for_each(Acceptor::retry),
+                Key::Loop(LoopTimer::Shutdown) => self.time_out_shutdown(),
+            }
+        }
+    }
+
+    /// 5. Accepts up to `accept_budget` connections.
+    fn accept<H: Handler>(&mut self, handler: &mut H) {
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.accept(&mut self.connections, handler);
+        }
+    }
+
+    /// 6. Lets the handler commit, and begins to end what is to end.
+    fn commit<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
+        self.begin_shutdown(handler);
+        handler.before_flush(&mut self.connections).map_err(RunError::Handler)?;
+        if self.connections.shutdown.begin_closing(|| handler.is_idle()) {
+            self.close_all();
+        }
+        Ok(())
+    }
+
+    /// 7 to 9. What was sent leaves, and what was closed is removed.
+    fn flush_and_reap<H: Handler>(&mut self, handler: &mut H) {
+        self.hook.flush();
+        self.connections.flush_all();
+        self.connections.enforce_buffer_limit();
+        self.reap(handler);
+        self.hook.flush();
+    }
+
+    /// 7 to 9, and the end of the turn.
+    pub(crate) fn flush<H: Handler>(&mut self, handler: &mut H) {
+        self.flush_and_reap(handler);
+        let counters = &mut self.connections.counters;
+        counters.turns += 1;
+        let idle = counters.progress() == self.progress_before && !self.signaled;
+        counters.idle_turns += u64::from(idle);
+    }
+
+    /// Closes the listener and calls [`Handler::on_shutdown`], once. Connections are closed when the
+    /// handler is idle.
+    fn begin_shutdown<H: Handler>(&mut self, handler: &mut H) {
+        let cause = match self.shutdown_signals.first() {
+            Some(name) => ShutdownCause::Signal(name),
+            None if self.connections.shutdown.is_requested() => ShutdownCause::Requested,
+            None => return,
+        };
+        if !self.connections.shutdown.begin() {
+            return;
+        }
+        self.connections.clock.count_long_turns();
+        let timeout = self.connections.limits.shutdown_timeout;
+        self.connections.set_loop_timer(LoopTimer::Shutdown, timeout);
+        if self.acceptor.take().is_some() {
+            handler.on_listener_event(&mut self.connections, &ListenerEvent::Closed);
+        }
+        handler.on_shutdown(&mut self.connections, cause);
+    }
+
+    fn close_all(&mut self) {
+        for id in self.connections.peer_ids() {
+            self.connections.close(id);
+        }
+    }
+
+    fn time_out_shutdown(&mut self) {
+        self.connections.shutdown.time_out();
+        for id in self.connections.peer_ids() {
+            let Some(connection) = self.connections.get(id) else { continue };
+            let reason = connection.shutdown_timeout_reason();
+            self.connections.mark_closed(id, reason);
+        }
+    }
+
+    /// 9. Removes connections that were marked as closed.
+    fn reap<H: Handler>(&mut self, handler: &mut H) {
+        // Only those of this turn: a handler may ask for a new one here whenever one has failed.
+        for (id, error) in std::mem::take(&mut self.connections.failed_connects) {
+            self.connections.counters.closed += 1;
+            handler.on_close(&mut self.connections, id, &CloseReason::NotConnected(error));
+        }
+        let mut closed = std::mem::take(&mut self.connections.closed);
+        for (id, reason) in closed.drain(..) {
+            self.connections.remove(id);
+            self.connections.counters.closed += 1;
+            self.acceptor.iter_mut().for_each(Acceptor::retry);
+            handler.on_close(&mut self.connections, id, &reason);
+        }
+        // A handler may have marked more of them meanwhile: they are left to the next turn.
+        closed.append(&mut self.connections.closed);
+        self.connections.closed = closed;
+        self.connections.sweep_deadlines();
+    }
+}
+
+fn on_event<H: Handler>(
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+    event: Readiness,
+) {
+    // Removed long ago.
+    let Some(connection) = connections.get(id) else { return };
+    connection.record_event(event);
+    if connection.is_connecting() {
+        match connection.establish() {
+            Established::Yes(peer) => {
+                connections.counters.established += 1;
+                handler.on_open(connections, id, peer);
+            }
+            Established::NotYet => return,
+            Established::Failed(error) => {
+                return connections.mark_closed(id, CloseReason::NotConnected(error));
+            }
+        }
+    } else if connection.is_lost(event) {
+        let error = connection.take_error();
+        return connections.mark_closed(id, CloseReason::Failed(error));
+    }
+    connections.queue_flush_if_unsent(id);
+    connections.queue_ready(id);
+}
+
+fn on_deadline<H: Handler>(
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+) {
+    let expired = connections.take_expired(id);
+    let Some(connection) = connections.get(id) else { return };
+    let timeout_reason = connection.timeout_reason().filter(|_| expired.loop_deadline);
+    // More has arrived from it than one turn reads.
+    let unread = connection.is_queued_ready() && connection.wants_read();
+    // A handler that has closed it in this turn expects no more calls but `on_close`.
+    let takes_deadline = connection.takes_deadline();
+    if let Some(reason) = timeout_reason {
+        connections.mark_closed(id, reason);
+    } else if expired.handler_deadline && unread {
+        connections.postpone_deadline(id);
+    } else if expired.handler_deadline && takes_deadline {
+        handler.on_deadline(connections, id);
+    }
+}
