@@ -21,7 +21,7 @@ impl Backoff {
         Self { retry, failures: 0, random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// The pause after one more failure; `None` when [`Retry::limit`] is reached.
+    /// The pause after one more failure; `None` when [`Retry::max_attempts`] is reached.
     pub fn pause(&mut self) -> Option<Duration> {
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
