@@ -141,6 +141,8 @@ pub enum SwarmError {
         members: usize,
         /// The central.
         address: SocketAddr,
+        /// Whether it was established before.
+        established: bool,
         /// Why.
         reason: String,
     },
@@ -155,7 +157,7 @@ pub enum SwarmError {
         reason: String,
     },
     /// It has taken too long.
-    #[error("not done within {} ({finished} of {members} connections were)", humantime::format_duration(*timeout))]
+    #[error("not done within {}: {finished} of {members} connections have finished their work", humantime::format_duration(*timeout))]
     Timeout {
         /// The time allowed.
         timeout: Duration,
@@ -403,8 +405,9 @@ impl<M: Member> Handler for Swarm<M> {
         }
         let place = self.connections.iter().position(|found| *found == connection);
         let (member, members) = (place.map_or(0, |place| place + 1), self.members.len());
+        let established = !matches!(reason, CloseReason::NotConnected(_));
         let (address, reason) = (self.plan.address, reason.to_string());
-        self.fail(cx, SwarmError::Lost { member, members, address, reason });
+        self.fail(cx, SwarmError::Lost { member, members, address, established, reason });
     }
 
     fn on_shutdown(&mut self, _cx: &mut impl Context, cause: ShutdownCause) {

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::progress_bar::Bar;
 use load::swarm::cpu::Watch;
 use load::swarm::report::{Report, Subject};
-use load::swarm::{Member, Plan, Swarm, echo, idle, lottery};
+use load::swarm::{Member, Plan, Swarm, SwarmError, echo, idle, lottery};
 use runtime::{console, logging};
 
 fn main() -> ExitCode {
@@ -131,6 +131,21 @@ fn resolve(address: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| format!("{address}: the name stands for no address"))
 }
 
+/// What most likely has to be set otherwise.
+fn advice(work: &str, error: &SwarmError) -> String {
+    match (work, error) {
+        ("echo", SwarmError::Lost { established: true, .. }) => {
+            "; a server echoes more than one line with SERVER_ECHO_KEEP_ALIVE=true".to_owned()
+        }
+        ("lottery", SwarmError::Timeout { finished, members, .. }) if finished == members => {
+            format!(
+                "; the draw needs as many agencies as SERVER_AGENCIES says, these are {members}"
+            )
+        }
+        _ => String::new(),
+    }
+}
+
 fn measure<M: Member>(
     work: &'static str,
     matches: &ArgMatches,
@@ -144,7 +159,7 @@ fn measure<M: Member>(
     let bar = std::io::stderr().is_terminal().then(|| Bar::new("answers")).flatten();
     let expected = messages_each.saturating_mul(connections as u64);
     let swarm = Swarm::new(plan, members, expected).watching(watch).shown(bar);
-    let measured = swarm.run().map_err(|error| error.to_string())?;
+    let measured = swarm.run().map_err(|error| format!("{error}{}", advice(work, &error)))?;
     let report = Report::new(Subject { work, connections, pipeline }, &measured);
     let text = if matches.get_flag("json") {
         serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"

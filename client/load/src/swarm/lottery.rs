@@ -97,10 +97,18 @@ impl Agency {
                 self.stage = Stage::Ready;
             }
             (Response::Welcome { phase, .. }, Stage::Connecting) => {
-                return Err(format!("expected a new lottery, found one that is {phase:?}"));
+                let found = match phase {
+                    Phase::Drawn => "the draw has run",
+                    Phase::Finished | Phase::Open => "it has ended its input",
+                };
+                return Err(format!(
+                    "agency {} can't send bets, {found}: start the server with a new ledger \
+                     (SERVER_STORAGE_PATH)",
+                    self.id
+                ));
             }
             (Response::Stored { .. }, Stage::Busy) => {
-                let (sent, bytes) = self.under_way.pop_front().ok_or("an answer to nothing")?;
+                let (sent, bytes) = self.under_way.pop_front().ok_or("a response to no batch")?;
                 tally.answered(1, bytes, sent, now);
                 tally.bets += u64::from(self.batch.count());
             }
@@ -108,9 +116,26 @@ impl Agency {
             (Response::Winners(winners), Stage::Finished) if winners.count() == 0 => {
                 self.stage = Stage::Over;
             }
-            (found, _) => return Err(format!("agency {}: unexpected answer {found:?}", self.id)),
+            (found, _) => return Err(format!("agency {}: {}", self.id, unexpected(found))),
         }
         Ok(())
+    }
+}
+
+/// What a response means that no load expects.
+fn unexpected(response: &Response<'_>) -> String {
+    match response {
+        Response::Welcome { .. } => "welcomed twice".to_owned(),
+        Response::Stored { .. } => "a batch was stored that wasn't sent".to_owned(),
+        Response::Rejected { index, reason, .. } => {
+            format!("a batch was rejected for its bet {}: {reason}", index + 1)
+        }
+        Response::Unavailable { reason, .. } => format!("the server can't store bets: {reason}"),
+        Response::Finished { .. } => "its end was noted before all was stored".to_owned(),
+        Response::Winners(_) => "winners, though none of its bets wins".to_owned(),
+        Response::Error { reason, .. } | Response::UnknownError { reason, .. } => {
+            format!("the server refused: {reason}")
+        }
     }
 }
 
@@ -219,6 +244,6 @@ mod tests {
         let plan = Plan { window: 1, max_amount: 1, batches: 1 };
         let mut member = Agency::members(&plan, 1).remove(0);
         let error = tell(&mut member, &welcome(0, Phase::Drawn), &mut Tally::default());
-        assert!(error.unwrap_err().contains("Drawn"));
+        assert!(error.unwrap_err().contains("the draw has run"));
     }
 }
