@@ -30,7 +30,7 @@ empty_sources() {
 }
 
 dependencies() {
-    for crate in wire reactor reactor/runtime server client client/load tests tests/kit; do
+    for crate in wire reactor reactor/runtime server server/ledger client client/load tests tests/kit; do
         (cd "$crate" && empty_sources)
     done
     compile

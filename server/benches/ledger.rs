@@ -5,8 +5,10 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync, load_bets, row};
-use server::plain;
+use ledger::{Durability, Options, Work};
+use server::lottery::{Entry, Staged, State, fast_path};
+use server::row::{self, load_bets};
+use server::store::{AppendError, FileStore, Opened, Store as _};
 use wire::bet;
 use wire::{Batch, BatchBuilder, Bet, Checksum, FrameDecoder, Push, Request};
 
@@ -32,15 +34,15 @@ fn batch(frame: &[u8]) -> Batch<'_> {
     batch
 }
 
-fn commit(frame: &[u8], batches: u64) -> Commit {
-    let mut commit = Commit::default();
+fn commit(frame: &[u8], batches: u64) -> Staged {
+    let mut staged = Staged::default();
     for _ in 0..batches {
         let batch = batch(frame);
-        assert!(commit.push_plain_rows(1, &batch, |_| {}));
+        assert!(fast_path::push_rows(1, &batch, staged.rows_mut(), |_| {}));
         let count = batch.count;
-        commit.push_entry(Entry::Batch { agency: 1, count, stored: true, checksum: Checksum(0) });
+        staged.push_entry(Entry::Batch { agency: 1, count, stored: true, checksum: Checksum(0) });
     }
-    commit
+    staged
 }
 
 fn micro(criterion: &mut Criterion) {
@@ -76,7 +78,7 @@ fn micro(criterion: &mut Criterion) {
         let mut out = Vec::new();
         bencher.iter(|| {
             out.clear();
-            assert!(plain::push_rows(1, black_box(&batch), &mut out, |_| {}));
+            assert!(fast_path::push_rows(1, black_box(&batch), &mut out, |_| {}));
             out.len()
         });
     });
@@ -94,31 +96,51 @@ fn micro(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn open(sync: Sync) -> (tempfile::TempDir, FileLedger<File>) {
+fn open(durability: Durability) -> (tempfile::TempDir, Opened<File>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (path, options) = (folder.path().join("bets.csv"), Options::unbounded(sync, 8 << 20, 1));
-    let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
-    (folder, opened.expect("a new one").0)
+    let (path, options) = (folder.path().join("bets.csv"), Options::unbounded(durability, 8 << 20));
+    let opened = FileStore::open(&path, options, 1, |_| {}, |_| ControlFlow::Continue(()));
+    (folder, opened.expect("a new one"))
+}
+
+/// Makes everything durable, here and now.
+fn sync(store: &mut FileStore<File>, state: &State) {
+    while let Some(work) = store.begin_sync().expect("nothing fails") {
+        match work {
+            Work::Snapshot => store.checkpoint(state).expect("nothing fails"),
+            Work::Sync(target) => {
+                let result = store.sync_here(target);
+                store.end_sync(result).expect("nothing fails");
+            }
+        }
+    }
 }
 
 fn append(criterion: &mut Criterion) {
     let (frame, count) = frame();
     let mut group = criterion.benchmark_group("ledger append");
     group.bench_function("look whether the files are in place", |bencher| {
-        let (_folder, ledger) = open(Sync::Never);
-        bencher.iter(|| black_box(&ledger).verify().expect("they are"));
+        let (_folder, opened) = open(Durability::NotSynced);
+        bencher.iter(|| black_box(&opened.store).verify().expect("they are"));
     });
-    for (name, sync) in [("synced", Sync::Always), ("not synced", Sync::Never)] {
+    let durabilities = [("synced", Durability::Synced), ("not synced", Durability::NotSynced)];
+    for (name, durability) in durabilities {
         for batches in [1, 16] {
             let commit = commit(&frame, batches);
             group.throughput(Throughput::Elements(batches * count));
             group.bench_function(format!("{batches} batches a commit, {name}"), |bencher| {
-                let (_folder, mut ledger) = open(sync);
+                let (_folder, Opened { mut store, mut state, .. }) = open(durability);
                 bencher.iter_batched(
                     || (),
                     |()| {
-                        ledger.submit_waiting(&commit).expect("there is space");
-                        ledger.sync().expect("nothing fails");
+                        if let Err(AppendError::Busy) = store.append(&commit) {
+                            sync(&mut store, &state);
+                            store.append(&commit).expect("there is space");
+                        }
+                        for entry in commit.entries() {
+                            state.apply(entry);
+                        }
+                        sync(&mut store, &state);
                     },
                     BatchSize::PerIteration,
                 );

@@ -70,22 +70,22 @@ use self::protocol_error::ProtocolError;
 use self::session::{Deadline, Protocol, Session};
 use self::shared::Shared;
 use crate::healthcheck;
-use crate::ledger::{Ledger, LedgerError};
-use crate::lottery::Lottery;
+use crate::lottery::{Lottery, State};
+use crate::store::{Store, StoreError};
 
 /// The handler.
 #[derive(Debug)]
-pub struct Central<L> {
+pub struct Central<S> {
     shared: Shared,
-    lottery: LotteryService<L>,
+    lottery: LotteryService<S>,
     listener_log: ListenerLog,
 }
 
-impl<L: Ledger> Central<L> {
+impl<S: Store> Central<S> {
     /// A central without connections.
-    pub fn new(lottery: Lottery<L>, config: ProtocolConfig) -> Self {
+    pub fn new(lottery: Lottery, store: S, config: ProtocolConfig) -> Self {
         Self {
-            lottery: LotteryService::new(lottery, &config),
+            lottery: LotteryService::new(lottery, store, &config),
             shared: Shared::new(config),
             listener_log: ListenerLog::default(),
         }
@@ -99,14 +99,19 @@ impl<L: Ledger> Central<L> {
         self
     }
 
-    /// The ledger.
-    pub fn ledger(&self) -> &L {
-        self.lottery.ledger()
+    /// The lottery.
+    pub fn lottery(&self) -> &Lottery {
+        self.lottery.lottery()
     }
 
-    /// The ledger, to be closed.
-    pub fn into_ledger(self) -> L {
-        self.lottery.into_ledger()
+    /// The store.
+    pub fn store(&self) -> &S {
+        self.lottery.store()
+    }
+
+    /// The store, to be closed, and the state that all commits led to.
+    pub fn into_store(self) -> (S, State) {
+        self.lottery.into_store()
     }
 
     /// Logs what was counted and not logged. For the end, when no timer fires any more.
@@ -170,8 +175,8 @@ impl<L: Ledger> Central<L> {
     }
 }
 
-impl<L: Ledger> Handler for Central<L> {
-    type Fatal = LedgerError;
+impl<S: Store> Handler for Central<S> {
+    type Fatal = StoreError;
 
     fn on_start(&mut self, cx: &mut impl Context) {
         self.lottery.on_start(cx);
@@ -299,7 +304,7 @@ impl<L: Ledger> Handler for Central<L> {
         self.lottery.is_idle()
     }
 
-    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), LedgerError> {
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), StoreError> {
         self.lottery.before_flush(cx, &mut self.shared)?;
         self.shared.set_log_timers(cx);
         Ok(())

@@ -6,13 +6,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ledger::Options;
 use log::LevelFilter;
 use reactor::Limits;
 use runtime::settings::{SettingErrors, Settings, write_size};
 use wire::{Agency, FRAME_MAX};
 
 use crate::central::ProtocolConfig;
-use crate::ledger::Options;
 use crate::settings;
 
 /// A wal's segments are whole blocks of the disk.
@@ -63,9 +63,8 @@ impl Config {
             agencies,
             storage: layers.get(&settings::STORAGE_PATH)?,
             ledger: Options {
-                sync: layers.get(&settings::SYNC)?,
-                half_size: segment_size as u64,
-                agencies,
+                durability: layers.get(&settings::SYNC)?,
+                segment_size: segment_size as u64,
                 max_size: layers.get(&settings::MAX_LEDGER_SIZE)?,
                 min_free: layers.get(&settings::MIN_FREE_BYTES)?,
             },

@@ -10,14 +10,14 @@
 //!  thread -> loop   0, or the error number that the kernel gave, big endian  4 bytes
 //! ```
 //!
-//! Which file and when is the ledger's to say, see [`Ledger::begin_sync`](crate::ledger::Ledger).
+//! Which file and when is the ledger's to say, see [`Store::begin_sync`](crate::store::Store).
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use crate::ledger::SyncTarget;
+use ledger::SyncTarget;
 
 /// Bytes of a result.
 pub(crate) const RESULT_LEN: usize = 4;

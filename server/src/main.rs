@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use ledger::Durability;
 use log::{debug, error, info};
 use reactor::{Hangup, Outcome};
 use runtime::logging::{self, Escaped};
@@ -12,11 +13,10 @@ use runtime::settings::{self, Settings};
 use runtime::{console, exit_code};
 use server::central::{Central, ProtocolConfig};
 use server::config::Config;
-use server::ledger::{FileLedger, Sync};
 use server::lottery::Lottery;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
-use server::winners::WinnerIndex;
+use server::store::FileStore;
 use server::{disk_thread, healthcheck, opening, startup_log};
 
 fn main() -> ExitCode {
@@ -90,10 +90,10 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let address = config.address;
     let listen_error = |source| ServerError::Listen { address, source };
     let bound = event_loop.bind(address).map_err(listen_error)?;
-    let Some((ledger, winners)) = opening::open(config, &mut event_loop)? else {
+    let Some((store, lottery)) = opening::open(config, &mut event_loop)? else {
         return Ok(Outcome::Graceful);
     };
-    let prepared = prepare(config, &ledger).and_then(|prepared| {
+    let prepared = prepare(config, &store).and_then(|prepared| {
         let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
         Ok((prepared, listening))
     });
@@ -101,11 +101,11 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         Ok(prepared) => prepared,
         Err(error) => {
             // In order: a ledger that was never used needs no recovery.
-            opening::close(ledger)?;
+            opening::close(store, lottery.committed())?;
             return Err(error);
         }
     };
-    let mut central = central(config, ledger, winners, prepared);
+    let mut central = central(store, lottery, prepared);
     info!("action: listen | result: success | ip: {} | port: {}", listening.ip(), listening.port());
     let outcome = event_loop.run(&mut central);
     central.report_log();
@@ -113,7 +113,8 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     debug!("action: count | result: success | {}", event_loop.counters());
 
     if outcome == Outcome::Graceful {
-        opening::close(central.into_ledger())?;
+        let (store, appended) = central.into_store();
+        opening::close(store, &appended)?;
     }
     Ok(outcome)
 }
@@ -126,32 +127,30 @@ struct Prepared {
     disk: Option<UnixStream>,
 }
 
-fn prepare(config: &Config, ledger: &FileLedger<File>) -> Result<Prepared, ServerError> {
-    let room = ledger.commit_room()?;
+fn prepare(config: &Config, store: &FileStore<File>) -> Result<Prepared, ServerError> {
+    let room = store.commit_room()?;
     let asked = config.protocol.group_commit_bytes;
     let protocol = config.protocol_within(room).ok_or(ServerError::GroupCommit { asked, room })?;
-    let disk = match config.ledger.sync {
-        Sync::Always => Some(start_disk_thread(ledger).map_err(ServerError::DiskThread)?),
-        Sync::Never => None,
+    let disk = match config.ledger.durability {
+        Durability::Synced => Some(start_disk_thread(store).map_err(ServerError::DiskThread)?),
+        Durability::NotSynced => None,
     };
     Ok(Prepared { protocol, disk })
 }
 
-fn start_disk_thread(ledger: &FileLedger<File>) -> std::io::Result<UnixStream> {
-    let (rows, wal) = ledger.descriptors()?;
+fn start_disk_thread(store: &FileStore<File>) -> std::io::Result<UnixStream> {
+    let (rows, wal) = store.descriptors()?;
     disk_thread::spawn(rows, wal)
 }
 
 fn central(
-    config: &Config,
-    ledger: FileLedger<File>,
-    winners: WinnerIndex,
+    store: FileStore<File>,
+    lottery: Lottery,
     Prepared { protocol, disk }: Prepared,
-) -> Central<FileLedger<File>> {
-    let files = startup_log::names(ledger.path(), ledger.log_path());
-    let lottery = Lottery::new(ledger, config.agencies, winners);
+) -> Central<FileStore<File>> {
+    let files = startup_log::names(store.paths());
     info!("action: open_lottery | result: success | {}", lottery.standing().at_start(&files));
-    let central = Central::new(lottery, protocol);
+    let central = Central::new(lottery, store, protocol);
     match disk {
         Some(stream) => central.with_disk_thread(stream),
         None => central,

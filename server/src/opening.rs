@@ -6,19 +6,22 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use ledger::Progress;
 use log::{info, warn};
 use runtime::EventLoop;
 use runtime::logging::{self, Escaped};
 
 use crate::config::Config;
-use crate::ledger::{FileLedger, LedgerError, Progress, StoredBet};
+use crate::lottery::winners::WinnerIndex;
+use crate::lottery::{Lottery, State};
+use crate::row::StoredBet;
 use crate::startup_log;
-use crate::winners::WinnerIndex;
+use crate::store::{FileStore, Opened, ReadRows as _, StoreError};
 
 /// How often an opening logs how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Opens the ledger; returns it with the winners in it, or `None` when a signal asked the process to
+/// Opens the ledger; returns it with the lottery that is in it, or `None` when a signal asked the process to
 /// end before all was read.
 ///
 /// # Errors
@@ -26,17 +29,18 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub fn open(
     config: &Config,
     event_loop: &mut EventLoop,
-) -> Result<Option<(FileLedger<File>, WinnerIndex)>, LedgerError> {
+) -> Result<Option<(FileStore<File>, Lottery)>, StoreError> {
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
     let watch = watch_progress(event_loop);
-    match FileLedger::open(&config.storage, config.ledger, visit, watch) {
-        Ok((ledger, recovery)) => {
+    match FileStore::open(&config.storage, config.ledger, config.agencies, visit, watch) {
+        Ok(Opened { store, state, recovery }) => {
             startup_log::log_opened(config, &recovery);
-            startup_log::log_wal_path(&config.storage, ledger.log_path());
-            Ok(Some((ledger, winners)))
+            startup_log::log_wal_path(&config.storage, &store.paths().wal);
+            let lottery = Lottery::new(config.agencies, state, store.rows_len(), winners);
+            Ok(Some((store, lottery)))
         }
-        Err(LedgerError::Interrupted { path }) => {
+        Err(StoreError::Ledger(ledger::Error::Interrupted { path })) => {
             let path = path.display().to_string();
             info!("action: close_ledger | result: success | path: {}", Escaped(path.as_bytes()));
             Ok(None)
@@ -67,14 +71,15 @@ fn watch_progress(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> Control
     }
 }
 
-/// Closes a ledger in order: its next opening needs no recovery.
+/// Closes a ledger in order: its next opening needs no recovery. `appended` is the state that all
+/// commits led to.
 ///
 /// # Errors
 /// The ledger can't be relied on any more.
-pub fn close(ledger: FileLedger<File>) -> Result<(), LedgerError> {
-    let (path, bytes) = (ledger.path().display().to_string(), ledger.csv_len());
+pub fn close(store: FileStore<File>, appended: &State) -> Result<(), StoreError> {
+    let (path, bytes) = (store.paths().rows.display().to_string(), store.rows_len());
     let path = Escaped(path.as_bytes());
-    if ledger.close()? {
+    if store.close(appended)? {
         info!("action: close_ledger | result: success | path: {path} | bytes: {bytes}");
     } else {
         warn!(

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use reactor::RunError;
 use rustix::io::Errno;
 
-use crate::ledger::{LedgerError, advice};
+use crate::store::{StoreError, advice};
 
 /// The first port that takes no privilege, unless the system is configured otherwise.
 const UNPRIVILEGED_PORT: u16 = 1024;
@@ -17,7 +17,7 @@ const UNPRIVILEGED_PORT: u16 = 1024;
 pub enum ServerError {
     /// The ledger can't be opened, or not be relied on any more.
     #[error("ledger: {0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     /// Commits don't fit into the wal as it is.
     #[error(
         "SERVER_GROUP_COMMIT_BYTES = {asked}: the ledger's wal, which keeps the size that it was made with, \
@@ -48,7 +48,7 @@ pub enum ServerError {
     DiskThread(#[source] io::Error),
     /// The loop can't go on.
     #[error(transparent)]
-    Run(#[from] RunError<LedgerError>),
+    Run(#[from] RunError<StoreError>),
 }
 
 /// What can be done about an address that can't be bound.

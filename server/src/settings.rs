@@ -10,13 +10,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ledger::Durability;
 use log::LevelFilter;
 use reactor::Network;
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
 use wire::Agency;
 
 use crate::ini;
-use crate::ledger::Sync;
 
 /// Most agencies: a checkpoint with all of them must fit into a segment of the wal.
 pub(crate) const AGENCIES_MAX: Agency = 10_000;
@@ -27,7 +27,7 @@ pub(crate) const WAL_SEGMENT_MIN: u64 = 1 << 20;
 
 /// Room for the smallest piece that winners are read in.
 const WINNERS_BUDGET_MIN: u64 = 4 << 10;
-const _: () = assert!(WINNERS_BUDGET_MIN >= crate::scan::PIECE_MIN as u64);
+const _: () = assert!(WINNERS_BUDGET_MIN >= crate::winners_scan::PIECE_MIN as u64);
 
 /// Most bytes of anything that is held in memory. The kernel, which counts a socket's buffers in 32
 /// bits and doubles them, takes as many.
@@ -122,8 +122,8 @@ runtime::settings! {
             .default("./bets.csv")
             .help("The ledger, a regular file")
             .details("its WAL is beside it, as `bets.csv.wal`");
-        SYNC: Sync = names("SERVER_SYNC", "sync")
-            .parsed("always|never", "always or never", parse_sync)
+        SYNC: Durability = names("SERVER_SYNC", "sync")
+            .parsed("always|never", "always or never", parse_durability)
             .default("always")
             .help("Whether confirmed bets survive a power loss")
             .details("`always`: no confirmation before the WAL is synced; `never`: for throw-away runs");
@@ -447,10 +447,10 @@ fn networks(text: &str) -> Option<Vec<Network>> {
     parts.map(|part| part.parse().ok()).collect()
 }
 
-fn parse_sync(text: &str) -> Option<Sync> {
+fn parse_durability(text: &str) -> Option<Durability> {
     match text.trim() {
-        "always" => Some(Sync::Always),
-        "never" => Some(Sync::Never),
+        "always" => Some(Durability::Synced),
+        "never" => Some(Durability::NotSynced),
         _ => None,
     }
 }

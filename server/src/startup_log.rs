@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use ledger::{Durability, Paths, WAL_SUFFIX};
 use log::{info, warn};
 use runtime::logging::Escaped;
 
 use crate::config::Config;
-use crate::ledger::file_ledger::LOG_SUFFIX;
-use crate::ledger::{Recovery, Sync};
+use crate::store::Recovery;
 
 /// Agencies keep their connections until the draw: with fewer `connections` than agencies there is
 /// none.
@@ -28,8 +28,8 @@ pub fn warn_of_few_connections(config: &Config, connections: usize) {
 pub fn log_opened(config: &Config, recovery: &Recovery) {
     let path = escaped(&config.storage);
     let rows = recovery.rows;
-    let state = state(recovery);
-    if recovery.is_needed() {
+    let state = state(&recovery.files);
+    if recovery.files.is_needed() {
         info!("action: recover_ledger | result: success | path: {path} | {}", repairs(recovery));
     }
     info!("action: open_ledger | result: success | path: {path} | state: {state} | bets: {rows}");
@@ -40,7 +40,7 @@ pub fn log_opened(config: &Config, recovery: &Recovery) {
              agencies_before: {before} | warning: the draw waits for {now} agencies from now on"
         );
     }
-    if config.ledger.sync == Sync::Never {
+    if config.ledger.durability == Durability::NotSynced {
         warn!(
             "action: open_ledger | result: success | path: {path} | sync: never | \
              warning: a crash of this machine may lose confirmed bets"
@@ -48,17 +48,18 @@ pub fn log_opened(config: &Config, recovery: &Recovery) {
     }
 }
 
-fn state(recovery: &Recovery) -> &'static str {
-    match recovery {
-        Recovery { created: true, .. } => "new",
-        recovery if recovery.is_needed() => "recovered",
+fn state(files: &ledger::Recovery) -> &'static str {
+    match files {
+        ledger::Recovery { created: true, .. } => "new",
+        files if files.is_needed() => "recovered",
         _ => "clean",
     }
 }
 
 /// What a recovery found and did, and why, as a part of a log line.
 fn repairs(recovery: &Recovery) -> String {
-    let Recovery { commits, commit_rows, cut, restored, torn, .. } = recovery;
+    let Recovery { files, commit_rows, .. } = recovery;
+    let ledger::Recovery { commits, cut, restored, torn, .. } = files;
     format!(
         "bytes_cut: {cut} | bytes_restored: {restored} | torn_commit: {torn} | commits: {commits} | \
          rows: {commit_rows} | cause: the last run was killed or failed, or the power did: what was \
@@ -69,7 +70,7 @@ fn repairs(recovery: &Recovery) -> String {
 /// Logs where the wal is, when a symbolic link leads to the ledger: it isn't beside the link.
 pub fn log_wal_path(storage: &Path, wal: &Path) {
     let mut beside = storage.as_os_str().to_owned();
-    beside.push(LOG_SUFFIX);
+    beside.push(WAL_SUFFIX);
     if wal != Path::new(&beside) {
         let (path, wal) = (escaped(storage), escaped(wal));
         info!("action: open_ledger | result: success | path: {path} | wal: {wal}");
@@ -77,8 +78,8 @@ pub fn log_wal_path(storage: &Path, wal: &Path) {
 }
 
 /// The names of both files of a ledger.
-pub fn names(csv: &Path, wal: &Path) -> String {
-    format!("{} and {}", escaped(csv), escaped(wal))
+pub fn names(paths: &Paths) -> String {
+    format!("{} and {}", escaped(&paths.rows), escaped(&paths.wal))
 }
 
 fn escaped(path: &Path) -> String {
@@ -91,11 +92,11 @@ mod tests {
 
     #[test]
     fn a_ledger_is_new_clean_or_recovered() {
-        let clean = Recovery { clean: true, ..Recovery::default() };
+        let found = ledger::Recovery::default();
         for (recovery, expected) in [
-            (Recovery { created: true, ..Recovery::default() }, "new"),
-            (clean, "clean"),
-            (Recovery::default(), "recovered"),
+            (ledger::Recovery { created: true, ..found }, "new"),
+            (ledger::Recovery { clean: true, ..found }, "clean"),
+            (found, "recovered"),
         ] {
             assert_eq!(state(&recovery), expected, "{recovery:?}");
         }
@@ -103,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_recovery_says_what_it_did_and_why() {
-        let killed = Recovery { commits: 2, commit_rows: 9, restored: 7, ..Recovery::default() };
+        let files = ledger::Recovery { commits: 2, restored: 7, ..ledger::Recovery::default() };
+        let killed = Recovery { files, commit_rows: 9, ..Recovery::default() };
         assert_eq!(
             repairs(&killed),
             "bytes_cut: 0 | bytes_restored: 7 | torn_commit: false | commits: 2 | rows: 9 | \

@@ -10,8 +10,8 @@ use kit::frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
 use server::central::ProtocolConfig;
-use server::ledger::{Entry, Ledger as _};
-use support::{Disk, MemoryLedger, RULES, World};
+use server::lottery::Entry;
+use support::{Disk, MemoryStore, RULES, World};
 use wire::{FRAME_MAX, MAGIC, Request};
 
 const TWO: [(&str, &str); 2] = [("1", "7574"), ("2", "5")];
@@ -479,8 +479,8 @@ fn a_draw_that_could_not_be_committed_is_tried_again_by_itself() {
     let disk: Rc<RefCell<Disk>> = Rc::default();
     disk.borrow_mut().full = true;
     // As a crash may leave it: everybody has finished, and there was no draw.
-    let ledger = MemoryLedger::after(&disk, &[Entry::Finished { agency: 1 }]);
-    let mut world = World::over(ledger, 1, rules);
+    let ended = [Entry::Finished { agency: 1 }];
+    let mut world = World::after(&ended, MemoryStore::new(&disk), 1, rules);
     let one = world.agency(1);
     world.send(one, &bytes(&Request::Winners));
     world.end_turn();
@@ -654,7 +654,7 @@ proptest! {
                 finished[index] |= !full;
             }
             world.end_turn();
-            prop_assert_eq!(world.central.ledger().state().drawn, finished == [true; 4]);
+            prop_assert_eq!(world.central.lottery().committed().drawn, finished == [true; 4]);
         }
     }
 

@@ -3,30 +3,25 @@
 
 mod support;
 
-#[path = "crash_disk/mod.rs"]
-mod crash_disk;
-
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 
-use crash_disk::{Machine, MemoryDisk, Which};
 use kit::frames::{bytes, end, hello};
+use ledger::testing::MemoryStorage;
+use ledger::{Durability, Options};
 use proptest::prelude::*;
 use server::central::ProtocolConfig;
-use server::ledger::disk::Disk;
-use server::ledger::{FileLedger, Ledger as _, LedgerError, Options, Sync};
+use server::store::{FileStore, StoreError};
 use support::{RULES, World};
 use wire::{Agency, Batch, BatchBuilder, Bet, Position, Push, Request};
 
-fn open(segment: u64, agencies: Agency) -> FileLedger<MemoryDisk> {
-    let machine = Rc::new(RefCell::new(Machine::default()));
-    let disk = |which| MemoryDisk { machine: machine.clone(), which };
-    let options = Options::unbounded(Sync::Always, segment, agencies);
+fn open(segment: u64, agencies: Agency) -> FileStore<MemoryStorage> {
+    let files = MemoryStorage::files(&Rc::default());
+    let options = Options::unbounded(Durability::Synced, segment);
     let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
-    let opened = FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, |_| {}, watch);
-    opened.expect("a new one").0
+    let opened = FileStore::with_storage(files, path, options, agencies, |_| {}, watch);
+    opened.expect("a new one").store
 }
 
 /// One request of an agency.
@@ -95,17 +90,17 @@ fn central(
     segment: u64,
     agencies: Agency,
     group_commit_bytes: usize,
-) -> Option<World<FileLedger<MemoryDisk>>> {
-    let ledger = open(segment, agencies);
-    let room = match ledger.commit_room() {
+) -> Option<World<FileStore<MemoryStorage>>> {
+    let store = open(segment, agencies);
+    let room = match store.commit_room() {
         Ok(room) => room,
         Err(error) => {
-            assert!(matches!(error, LedgerError::SegmentTooSmall { .. }), "{error}");
+            assert!(matches!(error, StoreError::SegmentTooSmall { .. }), "{error}");
             return None;
         }
     };
     let rules = ProtocolConfig { group_commit_bytes: group_commit_bytes.min(room), ..RULES };
-    Some(World::over(ledger, agencies, rules))
+    Some(World::over(store, agencies, rules))
 }
 
 proptest! {
@@ -154,7 +149,7 @@ proptest! {
         }
         while world.disk_answers() {}
         for (agency, (position, finished)) in (1..).zip(reached) {
-            let account = world.central.ledger().state().account(agency);
+            let account = world.central.lottery().committed().account(agency);
             prop_assert_eq!((account.consumed, account.finished), (position, finished));
         }
     }
@@ -177,6 +172,6 @@ fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal()
     }
     world.end_turn();
     for agency in 1..=240 {
-        assert_eq!(world.central.ledger().state().account(agency).rejected, each as u64);
+        assert_eq!(world.central.lottery().committed().account(agency).rejected, each as u64);
     }
 }

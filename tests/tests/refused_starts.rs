@@ -162,7 +162,7 @@ fn one_of_the_two_files_alone_is_refused() {
     assert_eq!(
         refusal(&csv, &THREE),
         format!(
-            "ledger: {}: it holds {bytes} bytes, but its log {} is missing or empty: put the log \
+            "ledger: {}: it holds {bytes} bytes, but its wal {} is missing or empty: put the wal \
              back; if the file isn't a ledger's, or for another lottery, move it away or set another \
              SERVER_STORAGE_PATH",
             csv.display(),
@@ -195,7 +195,7 @@ fn assert_stays_as_it_is(csv: &Path, more: usize, most: u64) {
         refusal(csv, &THREE),
         format!(
             "ledger: {}: {expected} bytes had been committed, found {}: the last run can have left at \
-             most {}. It isn't the file that belongs to the log, or another program has appended to \
+             most {}. It isn't the file that belongs to the wal, or another program has appended to \
              it: restore both files of the ledger from the same copy; until then leave them as they \
              are; what was appended alone goes by truncate -s {expected}",
             csv.display(),
@@ -212,7 +212,7 @@ fn a_file_that_somebody_has_put_in_the_ledgers_place_stays_as_it_is() {
     let (_folder, csv, wal) = stored();
     // After a graceful end a byte is too much.
     assert_stays_as_it_is(&csv, 1, 0);
-    // After a kill, even of one that has done nothing, it is what the log has room for.
+    // After a kill, even of one that has done nothing, it is what the wal has room for.
     drop(Server::start_command(central_at(&csv)));
     let halves = 2_usize << 20;
     let wal_len = fs::metadata(&wal).expect("it is there").len();
@@ -249,7 +249,7 @@ fn damage_says_where_and_what_helps() {
     assert_eq!(
         refusal(&csv, &THREE),
         format!(
-            "ledger: {name}: its header says that it is \"loteria wal v2\", this central writes \
+            "ledger: {name}: its header says that it is \"loteria wal v2\", this program writes \
              \"loteria wal v1\": go on with the version that made it, or for another lottery remove \
              {} and {name}, and start again",
             csv.display()
@@ -259,7 +259,7 @@ fn damage_says_where_and_what_helps() {
     assert_eq!(
         refusal(&csv, &THREE),
         format!(
-            "ledger: {name}: expected the log of a ledger, whose header begins with \
+            "ledger: {name}: expected the wal of a ledger, whose header begins with \
              \"loteria wal v1\", found another file: move it away if it is none of a ledger's, or \
              {RESTORE}"
         )
@@ -272,7 +272,7 @@ fn damage_says_where_and_what_helps() {
         format!("ledger: {}: the checksum of the first {} bytes is", csv.display(), rows.len());
     assert!(error.starts_with(&checksum), "{error}");
     assert!(
-        error.ends_with(&format!("it isn't the file that belongs to the log: {RESTORE}")),
+        error.ends_with(&format!("it isn't the file that belongs to the wal: {RESTORE}")),
         "{error}"
     );
 }
@@ -337,7 +337,7 @@ fn a_start_says_whether_the_ledger_is_new_clean_or_recovered() {
     assert!(log.contains(cause) && log.contains("| state: recovered | bets: 1\n"), "{log}");
     let log = Server::start_command(central_at(&csv)).stop();
     assert!(!log.contains("recover_ledger") && log.contains("| state: clean | bets: 1\n"), "{log}");
-    // What a commit may have left that the log doesn't know.
+    // What a commit may have left that the wal doesn't know.
     drop(Server::start_command(central_at(&csv)));
     let mut rows = OpenOptions::new().append(true).open(&csv).expect("opened");
     rows.write_all(b"1,Ana").expect("written");

@@ -105,10 +105,10 @@ fn a_folder_that_cannot_be_written_or_is_not_there_is_named() {
 #[test]
 fn files_that_cannot_be_read_or_are_not_ours_are_named_and_stay() {
     let denied = "can't open it: Permission denied (os error 13)";
-    let foreign = "expected the log of a ledger, whose header begins with \"loteria wal v1\", found \
+    let foreign = "expected the wal of a ledger, whose header begins with \"loteria wal v1\", found \
                    another file: move it away if it is none of a ledger's";
     let empty = format!(
-        "it holds {} bytes, but its log LOG is missing or empty: put the log back; if the file isn't \
+        "it holds {} bytes, but its wal LOG is missing or empty: put the wal back; if the file isn't \
          a ledger's, or for another lottery, move it away",
         ROW.len()
     );

@@ -1,10 +1,10 @@
-//! Any bytes as a batch: what the quick way calls plain is what the careful way makes of it.
+//! Any bytes as a batch: what the fast path calls plain is what the slow path makes of it.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use server::ledger::row;
-use server::plain;
+use server::lottery::fast_path;
+use server::row;
 use wire::{Agency, Batch, bet};
 
 const AGENCY: Agency = 12;
@@ -26,7 +26,7 @@ fn checked(batch: &Batch<'_>) -> Option<(Vec<u8>, Vec<usize>)> {
 fuzz_target!(|input: (u8, &[u8])| {
     let batch = Batch { position: 0, count: u16::from(input.0), encoded: input.1 };
     let (mut rows, mut winners) = (Vec::new(), Vec::new());
-    if plain::push_rows(AGENCY, &batch, &mut rows, |offset| winners.push(offset)) {
+    if fast_path::push_rows(AGENCY, &batch, &mut rows, |offset| winners.push(offset)) {
         assert_eq!(Some((rows, winners)), checked(&batch));
     }
 });

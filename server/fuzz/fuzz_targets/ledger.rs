@@ -10,18 +10,22 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use server::ledger::disk::Disk;
-use server::ledger::{Commit, Entry, FileLedger, Ledger, Options, Sync};
+use ledger::{Durability, Options, Storage};
+use server::lottery::{Entry, Staged};
+use server::row;
+use server::store::{AppendError, FileStore, Opened, Store as _};
 use wire::bet;
 use wire::{Bet, Checksum};
 
-const OPTIONS: Options = Options::unbounded(Sync::Never, 4096, 60);
+const OPTIONS: Options = Options::unbounded(Durability::NotSynced, 4096);
+
+const AGENCIES: u32 = 60;
 
 /// A file in memory.
 #[derive(Clone, Default)]
 struct Memory(Rc<RefCell<Vec<u8>>>);
 
-impl Disk for Memory {
+impl Storage for Memory {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.borrow().len() as u64)
     }
@@ -54,44 +58,56 @@ impl Disk for Memory {
     }
 }
 
-fn open(csv: &Memory, log: &Memory) -> Option<FileLedger<Memory>> {
+fn open(rows: &Memory, wal: &Memory) -> Option<Opened<Memory>> {
     let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
-    let opened = FileLedger::over(csv.clone(), log.clone(), path, OPTIONS, |_| {}, watch);
-    opened.ok().map(|(ledger, _)| ledger)
+    let files = (rows.clone(), wal.clone());
+    FileStore::with_storage(files, path, OPTIONS, AGENCIES, |_| {}, watch).ok()
 }
 
-/// Both files after some commits, and how long `bets.csv` was after each.
+/// Makes everything durable; nothing is waited for.
+fn sync(opened: &mut Opened<Memory>) {
+    while opened.store.begin_sync().expect("nothing fails").is_some() {
+        opened.store.checkpoint(&opened.state).expect("nothing fails");
+    }
+}
+
+/// Both files after some commits, and how many bytes of rows there were after each.
 static GOOD: LazyLock<(Vec<u8>, Vec<u8>, Vec<usize>)> = LazyLock::new(|| {
-    let (csv, log, mut lengths) = (Memory::default(), Memory::default(), vec![0]);
-    let mut ledger = open(&csv, &log).expect("a new one");
-    for agency in 1..=60 {
-        let mut commit = Commit::default();
+    let (rows, wal, mut lengths) = (Memory::default(), Memory::default(), vec![0]);
+    let mut opened = open(&rows, &wal).expect("a new one");
+    for agency in 1..=AGENCIES {
+        let mut staged = Staged::default();
         let bet = Bet::from_fields([b"Ana", b"Paz", b"30904465", b"1999-03-17", b"7574"]);
-        commit.push_row(agency, &bet::check(&bet).expect("a good bet"));
+        row::encode(agency, &bet::check(&bet).expect("a good bet"), staged.rows_mut());
         let checksum = Checksum(agency);
-        commit.push_entry(Entry::Batch { agency, count: 1, stored: true, checksum });
-        ledger.submit_waiting(&commit).expect("there is space");
+        let entry = Entry::Batch { agency, count: 1, stored: true, checksum };
+        staged.push_entry(entry);
+        if let Err(AppendError::Busy) = opened.store.append(&staged) {
+            sync(&mut opened);
+            opened.store.append(&staged).expect("there is space");
+        }
+        opened.state.apply(&entry);
         // Turns of one to three commits.
         if agency % 5 < 3 {
-            ledger.sync().expect("nothing fails");
+            sync(&mut opened);
         }
-        lengths.push(csv.0.borrow().len());
+        lengths.push(rows.0.borrow().len());
     }
-    drop(ledger);
-    (csv.0.take(), log.0.take(), lengths)
+    drop(opened);
+    (rows.0.take(), wal.0.take(), lengths)
 });
 
 fuzz_target!(|damage: Vec<(bool, u16, u8)>| {
-    let (good_csv, good_log, lengths) = &*GOOD;
-    let (csv, log) = (Memory::default(), Memory::default());
-    (*csv.0.borrow_mut(), *log.0.borrow_mut()) = (good_csv.clone(), good_log.clone());
-    for (in_log, place, value) in damage {
-        let mut bytes = if in_log { log.0.borrow_mut() } else { csv.0.borrow_mut() };
+    let (good_rows, good_wal, lengths) = &*GOOD;
+    let (rows, wal) = (Memory::default(), Memory::default());
+    (*rows.0.borrow_mut(), *wal.0.borrow_mut()) = (good_rows.clone(), good_wal.clone());
+    for (in_wal, place, value) in damage {
+        let mut bytes = if in_wal { wal.0.borrow_mut() } else { rows.0.borrow_mut() };
         let place = usize::from(place) % bytes.len();
         bytes[place] = value;
     }
-    let Some(_ledger) = open(&csv, &log) else { return };
-    let found = csv.0.borrow();
+    let Some(_opened) = open(&rows, &wal) else { return };
+    let found = rows.0.borrow();
     assert!(lengths.contains(&found.len()), "{} bytes are no commit's end", found.len());
-    assert_eq!(&good_csv[..found.len()], &found[..]);
+    assert_eq!(&good_rows[..found.len()], &found[..]);
 });

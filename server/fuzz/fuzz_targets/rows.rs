@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use server::ledger::{load_bets, row};
+use server::row::{self, load_bets};
 
 /// The rows encoded anew, and whether all of it was rows.
 fn encoded(rows: &[u8]) -> (Vec<u8>, bool) {

@@ -17,9 +17,8 @@ use wire::{Agency, Position};
 use super::agency_connections::AgencyConnections;
 use super::log_budget::{Event, LogBudget};
 use super::timers;
-use crate::ledger::Ledger;
 use crate::lottery::Lottery;
-use crate::standing::{AgencyList, Standing};
+use crate::lottery::standing::{AgencyList, Standing};
 
 /// How long after a line the next one comes at the earliest.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -62,15 +61,11 @@ impl DrawProgress {
     }
 
     /// Logs what the draw waits for, when that is due.
-    pub(crate) fn log_if_due<L: Ledger>(
-        &mut self,
-        lottery: &Lottery<L>,
-        agencies: &AgencyConnections,
-    ) {
+    pub(crate) fn log_if_due(&mut self, lottery: &Lottery, agencies: &AgencyConnections) {
         let any_waits = lottery.has_begun() || !agencies.is_empty();
         if self.take_due(lottery.finished(), any_waits) {
             let connected = agencies.agencies().filter(|agency| !lottery.has_finished(*agency));
-            log_missing(&lottery.standing_ahead(), &connected.collect());
+            log_missing(&lottery.pending_standing(), &connected.collect());
         }
     }
 

@@ -1,4 +1,4 @@
-//! Group commit: when what requests have staged is handed to the ledger, and what waits for the disk.
+//! Group commit: when what requests have staged is handed to the store, and what waits for the disk.
 //!
 //! A commit takes what a whole turn has staged. The [disk's thread](crate::disk_thread) waits for the
 //! sync of it, or the loop itself where there is no such thread. A commit that had no effect is
@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ledger::{Lsn, SyncTarget, Work};
 use log::warn;
 use reactor::{ConnectionId, Context};
 use runtime::logging::Escaped;
@@ -16,8 +17,8 @@ use runtime::logging::Escaped;
 use super::commit_backoff::{CommitBackoff, Suspended};
 use super::log_budget::{Cause, LogBudget};
 use crate::disk_thread;
-use crate::ledger::{CommitNumber, Ledger, LedgerError, SubmitError};
-use crate::lottery::{Committed, Lottery};
+use crate::lottery::Lottery;
+use crate::store::{AppendError, Store, StoreError};
 
 /// What waits for the disk.
 #[derive(Debug)]
@@ -34,27 +35,36 @@ enum Disk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Commit {
     /// Everything staged, maybe nothing, was handed over as this commit.
-    Submitted(CommitNumber),
+    Appended(Lsn),
     /// Nothing was done: what is staged stays staged.
     Pending,
     /// Nothing of what was staged holds any more, for this reason. Even that waits for this commit.
-    Unavailable(CommitNumber, Rc<str>),
+    Unavailable(Lsn, Rc<str>),
 }
 
 #[derive(Debug)]
-pub(crate) struct GroupCommit {
+pub(crate) struct GroupCommit<S> {
+    store: S,
     /// Bytes staged at which a commit doesn't wait for the end of the turn.
     max_bytes: usize,
     backoff: CommitBackoff,
     disk: Disk,
     /// Why the process must end.
-    fatal: Option<LedgerError>,
+    fatal: Option<StoreError>,
 }
 
-impl GroupCommit {
-    pub(crate) fn new(max_bytes: usize, retry_delay: Duration) -> Self {
+impl<S: Store> GroupCommit<S> {
+    pub(crate) fn new(store: S, max_bytes: usize, retry_delay: Duration) -> Self {
         let backoff = CommitBackoff::new(retry_delay);
-        Self { max_bytes, backoff, disk: Disk::Loop, fatal: None }
+        Self { store, max_bytes, backoff, disk: Disk::Loop, fatal: None }
+    }
+
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(crate) fn into_store(self) -> S {
+        self.store
     }
 
     /// Leaves waiting for the disk to the thread at the other end.
@@ -87,22 +97,18 @@ impl GroupCommit {
     }
 
     /// Whether so much is staged that it is committed at once.
-    pub(crate) fn is_large<L: Ledger>(&self, lottery: &Lottery<L>) -> bool {
-        lottery.staged_len() >= self.max_bytes
+    pub(crate) fn is_large(&self, lottery: &Lottery) -> bool {
+        self.store.commit_len(lottery.staged().len()) >= self.max_bytes
     }
 
     /// Whether the end of a turn commits what is staged. While a sync is under way little is left to
     /// gather: it would wait for the next sync all the same, and one record costs less than many.
-    pub(crate) fn is_due<L: Ledger>(&self, lottery: &Lottery<L>) -> bool {
-        !lottery.is_syncing() || !lottery.has_staged() || self.is_large(lottery)
+    pub(crate) fn is_due(&self, lottery: &Lottery) -> bool {
+        !self.store.is_syncing() || lottery.staged().is_empty() || self.is_large(lottery)
     }
 
-    /// Hands what is staged to the ledger.
-    pub(crate) fn commit<L: Ledger>(
-        &mut self,
-        lottery: &mut Lottery<L>,
-        log: &mut LogBudget,
-    ) -> Commit {
+    /// Hands what is staged to the store.
+    pub(crate) fn commit(&mut self, lottery: &mut Lottery, log: &mut LogBudget) -> Commit {
         // A turn may commit more than once, but nothing after a failure that only a restart mends:
         // a second record would stand where the first may be half written.
         if self.fatal.is_some() {
@@ -110,31 +116,71 @@ impl GroupCommit {
         }
         // Nothing is staged then; only a draw may be due.
         if self.backoff.suspends(Suspended::All).is_some() {
-            return Commit::Submitted(lottery.submitted());
+            return Commit::Appended(self.store.appended_lsn());
         }
-        let with_rows = lottery.stages_rows();
-        match lottery.commit() {
-            Ok(Committed::Submitted(number)) => {
+        lottery.draw_when_all_finished();
+        if lottery.staged().is_empty() {
+            return Commit::Appended(self.store.appended_lsn());
+        }
+        let with_rows = !lottery.staged().rows().is_empty();
+        match self.append(lottery) {
+            Ok(lsn) => {
+                lottery.appended(lsn);
                 if with_rows {
                     self.backoff.on_success();
                 }
-                Commit::Submitted(number)
+                Commit::Appended(lsn)
             }
-            Ok(Committed::Busy) => Commit::Pending,
-            Ok(Committed::Unavailable(number, error)) => {
-                let reason = Rc::from(error.to_string());
-                let rows_alone = with_rows && error.is_full();
-                let what = if rows_alone { Suspended::Rows } else { Suspended::All };
-                self.backoff.on_failure(what, &reason);
-                if log.allows(Cause::CommitFailed) {
-                    let error = Escaped(reason.as_bytes());
-                    warn!("action: commit | result: in_progress | error: {error}");
-                }
-                Commit::Unavailable(number, reason)
+            Err(AppendError::Busy) => Commit::Pending,
+            Err(AppendError::Unavailable(error)) => {
+                lottery.roll_back();
+                self.on_unavailable(&error, with_rows, log)
             }
-            Err(error) => {
+            Err(AppendError::Fatal(error)) => {
                 self.fatal = Some(error);
                 Commit::Pending
+            }
+        }
+    }
+
+    fn append(&mut self, lottery: &mut Lottery) -> Result<Lsn, AppendError> {
+        match self.store.append(lottery.staged()) {
+            // What it is busy with is done at once where the disk isn't waited for.
+            Err(AppendError::Busy) if !self.store.waits_for_disk() => {
+                self.next_sync(lottery).map_err(AppendError::Fatal)?;
+                self.store.append(lottery.staged())
+            }
+            result => result,
+        }
+    }
+
+    fn on_unavailable(
+        &mut self,
+        error: &StoreError,
+        with_rows: bool,
+        log: &mut LogBudget,
+    ) -> Commit {
+        let reason = Rc::from(error.to_string());
+        let rows_alone = with_rows && error.is_full();
+        let what = if rows_alone { Suspended::Rows } else { Suspended::All };
+        self.backoff.on_failure(what, &reason);
+        if log.allows(Cause::CommitFailed) {
+            let error = Escaped(reason.as_bytes());
+            warn!("action: commit | result: in_progress | error: {error}");
+        }
+        Commit::Unavailable(self.store.appended_lsn(), reason)
+    }
+
+    /// The sync to be begun next. What became durable by then is committed, and a snapshot of that is
+    /// given when one is due.
+    fn next_sync(&mut self, lottery: &mut Lottery) -> Result<Option<SyncTarget>, StoreError> {
+        loop {
+            let work = self.store.begin_sync()?;
+            lottery.commit(self.store.durable_lsn());
+            match work {
+                None => return Ok(None),
+                Some(Work::Sync(target)) => return Ok(Some(target)),
+                Some(Work::Snapshot) => self.store.checkpoint(lottery.committed())?,
             }
         }
     }
@@ -143,52 +189,70 @@ impl GroupCommit {
     /// has to otherwise.
     ///
     /// # Errors
-    /// As of [`Lottery::begin_sync`].
-    pub(crate) fn begin_sync<L: Ledger>(
+    /// As of [`Store::begin_sync`].
+    pub(crate) fn begin_sync(
         &mut self,
         cx: &mut impl Context,
-        lottery: &mut Lottery<L>,
-    ) -> Result<bool, LedgerError> {
+        lottery: &mut Lottery,
+    ) -> Result<bool, StoreError> {
         let Disk::Thread(disk) = self.disk else { return Ok(false) };
-        if let Some(target) = lottery.begin_sync()? {
+        if let Some(target) = self.next_sync(lottery)? {
             cx.send(disk, &disk_thread::request(target));
         }
         Ok(true)
     }
 
+    /// Makes everything durable that was handed over, here and now.
+    ///
+    /// # Errors
+    /// As of [`Store::begin_sync`].
+    pub(crate) fn sync_here(&mut self, lottery: &mut Lottery) -> Result<(), StoreError> {
+        while let Some(target) = self.next_sync(lottery)? {
+            let result = self.store.sync_here(target);
+            self.store.end_sync(result)?;
+        }
+        Ok(())
+    }
+
     /// Takes what the disk's thread sends; returns how many bytes that was.
-    pub(crate) fn on_disk_data<L: Ledger>(
-        &mut self,
-        lottery: &mut Lottery<L>,
-        input: &[u8],
-    ) -> usize {
+    pub(crate) fn on_disk_data(&mut self, lottery: &mut Lottery, input: &[u8]) -> usize {
         let (results, rest) = input.as_chunks();
         for result in results {
-            if let Err(error) = lottery.end_sync(disk_thread::outcome(*result)) {
-                self.fatal.get_or_insert(error);
-            }
+            self.end_sync(lottery, disk_thread::outcome(*result));
         }
         input.len() - rest.len()
     }
 
     /// The disk's thread has ended.
-    pub(crate) fn on_disk_lost<L: Ledger>(&mut self, lottery: &mut Lottery<L>) {
+    pub(crate) fn on_disk_lost(&mut self, lottery: &mut Lottery) {
         let lost = io::Error::other("the thread that waits for the disk has ended");
-        if let Err(error) = lottery.end_sync(Err(lost)) {
-            self.fatal.get_or_insert(error);
+        self.end_sync(lottery, Err(lost));
+    }
+
+    fn end_sync(&mut self, lottery: &mut Lottery, result: io::Result<()>) {
+        match self.store.end_sync(result) {
+            Ok(()) => lottery.commit(self.store.durable_lsn()),
+            Err(error) => {
+                self.fatal.get_or_insert(error);
+            }
         }
+    }
+
+    /// Begins the store's graceful end: nothing is staged any more.
+    pub(crate) fn begin_close(&mut self) {
+        self.store.begin_close();
     }
 
     /// Looks whether the ledger's files are still there: a central without them isn't healthy, though
     /// it may still echo.
-    pub(crate) fn verify<L: Ledger>(&mut self, lottery: &Lottery<L>) {
-        if let Err(SubmitError::Fatal(error)) = lottery.ledger().verify() {
+    pub(crate) fn verify(&mut self) {
+        if let Err(AppendError::Fatal(error)) = self.store.verify() {
             self.fatal.get_or_insert(error);
         }
     }
 
     /// Returns the error that ends the process, if there is one.
-    pub(crate) fn check(&mut self) -> Result<(), LedgerError> {
+    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
         self.fatal.take().map_or(Ok(()), Err)
     }
 }

@@ -27,26 +27,26 @@ use super::reply_queue::PendingReply;
 use super::requests;
 use super::shared::Shared;
 use super::timers;
-use crate::ledger::{Ledger, LedgerError};
-use crate::lottery::Lottery;
+use crate::lottery::{Lottery, State};
+use crate::store::{Store, StoreError};
 
 /// The lottery, and everything that its agencies wait for.
 #[derive(Debug)]
-pub(crate) struct LotteryService<L> {
-    lottery: Lottery<L>,
+pub(crate) struct LotteryService<S> {
+    lottery: Lottery,
     outbox: Outbox,
-    commits: GroupCommit,
+    commits: GroupCommit<S>,
     agencies: AgencyConnections,
     /// Connections that aren't read until the storage has caught up.
     awaiting_storage: BTreeSet<ConnectionId>,
     draw: DrawProgress,
 }
 
-impl<L: Ledger> LotteryService<L> {
-    pub(crate) fn new(lottery: Lottery<L>, config: &ProtocolConfig) -> Self {
+impl<S: Store> LotteryService<S> {
+    pub(crate) fn new(lottery: Lottery, store: S, config: &ProtocolConfig) -> Self {
         Self {
             outbox: Outbox::default(),
-            commits: GroupCommit::new(config.group_commit_bytes, config.commit_retry_delay),
+            commits: GroupCommit::new(store, config.group_commit_bytes, config.commit_retry_delay),
             agencies: AgencyConnections::default(),
             awaiting_storage: BTreeSet::new(),
             draw: DrawProgress::new(config.waiting_log_interval, lottery.is_drawn()),
@@ -63,12 +63,17 @@ impl<L: Ledger> LotteryService<L> {
         self.commits.attach_disk(cx);
     }
 
-    pub(crate) fn ledger(&self) -> &L {
-        self.lottery.ledger()
+    pub(crate) fn lottery(&self) -> &Lottery {
+        &self.lottery
     }
 
-    pub(crate) fn into_ledger(self) -> L {
-        self.lottery.into_ledger()
+    pub(crate) fn store(&self) -> &S {
+        self.commits.store()
+    }
+
+    /// The store, and the state that all commits led to.
+    pub(crate) fn into_store(self) -> (S, State) {
+        (self.commits.into_store(), self.lottery.into_appended())
     }
 
     /// Whether this is the connection of the disk's thread, which isn't a peer's.
@@ -88,12 +93,12 @@ impl<L: Ledger> LotteryService<L> {
 
     /// Looks whether the ledger's files are still there: the end of the turn fails otherwise.
     pub(crate) fn verify_ledger(&mut self) {
-        self.commits.verify(&self.lottery);
+        self.commits.verify();
     }
 
     /// Whether so much waits for the storage that no further request is taken.
     pub(crate) fn is_full(&self, config: &ProtocolConfig) -> bool {
-        (self.lottery.has_staged() && self.commits.is_large(&self.lottery))
+        (!self.lottery.staged().is_empty() && self.commits.is_large(&self.lottery))
             || self.outbox.len() >= config.max_pending_replies
     }
 
@@ -205,7 +210,7 @@ impl<L: Ledger> LotteryService<L> {
 
     /// Whether nothing is under way that a shutdown waits for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.outbox.is_empty() && self.lottery.is_closed()
+        self.outbox.is_empty() && self.commits.store().is_closed()
     }
 
     /// Commits what the turn has staged, and sends what is durable.
@@ -216,7 +221,7 @@ impl<L: Ledger> LotteryService<L> {
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), StoreError> {
         if self.commits.is_due(&self.lottery) {
             self.commit(cx, shared);
         }
@@ -390,10 +395,10 @@ impl<L: Ledger> LotteryService<L> {
     fn commit(&mut self, cx: &mut impl Context, shared: &mut Shared) {
         let failed = match self.commits.commit(&mut self.lottery, &mut shared.log) {
             Commit::Pending => return,
-            Commit::Submitted(number) => return self.outbox.submitted(number),
-            Commit::Unavailable(number, reason) => {
+            Commit::Appended(lsn) => return self.outbox.appended(lsn),
+            Commit::Unavailable(lsn, reason) => {
                 let standing = |agency| self.lottery.agency_standing(agency);
-                self.outbox.unavailable(number, &reason, standing)
+                self.outbox.unavailable(lsn, &reason, standing)
             }
         };
         // At once: what comes behind it in this very turn has no effect either.
@@ -406,18 +411,18 @@ impl<L: Ledger> LotteryService<L> {
     }
 
     /// Starts the sync of what was committed; waits for it when no thread does.
-    fn sync(&mut self, cx: &mut impl Context, shared: &mut Shared) -> Result<(), LedgerError> {
-        if shared.shutting_down && !self.lottery.has_staged() {
-            self.lottery.begin_close();
+    fn sync(&mut self, cx: &mut impl Context, shared: &mut Shared) -> Result<(), StoreError> {
+        if shared.shutting_down && self.lottery.staged().is_empty() {
+            self.commits.begin_close();
         }
         if self.commits.begin_sync(cx, &mut self.lottery)? {
             return Ok(());
         }
-        self.lottery.sync()?;
-        if self.lottery.has_staged() {
+        self.commits.sync_here(&mut self.lottery)?;
+        if !self.lottery.staged().is_empty() {
             // The wal had to be switched to its other segment first.
             self.commit(cx, shared);
-            self.lottery.sync()?;
+            self.commits.sync_here(&mut self.lottery)?;
         }
         Ok(())
     }
@@ -427,15 +432,15 @@ impl<L: Ledger> LotteryService<L> {
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
-    ) -> Result<(), LedgerError> {
-        let durable = self.lottery.committed();
+    ) -> Result<(), StoreError> {
+        let durable = self.commits.store().durable_lsn();
         self.outbox.send_durable(cx, shared, durable);
         self.resume_reading(cx, shared);
-        if self.lottery.is_drawn() && durable >= self.lottery.submitted() {
+        if self.lottery.is_drawn() {
             self.draw.log_drawn();
             self.outbox.begin_winners(cx, shared, &self.lottery);
         }
-        self.outbox.send_winners(cx, shared, &self.lottery)
+        self.outbox.send_winners(cx, shared, &self.lottery, self.commits.store())
     }
 
     /// Logs what the draw waits for, when that is due.

@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 
+use ledger::Lsn;
 use reactor::{ConnectionId, Context};
 use wire::Agency;
 
@@ -16,8 +17,8 @@ use super::reply_log;
 use super::reply_queue::{PendingReply, ReplyQueue};
 use super::shared::Shared;
 use super::winners_delivery::WinnersDelivery;
-use crate::ledger::{CommitNumber, Ledger, LedgerError};
 use crate::lottery::{AgencyStanding, Lottery};
+use crate::store::{ReadRows, StoreError};
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -46,19 +47,19 @@ impl Outbox {
         self.replies.push(last);
     }
 
-    /// As [`ReplyQueue::submitted`].
-    pub(crate) fn submitted(&mut self, number: CommitNumber) {
-        self.replies.submitted(number);
+    /// As [`ReplyQueue::appended`].
+    pub(crate) fn appended(&mut self, lsn: Lsn) {
+        self.replies.appended(lsn);
     }
 
     /// As [`ReplyQueue::unavailable`].
     pub(crate) fn unavailable(
         &mut self,
-        number: CommitNumber,
+        lsn: Lsn,
         reason: &Rc<str>,
         standing: impl Fn(Agency) -> AgencyStanding,
     ) -> Vec<ConnectionId> {
-        self.replies.unavailable(number, reason, standing)
+        self.replies.unavailable(lsn, reason, standing)
     }
 
     /// Sends every reply whose commit is durable.
@@ -66,7 +67,7 @@ impl Outbox {
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
-        durable: CommitNumber,
+        durable: Lsn,
     ) {
         while let Some(pending) = self.replies.pop_durable(durable) {
             if let Some(session) = shared.sessions.lottery(pending.to) {
@@ -101,11 +102,11 @@ impl Outbox {
     }
 
     /// Begins the lists of winners that are owed: the draw is durable.
-    pub(crate) fn begin_winners<L: Ledger>(
+    pub(crate) fn begin_winners(
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
-        lottery: &Lottery<L>,
+        lottery: &Lottery,
     ) {
         for connection in self.winners.take_due() {
             let session = shared.sessions.lottery(connection);
@@ -121,14 +122,17 @@ impl Outbox {
     ///
     /// # Errors
     /// As of [`WinnersDelivery::advance`].
-    pub(crate) fn send_winners<L: Ledger>(
+    pub(crate) fn send_winners(
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
-        lottery: &Lottery<L>,
-    ) -> Result<(), LedgerError> {
+        lottery: &Lottery,
+        rows: &impl ReadRows,
+    ) -> Result<(), StoreError> {
         let (budget, max_unsent) = (shared.config.winners_budget, shared.config.write_buffer_high);
-        for connection in self.winners.advance(cx, lottery, budget, max_unsent)? {
+        for connection in
+            self.winners.advance(cx, rows, lottery.winner_stripes(), budget, max_unsent)?
+        {
             shared.resume_reading(cx, connection);
         }
         Ok(())

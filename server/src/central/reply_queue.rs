@@ -1,22 +1,21 @@
 //! Replies that wait until what they depend on is durable.
 //!
-//! A reply leaves by position: when the ledger has committed up to the number of the commit that it
-//! belongs to. All replies go through here, those that depend on nothing as well, so that each
+//! A reply leaves by position: when everything up to the commit that it belongs to is durable. All replies go through here, those that depend on nothing as well, so that each
 //! connection gets its replies in the order of its requests.
 //!
 //! ```text
-//!  push ──> staged ──submitted(n)──> (n, reply) ──pop_durable(>= n)──> sent
+//!  push ──> staged ──appended(n)──> (n, reply) ──pop_durable(>= n)──> sent
 //!                  ──unavailable(n)─> the same, as UNAVAILABLE
 //! ```
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use ledger::Lsn;
 use reactor::ConnectionId;
 use wire::Agency;
 
 use super::reply::Reply;
-use crate::ledger::CommitNumber;
 use crate::lottery::AgencyStanding;
 
 /// A reply, and whom it is for.
@@ -34,7 +33,7 @@ pub(crate) struct ReplyQueue {
     /// Since the last commit.
     staged: Vec<PendingReply>,
     /// Handed over with a commit, or behind one that was.
-    submitted: VecDeque<(CommitNumber, PendingReply)>,
+    appended: VecDeque<(Lsn, PendingReply)>,
 }
 
 impl ReplyQueue {
@@ -43,17 +42,17 @@ impl ReplyQueue {
         self.staged.push(pending);
     }
 
-    /// What was staged was handed over as commit `number`.
-    pub(crate) fn submitted(&mut self, number: CommitNumber) {
-        self.submitted.extend(self.staged.drain(..).map(|pending| (number, pending)));
+    /// What was staged was handed over as commit `lsn`.
+    pub(crate) fn appended(&mut self, lsn: Lsn) {
+        self.appended.extend(self.staged.drain(..).map(|pending| (lsn, pending)));
     }
 
     /// What was staged had no effect: replies that report one become UNAVAILABLE, and `standing`
-    /// returns where agencies stand now. All of them wait for `number`. Returns the connections
+    /// returns where agencies stand now. All of them wait for `lsn`. Returns the connections
     /// whose requests had no effect.
     pub(crate) fn unavailable(
         &mut self,
-        number: CommitNumber,
+        lsn: Lsn,
         reason: &Rc<str>,
         standing: impl Fn(Agency) -> AgencyStanding,
     ) -> Vec<ConnectionId> {
@@ -68,26 +67,26 @@ impl ReplyQueue {
                 *announced = standing;
             }
         }
-        self.submitted(number);
+        self.appended(lsn);
         concerned
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.staged.len() + self.submitted.len()
+        self.staged.len() + self.appended.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes the next reply that may leave when the ledger has committed up to `durable`.
-    pub(crate) fn pop_durable(&mut self, durable: CommitNumber) -> Option<PendingReply> {
-        let (number, _) = self.submitted.front()?;
-        if *number > durable {
+    /// Removes the next reply that may leave when everything up to `durable` is durable.
+    pub(crate) fn pop_durable(&mut self, durable: Lsn) -> Option<PendingReply> {
+        let (lsn, _) = self.appended.front()?;
+        if *lsn > durable {
             return None;
         }
-        self.submitted.pop_front().map(|(_, pending)| pending)
+        self.appended.pop_front().map(|(_, pending)| pending)
     }
 }
 
@@ -109,7 +108,7 @@ mod tests {
     }
 
     fn pop(queue: &mut ReplyQueue, durable: u64) -> Vec<(ConnectionId, Reply)> {
-        let next = || queue.pop_durable(CommitNumber(durable));
+        let next = || queue.pop_durable(Lsn(durable));
         std::iter::from_fn(next).map(|pending| (pending.to, pending.reply)).collect()
     }
 
@@ -119,14 +118,14 @@ mod tests {
         let duplicate = |consumed| Reply::Duplicate { consumed };
         queue.push(pending(ONE, 1, duplicate(1)));
         assert_eq!(pop(&mut queue, u64::MAX), [], "it isn't handed over");
-        queue.submitted(CommitNumber(1));
+        queue.appended(Lsn(1));
         queue.push(pending(TWO, 2, duplicate(2)));
-        queue.submitted(CommitNumber(3));
+        queue.appended(Lsn(3));
         queue.push(pending(ONE, 1, Reply::CloseAfterReplies));
         assert_eq!(queue.len(), 3);
         assert_eq!(pop(&mut queue, 0), []);
         assert_eq!(pop(&mut queue, 2), [(ONE, duplicate(1))]);
-        queue.submitted(CommitNumber(3));
+        queue.appended(Lsn(3));
         assert_eq!(pop(&mut queue, 3), [(TWO, duplicate(2)), (ONE, Reply::CloseAfterReplies)]);
         assert!(queue.is_empty());
     }
@@ -139,7 +138,7 @@ mod tests {
         queue.push(pending(TWO, 2, Reply::CloseAfterReplies));
         let reason = Rc::from("full");
         let standing = |agency| at(u64::from(agency));
-        assert_eq!(queue.unavailable(CommitNumber(4), &reason, standing), [ONE]);
+        assert_eq!(queue.unavailable(Lsn(4), &reason, standing), [ONE]);
         assert_eq!(pop(&mut queue, 3), []);
         let expected = [
             (ONE, Reply::Welcome(at(1))),

@@ -10,8 +10,7 @@ use super::commit_backoff::{CommitBackoff, Suspended};
 use super::log_budget::{Event, LogBudget};
 use super::reply::{BatchLog, Reply};
 use super::reply_log;
-use crate::ledger::Ledger;
-use crate::lottery::{AgencyStanding, Lottery, Refusal, Taken};
+use crate::lottery::{AgencyStanding, BatchOutcome, Lottery, Refusal};
 
 /// Logs that a batch was received.
 pub(crate) fn log_received(
@@ -37,8 +36,8 @@ pub(crate) fn log_received(
 ///
 /// # Errors
 /// [`Refusal`]; nothing is staged then.
-pub(crate) fn perform<L: Ledger>(
-    lottery: &mut Lottery<L>,
+pub(crate) fn perform(
+    lottery: &mut Lottery,
     backoff: &CommitBackoff,
     agency: Agency,
     request: &Request<'_>,
@@ -53,8 +52,8 @@ pub(crate) fn perform<L: Ledger>(
 }
 
 /// Stages a batch; `log` is what the log will say of it.
-fn take<L: Ledger>(
-    lottery: &mut Lottery<L>,
+fn take(
+    lottery: &mut Lottery,
     backoff: &CommitBackoff,
     agency: Agency,
     batch: &Batch<'_>,
@@ -68,9 +67,9 @@ fn take<L: Ledger>(
     }
     let consumed = batch.end().unwrap_or(Position::MAX);
     Ok(match lottery.take(agency, batch)? {
-        Taken::Duplicate => Reply::Duplicate { consumed },
-        Taken::Stored => Reply::Stored { consumed, log: log(batch) },
-        Taken::Rejected(invalid) => Reply::Rejected {
+        BatchOutcome::Duplicate => Reply::Duplicate { consumed },
+        BatchOutcome::Stored => Reply::Stored { consumed, log: log(batch) },
+        BatchOutcome::Rejected(invalid) => Reply::Rejected {
             consumed,
             position: batch.position + u64::from(invalid.index),
             index: invalid.index,
@@ -82,8 +81,8 @@ fn take<L: Ledger>(
 }
 
 /// Stages the end of an agency's input, and the draw behind the last one.
-fn end<L: Ledger>(
-    lottery: &mut Lottery<L>,
+fn end(
+    lottery: &mut Lottery,
     backoff: &CommitBackoff,
     agency: Agency,
     total: Position,

@@ -11,10 +11,9 @@ use reactor::{ConnectionId, Context};
 use wire::{Agency, WinnersBuilder};
 
 use super::timers;
-use crate::ledger::{Ledger, LedgerError};
-use crate::lottery::Lottery;
-use crate::scan::WinnersScan;
-use crate::winners::WinningRows;
+use crate::lottery::winners::{Stripes, WinningRows};
+use crate::store::{ReadRows, StoreError};
+use crate::winners_scan::WinnersScan;
 
 #[derive(Debug, Default)]
 pub(crate) struct WinnersDelivery {
@@ -68,13 +67,14 @@ impl WinnersDelivery {
     ///
     /// # Errors
     /// As of [`WinnersScan::advance`].
-    pub(crate) fn advance<L: Ledger>(
+    pub(crate) fn advance(
         &mut self,
         cx: &mut impl Context,
-        lottery: &Lottery<L>,
+        rows: &impl ReadRows,
+        stripes: &Stripes,
         budget: usize,
         max_unsent: usize,
-    ) -> Result<Vec<ConnectionId>, LedgerError> {
+    ) -> Result<Vec<ConnectionId>, StoreError> {
         if !self.scan.is_active() {
             return Ok(Vec::new());
         }
@@ -86,8 +86,7 @@ impl WinnersDelivery {
             }
             takes_more
         };
-        let complete =
-            self.scan.advance(lottery.ledger(), lottery.winner_stripes(), budget, send)?;
+        let complete = self.scan.advance(rows, stripes, budget, send)?;
         if self.scan.is_active() {
             cx.set_timer(timers::WINNERS, Some(Duration::ZERO));
         }

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 
 use std::time::Duration;
 
+use ledger::Durability;
+
 use super::*;
-use crate::ledger::{FileLedger, Sync};
 use crate::settings::{AGENCIES_MAX, PROGRAM, TABLE, WAL_SEGMENT_MIN};
+use crate::store::FileStore;
 
 fn layers(arguments: &[&str]) -> Settings {
     let arguments = [&["server"], arguments].concat();
@@ -20,7 +22,7 @@ fn the_shipped_file_and_the_defaults_are_good() {
     assert!(layers.warnings().is_empty());
     let config = Config::new(&mut layers).unwrap();
     assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
-    assert_eq!(config.ledger.sync, Sync::Always);
+    assert_eq!(config.ledger.durability, Durability::Synced);
     assert!(config.limits.shutdown_timeout < Duration::from_secs(1));
 }
 
@@ -62,14 +64,13 @@ fn a_smaller_log_has_smaller_commits() {
 }
 
 #[test]
-fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_log() {
+fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_wal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bets.csv");
-    let (sync, half_size, agencies) = (Sync::Never, WAL_SEGMENT_MIN, AGENCIES_MAX);
-    let options = Options::unbounded(sync, half_size, agencies);
-    let opened = FileLedger::open(&path, options, |_| {}, |_| ControlFlow::Continue(()));
-    let (ledger, _) = opened.unwrap();
-    assert!(ledger.commit_room().unwrap() as u64 >= WAL_SEGMENT_MIN / 4);
+    let options = Options::unbounded(Durability::NotSynced, WAL_SEGMENT_MIN);
+    let goes_on = |_| ControlFlow::Continue(());
+    let opened = FileStore::open(&path, options, AGENCIES_MAX, |_| {}, goes_on).unwrap();
+    assert!(opened.store.commit_room().unwrap() as u64 >= WAL_SEGMENT_MIN / 4);
 }
 
 #[test]

@@ -11,13 +11,12 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ledger::{Lsn, SyncTarget, Work};
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
 use server::central::{Central, ProtocolConfig};
-use server::ledger::{
-    Commit, CommitNumber, Entry, Ledger, LedgerError, State, SubmitError, SyncTarget,
-};
-use server::lottery::Lottery;
-use server::winners::WinnerIndex;
+use server::lottery::winners::WinnerIndex;
+use server::lottery::{Entry, Lottery, Staged, State};
+use server::store::{AppendError, ReadRows, Store, StoreError};
 
 use kit::frames::{hello, responses};
 
@@ -102,7 +101,7 @@ impl Context for Buffers {
     fn shutdown(&mut self) {}
 }
 
-/// What the memory ledger does, decided by the test.
+/// What the memory store does, decided by the test.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the disk")]
 #[derive(Debug, Default)]
 pub struct Disk {
@@ -116,7 +115,7 @@ pub struct Disk {
     pub broken: bool,
     /// Commits are taken, but not reported as durable.
     pub held_back: bool,
-    /// Commits have to wait for the log's other half.
+    /// Commits have to wait for the wal's other segment.
     pub busy: bool,
     pub commits: u64,
 }
@@ -124,86 +123,90 @@ pub struct Disk {
 /// The connection of the disk's thread.
 const DISK: ConnectionId = ConnectionId::new(u32::MAX, 1);
 
-/// A ledger in memory.
+/// A store in memory.
 #[derive(Debug)]
-pub struct MemoryLedger {
+pub struct MemoryStore {
     disk: Rc<RefCell<Disk>>,
-    state: State,
-    submitted: CommitNumber,
-    durable: CommitNumber,
-    under_way: Option<CommitNumber>,
+    appended: Lsn,
+    durable: Lsn,
+    under_way: Option<Lsn>,
     closed: bool,
 }
 
-impl MemoryLedger {
-    /// One in which these entries are committed.
-    pub fn after(disk: &Rc<RefCell<Disk>>, entries: &[Entry]) -> Self {
-        let mut ledger = Self::new(disk);
-        for entry in entries {
-            ledger.state.apply(entry);
-        }
-        ledger
-    }
-
+impl MemoryStore {
     pub fn new(disk: &Rc<RefCell<Disk>>) -> Self {
-        Self {
-            disk: disk.clone(),
-            state: State::default(),
-            submitted: CommitNumber(0),
-            durable: CommitNumber(0),
-            under_way: None,
-            closed: false,
-        }
+        let (appended, durable) = (Lsn(0), Lsn(0));
+        Self { disk: disk.clone(), appended, durable, under_way: None, closed: false }
     }
 }
 
-impl Ledger for MemoryLedger {
-    fn submit(&mut self, commit: &Commit) -> Result<(), SubmitError> {
+fn io_error(doing: &'static str, path: &str, source: io::Error) -> StoreError {
+    ledger::Error::Io { doing, path: path.into(), source }.into()
+}
+
+impl ReadRows for MemoryStore {
+    fn rows_len(&self) -> u64 {
+        self.disk.borrow().rows.len() as u64
+    }
+
+    fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        let disk = self.disk.borrow();
+        let from = usize::try_from(offset).expect("in memory");
+        let count = buffer.len().min(disk.rows.len() - from);
+        buffer[..count].copy_from_slice(&disk.rows[from..from + count]);
+        Ok(count)
+    }
+
+    fn rows_changed(&self, offset: u64) -> StoreError {
+        ledger::Error::RowsChanged { path: "bets.csv".into(), offset }.into()
+    }
+}
+
+impl Store for MemoryStore {
+    fn append(&mut self, staged: &Staged) -> Result<Lsn, AppendError> {
         let mut disk = self.disk.borrow_mut();
         if disk.busy {
-            return Err(SubmitError::Busy);
+            return Err(AppendError::Busy);
         }
         disk.attempts += 1;
-        if disk.full || disk.full_for_rows && !commit.rows().is_empty() {
+        if disk.full || disk.full_for_rows && !staged.rows().is_empty() {
             let source = io::ErrorKind::StorageFull.into();
-            let (doing, path) = ("append rows", "bets.csv".into());
-            return Err(SubmitError::Unavailable(LedgerError::Context { doing, path, source }));
+            return Err(AppendError::Unavailable(io_error("append rows", "bets.csv", source)));
         }
         disk.commits += 1;
         if disk.broken {
             let source = io::Error::other("input/output error");
-            let (doing, path) = ("sync it", "bets.csv.wal".into());
-            return Err(SubmitError::Fatal(LedgerError::Context { doing, path, source }));
+            return Err(AppendError::Fatal(io_error("sync it", "bets.csv.wal", source)));
         }
-        disk.rows.extend_from_slice(commit.rows());
-        for entry in commit.entries() {
-            self.state.apply(entry);
-        }
-        self.submitted = CommitNumber(disk.commits);
-        Ok(())
+        disk.rows.extend_from_slice(staged.rows());
+        self.appended = Lsn(disk.commits);
+        Ok(self.appended)
     }
 
-    fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
-        if self.under_way.is_some() || self.durable == self.submitted {
+    fn commit_len(&self, staged_len: usize) -> usize {
+        ledger::commit_record_len(staged_len)
+    }
+
+    fn begin_sync(&mut self) -> Result<Option<Work>, StoreError> {
+        if self.under_way.is_some() || self.durable == self.appended {
             return Ok(None);
         }
-        self.under_way = Some(self.submitted);
-        Ok(Some(SyncTarget::Wal))
+        self.under_way = Some(self.appended);
+        Ok(Some(Work::Sync(SyncTarget::Wal)))
     }
 
-    fn end_sync(&mut self, result: io::Result<()>) -> Result<(), LedgerError> {
-        result.map_err(|source| LedgerError::Context {
-            doing: "sync it",
-            path: "bets.csv.wal".into(),
-            source,
-        })?;
+    fn end_sync(&mut self, result: io::Result<()>) -> Result<(), StoreError> {
+        result.map_err(|source| io_error("sync it", "bets.csv.wal", source))?;
         self.durable = self.under_way.take().unwrap_or(self.durable);
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), LedgerError> {
-        self.durable = self.submitted;
+    fn sync_here(&mut self, _: SyncTarget) -> io::Result<()> {
         Ok(())
+    }
+
+    fn checkpoint(&mut self, _: &State) -> Result<(), StoreError> {
+        unreachable!("it needs none")
     }
 
     fn is_syncing(&self) -> bool {
@@ -218,39 +221,19 @@ impl Ledger for MemoryLedger {
         self.closed
     }
 
-    fn submitted(&self) -> CommitNumber {
-        self.submitted
+    fn appended_lsn(&self) -> Lsn {
+        self.appended
     }
 
-    fn committed(&self) -> CommitNumber {
+    fn durable_lsn(&self) -> Lsn {
         let disk = self.disk.borrow();
-        if disk.held_back { CommitNumber(0) } else { self.durable }
-    }
-
-    fn state(&self) -> &State {
-        &self.state
-    }
-
-    fn rows_len(&self) -> u64 {
-        self.disk.borrow().rows.len() as u64
-    }
-
-    fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError> {
-        let disk = self.disk.borrow();
-        let from = usize::try_from(offset).expect("in memory");
-        let count = buffer.len().min(disk.rows.len() - from);
-        buffer[..count].copy_from_slice(&disk.rows[from..from + count]);
-        Ok(count)
-    }
-
-    fn rows_changed(&self, offset: u64) -> LedgerError {
-        LedgerError::RowsChanged { path: "bets.csv".into(), offset }
+        if disk.held_back { Lsn(0) } else { self.durable }
     }
 }
 
 /// A central, driven by hand.
-pub struct World<L = MemoryLedger> {
-    pub central: Central<L>,
+pub struct World<S = MemoryStore> {
+    pub central: Central<S>,
     pub cx: Buffers,
     pub disk: Rc<RefCell<Disk>>,
     opened: u32,
@@ -286,17 +269,31 @@ impl World {
 
     pub fn with(agencies: wire::Agency, rules: ProtocolConfig) -> Self {
         let disk = Rc::default();
-        let ledger = MemoryLedger::new(&disk);
-        Self { disk, ..Self::over(ledger, agencies, rules) }
+        let store = MemoryStore::new(&disk);
+        Self { disk, ..Self::over(store, agencies, rules) }
     }
 }
 
-impl<L: Ledger> World<L> {
-    /// A central over another ledger than the one in memory: `disk` isn't used.
-    pub fn over(ledger: L, agencies: wire::Agency, rules: ProtocolConfig) -> Self {
-        let lottery = Lottery::new(ledger, agencies, WinnerIndex::default());
+impl<S: Store> World<S> {
+    /// A central over another store than the one in memory: `disk` isn't used.
+    pub fn over(store: S, agencies: wire::Agency, rules: ProtocolConfig) -> Self {
+        Self::after(&[], store, agencies, rules)
+    }
+
+    /// The same with a store in which these entries are durable.
+    pub fn after(
+        entries: &[Entry],
+        store: S,
+        agencies: wire::Agency,
+        rules: ProtocolConfig,
+    ) -> Self {
+        let mut state = State::default();
+        for entry in entries {
+            state.apply(entry);
+        }
+        let lottery = Lottery::new(agencies, state, store.rows_len(), WinnerIndex::default());
         Self {
-            central: Central::new(lottery, rules),
+            central: Central::new(lottery, store, rules),
             cx: Buffers {
                 now: Instant::now(),
                 wires: BTreeMap::new(),

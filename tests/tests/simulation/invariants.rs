@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use server::ledger::{State, load_bets};
+use server::lottery::State;
+use server::row::load_bets;
 use wire::{Agency, ErrorCode, FrameDecoder, Position, Response};
 
 use crate::host::Tap;

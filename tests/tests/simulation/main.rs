@@ -1,13 +1,12 @@
 //! Simulation: the real central over the real ledger, and real agencies, in one process under a
 //! scheduler that follows a seed. Network, disk and clock are simulated, and everything that can go
-//! wrong does.
+//! wrong does. Files that lose what wasn't synced, fill up and fail are [`ledger::testing`]'s.
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | `world` | who is next, and what goes wrong |
 //! | `host` | a process: a handler and its event loop |
 //! | `network` | bytes that arrive late, in pieces, or not at all |
-//! | `crash_disk` | files that lose what wasn't synced, fill up, fail |
 //! | `invariants` | what must hold |
 //! | `misbehaving_agency` | an agency that sends batches out of order |
 //!
@@ -20,15 +19,10 @@ mod misbehaving_agency;
 mod network;
 mod world;
 
-#[path = "../../../server/tests/crash_disk/mod.rs"]
-mod crash_disk;
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
-
-use server::ledger::disk::Disk;
 
 use world::World;
 

@@ -18,22 +18,23 @@ use client::log_budget::LogLimits;
 use client::session::agency::{Agency as AgencySession, Pace};
 use client::source::memory_source::MemorySource;
 use fastrand::Rng;
+use ledger::testing::{Content, Machine, MemoryStorage};
+use ledger::{Durability, Lsn, Options, Storage as _, SyncTarget};
 use server::central::{Central, ProtocolConfig};
-use server::ledger::disk::Disk as _;
-use server::ledger::{CommitNumber, FileLedger, Ledger as _, Options, StoredBet, Sync};
 use server::lottery::Lottery;
-use server::scan::PIECE_MIN;
-use server::winners::WinnerIndex;
+use server::lottery::winners::WinnerIndex;
+use server::row::StoredBet;
+use server::store::{FileStore, Opened, ReadRows as _, Store as _};
+use server::winners_scan::PIECE_MIN;
 use wire::Agency;
 
-use crate::crash_disk::{Content, Machine, MemoryDisk, Which};
 use crate::host::{HIGH_WATER, Host};
 use crate::invariants::{Bet, Fields, Invariants, NoTap};
 use crate::misbehaving_agency::{AnySession, MisbehavingAgency};
 use crate::network::{Disconnect, Network, Side};
 
-/// Each half of the log: a few commits fill it.
-const HALF_SIZE: u64 = 8192;
+/// Each segment of the wal: a few commits fill it.
+const SEGMENT_SIZE: u64 = 8192;
 
 /// What the kernel says of a disk that can't be written to.
 const EIO: i32 = 5;
@@ -44,7 +45,7 @@ const LIVELY: usize = 50_000;
 /// Steps without any progress after which time goes on.
 const QUIET: usize = 12;
 
-type CentralHost = Host<Central<FileLedger<MemoryDisk>>>;
+type CentralHost = Host<Central<FileStore<MemoryStorage>>>;
 type AgencyHost = Host<Driver<AnySession>>;
 
 /// A process of an agency. An agency may have two.
@@ -57,7 +58,7 @@ struct AgencyProcess {
 /// Files of the ledger that aren't what the central left.
 struct Tampering {
     /// The last commit before: none may follow.
-    submitted: CommitNumber,
+    appended: Lsn,
     /// What was in `bets.csv`.
     rows: Vec<u8>,
 }
@@ -131,7 +132,7 @@ impl World {
         }
         self.central = None;
         self.start_central();
-        let rows = self.machine.borrow().csv.live.clone();
+        let rows = self.machine.borrow().rows.live.clone();
         self.invariants.check_winners(&rows);
     }
 
@@ -199,19 +200,19 @@ impl World {
             self.kill(host);
             return true;
         }
-        let unsynced = self.machine.borrow().log.has_pending();
+        let unsynced = self.machine.borrow().wal.has_pending();
         assert!(
             self.disk_waits || !unsynced,
             "responses are about to be sent, and the WAL isn't synced"
         );
-        let ledger = host.handler.ledger();
-        self.invariants.all_finished = ledger.state().drawn;
+        let (lottery, store) = (host.handler.lottery(), host.handler.store());
+        self.invariants.all_finished = lottery.is_drawn();
         if let Some(tampering) = &self.tampering {
-            assert_eq!(ledger.submitted(), tampering.submitted, "nothing is taken any more");
+            assert_eq!(store.appended_lsn(), tampering.appended, "nothing is taken any more");
         } else {
             // Nothing is in flight now: a reader of the file finds whole rows and nothing else.
-            let csv_len = self.machine.borrow().csv.live.len() as u64;
-            assert_eq!(ledger.csv_len(), csv_len, "bets.csv");
+            let rows_len = self.machine.borrow().rows.live.len() as u64;
+            assert_eq!(store.rows_len(), rows_len, "bets.csv");
         }
         host.flush(&mut self.network, &mut self.invariants.sent_tap());
         host.reap(|| None, &mut self.network);
@@ -231,13 +232,13 @@ impl World {
             host.answer_from_attached(&error.to_be_bytes());
             return true;
         }
-        let which = match host.take_sent_to_attached()[..] {
+        let file = match host.take_sent_to_attached()[..] {
             [] => return false,
-            [b'R'] => Which::Csv,
-            [b'W'] => Which::Log,
+            [b'R'] => SyncTarget::Rows,
+            [b'W'] => SyncTarget::Wal,
             ref other => panic!("one sync at a time, found {other:?}"),
         };
-        self.synced = Some(MemoryDisk { machine: self.machine.clone(), which }.sync());
+        self.synced = Some(MemoryStorage { machine: self.machine.clone(), file }.sync());
         true
     }
 
@@ -310,21 +311,21 @@ impl World {
                 let mut machine = self.machine.borrow_mut();
                 let rest = self.random.usize(..500);
                 let none = machine.quota.is_none();
-                machine.quota = none.then(|| machine.csv.live.len() + rest);
+                machine.quota = none.then(|| machine.rows.live.len() + rest);
                 drop(machine);
                 self.fault("quota, or no longer");
             }
             12 => {
-                let which = if self.random.bool() { Which::Csv } else { Which::Log };
+                let file = if self.random.bool() { SyncTarget::Rows } else { SyncTarget::Wal };
                 self.tamper("a file of the ledger is moved away", |machine| {
-                    machine.gone = Some(which);
+                    machine.gone = Some(file);
                 });
             }
-            13 if !self.machine.borrow().csv.live.is_empty() => {
+            13 if !self.machine.borrow().rows.live.is_empty() => {
                 let share = self.random.usize(..4);
                 self.tamper("the ledger is cut off", |machine| {
-                    let len = machine.csv.live.len();
-                    machine.csv.live.truncate(len * share / 4);
+                    let len = machine.rows.live.len();
+                    machine.rows.live.truncate(len * share / 4);
                 });
             }
             14 if self.central.is_some() => {
@@ -346,9 +347,9 @@ impl World {
         let Some(host) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
             return;
         };
-        let submitted = host.handler.ledger().submitted();
-        let rows = self.machine.borrow().csv.live.clone();
-        self.tampering = Some(Tampering { submitted, rows });
+        let appended = host.handler.store().appended_lsn();
+        let rows = self.machine.borrow().rows.live.clone();
+        self.tampering = Some(Tampering { appended, rows });
         change(&mut self.machine.borrow_mut());
         self.fault(name);
     }
@@ -358,7 +359,7 @@ impl World {
         let Some(Tampering { rows, .. }) = self.tampering.take() else { return };
         let mut machine = self.machine.borrow_mut();
         if machine.gone.take().is_none() {
-            machine.csv = Content::of(&rows);
+            machine.rows = Content::of(&rows);
         }
     }
 
@@ -397,16 +398,15 @@ impl World {
 
     fn start_central(&mut self) {
         let mut winners = WinnerIndex::default();
-        let disk = |which| MemoryDisk { machine: self.machine.clone(), which };
+        let files = MemoryStorage::files(&self.machine);
         let agencies = u32::try_from(self.invariants.inputs.len()).expect("few");
-        let options = Options::unbounded(Sync::Always, HALF_SIZE, agencies);
+        let options = Options::unbounded(Durability::Synced, SEGMENT_SIZE);
         let path = Path::new("bets.csv");
         let visit = |stored: &StoredBet<'_>| winners.visit(stored);
         let watch = |_| ControlFlow::Continue(());
-        let opened =
-            FileLedger::over(disk(Which::Csv), disk(Which::Log), path, options, visit, watch);
-        let ledger = match opened {
-            Ok((ledger, _)) => ledger,
+        let opened = FileStore::with_storage(files, path, options, agencies, visit, watch);
+        let Opened { store, state, .. } = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 let machine = self.machine.borrow();
                 assert!(machine.full || machine.quota.is_some(), "a crash is no damage: {error}");
@@ -414,12 +414,11 @@ impl World {
                 return self.fault("no start on a full disk");
             }
         };
-        let state = ledger.state().clone();
-        let rows = self.machine.borrow().csv.live.clone();
+        let rows = self.machine.borrow().rows.live.clone();
         self.invariants.check(&rows, &state);
-        let lottery = Lottery::new(ledger, agencies, winners);
+        let lottery = Lottery::new(agencies, state, store.rows_len(), winners);
         self.trace("the central starts");
-        let mut central = Central::new(lottery, rules());
+        let mut central = Central::new(lottery, store, rules());
         self.synced = None;
         if self.disk_waits {
             let (stream, _) = UnixStream::pair().expect("there are descriptors");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use wire::Agency;
 
-use crate::ledger::State;
+use super::state::State;
 
 /// Agencies that are named; the others are counted.
 const NAMED: usize = 10;
@@ -36,7 +36,7 @@ impl fmt::Display for AgencyList {
     }
 }
 
-/// Where the lottery stands in the ledger.
+/// Where the lottery stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     agencies: Agency,
@@ -122,7 +122,7 @@ impl fmt::Display for Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Entry;
+    use crate::lottery::entry::Entry;
 
     fn of(agencies: Agency, entries: &[Entry]) -> Standing {
         let mut state = State::default();

@@ -1,4 +1,4 @@
-//! Plain bets, a batch at a time: the quick way to what [`bet::check`] and [`row::encode`] come to.
+//! Plain bets, a batch at a time: the fast path to what [`bet::check`] and [`row::encode`] come to.
 //!
 //! A bet is plain when it is good and its row is the bytes that it came in, with a comma in place
 //! of each length; nearly all are. Numbers and dates are looked at bet by bet. Names are looked at
@@ -8,7 +8,7 @@
 //! Says only that a batch is plain, or that it doesn't know: then each bet has to be checked by
 //! itself, by those who can tell what is wrong with it.
 //!
-//! [`row::encode`]: crate::ledger::row::encode
+//! [`row::encode`]: crate::row::encode
 
 use wire::field::FIELDS;
 use wire::{Agency, Batch, Bet, bet};
@@ -30,7 +30,7 @@ pub fn push_rows(
     mut winner: impl FnMut(usize),
 ) -> bool {
     let count = usize::from(batch.count);
-    // A count that is a lie doesn't get room.
+    // Don't allocate for a count the body can't hold.
     if count * FIELDS > batch.encoded.len() {
         return false;
     }
@@ -130,7 +130,7 @@ mod tests {
     use wire::{BatchBuilder, Push};
 
     use super::*;
-    use crate::ledger::row;
+    use crate::row;
 
     type Fields = (String, String, String, String, String);
 
@@ -146,7 +146,7 @@ mod tests {
         builder
     }
 
-    /// What the careful way comes to, bet by bet: rows, and where those of winners begin.
+    /// What the slow path comes to, bet by bet: rows, and where those of winners begin.
     fn checked(agency: Agency, batch: &Batch<'_>) -> Option<(Vec<u8>, Vec<usize>)> {
         let (mut rows, mut winners) = (Vec::new(), Vec::new());
         for bet in batch.bets() {
@@ -190,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_called_plain_is_what_the_careful_way_comes_to(
+        fn whatever_is_called_plain_is_what_the_slow_path_comes_to(
             agency in 1..20_000_u32,
             mut bets in prop::collection::vec(ordinary(), 0..20),
             odd in odd(), place in any::<prop::sample::Index>(),
@@ -215,7 +215,7 @@ mod tests {
 
         /// Damaged bytes, and counts that are lies.
         #[test]
-        fn any_bytes_are_as_the_careful_way_takes_them(
+        fn any_bytes_are_as_the_slow_path_takes_them(
             bets in prop::collection::vec(ordinary(), 1..4),
             count in 1..6_u16, place in any::<prop::sample::Index>(), byte in any::<u8>(),
         ) {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_good_but_not_plain_is_left_to_the_careful_way() {
+    fn what_is_good_but_not_plain_is_left_to_the_slow_path() {
         let good = ("Ana", "Paz", "30904465", "1999-03-17", "7574");
         let cases = [
             ("Paz, Ana", good.1, good.4),

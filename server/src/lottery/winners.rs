@@ -4,7 +4,7 @@
 //! known how many there are and where the row of the first one begins, and of the ledger in which of
 //! a fixed number of stripes such rows begin at all. Kept while bets are stored and made anew when
 //! the ledger is read back; the documents are read from the ledger for whoever asks, see
-//! [`scan`](crate::scan). So a draw takes no time however many bets there are, and memory is bounded
+//! [`winners_scan`](crate::winners_scan). So a draw takes no time however many bets there are, and memory is bounded
 //! by the number of agencies.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::ops::Range;
 use wire::Agency;
 use wire::bet;
 
-use crate::ledger::StoredBet;
+use crate::row::StoredBet;
 
 /// Rows of winning bets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -30,9 +30,9 @@ use std::ops::Range;
 use reactor::ConnectionId;
 use wire::{Agency, WinnersBuilder, bet};
 
-use crate::ledger::row::{self, NoRow};
-use crate::ledger::{Ledger, LedgerError};
-use crate::winners::{Stripes, WinningRows};
+use crate::lottery::winners::{Stripes, WinningRows};
+use crate::row::{self, NoRow};
+use crate::store::{ReadRows, StoreError};
 
 /// The longest that a row can be: an agency, two names of nothing but quotation marks, which are
 /// doubled, document, birthdate and number, with quotes, commas and CRLF.
@@ -129,15 +129,15 @@ impl WinnersScan {
     /// The ledger can't be read, or isn't what was committed.
     pub fn advance(
         &mut self,
-        ledger: &impl Ledger,
+        store: &impl ReadRows,
         stripes: &Stripes,
         budget: usize,
         tell: impl FnMut(ConnectionId, &[u8]) -> bool,
-    ) -> Result<Vec<ConnectionId>, LedgerError> {
+    ) -> Result<Vec<ConnectionId>, StoreError> {
         let Some(from) = self.next_offset() else { return Ok(Vec::new()) };
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(budget, 0);
-        let piece = Piece::read(ledger, stripes, from, &mut buffer)?;
+        let piece = Piece::read(store, stripes, from, &mut buffer)?;
         let told = self.take_part(&piece, tell);
         self.buffer = buffer;
         Ok(told)
@@ -213,16 +213,16 @@ impl Cursor {
 impl<'b> Piece<'b> {
     /// Reads the rows of winners that begin at `from` or later, as far as the buffer goes.
     fn read(
-        ledger: &impl Ledger,
+        store: &impl ReadRows,
         stripes: &Stripes,
         from: u64,
         buffer: &'b mut [u8],
-    ) -> Result<Self, LedgerError> {
+    ) -> Result<Self, StoreError> {
         let mut piece = Self { from, end: from, winners: Vec::new() };
-        let (mut room, rows_len) = (buffer, ledger.rows_len());
+        let (mut room, rows_len) = (buffer, store.rows_len());
         // Whoever stands at the end is owed rows that aren't there.
         if from >= rows_len {
-            return Err(ledger.rows_changed(from));
+            return Err(store.rows_changed(from));
         }
         while room.len() >= PIECE_MIN && piece.end < rows_len {
             let run = stripes.next_run(piece.end, room.len() as u64);
@@ -236,9 +236,9 @@ impl<'b> Piece<'b> {
             let wanted = (end - begin).saturating_add(ROW_MAX as u64);
             let count = room.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
             let (rows, rest) = room.split_at_mut(count);
-            let count = ledger.read_rows(begin, rows)?;
+            let count = store.read_rows(begin, rows)?;
             let added = piece.add(&rows[..count], begin, run.start..end, rows_len);
-            added.map_err(|Damage(offset)| ledger.rows_changed(offset))?;
+            added.map_err(|Damage(offset)| store.rows_changed(offset))?;
             room = rest;
         }
         piece.winners.sort_by_key(|winner| winner.agency);
@@ -286,15 +286,14 @@ fn after(line_feed: Option<usize>, begin: u64) -> Result<usize, Damage> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::path::PathBuf;
 
     use proptest::prelude::*;
     use wire::{Bet, FRAME_MAX, FrameDecoder, Response};
 
     use super::*;
-    use crate::ledger::{Commit, CommitNumber, State, SubmitError, SyncTarget, load_bets};
-    use crate::winners::WinnerIndex;
+    use crate::lottery::winners::WinnerIndex;
+    use crate::row::load_bets;
 
     /// Rows in memory, and how many bytes of them were read.
     #[derive(Debug, Default)]
@@ -303,50 +302,12 @@ mod tests {
         read: std::cell::Cell<usize>,
     }
 
-    impl Ledger for Rows {
-        fn submit(&mut self, _: &Commit) -> Result<(), SubmitError> {
-            unreachable!("nothing is added after the draw")
-        }
-
-        fn begin_sync(&mut self) -> Result<Option<SyncTarget>, LedgerError> {
-            unreachable!("nothing is added after the draw")
-        }
-
-        fn end_sync(&mut self, _: io::Result<()>) -> Result<(), LedgerError> {
-            unreachable!("nothing is added after the draw")
-        }
-
-        fn sync(&mut self) -> Result<(), LedgerError> {
-            unreachable!("nothing is added after the draw")
-        }
-
-        fn is_syncing(&self) -> bool {
-            false
-        }
-
-        fn begin_close(&mut self) {}
-
-        fn is_closed(&self) -> bool {
-            true
-        }
-
-        fn submitted(&self) -> CommitNumber {
-            CommitNumber(0)
-        }
-
-        fn committed(&self) -> CommitNumber {
-            CommitNumber(0)
-        }
-
-        fn state(&self) -> &State {
-            unreachable!("rows alone are looked at")
-        }
-
+    impl ReadRows for Rows {
         fn rows_len(&self) -> u64 {
             self.bytes.len() as u64
         }
 
-        fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LedgerError> {
+        fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
             let rest = &self.bytes[usize::try_from(offset).unwrap()..];
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
@@ -354,8 +315,8 @@ mod tests {
             Ok(count)
         }
 
-        fn rows_changed(&self, offset: u64) -> LedgerError {
-            LedgerError::RowsChanged { path: PathBuf::from("bets.csv"), offset }
+        fn rows_changed(&self, offset: u64) -> StoreError {
+            ledger::Error::RowsChanged { path: PathBuf::from("bets.csv"), offset }.into()
         }
     }
 

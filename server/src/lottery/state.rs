@@ -1,10 +1,11 @@
-//! Where each agency stands, as the log's entries tell it. Pure.
+//! Where each agency stands: what entries come to, one after the other.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
 use wire::{Agency, Checksum, Position};
 
-use super::commit::Entry;
+use super::entry::Entry;
 
 /// Where one agency stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +30,15 @@ pub struct State {
     pub drawn: bool,
 }
 
+/// What an entry has changed, as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// An account, if the agency was ever heard of.
+    Account(Agency, Option<Account>),
+    /// Whether the draw had run.
+    Drawn(bool),
+}
+
 /// Bytes of an account in a checkpoint.
 const ENCODED_LEN: usize = 4 + 8 + 8 + 8 + 4 + 1;
 
@@ -48,33 +58,41 @@ impl State {
         self.accounts.last_key_value().map_or(0, |(agency, _)| *agency)
     }
 
-    /// The state after this entry too.
-    pub fn apply(&mut self, entry: &Entry) {
+    /// Makes it the state after this entry too. Returns what the entry has changed, see
+    /// [`undo`](Self::undo).
+    pub fn apply(&mut self, entry: &Entry) -> Before {
         match *entry {
-            Entry::Batch { agency, count, stored, checksum } => {
-                let account = self.accounts.entry(agency).or_default();
+            Entry::Batch { agency, count, stored, checksum } => self.change(agency, |account| {
                 let count = u64::from(count);
                 account.consumed += count;
                 *if stored { &mut account.stored } else { &mut account.rejected } += count;
                 account.checksum = checksum;
-            }
-            Entry::Finished { agency } => {
-                self.accounts.entry(agency).or_default().finished = true;
-            }
-            Entry::Drawn => self.drawn = true,
+            }),
+            Entry::Finished { agency } => self.change(agency, |account| account.finished = true),
+            Entry::Drawn => Before::Drawn(std::mem::replace(&mut self.drawn, true)),
         }
     }
 
-    /// Makes what this entry has changed as it is in `earlier`, a state before it.
-    pub fn restore(&mut self, entry: &Entry, earlier: &Self) {
-        match *entry {
-            Entry::Batch { agency, .. } | Entry::Finished { agency } => {
-                match earlier.accounts.get(&agency) {
-                    Some(account) => self.accounts.insert(agency, *account),
-                    None => self.accounts.remove(&agency),
-                };
+    fn change(&mut self, agency: Agency, change: impl FnOnce(&mut Account)) -> Before {
+        match self.accounts.entry(agency) {
+            Slot::Vacant(slot) => {
+                change(slot.insert(Account::default()));
+                Before::Account(agency, None)
             }
-            Entry::Drawn => self.drawn = earlier.drawn,
+            Slot::Occupied(mut slot) => {
+                let before = *slot.get();
+                change(slot.get_mut());
+                Before::Account(agency, Some(before))
+            }
+        }
+    }
+
+    /// Takes an entry back: the last one that was applied and not taken back.
+    pub fn undo(&mut self, before: Before) {
+        match before {
+            Before::Account(agency, Some(account)) => drop(self.accounts.insert(agency, account)),
+            Before::Account(agency, None) => drop(self.accounts.remove(&agency)),
+            Before::Drawn(drawn) => self.drawn = drawn,
         }
     }
 
@@ -159,19 +177,17 @@ mod tests {
         }
 
         #[test]
-        fn restoring_what_entries_changed_is_going_back(
+        fn undoing_entries_from_the_last_to_the_first_is_rolling_back(
             before in entries(), undone in entries(),
         ) {
-            let mut earlier = State::default();
+            let mut state = State::default();
             for entry in &before {
-                earlier.apply(entry);
-            }
-            let mut state = earlier.clone();
-            for entry in &undone {
                 state.apply(entry);
             }
-            for entry in &undone {
-                state.restore(entry, &earlier);
+            let earlier = state.clone();
+            let undo: Vec<_> = undone.iter().map(|entry| state.apply(entry)).collect();
+            for before in undo.into_iter().rev() {
+                state.undo(before);
             }
             prop_assert_eq!(state, earlier);
         }

@@ -6,40 +6,17 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use wire::{Bet, Checksum, bet};
+use ledger::{Durability, Options};
 
-use super::{Commit, Entry, FileLedger, Ledger as _, Options, Recovery, Sync};
+use super::file_store::{FileStore, Opened};
+use super::test_support::batch;
+use crate::lottery::Entry;
 
-const SEGMENT: u64 = 4096;
+const OPTIONS: Options = Options::unbounded(Durability::Synced, 4096);
 
-fn open(path: &Path, agencies: u32) -> (FileLedger<File>, Recovery) {
-    let options = Options::unbounded(Sync::Always, SEGMENT, agencies);
-    FileLedger::open(path, options, |_| {}, |_| ControlFlow::Continue(())).expect("it opens")
-}
-
-fn batch(agency: u32, count: u16, stored: bool) -> Entry {
-    Entry::Batch { agency, count, stored, checksum: Checksum(0x0102_0304) }
-}
-
-fn commit(entries: &[Entry]) -> Commit {
-    let mut commit = Commit::default();
-    for entry in entries {
-        if let Entry::Batch { agency, count, stored: true, .. } = *entry {
-            for index in 0..count {
-                let (document, number) = (format!("{:08}", 30_000_000 + u32::from(index)), "7574");
-                let fields = ["Íñigo, \"Tito\"", "Paz", &document, "2000-02-29", number];
-                let bet = Bet::from_fields(fields.map(str::as_bytes));
-                commit.push_row(agency, &bet::check(&bet).expect("a good bet"));
-            }
-        }
-        commit.push_entry(*entry);
-    }
-    commit
-}
-
-fn append(ledger: &mut FileLedger<File>, entries: &[Entry]) {
-    ledger.submit_waiting(&commit(entries)).expect("there is space");
-    ledger.sync().expect("nothing fails");
+fn open(path: &Path, agencies: u32) -> Opened<File> {
+    let goes_on = |_| ControlFlow::Continue(());
+    FileStore::open(path, OPTIONS, agencies, |_| {}, goes_on).expect("it opens")
 }
 
 /// Every block of 16 bytes that isn't zeros alone, behind its offset.
@@ -61,10 +38,10 @@ fn dump(bytes: &[u8]) -> String {
 fn a_small_ledger_has_these_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bets.csv");
-    let (mut ledger, _) = open(&path, 5);
-    append(&mut ledger, &[batch(1, 1, true), batch(2, 300, false)]);
-    append(&mut ledger, &[Entry::Finished { agency: 2 }, Entry::Drawn]);
-    drop(ledger);
+    let mut opened = open(&path, 5);
+    opened.settle(&[batch(1, 1, true), batch(2, 300, false)]);
+    opened.settle(&[Entry::Finished { agency: 2 }, Entry::Drawn]);
+    drop(opened);
     let rows = std::fs::read(&path).expect("rows");
     assert_eq!(
         String::from_utf8(rows).expect("text"),
@@ -74,8 +51,7 @@ fn a_small_ledger_has_these_bytes() {
     assert_eq!(wal.len(), 3 * 4096);
     assert_eq!(dump(&wal), SMALL);
     // A graceful end begins the other segment with a checkpoint.
-    let (ledger, _) = open(&path, 5);
-    assert!(ledger.close().expect("nothing fails"));
+    open(&path, 5).close();
     let wal = std::fs::read(folder.path().join("bets.csv.wal")).expect("a wal");
     assert_eq!(dump(&wal[8192..]), CLOSED);
 }
@@ -92,25 +68,26 @@ fn a_long_history_has_these_checksums() {
         let (rows_crc, wal_crc) = (crc32fast::hash(&rows), crc32fast::hash(&wal));
         found.push(format!("{what}: {} {rows_crc:08x} {wal_crc:08x}", rows.len()));
     };
-    let (mut ledger, _) = open(&path, 5);
+    let mut opened = open(&path, 5);
     note("new");
     for round in 0..11 {
-        append(&mut ledger, &[batch(1 + round % 3, 20, true)]);
+        opened.settle(&[batch(1 + round % 3, 20, true)]);
         note("appended");
     }
-    drop(ledger);
-    let (ledger, recovery) = open(&path, 5);
-    assert_eq!((recovery.clean, recovery.rows), (false, 220));
+    drop(opened);
+    let opened = open(&path, 5);
+    assert_eq!((opened.recovery.files.clean, opened.recovery.rows), (false, 220));
     note("killed and opened");
-    assert!(ledger.close().expect("nothing fails"));
+    opened.close();
     note("closed");
-    let (mut ledger, recovery) = open(&path, 7);
-    assert_eq!((recovery.clean, recovery.agencies_before), (true, Some(5)));
+    let mut opened = open(&path, 7);
+    let recovery = opened.recovery;
+    assert_eq!((recovery.files.clean, recovery.agencies_before), (true, Some(5)));
     note("opened for more");
-    append(&mut ledger, &[batch(7, 3, true), batch(7, 2, false)]);
+    opened.settle(&[batch(7, 3, true), batch(7, 2, false)]);
     note("appended");
-    append(&mut ledger, &[Entry::Finished { agency: 7 }, Entry::Drawn]);
-    assert!(ledger.close().expect("nothing fails"));
+    opened.settle(&[Entry::Finished { agency: 7 }, Entry::Drawn]);
+    opened.close();
     note("drawn and closed");
     assert_eq!(found, LONG);
 }

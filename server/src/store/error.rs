@@ -1,0 +1,370 @@
+//! What ends a store, and what an operator can do about it.
+//!
+//! A [`ledger`] says what is wrong with which file. What is said here beside that is of the lottery,
+//! and of the settings that help.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use ledger::{Error, Paths, RESTORE};
+use rustix::io::Errno;
+use wire::Agency;
+
+use crate::row::RowError;
+
+/// Why the store can't be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The ledger can't be had, or can't be relied on any more.
+    #[error("{}", Advised(.0))]
+    Ledger(#[from] Error),
+    /// A row of the ledger isn't one.
+    #[error("{}: {source}: {RESTORE}", path.display())]
+    Row {
+        /// The rows.
+        path: PathBuf,
+        /// Which row, and what is wrong with it.
+        source: RowError,
+    },
+    /// The rows and the wal disagree.
+    #[error(
+        "{}: agency {agency} has {found} rows, the wal says {expected}: {RESTORE}", path.display()
+    )]
+    Miscounted {
+        /// The rows.
+        path: PathBuf,
+        /// The agency.
+        agency: Agency,
+        /// Rows that the wal says.
+        expected: u64,
+        /// Rows found.
+        found: u64,
+    },
+    /// The ledger is for more agencies than the lottery has.
+    #[error(
+        "{}: it is for {recorded} agencies, found {configured} configured: the draw would run \
+         without the others: set SERVER_AGENCIES={recorded}, or for another lottery {}",
+        paths.rows.display(), remove(&paths.rows, &paths.wal)
+    )]
+    FewerAgencies {
+        /// The ledger.
+        paths: Paths,
+        /// Agencies recorded in it, or that it has heard of.
+        recorded: Agency,
+        /// Agencies configured.
+        configured: Agency,
+    },
+    /// The draw has run among fewer agencies than the lottery has.
+    #[error(
+        "{}: its draw has run among {recorded} agencies, found {configured} configured: set \
+         SERVER_AGENCIES={recorded}, or for another lottery {}",
+        paths.rows.display(), remove(&paths.rows, &paths.wal)
+    )]
+    MoreAgencies {
+        /// The ledger.
+        paths: Paths,
+        /// Agencies recorded in it, or that it has heard of.
+        recorded: Agency,
+        /// Agencies configured.
+        configured: Agency,
+    },
+    /// The wal was made for fewer agencies.
+    #[error(
+        "{}: its segments have {segment} bytes, {agencies} agencies need at least {needed}: only a \
+         new ledger gets a larger wal: set a smaller SERVER_AGENCIES, or for another lottery {}",
+        paths.wal.display(), remove(&paths.rows, &paths.wal)
+    )]
+    SegmentTooSmall {
+        /// The ledger.
+        paths: Paths,
+        /// Bytes of a segment.
+        segment: usize,
+        /// Agencies that a checkpoint must hold.
+        agencies: usize,
+        /// Bytes for such a checkpoint and the smallest commit.
+        needed: usize,
+    },
+}
+
+impl StoreError {
+    /// Whether it is for want of space, which entries without rows need none of.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Ledger(error) if error.is_full())
+    }
+}
+
+/// An error of the ledger, and what can be done about it.
+struct Advised<'e>(&'e Error);
+
+impl fmt::Display for Advised<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = self.0;
+        match error {
+            // A program of another kind has other reasons to lock a file.
+            Error::Locked { path, holder } => {
+                let path = path.display();
+                write!(f, "{path}: another central has this ledger open")?;
+                holder.map_or(Ok(()), |process| write!(f, " (process {process})"))?;
+                return f.write_str(": end that one, or set another SERVER_STORAGE_PATH");
+            }
+            Error::NoSpaceForWal { path, size, source } => {
+                let (path, advice) = (path.display(), SystemAdvice(source));
+                return write!(
+                    f,
+                    "{path}: can't fill it with its {size} bytes, twice SERVER_WAL_SEGMENT_SIZE and a \
+                     header: {source}{advice}, or set a smaller SERVER_WAL_SEGMENT_SIZE"
+                );
+            }
+            _ => write!(f, "{error}")?,
+        }
+        match error {
+            Error::Io { source, .. } | Error::RowsUnreadable { source, .. } => {
+                write!(f, "{}", SystemAdvice(source))
+            }
+            Error::Full { .. } => {
+                f.write_str(": start again with a larger SERVER_MAX_LEDGER_SIZE")
+            }
+            Error::LowSpace { path, .. } => {
+                let or_smaller_wal = or_smaller_wal(path);
+                write!(f, ": free some, or set a smaller SERVER_MIN_FREE_BYTES{or_smaller_wal}")
+            }
+            Error::NotRegular { .. } => f.write_str(": set another SERVER_STORAGE_PATH"),
+            Error::Linked { .. } => f.write_str(
+                ": under another it may be another central's ledger; set SERVER_STORAGE_PATH to the \
+                 name that its wal stands beside, or remove the other names",
+            ),
+            Error::WalMissing { .. } => f.write_str(
+                ": put the wal back; if the file isn't a ledger's, or for another lottery, move it \
+                 away or set another SERVER_STORAGE_PATH",
+            ),
+            Error::OtherVersion { path, rows, .. } => {
+                let remove = remove(rows, path);
+                write!(f, ": go on with the version that made it, or for another lottery {remove}")
+            }
+            Error::RowsMissing { path, wal, .. } => {
+                let (together, remove) = (wal.display(), remove(path, wal));
+                write!(
+                    f,
+                    ": put it back, as it was together with {together}; or for another lottery {remove}"
+                )
+            }
+            Error::RecordTooLarge { .. } => {
+                f.write_str(": set a smaller SERVER_GROUP_COMMIT_BYTES, and start again")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What can be done about an error of the operating system, behind it; nothing when nobody knows.
+struct SystemAdvice<'e>(&'e io::Error);
+
+impl fmt::Display for SystemAdvice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.kind() {
+            ErrorKind::NotFound => {
+                ": its folder must exist: make it, or set another SERVER_STORAGE_PATH"
+            }
+            ErrorKind::NotADirectory => {
+                ": a part of its path is no folder: set another SERVER_STORAGE_PATH"
+            }
+            ErrorKind::PermissionDenied => {
+                let user = rustix::process::geteuid().as_raw();
+                return write!(
+                    f,
+                    ": user {user}, as whom this central runs, must be allowed to read and write it \
+                     and its folder: change their owner or mode, or set another SERVER_STORAGE_PATH"
+                );
+            }
+            ErrorKind::ReadOnlyFilesystem => {
+                ": mount its file system for writing, or set another SERVER_STORAGE_PATH"
+            }
+            ErrorKind::StorageFull => ": free space on its file system",
+            ErrorKind::QuotaExceeded => ": free space, or raise the quota",
+            ErrorKind::FileTooLarge => ": raise the limit of a file's size (ulimit -f)",
+            _ => self.0.raw_os_error().map_or("", |number| advice(Errno::from_raw_os_error(number))),
+        })
+    }
+}
+
+/// The same of what has no kind of its own.
+pub(crate) fn advice(error: Errno) -> &'static str {
+    match error {
+        Errno::IO => ": its disk fails (see dmesg): start again on a disk that doesn't",
+        Errno::MFILE => ": raise the limit of open files (ulimit -n)",
+        Errno::NFILE => ": the system has too many files open (sysctl fs.file-max)",
+        Errno::NAMETOOLONG => ": set a shorter SERVER_STORAGE_PATH",
+        Errno::LOOP => ": a symbolic link leads back to itself: set another SERVER_STORAGE_PATH",
+        Errno::NOLCK => ": its file system has no locks: set SERVER_STORAGE_PATH to one that has",
+        _ => "",
+    }
+}
+
+fn remove(rows: &Path, wal: &Path) -> String {
+    format!("remove {} and {}, and start again", rows.display(), wal.display())
+}
+
+/// A new wal is the only file that needs much space at once.
+fn or_smaller_wal(path: &Path) -> &'static str {
+    let is_wal = path.extension().is_some_and(|extension| extension == "wal");
+    if is_wal { " or SERVER_WAL_SEGMENT_SIZE" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cx(number: i32) -> String {
+        let source = io::Error::from_raw_os_error(number);
+        StoreError::from(Error::Io { doing: "open it", path: "a/bets.csv".into(), source })
+            .to_string()
+    }
+
+    /// As an operator reads them: the file, what was found, what to do.
+    #[test]
+    fn what_the_system_refuses_says_what_to_do() {
+        let user = rustix::process::geteuid().as_raw();
+        for (number, text) in [
+            (
+                2,
+                "No such file or directory (os error 2): its folder must exist: make it, or set \
+                 another SERVER_STORAGE_PATH",
+            ),
+            (
+                20,
+                "Not a directory (os error 20): a part of its path is no folder: set another \
+                 SERVER_STORAGE_PATH",
+            ),
+            (
+                30,
+                "Read-only file system (os error 30): mount its file system for writing, or set \
+                 another SERVER_STORAGE_PATH",
+            ),
+            (28, "No space left on device (os error 28): free space on its file system"),
+            (122, "Disk quota exceeded (os error 122): free space, or raise the quota"),
+            (27, "File too large (os error 27): raise the limit of a file's size (ulimit -f)"),
+            (
+                5,
+                "Input/output error (os error 5): its disk fails (see dmesg): start again on a disk \
+                 that doesn't",
+            ),
+            (24, "Too many open files (os error 24): raise the limit of open files (ulimit -n)"),
+            (
+                23,
+                "Too many open files in system (os error 23): the system has too many files open \
+                 (sysctl fs.file-max)",
+            ),
+            (36, "File name too long (os error 36): set a shorter SERVER_STORAGE_PATH"),
+            (
+                40,
+                "Too many levels of symbolic links (os error 40): a symbolic link leads back to \
+                 itself: set another SERVER_STORAGE_PATH",
+            ),
+            (
+                37,
+                "No locks available (os error 37): its file system has no locks: set \
+                 SERVER_STORAGE_PATH to one that has",
+            ),
+            (22, "Invalid argument (os error 22)"),
+        ] {
+            assert_eq!(cx(number), format!("a/bets.csv: can't open it: {text}"));
+        }
+        let denied = format!("user {user}, as whom this central runs, must be allowed to read");
+        assert!(cx(13).contains(&denied), "{}", cx(13));
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        let ledger = StoreError::Ledger;
+        let (path, wal_path) = (PathBuf::from("bets.csv"), PathBuf::from("bets.csv.wal"));
+        let wal = || wal_path.clone();
+        let paths = || Paths { rows: path.clone(), wal: wal() };
+        for (error, text) in [
+            (
+                ledger(Error::Locked { path: path.clone(), holder: Some(7) }),
+                "bets.csv: another central has this ledger open (process 7): end that one, or set \
+                 another SERVER_STORAGE_PATH",
+            ),
+            (
+                ledger(Error::Locked { path: path.clone(), holder: None }),
+                "bets.csv: another central has this ledger open: end that one, or set another \
+                 SERVER_STORAGE_PATH",
+            ),
+            (
+                StoreError::FewerAgencies { paths: paths(), recorded: 3, configured: 2 },
+                "bets.csv: it is for 3 agencies, found 2 configured: the draw would run without the \
+                 others: set SERVER_AGENCIES=3, or for another lottery remove bets.csv and \
+                 bets.csv.wal, and start again",
+            ),
+            (
+                StoreError::MoreAgencies { paths: paths(), recorded: 3, configured: 4 },
+                "bets.csv: its draw has run among 3 agencies, found 4 configured: set \
+                 SERVER_AGENCIES=3, or for another lottery remove bets.csv and bets.csv.wal, and \
+                 start again",
+            ),
+            (
+                ledger(Error::Gone { path: path.clone() }),
+                "bets.csv: it was deleted, renamed or replaced while this process had it open: put \
+                 it back, or both files of the ledger from the same copy, and start again",
+            ),
+            (
+                ledger(Error::LowSpace { path: wal(), free: 1, needed: 2, min_free: 3 }),
+                "bets.csv.wal: 1 bytes are free on its file system, expected 2 for it and 3 that \
+                 stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_WAL_SEGMENT_SIZE",
+            ),
+            (
+                ledger(Error::LowSpace { path: path.clone(), free: 1, needed: 2, min_free: 3 }),
+                "bets.csv: 1 bytes are free on its file system, expected 2 for it and 3 that stay \
+                 free: free some, or set a smaller SERVER_MIN_FREE_BYTES",
+            ),
+            (
+                ledger(Error::NoSpaceForWal {
+                    path: wal(),
+                    size: 16_781_312,
+                    source: io::Error::from_raw_os_error(28),
+                }),
+                "bets.csv.wal: can't fill it with its 16781312 bytes, twice SERVER_WAL_SEGMENT_SIZE and a \
+                 header: No space left on device (os error 28): free space on its file system, or \
+                 set a smaller SERVER_WAL_SEGMENT_SIZE",
+            ),
+            (
+                ledger(Error::WalMissing { path: path.clone(), wal: wal(), rows_len: 9 }),
+                "bets.csv: it holds 9 bytes, but its wal bets.csv.wal is missing or empty: put the \
+                 wal back; if the file isn't a ledger's, or for another lottery, move it away or \
+                 set another SERVER_STORAGE_PATH",
+            ),
+            (
+                ledger(Error::RowsMissing { path: path.clone(), wal: wal(), expected: 9 }),
+                "bets.csv: it is missing or empty, 9 bytes had been committed: put it back, as it was \
+                 together with bets.csv.wal; or for another lottery remove bets.csv and bets.csv.wal, \
+                 and start again",
+            ),
+            (
+                ledger(Error::RowsSurplus { path: path.clone(), expected: 9, found: 99, most: 64 }),
+                "bets.csv: 9 bytes had been committed, found 99: the last run can have left at most 64. \
+                 It isn't the file that belongs to the wal, or another program has appended to it: \
+                 restore both files of the ledger from the same copy; until then leave them as they \
+                 are; what was appended alone goes by truncate -s 9",
+            ),
+            (
+                ledger(Error::RowsTruncated { path: path.clone(), expected: 9, found: 8 }),
+                "bets.csv: 9 bytes had been committed, found 8: it was cut off, or it isn't the file \
+                 that belongs to the wal: restore both files of the ledger from the same copy; \
+                 until then leave them as they are",
+            ),
+            (
+                ledger(Error::OtherVersion {
+                    path: wal(),
+                    rows: path.clone(),
+                    found: "loteria wal v2".into(),
+                }),
+                "bets.csv.wal: its header says that it is \"loteria wal v2\", this program writes \
+                 \"loteria wal v1\": go on with the version that made it, or for another lottery \
+                 remove bets.csv and bets.csv.wal, and start again",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}
