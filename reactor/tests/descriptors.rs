@@ -1,5 +1,5 @@
 //! A process without free descriptors: accepting pauses, doesn't spin, and goes on by itself; and
-//! nobody who knocked meanwhile is forgotten.
+//! no peer that connected meanwhile is forgotten.
 //!
 //! A process of its own, because it lowers its limit of descriptors for good.
 
@@ -27,7 +27,7 @@ use support::{
 /// Descriptors that this process may have.
 const DESCRIPTORS: u64 = 64;
 
-/// Of them, those that a loop keeps aside for what isn't a connection.
+/// Of them, those that a loop reserves for what isn't a connection.
 const RESERVED: usize = 32;
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     harness::run_all(&[
         ("the_limit_of_connections_leaves_room", the_limit_of_connections_leaves_room),
         ("accepting_goes_on_by_itself", accepting_goes_on_by_itself),
-        ("a_connection_that_ends_makes_room", a_connection_that_ends_makes_room),
+        ("a_closed_connection_frees_a_descriptor", a_closed_connection_frees_a_descriptor),
         ("connecting_without_descriptors_fails", connecting_without_descriptors_fails),
     ])
 }
@@ -63,15 +63,15 @@ fn the_limit_of_connections_leaves_room() {
     }
 }
 
-/// There is room for one of three. The kernel doesn't say when there is more: the loop tries again
-/// from time to time, and does nothing else meanwhile. The handler's timer makes sure that many
-/// such times pass before there is room.
+/// There is a descriptor for one of three. The kernel doesn't report when there are more: the loop
+/// retries from time to time, and does nothing else meanwhile. The handler's timer makes sure that
+/// many retries pass before.
 fn accepting_goes_on_by_itself() {
     let (event_loop, address) = listening(Limits { accept_retry_delay: SOON, ..Limits::default() });
     let peers = [(); 3].map(|()| peer(address));
     let hoard = hoard(1);
     let script = Script::new(|cx, call| match call {
-        Call::Started | Call::Fired(_) => cx.set_timer(TimerId(1), Some(SOON)),
+        Call::Start | Call::Timer(_) => cx.set_timer(TimerId(1), Some(SOON)),
         call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(peers.len()));
@@ -84,8 +84,8 @@ fn accepting_goes_on_by_itself() {
     });
     for _ in 0..20 {
         running.wait_for(|event| {
-            assert!(!matches!(event, Event::Opened(_) | Event::Resumed), "{event:?}");
-            matches!(event, Event::Fired(_)).then_some(())
+            assert!(!matches!(event, Event::Open(_) | Event::Resumed), "{event:?}");
+            matches!(event, Event::Timer(_)).then_some(())
         });
     }
     drop(hoard);
@@ -97,12 +97,12 @@ fn accepting_goes_on_by_itself() {
     drop(peers);
     let counters = running.join().counters;
     assert_eq!((counters.accepted, counters.accept_pauses), (3, 1));
-    // A turn for each timer; for each peer one to come, to speak, to be answered, to go.
+    // A turn for each timer; for each peer one to connect, to send, to get its reply, to close.
     assert!(counters.turns <= counters.timers_fired + 12, "{counters:?}");
 }
 
-/// Accepting would be tried again by timer only in an hour.
-fn a_connection_that_ends_makes_room() {
+/// The retry delay is an hour.
+fn a_closed_connection_frees_a_descriptor() {
     let (event_loop, address) =
         listening(Limits { accept_retry_delay: NEVER, ..Limits::default() });
     let peers = [(); 5].map(|()| peer(address));
@@ -119,8 +119,8 @@ fn a_connection_that_ends_makes_room() {
     let mut connections = 0;
     for event in &finished.events {
         match event {
-            Event::Opened(_) => connections += 1,
-            Event::Closed(..) => connections -= 1,
+            Event::Open(_) => connections += 1,
+            Event::Close(..) => connections -= 1,
             _ => {}
         }
         assert!(connections <= 1, "there was a descriptor for one only");
@@ -135,13 +135,13 @@ fn connecting_without_descriptors_fails() {
     let event_loop = EventLoop::new(Limits::default()).unwrap();
     let mut hoard = Some(hoard(0));
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let _ = cx.connect(address);
         }
-        Call::Closed(_) if hoard.take().is_some() => {
+        Call::Close(_) if hoard.take().is_some() => {
             let _ = cx.connect(address);
         }
-        Call::Opened(id) => cx.abort(id),
+        Call::Open(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(event_loop, script.stops_after(2));

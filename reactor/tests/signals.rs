@@ -1,5 +1,5 @@
-//! Some signals end the loop in order, a second one at once; some are told to the handler, and some
-//! do nothing. None ends the process without a word.
+//! Some signals shut the loop down, a second one at once; some are passed to the handler, and some do
+//! nothing. None ends the process without a word.
 //!
 //! A process of its own: a signal goes to all of it. One that isn't handled ends it, and the test
 //! with it.
@@ -38,15 +38,18 @@ const SIGNALS: [(Signal, &str); 6] = [
 fn main() -> ExitCode {
     harness::run_all(&[
         ("a_signal_ends_in_order", a_signal_ends_in_order),
-        ("a_signal_ends_a_loop_with_nobody", a_signal_ends_a_loop_with_nobody),
+        ("a_signal_ends_a_loop_without_connections", a_signal_ends_a_loop_without_connections),
         ("a_signal_before_the_loop_began", a_signal_before_the_loop_began),
         ("a_signal_during_heavy_traffic", a_signal_during_heavy_traffic),
         ("a_second_signal_ends_at_once", a_second_signal_ends_at_once),
         ("the_same_signal_twice_at_once_is_one", the_same_signal_twice_at_once_is_one),
-        ("a_signal_while_the_service_stops", a_signal_while_the_service_stops),
-        ("the_service_is_told_of_the_others", the_service_is_told_of_the_others),
-        ("many_of_a_kind_are_told_as_one", many_of_a_kind_are_told_as_one),
-        ("a_hangup_ends_what_a_person_looks_at", a_hangup_ends_what_a_person_looks_at),
+        (
+            "a_signal_after_the_handler_has_requested_the_shutdown",
+            a_signal_after_the_handler_has_requested_the_shutdown,
+        ),
+        ("the_handler_gets_the_others", the_handler_gets_the_others),
+        ("many_of_a_kind_are_passed_as_one", many_of_a_kind_are_passed_as_one),
+        ("a_hangup_ends_an_interactive_program", a_hangup_ends_an_interactive_program),
         ("a_signal_is_seen_before_the_loop_begins", a_signal_is_seen_before_the_loop_begins),
         ("signals_without_a_meaning_change_nothing", signals_without_a_meaning_change_nothing),
         ("a_file_beyond_the_limit_is_an_error", a_file_beyond_the_limit_is_an_error),
@@ -57,7 +60,7 @@ fn raise(signal: Signal) {
     kill_process(getpid(), signal).unwrap();
 }
 
-/// A loop that handles signals, and whose drain only the peers end.
+/// A loop that handles signals, and whose shutdown only the peers end.
 fn handling() -> (EventLoop, SocketAddr) {
     let patient = Limits {
         shutdown_timeout: NEVER,
@@ -72,7 +75,7 @@ fn handling() -> (EventLoop, SocketAddr) {
 
 fn stopping(event: &Event) -> Option<ShutdownCause> {
     match event {
-        Event::Stopping(cause) => Some(*cause),
+        Event::Shutdown(cause) => Some(*cause),
         _ => None,
     }
 }
@@ -81,7 +84,7 @@ fn a_signal_ends_in_order() {
     for (signal, name) in SIGNALS {
         let (event_loop, address) = handling();
         let script = Script::new(|cx, call| match call {
-            Call::Received(id, ..) => cx.send(id, &pattern(HUGE)),
+            Call::Data(id, ..) => cx.send(id, &pattern(HUGE)),
             call => echo(cx, &call),
         });
         let mut running = spawn(event_loop, script);
@@ -101,7 +104,7 @@ fn a_signal_ends_in_order() {
     }
 }
 
-fn a_signal_ends_a_loop_with_nobody() {
+fn a_signal_ends_a_loop_without_connections() {
     let (event_loop, _) = handling();
     let mut running = spawn(event_loop, Script::echo());
     running.wait_for(|event| (*event == Event::Waiting).then_some(()));
@@ -118,14 +121,14 @@ fn a_signal_before_the_loop_began() {
     assert_eq!(causes, [ShutdownCause::Signal("SIGINT")]);
 }
 
-/// Peers that talk as fast as they can until they are told to go. None loses an answer: each gets
-/// a whole number of them.
+/// Peers that send as fast as they can until they are closed. None loses a reply: each gets a whole
+/// number of them.
 fn a_signal_during_heavy_traffic() {
     const PEERS: usize = 8;
     const MESSAGE: &[u8] = &[7; 1000];
     let (event_loop, address) = handling();
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, input, consumed) => {
+        Call::Data(id, input, consumed) => {
             *consumed = input.len() / MESSAGE.len() * MESSAGE.len();
             cx.send(id, &input[..*consumed]);
         }
@@ -145,7 +148,7 @@ fn a_signal_during_heavy_traffic() {
     };
     let peers = [(); PEERS].map(|()| std::thread::spawn(talk));
     for _ in 0..500 {
-        running.wait_for(|event| matches!(event, Event::Received(..)).then_some(()));
+        running.wait_for(|event| matches!(event, Event::Data(..)).then_some(()));
     }
     raise(Signal::TERM);
     assert_eq!(running.wait_for(stopping), ShutdownCause::Signal("SIGTERM"));
@@ -157,13 +160,13 @@ fn a_signal_during_heavy_traffic() {
     assert_eq!(finished.endings(), [Ending::Done; PEERS]);
 }
 
-/// A peer that doesn't read would hold the drain up for ever.
+/// A peer that doesn't read would hold the shutdown up for ever.
 fn a_second_signal_ends_at_once() {
     for (first, _) in SIGNALS {
         for (second, _) in SIGNALS {
             let (event_loop, address) = handling();
             let script = Script::new(|cx, call| {
-                if let Call::Received(id, ..) = call {
+                if let Call::Data(id, ..) = call {
                     cx.send(id, &pattern(HUGE));
                 }
             });
@@ -173,7 +176,7 @@ fn a_second_signal_ends_at_once() {
             read_exactly(&peer, 1);
             raise(first);
             running.wait_for(stopping);
-            // The same one is another only after a moment.
+            // The same signal counts as a second one only after a moment.
             let finished = raise_until_it_ends(second, running);
             assert!(matches!(finished.result, Ok(Outcome::Forced)));
             assert_eq!(finished.endings(), []);
@@ -212,10 +215,10 @@ fn the_same_signal_twice_at_once_is_one() {
     assert!((0..50).any(|_| ends_in_order()));
 }
 
-fn a_signal_while_the_service_stops() {
+fn a_signal_after_the_handler_has_requested_the_shutdown() {
     let (event_loop, address) = handling();
     let script = Script::new(|cx, call| {
-        if let Call::Received(..) = call {
+        if let Call::Data(..) = call {
             cx.shutdown();
         }
     });
@@ -227,7 +230,7 @@ fn a_signal_while_the_service_stops() {
     assert!(matches!(running.join().result, Ok(Outcome::Forced)));
 }
 
-/// The kernel gives a process's signals to its main thread first, so each interrupts the loop's wait.
+/// The kernel delivers a process's signals to its main thread first, so each interrupts the poll.
 fn in_the_main_thread(
     (mut event_loop, address): (EventLoop, SocketAddr),
     script: Script,
@@ -246,23 +249,23 @@ fn told(events: &[Event]) -> Vec<Told> {
 
 fn signaled(event: &Event) -> Option<Told> {
     match event {
-        Event::Signaled(signal) => Some(*signal),
+        Event::Signal(signal) => Some(*signal),
         _ => None,
     }
 }
 
-/// The handler answers in the turn in which it is told, and the loop goes on.
-fn the_service_is_told_of_the_others() {
+/// The handler replies in the turn of the signal, and the loop goes on.
+fn the_handler_gets_the_others() {
     let (event_loop, address) = handling();
     let mut asking = None;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => asking = Some(id),
-        Call::Signaled => cx.send(asking.unwrap(), b"told"),
+        Call::Open(id) => asking = Some(id),
+        Call::Signal => cx.send(asking.unwrap(), b"told"),
         call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(1));
     let mut peer = peer(address);
-    running.wait_for_opened();
+    running.wait_for_open();
     let others =
         [(Signal::HUP, Told::Hangup), (Signal::USR1, Told::User1), (Signal::USR2, Told::User2)];
     for (signal, expected) in others {
@@ -276,9 +279,9 @@ fn the_service_is_told_of_the_others() {
     assert!(matches!(running.join().result, Ok(Outcome::Graceful)));
 }
 
-/// A person's script that sends without end fills no log: the first is told at once, the last is
-/// told too, and a second lies between any two.
-fn many_of_a_kind_are_told_as_one() {
+/// A script that sends signals without end fills no log: the first is passed at once, the last is
+/// passed too, and a second lies between any two.
+fn many_of_a_kind_are_passed_as_one() {
     const ROUNDS: usize = 300;
     let started = Instant::now();
     let events = in_the_main_thread(handling(), Script::echo(), |address| {
@@ -294,7 +297,7 @@ fn many_of_a_kind_are_told_as_one() {
     let count = told(&events).len();
     assert!(count > 0 && count as u64 <= 1 + started.elapsed().as_secs(), "{count} times");
 
-    // The one that comes too early is not forgotten, though nothing else wakes the loop.
+    // A signal within the period is not forgotten, though nothing else wakes the loop.
     let (event_loop, _) = handling();
     let mut running = spawn(event_loop, Script::echo());
     running.wait_for(|event| (*event == Event::Waiting).then_some(()));
@@ -306,7 +309,7 @@ fn many_of_a_kind_are_told_as_one() {
     running.join();
 }
 
-fn a_hangup_ends_what_a_person_looks_at() {
+fn a_hangup_ends_an_interactive_program() {
     let mut event_loop = EventLoop::new(Limits::default()).unwrap();
     event_loop.handle_signals(Hangup::Shutdown).unwrap();
     raise(Signal::HUP);
@@ -316,7 +319,7 @@ fn a_hangup_ends_what_a_person_looks_at() {
     assert_eq!(told(&finished.events), []);
 }
 
-/// What takes long before the loop begins asks now and then; what isn't for it is kept.
+/// Long work before the loop begins asks now and then; the other signals are kept for the loop.
 fn a_signal_is_seen_before_the_loop_begins() {
     let (mut event_loop, _) = handling();
     assert_eq!(event_loop.shutdown_signal(), None);

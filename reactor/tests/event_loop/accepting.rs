@@ -1,4 +1,4 @@
-//! How peers are let in: so many in a turn, so many in all, and nobody is forgotten outside.
+//! How peers are accepted: up to the budget of a turn and the limit of connections, and none is forgotten.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use crate::support::{
     Call, Event, SOON, Script, echo, listening, peer, read_all, read_exactly, run, spawn,
 };
 
-/// Peers that have said everything, and wait to be let in.
+/// Peers that have sent everything, and wait to be accepted.
 fn waiting_peers(address: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
     let speak = |_| {
         let mut peer = peer(address);
@@ -22,11 +22,11 @@ fn waiting_peers(address: std::net::SocketAddr, count: usize) -> Vec<TcpStream> 
 }
 
 fn opened(event: &Event) -> bool {
-    matches!(event, Event::Opened(_))
+    matches!(event, Event::Open(_))
 }
 
 #[test]
-fn never_more_connections_than_the_limit_and_everybody_is_served() {
+fn never_more_connections_than_the_limit_and_every_peer_is_served() {
     const LIMIT: usize = 3;
     const PEERS: usize = 20;
     let (event_loop, address) = listening(Limits { max_connections: LIMIT, ..Limits::default() });
@@ -38,8 +38,8 @@ fn never_more_connections_than_the_limit_and_everybody_is_served() {
     let mut connections = 0;
     for event in &finished.events {
         match event {
-            Event::Opened(_) => connections += 1,
-            Event::Closed(..) => connections -= 1,
+            Event::Open(_) => connections += 1,
+            Event::Close(..) => connections -= 1,
             Event::Paused(told, error) => {
                 assert_eq!((*told, *error, connections), (LIMIT, None, LIMIT));
             }
@@ -55,14 +55,14 @@ fn never_more_connections_than_the_limit_and_everybody_is_served() {
     assert!(resumed == pauses || resumed + 1 == pauses, "{pauses} pauses, {resumed} ends of them");
 }
 
-/// The one outside is let in when somebody leaves, without any other event at the listener.
+/// The peer in the backlog is accepted when a connection is closed, without an event of the listener.
 #[test]
-fn a_peer_beyond_the_limit_waits_for_a_place() {
+fn a_peer_beyond_the_limit_waits_for_a_free_slot() {
     let (event_loop, address) = listening(Limits { max_connections: 2, ..Limits::default() });
     let mut running = spawn(event_loop, Script::echo().stops_after(3));
     let (mut first, second) = (peer(address), peer(address));
-    running.wait_for_opened();
-    running.wait_for_opened();
+    running.wait_for_open();
+    running.wait_for_open();
     let mut third = peer(address);
     third.write_all(b"hola").unwrap();
     for _ in 0..20 {
@@ -70,20 +70,20 @@ fn a_peer_beyond_the_limit_waits_for_a_place() {
         read_exactly(&first, 1);
         running.wait_for(|event| {
             assert!(!opened(event), "the third was let in");
-            matches!(event, Event::Received(..)).then_some(())
+            matches!(event, Event::Data(..)).then_some(())
         });
     }
     drop(second);
-    running.wait_for_opened();
+    running.wait_for_open();
     assert_eq!(read_exactly(&third, 4), b"hola");
     drop((first, third));
     let finished = running.join();
-    // Once before the third, and once when it was in and the place was taken again.
+    // Once before the third, and once when it was accepted and the limit reached again.
     assert_eq!(finished.counters.accept_pauses, 2);
 }
 
 #[test]
-fn so_many_in_a_turn_and_the_rest_without_another_event() {
+fn a_turn_accepts_its_budget_and_the_next_needs_no_event() {
     const PEERS: usize = 10;
     let (event_loop, address) = listening(Limits { accept_budget: 3, ..Limits::default() });
     let peers = waiting_peers(address, PEERS);
@@ -99,9 +99,9 @@ fn so_many_in_a_turn_and_the_rest_without_another_event() {
     }
 }
 
-/// A limit of none would leave the peers outside and the loop awake for ever.
+/// A budget of none would leave the peers in the backlog and the loop spinning.
 #[test]
-fn at_least_one_is_let_in_per_turn() {
+fn at_least_one_is_accepted_per_turn() {
     let (event_loop, address) = listening(Limits { accept_budget: 0, ..Limits::default() });
     assert_eq!(event_loop.limits().accept_budget, 1);
     let peers = waiting_peers(address, 3);
@@ -112,12 +112,12 @@ fn at_least_one_is_let_in_per_turn() {
 }
 
 #[test]
-fn a_limit_of_no_connections_lets_nobody_in_and_does_not_spin() {
+fn a_limit_of_no_connections_accepts_none_and_does_not_spin() {
     let (event_loop, address) = listening(Limits { max_connections: 0, ..Limits::default() });
     let _peers = waiting_peers(address, 3);
     let script = Script::new(|cx, call| match call {
-        Call::Started => cx.set_timer(reactor::TimerId(1), Some(SOON)),
-        Call::Fired(_) => cx.shutdown(),
+        Call::Start => cx.set_timer(reactor::TimerId(1), Some(SOON)),
+        Call::Timer(_) => cx.shutdown(),
         _ => {}
     });
     let finished = run(event_loop, script);
@@ -138,7 +138,7 @@ fn a_storm_of_peers() {
 }
 
 #[test]
-fn waiting_is_told_when_everybody_is_in() {
+fn waiting_is_reported_when_every_peer_was_accepted() {
     let (event_loop, address) = listening(Limits::default());
     let mut running = spawn(event_loop, Script::echo().stops_after(4));
     let waiting = |event: &Event| (*event == Event::Waiting).then_some(());
@@ -154,30 +154,30 @@ fn waiting_is_told_when_everybody_is_in() {
 }
 
 #[test]
-fn a_stopped_loop_listens_no_more() {
+fn a_loop_that_shuts_down_refuses_connections() {
     let (event_loop, address) = listening(Limits::default());
     let script = Script::new(|cx, call| match call {
-        Call::Received(..) => cx.shutdown(),
+        Call::Data(..) => cx.shutdown(),
         call => echo(cx, &call),
     });
     let running = spawn(event_loop, script);
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
     assert_eq!(read_all(&peer), b"");
-    // Its own connection is still draining: what refuses is the listener's absence.
+    // Its own connection is still open: what refuses is the listener's absence.
     let refused = TcpStream::connect(address).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     drop(peer);
     let finished = running.join();
     let position = |wanted: &Event| finished.events.iter().position(|event| event == wanted);
     assert!(
-        position(&Event::ListenerClosed) < position(&Event::Stopping(ShutdownCause::Requested))
+        position(&Event::ListenerClosed) < position(&Event::Shutdown(ShutdownCause::Requested))
     );
     assert_eq!(finished.count(|event| *event == Event::ListenerClosed), 1);
 }
 
 #[test]
-fn an_address_that_is_taken_is_an_error() {
+fn an_address_in_use_is_an_error() {
     let (_first, address) = listening(Limits::default());
     let error = EventLoop::new(Limits::default()).unwrap().listen(address, 5).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);

@@ -1,4 +1,4 @@
-//! Ends of pairs that the handler has attached: served like connections, and counted as none.
+//! Ends of pairs that the handler has attached: served like connections, and not counted as such.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
@@ -13,11 +13,11 @@ use crate::support::{
     read_all, read_exactly, run, spawn,
 };
 
-/// More than a pair of sockets holds, in bytes; few enough that little is told of them: a reader
-/// makes an event of each piece that it takes, whether or not there is room for another.
+/// More than a pair of sockets holds, in bytes; few enough for few events: each read at the other end
+/// makes one, whether or not there is room for another write.
 const MUCH: usize = 1024 * 1024;
 
-/// A pair: for the loop, and for the test in the thread's stead.
+/// A pair: for the loop, and for the test in place of the thread.
 fn pair() -> (Option<UnixStream>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -38,12 +38,12 @@ fn attach(cx: &mut dyn DynContext, stream: &mut Option<UnixStream>) -> Connectio
 fn bytes_go_both_ways() {
     let (mut ours, mut theirs) = pair();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let id = attach(cx, &mut ours);
             cx.send(id, b"hola ");
         }
-        Call::Received(id, input, _) => cx.send(id, input),
-        Call::Ended(id, _) => cx.close(id),
+        Call::Data(id, input, _) => cx.send(id, input),
+        Call::Eof(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(deaf(), script.stops_after(1));
@@ -54,7 +54,7 @@ fn bytes_go_both_ways() {
     assert_eq!(answer, "hola mundo");
     let finished = running.join();
     assert_eq!(finished.endings(), [Ending::Done]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Open(_))), 0);
 }
 
 /// More than the sockets hold goes through, and what isn't consumed comes again, as always.
@@ -63,15 +63,15 @@ fn much_goes_through() {
     let (mut ours, mut theirs) = pair();
     let mut seen = Vec::new();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let id = attach(cx, &mut ours);
             cx.send(id, &pattern(MUCH));
         }
-        Call::Received(_, input, consumed) => {
+        Call::Data(_, input, consumed) => {
             *consumed = input.len() / 2;
             seen.extend_from_slice(&input[..*consumed]);
         }
-        Call::Ended(id, rest) => {
+        Call::Eof(id, rest) => {
             seen.extend_from_slice(rest);
             assert!(seen == pattern(MUCH));
             cx.close(id);
@@ -93,10 +93,10 @@ fn the_other_end_goes_away() {
     let (mut ours, theirs) = pair();
     drop(theirs);
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             attach(cx, &mut ours);
         }
-        Call::Ended(id, _) => {
+        Call::Eof(id, _) => {
             cx.send(id, b"is anybody there?");
             cx.close(id);
         }
@@ -104,18 +104,18 @@ fn the_other_end_goes_away() {
     });
     let finished = run(deaf(), script.stops_after(1));
     assert_eq!(finished.endings(), [Ending::Failed(ErrorKind::BrokenPipe)]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Ended(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Eof(..))), 1);
 }
 
 #[test]
 fn a_deadline_like_any_connection() {
     let (mut ours, theirs) = pair();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let id = attach(cx, &mut ours);
             cx.set_deadline(id, Some(SOON / 2));
         }
-        Call::Expired(id) => cx.abort(id),
+        Call::Deadline(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(deaf(), script.stops_after(1));
@@ -123,17 +123,17 @@ fn a_deadline_like_any_connection() {
     drop(theirs);
 }
 
-/// It takes the place of no peer.
+/// It takes no peer's slot.
 #[test]
 fn it_does_not_count_towards_the_limit() {
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let (mut ours, theirs) = pair();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             attach(cx, &mut ours);
         }
-        Call::Opened(id) => {
+        Call::Open(id) => {
             cx.send(id, b"hola");
             cx.close(id);
         }
@@ -147,7 +147,7 @@ fn it_does_not_count_towards_the_limit() {
     drop(theirs);
 }
 
-/// Peers have spoken before, and a turn has room for one of them: what a thread says comes first, all
+/// Peers have sent before, and a turn has room for one of them: what a thread sends comes first, all
 /// of it.
 #[test]
 fn it_is_served_before_all_peers() {
@@ -157,10 +157,10 @@ fn it_is_served_before_all_peers() {
     let mut peers = [(); PEERS].map(|()| peer(address));
     let (mut opened, mut heard) = (0, 0);
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             attach(cx, &mut ours);
         }
-        Call::Opened(_) => {
+        Call::Open(_) => {
             opened += 1;
             if opened == PEERS {
                 for peer in &mut peers {
@@ -169,7 +169,7 @@ fn it_is_served_before_all_peers() {
                 theirs.write_all(b"own").unwrap();
             }
         }
-        Call::Received(..) => {
+        Call::Data(..) => {
             heard += 1;
             if heard == PEERS + 3 {
                 cx.shutdown();
@@ -179,27 +179,27 @@ fn it_is_served_before_all_peers() {
     });
     let events = run(event_loop, script).events;
     let input = |event: &Event| match event {
-        Event::Received(_, input) => Some(input.clone()),
+        Event::Data(_, input) => Some(input.clone()),
         _ => None,
     };
     let first: Vec<_> = events.iter().filter_map(input).take(3).collect();
     assert_eq!(first.concat(), b"own");
 }
 
-/// One that takes nothing is no peer that holds memory on purpose: a disk may take its time.
+/// A thread that takes nothing isn't a peer that holds memory on purpose: a disk may be slow.
 #[test]
 fn it_is_not_closed_for_taking_nothing() {
     let limits = Limits { write_timeout: SOON / 4, ..Limits::default() };
     let (mut ours, mut theirs) = pair();
     let (told, when) = mpsc::channel();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let id = attach(cx, &mut ours);
             cx.send(id, &pattern(MUCH));
             cx.set_timer(TimerId(1), Some(SOON));
         }
-        Call::Fired(_) => told.send(()).unwrap(),
-        Call::Ended(id, _) => cx.close(id),
+        Call::Timer(_) => told.send(()).unwrap(),
+        Call::Eof(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(EventLoop::new(limits).unwrap(), script.stops_after(1));
@@ -212,9 +212,9 @@ fn it_is_not_closed_for_taking_nothing() {
     assert_eq!(running.join().endings(), [Ending::Done]);
 }
 
-/// While the last peer's answer still leaves, the thread's answers arrive; nobody waits for more.
+/// While the last peer's reply still leaves, the thread's results arrive; the loop waits for no more.
 #[test]
-fn a_stop_leaves_it_alone_and_waits_for_nothing() {
+fn a_shutdown_neither_closes_it_nor_waits_for_it() {
     let limits = Limits {
         shutdown_timeout: NEVER,
         linger_timeout: NEVER,
@@ -225,17 +225,17 @@ fn a_stop_leaves_it_alone_and_waits_for_nothing() {
     let (mut ours, mut theirs) = pair();
     let mut attached = None;
     let script = Script::new(move |cx, call| match call {
-        Call::Started => attached = Some(attach(cx, &mut ours)),
-        Call::Opened(id) => {
+        Call::Start => attached = Some(attach(cx, &mut ours)),
+        Call::Open(id) => {
             cx.send(id, &pattern(HUGE));
             cx.shutdown();
         }
-        Call::Received(id, input, _) if attached == Some(id) => cx.send(id, input),
+        Call::Data(id, input, _) if attached == Some(id) => cx.send(id, input),
         _ => {}
     });
     let mut running = spawn(event_loop, script);
     let peer = peer(address);
-    running.wait_for(|event| matches!(event, Event::Stopping(_)).then_some(()));
+    running.wait_for(|event| matches!(event, Event::Shutdown(_)).then_some(()));
     let mut echoed = [0; 4];
     theirs.write_all(b"hola").unwrap();
     theirs.read_exact(&mut echoed).unwrap();
@@ -244,20 +244,20 @@ fn a_stop_leaves_it_alone_and_waits_for_nothing() {
     drop(peer);
     let finished = running.join();
     assert!(matches!(finished.result, Ok(Outcome::Graceful)));
-    // The peer alone: it is still there.
+    // The peer alone: the attached one is still open.
     assert_eq!(finished.endings(), [Ending::Done]);
 }
 
-/// Nor does the end of the time for draining cut it off.
+/// Nor does the shutdown timeout.
 #[test]
-fn the_end_of_a_drain_leaves_it_alone() {
+fn the_shutdown_timeout_does_not_close_it() {
     let (event_loop, address) = listening(Limits { shutdown_timeout: SOON, ..Limits::default() });
     let (mut ours, theirs) = pair();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             attach(cx, &mut ours);
         }
-        Call::Opened(id) => {
+        Call::Open(id) => {
             cx.send(id, &pattern(HUGE));
             cx.shutdown();
         }
@@ -274,11 +274,11 @@ fn the_end_of_a_drain_leaves_it_alone() {
 fn a_loop_with_nothing_else_ends_at_once() {
     let (mut ours, theirs) = pair();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             attach(cx, &mut ours);
             cx.set_timer(TimerId(1), Some(Duration::ZERO));
         }
-        Call::Fired(_) => cx.shutdown(),
+        Call::Timer(_) => cx.shutdown(),
         _ => {}
     });
     let finished = run(deaf(), script);

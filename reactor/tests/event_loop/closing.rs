@@ -1,4 +1,4 @@
-//! Every way in which a connection ends: what the peer gets, and what the handler is told.
+//! Every way in which a connection is closed: what the peer gets, and what the handler gets.
 //!
 //! That `on_close` comes exactly once, and nothing about the connection after it, is checked by the
 //! support for every connection of every test.
@@ -13,10 +13,10 @@ use crate::support::{
     read_exactly, reset, run, spawn,
 };
 
-/// Answers the first bytes and closes, whatever else has come.
-fn answer_and_close() -> Script {
+/// Replies to the first bytes and closes, whatever else has arrived.
+fn reply_and_close() -> Script {
     Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, b"answer");
             cx.close(id);
         }
@@ -24,7 +24,7 @@ fn answer_and_close() -> Script {
 }
 
 #[test]
-fn a_peer_that_has_ended_still_gets_its_answers() {
+fn a_half_closed_peer_gets_its_replies() {
     let (event_loop, address) = listening(Limits::default());
     let mut peer = peer(address);
     peer.write_all(b"hola").unwrap();
@@ -34,20 +34,20 @@ fn a_peer_that_has_ended_still_gets_its_answers() {
     assert_eq!(finished.endings(), [Ending::Done]);
 }
 
-/// Closing a socket with unread input resets the connection, and the peer loses its answer. Here
+/// Closing a socket with unread input resets the connection, and the peer loses its reply. Here
 /// the input is as much as the sockets hold.
 #[test]
-fn closing_with_unread_input_still_delivers_the_answer() {
+fn closing_with_unread_input_still_delivers_the_reply() {
     let limits = Limits { read_budget: 100, linger_timeout: NEVER, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let peer = peer(address);
     let unread = fill(&peer);
-    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let running = spawn(event_loop, reply_and_close().stops_after(1));
     assert_eq!(read_all(&peer), b"answer");
     drop(peer);
     let finished = running.join();
     assert_eq!(finished.endings(), [Ending::Done]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Data(..))), 1);
     assert_eq!(finished.counters.bytes_read, unread as u64);
 }
 
@@ -58,7 +58,7 @@ fn what_was_sent_before_close_leaves_and_what_is_sent_after_does_not() {
     peer.write_all(b"x").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, &pattern(10_000));
             cx.close(id);
             cx.send(id, b"after");
@@ -72,7 +72,7 @@ fn what_was_sent_before_close_leaves_and_what_is_sent_after_does_not() {
 #[test]
 fn lingering_ends_with_the_end_of_the_peer() {
     let (event_loop, address) = listening(Limits { linger_timeout: NEVER, ..Limits::default() });
-    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let running = spawn(event_loop, reply_and_close().stops_after(1));
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
     assert_eq!(read_all(&peer), b"answer");
@@ -86,29 +86,29 @@ fn lingering_ends_with_the_end_of_the_peer() {
 #[test]
 fn lingering_ends_at_its_limit() {
     let (event_loop, address) = listening(Limits { linger_timeout: SOON, ..Limits::default() });
-    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let running = spawn(event_loop, reply_and_close().stops_after(1));
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
     assert_eq!(read_all(&peer), b"answer");
     assert_eq!(running.join().endings(), [Ending::Done]);
 }
 
-/// Neither bytes nor silence of the peer buy it more time than that.
+/// Neither bytes nor silence of the peer extend it.
 #[test]
 fn lingering_ends_at_its_limit_even_when_the_peer_goes_on_sending() {
     let limits = Limits { linger_timeout: SOON, read_budget: 100, ..Limits::default() };
     let (event_loop, address) = listening(limits);
-    let running = spawn(event_loop, answer_and_close().stops_after(1));
+    let running = spawn(event_loop, reply_and_close().stops_after(1));
     let mut peer = peer(address);
     while peer.write_all(&[0; 1000]).is_ok() {}
     assert_eq!(running.join().endings(), [Ending::Done]);
 }
 
 #[test]
-fn a_service_that_closes_at_once_and_says_nothing() {
+fn a_handler_that_closes_at_once_and_sends_nothing() {
     let (event_loop, address) = listening(Limits { linger_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| {
-        if let Call::Opened(id) = call {
+        if let Call::Open(id) = call {
             cx.close(id);
         }
     });
@@ -125,7 +125,7 @@ fn an_aborted_connection_loses_what_was_queued() {
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, b"answer");
             cx.abort(id);
         }
@@ -137,11 +137,11 @@ fn an_aborted_connection_loses_what_was_queued() {
 }
 
 #[test]
-fn a_reset_is_told_as_a_failure() {
+fn a_reset_is_reported_as_a_failure() {
     let (event_loop, address) = listening(Limits::default());
     let mut running = spawn(event_loop, Script::echo().stops_after(1));
     let peer = peer(address);
-    running.wait_for_opened();
+    running.wait_for_open();
     reset(peer);
     assert_eq!(running.join().endings(), [Ending::Failed(ErrorKind::ConnectionReset)]);
 }
@@ -154,12 +154,12 @@ fn a_reset_before_the_connection_was_accepted() {
     survivor.write_all(b"hola").unwrap();
     let mut running = spawn(event_loop, Script::echo().stops_after(2));
     assert_eq!(read_exactly(&survivor, 4), b"hola");
-    running.wait_for_closed();
+    running.wait_for_close();
     drop(survivor);
     running.join();
 }
 
-/// Nothing can be read any more that would tell: the event itself has to.
+/// No read would return it any more: the event itself has to report it.
 #[test]
 fn a_reset_after_the_end_of_the_peer() {
     let (event_loop, address) = listening(Limits::default());
@@ -167,7 +167,7 @@ fn a_reset_after_the_end_of_the_peer() {
     let mut running = spawn(event_loop, script.stops_after(1));
     let peer = peer(address);
     peer.shutdown(Shutdown::Write).unwrap();
-    running.wait_for(|event| matches!(event, Event::Ended(..)).then_some(()));
+    running.wait_for(|event| matches!(event, Event::Eof(..)).then_some(()));
     reset(peer);
     let endings = running.join().endings();
     assert!(matches!(endings[..], [Ending::Failed(_)]), "{endings:?}");
@@ -178,7 +178,7 @@ fn a_reset_after_the_end_of_the_peer() {
 fn a_reset_of_a_peer_that_is_not_read() {
     let (event_loop, address) = listening(Limits { write_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, &pattern(HUGE));
         }
     });
@@ -187,7 +187,7 @@ fn a_reset_of_a_peer_that_is_not_read() {
     peer.write_all(b"x").unwrap();
     read_exactly(&peer, 1);
     reset(peer);
-    let (_, ending) = running.wait_for_closed();
+    let (_, ending) = running.wait_for_close();
     assert!(matches!(ending, Ending::Failed(_)), "{ending:?}");
     running.join();
 }
@@ -196,7 +196,7 @@ fn a_reset_of_a_peer_that_is_not_read() {
 fn a_reset_while_closing() {
     let (event_loop, address) = listening(Limits { write_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, &pattern(HUGE));
             cx.close(id);
         }
@@ -211,13 +211,13 @@ fn a_reset_while_closing() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_given_up() {
+fn a_peer_that_reads_nothing_is_closed() {
     for closes in [false, true] {
         let (event_loop, address) = listening(Limits { write_timeout: SOON, ..Limits::default() });
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();
         let script = Script::new(move |cx, call| {
-            if let Call::Received(id, ..) = call {
+            if let Call::Data(id, ..) = call {
                 cx.send(id, &pattern(HUGE));
                 if closes {
                     cx.close(id);
@@ -232,17 +232,17 @@ fn a_peer_that_takes_nothing_is_given_up() {
     }
 }
 
-/// The handler sends again and again to a peer that takes nothing: that moves no clock.
+/// The handler sends again and again to a peer that reads nothing: that doesn't move the timeout.
 #[test]
 fn sending_more_does_not_save_a_stalled_peer() {
     let (event_loop, address) = listening(Limits { write_timeout: SOON, ..Limits::default() });
     let mut stalled = None;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) if stalled.is_none() => {
+        Call::Open(id) if stalled.is_none() => {
             stalled = Some(id);
             cx.send(id, &pattern(HUGE));
         }
-        Call::Received(id, input, _) => {
+        Call::Data(id, input, _) => {
             if let Some(stalled) = stalled {
                 cx.send(stalled, b"more");
             }
@@ -252,14 +252,14 @@ fn sending_more_does_not_save_a_stalled_peer() {
     });
     let mut running = spawn(event_loop, script.stops_after(2));
     let _stalled = peer(address);
-    running.wait_for_opened();
+    running.wait_for_open();
     let mut talking = peer(address);
     let mut ending = None;
     while ending.is_none() {
         talking.write_all(b"x").unwrap();
         ending = running.wait_for(|event| match event {
-            Event::Closed(_, ending) => Some(Some(*ending)),
-            Event::Received(..) => Some(None),
+            Event::Close(_, ending) => Some(Some(*ending)),
+            Event::Data(..) => Some(None),
             _ => None,
         });
     }
@@ -278,8 +278,8 @@ fn unconsumed_input_is_kept_up_to_its_limit() {
         peer.write_all(&pattern(length)).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         let script = Script::new(|cx, call| match call {
-            Call::Received(_, _, consumed) => *consumed = 0,
-            Call::Ended(id, rest) => {
+            Call::Data(_, _, consumed) => *consumed = 0,
+            Call::Eof(id, rest) => {
                 assert_eq!(rest, pattern(REST));
                 cx.close(id);
             }
@@ -289,7 +289,7 @@ fn unconsumed_input_is_kept_up_to_its_limit() {
     }
 }
 
-/// The limit is for what is left, not for what comes at once.
+/// The limit is for what is left unconsumed, not for what arrives at once.
 #[test]
 fn consumed_input_has_no_limit() {
     let limits = Limits { max_unconsumed: 10, read_budget: 1000, ..Limits::default() };
@@ -298,7 +298,7 @@ fn consumed_input_has_no_limit() {
     peer.write_all(&pattern(5000)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, input, consumed) => {
+        Call::Data(id, input, consumed) => {
             *consumed = input.len() - 10;
             cx.send(id, &input[..*consumed]);
         }
@@ -309,20 +309,20 @@ fn consumed_input_has_no_limit() {
     assert_eq!(read_all(&peer), pattern(4990));
 }
 
-/// Many at once, each by another way, and all the others go on.
+/// Many at once, each in another way, and the others go on.
 #[test]
 fn connections_end_independently() {
     let (event_loop, address) = listening(Limits::default());
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, b"abort", _) => cx.abort(id),
-        Call::Received(id, b"close", _) => cx.close(id),
-        Call::Received(_, b"leave", consumed) => *consumed = 0,
+        Call::Data(id, b"abort", _) => cx.abort(id),
+        Call::Data(id, b"close", _) => cx.close(id),
+        Call::Data(_, b"leave", consumed) => *consumed = 0,
         call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(6));
     let mut steady = peer(address);
     let mut expect = |expected: &dyn Fn(Ending) -> bool| {
-        let (_, ending) = running.wait_for_closed();
+        let (_, ending) = running.wait_for_close();
         assert!(expected(ending), "{ending:?}");
         steady.write_all(b"hola").unwrap();
         assert_eq!(read_exactly(&steady, 4), b"hola");

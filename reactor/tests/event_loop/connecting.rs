@@ -1,4 +1,4 @@
-//! Connections that the handler asks for: established or not, it is told exactly once.
+//! Connections that the handler requests: established or failed, it gets exactly one call.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,7 +22,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
     peer
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn refusing() -> SocketAddr {
     TcpListener::bind(LOCALHOST).unwrap().local_addr().unwrap()
 }
@@ -50,12 +50,12 @@ fn an_established_connection_is_like_an_accepted_one() {
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let address = listener.local_addr().unwrap();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
-            // Not established yet, so this reaches nobody.
+        Call::Start => {
+            // Not established yet, so this is dropped.
             let id = cx.connect(address);
             cx.send(id, b"too early");
         }
-        Call::Opened(id) => cx.send(id, b"hola "),
+        Call::Open(id) => cx.send(id, b"hola "),
         call => echo(cx, &call),
     });
     let running = spawn(connecting(), script.stops_after(1));
@@ -72,12 +72,12 @@ fn many_at_once() {
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let address = listener.local_addr().unwrap();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             for _ in 0..PEERS {
                 cx.connect(address);
             }
         }
-        Call::Opened(id) => cx.send(id, b"hola"),
+        Call::Open(id) => cx.send(id, b"hola"),
         call => echo(cx, &call),
     });
     let running = spawn(connecting(), script.stops_after(PEERS));
@@ -87,7 +87,7 @@ fn many_at_once() {
     }
     drop(peers);
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), PEERS);
+    assert_eq!(finished.count(|event| matches!(event, Event::Open(_))), PEERS);
     assert_eq!(finished.counters.established, PEERS as u64);
 }
 
@@ -95,13 +95,13 @@ fn many_at_once() {
 fn a_refused_connection_is_closed_alone() {
     let address = refusing();
     let script = Script::new(move |cx, call| {
-        if let Call::Started = call {
+        if let Call::Start = call {
             cx.connect(address);
         }
     });
     let finished = run(connecting(), script.stops_after(1));
     assert_eq!(finished.endings(), [Ending::NotConnected(ErrorKind::ConnectionRefused)]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Open(_))), 0);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn addresses_that_make_no_sense() {
         "[::]:0".parse().unwrap(),
     ];
     let script = Script::new(move |cx, call| {
-        if let Call::Started = call {
+        if let Call::Start = call {
             for address in addresses {
                 let id = cx.connect(address);
                 cx.send(id, b"hola");
@@ -127,10 +127,10 @@ fn addresses_that_make_no_sense() {
 }
 
 #[test]
-fn given_up_before_it_was_established() {
+fn aborted_before_it_was_established() {
     let (address, _listener, _waiting) = silent();
     let script = Script::new(move |cx, call| {
-        if let Call::Started = call {
+        if let Call::Start = call {
             let (closed, aborted) = (cx.connect(address), cx.connect(address));
             cx.close(closed);
             cx.abort(aborted);
@@ -138,36 +138,36 @@ fn given_up_before_it_was_established() {
     });
     let finished = run(connecting(), script.stops_after(2));
     assert_eq!(finished.endings(), [Ending::Aborted, Ending::Aborted]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Opened(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Open(_))), 0);
 }
 
 #[test]
 fn a_deadline_for_being_established() {
     let (address, _listener, _waiting) = silent();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let id = cx.connect(address);
             cx.set_deadline(id, Some(SOON / 2));
         }
-        Call::Expired(id) => cx.abort(id),
+        Call::Deadline(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(connecting(), script.stops_after(1));
     assert_eq!(finished.endings(), [Ending::Aborted]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 1);
 }
 
 #[test]
-fn stopping_gives_up_what_is_not_established() {
+fn a_shutdown_drops_what_is_not_established() {
     let (address, _listener, _waiting) = silent();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             cx.connect(address);
             cx.set_timer(TimerId(1), Some(Duration::ZERO));
         }
-        Call::Fired(_) => cx.shutdown(),
-        // Too late: the answer is that it is not connected.
-        Call::Stopping => {
+        Call::Timer(_) => cx.shutdown(),
+        // Too late: it fails as not connected.
+        Call::Shutdown => {
             let _ = cx.connect(address);
         }
         _ => {}
@@ -179,11 +179,11 @@ fn stopping_gives_up_what_is_not_established() {
 }
 
 #[test]
-fn a_peer_that_goes_away_at_once() {
+fn a_peer_that_closes_at_once() {
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let address = listener.local_addr().unwrap();
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             let _ = cx.connect(address);
         }
         call => echo(cx, &call),
@@ -194,15 +194,15 @@ fn a_peer_that_goes_away_at_once() {
     assert_eq!(finished.endings(), [Ending::Done]);
 }
 
-/// A failure that is known at once is told in the turn's end, and the next attempt in the next
-/// turn: a handler that tries again without a pause doesn't keep the turn from ending.
+/// An immediate failure is reported at the end of the turn, and the next attempt's in the next turn:
+/// a handler that reconnects without a delay doesn't keep the turn from ending.
 #[test]
-fn trying_again_at_once_leaves_the_turn() {
+fn reconnecting_at_once_leaves_the_turn() {
     const ATTEMPTS: usize = 100;
     let nonsense: SocketAddr = "255.255.255.255:1".parse().unwrap();
     let mut attempts = 0;
     let script = Script::new(move |cx, call| {
-        if let Call::Started | Call::Closed(_) = call {
+        if let Call::Start | Call::Close(_) = call {
             attempts += 1;
             if attempts <= ATTEMPTS {
                 cx.connect(nonsense);
@@ -212,18 +212,18 @@ fn trying_again_at_once_leaves_the_turn() {
     let finished = run(connecting(), script.stops_after(ATTEMPTS));
     assert_eq!(finished.endings().len(), ATTEMPTS);
     for turn in finished.turns() {
-        let closed = turn.iter().filter(|event| matches!(event, Event::Closed(..))).count();
+        let closed = turn.iter().filter(|event| matches!(event, Event::Close(..))).count();
         assert!(closed <= 1, "{closed} attempts in one turn");
     }
 }
 
-/// One that tries again for ever, also while the loop stops, is left alone when the time for
-/// draining is over.
+/// A handler that reconnects for ever, also during the shutdown, is ignored once the shutdown timeout
+/// is exceeded.
 #[test]
-fn trying_again_for_ever_does_not_keep_the_loop_from_ending() {
+fn reconnecting_for_ever_does_not_keep_the_loop_from_ending() {
     let address = refusing();
     let script = Script::new(move |cx, call| {
-        if let Call::Started | Call::Closed(_) = call {
+        if let Call::Start | Call::Close(_) = call {
             cx.connect(address);
         }
     });

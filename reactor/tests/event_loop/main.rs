@@ -7,13 +7,13 @@
 
 mod accepting;
 mod attached;
-mod bounds;
+mod budgets;
 mod closing;
 mod connecting;
-mod draining;
+mod connection_limits;
 mod misbehaving;
-mod places;
 mod reading;
+mod shutdown;
 mod stale;
 mod stress;
 #[path = "../support/mod.rs"]

@@ -12,10 +12,10 @@ use crate::support::{
     reset, run, spawn,
 };
 
-/// What a peer says to be left alone by a handler that harms all the others.
+/// What a peer sends to be spared by a handler that harms all the others.
 const STEADY: &[u8] = b"steady";
 
-/// Says something and is answered, several times.
+/// Sends something and gets a reply, several times.
 fn converse(mut peer: &TcpStream) {
     for _ in 0..10 {
         peer.write_all(STEADY).unwrap();
@@ -27,7 +27,7 @@ fn converse(mut peer: &TcpStream) {
 fn more_consumed_than_there_was() {
     let (event_loop, address) = listening(Limits::default());
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, input, consumed) => {
+        Call::Data(id, input, consumed) => {
             cx.send(id, input);
             *consumed = usize::MAX;
         }
@@ -41,24 +41,24 @@ fn more_consumed_than_there_was() {
     assert_eq!(running.join().endings(), [Ending::Done]);
 }
 
-/// The peer never stops sending, the handler never consumes: it ends at the limit.
+/// The peer never stops sending, the handler never consumes: the connection is closed at the limit.
 #[test]
 fn nothing_consumed_for_ever() {
     let limits = Limits { max_unconsumed: 1000, read_budget: 64, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let mut first = None;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => drop(first.get_or_insert(id)),
-        Call::Received(id, _, consumed) if Some(id) == first => *consumed = 0,
+        Call::Open(id) => drop(first.get_or_insert(id)),
+        Call::Data(id, _, consumed) if Some(id) == first => *consumed = 0,
         call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(2));
     let mut ignored = peer(address);
-    running.wait_for_opened();
+    running.wait_for_open();
     let steady = peer(address);
     converse(&steady);
     while ignored.write_all(&[0; 100]).is_ok() {}
-    let (_, ending) = running.wait_for_closed();
+    let (_, ending) = running.wait_for_close();
     assert!(matches!(ending, Ending::InputOverflow(1001..=1064)), "{ending:?}");
     converse(&steady);
     drop(steady);
@@ -119,7 +119,7 @@ fn closed_aborted_and_sent_to_in_any_order() {
         peer.write_all(b"x").unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         let script = Script::new(move |cx, call| {
-            if let Call::Received(id, ..) = call {
+            if let Call::Data(id, ..) = call {
                 cx.send(id, b"sent");
                 harm(cx, id);
             }
@@ -136,7 +136,7 @@ fn harmed_in_every_call(harm: fn(&mut dyn DynContext, ConnectionId)) {
     let (event_loop, address) = listening(limits);
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| {
-        if let Call::Opened(id) = call {
+        if let Call::Open(id) = call {
             open.push(id);
         }
         for &id in &open {
@@ -146,7 +146,7 @@ fn harmed_in_every_call(harm: fn(&mut dyn DynContext, ConnectionId)) {
     let running = spawn(event_loop, script.stops_after(HARMED));
     let peers: Vec<_> = (0..HARMED).map(|_| peer(address)).collect();
     for mut peer in &peers {
-        // The handler may have ended it already.
+        // The handler may have closed it already.
         let _ = peer.write_all(b"hola").and_then(|()| peer.shutdown(Shutdown::Write));
     }
     assert_eq!(running.join().endings().len(), HARMED);
@@ -163,7 +163,7 @@ fn everything_closed_in_every_call() {
 }
 
 #[test]
-fn everything_closed_and_stopped_and_timed_in_every_call() {
+fn everything_closed_and_shut_down_and_timed_in_every_call() {
     harmed_in_every_call(|cx, id| {
         cx.set_deadline(id, Some(Duration::ZERO));
         cx.set_timer(TimerId(1), Some(Duration::ZERO));
@@ -174,15 +174,15 @@ fn everything_closed_and_stopped_and_timed_in_every_call() {
 }
 
 #[test]
-fn stopped_in_every_call() {
+fn shut_down_in_every_call() {
     let limits = Limits { shutdown_timeout: SOON, ..Limits::default() };
     let (event_loop, address) = listening(limits);
     let _peer = peer(address);
     let finished = run(event_loop, Script::new(|cx, _| cx.shutdown()));
-    assert_eq!(finished.count(|event| matches!(event, Event::Stopping(_))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Shutdown(_))), 1);
 }
 
-/// One thing that a handler without sense may do with an id, dead or alive.
+/// One thing that a handler without sense may do with an id, of an open connection or not.
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     Send(usize),
@@ -233,7 +233,7 @@ fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
     Script::new(move |cx, call| {
         let steady = ids.first() == call.connection().as_ref();
         if steady && !ids.is_empty() {
-            if let Call::Closed(_) = call {
+            if let Call::Close(_) = call {
                 cx.shutdown();
             }
             return echo(cx, &call);
@@ -244,10 +244,10 @@ fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
             deed.is_done(cx, id, nobody);
         }
         match (call, deed) {
-            (Call::Opened(id), _) => ids.push(id),
-            (Call::Received(_, _, consumed), Deed::ConsumeNothing) => *consumed = 0,
-            (Call::Received(_, _, consumed), Deed::ConsumeTooMuch) => *consumed += 1,
-            (Call::Ended(id, _), _) => cx.close(id),
+            (Call::Open(id), _) => ids.push(id),
+            (Call::Data(_, _, consumed), Deed::ConsumeNothing) => *consumed = 0,
+            (Call::Data(_, _, consumed), Deed::ConsumeTooMuch) => *consumed += 1,
+            (Call::Eof(id, _), _) => cx.close(id),
             _ => {}
         }
     })
@@ -256,10 +256,10 @@ fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever such a handler does to the others and with ids of the dead, the steady peer is
-    /// served, and everything comes to its end.
+    /// Whatever such a handler does to the others and with stale ids, the steady peer is served, and
+    /// everything is closed in the end.
     #[test]
-    fn a_service_without_sense(
+    fn a_handler_without_sense(
         deeds in prop::collection::vec(Deed::any(), 1..40),
         endings in prop::collection::vec(0..3_u8, 1..8),
     ) {
@@ -279,10 +279,10 @@ proptest! {
         let (event_loop, address) = listening(limits);
         let mut running = spawn(event_loop, without_sense(deeds, nobody));
         let steady = peer(address);
-        running.wait_for_opened();
+        running.wait_for_open();
         for ending in endings {
             let mut other = peer(address);
-            // It may be gone in the middle of that, or before.
+            // It may be closed in the middle of that, or before.
             let _ = other.write_all(&[1; 150]);
             match ending {
                 0 => reset(other),

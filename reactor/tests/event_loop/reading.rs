@@ -1,4 +1,4 @@
-//! How input reaches the handler: whole, in order, and fairly shared.
+//! How input reaches the handler: whole, in order, and fairly.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Write as _};
@@ -11,10 +11,10 @@ use crate::support::{
     read_exactly, reset, run, spawn,
 };
 
-/// Answers each whole line with itself and leaves the rest.
+/// Echoes each whole line and leaves the rest.
 fn echo_lines(cx: &mut dyn DynContext, call: Call<'_>) {
     match call {
-        Call::Received(id, input, consumed) => {
+        Call::Data(id, input, consumed) => {
             *consumed = input.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
             cx.send(id, &input[..*consumed]);
         }
@@ -24,7 +24,7 @@ fn echo_lines(cx: &mut dyn DynContext, call: Call<'_>) {
 
 fn inputs<'a>(events: &'a [Event]) -> Vec<&'a [u8]> {
     let input = |event: &'a Event| match event {
-        Event::Received(_, bytes) => Some(bytes.as_slice()),
+        Event::Data(_, bytes) => Some(bytes.as_slice()),
         _ => None,
     };
     events.iter().filter_map(input).collect()
@@ -39,7 +39,7 @@ fn a_line_in_one_byte_writes() {
         peer.write_all(&[*byte]).unwrap();
         let wanted = b"hola\n"[..=position].to_vec();
         running.wait_for(|event| match event {
-            Event::Received(_, input) => (*input == wanted).then_some(()),
+            Event::Data(_, input) => (*input == wanted).then_some(()),
             _ => None,
         });
     }
@@ -82,26 +82,23 @@ fn the_end_brings_what_was_never_consumed() {
     peer.shutdown(Shutdown::Write).unwrap();
     let finished = run(event_loop, Script::new(echo_lines).stops_after(1));
     assert_eq!(read_all(&peer), b"uno\n");
-    let ended = |event: &Event| matches!(event, Event::Ended(_, rest) if rest == b"dos");
+    let ended = |event: &Event| matches!(event, Event::Eof(_, rest) if rest == b"dos");
     assert_eq!(finished.count(ended), 1);
 }
 
 #[test]
-fn an_end_without_a_byte_is_told_once() {
+fn an_end_without_a_byte_is_delivered_once() {
     let (event_loop, address) = listening(Limits::default());
     drop(peer(address));
     let finished = run(event_loop, Script::echo().stops_after(1));
-    assert_eq!(
-        finished.count(|event| matches!(event, Event::Ended(_, rest) if rest.is_empty())),
-        1
-    );
+    assert_eq!(finished.count(|event| matches!(event, Event::Eof(_, rest) if rest.is_empty())), 1);
     assert_eq!(inputs(&finished.events).len(), 0);
 }
 
-/// The peer has sent everything before the loop begins, so one event announces all of it: a loop
-/// that reads its share and waits for another event never gets the rest.
+/// The peer has sent everything before the loop begins, so one event reports all of it: a loop that
+/// reads its budget and waits for another event never gets the rest.
 #[test]
-fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
+fn the_read_budget_is_kept_and_the_rest_needs_no_event() {
     const SHARE: usize = 100;
     const TOTAL: usize = 20_000;
     let (event_loop, address) = listening(Limits { read_budget: SHARE, ..Limits::default() });
@@ -109,7 +106,7 @@ fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
     peer.write_all(&pattern(TOTAL)).unwrap();
     let mut left = TOTAL;
     let script = Script::new(move |cx, call| {
-        if let Call::Received(_, input, _) = call {
+        if let Call::Data(_, input, _) = call {
             left -= input.len();
             if left == 0 {
                 cx.shutdown();
@@ -124,9 +121,9 @@ fn the_share_of_a_turn_is_kept_to_and_the_rest_needs_no_new_event() {
     assert!(finished.counters.turns >= (TOTAL / SHARE) as u64);
 }
 
-/// A frame larger than the share of a turn gathers in the connection's own buffer.
+/// A frame larger than the read budget gathers in the connection's own buffer.
 #[test]
-fn a_message_larger_than_the_share_of_a_turn() {
+fn a_message_larger_than_the_read_budget() {
     const FRAME: usize = 5000;
     let limits = Limits { read_budget: 7, max_unconsumed: FRAME, ..Limits::default() };
     let (event_loop, address) = listening(limits);
@@ -134,7 +131,7 @@ fn a_message_larger_than_the_share_of_a_turn() {
     peer.write_all(&pattern(FRAME)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     let script = Script::new(|cx, call| match call {
-        Call::Received(_, input, consumed) if input.len() < FRAME => *consumed = 0,
+        Call::Data(_, input, consumed) if input.len() < FRAME => *consumed = 0,
         call => echo(cx, &call),
     });
     run(event_loop, script.stops_after(1));
@@ -161,7 +158,7 @@ fn a_flood_does_not_starve_another_peer() {
     assert!(modest_turn <= flooding_turn + 1, "turns {modest_turn} and {flooding_turn}");
 }
 
-/// Every peer has more than its share: in each turn each gets its share, and none gets two.
+/// Every peer has sent more than the read budget: each turn reads one budget of each, and never two.
 #[test]
 fn equal_peers_are_served_in_turns() {
     const SHARE: usize = 50;
@@ -177,12 +174,12 @@ fn equal_peers_are_served_in_turns() {
     for turn in finished.turns() {
         let mut seen = Vec::new();
         for event in turn {
-            let Event::Received(id, input) = event else { continue };
+            let Event::Data(id, input) = event else { continue };
             assert!(!seen.contains(id), "{id:?} was read twice in one turn");
             seen.push(*id);
             *received.entry(*id).or_insert(0) += input.len();
         }
-        // One event later at most: nobody is ever two shares ahead of somebody else.
+        // One event later at most: no peer is ever two budgets ahead of another.
         let (least, most) = (received.values().min(), received.values().max());
         assert!(most.copied().unwrap_or(0) <= least.copied().unwrap_or(0) + 2 * SHARE);
     }
@@ -193,7 +190,7 @@ fn equal_peers_are_served_in_turns() {
 fn pausing_echo() -> Script {
     let (mut every_other, mut paused) = (false, None);
     Script::new(move |cx, call| match call {
-        Call::Received(id, input, consumed) => {
+        Call::Data(id, input, consumed) => {
             assert_eq!(paused, None, "nothing is delivered while reading is paused");
             every_other = !every_other;
             if every_other {
@@ -204,13 +201,13 @@ fn pausing_echo() -> Script {
             }
             cx.send(id, &input[..*consumed]);
         }
-        Call::Ended(..) if paused.is_some() => panic!("its end is delivered while it is paused"),
-        Call::Fired(_) => cx.resume_reading(paused.take().expect("it is paused")),
+        Call::Eof(..) if paused.is_some() => panic!("its end is delivered while it is paused"),
+        Call::Timer(_) => cx.resume_reading(paused.take().expect("it is paused")),
         call => echo(cx, &call),
     })
 }
 
-/// More may be kept than the decoders' maximum, and it comes again when nothing more arrives.
+/// More may be kept than a decoder's maximum, and it comes again even if nothing more arrives.
 #[test]
 fn what_a_paused_connection_left_comes_again() {
     let (event_loop, address) =
@@ -222,9 +219,7 @@ fn what_a_paused_connection_left_comes_again() {
     peer.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&peer), b"");
     let finished = running.join();
-    assert!(
-        finished.count(|event| matches!(event, Event::Received(_, bytes) if bytes.len() > 10)) > 4
-    );
+    assert!(finished.count(|event| matches!(event, Event::Data(_, bytes) if bytes.len() > 10)) > 4);
 }
 
 #[test]
@@ -239,8 +234,8 @@ fn the_end_of_a_paused_connection_comes_behind_its_input() {
     assert_eq!(finished.endings(), [Ending::Done]);
 }
 
-/// Nobody reads from it, so nothing but its event says that it has failed: one that comes while it
-/// is paused, or came with the last bytes.
+/// The loop doesn't read from it, so only an event reports the failure: one that comes while it is
+/// paused, or came with the last bytes.
 #[test]
 fn a_paused_connection_that_fails_is_closed() {
     for paused_before in [true, false] {
@@ -248,7 +243,7 @@ fn a_paused_connection_that_fails_is_closed() {
         let mut running = None;
         let mut peer = peer(address);
         let script = Script::new(|cx, call| {
-            if let Call::Received(id, _, consumed) = call {
+            if let Call::Data(id, _, consumed) = call {
                 *consumed = 0;
                 cx.pause_reading(id);
             }
@@ -257,7 +252,7 @@ fn a_paused_connection_that_fails_is_closed() {
         let script = script.stops_after(1);
         if paused_before {
             let spawned = running.insert(spawn(event_loop, script));
-            spawned.wait_for(|event| matches!(event, Event::Received(..)).then_some(()));
+            spawned.wait_for(|event| matches!(event, Event::Data(..)).then_some(()));
             reset(peer);
         } else {
             reset(peer);

@@ -1,5 +1,4 @@
-//! Tokens and events of connections that are gone: they reach nobody, least of all whoever has
-//! taken the place.
+//! Ids and events of closed connections: they reach none, least of all the next one in the slot.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -11,7 +10,7 @@ use crate::support::{
     Call, DynContext, Ending, Event, SOON, Script, echo, listening, peer, read_all, run, spawn,
 };
 
-/// Does to an id whatever can be done to one.
+/// Does everything with an id that can be done.
 fn disturb(cx: &mut dyn DynContext, id: ConnectionId) {
     assert_eq!(cx.unsent(id), 0);
     cx.send(id, b"leak");
@@ -31,8 +30,8 @@ fn an_event_for_a_connection_that_was_aborted_earlier_in_the_same_batch() {
     }
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => open.push(id),
-        Call::Received(id, ..) => {
+        Call::Open(id) => open.push(id),
+        Call::Data(id, ..) => {
             open.iter().filter(|&&other| other != id).for_each(|&other| cx.abort(other));
             cx.close(id);
         }
@@ -44,7 +43,7 @@ fn an_event_for_a_connection_that_was_aborted_earlier_in_the_same_batch() {
     let mut endings = finished.endings();
     endings.sort_by_key(|ending| *ending == Ending::Aborted);
     assert_eq!(endings, [Ending::Done, Ending::Aborted]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Data(..))), 1);
 }
 
 #[test]
@@ -57,8 +56,8 @@ fn input_for_a_connection_that_was_closed_earlier_in_the_same_batch() {
     }
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => open.push(id),
-        Call::Received(..) => open.iter().for_each(|&each| {
+        Call::Open(id) => open.push(id),
+        Call::Data(..) => open.iter().for_each(|&each| {
             cx.send(each, b"bye");
             cx.close(each);
         }),
@@ -66,7 +65,7 @@ fn input_for_a_connection_that_was_closed_earlier_in_the_same_batch() {
     });
     let finished = run(event_loop, script.stops_after(2));
     assert_eq!(finished.endings(), [Ending::Done, Ending::Done]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Data(..))), 1);
     for peer in &peers {
         assert_eq!(read_all(peer), b"bye");
     }
@@ -79,24 +78,24 @@ fn a_deadline_of_a_connection_that_was_aborted_earlier_in_the_same_turn() {
     let _peers = [peer(address), peer(address)];
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => {
+        Call::Open(id) => {
             open.push(id);
             for &each in &open {
                 cx.set_deadline(each, Some(Duration::ZERO));
             }
         }
-        Call::Expired(_) => open.iter().for_each(|&each| cx.abort(each)),
+        Call::Deadline(_) => open.iter().for_each(|&each| cx.abort(each)),
         _ => {}
     });
     let finished = run(event_loop, script.stops_after(2));
     assert_eq!(finished.endings(), [Ending::Aborted, Ending::Aborted]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 1);
 }
 
-/// There is room for one: the second peer gets the place of the first, while the handler goes on
+/// The limit is one connection: the second peer gets the slot of the first, while the handler goes on
 /// using the first one's id.
 #[test]
-fn an_id_whose_place_was_taken_names_nobody() {
+fn an_id_whose_slot_was_reused_names_no_connection() {
     let (event_loop, address) = listening(Limits { max_connections: 1, ..Limits::default() });
     let (mut first, mut second) = (peer(address), peer(address));
     first.write_all(b"x").unwrap();
@@ -105,15 +104,15 @@ fn an_id_whose_place_was_taken_names_nobody() {
     let mut gone: Option<ConnectionId> = None;
     let script = Script::new(move |cx, call| {
         match call {
-            Call::Opened(id) if gone.is_none() => gone = Some(id),
-            Call::Opened(id) => {
+            Call::Open(id) if gone.is_none() => gone = Some(id),
+            Call::Open(id) => {
                 let gone = gone.unwrap();
                 assert_eq!(gone.slot(), id.slot(), "the place is taken again");
                 assert_ne!(gone, id);
                 disturb(cx, gone);
             }
-            Call::Received(_, b"hola", _) | Call::Closed(_) => disturb(cx, gone.unwrap()),
-            Call::Received(_, b"x", _) => {
+            Call::Data(_, b"hola", _) | Call::Close(_) => disturb(cx, gone.unwrap()),
+            Call::Data(_, b"x", _) => {
                 cx.set_deadline(gone.unwrap(), Some(Duration::ZERO));
                 cx.abort(gone.unwrap());
                 return;
@@ -125,18 +124,17 @@ fn an_id_whose_place_was_taken_names_nobody() {
     let finished = run(event_loop, script.stops_after(2));
     assert_eq!(read_all(&second), b"hola");
     assert_eq!(finished.endings(), [Ending::Aborted, Ending::Done]);
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 0);
 }
 
-/// The deadline of the first outlives it in the loop's books, and comes up while the second has
-/// its place.
+/// The entry of the first one's deadline outlives it, and comes up while the second has its slot.
 #[test]
 fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
     let (event_loop, address) = listening(Limits { max_connections: 1, ..Limits::default() });
     let (first, second) = (peer(address), peer(address));
     let mut opened = 0;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => {
+        Call::Open(id) => {
             opened += 1;
             if opened == 1 {
                 cx.set_deadline(id, Some(SOON / 2));
@@ -145,7 +143,7 @@ fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
                 cx.set_timer(TimerId(1), Some(SOON));
             }
         }
-        Call::Fired(_) => cx.shutdown(),
+        Call::Timer(_) => cx.shutdown(),
         _ => {}
     });
     let running = spawn(event_loop, script);
@@ -153,11 +151,11 @@ fn a_deadline_of_the_one_before_does_not_expire_the_one_after() {
     assert_eq!(read_all(&second), b"");
     drop(second);
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 0);
 }
 
 #[test]
-fn an_id_that_never_named_anybody() {
+fn an_id_that_never_named_a_connection() {
     let (event_loop, address) = listening(Limits::default());
     let mut peer = peer(address);
     peer.write_all(b"hola").unwrap();

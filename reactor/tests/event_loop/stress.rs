@@ -1,5 +1,5 @@
 //! Random peers under random limits: every byte of a peer that stays comes back in order, whatever
-//! the others do, and in the end nobody is left over.
+//! the others do, and in the end every connection is closed.
 
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use crate::support::{
     Call, Ending, Script, echo, listening, narrow_peer, pattern, peer, read_some, reset, spawn,
 };
 
-/// More bytes than the handler waits for before it answers.
+/// More bytes than the handler waits for before it replies.
 const UNIT: usize = 200;
 
 /// How a peer leaves.
@@ -19,7 +19,7 @@ const UNIT: usize = 200;
 enum Leave {
     /// Ends its side, and reads to the end.
     InOrder,
-    /// Closes, maybe with answers unread.
+    /// Closes, maybe with replies unread.
     Close,
     Reset,
 }
@@ -115,11 +115,11 @@ proptest! {
     ) {
         let (event_loop, address) = listening(limits);
         let script = Script::new(move |cx, call| match call {
-            Call::Received(id, input, consumed) => {
+            Call::Data(id, input, consumed) => {
                 *consumed = input.len() / unit * unit;
                 cx.send(id, &input[..*consumed]);
             }
-            Call::Ended(id, rest) => {
+            Call::Eof(id, rest) => {
                 cx.send(id, rest);
                 cx.close(id);
             }

@@ -19,18 +19,18 @@ const fn millis(count: u64) -> Duration {
 
 fn fired(events: &[Event]) -> Vec<u32> {
     let number = |event: &Event| match event {
-        Event::Fired(TimerId(number)) => Some(*number),
+        Event::Timer(TimerId(number)) => Some(*number),
         _ => None,
     };
     events.iter().filter_map(number).collect()
 }
 
 #[test]
-fn timers_fire_in_order_and_can_be_moved_and_taken_back() {
+fn timers_fire_in_order_and_can_be_moved_and_cleared() {
     let (event_loop, _) = listening(Limits::default());
     let mut began = None;
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             began = Some(cx.now());
             for (number, after) in [(1, 30), (2, 10), (3, 20), (4, 15), (5, 40)] {
                 cx.set_timer(TimerId(number), Some(millis(after)));
@@ -39,7 +39,7 @@ fn timers_fire_in_order_and_can_be_moved_and_taken_back() {
             cx.set_timer(TimerId(2), Some(millis(25)));
             cx.set_timer(TimerId(4), None);
         }
-        Call::Fired(TimerId(number)) => {
+        Call::Timer(TimerId(number)) => {
             let due = [(1, 5), (2, 25), (3, 20), (5, 40)].iter().find(|due| due.0 == number);
             let passed = cx.now().duration_since(began.unwrap());
             assert!(passed >= Duration::from_millis(due.unwrap().1), "{number} after {passed:?}");
@@ -53,11 +53,11 @@ fn timers_fire_in_order_and_can_be_moved_and_taken_back() {
 }
 
 #[test]
-fn deadlines_expire_in_order_and_can_be_moved_and_taken_back() {
+fn deadlines_expire_in_order_and_can_be_moved_and_cleared() {
     let (event_loop, address) = listening(Limits::default());
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => {
+        Call::Open(id) => {
             open.push(id);
             if let [moved, taken_back, early, late] = open[..] {
                 for (id, after) in [(moved, 1), (taken_back, 1), (early, 10), (late, 30)] {
@@ -67,11 +67,11 @@ fn deadlines_expire_in_order_and_can_be_moved_and_taken_back() {
                 cx.set_deadline(taken_back, None);
             }
         }
-        Call::Expired(id) if id == open[3] => {
+        Call::Deadline(id) if id == open[3] => {
             cx.send(open[3], b"late");
             cx.shutdown();
         }
-        Call::Expired(_) => {}
+        Call::Deadline(_) => {}
         call => echo(cx, &call),
     });
     let peers = [(); 4].map(|()| peer(address));
@@ -81,7 +81,7 @@ fn deadlines_expire_in_order_and_can_be_moved_and_taken_back() {
     let events = running.join().events;
     let ids: Vec<_> = events.iter().filter_map(Event::opened).collect();
     let expired = |event: &Event| match event {
-        Event::Expired(id) => Some(*id),
+        Event::Deadline(id) => Some(*id),
         _ => None,
     };
     let expired: Vec<_> = events.iter().filter_map(expired).collect();
@@ -93,9 +93,9 @@ fn deadlines_expire_in_order_and_can_be_moved_and_taken_back() {
 fn a_timer_without_delay_that_sets_itself_again() {
     let (event_loop, address) = listening(Limits::default());
     let script = Script::new(|cx, call| match call {
-        Call::Started => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
-        Call::Fired(timer) => cx.set_timer(timer, Some(Duration::ZERO)),
-        Call::Opened(id) | Call::Expired(id) => {
+        Call::Start => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
+        Call::Timer(timer) => cx.set_timer(timer, Some(Duration::ZERO)),
+        Call::Open(id) | Call::Deadline(id) => {
             cx.set_deadline(id, Some(Duration::ZERO));
         }
         call => echo(cx, &call),
@@ -110,7 +110,7 @@ fn a_timer_without_delay_that_sets_itself_again() {
     let finished = running.join();
     for turn in finished.turns() {
         assert!(fired(turn).len() <= 1);
-        assert!(turn.iter().filter(|event| matches!(event, Event::Expired(_))).count() <= 1);
+        assert!(turn.iter().filter(|event| matches!(event, Event::Deadline(_))).count() <= 1);
     }
 }
 
@@ -119,16 +119,16 @@ fn a_timer_fires_once_for_each_time_that_it_was_set() {
     let (event_loop, _) = listening(Limits::default());
     let mut again = 3;
     let script = Script::new(move |cx, call| match call {
-        Call::Started => {
+        Call::Start => {
             cx.set_timer(TimerId(1), Some(millis(1)));
             cx.set_timer(TimerId(2), Some(millis(1)));
         }
-        Call::Fired(TimerId(1)) if again > 0 => {
+        Call::Timer(TimerId(1)) if again > 0 => {
             again -= 1;
             cx.set_timer(TimerId(1), Some(millis(1)));
         }
-        Call::Fired(TimerId(1)) => cx.set_timer(TimerId(3), Some(millis(10))),
-        Call::Fired(TimerId(3)) => cx.shutdown(),
+        Call::Timer(TimerId(1)) => cx.set_timer(TimerId(3), Some(millis(10))),
+        Call::Timer(TimerId(3)) => cx.shutdown(),
         _ => {}
     });
     let mut numbers = fired(&run(event_loop, script).events);
@@ -145,7 +145,7 @@ fn delays_too_long_for_any_clock() {
         ..Limits::default()
     });
     let script = Script::new(|cx, call| {
-        if let Call::Opened(id) = call {
+        if let Call::Open(id) = call {
             cx.set_deadline(id, Some(Duration::MAX));
             cx.set_timer(TimerId(1), Some(Duration::MAX));
         }
@@ -167,11 +167,11 @@ fn a_deadline_beside_a_stalled_write() {
             listening(Limits { write_timeout: write_stall, ..Limits::default() });
         let _peer = peer(address);
         let script = Script::new(move |cx, call| match call {
-            Call::Opened(id) => {
+            Call::Open(id) => {
                 cx.set_deadline(id, Some(deadline));
                 cx.send(id, &pattern(HUGE));
             }
-            Call::Expired(id) => cx.abort(id),
+            Call::Deadline(id) => cx.abort(id),
             _ => {}
         });
         let finished = run(event_loop, script.stops_after(1));
@@ -180,7 +180,7 @@ fn a_deadline_beside_a_stalled_write() {
     }
 }
 
-/// A turn took long, as one does when the disk is slow. What has arrived meanwhile arrived in time.
+/// A turn takes long, as when the disk is slow. What arrives meanwhile arrives in time.
 #[test]
 fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
     let (event_loop, address) = listening(Limits::default());
@@ -188,25 +188,25 @@ fn input_that_came_during_a_long_turn_comes_before_the_deadline() {
     let mut eager = peer.try_clone().unwrap();
     let mut first = true;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => cx.set_deadline(id, Some(SOON)),
-        Call::TurnEnded(_) if std::mem::take(&mut first) => {
+        Call::Open(id) => cx.set_deadline(id, Some(SOON)),
+        Call::BeforeFlush(_) if std::mem::take(&mut first) => {
             eager.write_all(b"in time").unwrap();
             std::thread::sleep(2 * SOON);
         }
-        Call::Received(id, ..) => cx.close(id),
+        Call::Data(id, ..) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(1));
     assert_eq!(read_all(&peer), b"");
     peer.shutdown(Shutdown::Write).unwrap();
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Data(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 0);
 }
 
-/// The peer's time to take its output begins when it is offered, and a peer that has taken some
-/// during a long turn is not stalled. The handler's timer makes a turn at once after each long one;
-/// in the last the handler aborts, unless the loop has given the peer up by then.
+/// The write timeout begins when output is offered, and a peer that has taken some during a long turn
+/// is not stalled. The handler's timer makes a turn at once after each long one;
+/// in the last the handler aborts, unless the loop has closed the connection by then.
 #[test]
 fn a_long_turn_is_not_the_peers_fault() {
     const STALL: Duration = Duration::from_millis(400);
@@ -217,11 +217,11 @@ fn a_long_turn_is_not_the_peers_fault() {
         let (mut turn, mut connection) = (0, None);
         let output = pattern(HUGE);
         let script = Script::new(move |cx, call| match call {
-            Call::Opened(id) => {
+            Call::Open(id) => {
                 connection = Some(id);
                 cx.send(id, &output);
             }
-            Call::TurnEnded(_) => {
+            Call::BeforeFlush(_) => {
                 cx.set_timer(TimerId(1), Some(Duration::ZERO));
                 if turn == long_turn {
                     let mut room = vec![0; HUGE];
@@ -239,26 +239,26 @@ fn a_long_turn_is_not_the_peers_fault() {
     }
 }
 
-/// Once closed, it is the loop's: a deadline that passes while it lingers is nobody's business.
+/// Once the handler has closed it, a deadline that passes while it lingers isn't reported.
 #[test]
 fn a_closed_connection_has_no_deadline() {
     let (event_loop, address) = listening(Limits { linger_timeout: NEVER, ..Limits::default() });
     let script = Script::new(|cx, call| match call {
-        Call::Opened(id) => {
+        Call::Open(id) => {
             cx.set_deadline(id, Some(millis(1)));
             cx.close(id);
             cx.set_deadline(id, Some(millis(1)));
             cx.set_timer(TimerId(1), Some(millis(10)));
         }
-        Call::Fired(_) => cx.shutdown(),
+        Call::Timer(_) => cx.shutdown(),
         _ => {}
     });
     let mut running = spawn(event_loop, script);
     let peer = peer(address);
-    running.wait_for(|event| matches!(event, Event::Fired(_)).then_some(()));
+    running.wait_for(|event| matches!(event, Event::Timer(_)).then_some(()));
     drop(peer);
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 0);
 }
 
 #[test]
@@ -271,14 +271,14 @@ fn time_stands_still_within_a_turn() {
     let script = Script::new(move |cx, call| {
         let time = cx.now();
         let expected = *now.get_or_insert(time);
-        // What is closed after the turn's end still belongs to the turn.
-        if turn_began && !matches!(call, Call::Closed(_)) {
+        // What is closed after the flush still belongs to the turn.
+        if turn_began && !matches!(call, Call::Close(_)) {
             assert!(time >= expected);
             now = Some(time);
         } else {
             assert_eq!(time, expected);
         }
-        turn_began = matches!(call, Call::TurnEnded(_) | Call::Closed(_));
+        turn_began = matches!(call, Call::BeforeFlush(_) | Call::Close(_));
         echo(cx, &call);
     });
     run(event_loop, script.stops_after(1));
@@ -291,7 +291,7 @@ fn idle_connections_cause_no_turns() {
     const ROUNDS: u64 = 500;
     let (event_loop, address) = listening(Limits::default());
     let script = Script::new(|cx, call| {
-        if let Call::Opened(id) | Call::Received(id, ..) = call {
+        if let Call::Open(id) | Call::Data(id, ..) = call {
             cx.set_deadline(id, Some(NEVER));
         }
         echo(cx, &call);
@@ -299,7 +299,7 @@ fn idle_connections_cause_no_turns() {
     let mut running = spawn(event_loop, script.stops_after(IDLE + 1));
     let idle: Vec<_> = (0..IDLE).map(|_| peer(address)).collect();
     for _ in &idle {
-        running.wait_for_opened();
+        running.wait_for_open();
     }
     let mut active = peer(address);
     for _ in 0..ROUNDS {
@@ -308,23 +308,23 @@ fn idle_connections_cause_no_turns() {
     }
     drop((idle, active));
     let counters = running.join().counters;
-    // A turn for each message, and at most three for whoever comes and goes.
+    // A turn for each message, and at most three for each connection that opens and closes.
     let needed = ROUNDS + 3 * IDLE as u64;
     assert!(counters.turns <= needed + 20, "{counters:?}");
 }
 
-/// Peers that speak while a turn takes longer than they have time: more of them than any one of the
-/// kernel's answers had room for once.
+/// Peers that send while a turn takes longer than their deadline: more of them than one poll of
+/// default size returns.
 #[test]
-fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_turn() {
+fn input_in_time_is_delivered_however_many_peers_and_however_long_the_turn() {
     const PEERS: usize = 3_000;
     let (event_loop, address) = listening(Limits::default());
     let (begins, begun) = channel();
     let (speak, spoken) = channel();
     let mut open = Vec::new();
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => open.push(id),
-        Call::Received(_, b"!", _) => {
+        Call::Open(id) => open.push(id),
+        Call::Data(_, b"!", _) => {
             for id in &open {
                 cx.set_deadline(*id, Some(SOON));
             }
@@ -332,7 +332,7 @@ fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_tu
             spoken.recv_timeout(PATIENCE).unwrap();
             std::thread::sleep(SOON);
         }
-        Call::Received(id, ..) => {
+        Call::Data(id, ..) => {
             cx.set_deadline(id, None);
             cx.send(id, b"x");
         }
@@ -342,7 +342,7 @@ fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_tu
     let peers: Vec<_> = (0..PEERS).map(|_| peer(address)).collect();
     let mut other = peer(address);
     for _ in 0..=PEERS {
-        running.wait_for_opened();
+        running.wait_for_open();
     }
     other.write_all(b"!").unwrap();
     begun.recv_timeout(PATIENCE).unwrap();
@@ -353,36 +353,36 @@ fn whoever_speaks_in_time_is_heard_however_many_they_are_and_however_long_the_tu
     for peer in &peers {
         assert_eq!(read_exactly(peer, 1), b"x");
     }
-    // The other one has said nothing in time.
-    running.wait_for(|event| matches!(event, Event::Expired(_)).then_some(()));
+    // The other one has sent nothing in time.
+    running.wait_for(|event| matches!(event, Event::Deadline(_)).then_some(()));
     drop((peers, other));
-    assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 1);
+    assert_eq!(running.join().count(|event| matches!(event, Event::Deadline(_))), 1);
 }
 
-/// Everything was there in time, but each turn reads a little of it alone.
+/// Everything arrived in time, but each turn reads only a little of it.
 #[test]
 fn a_deadline_waits_for_the_input_that_one_turn_does_not_read() {
     let (event_loop, address) = listening(Limits { read_budget: 10, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(200)).unwrap();
     let script = Script::new(|cx, call| match call {
-        Call::Opened(id) => cx.set_deadline(id, Some(millis(1))),
-        Call::Received(..) => std::thread::sleep(millis(2)),
-        Call::Expired(id) => cx.abort(id),
+        Call::Open(id) => cx.set_deadline(id, Some(millis(1))),
+        Call::Data(..) => std::thread::sleep(millis(2)),
+        Call::Deadline(id) => cx.abort(id),
         _ => {}
     });
     let finished = run(event_loop, script.stops_after(1));
     assert_eq!(finished.counters.bytes_read, 200);
-    assert_eq!(finished.count(|event| matches!(event, Event::Expired(_))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Deadline(_))), 1);
     let last = finished
         .events
         .iter()
         .rev()
-        .find(|event| matches!(event, Event::Expired(_) | Event::Received(..)));
-    assert!(matches!(last, Some(Event::Expired(_))), "{last:?}");
+        .find(|event| matches!(event, Event::Deadline(_) | Event::Data(..)));
+    assert!(matches!(last, Some(Event::Deadline(_))), "{last:?}");
 }
 
-/// An answer leaves at the end of a turn that took longer than its peer has time to speak again.
+/// A reply leaves at the end of a turn that took longer than the peer's deadline to send again.
 #[test]
 fn no_deadline_runs_during_a_long_turn() {
     const TIME: Duration = millis(200);
@@ -390,12 +390,12 @@ fn no_deadline_runs_during_a_long_turn() {
     let mut long = false;
     let script = Script::new(move |cx, call| {
         match &call {
-            Call::Received(id, input, _) => {
+            Call::Data(id, input, _) => {
                 long = *input == b"1";
                 cx.set_deadline(*id, Some(TIME));
             }
-            Call::Expired(id) => cx.abort(*id),
-            Call::TurnEnded(_) if std::mem::take(&mut long) => std::thread::sleep(2 * TIME),
+            Call::Deadline(id) => cx.abort(*id),
+            Call::BeforeFlush(_) if std::mem::take(&mut long) => std::thread::sleep(2 * TIME),
             _ => {}
         }
         echo(cx, &call);
@@ -407,19 +407,19 @@ fn no_deadline_runs_during_a_long_turn() {
         assert_eq!(read_exactly(&peer, 1), word);
     }
     assert_eq!(read_all(&peer), b"", "its time comes all the same");
-    assert_eq!(running.join().count(|event| matches!(event, Event::Expired(_))), 1);
+    assert_eq!(running.join().count(|event| matches!(event, Event::Deadline(_))), 1);
 }
 
-/// Each turn counts for a part of what it takes: whoever keeps all of them long doesn't stop time. The
-/// peer is told after each long turn, and speaks again.
+/// A part of each turn counts: long turns don't stop time. The peer gets a reply after each long turn,
+/// and sends again.
 #[test]
 fn timers_fire_though_every_turn_is_long() {
     let (event_loop, address) = listening(Limits::default());
     let script = Script::new(|cx, call| {
         match &call {
-            Call::Opened(_) => cx.set_timer(TimerId(1), Some(millis(250))),
-            Call::Received(..) => std::thread::sleep(millis(120)),
-            Call::Fired(_) => cx.shutdown(),
+            Call::Open(_) => cx.set_timer(TimerId(1), Some(millis(250))),
+            Call::Data(..) => std::thread::sleep(millis(120)),
+            Call::Timer(_) => cx.shutdown(),
             _ => {}
         }
         echo(cx, &call);
@@ -433,7 +433,7 @@ fn timers_fire_though_every_turn_is_long() {
     }
     drop(peer);
     let events = running.join().events;
-    let before = events.iter().take_while(|event| !matches!(event, Event::Fired(_)));
-    let long = before.filter(|event| matches!(event, Event::Received(..))).count();
+    let before = events.iter().take_while(|event| !matches!(event, Event::Timer(_)));
+    let long = before.filter(|event| matches!(event, Event::Data(..))).count();
     assert!(long < 30, "it waited for an end of the long turns");
 }

@@ -1,4 +1,4 @@
-//! How output leaves: not before the turn's end, in order, and no faster than the peer reads.
+//! How output leaves: not before the flush, in order, and no faster than the peer reads.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -24,7 +24,7 @@ fn arrived(peer: &TcpStream) -> usize {
 }
 
 #[test]
-fn nothing_leaves_before_the_turn_has_ended() {
+fn nothing_leaves_before_the_flush() {
     let (event_loop, address) = listening(Limits { read_budget: 100, ..Limits::default() });
     let mut peer = peer(address);
     peer.write_all(&pattern(2000)).unwrap();
@@ -32,15 +32,15 @@ fn nothing_leaves_before_the_turn_has_ended() {
     let eyes = peer.try_clone().unwrap();
     let (mut connection, mut sent, mut released) = (None, 0, 0);
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) => connection = Some(id),
-        Call::Received(id, input, _) => {
+        Call::Open(id) => connection = Some(id),
+        Call::Data(id, input, _) => {
             // Also between the calls of one turn.
             cx.send(id, &input[..1]);
             cx.send(id, &input[1..]);
             sent += input.len();
             assert!(arrived(&eyes) <= released, "an answer left in the middle of a turn");
         }
-        Call::TurnEnded(_) => {
+        Call::BeforeFlush(_) => {
             if let Some(id) = connection.filter(|_| sent < 5000) {
                 cx.send(id, b"!");
                 sent += 1;
@@ -61,11 +61,11 @@ fn after_a_fatal_error_nothing_of_the_turn_leaves() {
     let (event_loop, address) = listening(Limits::default());
     let mut fatal = false;
     let script = Script::new(move |cx, call| match call {
-        Call::Received(id, input, _) => {
+        Call::Data(id, input, _) => {
             cx.send(id, input);
             fatal = input == b"dos";
         }
-        Call::TurnEnded(result) if fatal => *result = Err(Refused),
+        Call::BeforeFlush(result) if fatal => *result = Err(Refused),
         _ => {}
     });
     let running = spawn(event_loop, script);
@@ -81,7 +81,7 @@ fn after_a_fatal_error_nothing_of_the_turn_leaves() {
 fn a_fatal_error_in_the_first_turn_ends_the_loop_before_it_waits() {
     let (event_loop, _) = listening(Limits::default());
     let script = Script::new(|_, call| {
-        if let Call::TurnEnded(result) = call {
+        if let Call::BeforeFlush(result) = call {
             *result = Err(Refused);
         }
     });
@@ -95,25 +95,25 @@ fn what_is_sent_leaves_whatever_the_call_it_was_sent_in() {
     let (event_loop, address) = listening(Limits::default());
     let mut first = None;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) if first.is_none() => {
+        Call::Open(id) if first.is_none() => {
             first = Some(id);
             cx.send(id, b"opened ");
             cx.set_deadline(id, Some(Duration::ZERO));
         }
-        Call::Expired(id) => {
+        Call::Deadline(id) => {
             cx.send(id, b"expired ");
             cx.set_timer(TimerId(1), Some(Duration::ZERO));
         }
-        Call::Fired(_) => cx.send(first.unwrap(), b"fired "),
-        Call::Received(id, ..) => cx.send(id, b"received "),
-        // Of the second connection, which comes and goes.
-        Call::Closed(id) if Some(id) != first => cx.send(first.unwrap(), b"closed "),
-        Call::Ended(id, _) if Some(id) == first => {
+        Call::Timer(_) => cx.send(first.unwrap(), b"fired "),
+        Call::Data(id, ..) => cx.send(id, b"received "),
+        // Of the second connection, which opens and closes.
+        Call::Close(id) if Some(id) != first => cx.send(first.unwrap(), b"closed "),
+        Call::Eof(id, _) if Some(id) == first => {
             cx.send(id, b"ended ");
             cx.shutdown();
         }
-        Call::Ended(id, _) => cx.close(id),
-        Call::Stopping => cx.send(first.unwrap(), b"stopping"),
+        Call::Eof(id, _) => cx.close(id),
+        Call::Shutdown => cx.send(first.unwrap(), b"stopping"),
         _ => {}
     });
     let running = spawn(event_loop, script);
@@ -128,8 +128,8 @@ fn what_is_sent_leaves_whatever_the_call_it_was_sent_in() {
     running.join();
 }
 
-/// One peer asks for more than the sockets hold and doesn't read; what it sends then stays where it
-/// is. Another peer tells from outside how much of it was read: `?` is answered with that count.
+/// One peer asks for more than the sockets hold and doesn't read; what it sends then isn't read
+/// either. Another peer asks how much of it was read: the reply to `?` is that count.
 #[test]
 fn a_peer_that_does_not_read_is_not_read_until_it_does() {
     let limits = Limits::default();
@@ -137,14 +137,14 @@ fn a_peer_that_does_not_read_is_not_read_until_it_does() {
     let (event_loop, address) = listening(limits);
     let mut asked = 0;
     let script = Script::new(move |cx, call| match call {
-        Call::Received(id, b"?", _) => cx.send(id, &[asked]),
-        Call::Received(id, input, _) => {
+        Call::Data(id, b"?", _) => cx.send(id, &[asked]),
+        Call::Data(id, input, _) => {
             if asked == 0 {
                 cx.send(id, &pattern(HUGE));
             }
             asked += u8::try_from(input.len()).unwrap();
         }
-        Call::Drained(id) => assert!(cx.unsent(id) <= low),
+        Call::Writable(id) => assert!(cx.unsent(id) <= low),
         call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(2));
@@ -154,25 +154,24 @@ fn a_peer_that_does_not_read_is_not_read_until_it_does() {
         read_exactly(&other, 1)[0]
     };
     slow.write_all(b"x").unwrap();
-    running.wait_for(|event| matches!(event, Event::Received(..)).then_some(()));
+    running.wait_for(|event| matches!(event, Event::Data(..)).then_some(()));
     slow.write_all(b"abcd").unwrap();
     for _ in 0..20 {
         assert_eq!(read_of_slow(), 1);
     }
     assert!(read_exactly(&slow, HUGE) == pattern(HUGE), "the output arrives whole and in order");
-    running.wait_for(|event| {
-        matches!(event, Event::Received(_, input) if input == b"abcd").then_some(())
-    });
+    running
+        .wait_for(|event| matches!(event, Event::Data(_, input) if input == b"abcd").then_some(()));
     assert_eq!(read_of_slow(), 5);
     drop((slow, other));
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Drained(_))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Writable(_))), 1);
 }
 
-/// A handler with much to say says it piece by piece: it goes on whenever it is told to, and what
-/// waits stays below the high-water mark and one piece.
+/// A handler with much to send sends it piece by piece: it resumes at each `on_writable`, and unsent
+/// output stays below the high mark and one piece.
 #[test]
-fn a_service_goes_on_whenever_its_output_has_drained() {
+fn a_handler_resumes_whenever_it_is_writable() {
     const PIECE: usize = 1024 * 1024;
     const PIECES: usize = 24;
     let limits = Limits::default();
@@ -180,12 +179,12 @@ fn a_service_goes_on_whenever_its_output_has_drained() {
     let (event_loop, address) = listening(limits);
     let mut left = PIECES;
     let script = Script::new(move |cx, call| match call {
-        Call::Opened(id) | Call::Drained(id) if left > 0 => {
+        Call::Open(id) | Call::Writable(id) if left > 0 => {
             left -= 1;
             cx.send(id, &pattern(PIECE));
             assert!(cx.unsent(id) <= most);
         }
-        Call::Drained(id) => cx.close(id),
+        Call::Writable(id) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(1));
@@ -193,12 +192,12 @@ fn a_service_goes_on_whenever_its_output_has_drained() {
     assert!(read_all(&peer) == pattern(PIECE).repeat(PIECES));
     drop(peer);
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Drained(_))), PIECES);
+    assert_eq!(finished.count(|event| matches!(event, Event::Writable(_))), PIECES);
 }
 
-/// The mark counts what was asked for, whether the socket takes it at once or not.
+/// The high mark counts what was queued, whether the socket takes it at once or not.
 #[test]
-fn drained_is_told_above_the_mark_and_not_at_it() {
+fn writable_follows_output_above_the_high_mark_and_not_at_it() {
     const MARK: usize = 1000;
     for (output, times) in [(MARK, 0), (MARK + 1, 1)] {
         let limits =
@@ -207,22 +206,22 @@ fn drained_is_told_above_the_mark_and_not_at_it() {
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();
         let script = Script::new(move |cx, call| match call {
-            Call::Received(id, b"x", _) => cx.send(id, &pattern(output)),
+            Call::Data(id, b"x", _) => cx.send(id, &pattern(output)),
             call => echo(cx, &call),
         });
         let mut running = spawn(event_loop, script.stops_after(1));
         assert_eq!(read_exactly(&peer, output), pattern(output));
-        // One more round, for a call that comes late.
+        // One more round trip, for a call that comes late.
         peer.write_all(b"y").unwrap();
         assert_eq!(read_exactly(&peer, 1), b"y");
         drop(peer);
-        running.wait_for_closed();
-        let drained = running.join().count(|event| matches!(event, Event::Drained(_)));
-        assert_eq!(drained, times, "{output} bytes");
+        running.wait_for_close();
+        let resumed = running.join().count(|event| matches!(event, Event::Writable(_)));
+        assert_eq!(resumed, times, "{output} bytes");
     }
 }
 
-/// A peer whose end has come before its answers: they wait for it all the same.
+/// A peer that has ended before its replies were sent: it gets them all the same.
 #[test]
 fn a_half_closed_peer_gets_more_than_the_sockets_hold() {
     let (event_loop, address) = listening(Limits::default());
@@ -230,8 +229,8 @@ fn a_half_closed_peer_gets_more_than_the_sockets_hold() {
     peer.write_all(b"x").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     let script = Script::new(|cx, call| match call {
-        Call::Ended(id, _) => cx.send(id, &pattern(HUGE)),
-        Call::Drained(id) => {
+        Call::Eof(id, _) => cx.send(id, &pattern(HUGE)),
+        Call::Writable(id) => {
             cx.send(id, b"end");
             cx.close(id);
         }
@@ -251,7 +250,7 @@ fn nothing_sent_is_nothing() {
     peer.write_all(b"hola").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     let script = Script::new(|cx, call| {
-        if let Call::Opened(id) | Call::Received(id, ..) = call {
+        if let Call::Open(id) | Call::Data(id, ..) = call {
             cx.send(id, b"");
             cx.send_with(id, &mut |_| {});
             assert_eq!(cx.unsent(id), 0);

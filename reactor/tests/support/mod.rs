@@ -2,8 +2,8 @@
 //!
 //! The script sees every call that the loop makes. Every call is recorded too, and checked against
 //! the order that [`Handler`] promises, so each test of whatever theme is a test of that promise.
-//! When the loop has ended, the turns in which nothing came about are counted: a loop that spins
-//! fails every test.
+//! When the loop has ended, the turns in which nothing happened are counted: a loop that spins fails
+//! every test.
 
 mod peer;
 mod script;
@@ -84,17 +84,17 @@ impl Running {
     }
 
     /// Waits for the next connection to open.
-    pub(crate) fn wait_for_opened(&mut self) -> ConnectionId {
+    pub(crate) fn wait_for_open(&mut self) -> ConnectionId {
         self.wait_for(|event| match event {
-            Event::Opened(id) => Some(*id),
+            Event::Open(id) => Some(*id),
             _ => None,
         })
     }
 
     /// Waits for the next connection to close.
-    pub(crate) fn wait_for_closed(&mut self) -> (ConnectionId, Ending) {
+    pub(crate) fn wait_for_close(&mut self) -> (ConnectionId, Ending) {
         self.wait_for(|event| match event {
-            Event::Closed(id, ending) => Some((*id, *ending)),
+            Event::Close(id, ending) => Some((*id, *ending)),
             _ => None,
         })
     }
@@ -126,7 +126,7 @@ impl Running {
     }
 }
 
-/// What a loop has left behind.
+/// What a loop has done.
 pub(crate) struct Finished {
     pub(crate) result: Result<Outcome, RunError<Refused>>,
     pub(crate) counters: Counters,
@@ -137,7 +137,7 @@ impl Finished {
     /// How each connection ended, in that order.
     pub(crate) fn endings(&self) -> Vec<Ending> {
         let ending = |event: &Event| match event {
-            Event::Closed(_, ending) => Some(*ending),
+            Event::Close(_, ending) => Some(*ending),
             _ => None,
         };
         self.events.iter().filter_map(ending).collect()
@@ -150,21 +150,22 @@ impl Finished {
 
     /// The calls of each turn.
     pub(crate) fn turns(&self) -> impl Iterator<Item = &[Event]> {
-        self.events.split(|event| matches!(event, Event::TurnEnded))
+        self.events.split(|event| matches!(event, Event::BeforeFlush))
     }
 
-    /// What holds for every loop: whoever came is gone again, and it didn't spin.
+    /// What holds for every loop: every connection was closed, and it didn't spin.
     fn check(&self) {
         let ended: Vec<_> = self.events.iter().filter_map(Event::closed).collect();
-        assert_eq!(self.counters.closed, ended.len() as u64, "closings counted and told");
+        assert_eq!(self.counters.closed, ended.len() as u64, "closings counted and reported");
         if matches!(self.result, Ok(Outcome::Graceful)) {
             let opened: Vec<_> = self.events.iter().filter_map(Event::opened).collect();
             assert!(opened.iter().all(|id| ended.contains(id)), "{opened:?}, {ended:?}");
         }
-        // That a new socket can be written to is no news, nor is a peer that is read again.
-        let marks = self.count(|event| matches!(event, Event::Drained(_)));
+        // The event of a new socket that is writable changes nothing, nor does that of a peer that is
+        // read again.
+        let marks = self.count(|event| matches!(event, Event::Writable(_)));
         let allowed = 8 + 2 * (ended.len() + marks) as u64;
-        // An event may come after its bytes were read: now and then, where a peer never stops.
+        // An event may come after its bytes were read: now and then, if a peer never stops sending.
         let late = self.counters.turns / 50;
         let idle = self.counters.idle_turns;
         assert!(idle <= allowed + late, "{idle} of {} turns were idle", self.counters.turns);

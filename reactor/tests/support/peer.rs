@@ -16,7 +16,7 @@ pub(crate) fn peer(address: SocketAddr) -> TcpStream {
     bounded(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
 }
 
-/// A peer that calls from an address of this machine.
+/// A peer that connects from an address of this machine.
 pub(crate) fn peer_from(from: Ipv4Addr, address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
@@ -24,7 +24,7 @@ pub(crate) fn peer_from(from: Ipv4Addr, address: SocketAddr) -> TcpStream {
     bounded(socket.into())
 }
 
-/// A peer with a small receive buffer: what is sent to it soon stands still.
+/// A peer with a small receive buffer: what is sent to it soon blocks.
 pub(crate) fn narrow_peer(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(NARROW).unwrap();
@@ -39,7 +39,7 @@ fn bounded(peer: TcpStream) -> TcpStream {
     peer
 }
 
-/// Reads once. A socket with a timeout says it when the test itself was stopped and goes on
+/// Reads once. A read with a timeout is interrupted when the test itself is stopped and continued
 /// (signal(7)): that isn't the loop's doing.
 pub(crate) fn read_some(mut peer: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
@@ -57,14 +57,14 @@ pub(crate) fn read_exactly(mut peer: &TcpStream, count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Reads until the loop says that nothing follows; a reset fails the test.
+/// Reads to the end of the stream; a reset fails the test.
 pub(crate) fn read_all(mut peer: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     peer.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
-/// Writes as much as the sockets take while nobody reads. Returns how many bytes that is.
+/// Writes as much as the sockets take while the loop doesn't read. Returns how many bytes that is.
 pub(crate) fn fill(mut peer: &TcpStream) -> usize {
     let chunk = [b'x'; 16 * 1024];
     let mut written = 0;
@@ -80,7 +80,7 @@ pub(crate) fn fill(mut peer: &TcpStream) -> usize {
     written
 }
 
-/// Goes away without an orderly end.
+/// Closes with a reset.
 pub(crate) fn reset(peer: TcpStream) {
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);

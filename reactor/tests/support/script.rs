@@ -15,10 +15,10 @@ use reactor::{
 
 use super::PATIENCE;
 
-/// Fires when a loop has not ended in [`PATIENCE`].
+/// Fires when a loop hasn't ended within [`PATIENCE`].
 const WATCHDOG: TimerId = TimerId(u32::MAX);
 
-/// More calls than any turn here has: one that makes so many doesn't come to its end.
+/// More calls than any turn here has: a turn with so many doesn't end.
 const CALLS_PER_TURN: usize = 100_000;
 
 /// [`Context`] in a form that a closure can take.
@@ -39,14 +39,14 @@ pub(crate) trait DynContext {
     fn shutdown(&mut self);
 }
 
-/// The loop's [`Context`], and a note of the connections that the script has had enough of.
-struct Noted<'a, I> {
+/// The loop's [`Context`], and a record of the connections that the script has closed.
+struct Recorded<'a, I> {
     cx: &'a mut I,
-    given_up: &'a mut HashSet<ConnectionId>,
+    closed_by_script: &'a mut HashSet<ConnectionId>,
     phases: &'a mut HashMap<ConnectionId, Phase>,
 }
 
-impl<I: Context> DynContext for Noted<'_, I> {
+impl<I: Context> DynContext for Recorded<'_, I> {
     fn now(&self) -> Instant {
         self.cx.now()
     }
@@ -64,7 +64,7 @@ impl<I: Context> DynContext for Noted<'_, I> {
     }
 
     fn close(&mut self, connection: ConnectionId) {
-        self.given_up.insert(connection);
+        self.closed_by_script.insert(connection);
         self.cx.close(connection);
     }
 
@@ -73,7 +73,7 @@ impl<I: Context> DynContext for Noted<'_, I> {
     }
 
     fn abort(&mut self, connection: ConnectionId) {
-        self.given_up.insert(connection);
+        self.closed_by_script.insert(connection);
         self.cx.abort(connection);
     }
 
@@ -111,36 +111,34 @@ impl<I: Context> DynContext for Noted<'_, I> {
 /// A call of the loop, as a script sees it.
 #[derive(Debug)]
 pub(crate) enum Call<'a> {
-    Started,
-    Opened(ConnectionId),
+    Start,
+    Open(ConnectionId),
     /// The last is how many bytes are consumed; all of them if the script changes nothing.
-    Received(ConnectionId, &'a [u8], &'a mut usize),
-    Ended(ConnectionId, &'a [u8]),
-    Drained(ConnectionId),
-    Expired(ConnectionId),
-    Fired(TimerId),
-    Closed(ConnectionId),
-    Signaled,
-    Stopping,
+    Data(ConnectionId, &'a [u8], &'a mut usize),
+    Eof(ConnectionId, &'a [u8]),
+    Writable(ConnectionId),
+    Deadline(ConnectionId),
+    Timer(TimerId),
+    Close(ConnectionId),
+    Signal,
+    Shutdown,
     /// Set to an error, it ends the loop.
-    TurnEnded(&'a mut Result<(), Refused>),
+    BeforeFlush(&'a mut Result<(), Refused>),
 }
 
 impl Call<'_> {
     /// The connection that it is about.
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         match self {
-            Self::Opened(id)
-            | Self::Received(id, ..)
-            | Self::Ended(id, _)
-            | Self::Drained(id)
-            | Self::Expired(id)
-            | Self::Closed(id) => Some(*id),
-            Self::Started
-            | Self::Fired(_)
-            | Self::Signaled
-            | Self::Stopping
-            | Self::TurnEnded(_) => None,
+            Self::Open(id)
+            | Self::Data(id, ..)
+            | Self::Eof(id, _)
+            | Self::Writable(id)
+            | Self::Deadline(id)
+            | Self::Close(id) => Some(*id),
+            Self::Start | Self::Timer(_) | Self::Signal | Self::Shutdown | Self::BeforeFlush(_) => {
+                None
+            }
         }
     }
 }
@@ -148,19 +146,19 @@ impl Call<'_> {
 /// A call of the loop, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    Started,
-    Opened(ConnectionId),
-    Received(ConnectionId, Vec<u8>),
-    Ended(ConnectionId, Vec<u8>),
-    Drained(ConnectionId),
-    Expired(ConnectionId),
-    Fired(TimerId),
-    Closed(ConnectionId, Ending),
-    Signaled(Signal),
-    Stopping(ShutdownCause),
-    TurnEnded,
+    Start,
+    Open(ConnectionId),
+    Data(ConnectionId, Vec<u8>),
+    Eof(ConnectionId, Vec<u8>),
+    Writable(ConnectionId),
+    Deadline(ConnectionId),
+    Timer(TimerId),
+    Close(ConnectionId, Ending),
+    Signal(Signal),
+    Shutdown(ShutdownCause),
+    BeforeFlush,
     Waiting,
-    /// Accepting pauses: connections there are, and what `accept` said.
+    /// Accepting pauses: how many connections there are, and what `accept` returned.
     Paused(usize, Option<i32>),
     Resumed,
     Refused(RefuseReason),
@@ -171,15 +169,15 @@ impl Event {
     /// The connection that opened.
     pub(crate) fn opened(&self) -> Option<ConnectionId> {
         match self {
-            Self::Opened(id) => Some(*id),
+            Self::Open(id) => Some(*id),
             _ => None,
         }
     }
 
-    /// The connection that is gone.
+    /// The connection that was closed.
     pub(crate) fn closed(&self) -> Option<ConnectionId> {
         match self {
-            Self::Closed(id, _) => Some(*id),
+            Self::Close(id, _) => Some(*id),
             _ => None,
         }
     }
@@ -206,7 +204,7 @@ pub(crate) enum Ending {
 impl From<&CloseReason> for Ending {
     fn from(reason: &CloseReason) -> Self {
         match reason {
-            // Who was first is looked at where it is logged.
+            // Which side closed first is tested where it is logged.
             CloseReason::Done | CloseReason::PeerEnded => Self::Done,
             CloseReason::Aborted => Self::Aborted,
             CloseReason::Failed(error) => Self::Failed(error.kind()),
@@ -265,7 +263,7 @@ impl Script {
             closings: 0,
             calls: 0,
             phases: HashMap::new(),
-            given_up: HashSet::new(),
+            closed_by_script: HashSet::new(),
             sender,
         };
         (recorder, events)
@@ -275,8 +273,8 @@ impl Script {
 /// The echo handler, for scripts that are an echo and something more.
 pub(crate) fn echo(cx: &mut dyn DynContext, call: &Call<'_>) {
     match call {
-        Call::Received(id, input, _) => cx.send(*id, input),
-        Call::Ended(id, _) => cx.close(*id),
+        Call::Data(id, input, _) => cx.send(*id, input),
+        Call::Eof(id, _) => cx.close(*id),
         _ => {}
     }
 }
@@ -299,7 +297,7 @@ pub(crate) struct Recorder {
     calls: usize,
     phases: HashMap<ConnectionId, Phase>,
     /// Closed or aborted by the script.
-    given_up: HashSet<ConnectionId>,
+    closed_by_script: HashSet<ConnectionId>,
     sender: Sender<Event>,
 }
 
@@ -315,12 +313,12 @@ impl Recorder {
     fn expect(&self, id: ConnectionId, phases: &[Phase], call: &str) {
         let phase = self.phases.get(&id);
         assert!(phase.is_some_and(|phase| phases.contains(phase)), "{call} {id:?}: {phase:?}");
-        assert!(!self.given_up.contains(&id), "{call} {id:?}, which the script has closed");
+        assert!(!self.closed_by_script.contains(&id), "{call} {id:?}, which the script has closed");
     }
 
     fn play(&mut self, cx: &mut impl Context, call: Call<'_>) {
-        let Self { closure, given_up, phases, .. } = self;
-        closure(&mut Noted { cx, given_up, phases }, call);
+        let Self { closure, closed_by_script, phases, .. } = self;
+        closure(&mut Recorded { cx, closed_by_script, phases }, call);
     }
 }
 
@@ -328,64 +326,64 @@ impl Handler for Recorder {
     type Fatal = Refused;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.record(Event::Started);
+        self.record(Event::Start);
         cx.set_timer(WATCHDOG, Some(PATIENCE));
-        self.play(cx, Call::Started);
+        self.play(cx, Call::Start);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _: SocketAddr) {
-        self.record(Event::Opened(connection));
+        self.record(Event::Open(connection));
         let before = self.phases.insert(connection, Phase::Open);
         assert!(matches!(before, None | Some(Phase::Connecting)), "{connection:?}: {before:?}");
-        self.play(cx, Call::Opened(connection));
+        self.play(cx, Call::Open(connection));
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
-        self.record(Event::Received(connection, input.to_vec()));
-        self.expect(connection, &[Phase::Open], "received");
+        self.record(Event::Data(connection, input.to_vec()));
+        self.expect(connection, &[Phase::Open], "on_data");
         assert!(!input.is_empty(), "nothing was received");
         let mut consumed = input.len();
-        self.play(cx, Call::Received(connection, input, &mut consumed));
+        self.play(cx, Call::Data(connection, input, &mut consumed));
         consumed
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
-        self.record(Event::Ended(connection, rest.to_vec()));
-        self.expect(connection, &[Phase::Open], "ended");
+        self.record(Event::Eof(connection, rest.to_vec()));
+        self.expect(connection, &[Phase::Open], "on_eof");
         self.phases.insert(connection, Phase::Ended);
-        self.play(cx, Call::Ended(connection, rest));
+        self.play(cx, Call::Eof(connection, rest));
     }
 
     fn on_writable(&mut self, cx: &mut impl Context, connection: ConnectionId) {
-        self.record(Event::Drained(connection));
-        self.expect(connection, &[Phase::Open, Phase::Ended], "drained");
-        self.play(cx, Call::Drained(connection));
+        self.record(Event::Writable(connection));
+        self.expect(connection, &[Phase::Open, Phase::Ended], "on_writable");
+        self.play(cx, Call::Writable(connection));
     }
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
-        self.record(Event::Expired(connection));
+        self.record(Event::Deadline(connection));
         // One that is still being established has no phase yet.
         self.phases.entry(connection).or_insert(Phase::Connecting);
-        self.expect(connection, &[Phase::Connecting, Phase::Open, Phase::Ended], "expired");
-        self.play(cx, Call::Expired(connection));
+        self.expect(connection, &[Phase::Connecting, Phase::Open, Phase::Ended], "on_deadline");
+        self.play(cx, Call::Deadline(connection));
     }
 
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         assert_ne!(timer, WATCHDOG, "the loop has not ended in {PATIENCE:?}: {:?}", self.phases);
-        self.record(Event::Fired(timer));
-        self.play(cx, Call::Fired(timer));
+        self.record(Event::Timer(timer));
+        self.play(cx, Call::Timer(timer));
     }
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         let ending = Ending::from(reason);
-        self.record(Event::Closed(connection, ending));
+        self.record(Event::Close(connection, ending));
         let before = self.phases.insert(connection, Phase::Closed);
         assert_ne!(before, Some(Phase::Closed), "closed a second time: {connection:?}");
         self.closings += 1;
         if self.closings == self.stops_after {
             cx.shutdown();
         }
-        self.play(cx, Call::Closed(connection));
+        self.play(cx, Call::Close(connection));
     }
 
     fn on_listener_event(&mut self, _cx: &mut impl Context, event: &ListenerEvent) {
@@ -404,20 +402,20 @@ impl Handler for Recorder {
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
-        self.record(Event::Signaled(signal));
-        self.play(cx, Call::Signaled);
+        self.record(Event::Signal(signal));
+        self.play(cx, Call::Signal);
     }
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
-        self.record(Event::Stopping(cause));
-        self.play(cx, Call::Stopping);
+        self.record(Event::Shutdown(cause));
+        self.play(cx, Call::Shutdown);
     }
 
     fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), Refused> {
-        self.record(Event::TurnEnded);
+        self.record(Event::BeforeFlush);
         self.calls = 0;
         let mut result = Ok(());
-        self.play(cx, Call::TurnEnded(&mut result));
+        self.play(cx, Call::BeforeFlush(&mut result));
         result
     }
 }

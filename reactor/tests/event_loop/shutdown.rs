@@ -1,4 +1,4 @@
-//! How the loop ends: what is queued still leaves, nobody can hold it up, and the run is over.
+//! How the loop shuts down: what is queued still leaves, no peer can hold it up, and the run ends.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -11,7 +11,7 @@ use crate::support::{
     read_exactly, run, spawn,
 };
 
-/// Limits under which only the peers end a drain.
+/// Limits under which only the peers end a shutdown.
 fn patient() -> Limits {
     Limits {
         shutdown_timeout: NEVER,
@@ -25,7 +25,7 @@ fn patient() -> Limits {
 fn what_is_queued_leaves_and_the_run_ends_with_the_last_peer() {
     let (event_loop, address) = listening(patient());
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, &pattern(HUGE));
             cx.shutdown();
         }
@@ -41,11 +41,11 @@ fn what_is_queued_leaves_and_the_run_ends_with_the_last_peer() {
 }
 
 #[test]
-fn peers_that_do_not_read_or_do_not_go_are_cut_off() {
+fn peers_that_do_not_read_or_do_not_close_are_dropped() {
     let (event_loop, address) = listening(Limits { shutdown_timeout: SOON, ..patient() });
     let mut opened = 0;
     let script = Script::new(move |cx, call| {
-        if let Call::Opened(id) = call {
+        if let Call::Open(id) = call {
             opened += 1;
             if opened == 1 {
                 cx.send(id, &pattern(HUGE));
@@ -61,26 +61,26 @@ fn peers_that_do_not_read_or_do_not_go_are_cut_off() {
     let finished = running.join();
     assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     let waiting = HUGE + 3 - usize::try_from(finished.counters.bytes_written).unwrap();
-    // The lazy one has everything: only its own end is missing.
+    // The lazy one has received everything: only its own end is missing.
     assert_eq!(finished.endings(), [Ending::ShutdownTimeout(waiting), Ending::Done]);
 }
 
-/// What was received in the turn of the stop, and what waits for the turn's end, is still answered.
+/// What was received in the turn of the shutdown, and what waits for the flush, still gets replies.
 #[test]
-fn answers_of_the_last_turn_leave() {
+fn replies_of_the_last_turn_leave() {
     let (event_loop, address) = listening(patient());
     let (mut stopping, mut asked) = (false, None);
     let script = Script::new(move |cx, call| match call {
-        Call::Received(id, ..) => {
+        Call::Data(id, ..) => {
             asked = Some(id);
             cx.shutdown();
             cx.send(id, b"received ");
         }
-        Call::Stopping => {
+        Call::Shutdown => {
             stopping = true;
             cx.send(asked.unwrap(), b"stopping ");
         }
-        Call::TurnEnded(_) if std::mem::take(&mut stopping) => {
+        Call::BeforeFlush(_) if std::mem::take(&mut stopping) => {
             cx.send(asked.unwrap(), b"committed");
         }
         _ => {}
@@ -93,12 +93,12 @@ fn answers_of_the_last_turn_leave() {
     running.join();
 }
 
-/// The peer goes on talking while its answer drains: nobody listens any more.
+/// The peer goes on sending while its reply leaves: its input is discarded.
 #[test]
-fn no_input_after_stopping() {
+fn no_input_after_the_shutdown() {
     let (event_loop, address) = listening(patient());
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, ..) = call {
+        if let Call::Data(id, ..) = call {
             cx.send(id, &pattern(HUGE));
             cx.shutdown();
         }
@@ -106,13 +106,13 @@ fn no_input_after_stopping() {
     let mut running = spawn(event_loop, script);
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
-    running.wait_for(|event| matches!(event, Event::Stopping(_)).then_some(()));
+    running.wait_for(|event| matches!(event, Event::Shutdown(_)).then_some(()));
     peer.write_all(b"more").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
     assert!(read_all(&peer) == pattern(HUGE));
     let finished = running.join();
-    assert_eq!(finished.count(|event| matches!(event, Event::Received(..))), 1);
-    assert_eq!(finished.count(|event| matches!(event, Event::Ended(..))), 0);
+    assert_eq!(finished.count(|event| matches!(event, Event::Data(..))), 1);
+    assert_eq!(finished.count(|event| matches!(event, Event::Eof(..))), 0);
     assert_eq!(finished.counters.bytes_read, 5);
 }
 
@@ -121,7 +121,7 @@ fn many_peers_at_once() {
     const PEERS: usize = 100;
     let (event_loop, address) = listening(patient());
     let script = Script::new(move |cx, call| match call {
-        Call::Received(_, b"stop", _) => cx.shutdown(),
+        Call::Data(_, b"stop", _) => cx.shutdown(),
         call => echo(cx, &call),
     });
     let running = spawn(event_loop, script);
@@ -141,13 +141,13 @@ fn many_peers_at_once() {
 }
 
 #[test]
-fn a_loop_with_nobody_ends_at_once() {
-    // Stopped as it begins, and by a timer.
+fn a_loop_without_connections_ends_at_once() {
+    // Shut down as it begins, and by a timer.
     for by_timer in [false, true] {
         let (event_loop, _) = listening(patient());
         let script = Script::new(move |cx, call| match call {
-            Call::Started if by_timer => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
-            Call::Started | Call::Fired(_) => cx.shutdown(),
+            Call::Start if by_timer => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
+            Call::Start | Call::Timer(_) => cx.shutdown(),
             _ => {}
         });
         let finished = run(event_loop, script);
@@ -156,19 +156,19 @@ fn a_loop_with_nobody_ends_at_once() {
     }
 }
 
-/// A stop out of any call, those at the very end of a turn included, is not forgotten.
+/// A shutdown from any call, those at the very end of a turn included, is not forgotten.
 #[test]
-fn a_stop_out_of_any_call() {
+fn a_shutdown_from_any_call() {
     type Wanted = fn(&Call<'_>) -> bool;
     let calls: [(&str, Wanted); 8] = [
-        ("opened", |call| matches!(call, Call::Opened(_))),
-        ("received", |call| matches!(call, Call::Received(..))),
-        ("ended", |call| matches!(call, Call::Ended(..))),
-        ("drained", |call| matches!(call, Call::Drained(_))),
-        ("expired", |call| matches!(call, Call::Expired(_))),
-        ("fired", |call| matches!(call, Call::Fired(_))),
-        ("closed", |call| matches!(call, Call::Closed(_))),
-        ("turn_ended", |call| matches!(call, Call::TurnEnded(_))),
+        ("on_open", |call| matches!(call, Call::Open(_))),
+        ("on_data", |call| matches!(call, Call::Data(..))),
+        ("on_eof", |call| matches!(call, Call::Eof(..))),
+        ("on_writable", |call| matches!(call, Call::Writable(_))),
+        ("on_deadline", |call| matches!(call, Call::Deadline(_))),
+        ("on_timer", |call| matches!(call, Call::Timer(_))),
+        ("on_close", |call| matches!(call, Call::Close(_))),
+        ("before_flush", |call| matches!(call, Call::BeforeFlush(_))),
     ];
     for (name, wanted) in calls {
         let limits = Limits { write_buffer_high: 1, write_buffer_low: 0, ..patient() };
@@ -181,54 +181,54 @@ fn a_stop_out_of_any_call() {
                 cx.shutdown();
             }
             match call {
-                Call::Opened(id) => cx.set_deadline(id, Some(Duration::ZERO)),
-                Call::Expired(_) => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
-                Call::Fired(_) => {}
-                // Stays until the drain has been told, with a backlog until it is.
-                Call::Ended(id, _) => cx.send(id, b"end"),
-                Call::Drained(id) => cx.close(id),
+                Call::Open(id) => cx.set_deadline(id, Some(Duration::ZERO)),
+                Call::Deadline(_) => cx.set_timer(TimerId(1), Some(Duration::ZERO)),
+                Call::Timer(_) => {}
+                // Stays until the shutdown begins, with unsent output until then.
+                Call::Eof(id, _) => cx.send(id, b"end"),
+                Call::Writable(id) => cx.close(id),
                 call => echo(cx, &call),
             }
         });
         let finished = run(event_loop, script);
-        assert!(matches!(finished.result, Ok(Outcome::Graceful)), "stopped by {name}");
-        let stopping = Event::Stopping(ShutdownCause::Requested);
-        assert_eq!(finished.count(|event| *event == stopping), 1, "stopped by {name}");
+        assert!(matches!(finished.result, Ok(Outcome::Graceful)), "shut down by {name}");
+        let shutdown = Event::Shutdown(ShutdownCause::Requested);
+        assert_eq!(finished.count(|event| *event == shutdown), 1, "shut down by {name}");
     }
 }
 
-/// Timers go on: a handler may have something to do until the last peer is gone.
+/// Timers go on: a handler may have something to do until the last connection is closed.
 #[test]
-fn timers_fire_while_draining() {
+fn timers_fire_during_the_shutdown() {
     let (event_loop, address) = listening(patient());
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, ..) => {
+        Call::Data(id, ..) => {
             cx.send(id, &pattern(HUGE));
             cx.shutdown();
         }
-        Call::Stopping => cx.set_timer(TimerId(1), Some(SOON)),
+        Call::Shutdown => cx.set_timer(TimerId(1), Some(SOON)),
         _ => {}
     });
     let mut running = spawn(event_loop, script);
     let mut peer = peer(address);
     peer.write_all(b"x").unwrap();
-    running.wait_for(|event| (*event == Event::Fired(TimerId(1))).then_some(()));
+    running.wait_for(|event| (*event == Event::Timer(TimerId(1))).then_some(()));
     assert!(read_all(&peer) == pattern(HUGE));
     drop(peer);
     running.join();
 }
 
-/// Those that were closing before the stop are waited for like the others.
+/// Connections that were closing before the shutdown are waited for like the others.
 #[test]
 fn connections_that_are_closing_already() {
     let (event_loop, address) = listening(patient());
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, b"big", _) => {
+        Call::Data(id, b"big", _) => {
             cx.send(id, &pattern(HUGE));
             cx.close(id);
         }
-        Call::Received(id, b"small", _) => cx.close(id),
-        Call::Received(..) => cx.shutdown(),
+        Call::Data(id, b"small", _) => cx.close(id),
+        Call::Data(..) => cx.shutdown(),
         _ => {}
     });
     let running = spawn(event_loop, script);

@@ -1,4 +1,4 @@
-//! What a turn may cost in all, and how much memory all connections may hold together.
+//! The budget of a turn, and the limit of memory of all connections together.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,10 +11,10 @@ use crate::support::{
     read_exactly, read_some, run, spawn,
 };
 
-/// Who was served in each turn, and with how many bytes.
+/// Connections served in each turn, and with how many bytes.
 fn served(turn: &[Event]) -> Vec<(ConnectionId, usize)> {
     let input = |event: &Event| match event {
-        Event::Received(id, input) => Some((*id, input.len())),
+        Event::Data(id, input) => Some((*id, input.len())),
         _ => None,
     };
     turn.iter().filter_map(input).collect()
@@ -22,7 +22,7 @@ fn served(turn: &[Event]) -> Vec<(ConnectionId, usize)> {
 
 /// Each has sent all of it before the loop begins.
 #[test]
-fn a_turn_reads_so_much_of_all_and_goes_round() {
+fn the_turn_budget_bounds_what_is_read_and_goes_round() {
     const PEERS: usize = 7;
     const EACH: usize = 3000;
     let limits = Limits { read_budget: 100, turn_budget: 250, ..Limits::default() };
@@ -33,7 +33,7 @@ fn a_turn_reads_so_much_of_all_and_goes_round() {
     }
     let mut left = PEERS * EACH;
     let script = Script::new(move |cx, call| {
-        if let Call::Received(_, input, _) = call {
+        if let Call::Data(_, input, _) = call {
             left -= input.len();
             if left == 0 {
                 cx.shutdown();
@@ -60,7 +60,7 @@ fn a_turn_reads_so_much_of_all_and_goes_round() {
 
 /// One byte asks for a thousand.
 #[test]
-fn a_turn_produces_so_much_for_all() {
+fn output_counts_towards_the_turn_budget() {
     const PEERS: usize = 50;
     const ANSWER: usize = 1000;
     let (event_loop, address) = listening(Limits { turn_budget: 5000, ..Limits::default() });
@@ -69,8 +69,8 @@ fn a_turn_produces_so_much_for_all() {
         peer.write_all(b"?").unwrap();
     }
     let script = Script::new(move |cx, call| match call {
-        Call::Received(id, ..) => cx.send(id, &pattern(ANSWER)),
-        Call::Ended(id, _) => cx.close(id),
+        Call::Data(id, ..) => cx.send(id, &pattern(ANSWER)),
+        Call::Eof(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(PEERS));
@@ -85,7 +85,7 @@ fn a_turn_produces_so_much_for_all() {
 
 /// One byte brings a whole half line again: it costs as much as if all of it had been read.
 #[test]
-fn a_turn_delivers_so_much_again_for_all() {
+fn redelivered_input_counts_towards_the_turn_budget() {
     const PEERS: usize = 30;
     const HALF_LINE: usize = 2000;
     const TURN: usize = 10_000;
@@ -96,7 +96,7 @@ fn a_turn_delivers_so_much_again_for_all() {
     }
     let (mut whole, mut again) = (0, 0);
     let script = Script::new(move |cx, call| match call {
-        Call::Received(_, input, consumed) => {
+        Call::Data(_, input, consumed) => {
             *consumed = 0;
             whole += usize::from(input.len() == HALF_LINE);
             again += usize::from(input.len() > HALF_LINE);
@@ -104,8 +104,8 @@ fn a_turn_delivers_so_much_again_for_all() {
                 cx.shutdown();
             }
         }
-        // All of them speak before the next turn.
-        Call::TurnEnded(_) if whole == PEERS => {
+        // All of them send before the next turn.
+        Call::BeforeFlush(_) if whole == PEERS => {
             whole = 0;
             for peer in &mut peers {
                 peer.write_all(b"x").unwrap();
@@ -121,38 +121,38 @@ fn a_turn_delivers_so_much_again_for_all() {
     assert_eq!(finished.counters.bytes_read, (PEERS * (HALF_LINE + 1)) as u64);
 }
 
-/// Consumes lines alone, and answers each with its last byte.
+/// Consumes only whole lines, and replies to each with its last byte.
 fn lines() -> Script {
     Script::new(|cx, call| match call {
-        Call::Received(id, input, consumed) => match input.strip_suffix(b"\n") {
+        Call::Data(id, input, consumed) => match input.strip_suffix(b"\n") {
             Some(line) => cx.send(id, &line[line.len() - 1..]),
             None => *consumed = 0,
         },
-        Call::Ended(id, _) => cx.close(id),
+        Call::Eof(id, _) => cx.close(id),
         _ => {}
     })
 }
 
-/// Waits until so many have been cut off, and gives what they held.
-fn cut_off(running: &mut Running, count: usize) -> Vec<usize> {
+/// Waits until so many have been closed, and returns what they held.
+fn closed_for_memory(running: &mut Running, count: usize) -> Vec<usize> {
     let held = |(_, ending)| match ending {
         Ending::BufferLimit(held) => held,
         other => panic!("{other:?}"),
     };
-    (0..count).map(|_| held(running.wait_for_closed())).collect()
+    (0..count).map(|_| held(running.wait_for_close())).collect()
 }
 
-fn is_cut_off(peer: &TcpStream) -> bool {
+fn is_closed_for_memory(peer: &TcpStream) -> bool {
     match read_some(peer, &mut [0]) {
         Ok(count) => count == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
 
-/// Half lines of all sizes, more than there is memory for: the longest go, and no more of them than
-/// must. Whoever is left is served.
+/// Half lines of all sizes, more than the memory holds: the longest are closed, and no more than
+/// necessary. The others are served.
 #[test]
-fn who_holds_most_of_the_memory_for_input_is_cut_off() {
+fn at_the_buffer_limit_the_largest_inputs_are_closed() {
     const BOUND: usize = 1024 * 1024;
     const LARGE: usize = 60_001;
     const SMALL: usize = 5_000;
@@ -167,7 +167,7 @@ fn who_holds_most_of_the_memory_for_input_is_cut_off() {
     }
     let mut running = spawn(event_loop, lines().stops_after(40));
     let surplus = 20 * (LARGE + SMALL) - BOUND;
-    let cut = cut_off(&mut running, surplus.div_ceil(LARGE));
+    let cut = closed_for_memory(&mut running, surplus.div_ceil(LARGE));
     assert!(cut.iter().all(|held| *held > SMALL), "{cut:?}");
     for mut peer in &small {
         peer.write_all(b"x\n").unwrap();
@@ -176,16 +176,16 @@ fn who_holds_most_of_the_memory_for_input_is_cut_off() {
     let mut survivors = 0;
     for mut peer in &large {
         let sent = peer.write_all(b"y\n");
-        survivors += usize::from(sent.is_ok() && !is_cut_off(peer));
+        survivors += usize::from(sent.is_ok() && !is_closed_for_memory(peer));
     }
     assert!((BOUND / LARGE / 2..BOUND / LARGE).contains(&survivors), "{survivors} are left");
     drop((large, small));
     running.join();
 }
 
-/// Answers that nobody takes, more than there is memory for.
+/// Replies that no peer reads, more than the memory holds.
 #[test]
-fn who_holds_most_of_the_memory_for_output_is_cut_off() {
+fn at_the_buffer_limit_the_largest_outputs_are_closed() {
     const BOUND: usize = 4 * 1024 * 1024;
     const ANSWER: usize = 1024 * 1024;
     const PEERS: usize = 10;
@@ -197,8 +197,8 @@ fn who_holds_most_of_the_memory_for_output_is_cut_off() {
     };
     let (event_loop, address) = listening(limits);
     let script = Script::new(|cx, call| match call {
-        Call::Received(id, ..) => cx.send(id, &pattern(ANSWER)),
-        Call::Ended(id, _) => cx.close(id),
+        Call::Data(id, ..) => cx.send(id, &pattern(ANSWER)),
+        Call::Eof(id, _) => cx.close(id),
         _ => {}
     });
     let mut running = spawn(event_loop, script.stops_after(PEERS));
@@ -206,7 +206,7 @@ fn who_holds_most_of_the_memory_for_output_is_cut_off() {
     for mut peer in &peers {
         peer.write_all(b"?").unwrap();
     }
-    let cut = cut_off(&mut running, PEERS - BOUND / ANSWER);
+    let cut = closed_for_memory(&mut running, PEERS - BOUND / ANSWER);
     assert!(cut.iter().all(|held| *held >= ANSWER / 2), "{cut:?}");
     let mut answered = 0;
     for mut peer in &peers {

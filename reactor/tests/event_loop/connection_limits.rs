@@ -1,5 +1,5 @@
-//! Who gets in when places are few: addresses have limits of their own, the last places are for those
-//! who are trusted, and who is silent makes room.
+//! The limits of connections: of each address, those reserved for trusted peers, and eviction of the
+//! most silent.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use crate::support::{
 const ONE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// One byte there and back.
+/// Sends a byte and reads it back.
 fn speak(mut peer: &TcpStream) {
     peer.write_all(b"x").unwrap();
     assert_eq!(read_exactly(peer, 1), b"x");
@@ -34,7 +34,7 @@ fn refused(event: &Event) -> Option<RefuseReason> {
 }
 
 #[test]
-fn an_address_has_so_many_connections_and_others_have_theirs() {
+fn an_address_has_its_limit_of_connections_and_others_have_theirs() {
     let (event_loop, address) =
         listening(Limits { max_connections_per_address: 3, ..Limits::default() });
     let mut running = spawn(event_loop, Script::echo().stops_after(8));
@@ -42,14 +42,14 @@ fn an_address_has_so_many_connections_and_others_have_theirs() {
     assert_eq!(read_all(&peer_from(ONE, address)), b"");
     assert_eq!(running.wait_for(refused), RefuseReason::AddressConnections);
     let other: [_; 3] = crowd(OTHER, address);
-    // As many again as have gone.
+    // As many again as were closed.
     let [one, two, three] = first;
     drop(one);
-    running.wait_for_closed();
+    running.wait_for_close();
     let again: [_; 1] = crowd(ONE, address);
     drop((two, three, other, again));
     for _ in 0..6 {
-        running.wait_for_closed();
+        running.wait_for_close();
     }
     let last: [_; 1] = crowd(ONE, address);
     drop(last);
@@ -58,7 +58,7 @@ fn an_address_has_so_many_connections_and_others_have_theirs() {
 }
 
 #[test]
-fn an_address_makes_so_many_connections_in_a_second_unless_it_is_left_out() {
+fn an_address_has_its_limit_of_connects_unless_it_is_exempted() {
     let limits = Limits {
         max_connects_per_address: 3,
         unlimited_addresses: vec!["127.0.0.2/32".parse().unwrap()],
@@ -69,7 +69,7 @@ fn an_address_makes_so_many_connections_in_a_second_unless_it_is_left_out() {
     for _ in 0..20 {
         drop(crowd::<1>(OTHER, address));
     }
-    // More of the loop's time may have passed than it seems: some get in, and not all.
+    // More of the loop's time may have passed than it seems: some are accepted, and not all.
     let mut peers: Vec<_> = (0..100).map(|_| peer_from(ONE, address)).collect();
     assert_eq!(running.wait_for(refused), RefuseReason::AddressConnects);
     peers.clear();
@@ -77,7 +77,7 @@ fn an_address_makes_so_many_connections_in_a_second_unless_it_is_left_out() {
 }
 
 #[test]
-fn the_last_places_are_for_the_trusted() {
+fn the_reserved_connections_are_for_trusted_peers() {
     let limits = Limits {
         max_connections: 8,
         reserved_connections: 100,
@@ -96,23 +96,23 @@ fn the_last_places_are_for_the_trusted() {
 }
 
 #[test]
-fn who_has_been_silent_longest_makes_room() {
+fn the_most_silent_connection_is_evicted() {
     let (event_loop, address) =
         listening(Limits { max_connections: 3, eviction_delay: SOON, ..Limits::default() });
     let mut running = spawn(event_loop, Script::echo().stops_after(4));
     let peers = [(); 3].map(|()| {
         let peer = peer(address);
-        (running.wait_for_opened(), peer)
+        (running.wait_for_open(), peer)
     });
     let [(_, first), (silent, second), (_, third)] = &peers;
-    // All three have been silent for as long, as far as the loop's clock tells; then two speak.
+    // All three have been silent for as long, by the loop's clock; then two send.
     std::thread::sleep(5 * SOON);
     speak(first);
     speak(third);
     let newcomer = peer(address);
     speak(&newcomer);
     assert_eq!(read_all(second), b"");
-    assert_eq!(running.wait_for_closed(), (*silent, Ending::Evicted));
+    assert_eq!(running.wait_for_close(), (*silent, Ending::Evicted));
     speak(first);
     speak(third);
     drop((peers, newcomer));
@@ -120,11 +120,11 @@ fn who_has_been_silent_longest_makes_room() {
 }
 
 #[test]
-fn a_protected_connection_never_makes_room() {
+fn a_protected_connection_is_never_evicted() {
     let (event_loop, address) =
         listening(Limits { max_connections: 2, eviction_delay: SOON, ..Limits::default() });
     let script = Script::new(|cx, call| {
-        if let Call::Received(id, b"p", _) = call {
+        if let Call::Data(id, b"p", _) = call {
             cx.protect(id);
         }
         echo(cx, &call);
@@ -150,9 +150,9 @@ fn a_protected_connection_never_makes_room() {
     assert_eq!(endings, [Ending::Done; 4]);
 }
 
-/// Whoever was protected may wait for ever, but not for the end of what it was closed with.
+/// A protected connection may stay for ever while it is open, but not while it closes.
 #[test]
-fn a_protected_connection_makes_room_once_it_is_closed() {
+fn a_protected_connection_is_evictable_once_it_is_closed() {
     let (event_loop, address) = listening(Limits {
         max_connections: 2,
         eviction_delay: SOON,
@@ -161,15 +161,15 @@ fn a_protected_connection_makes_room_once_it_is_closed() {
         ..Limits::default()
     });
     let script = Script::new(|cx, call| match call {
-        Call::Opened(id) => cx.protect(id),
-        Call::Received(id, input, _) => {
+        Call::Open(id) => cx.protect(id),
+        Call::Data(id, input, _) => {
             let closes = input == b"c";
             cx.send(id, &if closes { pattern(HUGE) } else { input.to_vec() });
             if closes || input == b"l" {
                 cx.close(id);
             }
         }
-        Call::Ended(id, _) => cx.close(id),
+        Call::Eof(id, _) => cx.close(id),
         _ => {}
     });
     let running = spawn(event_loop, script.stops_after(4));
@@ -184,9 +184,9 @@ fn a_protected_connection_makes_room_once_it_is_closed() {
     assert_eq!(endings, [Ending::Evicted, Ending::Evicted, Ending::Done, Ending::Done]);
 }
 
-/// Many more than there are places, all silent: each that comes gets in.
+/// Many more than the limit, all silent: each is accepted.
 #[test]
-fn a_storm_of_silent_peers_keeps_nobody_out() {
+fn a_storm_of_silent_peers_keeps_no_peer_out() {
     const PLACES: usize = 50;
     let (event_loop, address) =
         listening(Limits { max_connections: PLACES, eviction_delay: SOON, ..Limits::default() });
