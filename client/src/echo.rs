@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::connection::dialer::{DIAL, Dialer};
 use crate::connection::foreign_service;
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
-use crate::log_budget::{Line, LogBudget};
+use crate::log_budget::{Kind, LogBudget};
 
 /// Most bytes of a line that is read: far more than any message has.
 const LINE_MAX: usize = 4096;
@@ -231,7 +231,7 @@ impl Handler for EchoLoop {
         }
         log_within!(
             self.log_budget,
-            Line::Closed,
+            Kind::Closed,
             Level::Debug,
             "action: close_connection | result: success | reason: {reason}"
         );

@@ -4,11 +4,10 @@
 //! A central that acknowledges little and hangs up, or that rejects everything, could fill the log.
 //! The lines of a run's result have no budget: there is one of each.
 
-use std::fmt;
 use std::time::Duration;
 
 use reactor::{Context, TimerId};
-use runtime::logging::budget;
+use runtime::logging::{Fail, InProgress, Line, Success, budget};
 
 /// Fires when the counts of suppressed lines are to be logged.
 const REPORT: TimerId = TimerId(3);
@@ -39,7 +38,7 @@ impl Default for LogLimits {
 
 /// A kind of line that a central can repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
+pub enum Kind {
     /// A connection is established.
     Connected,
     /// An attempt failed, or the connection was lost; another attempt follows.
@@ -64,7 +63,7 @@ pub enum Line {
     Closed,
 }
 
-impl budget::Kind for Line {
+impl budget::Kind for Kind {
     // All are events: of none is the first line enough.
     const EVENTS: usize = Self::COUNT;
     const COUNT: usize = Self::Closed as usize + 1;
@@ -72,27 +71,22 @@ impl budget::Kind for Line {
     fn index(self) -> usize {
         self as usize
     }
-}
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connected => "action: connect | result: success",
-            Self::Retried => "action: connect | result: in_progress",
-            Self::Introduced => "action: introduce | result: success",
-            Self::BatchSent => "action: batch_enviado | result: in_progress",
-            Self::BatchConfirmed => "action: batch_confirmado | result: success",
-            Self::BatchDeferred => {
-                "action: batch_enviado | result: in_progress | error: unavailable"
-            }
-            Self::BetDeferred => {
-                "action: apuesta_enviada | result: in_progress | error: unavailable"
-            }
-            Self::EndDeferred => "action: finish | result: in_progress | error: unavailable",
-            Self::BatchRejected => "action: apuesta_enviada | result: fail",
-            Self::Winner => "action: ganador | result: success",
-            Self::Closed => "action: close_connection | result: success",
-        })
+    fn line(self) -> Line {
+        let (action, result, error) = match self {
+            Self::Connected => ("connect", Success, None),
+            Self::Retried => ("connect", InProgress, None),
+            Self::Introduced => ("introduce", Success, None),
+            Self::BatchSent => ("batch_enviado", InProgress, None),
+            Self::BatchConfirmed => ("batch_confirmado", Success, None),
+            Self::BatchDeferred => ("batch_enviado", InProgress, Some("unavailable")),
+            Self::BetDeferred => ("apuesta_enviada", InProgress, Some("unavailable")),
+            Self::EndDeferred => ("finish", InProgress, Some("unavailable")),
+            Self::BatchRejected => ("apuesta_enviada", Fail, None),
+            Self::Winner => ("ganador", Success, None),
+            Self::Closed => ("close_connection", Success, None),
+        };
+        Line::new(action, result).with_some("error", error)
     }
 }
 
@@ -100,7 +94,7 @@ impl fmt::Display for Line {
 #[derive(Debug)]
 pub struct LogBudget {
     limits: LogLimits,
-    budget: budget::LogBudget<Line>,
+    budget: budget::LogBudget<Kind>,
 }
 
 impl Default for LogBudget {
@@ -116,8 +110,8 @@ impl LogBudget {
     }
 
     /// Takes one line of a kind from its budget; returns whether to log it. If not, it is counted.
-    pub fn allows(&mut self, line: Line) -> bool {
-        self.budget.allows(line)
+    pub fn allows(&mut self, kind: Kind) -> bool {
+        self.budget.allows(kind)
     }
 
     /// Sets the timers that are needed since the last call. Called at the end of a turn.
@@ -158,13 +152,13 @@ mod tests {
         let (mut budget, mut cx) = (LogBudget::new(limits), MemoryContext::new());
         budget.set_timers(&mut cx);
         assert!(cx.timers.is_empty(), "nothing was logged");
-        assert!(budget.allows(Line::Retried) && budget.allows(Line::Retried));
-        assert!(!budget.allows(Line::Retried) && budget.allows(Line::Winner));
+        assert!(budget.allows(Kind::Retried) && budget.allows(Kind::Retried));
+        assert!(!budget.allows(Kind::Retried) && budget.allows(Kind::Winner));
         budget.set_timers(&mut cx);
         let set = [(REPORT, limits.suppressed_interval), (REFILL, limits.interval)];
         assert_eq!(cx.timers, set.into());
-        assert!(budget.on_timer(REPORT) && !budget.allows(Line::Retried));
-        assert!(budget.on_timer(REFILL) && budget.allows(Line::Retried));
+        assert!(budget.on_timer(REPORT) && !budget.allows(Kind::Retried));
+        assert!(budget.on_timer(REFILL) && budget.allows(Kind::Retried));
         assert!(!budget.on_timer(crate::connection::dialer::DIAL));
     }
 }

@@ -24,7 +24,7 @@ use crate::connection::backoff::Backoff;
 #[cfg(test)]
 use crate::connection::resolver::Resolve;
 use crate::connection::resolver::Resolver;
-use crate::log_budget::{Line, LogBudget};
+use crate::log_budget::{Kind, LogBudget};
 
 /// Fires when it is time for another attempt.
 pub(crate) const DIAL: TimerId = TimerId(0);
@@ -215,7 +215,7 @@ impl Dialer {
         }
         log_within!(
             log_budget,
-            Line::Retried,
+            Kind::Retried,
             Level::Debug,
             "action: connect | result: in_progress | error: {}",
             EscapedOnce(reason)
@@ -241,7 +241,7 @@ impl Dialer {
         };
         log_within!(
             log_budget,
-            Line::Retried,
+            Kind::Retried,
             Level::Warn,
             "action: connect | result: in_progress | server_address: {address} | retry_in: {}ms | \
              error: {reason}",

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::connection::dialer::{DIAL, Dialer};
 use crate::connection::foreign_service;
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
-use crate::log_budget::{Line, LogBudget};
+use crate::log_budget::{Kind, LogBudget};
 use crate::progress::Progress;
 use crate::progress_bar::Bar;
 use crate::session::agency_session::{Action, AgencySession, Prepared};
@@ -238,7 +238,7 @@ impl<S: AgencySession> Handler for Driver<S> {
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
         log_within!(
             self.session.log_budget(),
-            Line::Connected,
+            Kind::Connected,
             Level::Debug,
             "action: connect | result: success | server_address: {peer}"
         );

@@ -29,7 +29,7 @@ use wire::{BatchBuilder, Phase, Position, Request, Response, VERSION};
 use account::Account;
 use stage::{CentralState, Stage};
 
-use crate::log_budget::{Line, LogBudget};
+use crate::log_budget::{Kind, LogBudget};
 use crate::progress::Progress;
 use crate::session::agency_session::{Action, AgencySession, Prepared};
 use crate::session::failure::{Failure, expect_position};
@@ -122,7 +122,7 @@ impl<S: BetSource> Agency<S> {
         expect_position("UNAVAILABLE", self.confirmed.bets, consumed)?;
         log_within!(
             self.log_budget,
-            Line::EndDeferred,
+            Kind::EndDeferred,
             Level::Warn,
             "action: finish | result: in_progress | error: {}",
             EscapedOnce(reason)
@@ -136,7 +136,7 @@ impl<S: BetSource> Agency<S> {
         for document in winners.documents() {
             log_within!(
                 self.log_budget,
-                Line::Winner,
+                Kind::Winner,
                 Level::Debug,
                 "action: ganador | result: success | dni: {}",
                 Escaped(document)

@@ -20,7 +20,7 @@ use wire::bet::{self, check_field};
 use wire::field::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
 
-use crate::log_budget::{Line, LogBudget};
+use crate::log_budget::{Kind, LogBudget};
 use crate::session::agency_session::{Action, AgencySession, Prepared};
 use crate::session::failure::{Failure, expect_position};
 
@@ -188,7 +188,7 @@ impl SingleBet {
             self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
         log_within!(
             self.log_budget,
-            Line::BetDeferred,
+            Kind::BetDeferred,
             Level::Warn,
             "action: apuesta_enviada | result: in_progress | dni: {document} | numero: {number} | error: {}",
             EscapedOnce(reason)

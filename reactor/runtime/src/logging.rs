@@ -12,12 +12,15 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
+//! | `message` | time and level before it |
 //! | `output` | standard output or error, asked first whether it would block |
 //! | `file_writer` | a thread that waits for the disk when that output is a file |
 //! | `readiness` | whether a descriptor would block |
 //! | `panics` | a panic as a line |
 //! | `patience` | how long a turn waits for a reader or a disk that is behind |
 //! | `timestamp` | the second as text, formatted once |
+//! | `line` | [`Line`]: what a line says; [`log_line`](crate::log_line) logs it |
+//! | `parse` | [`LogLine`]: what a line said |
 //! | `escaped` | [`Escaped`]: any bytes as a value; [`EscapedOnce`]: a text that holds such values |
 //! | [`budget`] | what a peer can have logged at will: the first as it is, the rest as counts |
 //!
@@ -26,26 +29,32 @@
 pub mod budget;
 mod escaped;
 mod file_writer;
+mod line;
 mod lines;
+mod message;
 mod output;
 mod panics;
+mod parse;
 mod patience;
 mod readiness;
 mod timestamp;
 
 use std::cell::RefCell;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use log::{Level, LevelFilter, Record};
+use log::Record;
 
 pub use escaped::{Escaped, EscapedOnce, cut};
+pub use line::LineResult::{self, Fail, InProgress, Success};
+pub use line::{Line, Pairs};
 use lines::Lines;
+pub use log::{Level, LevelFilter};
+use message::write_message;
 use output::Output;
 pub use panics::catch_panics;
+pub use parse::LogLine;
 use patience::Patience;
-use timestamp::Timestamp;
 
 /// Bytes of lines after which the buffer is written without waiting for the end of the turn.
 const WRITE_EARLY: usize = 64 * 1024;
@@ -195,6 +204,16 @@ pub fn flush() {
     LOG.with_borrow_mut(Log::flush);
 }
 
+/// Whether lines of this level are logged.
+pub fn is_logged(level: Level) -> bool {
+    level <= log::max_level()
+}
+
+/// Logs a line that was made, see [`log_line`](crate::log_line).
+pub fn write(level: Level, line: &Line) {
+    log::log!(level, "{line}");
+}
+
 /// Writes a line for a person as it is, without time and level: on its way like those of the log, and in
 /// order with them.
 pub fn print(line: &str) {
@@ -241,7 +260,7 @@ impl Drop for Guard {
     }
 }
 
-/// Lets `log`'s macros write lines of the form
+/// Lets [`log_line`](crate::log_line) write lines of the form
 /// `2024-08-21 22:11:15 INFO     action: ... | result: ...`, time in UTC. Panics are among them from
 /// now on, see [`catch_panics`]. At level OFF there are none, and the last error is still said on
 /// standard error at the end: a program that fails says why.
@@ -279,39 +298,4 @@ impl Write for ToLog {
 fn write_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     LOG.with_borrow_mut(|log| log.level = record.level());
     write_message(out, record.level(), record.args())
-}
-
-fn write_message(out: &mut impl Write, level: Level, message: impl Display) -> io::Result<()> {
-    writeln!(out, "{} {:8} {message}", Timestamp::now(), level_name(level))
-}
-
-/// Names and padding as Python's logging has them: the course's tools read both.
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Error => "ERROR",
-        Level::Warn => "WARNING",
-        Level::Info => "INFO",
-        Level::Debug | Level::Trace => "DEBUG",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_has_the_form_that_the_tools_read() {
-        for (level, text) in [
-            (Level::Trace, " DEBUG    action: x\n"),
-            (Level::Debug, " DEBUG    action: x\n"),
-            (Level::Info, " INFO     action: x\n"),
-            (Level::Warn, " WARNING  action: x\n"),
-            (Level::Error, " ERROR    action: x\n"),
-        ] {
-            let mut out = Vec::new();
-            let record = Record::builder().level(level).args(format_args!("action: x")).build();
-            write_line(&mut out, &record).unwrap();
-            assert_eq!(&out["2024-08-21 22:11:15".len()..], text.as_bytes());
-        }
-    }
 }

@@ -1,11 +1,11 @@
-//! The adapter between the loop and the log: lines leave once a turn.
+//! The adapter between the loop and the log: lines leave once a turn, and tell what the loop counts.
 
 use std::io;
 use std::time::Duration;
 
-use reactor::{Limits, TurnHook};
+use reactor::{Counters, Limits, TurnHook};
 
-use crate::logging;
+use crate::logging::{self, Line, Pairs};
 
 /// Bytes of log lines after which a turn serves no further connection: to format them takes about as
 /// long as to serve what [`Limits::turn_budget`] allows.
@@ -44,5 +44,20 @@ impl TurnHook for FlushLog {
 
     fn on_shutdown_signal(&mut self) {
         logging::hurry();
+    }
+}
+
+impl Pairs for Counters {
+    fn add_to(&self, line: Line) -> Line {
+        line.with("turns", self.turns)
+            .with("idle_turns", self.idle_turns)
+            .with("accepted", self.accepted)
+            .with("established", self.established)
+            .with("accept_pauses", self.accept_pauses)
+            .with("closed", self.closed)
+            .with("bytes_read", self.bytes_read)
+            .with("bytes_written", self.bytes_written)
+            .with("timers_fired", self.timers_fired)
+            .with("refused", self.refused)
     }
 }

@@ -16,9 +16,9 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use log::{LevelFilter, debug, error, info};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Limits, Outcome, ShutdownCause};
-use runtime::logging;
+use runtime::log_line;
+use runtime::logging::{self, Fail, Level, LevelFilter, Line, LogLine, Success};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -73,8 +73,8 @@ fn main() -> ExitCode {
 fn log_lines(count: usize) -> ExitCode {
     let _flushed_at_the_end = logging::init(LevelFilter::Info);
     for number in 0..count {
-        info!("action: count | result: success | number: {number}");
-        debug!("action: count | result: fail | level: too low");
+        log_line!(Level::Info, Line::new("count", Success).with("number", number));
+        log_line!(Level::Debug, Line::new("count", Fail).with("level", "too low"));
         if number % 10 == 9 {
             assert!(logging::bytes_since_flush() >= 10 * "2024-08-21 22:11:15".len());
             logging::flush();
@@ -88,7 +88,7 @@ fn log_and_panic() -> ExitCode {
     let guard = logging::init(LevelFilter::Info);
     // As if the process ended right after the hook, which is what an abort does.
     std::mem::forget(guard);
-    error!("action: count | result: fail | number: 0");
+    log_line!(Level::Error, Line::new("count", Fail).with("number", 0));
     panic!("on purpose");
 }
 
@@ -108,10 +108,10 @@ fn panic_in_a_thread() -> ExitCode {
 
 fn fail_without_a_log() -> ExitCode {
     let _flushed_at_the_end = logging::init(LevelFilter::Off);
-    info!("action: count | result: success | number: 0");
-    error!("action: count | result: fail | number: 1");
+    log_line!(Level::Info, Line::new("count", Success).with("number", 0));
+    log_line!(Level::Error, Line::new("count", Fail).with("number", 1));
     logging::print("for a person");
-    error!("action: run | result: fail | error: the reason");
+    log_line!(Level::Error, Line::new("run", Fail).with("error", "the reason"));
     ExitCode::FAILURE
 }
 
@@ -132,9 +132,9 @@ impl Handler for Talkative {
     fn on_open(&mut self, _: &mut impl Context, _: ConnectionId, _: SocketAddr) {}
 
     fn on_data(&mut self, cx: &mut impl Context, _: ConnectionId, input: &[u8]) -> usize {
-        let line = "x".repeat(8 * 1024);
-        for _ in 0..1024 * 1024 / line.len() / SERVED {
-            info!("action: talk | result: success | words: {line}");
+        let words = "x".repeat(1024);
+        for _ in 0..1024 * 1024 / words.len() / SERVED {
+            log_line!(Level::Info, Line::new("talk", Success).with("words", &words));
         }
         self.served += 1;
         self.left -= 1;
@@ -200,9 +200,9 @@ fn end(mut child: Child) -> Option<i32> {
 /// `text` must be the lines from 0 on, so many, each whole.
 fn assert_lines(text: &str, count: usize) {
     let numbers = text.lines().map(|line| {
-        let (_, message) = line.split_at("2024-08-21 22:11:15".len());
-        let number = message.strip_prefix(" INFO     action: count | result: success | number: ");
-        number.unwrap().parse::<usize>().unwrap()
+        let line = LogLine::parse(line).unwrap();
+        assert!(line.level == Level::Info && line.is("count", Success), "{line:?}");
+        line.value::<usize>("number").unwrap()
     });
     assert!(numbers.eq(0..count), "{} lines", text.lines().count());
     assert!(text.ends_with('\n'));

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 
 use reactor::{CloseReason, RefuseReason};
-use runtime::logging::budget;
+use runtime::logging::{Fail, InProgress, Line, LineResult, Success, budget};
 use rustix::io::Errno;
 use wire::ErrorCode;
 
@@ -96,16 +96,16 @@ impl Cause {
 
     /// The beginning of its lines. A refusal is final; a client that waits is accepted later, and a
     /// commit is tried again.
-    fn outcome(self) -> &'static str {
+    fn outcome(self) -> (&'static str, LineResult) {
         match self {
             Self::Full | Self::NoDescriptors | Self::NoMemory | Self::AcceptFailed => {
-                "action: accept_connections | result: in_progress"
+                ("accept_connections", InProgress)
             }
-            Self::CommitFailed => "action: commit | result: in_progress",
+            Self::CommitFailed => ("commit", InProgress),
             Self::AddressConnections | Self::AddressConnects | Self::Reserved => {
-                "action: accept_connections | result: fail"
+                ("accept_connections", Fail)
             }
-            _ => "action: refuse_connection | result: fail",
+            _ => ("refuse_connection", Fail),
         }
     }
 }
@@ -167,21 +167,21 @@ const EVENTS: usize = Event::Closed as usize + 1;
 
 impl Event {
     /// The beginning of its lines, and of the line that counts them.
-    fn outcome(self) -> &'static str {
+    fn outcome(self) -> (&'static str, LineResult) {
         match self {
-            Self::Accepted => "action: accept_connections | result: success",
-            Self::Accepting => "action: accept_connections | result: in_progress",
-            Self::Echoed => "action: receive_message | result: success",
-            Self::Introduced => "action: introduce | result: success",
-            Self::BatchReceived => "action: receive_batch | result: success",
-            Self::BatchStored => "action: apuesta_recibida | result: success",
-            Self::BatchRejected => "action: apuesta_recibida | result: fail",
-            Self::BetStored => "action: apuesta_almacenada | result: success",
-            Self::BetRejected => "action: apuesta_almacenada | result: fail",
-            Self::BetInvalid => "action: validate_bet | result: fail",
-            Self::Finished => "action: finish | result: success",
-            Self::AgencyLost => "action: lose_agency | result: in_progress",
-            Self::Closed => "action: close_connection | result: success",
+            Self::Accepted => ("accept_connections", Success),
+            Self::Accepting => ("accept_connections", InProgress),
+            Self::Echoed => ("receive_message", Success),
+            Self::Introduced => ("introduce", Success),
+            Self::BatchReceived => ("receive_batch", Success),
+            Self::BatchStored => ("apuesta_recibida", Success),
+            Self::BatchRejected => ("apuesta_recibida", Fail),
+            Self::BetStored => ("apuesta_almacenada", Success),
+            Self::BetRejected => ("apuesta_almacenada", Fail),
+            Self::BetInvalid => ("validate_bet", Fail),
+            Self::Finished => ("finish", Success),
+            Self::AgencyLost => ("lose_agency", InProgress),
+            Self::Closed => ("close_connection", Success),
         }
     }
 }
@@ -203,6 +203,14 @@ impl budget::Kind for Kind {
             Self::Cause(cause) => EVENTS + cause.index(),
         }
     }
+
+    fn line(self) -> Line {
+        let ((action, result), cause) = match self {
+            Self::Cause(cause) => (cause.outcome(), Some(cause)),
+            Self::Event(event) => (event.outcome(), None),
+        };
+        Line::new(action, result).with_some("error", cause)
+    }
 }
 
 impl From<Cause> for Kind {
@@ -214,15 +222,6 @@ impl From<Cause> for Kind {
 impl From<Event> for Kind {
     fn from(event: Event) -> Self {
         Self::Event(event)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cause(cause) => write!(f, "{} | error: {cause}", cause.outcome()),
-            Self::Event(event) => f.write_str(event.outcome()),
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use wire::{Request, Response};
 use super::account::Account;
 use super::stage::Stage;
 use super::{Agency, InFlight};
-use crate::log_budget::Line;
+use crate::log_budget::Kind;
 use crate::session::agency_session::Action;
 use crate::session::failure::{Failure, expect_position};
 use crate::source::bet_source::BetSource;
@@ -29,7 +29,7 @@ impl<S: BetSource> Agency<S> {
             Request::Batch(self.batch.batch(position)).encode(out);
             log_within!(
                 self.log_budget,
-                Line::BatchSent,
+                Kind::BatchSent,
                 Level::Debug,
                 "action: batch_enviado | result: in_progress | cantidad: {count} | posicion: {position}"
             );
@@ -75,7 +75,7 @@ impl<S: BetSource> Agency<S> {
                 self.account.on_stored(count);
                 log_within!(
                     self.log_budget,
-                    Line::BatchConfirmed,
+                    Kind::BatchConfirmed,
                     Level::Debug,
                     "action: batch_confirmado | result: success | cantidad: {count} | posicion: {consumed}"
                 );
@@ -89,7 +89,7 @@ impl<S: BetSource> Agency<S> {
                 expect_position("UNAVAILABLE", before.bets, consumed)?;
                 log_within!(
                     self.log_budget,
-                    Line::BatchDeferred,
+                    Kind::BatchDeferred,
                     Level::Warn,
                     "action: batch_enviado | result: in_progress | cantidad: {count} | error: {}",
                     EscapedOnce(reason)

@@ -6,7 +6,7 @@ use wire::{Phase, Position};
 
 use super::Agency;
 use super::stage::{CentralState, Stage};
-use crate::log_budget::Line;
+use crate::log_budget::Kind;
 use crate::session::agency_session::Action;
 use crate::session::failure::Failure;
 use crate::source::bet_source::BetSource;
@@ -30,7 +30,7 @@ impl<S: BetSource> Agency<S> {
         let CentralState { consumed, checksum, phase } = central;
         log_within!(
             self.log_budget,
-            Line::Introduced,
+            Kind::Introduced,
             Level::Debug,
             "action: introduce | result: success | client_id: {} | posicion: {consumed}",
             self.id

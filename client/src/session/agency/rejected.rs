@@ -5,7 +5,7 @@ use runtime::logging::{Escaped, EscapedOnce};
 use wire::{Field, Phase};
 
 use super::{Account, Agency};
-use crate::log_budget::Line;
+use crate::log_budget::Kind;
 use crate::source::bet_source::BetSource;
 use crate::source::input::{InputPosition, Rejected};
 
@@ -20,7 +20,7 @@ impl<S: BetSource> Agency<S> {
         field: Field,
         reason: &str,
     ) {
-        if log::log_enabled!(Level::Error) && self.log_budget.allows(Line::BatchRejected) {
+        if log::log_enabled!(Level::Error) && self.log_budget.allows(Kind::BatchRejected) {
             let place = self.place_of_rejected(before, index, count, field);
             error!(
                 "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \

@@ -13,25 +13,30 @@
 //! kinds there are is each program's business ([`Kind`]). Knows no connection and no clock: the caller
 //! sets the timers.
 
-use std::fmt;
+use log::Level;
 
-use log::warn;
+use super::line::Line;
+use crate::log_line;
 
-/// Logs a line of a kind, unless its budget is exhausted: then the line is counted. Whoever calls it
-/// depends on `log`.
+/// Logs a [`Line`] of a kind, unless its budget is exhausted: then the line is counted.
 #[macro_export]
 macro_rules! log_within {
-    ($budget:expr, $kind:expr, $level:expr, $($line:tt)+) => {
-        // What nobody logs exhausts nothing.
+    ($budget:expr, $kind:expr, $level:expr, $format:literal $($line:tt)*) => {
         if log::log_enabled!($level) && $budget.allows($kind) {
-            log::log!($level, $($line)+);
+            log::log!($level, $format $($line)*);
         }
     };
+    ($budget:expr, $kind:expr, $level:expr, $line:expr $(,)?) => {{
+        let level = $level;
+        // What nobody logs exhausts nothing.
+        if $crate::logging::is_logged(level) && $budget.allows($kind) {
+            $crate::logging::write(level, &$line);
+        }
+    }};
 }
 
-/// A kind of line, with a budget of its own. Shown, it is the beginning of the line that counts
-/// them: action, result, and what went wrong.
-pub trait Kind: Copy + fmt::Display {
+/// A kind of line, with a budget of its own.
+pub trait Kind: Copy {
     /// How many events there are: [`index`](Self::index) 0 and on. What follows is a cause.
     const EVENTS: usize;
     /// How many kinds there are.
@@ -39,6 +44,9 @@ pub trait Kind: Copy + fmt::Display {
 
     /// Which one it is, below [`COUNT`](Self::COUNT).
     fn index(self) -> usize;
+
+    /// The beginning of the line that counts them: action, result, and what went wrong.
+    fn line(self) -> Line;
 }
 
 /// How often, of one kind.
@@ -164,8 +172,8 @@ impl<K: Kind> LogBudget<K> {
         self.period.begin();
         // Of a cause one line is all there is, and what follows is told soon enough.
         if is_event(kind) && !std::mem::replace(&mut count.warned, true) {
-            let lines = count.logged;
-            warn!("{kind} | log_lines: {lines} | warning: more are only counted for a while");
+            let line = kind.line().with("log_lines", count.logged);
+            log_line!(Level::Warn, line.with("warning", "more are only counted for a while"));
         }
     }
 
@@ -182,7 +190,7 @@ impl<K: Kind> LogBudget<K> {
                 && let Some(kind) = count.kind
             {
                 let (more, total) = (std::mem::take(&mut count.untold), count.total);
-                warn!("{kind} | more: {more} | total: {total}");
+                log_line!(Level::Warn, kind.line().with("more", more).with("total", total));
                 self.period.begin();
             } else if index >= K::EVENTS {
                 count.refill();
@@ -204,6 +212,7 @@ fn is_event<K: Kind>(kind: K) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::Success;
 
     #[derive(Debug, Clone, Copy)]
     enum Sample {
@@ -222,11 +231,9 @@ mod tests {
         fn index(self) -> usize {
             self as usize
         }
-    }
 
-    impl fmt::Display for Sample {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "action: {self:?} | result: success")
+        fn line(self) -> Line {
+            Line::new("sample", Success)
         }
     }
 

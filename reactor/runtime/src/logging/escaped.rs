@@ -18,20 +18,12 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..cut(self.0, VALUE_MAX)];
         for chunk in shown.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '\\' => f.write_str("\\\\")?,
-                    _ => write_escaped(f, character)?,
-                }
-            }
+            write_text(f, chunk.valid(), |character| character == '\\')?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
         }
-        if shown.len() < self.0.len() {
-            write!(f, "... ({} bytes)", self.0.len())?;
-        }
-        Ok(())
+        write_length(f, shown.len(), self.0.len())
     }
 }
 
@@ -39,17 +31,42 @@ impl fmt::Display for Escaped<'_> {
 ///
 /// As harmless as [`Escaped`] and cut like it, but `\` stays, so that nothing is escaped twice.
 #[derive(Debug, Clone, Copy)]
-pub struct EscapedOnce<'a>(pub &'a str);
+pub struct EscapedOnce<T>(pub T);
 
-impl fmt::Display for EscapedOnce<'_> {
+impl<T: fmt::Display> fmt::Display for EscapedOnce<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.0[..self.0.floor_char_boundary(VALUE_MAX)];
-        shown.chars().try_for_each(|character| write_escaped(f, character))?;
-        if shown.len() < self.0.len() {
-            write!(f, "... ({} bytes)", self.0.len())?;
-        }
-        Ok(())
+        let mut writer = EscapingWriter { f, shown: 0, length: 0 };
+        write!(writer, "{}", self.0)?;
+        let EscapingWriter { f, shown, length } = writer;
+        write_length(f, shown, length)
     }
+}
+
+/// Escapes a text that comes in pieces, and counts what is beyond the beginning that is shown.
+struct EscapingWriter<'w, 'f> {
+    f: &'w mut fmt::Formatter<'f>,
+    /// Bytes of the text that are shown.
+    shown: usize,
+    /// Bytes of the text.
+    length: usize,
+}
+
+impl fmt::Write for EscapingWriter<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_cut = self.shown < self.length;
+        self.length += text.len();
+        if is_cut {
+            return Ok(());
+        }
+        let shown = text.floor_char_boundary(VALUE_MAX - self.shown);
+        self.shown += shown;
+        write_text(self.f, &text[..shown], |_| false)
+    }
+}
+
+/// Of a value that is cut, how long it is.
+fn write_length(f: &mut fmt::Formatter<'_>, shown: usize, length: usize) -> fmt::Result {
+    if shown < length { write!(f, "... ({length} bytes)") } else { Ok(()) }
 }
 
 /// How many bytes to keep of `bytes`: at most `most`, and no character of UTF-8 in part.
@@ -64,15 +81,36 @@ pub fn cut(bytes: &[u8], most: usize) -> usize {
     (earliest..=most).rev().find(|at| !is_continuation(*at)).unwrap_or(most)
 }
 
+/// Writes a text; escapes what could end the value or the line, or mislead a terminal, and what
+/// `is_escape` says.
+fn write_text(
+    f: &mut fmt::Formatter<'_>,
+    text: &str,
+    is_escape: impl Fn(char) -> bool,
+) -> fmt::Result {
+    let is_escaped = |c: char| match c {
+        ' '..='~' => c == '|' || is_escape(c),
+        _ => is_unsafe(c),
+    };
+    let mut rest = text;
+    while let Some(at) = rest.find(is_escaped) {
+        f.write_str(&rest[..at])?;
+        let mut characters = rest[at..].chars();
+        characters.next().map_or(Ok(()), |character| write_escaped(f, character))?;
+        rest = characters.as_str();
+    }
+    f.write_str(rest)
+}
+
 fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     match character {
+        '\\' => f.write_str("\\\\"),
         '\n' => f.write_str("\\n"),
         '\r' => f.write_str("\\r"),
         '\t' => f.write_str("\\t"),
         '|' => f.write_str("\\x7c"),
-        _ if character.is_ascii_control() => write!(f, "\\x{:02x}", character as u32),
-        _ if is_unsafe(character) => write!(f, "{}", character.escape_unicode()),
-        _ => f.write_char(character),
+        _ if character.is_ascii() => write!(f, "\\x{:02x}", character as u32),
+        _ => write!(f, "{}", character.escape_unicode()),
     }
 }
 
@@ -139,8 +177,11 @@ mod tests {
         let text = format!("found \"{}\"", Escaped(b"Nicol\xe1s|\n"));
         assert_eq!(EscapedOnce(&text).to_string(), "found \"Nicol\\xe1s\\x7c\\n\"");
         assert_eq!(EscapedOnce("a|b\n\u{1b}[31m").to_string(), "a\\x7cb\\n\\x1b[31m");
-        let cut = EscapedOnce(&"\u{20ac}".repeat(400)).to_string();
+        let cut = EscapedOnce("\u{20ac}".repeat(400)).to_string();
         assert_eq!(cut, "\u{20ac}".repeat(341) + "... (1200 bytes)");
+        let pieces = format_args!("{:1022}{}{}", "", "\u{20ac}", "x");
+        let cut = EscapedOnce(pieces).to_string();
+        assert_eq!(cut, " ".repeat(1022) + "... (1026 bytes)", "nothing behind what is cut");
     }
 
     /// Bytes that are often text, and often not.

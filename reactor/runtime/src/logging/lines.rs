@@ -4,8 +4,12 @@
 
 use std::io::{self, Write as _};
 
+use log::Level;
+
 use super::escaped::cut;
-use super::timestamp::Timestamp;
+use super::line::Line;
+use super::line::LineResult::Fail;
+use super::message::write_message;
 
 /// Most bytes of lines that wait for a reader. Lines beyond it are dropped.
 const WAITING_MAX: usize = 1024 * 1024;
@@ -119,12 +123,8 @@ impl Lines {
     /// Says how many lines are missing.
     fn report_dropped(&mut self, sink: &mut impl Sink) {
         let missing = std::mem::take(&mut self.dropped);
-        let (now, level) = (Timestamp::now(), "WARNING");
-        writeln!(
-            self.waiting,
-            "{now} {level:8} action: log | result: fail | dropped_lines: {missing}"
-        )
-        .expect("a Vec takes everything");
+        let line = Line::new("log", Fail).with("dropped_lines", missing);
+        write_message(&mut self.waiting, Level::Warn, line).expect("a Vec takes everything");
         // The report is the last line: when any line was dropped, it was, and is still to be made.
         if self.write_waiting(sink) == Written::Failed && self.dropped > 0 {
             self.dropped += missing - 1;
@@ -180,6 +180,7 @@ fn count_lines(rest: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::parse::LogLine;
     use proptest::prelude::*;
 
     /// What a sink does when it is asked for the next time.
@@ -240,7 +241,7 @@ mod tests {
     }
 
     fn number_of_report(line: &str) -> Option<u64> {
-        line.split_once(" WARNING  action: log | result: fail | dropped_lines: ")?.1.parse().ok()
+        LogLine::parse(line).filter(|line| line.is("log", Fail))?.value("dropped_lines")
     }
 
     /// Pushes lines in turns, writing after each; then once more with a sink that takes everything.

@@ -8,7 +8,10 @@ use log::{Level, LevelFilter};
 
 use crate::exit_code::PANICKED;
 
-use super::{Escaped, LOG, write_last, write_message};
+use super::line::Line;
+use super::line::LineResult::Fail;
+use super::message::write_message;
+use super::{LOG, write_last};
 
 /// From now on a panic, in whichever thread, is one line of level ERROR behind those that wait, and
 /// ends the process with exit code 101. The line goes to standard output, or to standard error when
@@ -31,20 +34,17 @@ fn write_backtrace() {
     }
 }
 
-fn line(info: &PanicHookInfo<'_>) -> String {
+fn line(info: &PanicHookInfo<'_>) -> Line {
     let thread = std::thread::current();
-    let name = Escaped(thread.name().unwrap_or_default().as_bytes()).to_string();
     let place = info.location().map(ToString::to_string).unwrap_or_default();
-    let error = info.payload_as_str().unwrap_or_default();
-    format!(
-        "action: panic | result: fail | thread: {name} | place: {} | error: {}",
-        Escaped(place.as_bytes()),
-        Escaped(error.as_bytes())
-    )
+    Line::new("panic", Fail)
+        .with_bytes("thread", thread.name().unwrap_or_default())
+        .with_bytes("place", place)
+        .with_bytes("error", info.payload_as_str().unwrap_or_default())
 }
 
 /// Not by way of the `log` crate: its level may be OFF, and nothing may be set up yet.
-fn log_line(message: &str) {
+fn log_line(message: &Line) {
     let mut line = Vec::new();
     write_message(&mut line, Level::Error, message).expect("a Vec takes everything");
     // A panic that began in the buffer itself is told without it.

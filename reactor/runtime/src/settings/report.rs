@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use log::warn;
+use log::Level;
 
 use super::error::SettingErrors;
 use super::layers::{Origin, Settings};
 use super::setting::Declaration;
 use crate::console;
 use crate::exit_code::BAD_CONFIGURATION;
+use crate::log_line;
 use crate::logging::Escaped;
 
 impl Settings {
@@ -51,8 +52,7 @@ impl Settings {
     /// Logs what is likely wrong, a line each.
     pub fn log_warnings(&self) {
         for warning in self.warnings() {
-            let (result, parts) = warning.parts();
-            warn!("action: config | result: {result} | {parts}");
+            log_line!(Level::Warn, warning.line());
         }
     }
 }

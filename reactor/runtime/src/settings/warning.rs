@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::logging::Escaped;
+use crate::logging::{Escaped, Fail, Line, Success};
 
 /// Something in the configuration that is most likely not as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +26,20 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// The result in the log line, and its further parts.
-    pub(super) fn parts(&self) -> (&'static str, String) {
+    /// As a log line.
+    pub(super) fn line(&self) -> Line {
         match self {
-            Self::Unknown { origin, hint: None } => {
-                ("fail", format!("unknown_key: {}", escaped(origin)))
+            Self::Unknown { origin, hint } => {
+                let line = Line::new("config", Fail).with_bytes("unknown_key", origin);
+                match hint {
+                    Some(hint) => line.with_bytes("hint", hint),
+                    None => line,
+                }
             }
-            Self::Unknown { origin, hint: Some(hint) } => {
-                ("fail", format!("unknown_key: {} | hint: {}", escaped(origin), escaped(hint)))
-            }
-            Self::Suspicious { origin, value, reason } => (
-                "success",
-                format!("key: {} | value: {} | warning: {reason}", escaped(origin), escaped(value)),
-            ),
+            Self::Suspicious { origin, value, reason } => Line::new("config", Success)
+                .with_bytes("key", origin)
+                .with_bytes("value", value)
+                .with("warning", reason),
         }
     }
 }

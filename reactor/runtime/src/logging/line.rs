@@ -1,0 +1,158 @@
+//! The only way to write a log line: an action, its result, and pairs of a key and a value.
+//!
+//! A line is `action: NAME | result: RESULT | key: value | ...`. Values are escaped and cut on their way
+//! in, so none can end itself or the line. Knows neither level nor logger.
+
+use std::fmt::{self, Write as _};
+
+use super::escaped::{Escaped, EscapedOnce};
+
+/// Most lines are shorter.
+const CAPACITY: usize = 160;
+
+/// Logs a [`Line`], which is made only if lines of this level are logged.
+#[macro_export]
+macro_rules! log_line {
+    ($level:expr, $line:expr $(,)?) => {{
+        let level = $level;
+        if $crate::logging::is_logged(level) {
+            $crate::logging::write(level, &$line);
+        }
+    }};
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineResult {
+    /// It is done.
+    Success,
+    /// It goes on, or is tried again.
+    InProgress,
+    /// It has finally failed.
+    Fail,
+}
+
+impl LineResult {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Success, Self::InProgress, Self::Fail];
+
+    /// As it stands in lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::InProgress => "in_progress",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// Several pairs that stand together in a line.
+pub trait Pairs {
+    /// The line with them at its end.
+    fn add_to(&self, line: Line) -> Line;
+}
+
+/// A line in the making, without time and level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a line that isn't written is lost"]
+pub struct Line {
+    text: String,
+}
+
+impl Line {
+    /// A line without pairs.
+    pub fn new(action: &'static str, result: LineResult) -> Self {
+        let mut line = Self { text: String::with_capacity(CAPACITY) };
+        for piece in ["action: ", action, " | result: ", result.name()] {
+            line.text.push_str(piece);
+        }
+        line
+    }
+
+    /// The same with a number, an address, an error or another text, which may hold values that are
+    /// escaped already: in it `\` stays, what is harmful is escaped, and it is cut at 1 KiB.
+    pub fn with(self, key: &str, value: impl fmt::Display) -> Self {
+        self.push(key, EscapedOnce(value))
+    }
+
+    /// The same with text or bytes as they came from outside: see [`Escaped`].
+    pub fn with_bytes(self, key: &str, value: impl AsRef<[u8]>) -> Self {
+        self.push(key, Escaped(value.as_ref()))
+    }
+
+    /// The same with a pair if there is a value: see [`with`](Self::with).
+    pub fn with_some(self, key: &str, value: Option<impl fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// The same with several pairs.
+    pub fn with_all(self, pairs: &impl Pairs) -> Self {
+        pairs.add_to(self)
+    }
+
+    /// `value` is harmless.
+    fn push(mut self, key: &str, value: impl fmt::Display) -> Self {
+        for piece in [" | ", key, ": "] {
+            self.text.push_str(piece);
+        }
+        write!(self.text, "{value}").expect("a String takes everything");
+        self
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Size;
+
+    impl Pairs for Size {
+        fn add_to(&self, line: Line) -> Line {
+            line.with("rows", 7).with("bytes", 99)
+        }
+    }
+
+    #[test]
+    fn a_line_is_an_action_its_result_and_pairs() {
+        let line = Line::new("run", LineResult::InProgress)
+            .with("number", 7)
+            .with_some("ip", None::<u8>)
+            .with_some("code", Some(2))
+            .with_all(&Size)
+            .with_bytes("msg", b"a\\|\xff\n");
+        assert_eq!(
+            line.to_string(),
+            "action: run | result: in_progress | number: 7 | code: 2 | rows: 7 | bytes: 99 | \
+             msg: a\\\\\\x7c\\xff\\n"
+        );
+        assert_eq!(
+            Line::new("sorteo", LineResult::Success).to_string(),
+            "action: sorteo | result: success"
+        );
+    }
+
+    #[test]
+    fn a_value_is_escaped_once_and_cut() {
+        let line = Line::new("run", LineResult::Fail);
+        let error = format!("no \"{}\" | there", Escaped(b"\xe1"));
+        assert_eq!(
+            line.clone().with("error", error).to_string(),
+            "action: run | result: fail | error: no \"\\xe1\" \\x7c there"
+        );
+        let long = "x".repeat(2000);
+        for line in [line.clone().with("error", &long), line.with_bytes("error", &long)] {
+            let expected =
+                format!("action: run | result: fail | error: {}... (2000 bytes)", &long[..1024]);
+            assert_eq!(line.to_string(), expected);
+        }
+    }
+}
