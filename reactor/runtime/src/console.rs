@@ -1,7 +1,7 @@
-//! What a program says to a person, on standard output or error, outside the log.
+//! Output for a person, on standard output or error, outside the log.
 //!
-//! A stream that is closed, full or that nobody reads any more is no reason to end otherwise: what it
-//! doesn't take is lost. (`println!` panics then.)
+//! A stream that is closed or full is no reason to end otherwise: what it doesn't take is lost.
+//! (`println!` panics then.)
 
 use std::io::{self, Write as _};
 
@@ -14,7 +14,7 @@ pub fn print(text: &str) {
 /// Prints on standard output what is the program's whole result.
 ///
 /// # Errors
-/// When it didn't arrive, unless nobody reads it any more.
+/// When it didn't arrive, unless its reader has gone.
 pub fn try_print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -5,9 +5,9 @@
 //! | [`settings`](mod@settings) | settings in layers, from one table per program |
 //! | [`logging`] | log lines that leave once a turn and never block it |
 //! | `turn` | the adapter between the two: [`event_loop`] makes a loop that flushes log lines |
-//! | [`console`] | what is said to a person outside the log |
+//! | [`console`] | output for a person, outside the log |
 //! | [`exit_code`] | exit codes that every program shares |
-//! | [`regular_file`] | files that are opened without waiting for anybody |
+//! | [`regular_file`] | opening files without blocking on a named pipe |
 //!
 //! Knows no connection, no protocol and no program: the server and the agencies are run the same way
 //! and don't know each other.

@@ -1,7 +1,7 @@
-//! Opens a file that must be a regular one, without waiting for anybody.
+//! Opens a file that must be a regular one, without blocking.
 //!
-//! A named pipe is opened when its other end is, maybe never, and a program that waits for that
-//! hears no signal. Nor can it be read a second time.
+//! To open a named pipe blocks until its other end is opened, maybe for ever, and a program that is
+//! blocked there handles no signal. Nor can a pipe be read a second time.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io;
@@ -10,13 +10,13 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Why a file can't be had.
+/// Why a file can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// What the system said.
+    /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is something else.
+    /// It isn't a regular file.
     #[error("must be a regular file, found {found}")]
     NotRegular {
         /// What it is.
@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    /// Nobody opens the other end of the pipe.
+    /// No process opens the other end of the pipe.
     #[test]
     fn whatever_else_there_is_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Lines that a peer can cause at will: logged up to a budget for each kind, then counted.
 //!
-//! Whoever wants to fill the log can send lines, bets and refusable requests as quickly as its
+//! A peer that wants to fill the log can send lines, bets and invalid requests as quickly as the
 //! network allows. The first lines of a kind are logged as they are. What follows is counted, and
 //! the count is logged once a period for as long as it grows.
 //!
@@ -58,14 +58,14 @@ struct Count<K> {
     total: u64,
     /// Logged since the budget was whole.
     logged: u64,
-    /// Counted since the budget was exhausted or the last line that told how many.
-    untold: u64,
-    /// It was said that the budget is exhausted.
+    /// Counted since the budget was exhausted or last reported.
+    unreported: u64,
+    /// A line has reported that the budget is exhausted.
     warned: bool,
 }
 
 impl<K> Count<K> {
-    const NONE: Self = Self { kind: None, total: 0, logged: 0, untold: 0, warned: false };
+    const NONE: Self = Self { kind: None, total: 0, logged: 0, unreported: 0, warned: false };
 
     fn refill(&mut self) {
         self.logged = 0;
@@ -106,9 +106,9 @@ pub struct LogBudget<K> {
     max_lines: u64,
     /// Events first, then causes.
     counts: Box<[Count<K>]>,
-    /// Until the counts are told.
+    /// Until the counts are reported.
     period: Clock,
-    /// Until the events' budgets are whole again.
+    /// Until the events' budgets are refilled.
     interval: Clock,
 }
 
@@ -132,7 +132,7 @@ impl<K: Kind> LogBudget<K> {
         }
     }
 
-    /// One more of a kind. Says whether it is logged; if not, it has been counted.
+    /// One more of a kind. Returns whether it is to be logged; if not, it was counted.
     pub fn allows(&mut self, kind: impl Into<K>) -> bool {
         let kind = kind.into();
         let (budget, clock) = if is_event(kind) {
@@ -168,9 +168,9 @@ impl<K: Kind> LogBudget<K> {
     fn count(&mut self, kind: K, lines: u64) {
         let count = &mut self.counts[kind.index()];
         count.kind = Some(kind);
-        count.untold += lines;
+        count.unreported += lines;
         self.period.begin();
-        // Of a cause one line is all there is, and what follows is told soon enough.
+        // A cause has one line, and the report of its count follows soon enough.
         if is_event(kind) && !std::mem::replace(&mut count.warned, true) {
             let line = kind.line().with("log_lines", count.logged);
             log_line!(Level::Warn, line.with("warning", "more are only counted for a while"));
@@ -182,14 +182,14 @@ impl<K: Kind> LogBudget<K> {
         Begun { period: self.period.take_begun(), interval: self.interval.take_begun() }
     }
 
-    /// The period is over: tells what was only counted. Another one begins when there was any.
+    /// The period is over: reports what was only counted. Another one begins if there was any.
     pub fn report(&mut self) {
         self.period = Clock::Stopped;
         for (index, count) in self.counts.iter_mut().enumerate() {
-            if count.untold > 0
+            if count.unreported > 0
                 && let Some(kind) = count.kind
             {
-                let (more, total) = (std::mem::take(&mut count.untold), count.total);
+                let (more, total) = (std::mem::take(&mut count.unreported), count.total);
                 log_line!(Level::Warn, kind.line().with("more", more).with("total", total));
                 self.period.begin();
             } else if index >= K::EVENTS {
@@ -198,7 +198,7 @@ impl<K: Kind> LogBudget<K> {
         }
     }
 
-    /// The interval is over: events are logged as they are again.
+    /// The interval is over: events are logged again.
     pub fn refill(&mut self) {
         self.interval = Clock::Stopped;
         self.counts[..K::EVENTS].iter_mut().for_each(Count::refill);
@@ -242,8 +242,8 @@ mod tests {
     const PERIOD: Begun = Begun { interval: false, ..BOTH };
     const INTERVAL: Begun = Begun { period: false, ..BOTH };
 
-    fn untold(budget: &Budget, kind: Sample) -> u64 {
-        budget.counts[kind.index()].untold
+    fn unreported(budget: &Budget, kind: Sample) -> u64 {
+        budget.counts[kind.index()].unreported
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         assert!(budget.is_exhausted(Sample::Echoed) && !budget.is_exhausted(Sample::Accepted));
         budget.add(Sample::Echoed, 5);
         assert!(!budget.allows(Sample::Echoed));
-        assert_eq!(untold(&budget, Sample::Echoed), 6);
+        assert_eq!(unreported(&budget, Sample::Echoed), 6);
         assert_eq!(budget.counts[Sample::Echoed.index()].total, 7);
     }
 
@@ -266,10 +266,10 @@ mod tests {
         assert!(!budget.allows(Sample::Silence));
         assert!(budget.allows(Sample::LongLine));
         assert_eq!(budget.take_begun(), NONE, "it runs already");
-        assert_eq!(untold(&budget, Sample::Silence), 1);
+        assert_eq!(unreported(&budget, Sample::Silence), 1);
         budget.report();
-        assert_eq!(budget.take_begun(), PERIOD, "there was something to tell");
-        assert_eq!(untold(&budget, Sample::Silence), 0);
+        assert_eq!(budget.take_begun(), PERIOD, "there was something to report");
+        assert_eq!(unreported(&budget, Sample::Silence), 0);
         assert!(!budget.allows(Sample::Silence), "it goes on");
         assert!(budget.allows(Sample::LongLine));
     }
@@ -297,11 +297,11 @@ mod tests {
         }
         assert_eq!(budget.take_begun(), PERIOD);
         assert!(budget.allows(Sample::Accepted), "it has a budget of its own");
-        assert_eq!(untold(&budget, Sample::Echoed), 5);
+        assert_eq!(unreported(&budget, Sample::Echoed), 5);
         for _ in 0..2 {
             budget.report();
             assert!(!budget.allows(Sample::Echoed), "a report is no new budget");
-            assert_eq!(untold(&budget, Sample::Echoed), 1);
+            assert_eq!(unreported(&budget, Sample::Echoed), 1);
         }
     }
 
@@ -314,9 +314,9 @@ mod tests {
         assert_eq!(budget.take_begun(), NONE, "an interval begins with a line");
         assert!(budget.allows(Sample::Echoed));
         assert_eq!(budget.take_begun(), INTERVAL);
-        assert_eq!(untold(&budget, Sample::Echoed), 1);
+        assert_eq!(unreported(&budget, Sample::Echoed), 1);
         budget.report();
-        assert_eq!(untold(&budget, Sample::Echoed), 0);
+        assert_eq!(unreported(&budget, Sample::Echoed), 0);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! A thread that writes lines into a file, so that a disk that stalls stalls nobody else.
+//! A thread that writes lines into a file, so that a disk that stalls doesn't stall the loop.
 //!
 //! It owns a descriptor of the file and an end of a pair of sockets, and shares nothing: no lock, no
 //! channel, no atomic. The loop's end never blocks. The kernel's buffer between the two is bounded,
 //! and what it has no room for waits with the loop, see [`Lines`].
 //!
-//! A file that takes nothing (a full disk, a quota, an I/O error) is told how many lines it lacks as
-//! soon as it takes some again: they are counted here, with a [`Lines`] of the thread's own.
+//! When a file takes nothing (a full disk, a quota, an I/O error), the lines are dropped and counted
+//! here, with a [`Lines`] of the thread's own, and reported in the file once it takes some again.
 
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -22,7 +22,7 @@ use super::readiness::is_ready;
 /// Most bytes that the thread takes at once: more than any line has.
 const PIECE_MAX: usize = 64 * 1024;
 
-/// It calls little, and what it holds isn't on its stack.
+/// Few calls deep, and its buffers are on the heap.
 const STACK: usize = 128 * 1024;
 
 /// The loop's end.
@@ -42,14 +42,13 @@ impl FileWriter {
         let (lines, theirs) = UnixStream::pair()?;
         lines.set_nonblocking(true)?;
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK);
-        // What it moves is dropped when it ends, and the other end hears of that.
+        // What it moves is dropped when it ends: the other end then reads the end of the stream.
         let thread = thread.spawn(move || write_out(theirs, file))?;
         Ok(Self { lines, thread })
     }
 
-    /// Lets the thread end behind what it was given. Says whether all of it is in the file, at the
-    /// deadline at the latest: a thread that still writes then is left alone, and ends with the
-    /// process.
+    /// Ends the thread once it has written everything. Returns whether all of it is in the file, at
+    /// the deadline at the latest: a thread that still writes then ends with the process.
     pub(super) fn finish(self, deadline: Instant) -> bool {
         // It fails when the thread has ended, which it hasn't.
         let _ = self.lines.shutdown(Shutdown::Write);
@@ -64,7 +63,7 @@ impl AsFd for FileWriter {
     }
 }
 
-/// A file, which takes what it takes and is waited for.
+/// A file: a write to it blocks.
 #[derive(Debug)]
 struct File(OwnedFd);
 
@@ -78,7 +77,7 @@ impl Sink for File {
     }
 }
 
-/// Writes whole lines as they come, until there is an end. Says whether none is missing.
+/// Writes whole lines as they come, to the end of the stream. Returns whether none is missing.
 fn write_out(mut from: impl Read, mut file: impl Sink) -> bool {
     let mut piece = vec![0; PIECE_MAX];
     let mut lines = Lines::new();
@@ -92,7 +91,7 @@ fn write_out(mut from: impl Read, mut file: impl Sink) -> bool {
         };
         let length = begun + count;
         let newline = piece[..length].iter().rposition(|byte| *byte == b'\n');
-        // Without a newline in all of it, it is as good as a line; so is what stands before the end.
+        // A full buffer without a newline counts as a line, and so does the rest at the end.
         let is_last = count == 0 || length == piece.len();
         let whole = newline.map_or(if is_last { length } else { 0 }, |newline| newline + 1);
         if whole > 0 {

@@ -1,4 +1,4 @@
-//! Lines that wait to be written: what is kept, what is dropped, and what is said of that.
+//! Lines that wait to be written: what is kept, what is dropped, and how that is reported.
 //!
 //! Knows neither logger nor descriptor: lines come in as bytes, and leave through a [`Sink`].
 
@@ -17,14 +17,14 @@ const WAITING_MAX: usize = 1024 * 1024;
 /// Most bytes of a line, its newline included. What is longer is cut, never dropped.
 const LINE_MAX: usize = 16 * 1024;
 
-/// Room for what is said of a line that was cut.
+/// Room for the note that a line was cut.
 const CUT_MAX: usize = 64;
 
 /// Where lines go.
 pub(super) trait Sink {
-    /// The largest piece that is sure not to block now; `None` when any write might.
+    /// The largest write that is sure not to block now; `None` when any might.
     fn room(&mut self) -> Option<usize>;
-    /// Writes as much of one such piece as can be written.
+    /// Makes one such write. Returns how much of it was taken.
     fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
@@ -59,7 +59,7 @@ impl Lines {
         self.waiting.len()
     }
 
-    /// Whether nothing waits, and nothing is missing that hasn't been said.
+    /// Whether nothing waits, and every dropped line was reported.
     pub(super) fn is_complete(&self) -> bool {
         self.waiting.is_empty() && self.dropped == 0
     }
@@ -114,18 +114,18 @@ impl Lines {
     /// have got is dropped: a closed pipe, a full disk. The program goes on.
     pub(super) fn write_to(&mut self, sink: &mut impl Sink) {
         let written = self.write_waiting(sink);
-        // Half the buffer: a reader who is just about to catch up shouldn't be told again and again.
+        // Half the buffer: a reader that is about to catch up shouldn't get one report after another.
         if written == Written::Some && self.dropped > 0 && self.waiting.len() <= WAITING_MAX / 2 {
             self.report_dropped(sink);
         }
     }
 
-    /// Says how many lines are missing.
+    /// Writes a line that reports how many were dropped.
     fn report_dropped(&mut self, sink: &mut impl Sink) {
         let missing = std::mem::take(&mut self.dropped);
         let line = Line::new("log", Fail).with("dropped_lines", missing);
         write_message(&mut self.waiting, Level::Warn, line).expect("a Vec takes everything");
-        // The report is the last line: when any line was dropped, it was, and is still to be made.
+        // The report is the last line: if any line was dropped now, the report was.
         if self.write_waiting(sink) == Written::Failed && self.dropped > 0 {
             self.dropped += missing - 1;
         }

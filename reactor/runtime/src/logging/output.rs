@@ -1,4 +1,4 @@
-//! Standard output or standard error, never written to when that could block. Knows no line.
+//! Standard output or standard error, written to only when that can't block. Knows no line.
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -25,17 +25,18 @@ pub(super) struct Output {
 
 #[derive(Debug)]
 enum Kind {
-    /// A pipe, a socket or a device: a write may block, and so it is asked before each small piece.
+    /// A pipe, a socket or a device: a write may block, so each small one is preceded by a poll.
     Pipe,
     /// A terminal that is ready may still have room for a few bytes only, and block on the rest.
-    /// Not to block is a property of the opening, which others share; so it is opened once more.
+    /// Non-blocking mode belongs to the open file description, which others share; so it is opened
+    /// once more.
     Terminal(OwnedFd),
-    /// A file is always ready, and waits for its disk then: a thread writes to it.
+    /// A file is always ready, and a write may wait for the disk: a thread writes to it.
     File(FileWriter),
 }
 
 impl Kind {
-    /// What can't be had is done without, as for a pipe: better than no log.
+    /// A terminal or file that can't be set up is treated as a pipe: better than no log.
     fn of(stream: BorrowedFd<'static>) -> Self {
         let kind = fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode));
         match kind {
@@ -56,17 +57,17 @@ fn reopen(terminal: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
 }
 
 impl Output {
-    /// `stream` is one that is there as long as the process.
+    /// For a stream that is open as long as the process.
     pub(super) fn new(stream: BorrowedFd<'static>) -> Self {
         Self { stream, kind: Kind::of(stream), deadline: None }
     }
 
-    /// Until when [`room`](Sink::room) may wait before the next piece is taken; `None`: not at all.
+    /// Sets until when [`room`](Sink::room) may wait before the next write; `None`: not at all.
     pub(super) fn wait_until(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
 
-    /// Nothing follows. Says whether all that was taken has arrived, at the deadline at the latest.
+    /// Nothing follows. Returns whether all that was taken has arrived, at the deadline at the latest.
     pub(super) fn finish(self, deadline: Instant) -> bool {
         match self.kind {
             Kind::Pipe | Kind::Terminal(_) => true,
@@ -98,7 +99,7 @@ impl Sink for Output {
     }
 }
 
-/// Of one that never blocks: it is only asked when it may be waited for.
+/// The room of a stream that never blocks: polled only if the caller may wait.
 fn room_of(output: BorrowedFd<'_>, deadline: Option<Instant>) -> Option<usize> {
     let may_write = deadline.is_none() || is_ready(output, PollFlags::OUT, deadline);
     may_write.then_some(usize::MAX)

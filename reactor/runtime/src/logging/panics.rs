@@ -11,7 +11,7 @@ use crate::exit_code::PANICKED;
 use super::line::Line;
 use super::line::LineResult::Fail;
 use super::message::write_message;
-use super::{LOG, write_last};
+use super::thread_log::{LOG, write_last};
 
 /// From now on a panic, in whichever thread, is one line of level ERROR behind those that wait, and
 /// ends the process with exit code 101. The line goes to standard output, or to standard error when
@@ -29,7 +29,7 @@ pub fn catch_panics() {
 fn write_backtrace() {
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
-        // Where that is closed as well, nobody is there to be told.
+        // If standard error is closed as well, the backtrace is lost.
         let _ = write!(io::stderr(), "{backtrace}");
     }
 }
@@ -47,7 +47,7 @@ fn line(info: &PanicHookInfo<'_>) -> Line {
 fn log_line(message: &Line) {
     let mut line = Vec::new();
     write_message(&mut line, Level::Error, message).expect("a Vec takes everything");
-    // A panic that began in the buffer itself is told without it.
+    // A panic inside the buffer is written without it.
     let pushed = LOG.try_with(|log| {
         let mut log = log.try_borrow_mut().ok()?;
         (log.level, log.is_off) = (Level::Error, false);

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Most that a turn waits in all.
 const A_TURN: Duration = Duration::from_millis(20);
 
-/// What is left of a turn's patience with a reader or a disk that is behind. One that takes nothing
-/// in all that time is waited for again only when it has taken something.
+/// What is left of a turn's patience with a slow reader or disk. After one that took nothing in all
+/// that time, no turn waits until something is taken again.
 #[derive(Debug)]
 pub(super) struct Patience {
     left: Duration,
@@ -23,7 +23,7 @@ impl Patience {
         (!self.left.is_zero()).then_some(self.left)
     }
 
-    /// It was waited for so long; `taken` says whether something was taken then.
+    /// The turn has waited so long; `taken` is whether something was taken then.
     pub(super) fn waited(&mut self, waited: Duration, taken: bool) {
         self.left = self.left.saturating_sub(waited);
         self.stalled = !taken;
