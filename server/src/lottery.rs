@@ -1,4 +1,4 @@
-//! The lottery itself: where each agency stands, what a request does, when the draw runs.
+//! The lottery itself: the account of each agency, what a request does, when the draw runs.
 //!
 //! ```text
 //!  request ──> validated against pending ──> staged: entries, rows
@@ -8,11 +8,11 @@
 //! ```
 //!
 //! Two states of every agency: *pending* includes what was staged, *committed* what is durable.
-//! Requests are validated against the first, the draw is told from the second. An entry is applied to
-//! each of them once.
+//! Requests are validated against the first, responses report the second. An entry is applied to each
+//! of them once.
 //!
-//! Pure: knows no connection, no clock, no file and no store. Who drives it hands what is staged to a
-//! store, and says what came of it.
+//! Pure: knows no connection, no clock, no file and no store. Its user hands what is staged to a store,
+//! and reports the outcome.
 
 pub mod batch;
 pub mod entry;
@@ -49,7 +49,7 @@ pub enum BatchOutcome<'a> {
     Duplicate,
 }
 
-/// Where an agency stands: all that it is told when it introduces itself.
+/// How far an agency is: what WELCOME reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AgencyStanding {
     /// Bets of its input that were consumed.
@@ -88,7 +88,7 @@ pub struct Lottery {
 
 impl Lottery {
     /// A lottery of agencies 1 to `agencies`, with this much of it durable: its state, bytes of rows,
-    /// and where winners stand in these.
+    /// and where in these the winners are.
     pub fn new(agencies: Agency, committed: State, rows_len: u64, winners: WinnerIndex) -> Self {
         let finished = (1..=agencies).map(|agency| committed.account(agency).finished);
         Self {
@@ -137,7 +137,7 @@ impl Lottery {
         Ok(invalid.map_or(BatchOutcome::Stored, BatchOutcome::Rejected))
     }
 
-    /// Whether a batch goes on where its agency stands; it was consumed before otherwise. Its bets
+    /// Whether a batch begins at its agency's position; it was consumed before otherwise. Its bets
     /// aren't looked at.
     ///
     /// # Errors
@@ -271,7 +271,7 @@ impl Lottery {
         self.committed
     }
 
-    /// Where an agency will stand when everything staged is durable.
+    /// How far an agency will be when everything staged is durable.
     pub fn agency_standing(&self, agency: Agency) -> AgencyStanding {
         let Account { consumed, checksum, stored, rejected, finished } =
             self.pending.account(agency);
@@ -290,7 +290,7 @@ impl Lottery {
 
     /// Where the rows of an agency's winners are in the ledger.
     pub fn winning_rows(&self, agency: Agency) -> WinningRows {
-        debug_assert!(self.is_drawn(), "winners are told after the draw");
+        debug_assert!(self.is_drawn(), "winners are sent after the draw");
         self.winners.by_agency.of(agency)
     }
 

@@ -85,7 +85,7 @@ fn split_last_field(row: &[u8]) -> Result<(&[u8], &[u8]), NoRow> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoRow;
 
-/// A bet as it stands in the ledger.
+/// A bet in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredBet<'a> {
     /// Whose.
@@ -124,7 +124,7 @@ pub enum RowError {
         row: u64,
         /// Where it begins.
         offset: u64,
-        /// What stands there, cut.
+        /// What was found, cut.
         found: String,
     },
     /// A field of the bet is bad.

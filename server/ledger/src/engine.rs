@@ -29,7 +29,7 @@ use crate::syncing::Syncing;
 use crate::wal_file::{file_len, segment_start};
 use crate::{Durability, Error, Options, Storage};
 
-/// Log sequence number of a record in the wal, counted from 1; 0 is what stood there before the first.
+/// Log sequence number of a record in the wal, counted from 1; 0 is before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Lsn(pub u64);
 
@@ -44,7 +44,7 @@ pub enum AppendError {
     /// until then it must not be reported. It may be tried again.
     #[error("storage unavailable: {0}")]
     Unavailable(#[source] Error),
-    /// It is unknown what is on disk; only a restart that reads it back can tell.
+    /// It is unknown what is on disk; only a restart that reads it back finds out.
     #[error(transparent)]
     Fatal(Error),
 }
@@ -158,7 +158,7 @@ impl<S: Storage> Ledger<S> {
         Ok(self.appended_lsn())
     }
 
-    /// Whether files and space allow for so many bytes of rows, as far as can be told before.
+    /// Whether files and space allow for so many bytes of rows, as far as that is known before.
     ///
     /// # Errors
     /// [`AppendError`].

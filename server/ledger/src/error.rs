@@ -1,7 +1,7 @@
 //! Why a ledger can't be opened, read or written: which file, where, what was expected and found.
 //!
-//! What is to be done about it stands here when it concerns the files alone. What concerns the
-//! user's settings is the user's to add.
+//! An error says what to do when that concerns the files alone. What concerns settings is its user's
+//! to add.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -102,7 +102,7 @@ pub enum Error {
     Locked {
         /// The file that is locked.
         path: PathBuf,
-        /// The other process, if the system tells it.
+        /// The other process, if the system says which.
         holder: Option<u32>,
     },
     /// There are rows, but not the wal that vouches for them.

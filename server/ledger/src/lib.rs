@@ -1,8 +1,8 @@
 //! A storage engine for bytes: what was confirmed is there, once, and survives a crash.
 //!
 //! A ledger is two files. Rows are appended to one, which people and other programs read. The other
-//! is its write-ahead log, the *wal*: each commit stands there with its rows and with *meta*, bytes
-//! that its user understands, and so does from time to time a *snapshot* of the user's state. What
+//! is its write-ahead log, the *wal*: it holds each commit, its rows and *meta*, bytes that its
+//! user understands, and from time to time a *snapshot* of the user's state. What
 //! rows, meta and snapshots mean is the user's alone.
 //!
 //! ```text

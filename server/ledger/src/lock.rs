@@ -1,4 +1,4 @@
-//! One process at a time has a ledger: whoever comes second learns which process that is.
+//! One process at a time has a ledger: the second one learns which process that is.
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
@@ -16,7 +16,7 @@ pub(crate) fn lock(file: &File, path: &Path) -> Result<(), Error> {
     })
 }
 
-/// The process that has locked a file, if Linux tells it: one in another container has no number here.
+/// The process that has locked a file, if Linux says which: one in another container has no number here.
 fn holder(file: &File) -> Option<u32> {
     let inode = file.metadata().ok()?.ino();
     find(&fs::read_to_string("/proc/locks").ok()?, inode)
@@ -36,7 +36,7 @@ fn find(locks: &str, inode: u64) -> Option<u32> {
     };
     let mut holders: Vec<_> = locks.lines().filter_map(held).collect();
     holders.dedup();
-    // Of files with the same number on two devices nobody knows which one is meant.
+    // Of files with the same number on two devices it is unclear which one is meant.
     if let [holder] = holders[..] { Some(holder) } else { None }
 }
 
@@ -60,7 +60,7 @@ mod tests {
             (5680, "of another container"),
             (5681, "it waits"),
             (5682, "two devices"),
-            (1, "nobody"),
+            (1, "none"),
         ] {
             assert_eq!(find(LOCKS, inode), None, "{reason}");
         }

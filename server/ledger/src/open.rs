@@ -53,7 +53,7 @@ impl Ledger<File> {
         opened
     }
 
-    /// Descriptors of the rows and the wal, for whoever syncs them.
+    /// Descriptors of the rows and the wal, for a thread that syncs them.
     ///
     /// # Errors
     /// When there are none left.
@@ -236,8 +236,8 @@ fn preallocate<S: Storage>(
     wal.set_len(size).map_err(paths.wal_error("set its length"))
 }
 
-/// A wal that can't be filled gives the space back that it has taken: whoever shares the disk
-/// needs it too.
+/// A wal that can't be filled gives the space back that it has taken: other programs on the disk
+/// need it too.
 fn not_filled<S: Storage>(wal: &mut S, paths: &Paths, size: u64, source: io::Error) -> Error {
     if !is_out_of_space(&source) {
         return paths.wal_error("fill it")(source);

@@ -19,19 +19,19 @@ pub(crate) fn wal_path(rows: &Path) -> PathBuf {
 /// Names of the two files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
-    /// The rows, as whoever opened the ledger named them.
+    /// The rows, by the name that the ledger was opened with.
     pub rows: PathBuf,
     /// The wal.
     pub wal: PathBuf,
 }
 
 impl Paths {
-    /// A wal stands beside its rows.
+    /// The wal is beside its rows.
     pub(crate) fn new(rows: &Path) -> Self {
         Self { rows: rows.to_owned(), wal: wal_path(rows) }
     }
 
-    /// Those of a ledger that exists. Its wal stands beside the file itself, not beside a symbolic
+    /// Those of a ledger that exists. Its wal is beside the file itself, not beside a symbolic
     /// link to it: however the ledger is reached, the wal is the same.
     pub(crate) fn resolved(rows: &Path) -> Result<Self, Error> {
         if !rows.is_symlink() {

@@ -48,7 +48,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// The opening was told to stop.
+/// The hook has stopped the opening.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 

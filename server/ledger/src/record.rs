@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordHeader {
     pub(crate) kind: Kind,
-    /// Counts checkpoints: tells this use of a segment from the earlier ones.
+    /// Counts checkpoints: distinguishes this use of a segment from the earlier ones.
     pub(crate) epoch: u64,
     /// Counts records over all epochs.
     pub(crate) lsn: u64,
@@ -125,8 +125,8 @@ pub(crate) fn all_headers_in(bytes: &[u8]) -> impl Iterator<Item = (usize, Recor
     headers.filter_map(|(block, header)| Some((block * BLOCK, header?)))
 }
 
-/// Bytes that a commit of such a payload takes in the wal: header, padding, and the zeros that stand
-/// behind the last record.
+/// Bytes that a commit of such a payload takes in the wal: header, padding, and the zeros
+/// that follow the last record.
 pub const fn commit_record_len(payload_len: usize) -> usize {
     BLOCK + payload_len.next_multiple_of(BLOCK) + BLOCK
 }
@@ -137,7 +137,7 @@ pub const fn checkpoint_record_len(snapshot_len: usize) -> usize {
 }
 
 /// Makes `head` the record of a commit as far as its rows, which are written from where they are.
-/// Returns the zeros behind them: up to the record's end, and those that stand behind the last record.
+/// Returns the zeros behind them: up to the record's end, and those that follow the last record.
 pub(crate) fn encode_commit(
     header: RecordHeader,
     meta: &[u8],
@@ -189,7 +189,7 @@ pub(crate) struct Checkpoint<'b> {
 }
 
 impl<'b> Checkpoint<'b> {
-    /// Makes `out` the record, with the zeros that stand behind the last record.
+    /// Makes `out` the record, with the zeros that follow the last record.
     pub(crate) fn encode(&self, header: RecordHeader, out: &mut Vec<u8>) {
         let Self { rows_crc, clean, snapshot: Snapshot { format, bytes } } = *self;
         debug_assert!(format <= u8::MAX >> 1, "it shares its byte with a flag");

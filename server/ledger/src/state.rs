@@ -7,7 +7,7 @@ pub(crate) struct WalPosition {
     pub(crate) segment: u64,
     /// Offset in the file.
     pub(crate) cursor: u64,
-    /// Counts checkpoints: tells this use of a segment from the earlier ones.
+    /// Counts checkpoints: distinguishes this use of a segment from the earlier ones.
     pub(crate) epoch: u64,
     /// Of the last record.
     pub(crate) lsn: u64,

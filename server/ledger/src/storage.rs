@@ -37,7 +37,7 @@ pub trait Storage {
         self.len().map(Some)
     }
 
-    /// Bytes that may still be written where it is kept; `None` when nobody knows.
+    /// Bytes that may still be written where it is kept; `None` when that is unknown.
     ///
     /// # Errors
     /// Like [`len`](Self::len).
@@ -67,8 +67,8 @@ pub trait Storage {
         self.write_at(bytes, len)
     }
 
-    /// The same as [`write_at`](Self::write_at) for bytes that stand in several places, by one write: rows are as large as everything
-    /// else of a turn together, and need no copy of themselves just to stand behind a header.
+    /// The same as [`write_at`](Self::write_at) for bytes in several places, by one write: rows are
+    /// as large as everything else of a turn together, and aren't copied just to follow a header.
     ///
     /// # Errors
     /// Like [`write_at`](Self::write_at).
@@ -102,7 +102,7 @@ impl Storage for File {
     }
 
     fn len_at(&self, path: &Path) -> io::Result<Option<u64>> {
-        // Whoever asks for a file's times makes the kernel keep finer ones from then on, at the cost
+        // Asking for a file's times makes the kernel keep finer ones from then on, at the cost
         // of a change of metadata with each write (multigrain timestamps, Linux 6.13).
         const WANTED: StatxFlags = StatxFlags::INO.union(StatxFlags::SIZE);
         let found = match statx(CWD, path, AtFlags::empty(), WANTED) {
@@ -199,7 +199,7 @@ impl<S: Storage> io::Read for Section<'_, S> {
 mod tests {
     use super::*;
 
-    /// A hole would have the length that is expected, and nobody would notice what was cut off.
+    /// A hole would have the length that is expected, and what was cut off would go unnoticed.
     #[test]
     fn what_is_appended_to_a_file_that_was_cut_off_leaves_no_hole() {
         let mut file = tempfile::tempfile().unwrap();

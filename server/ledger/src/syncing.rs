@@ -31,7 +31,7 @@ pub enum SyncTarget {
 /// What a ledger needs next, so that everything becomes durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// This file is to be synced, and how that ended to be told. It is under way from now on.
+    /// This file is to be synced, and the result reported. The sync is under way from now on.
     Sync(SyncTarget),
     /// Its user's state, everything included that was appended: all of it is durable.
     Snapshot,
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(
             syncing.begin(4),
             Some(Work::Sync(SyncTarget::Wal)),
-            "somebody waits for the record"
+            "a reply waits for the record"
         );
         assert_eq!((syncing.end(), syncing.durable()), (Next::Nothing, 4));
         assert_eq!(syncing.begin(4), Some(Work::Sync(SyncTarget::Rows)));

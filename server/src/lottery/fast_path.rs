@@ -2,11 +2,11 @@
 //!
 //! A bet is plain when it is good and its row is the bytes that it came in, with a comma in place
 //! of each length; nearly all are. Numbers and dates are looked at bet by bet. Names are looked at
-//! when all rows of the batch stand there, as one piece of text, many bytes at a time: if it is
+//! when all rows of the batch are written, as one piece of text, many bytes at a time: if it is
 //! UTF-8, each name is, and if it holds no more separators than rows need, no name holds any.
 //!
 //! Says only that a batch is plain, or that it doesn't know: then each bet has to be checked by
-//! itself, by those who can tell what is wrong with it.
+//! itself, on the slow path, which finds what is wrong with it.
 //!
 //! [`row::encode`]: crate::row::encode
 
@@ -19,9 +19,9 @@ const END: &[u8] = b"\r\n";
 /// Commas in a row, and its end.
 const SEPARATORS: usize = FIELDS + END.len();
 
-/// Appends the rows of a batch of plain bets, and tells `winner` where in `rows` the row of each bet
-/// that wins begins. Returns whether it is such a batch; if not, what was appended and told means
-/// nothing.
+/// Appends the rows of a batch of plain bets, and calls `winner` with the offset in `rows` at which the row
+/// of each winning bet begins. Returns whether it is such a batch; if not, what was appended and called
+/// means nothing.
 #[must_use]
 pub fn push_rows(
     agency: Agency,

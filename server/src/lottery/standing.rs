@@ -1,4 +1,4 @@
-//! Where the lottery stands, for a person who asks: how many agencies have finished, who is missing.
+//! How far the lottery is, in words: how many agencies have finished, which are missing.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl fmt::Display for AgencyList {
     }
 }
 
-/// Where the lottery stands.
+/// How far the lottery is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     agencies: Agency,

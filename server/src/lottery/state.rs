@@ -1,4 +1,4 @@
-//! Where each agency stands: what entries come to, one after the other.
+//! The state of the lottery: what all entries so far add up to.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -7,7 +7,7 @@ use wire::{Agency, Checksum, Position};
 
 use super::entry::Entry;
 
-/// Where one agency stands.
+/// One agency's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Account {
     /// Bets of its input that were consumed: stored or rejected.
@@ -22,7 +22,7 @@ pub struct Account {
     pub finished: bool,
 }
 
-/// Where all agencies stand, and whether the draw has run.
+/// The accounts of all agencies, and whether the draw has run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     accounts: BTreeMap<Agency, Account>,
@@ -33,7 +33,7 @@ pub struct State {
 /// What an entry has changed, as it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
-    /// An account, if the agency was ever heard of.
+    /// An account; `None` when the agency had none.
     Account(Agency, Option<Account>),
     /// Whether the draw had run.
     Drawn(bool),
@@ -43,17 +43,17 @@ pub enum Before {
 const ENCODED_LEN: usize = 4 + 8 + 8 + 8 + 4 + 1;
 
 impl State {
-    /// Where an agency stands; at the very beginning when nothing was ever heard of it.
+    /// An agency's account; an empty one when it has never sent anything.
     pub fn account(&self, agency: Agency) -> Account {
         self.accounts.get(&agency).copied().unwrap_or_default()
     }
 
-    /// All agencies that were ever heard of.
+    /// All agencies that have an account.
     pub fn accounts(&self) -> impl Iterator<Item = (Agency, &Account)> {
         self.accounts.iter().map(|(agency, account)| (*agency, account))
     }
 
-    /// The highest number of an agency that was ever heard of; 0 when there is none.
+    /// The highest number of an agency that has an account; 0 when there is none.
     pub fn highest_agency(&self) -> Agency {
         self.accounts.last_key_value().map_or(0, |(agency, _)| *agency)
     }

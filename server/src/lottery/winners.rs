@@ -1,9 +1,9 @@
-//! Where in the ledger the winners stand.
+//! Where in the ledger the winners are.
 //!
 //! Not who they are: documents of winners would grow with the ledger. Of each agency's winners it is
 //! known how many there are and where the row of the first one begins, and of the ledger in which of
 //! a fixed number of stripes such rows begin at all. Kept while bets are stored and made anew when
-//! the ledger is read back; the documents are read from the ledger for whoever asks, see
+//! the ledger is read back; the documents are read from the ledger when an agency asks, see
 //! [`winners_scan`](crate::winners_scan). So a draw takes no time however many bets there are, and memory is bounded
 //! by the number of agencies.
 
@@ -154,7 +154,7 @@ impl Stripes {
     }
 }
 
-/// Everything that is known of where winners stand.
+/// Everything that is known of where winners are.
 #[derive(Debug, Clone, Default)]
 pub struct WinnerIndex {
     /// How many each agency has, and where they begin.

@@ -157,7 +157,7 @@ impl fmt::Display for Advised<'_> {
     }
 }
 
-/// What can be done about an error of the operating system, behind it; nothing when nobody knows.
+/// What can be done about an error of the operating system, behind it; nothing when nothing is known.
 struct SystemAdvice<'e>(&'e io::Error);
 
 impl fmt::Display for SystemAdvice<'_> {

@@ -64,7 +64,7 @@ impl FileStore<File> {
         Ok(Self::opened(opened, options, agencies, loader))
     }
 
-    /// Descriptors of `bets.csv` and the wal, for whoever syncs them.
+    /// Descriptors of `bets.csv` and the wal, for the thread that syncs them.
     ///
     /// # Errors
     /// When there are none left.
@@ -159,7 +159,7 @@ impl<S: Storage> ReadRows for FileStore<S> {
 
 impl<S: Storage> Store for FileStore<S> {
     fn append(&mut self, staged: &Staged) -> Result<Lsn, AppendError> {
-        // For how many agencies the ledger is stands in it before one of them has a bet in it, and
+        // The ledger records for how many agencies it is before one of them has a bet in it, and
         // not after a start that came to nothing.
         if self.recorded != Some(self.agencies) {
             self.ledger.check_append(staged.rows().len())?;

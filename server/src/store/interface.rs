@@ -1,4 +1,4 @@
-//! What is asked of a store.
+//! The seam between the central and a store.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub enum AppendError {
     /// until then it must not be reported. It may be tried again.
     #[error("storage unavailable: {0}")]
     Unavailable(#[source] StoreError),
-    /// It is unknown what is durable; only a restart that reads it back can tell.
+    /// It is unknown what is durable; only a restart that reads it back finds out.
     #[error(transparent)]
     Fatal(StoreError),
 }
@@ -41,8 +41,8 @@ pub trait ReadRows {
 /// Where commits go.
 ///
 /// A commit is durable when [`durable_lsn`](Self::durable_lsn) has reached its number. Nothing here
-/// waits for that: [`begin_sync`](Self::begin_sync) says what is to be done next, whoever can afford
-/// to wait does it, and [`end_sync`](Self::end_sync) takes what came of it.
+/// waits for that: [`begin_sync`](Self::begin_sync) returns what is to be done next, a thread that may
+/// wait does it, and [`end_sync`](Self::end_sync) takes the result.
 pub trait Store: ReadRows {
     /// Hands a commit over, to be made durable by the next sync.
     ///
@@ -57,7 +57,7 @@ pub trait Store: ReadRows {
     /// snapshot is due when all that was appended is durable.
     ///
     /// # Errors
-    /// It is unknown what is durable; only a restart that reads it back can tell.
+    /// It is unknown what is durable; only a restart that reads it back finds out.
     fn begin_sync(&mut self) -> Result<Option<Work>, StoreError>;
 
     /// The sync that was begun last has ended so.

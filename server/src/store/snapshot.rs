@@ -16,7 +16,7 @@ const STATE_ALONE: u8 = 0;
 /// Says for which lottery it is.
 const OF_A_LOTTERY: u8 = 1;
 
-/// Bytes that say for which lottery: the number of its agencies. They stand behind their length, so
+/// Bytes that say for which lottery: the number of its agencies. Their length comes first, so
 /// that more may be said of it, as its name.
 const LOTTERY_LEN: u16 = 4;
 

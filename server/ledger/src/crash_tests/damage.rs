@@ -23,7 +23,7 @@ fn names_its_place(text: &str) -> bool {
     place.is_some_and(|place| ["byte", "header", " rows"].iter().any(|word| place.contains(word)))
 }
 
-/// Every bit of what was written and of what stands behind it; one bit in a hundred of the zeros
+/// Every bit of what was written and of what is behind it; one bit in a hundred of the zeros
 /// that nothing has come near.
 fn worthwhile_bits(wal: &[u8]) -> impl Iterator<Item = usize> {
     let near = |block: usize| {
@@ -34,27 +34,27 @@ fn worthwhile_bits(wal: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn files_cut_off_at_any_byte_are_mended_or_refused() {
+fn files_cut_off_at_any_byte_are_repaired_or_refused() {
     let (machine, expected) = killed(&[commit(1, 3), commit(1, 0), commit(2, 2)]);
     let (rows, wal) = (&machine.rows.live, &machine.wal.live);
     for len in 0..rows.len() {
-        let mended = same_or_refused(&rows[..len], wal, &[&expected], &format!("rows at {len}"));
-        assert!(mended, "no checkpoint covers the rows: the wal has them all");
+        let repaired = same_or_refused(&rows[..len], wal, &[&expected], &format!("rows at {len}"));
+        assert!(repaired, "no checkpoint covers the rows: the wal has them all");
     }
     for len in 0..wal.len() {
-        let mended = same_or_refused(rows, &wal[..len], &[&expected], &format!("wal at {len}"));
-        assert!(!mended, "a wal that lost its end at {len} is refused");
+        let repaired = same_or_refused(rows, &wal[..len], &[&expected], &format!("wal at {len}"));
+        assert!(!repaired, "a wal that lost its end at {len} is refused");
     }
 }
 
 #[test]
-fn any_flipped_bit_is_mended_refused_or_harmless() {
+fn any_flipped_bit_is_repaired_refused_or_harmless() {
     // In their first use, in their first use after a checkpoint, and recycled.
     for commits in [2, 5, 9] {
         let commits: Vec<_> = (0..commits).map(|index| commit(1 + index % 2, 20)).collect();
         let (machine, expected) = killed(&commits);
         let (_, without_last) = killed(&commits[..commits.len() - 1]);
-        // The one thing that can't be told: see the documentation of `recovery::judge`.
+        // The one thing that can't be distinguished: see the documentation of `recovery::judge`.
         let recycled = commits.len() == 9;
         let right = if recycled { vec![&expected, &without_last] } else { vec![&expected] };
         let (rows, wal) = (&machine.rows.live, &machine.wal.live);
@@ -77,7 +77,7 @@ fn a_flipped_bit_in_a_turn_of_several_commits_touches_no_earlier_turn() {
     for (count, recycled) in [(3, false), (4, false), (11, true)] {
         let commits: Vec<_> = (0..count).map(|index| commit(1 + index % 2, 10)).collect();
         let (machine, expected) = killed_after_turns(&commits, 3);
-        // What was torn can't be told from what was damaged where nothing later vouches for it.
+        // A torn write can't be distinguished from damage where nothing later vouches for it.
         let right: Vec<_> =
             if recycled { expected.iter().collect() } else { expected[3..].iter().collect() };
         let (rows, wal) = (&machine.rows.live, &machine.wal.live);
@@ -94,7 +94,7 @@ fn a_flipped_bit_in_a_turn_of_several_commits_touches_no_earlier_turn() {
 struct History {
     lives: &'static [u16],
     closed: bool,
-    /// The last record stands where an older one stood, and nothing behind it.
+    /// The last record replaced an older one, and nothing follows it.
     recycled: bool,
 }
 
@@ -132,17 +132,17 @@ const HISTORIES: [History; 7] = [
 ];
 
 #[test]
-fn however_often_it_was_opened_and_closed_a_cut_is_mended_or_refused() {
+fn however_often_it_was_opened_and_closed_a_cut_is_repaired_or_refused() {
     for history in HISTORIES {
         let (machine, expected) = history.machine(0);
         let (rows, wal) = (&machine.rows.live, &machine.wal.live);
-        let mended = (0..rows.len())
+        let repaired = (0..rows.len())
             .filter(|len| {
                 same_or_refused(&rows[..*len], wal, &[&expected], &format!("rows at {len}"))
             })
             .count();
         // What was there at the last close isn't in the wal any more.
-        assert_eq!(mended > 0, !history.closed, "{:?}", history.lives);
+        assert_eq!(repaired > 0, !history.closed, "{:?}", history.lives);
         for len in 0..wal.len() {
             let what = format!("wal at {len}");
             assert!(!same_or_refused(rows, &wal[..len], &[&expected], &what), "{what}");
@@ -151,7 +151,7 @@ fn however_often_it_was_opened_and_closed_a_cut_is_mended_or_refused() {
 }
 
 #[test]
-fn however_often_it_was_opened_and_closed_a_flipped_bit_is_mended_refused_or_harmless() {
+fn however_often_it_was_opened_and_closed_a_flipped_bit_is_repaired_refused_or_harmless() {
     for history in HISTORIES {
         let (machine, expected) = history.machine(0);
         let (_, without_last) = history.machine(1);
@@ -168,8 +168,8 @@ fn however_often_it_was_opened_and_closed_a_flipped_bit_is_mended_refused_or_har
             let mut flipped = rows.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let what = format!("bit {bit} of the rows");
-            let mended = same_or_refused(&flipped, wal, &[&expected], &what);
-            assert!(!(mended && history.closed), "{what}: nothing is left to mend it from");
+            let repaired = same_or_refused(&flipped, wal, &[&expected], &what);
+            assert!(!(repaired && history.closed), "{what}: nothing is left to repair it from");
         }
     }
 }

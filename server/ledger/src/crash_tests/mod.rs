@@ -33,7 +33,7 @@ fn commit(kind: u32, count: u16) -> Commit {
     Commit { meta: [&kind.to_be_bytes()[..], &count.to_be_bytes(), b"meta!"].concat(), rows }
 }
 
-/// What the user of the ledger knows: all that it was ever told, and the rows.
+/// What the user of the ledger knows: all metas, and the rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Known {
     /// A checksum over the metas of all commits.

@@ -16,7 +16,7 @@ impl<S: Storage> Ledger<S> {
     /// [`end_sync`](Self::end_sync). A snapshot goes to [`checkpoint`](Self::checkpoint) at once.
     ///
     /// # Errors
-    /// It is unknown what is on disk; only a restart that reads it back can tell.
+    /// It is unknown what is on disk; only a restart that reads it back finds out.
     pub fn begin_sync(&mut self) -> Result<Option<Work>, Error> {
         loop {
             let work = self.syncing.begin(self.written());

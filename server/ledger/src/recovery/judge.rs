@@ -11,14 +11,14 @@
 //! | while a checkpoint was written | none in the new segment, the old one whole | likewise |
 //! | after a checkpoint | the checkpoint; rows are durable up to it | nothing |
 //!
-//! Everything else is damage: it is named, and nothing is changed. Damage is told from a crash by
+//! Everything else is damage: it is named, and nothing is changed. What distinguishes damage from a crash is
 //! what a crash can't leave behind: behind an invalid record a valid one that was written after the
 //! invalid one had been synced, a header that is neither there nor not there, a payload that was
 //! written in all its sectors and doesn't match, rows before the last checkpoint that differ from
 //! its checksum, more bytes behind the committed rows than the wal has room for, or any after a graceful
 //! end. So that this is sure, an opened ledger says at once in its wal that it is open.
 //!
-//! Two cases can't be told apart. Damage inside the records that were synced last, in a segment that
+//! Two cases can't be distinguished. Damage inside the records that were synced last, in a segment that
 //! has been used before, is taken for torn ones, as every log with recycled space takes it; and if all
 //! bytes of one of these read back as zeros, it is taken for one that was never written.
 
@@ -31,7 +31,7 @@ use crate::wal_file::segment_start;
 /// Epochs up to this one write over zeros; later ones over older records.
 pub(super) const PREALLOCATED_EPOCHS: u64 = 2;
 
-/// What stands where a record may begin.
+/// What is found where a record may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
     /// Zeros, or the end of the segment.
@@ -54,12 +54,12 @@ impl Slot {
     }
 }
 
-/// What stands in a segment.
+/// What is found in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SegmentScan {
     /// Whole records, one behind the other from the segment's start, of the epoch of the first.
     pub(super) records: Vec<RecordHeader>,
-    /// What stands behind them.
+    /// What follows them.
     pub(super) end: Slot,
     /// Headers behind that, wherever a block begins.
     pub(super) later: Vec<RecordHeader>,
@@ -134,13 +134,13 @@ pub(crate) fn judge_existence(segment_size: Option<u64>, rows_len: u64) -> Exist
     }
 }
 
-/// Judges a wal by what stands in its segments.
+/// Judges a wal by what is found in its segments.
 pub(super) fn judge(segments: &[SegmentScan; 2], segment_size: u64) -> Result<Verdict, Damage> {
     let start = |segment| segment_start(segment, segment_size);
     let candidates = [0, 1].map(|index| Some((index, *segments[index].checkpoint()?)));
     let newest = candidates.into_iter().flatten().max_by_key(|(_, header)| header.epoch);
     let Some((used, checkpoint)) = newest else {
-        let what = "neither half begins with a checkpoint";
+        let what = "neither segment begins with a checkpoint";
         return Err(Damage { offset: start(0), what });
     };
     let unused = Damage { offset: start(1 - used as u64), what: "a checkpoint can't be read" };
@@ -149,7 +149,7 @@ pub(super) fn judge(segments: &[SegmentScan; 2], segment_size: u64) -> Result<Ve
 }
 
 /// The segment that isn't used now holds the epoch before, or a checkpoint that was not completed:
-/// nothing may stand behind that.
+/// nothing may follow that.
 fn judge_unused(segment: &SegmentScan, used: u64, damage: Damage) -> Result<(), Damage> {
     let preallocated = used < PREALLOCATED_EPOCHS;
     let possible = match segment.first() {
@@ -169,7 +169,7 @@ fn judge_unused(segment: &SegmentScan, used: u64, damage: Damage) -> Result<(), 
     Ok(())
 }
 
-/// The segment in use: each commit follows the one before it, and what stands behind the last one is
+/// The segment in use: each commit follows the one before it, and what follows the last one is
 /// what a crash can leave there.
 fn judge_used(
     segment: &SegmentScan,
@@ -203,7 +203,7 @@ fn judge_used(
     })
 }
 
-/// Whether a torn commit stands behind the last one.
+/// Whether a torn commit follows the last one.
 fn judge_end(segment: &SegmentScan, position: &WalPosition) -> Result<bool, Damage> {
     let WalPosition { cursor, epoch, lsn, .. } = *position;
     let preallocated = epoch <= PREALLOCATED_EPOCHS;
@@ -232,7 +232,7 @@ pub(super) struct RowLengths {
     pub(super) found: u64,
     /// That the last checkpoint vouches for: they are durable.
     pub(super) checkpoint: u64,
-    /// That were committed: what the file lacks of these stands in the wal.
+    /// That were committed: what the file lacks of these is in the wal.
     pub(super) committed: u64,
     /// That the last run can have left behind these, at most.
     pub(super) surplus: u64,

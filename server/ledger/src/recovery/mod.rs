@@ -72,7 +72,7 @@ pub(crate) fn recover<S: Storage, R: Replay>(
         found,
         checkpoint: verdict.rows_at_checkpoint,
         committed: verdict.rows_committed,
-        // Rows that were appended and never committed stand in the wal too.
+        // Rows that were appended and never committed are in the wal too.
         surplus: if clean { 0 } else { 2 * segment_size },
     };
     lengths.judge(paths)?;

@@ -53,8 +53,8 @@ pub(super) fn cut_rows<S: Storage>(
     Ok(cut)
 }
 
-/// Makes zeros again of what a crash left where nothing was ever completed: damage is told from
-/// a torn write by the zeros that the write was to replace. In a segment that was used before, of
+/// Makes zeros again of what a crash left where nothing was ever completed: the zeros that a write was
+/// to replace distinguish a torn write from damage. In a segment that was used before, of
 /// records that the crash left behind a torn one: none of them may ever follow another.
 pub(super) fn wipe<S: Storage>(
     files: &mut Files<'_, S>,
@@ -80,7 +80,7 @@ pub(super) fn wipe<S: Storage>(
     Ok(())
 }
 
-/// Writes zeros over these bytes, which stand at `from`, unless they are zeros.
+/// Writes zeros over these bytes, which are at `from`, unless they are zeros.
 fn wipe_all<S: Storage>(files: &mut Files<'_, S>, from: u64, bytes: &[u8]) -> Result<(), Error> {
     let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
     let wiped = files.wal.write_at(&vec![0; last + 1], from);

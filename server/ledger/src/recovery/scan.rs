@@ -1,5 +1,4 @@
-//! Reads the wal, and describes what stands in it: which records, and what behind them. Judges
-//! nothing.
+//! Reads the wal, and describes what it holds: which records, and what follows them. Judges nothing.
 
 use std::io::Read as _;
 
@@ -39,7 +38,7 @@ fn bad_header(block: &[u8], paths: &Paths) -> Error {
     }
 }
 
-/// Both segments, and what stands in them.
+/// Both segments, and what they hold.
 pub(super) struct Scan {
     segment_size: u64,
     bytes: [Vec<u8>; 2],
@@ -63,7 +62,7 @@ impl Scan {
         Ok(Self { segment_size, bytes, segments })
     }
 
-    /// What stands in a segment from this offset of the file on.
+    /// What a segment holds from this offset of the file on.
     pub(super) fn bytes_from(&self, segment: u64, offset: u64) -> &[u8] {
         let bytes = &self.bytes[usize::from(segment == 1)];
         let from = offset.saturating_sub(segment_start(segment, self.segment_size));
@@ -142,7 +141,7 @@ fn describe(bytes: &[u8], start: u64) -> SegmentScan {
     SegmentScan { records, end, later }
 }
 
-/// What stands at the front of the rest of a segment, which is at `offset` in the file.
+/// What is at the front of the rest of a segment, which is at `offset` in the file.
 fn slot(rest: &[u8], offset: u64) -> Slot {
     let Some(block) = rest.first_chunk::<BLOCK>() else { return Slot::Blank };
     if block.iter().all(|byte| *byte == 0) {

@@ -176,7 +176,7 @@ fn commits_follow_each_other() {
 
 #[test]
 fn a_wal_without_a_checkpoint_is_damaged() {
-    let no_checkpoint = Err("neither half begins with a checkpoint");
+    let no_checkpoint = Err("neither segment begins with a checkpoint");
     assert_eq!(judged(&blank(), &blank()), no_checkpoint);
     let first = segment(&[commit(1, 2, 0)], Slot::Blank, &[]);
     assert_eq!(judged(&first, &blank()), no_checkpoint);
