@@ -20,8 +20,9 @@
 //! | `panics` | a panic as a line |
 //! | `patience` | how long a turn waits for a slow reader or disk |
 //! | `timestamp` | the second as text, formatted once |
-//! | `line` | [`Line`]: what a line says; [`log_line`](crate::log_line) logs it |
-//! | `parse` | [`LogLine`]: what a line said |
+//! | `line` | [`Line`]: an action, its result, and pairs of a key and a value |
+//! | `log_line` | [`log_line`](crate::log_line): logs a line |
+//! | `parse` | [`LogLine`]: a line read back |
 //! | `escaped` | [`Escaped`]: any bytes as a value; [`EscapedOnce`]: a text that contains such values |
 //! | [`budget`] | lines that a peer can cause at will: the first are logged, the rest counted |
 //!
@@ -32,6 +33,7 @@ mod escaped;
 mod file_writer;
 mod line;
 mod lines;
+mod log_line;
 mod message;
 mod output;
 mod panics;
@@ -49,22 +51,13 @@ pub use escaped::{Escaped, EscapedOnce, cut};
 pub use line::LineResult::{self, Fail, InProgress, Success};
 pub use line::{Line, Pairs};
 pub use log::{Level, LevelFilter};
+pub use log_line::{is_logged, write};
 use message::write_message;
 pub use panics::catch_panics;
 pub use parse::LogLine;
 pub(crate) use thread_log::hurry;
 use thread_log::{LOG, write_last};
 pub use thread_log::{bytes_since_flush, flush, is_waiting, print};
-
-/// Whether lines of this level are logged.
-pub fn is_logged(level: Level) -> bool {
-    level <= log::max_level()
-}
-
-/// Logs a line that was made, see [`log_line`](crate::log_line).
-pub fn write(level: Level, line: &Line) {
-    log::log!(level, "{line}");
-}
 
 /// Writes the last lines when it is dropped, at the end of `main`.
 #[derive(Debug)]

@@ -10,17 +10,6 @@ use super::escaped::{Escaped, EscapedOnce};
 /// Most lines are shorter.
 const CAPACITY: usize = 160;
 
-/// Logs a [`Line`], which is made only if lines of this level are logged.
-#[macro_export]
-macro_rules! log_line {
-    ($level:expr, $line:expr $(,)?) => {{
-        let level = $level;
-        if $crate::logging::is_logged(level) {
-            $crate::logging::write(level, &$line);
-        }
-    }};
-}
-
 /// What became of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineResult {
