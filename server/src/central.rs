@@ -55,10 +55,11 @@ mod winners_delivery;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
-use log::info;
 use reactor::{
     CloseReason, ConnectionId, Context, Handler, ListenerEvent, ShutdownCause, Signal, TimerId,
 };
+use runtime::log_line;
+use runtime::logging::{InProgress, Level, Line, Success};
 use wire::ErrorCode;
 
 pub use self::protocol_config::ProtocolConfig;
@@ -279,10 +280,13 @@ impl<S: Store> Handler for Central<S> {
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
             Signal::Hangup => {
-                info!("action: reload | result: success | cause: SIGHUP | reloaded: nothing");
+                let line = Line::new("reload", Success).with("cause", "SIGHUP");
+                log_line!(Level::Info, line.with("reloaded", "nothing"));
             }
             Signal::User1 => self.lottery.log_status(self.shared.sessions.count()),
-            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
+            Signal::User2 => {
+                log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
+            }
         }
     }
 
@@ -293,7 +297,7 @@ impl<S: Store> Handler for Central<S> {
             ShutdownCause::Signal(name) => name,
             ShutdownCause::Requested => "asked",
         };
-        info!("action: shutdown | result: in_progress | cause: {cause}");
+        log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", cause));
         self.lottery.on_shutdown(cx, &mut self.shared);
         for connection in self.shared.sessions.open() {
             self.shared.close(cx, connection);

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ledger::Options;
-use log::LevelFilter;
 use reactor::Limits;
+use runtime::logging::LevelFilter;
 use runtime::settings::{SettingErrors, Settings, write_size};
 use wire::{Agency, FRAME_MAX};
 

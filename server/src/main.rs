@@ -1,16 +1,14 @@
 //! Runs the central: configuration, ledger, event loop, and everything closed in order at the end.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use ledger::Durability;
-use log::{debug, error, info};
 use reactor::{Hangup, Outcome};
-use runtime::logging::{self, Escaped};
+use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
-use runtime::{console, exit_code};
+use runtime::{console, exit_code, log_line};
 use server::central::{Central, ProtocolConfig};
 use server::config::Config;
 use server::lottery::Lottery;
@@ -38,11 +36,13 @@ fn main() -> ExitCode {
     match run(&config) {
         Ok(Outcome::Graceful) => ExitCode::SUCCESS,
         Ok(Outcome::Forced) => {
-            error!("action: shutdown | result: fail | error: a second signal came before the end");
+            let error = "a second signal came before the end";
+            log_line!(Level::Error, Line::new("shutdown", Fail).with("error", error));
             ExitCode::from(exit_code::FORCED)
         }
         Err(error) => {
-            error!("action: run | result: fail | error: {}", escaped(&error));
+            let line = Line::new("run", Fail).with_bytes("error", error.to_string());
+            log_line!(Level::Error, line);
             ExitCode::FAILURE
         }
     }
@@ -62,20 +62,17 @@ fn check_health(config: &Config) -> ExitCode {
 }
 
 fn log_configuration(settings: &Settings) {
-    if log::log_enabled!(log::Level::Debug) {
-        let mut line = "action: config | result: success".to_owned();
-        for setting in TABLE {
-            let declaration = setting.declaration();
-            let key = declaration.names.key;
-            let name = key.strip_prefix("SERVER_").unwrap_or(key);
-            let value = settings.raw(declaration).unwrap_or_default();
-            let value = Escaped(value.as_bytes());
-            write!(line, " | {}: {value}", name.to_ascii_lowercase())
-                .expect("a String takes everything");
-        }
-        debug!("{line}");
-    }
+    log_line!(Level::Debug, configuration(settings));
     settings.log_warnings();
+}
+
+fn configuration(settings: &Settings) -> Line {
+    TABLE.iter().fold(Line::new("config", Success), |line, setting| {
+        let declaration = setting.declaration();
+        let key = declaration.names.key;
+        let name = key.strip_prefix("SERVER_").unwrap_or(key).to_ascii_lowercase();
+        line.with_bytes(&name, settings.raw(declaration).unwrap_or_default())
+    })
 }
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {
@@ -106,11 +103,12 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         }
     };
     let mut central = central(store, lottery, prepared);
-    info!("action: listen | result: success | ip: {} | port: {}", listening.ip(), listening.port());
+    let line = Line::new("listen", Success).with("ip", listening.ip());
+    log_line!(Level::Info, line.with("port", listening.port()));
     let outcome = event_loop.run(&mut central);
     central.report_log();
     let outcome = outcome?;
-    debug!("action: count | result: success | {}", event_loop.counters());
+    log_line!(Level::Debug, Line::new("count", Success).with_all(&event_loop.counters()));
 
     if outcome == Outcome::Graceful {
         let (store, appended) = central.into_store();
@@ -149,14 +147,11 @@ fn central(
     Prepared { protocol, disk }: Prepared,
 ) -> Central<FileStore<File>> {
     let files = startup_log::names(store.paths());
-    info!("action: open_lottery | result: success | {}", lottery.standing().at_start(&files));
+    let line = Line::new("open_lottery", Success);
+    log_line!(Level::Info, lottery.standing().add_start_to(line, &files));
     let central = Central::new(lottery, store, protocol);
     match disk {
         Some(stream) => central.with_disk_thread(stream),
         None => central,
     }
-}
-
-fn escaped(error: &impl std::error::Error) -> String {
-    Escaped(error.to_string().as_bytes()).to_string()
 }

@@ -7,9 +7,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use ledger::Progress;
-use log::{info, warn};
-use runtime::EventLoop;
-use runtime::logging::{self, Escaped};
+use runtime::logging::{self, InProgress, Level, Line, Success};
+use runtime::{EventLoop, log_line};
 
 use crate::config::Config;
 use crate::lottery::winners::WinnerIndex;
@@ -41,8 +40,7 @@ pub fn open(
             Ok(Some((store, lottery)))
         }
         Err(StoreError::Ledger(ledger::Error::Interrupted { path })) => {
-            let path = path.display().to_string();
-            info!("action: close_ledger | result: success | path: {}", Escaped(path.as_bytes()));
+            log_line!(Level::Info, Line::new("close_ledger", Success).with_path("path", path));
             Ok(None)
         }
         Err(error) => Err(error),
@@ -55,16 +53,14 @@ fn watch_progress(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> Control
     let mut next_report = Instant::now() + PROGRESS_INTERVAL;
     move |Progress { step, done, total }| {
         if let Some(cause) = event_loop.shutdown_signal() {
-            info!("action: shutdown | result: in_progress | cause: {cause}");
+            log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", cause));
             return ControlFlow::Break(());
         }
         let now = Instant::now();
         if now >= next_report {
             next_report = now + PROGRESS_INTERVAL;
-            info!(
-                "action: recover_ledger | result: in_progress | step: {step} | bytes: {done} | \
-                 of: {total}"
-            );
+            let line = Line::new("recover_ledger", InProgress).with("step", step);
+            log_line!(Level::Info, line.with("bytes", done).with("of", total));
             logging::flush();
         }
         ControlFlow::Continue(())
@@ -77,15 +73,14 @@ fn watch_progress(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> Control
 /// # Errors
 /// The ledger can't be relied on any more.
 pub fn close(store: FileStore<File>, appended: &State) -> Result<(), StoreError> {
-    let (path, bytes) = (store.paths().rows.display().to_string(), store.rows_len());
-    let path = Escaped(path.as_bytes());
+    let closed = Line::new("close_ledger", Success)
+        .with_path("path", &store.paths().rows)
+        .with("bytes", store.rows_len());
     if store.close(appended)? {
-        info!("action: close_ledger | result: success | path: {path} | bytes: {bytes}");
+        log_line!(Level::Info, closed);
     } else {
-        warn!(
-            "action: close_ledger | result: success | path: {path} | bytes: {bytes} | \
-             warning: the disk was too slow for a last checkpoint, the next start reads the log"
-        );
+        let warning = "the disk was too slow for a last checkpoint, the next start reads the log";
+        log_line!(Level::Warn, closed.with("warning", warning));
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ledger::Durability;
-use log::LevelFilter;
 use reactor::Network;
+use runtime::logging::LevelFilter;
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
 use wire::Agency;
 

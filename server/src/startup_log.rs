@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use ledger::{Durability, Paths, WAL_SUFFIX};
-use log::{info, warn};
-use runtime::logging::Escaped;
+use runtime::log_line;
+use runtime::logging::{Escaped, InProgress, Level, Line, Pairs, Success};
 
 use crate::config::Config;
 use crate::store::Recovery;
@@ -17,34 +17,36 @@ pub fn warn_of_few_connections(config: &Config, connections: usize) {
         return;
     }
     let asked = config.limits.max_connections;
-    warn!(
-        "action: config | result: in_progress | connections: {connections} | agencies: {agencies} | \
-         warning: not all agencies can be connected at the same time: SERVER_MAX_CONNECTIONS is \
-         {asked}, and RLIMIT_NOFILE may allow fewer"
+    let warning = format_args!(
+        "not all agencies can be connected at the same time: SERVER_MAX_CONNECTIONS is {asked}, and \
+         RLIMIT_NOFILE may allow fewer"
     );
+    let line = Line::new("config", InProgress)
+        .with("connections", connections)
+        .with("agencies", agencies)
+        .with("warning", warning);
+    log_line!(Level::Warn, line);
 }
 
 /// Logs that the ledger is open, and what its opening found.
 pub fn log_opened(config: &Config, recovery: &Recovery) {
-    let path = escaped(&config.storage);
-    let rows = recovery.rows;
-    let state = state(&recovery.files);
+    let path = &config.storage;
     if recovery.files.is_needed() {
-        info!("action: recover_ledger | result: success | path: {path} | {}", repairs(recovery));
+        let line = Line::new("recover_ledger", Success).with_path("path", path).with_all(recovery);
+        log_line!(Level::Info, line);
     }
-    info!("action: open_ledger | result: success | path: {path} | state: {state} | bets: {rows}");
+    let opened = || Line::new("open_ledger", Success).with_path("path", path);
+    let state = state(&recovery.files);
+    log_line!(Level::Info, opened().with("state", state).with("bets", recovery.rows));
     if let Some(before) = recovery.agencies_before {
         let now = config.agencies;
-        warn!(
-            "action: open_ledger | result: success | path: {path} | agencies: {now} | \
-             agencies_before: {before} | warning: the draw waits for {now} agencies from now on"
-        );
+        let warning = format_args!("the draw waits for {now} agencies from now on");
+        let line = opened().with("agencies", now).with("agencies_before", before);
+        log_line!(Level::Warn, line.with("warning", warning));
     }
     if config.ledger.durability == Durability::NotSynced {
-        warn!(
-            "action: open_ledger | result: success | path: {path} | sync: never | \
-             warning: a crash of this machine may lose confirmed bets"
-        );
+        let warning = "a crash of this machine may lose confirmed bets";
+        log_line!(Level::Warn, opened().with("sync", "never").with("warning", warning));
     }
 }
 
@@ -56,15 +58,19 @@ fn state(files: &ledger::Recovery) -> &'static str {
     }
 }
 
-/// What a recovery found and did, and why, as a part of a log line.
-fn repairs(recovery: &Recovery) -> String {
-    let Recovery { files, commit_rows, .. } = recovery;
-    let ledger::Recovery { commits, cut, restored, torn, .. } = files;
-    format!(
-        "bytes_cut: {cut} | bytes_restored: {restored} | torn_commit: {torn} | commits: {commits} | \
-         rows: {commit_rows} | cause: the last run was killed or failed, or the power did: what was \
-         confirmed is there"
-    )
+/// What a recovery found and did, and why.
+impl Pairs for Recovery {
+    fn add_to(&self, line: Line) -> Line {
+        let ledger::Recovery { commits, cut, restored, torn, .. } = self.files;
+        let cause =
+            "the last run was killed or failed, or the power did: what was confirmed is there";
+        line.with("bytes_cut", cut)
+            .with("bytes_restored", restored)
+            .with("torn_commit", torn)
+            .with("commits", commits)
+            .with("rows", self.commit_rows)
+            .with("cause", cause)
+    }
 }
 
 /// Logs where the wal is, when a symbolic link leads to the ledger: it isn't beside the link.
@@ -72,18 +78,15 @@ pub fn log_wal_path(storage: &Path, wal: &Path) {
     let mut beside = storage.as_os_str().to_owned();
     beside.push(WAL_SUFFIX);
     if wal != Path::new(&beside) {
-        let (path, wal) = (escaped(storage), escaped(wal));
-        info!("action: open_ledger | result: success | path: {path} | wal: {wal}");
+        let line = Line::new("open_ledger", Success).with_path("path", storage);
+        log_line!(Level::Info, line.with_path("wal", wal));
     }
 }
 
 /// The names of both files of a ledger.
 pub fn names(paths: &Paths) -> String {
-    format!("{} and {}", escaped(&paths.rows), escaped(&paths.wal))
-}
-
-fn escaped(path: &Path) -> String {
-    Escaped(path.display().to_string().as_bytes()).to_string()
+    let [rows, wal] = [&paths.rows, &paths.wal].map(|path| path.as_os_str().as_encoded_bytes());
+    format!("{} and {}", Escaped(rows), Escaped(wal))
 }
 
 #[cfg(test)]
@@ -107,9 +110,10 @@ mod tests {
         let files = ledger::Recovery { commits: 2, restored: 7, ..ledger::Recovery::default() };
         let killed = Recovery { files, commit_rows: 9, ..Recovery::default() };
         assert_eq!(
-            repairs(&killed),
-            "bytes_cut: 0 | bytes_restored: 7 | torn_commit: false | commits: 2 | rows: 9 | \
-             cause: the last run was killed or failed, or the power did: what was confirmed is there"
+            Line::new("recover_ledger", Success).with_all(&killed).to_string(),
+            "action: recover_ledger | result: success | bytes_cut: 0 | bytes_restored: 7 | \
+             torn_commit: false | commits: 2 | rows: 9 | cause: the last run was killed or failed, \
+             or the power did: what was confirmed is there"
         );
     }
 }

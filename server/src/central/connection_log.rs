@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use log::{Level, info, warn};
 use reactor::CloseReason;
-use runtime::log_within;
+use runtime::logging::{Fail, Level, Line, Success};
+use runtime::{log_line, log_within};
 
 use super::log_budget::{Cause, Event, LogBudget};
 use super::session::Session;
@@ -14,15 +14,15 @@ pub(crate) fn log_accepted(log: &mut LogBudget, session: &Session) {
         log,
         Event::Accepted,
         session.log_level(),
-        "action: accept_connections | result: success | ip: {}",
-        session.ip()
+        Line::new("accept_connections", Success).with("ip", session.ip())
     );
 }
 
 /// Logs that a connection which isn't an agency's was silent for too long.
 pub(crate) fn log_silence(log: &mut LogBudget, ip: IpAddr, reason: &str) {
     if log.allows(Cause::Silence) {
-        info!("action: receive_message | result: fail | ip: {ip} | error: {reason}");
+        let line = Line::new("receive_message", Fail).with("ip", ip).with("error", reason);
+        log_line!(Level::Info, line);
     }
 }
 
@@ -33,17 +33,19 @@ pub(crate) fn log_closed(
     reason: &CloseReason,
     shutting_down: bool,
 ) {
-    let ip = session.ip();
+    let line = |result| {
+        Line::new("close_connection", result).with("ip", session.ip()).with("reason", reason)
+    };
     if let Some(cause) = Cause::of(reason)
         && log.allows(cause)
     {
-        warn!("action: close_connection | result: fail | ip: {ip} | reason: {reason}");
+        log_line!(Level::Warn, line(Fail));
         return;
     }
     log_within!(
         log,
         Event::Closed,
         if shutting_down { session.log_level() } else { Level::Debug },
-        "action: close_connection | result: success | ip: {ip} | reason: {reason}"
+        line(Success)
     );
 }

@@ -9,9 +9,9 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use log::{Level, info};
 use reactor::TimerId;
-use runtime::log_within;
+use runtime::logging::{InProgress, Level, Line, Success};
+use runtime::{log_line, log_within};
 use wire::{Agency, Position};
 
 use super::agency_connections::AgencyConnections;
@@ -104,7 +104,7 @@ impl DrawProgress {
     /// The draw is durable: logged once, and not at all when an earlier run has held it.
     pub(crate) fn log_drawn(&mut self) {
         if !std::mem::replace(&mut self.drawn, true) {
-            info!("action: sorteo | result: success");
+            log_line!(Level::Info, Line::new("sorteo", Success));
         }
     }
 
@@ -116,12 +116,8 @@ impl DrawProgress {
 
 /// Logs what the draw waits for. `connected` are the missing agencies that are.
 fn log_missing(standing: &Standing, connected: &AgencyList) {
-    info!(
-        "action: wait_for_draw | result: in_progress | {} | connected: {connected} | \
-         rejected: {}",
-        standing.progress(),
-        standing.rejected()
-    );
+    let line = standing.add_progress_to(Line::new("wait_for_draw", InProgress));
+    log_line!(Level::Info, line.with("connected", connected).with("rejected", standing.rejected()));
 }
 
 /// Logs that an agency which hasn't finished is gone. The draw waits for it to come back.
@@ -136,8 +132,11 @@ pub(crate) fn log_lost(
         budget,
         Event::AgencyLost,
         Level::Info,
-        "action: lose_agency | result: in_progress | agency: {agency} | ip: {ip} | \
-         posicion: {consumed} | reason: {reason}"
+        Line::new("lose_agency", InProgress)
+            .with("agency", agency)
+            .with("ip", ip)
+            .with("posicion", consumed)
+            .with("reason", reason)
     );
 }
 

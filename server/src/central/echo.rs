@@ -4,9 +4,8 @@
 
 use std::net::IpAddr;
 
-use log::{Level, log_enabled, warn};
-use runtime::log_within;
-use runtime::logging::Escaped;
+use runtime::logging::{self, Fail, Level, Line, Success};
+use runtime::{log_line, log_within};
 use wire::{LineDecoder, LineTooLong};
 
 use super::log_budget::{Cause, Event, LogBudget};
@@ -56,7 +55,7 @@ impl EchoSession {
         log: &mut EchoLog<'_>,
         send: impl FnMut(&[u8]),
     ) -> Echoed {
-        let is_logged = log_enabled!(log.level) && !log.budget.is_exhausted(Event::Echoed);
+        let is_logged = logging::is_logged(log.level) && !log.budget.is_exhausted(Event::Echoed);
         if keep_alive && !is_logged && end == End::NotYet {
             self.echo_all(input, log, send)
         } else {
@@ -87,9 +86,9 @@ impl EchoSession {
                 log.budget,
                 Event::Echoed,
                 log.level,
-                "action: receive_message | result: success | ip: {} | msg: {}",
-                log.ip,
-                Escaped(line.bytes)
+                Line::new("receive_message", Success)
+                    .with("ip", log.ip)
+                    .with_bytes("msg", line.bytes)
             );
             send(&input[used..used + line.used]);
             if line.used == line.bytes.len() {
@@ -131,7 +130,8 @@ impl EchoSession {
 
 fn refuse(error: LineTooLong, log: &mut EchoLog<'_>, mut send: impl FnMut(&[u8])) -> Echoed {
     if log.budget.allows(Cause::LongLine) {
-        warn!("action: receive_message | result: fail | ip: {} | error: {error}", log.ip);
+        let line = Line::new("receive_message", Fail).with("ip", log.ip).with("error", error);
+        log_line!(Level::Warn, line);
     }
     send(format!("error: {error}\n").as_bytes());
     Echoed::Done

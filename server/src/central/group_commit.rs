@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ledger::{Lsn, SyncTarget, Work};
-use log::warn;
 use reactor::{ConnectionId, Context};
-use runtime::logging::Escaped;
+use runtime::log_line;
+use runtime::logging::{InProgress, Level, Line};
 
 use super::commit_backoff::{CommitBackoff, Suspended};
 use super::log_budget::{Cause, LogBudget};
@@ -79,10 +79,10 @@ impl<S: Store> GroupCommit<S> {
         };
         match cx.attach(stream) {
             Ok(disk) => self.disk = Disk::Thread(disk),
-            Err(error) => warn!(
-                "action: attach_disk | result: in_progress | error: {error} | \
-                 warning: the loop waits for the disk itself"
-            ),
+            Err(error) => {
+                let line = Line::new("attach_disk", InProgress).with("error", error);
+                log_line!(Level::Warn, line.with("warning", "the loop waits for the disk itself"));
+            }
         }
     }
 
@@ -160,13 +160,13 @@ impl<S: Store> GroupCommit<S> {
         with_rows: bool,
         log: &mut LogBudget,
     ) -> Commit {
-        let reason = Rc::from(error.to_string());
+        let reason = Rc::<str>::from(error.to_string());
         let rows_alone = with_rows && error.is_full();
         let what = if rows_alone { Suspended::Rows } else { Suspended::All };
         self.backoff.on_failure(what, &reason);
         if log.allows(Cause::CommitFailed) {
-            let error = Escaped(reason.as_bytes());
-            warn!("action: commit | result: in_progress | error: {error}");
+            let line = Line::new("commit", InProgress).with_bytes("error", &*reason);
+            log_line!(Level::Warn, line);
         }
         Commit::Unavailable(self.store.appended_lsn(), reason)
     }

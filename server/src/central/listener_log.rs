@@ -1,10 +1,12 @@
 //! Log lines of the listening socket. Knows no connection.
 
-use log::{Level, info, warn};
 use reactor::ListenerEvent;
-use runtime::log_within;
+use runtime::logging::{Fail, InProgress, Level, Line, Success};
+use runtime::{log_line, log_within};
 
 use super::log_budget::{Cause, Event, LogBudget};
+
+const ACCEPT: &str = "accept_connections";
 
 /// Logs what happens to the listening socket.
 #[derive(Debug)]
@@ -38,45 +40,33 @@ impl ListenerLog {
 fn log_event(budget: &mut LogBudget, event: &ListenerEvent, waiting: Level) {
     match event {
         ListenerEvent::Waiting => {
-            let level = waiting;
-            log_within!(
-                budget,
-                Event::Accepting,
-                level,
-                "action: accept_connections | result: in_progress"
-            );
+            log_within!(budget, Event::Accepting, waiting, Line::new(ACCEPT, InProgress));
         }
         ListenerEvent::Paused { connections, error } => {
             let cause = Cause::of_pause(error.as_ref());
             if budget.allows(cause) {
                 let reason = error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
-                warn!(
-                    "action: accept_connections | result: in_progress | \
-                     connections: {connections} | error: {cause}{reason}"
-                );
+                let line = Line::new(ACCEPT, InProgress).with("connections", connections);
+                log_line!(Level::Warn, line.with("error", format_args!("{cause}{reason}")));
             }
         }
         ListenerEvent::Refused { peer, reason } => {
             let cause = Cause::from(*reason);
             if budget.allows(cause) {
                 let ip = peer.ip().to_canonical();
-                warn!("action: accept_connections | result: fail | ip: {ip} | error: {cause}");
+                log_line!(Level::Warn, Line::new(ACCEPT, Fail).with("ip", ip).with("error", cause));
             }
         }
-        ListenerEvent::Failed { error } => log_within!(
-            budget,
-            Event::Accepting,
-            Level::Debug,
-            "action: accept_connections | result: in_progress | \
-             lost: a connection that was gone before it was accepted ({error})"
-        ),
-        ListenerEvent::Resumed => log_within!(
-            budget,
-            Event::Accepting,
-            Level::Debug,
-            "action: accept_connections | result: in_progress | resumed: after a pause"
-        ),
-        ListenerEvent::Closed => info!("action: close_listener | result: success"),
+        ListenerEvent::Failed { error } => {
+            let lost = format_args!("a connection that was gone before it was accepted ({error})");
+            let line = Line::new(ACCEPT, InProgress).with("lost", lost);
+            log_within!(budget, Event::Accepting, Level::Debug, line);
+        }
+        ListenerEvent::Resumed => {
+            let line = Line::new(ACCEPT, InProgress).with("resumed", "after a pause");
+            log_within!(budget, Event::Accepting, Level::Debug, line);
+        }
+        ListenerEvent::Closed => log_line!(Level::Info, Line::new("close_listener", Success)),
         _ => {}
     }
 }

@@ -11,8 +11,9 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 
-use log::info;
 use reactor::{ConnectionId, Context, TimerId};
+use runtime::log_line;
+use runtime::logging::{Level, Line, Success};
 use wire::{Agency, ErrorCode, Frame, Request, VERSION};
 
 use super::agency_connections::AgencyConnections;
@@ -193,11 +194,9 @@ impl<S: Store> LotteryService<S> {
     /// Logs how far the lottery is.
     pub(crate) fn log_status(&self, connections: usize) {
         let standing = self.lottery.standing();
-        let rejected = standing.rejected();
-        info!(
-            "action: status | result: success | {standing} | connections: {connections} | \
-             rejected: {rejected}"
-        );
+        let line = Line::new("status", Success).with_all(&standing);
+        let line = line.with("connections", connections).with("rejected", standing.rejected());
+        log_line!(Level::Info, line);
     }
 
     /// The process ends: agencies are refused, and come back later.

@@ -67,8 +67,8 @@ pub(crate) enum Reply {
 pub(crate) enum BatchLog {
     /// A batch of so many bets.
     Batch { count: u16 },
-    /// A single bet, its fields escaped.
-    Single { document: String, number: String },
+    /// A single bet.
+    Single { document: Vec<u8>, number: Vec<u8> },
 }
 
 impl Reply {

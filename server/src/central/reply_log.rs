@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use log::{Level, warn};
-use runtime::log_within;
-use runtime::logging::Escaped;
+use runtime::logging::{Fail, InProgress, Level, Line, Success};
+use runtime::{log_line, log_within};
 use wire::{Agency, Batch, ErrorCode};
 
 use super::log_budget::{Cause, Event, LogBudget};
@@ -19,10 +18,7 @@ pub(crate) fn of_batch(batch: &Batch<'_>) -> BatchLog {
 /// What the log will say of a batch that came as BET.
 pub(crate) fn of_single(batch: &Batch<'_>) -> BatchLog {
     let Some(Ok(bet)) = batch.bets().next() else { return of_batch(batch) };
-    BatchLog::Single {
-        document: Escaped(bet.document).to_string(),
-        number: Escaped(bet.number).to_string(),
-    }
+    BatchLog::Single { document: bet.document.to_vec(), number: bet.number.to_vec() }
 }
 
 /// Logs a reply to `agency`; an error is logged by [`log_error`].
@@ -32,8 +28,9 @@ pub(crate) fn log_reply(log: &mut LogBudget, agency: Agency, reply: &Reply) {
             log,
             Event::Introduced,
             Level::Debug,
-            "action: introduce | result: success | agency: {agency} | posicion: {}",
-            standing.consumed
+            Line::new("introduce", Success)
+                .with("agency", agency)
+                .with("posicion", standing.consumed)
         ),
         Reply::Stored { log: batch, .. } => log_batch(log, true, batch),
         Reply::Rejected { position, index, field, reason, log: batch, .. } => {
@@ -42,17 +39,20 @@ pub(crate) fn log_reply(log: &mut LogBudget, agency: Agency, reply: &Reply) {
                 log,
                 Event::BetInvalid,
                 Level::Warn,
-                "action: validate_bet | result: fail | agency: {agency} | index: {index} | \
-                 code: {} | error: {} | posicion: {position} | field: {field}",
-                *field as u8,
-                Escaped(reason.as_bytes())
+                Line::new("validate_bet", Fail)
+                    .with("agency", agency)
+                    .with("index", index)
+                    .with("code", *field as u8)
+                    .with_bytes("error", reason)
+                    .with("posicion", position)
+                    .with("field", field)
             );
         }
         Reply::Finished { stored, .. } => log_within!(
             log,
             Event::Finished,
             Level::Debug,
-            "action: finish | result: success | agency: {agency} | stored: {stored}"
+            Line::new("finish", Success).with("agency", agency).with("stored", stored)
         ),
         Reply::Duplicate { .. }
         | Reply::Unavailable { .. }
@@ -63,19 +63,21 @@ pub(crate) fn log_reply(log: &mut LogBudget, agency: Agency, reply: &Reply) {
 }
 
 fn log_batch(log: &mut LogBudget, stored: bool, batch: &BatchLog) {
-    let result = if stored { "success" } else { "fail" };
+    let result = if stored { Success } else { Fail };
     match batch {
         BatchLog::Batch { count } => log_within!(
             log,
             if stored { Event::BatchStored } else { Event::BatchRejected },
             Level::Info,
-            "action: apuesta_recibida | result: {result} | cantidad: {count}"
+            Line::new("apuesta_recibida", result).with("cantidad", count)
         ),
         BatchLog::Single { document, number } => log_within!(
             log,
             if stored { Event::BetStored } else { Event::BetRejected },
             Level::Info,
-            "action: apuesta_almacenada | result: {result} | dni: {document} | numero: {number}"
+            Line::new("apuesta_almacenada", result)
+                .with_bytes("dni", document)
+                .with_bytes("numero", number)
         ),
     }
 }
@@ -88,11 +90,10 @@ pub(crate) fn log_error(log: &mut LogBudget, ip: IpAddr, agency: Agency, error: 
     }
     // The agency comes back after these: nothing has finally failed.
     let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
-    let result = if passing { "in_progress" } else { "fail" };
-    let agency = if agency == 0 { String::new() } else { format!(" | agency: {agency}") };
-    warn!(
-        "action: refuse_connection | result: {result} | ip: {ip}{agency} | code: {} | \
-         error: {reason}",
-        *code as u8
-    );
+    let line = Line::new("refuse_connection", if passing { InProgress } else { Fail })
+        .with("ip", ip)
+        .with_some("agency", (agency != 0).then_some(agency))
+        .with("code", *code as u8)
+        .with("error", reason);
+    log_line!(Level::Warn, line);
 }

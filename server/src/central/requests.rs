@@ -2,8 +2,8 @@
 //!
 //! Knows no connection: the lottery judges a request, and the reply says what became of it.
 
-use log::Level;
 use runtime::log_within;
+use runtime::logging::{Level, Line, Success};
 use wire::{Agency, Batch, Position, Request};
 
 use super::commit_backoff::{CommitBackoff, Suspended};
@@ -24,10 +24,11 @@ pub(crate) fn log_received(
             log,
             Event::BatchReceived,
             Level::Debug,
-            "action: receive_batch | result: success | agency: {agency} | posicion: {} | \
-             cantidad: {} | bytes: {bytes}",
-            batch.position,
-            batch.count
+            Line::new("receive_batch", Success)
+                .with("agency", agency)
+                .with("posicion", batch.position)
+                .with("cantidad", batch.count)
+                .with("bytes", bytes)
         );
     }
 }

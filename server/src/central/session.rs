@@ -13,8 +13,8 @@
 
 use std::net::IpAddr;
 
-use log::Level;
 use reactor::ConnectionId;
+use runtime::logging::Level;
 use wire::{Agency, MAGIC};
 
 use super::echo::EchoSession;

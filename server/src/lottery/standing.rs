@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use runtime::logging::{Line, Pairs};
 use wire::Agency;
 
 use super::state::State;
@@ -69,10 +70,11 @@ impl Standing {
         }
     }
 
-    /// How many have finished and who hasn't, as a part of a log line.
-    pub fn progress(&self) -> impl fmt::Display {
-        let Self { agencies, finished, missing, .. } = self;
-        format!("finished: {finished} | of: {agencies} | missing: {missing}")
+    /// A log line with how many have finished and who hasn't.
+    pub fn add_progress_to(&self, line: Line) -> Line {
+        line.with("finished", self.finished)
+            .with("of", self.agencies)
+            .with("missing", &self.missing)
     }
 
     /// Bets of all agencies that were consumed and not stored.
@@ -80,9 +82,9 @@ impl Standing {
         self.rejected
     }
 
-    /// What the ledger that was opened, which is in these files, means to whoever has started the
-    /// central, as a part of a log line.
-    pub fn at_start(&self, files: &str) -> impl fmt::Display + use<> {
+    /// A log line with what the ledger that was opened, which is in these files, means to whoever has
+    /// started the central.
+    pub fn add_start_to(&self, line: Line, files: &str) -> Line {
         let Self { agencies, finished, with_bets, bets, drawn, .. } = self;
         let state = match (*drawn, *agencies) {
             (true, _) => "drawn",
@@ -91,31 +93,32 @@ impl Standing {
             (false, _) => "open",
         };
         let note = match state {
-            "drawn" => format!(
-                " | note: the draw was held, no more bets are taken: for another lottery stop the \
-                 central, remove {files}, and start it again"
-            ),
+            "drawn" => Some(format!(
+                "the draw was held, no more bets are taken: for another lottery stop the central, \
+                 remove {files}, and start it again"
+            )),
             "echo" => {
-                " | note: there is no draw and every bet is refused, lines are echoed".to_owned()
+                Some("there is no draw and every bet is refused, lines are echoed".to_owned())
             }
-            _ => String::new(),
+            _ => None,
         };
-        format!(
-            "state: {state} | agencies: {agencies} | finished: {finished} | with_bets: {with_bets} | \
-             bets: {bets}{note}"
-        )
+        line.with("state", state)
+            .with("agencies", agencies)
+            .with("finished", finished)
+            .with("with_bets", with_bets)
+            .with("bets", bets)
+            .with_some("note", note)
     }
 }
 
-impl fmt::Display for Standing {
-    /// As a part of a log line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Pairs for Standing {
+    fn add_to(&self, line: Line) -> Line {
         let Self { agencies, finished, missing, bets, drawn, .. } = self;
-        write!(
-            f,
-            "agencies: {agencies} | finished: {finished} | missing: {missing} | bets: {bets} | \
-             drawn: {drawn}"
-        )
+        line.with("agencies", agencies)
+            .with("finished", finished)
+            .with("missing", missing)
+            .with("bets", bets)
+            .with("drawn", drawn)
     }
 }
 
@@ -123,6 +126,16 @@ impl fmt::Display for Standing {
 mod tests {
     use super::*;
     use crate::lottery::entry::Entry;
+    use runtime::logging::Success;
+
+    fn status() -> Line {
+        Line::new("status", Success)
+    }
+
+    /// What was added to [`status`].
+    fn pairs(line: &Line) -> String {
+        line.to_string().replacen("action: status | result: success | ", "", 1)
+    }
 
     fn of(agencies: Agency, entries: &[Entry]) -> Standing {
         let mut state = State::default();
@@ -133,7 +146,7 @@ mod tests {
     }
 
     fn standing(agencies: Agency, entries: &[Entry]) -> String {
-        of(agencies, entries).to_string()
+        pairs(&of(agencies, entries).add_to(status()))
     }
 
     fn batch(agency: Agency, count: u16, stored: bool) -> Entry {
@@ -162,7 +175,8 @@ mod tests {
             for entry in entries {
                 state.apply(entry);
             }
-            Standing::new(&state, agencies).at_start("a and b").to_string()
+            let standing = Standing::new(&state, agencies);
+            pairs(&standing.add_start_to(status(), "a and b"))
         };
         assert_eq!(
             at_start(5, &[]),
@@ -189,7 +203,7 @@ mod tests {
     fn progress_is_what_the_draw_waits_for() {
         let mut state = State::default();
         state.apply(&Entry::Finished { agency: 2 });
-        let progress = Standing::new(&state, 3).progress().to_string();
+        let progress = pairs(&Standing::new(&state, 3).add_progress_to(status()));
         assert_eq!(progress, "finished: 1 | of: 3 | missing: 1 3");
     }
 

@@ -48,7 +48,7 @@ impl log::Log for CountsDraws {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if record.args().as_str() == Some("action: sorteo | result: success") {
+        if record.args().to_string() == "action: sorteo | result: success" {
             DRAWS.set(DRAWS.get() + 1);
         }
     }

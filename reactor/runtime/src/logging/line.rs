@@ -4,6 +4,7 @@
 //! in, so none can end itself or the line. Knows neither level nor logger.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use super::escaped::{Escaped, EscapedOnce};
 
@@ -67,6 +68,11 @@ impl Line {
     /// The same with text or bytes as they came from outside: see [`Escaped`].
     pub fn with_bytes(self, key: &str, value: impl AsRef<[u8]>) -> Self {
         self.push(key, Escaped(value.as_ref()))
+    }
+
+    /// The same with the path of a file, as [`with_bytes`](Self::with_bytes) has it.
+    pub fn with_path(self, key: &str, path: impl AsRef<Path>) -> Self {
+        self.with_bytes(key, path.as_ref().as_os_str().as_encoded_bytes())
     }
 
     /// The same with a pair if there is a value: see [`with`](Self::with).
