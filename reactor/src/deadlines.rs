@@ -221,6 +221,12 @@ impl DeadlineQueue {
 mod tests {
     use super::*;
 
+    /// The heap has one for each connection.
+    #[test]
+    fn an_entry_is_small() {
+        assert_eq!(size_of::<(Moment, PackedKey)>(), 16);
+    }
+
     #[test]
     fn a_key_is_the_same_after_packing() {
         for key in [

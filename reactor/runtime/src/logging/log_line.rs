@@ -20,7 +20,7 @@ pub fn is_logged(level: Level) -> bool {
     level <= log::max_level()
 }
 
-/// Logs a line that was made, see [`log_line`](crate::log_line).
+/// Logs a line that was made, see [`log_line`].
 pub fn write(level: Level, line: &Line) {
     log::log!(level, "{line}");
 }
