@@ -98,7 +98,7 @@ impl<S: Store> GroupCommit<S> {
 
     /// Whether so much is staged that it is committed at once.
     pub(crate) fn is_large(&self, lottery: &Lottery) -> bool {
-        self.store.commit_len(lottery.staged().len()) >= self.max_bytes
+        self.store.commit_len(lottery.staged().encoded_len()) >= self.max_bytes
     }
 
     /// Whether the end of a turn commits what is staged. While a sync is under way little is left to

@@ -55,7 +55,7 @@ impl Staged {
     }
 
     /// Bytes of rows and entries together.
-    pub fn len(&self) -> usize {
+    pub fn encoded_len(&self) -> usize {
         self.rows.len() + self.meta.len()
     }
 
@@ -102,7 +102,7 @@ mod tests {
             let (agency, count) = (Agency::MAX, batch.count);
             staged.push_entry(Entry::Batch { agency, count, stored: true, checksum: Checksum(0) });
             let record_len = ledger::commit_record_len;
-            let added = record_len(staged.len()) - record_len(0);
+            let added = record_len(staged.encoded_len()) - record_len(0);
             assert!(added <= REQUEST_MAX, "{added}");
         }
     }

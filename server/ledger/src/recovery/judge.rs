@@ -77,7 +77,7 @@ impl SegmentScan {
 
     /// Whether one of these headers has that epoch and shows that the record with this LSN had been
     /// synced.
-    fn proves<'h>(
+    fn imply_synced<'h>(
         headers: impl IntoIterator<Item = &'h RecordHeader>,
         epoch: u64,
         lsn: u64,
@@ -163,7 +163,7 @@ fn judge_unused(segment: &SegmentScan, used: u64, damage: Damage) -> Result<(), 
         }
     };
     let behind = segment.records.iter().skip(1).chain(&segment.later);
-    if !possible || SegmentScan::proves(behind, used + 1, 0) {
+    if !possible || SegmentScan::imply_synced(behind, used + 1, 0) {
         return Err(damage);
     }
     Ok(())
@@ -218,7 +218,7 @@ fn judge_end(segment: &SegmentScan, position: &WalPosition) -> Result<bool, Dama
     if !possible {
         return Err(Damage { offset: cursor, what: "a commit can't be read" });
     }
-    if SegmentScan::proves(&segment.later, epoch, lsn + 1) {
+    if SegmentScan::imply_synced(&segment.later, epoch, lsn + 1) {
         let what = "a commit can't be read, but later ones can";
         return Err(Damage { offset: cursor, what });
     }
