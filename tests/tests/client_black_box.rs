@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use kit::inputs::{expected_rows, file, rows_of};
+use kit::log::successes;
 use kit::process::output;
 use kit::programs::binary;
 use kit::reads;
@@ -65,12 +66,8 @@ fn five_agencies_store_draw_and_learn_their_own_winners_and_so_again() {
     }
     let log = server.stop();
     assert_eq!(log.matches("action: sorteo | result: success\n").count(), 1);
-    let taken: usize = log
-        .lines()
-        .filter_map(|line| {
-            line.split_once("action: apuesta_recibida | result: success | cantidad: ")
-        })
-        .map(|(_, cantidad)| cantidad.parse::<usize>().expect("a number"))
+    let taken: usize = successes(&log, "apuesta_recibida")
+        .map(|line| line.value::<usize>("cantidad").expect("a number"))
         .sum();
     assert_eq!(taken, 1000 + 777 + 1 + 300);
 }

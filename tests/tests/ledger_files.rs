@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kit::frames::{batch, end, hello, responses};
+use kit::log::run_error;
 use kit::process::{free_port, output};
 use kit::reads;
 use kit::server::{Server, command};
@@ -27,8 +28,7 @@ fn refusal(ledger: &Path) -> String {
     let output = output(&mut start_at(ledger));
     let log = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{log}");
-    let error = log.split_once("action: run | result: fail | error: ledger: ").expect("an error").1;
-    error.trim_end().to_owned()
+    run_error(&log).strip_prefix("ledger: ").expect("the ledger's").to_owned()
 }
 
 #[test]

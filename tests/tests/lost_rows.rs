@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kit::frames::{batch, bytes, end, hello, responses};
+use kit::log::run_error;
 use kit::server::{Server, command};
 use kit::strace;
 use wire::Request;
@@ -43,8 +44,7 @@ fn end_of(mut server: Server) -> String {
     assert!(!answers.iter().any(|answer| answer.starts_with("winners")), "{answers:?}");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(1), "{log}");
-    let reason = log.split_once("action: run | result: fail | error: ");
-    reason.expect("the reason").1.trim_end().to_owned()
+    run_error(&log).to_owned()
 }
 
 /// A central with one agency, whose one bet has won, and the name of its ledger.

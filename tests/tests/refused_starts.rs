@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kit::frames::{batch, end, hello, responses};
+use kit::log::run_error;
 use kit::process::output;
 use kit::programs::binary;
 use kit::server::{Server, command};
@@ -26,8 +27,7 @@ fn refusal_of(mut central: Command, ledger: &Path) -> String {
     let output = output(&mut central);
     let log = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{log}");
-    let error = log.split_once(" ERROR    action: run | result: fail | error: ").expect("why").1;
-    error.strip_suffix('\n').expect("a line").to_owned()
+    run_error(&log).to_owned()
 }
 
 /// A folder with the ledger of a lottery that two of three agencies have finished; the files' names.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use kit::log::lines;
 use kit::process::{TIMEOUT, free_port};
 use kit::server::command;
 use kit::strace::traced;
@@ -110,8 +111,8 @@ fn peers_are_answered_while_the_log_file_stalls_and_its_lines_come_later() {
         let log = std::fs::read_to_string(&log).expect("text");
         let logged = log.matches("action: receive_message | result: success").count();
         // A count may still be in the middle of being written.
-        let told = log.lines().filter_map(|line| line.split_once("| dropped_lines: "));
-        let dropped: usize = told.filter_map(|(_, count)| count.parse::<usize>().ok()).sum();
+        let counts = lines(&log).filter_map(|line| line.value::<usize>("dropped_lines"));
+        let dropped: usize = counts.sum();
         logged > 0 && dropped > 0 && logged + dropped == LINES
     });
     server.stop();

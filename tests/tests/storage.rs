@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kit::log::run_error;
 use kit::process::{TIMEOUT, free_port};
 use kit::programs::binary;
 use kit::server::command;
@@ -66,9 +67,7 @@ impl Place {
             assert!(!log.contains("action: listen | result: success"), "{log}");
         }
         assert_eq!(server.0.wait().expect("it ends").code(), Some(1), "{log}");
-        let (_, error) =
-            log.split_once("action: run | result: fail | error: ledger: ").expect("an error");
-        error.trim_end().to_owned()
+        run_error(&log).strip_prefix("ledger: ").expect("the ledger's").to_owned()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use reactor::is_in_mask;
+use runtime::logging::{Level, LineResult, LogLine};
 use rustix::process::{Pid, Signal};
 use wire::Agency;
 
@@ -77,26 +78,24 @@ pub fn count_ledger(path: &Path, lines: &mut [Line]) -> io::Result<()> {
     Ok(())
 }
 
-/// The winners that a log line of an agency tells of.
-pub fn winners_told(log_line: &str) -> Option<u64> {
-    let (_, rest) = log_line.split_once("action: consulta_ganadores | result: success | ")?;
-    rest.strip_prefix("cant_ganadores: ")?.trim().parse().ok()
+/// The winners that an agency logs.
+pub fn winners_in(line: &str) -> Option<u64> {
+    let line = LogLine::parse(line)?;
+    line.value("cant_ganadores").filter(|_| line.is("consulta_ganadores", LineResult::Success))
 }
 
-/// The port that a log line of the server tells of.
-pub fn port_told(log_line: &str) -> Option<u16> {
-    let (_, rest) = log_line.split_once("action: listen | result: success | ")?;
-    rest.rsplit_once("port: ")?.1.trim().parse().ok()
+/// The port that the server logs once it listens.
+pub fn port_in(line: &str) -> Option<u16> {
+    let line = LogLine::parse(line)?;
+    line.value("port").filter(|_| line.is("listen", LineResult::Success))
 }
 
-/// The error that a line of a process tells of: one of its log, or one on standard error.
-pub fn error_told(line: &str) -> Option<&str> {
+/// The error in a line of a process: one of its log, or one on standard error.
+pub fn error_in(line: &str) -> Option<&str> {
     if line.starts_with("error: ") {
         return Some(line);
     }
-    let (before, error) = line.split_once(" ERROR ")?;
-    // Date and time, and nothing that a message could hold.
-    (before.split(' ').count() == 2).then_some(error.trim_start())
+    LogLine::parse(line).filter(|line| line.level == Level::Error).map(|line| line.message)
 }
 
 /// How a process ended, in words.
@@ -155,20 +154,20 @@ mod tests {
     #[test]
     fn log_lines_are_understood() {
         let line = "2024-01-01 00:00:00 INFO     action: consulta_ganadores | result: success | cant_ganadores: 12\n";
-        assert_eq!(winners_told(line), Some(12));
-        assert_eq!(winners_told("action: sorteo | result: success"), None);
-        let line = "x INFO     action: listen | result: success | ip: 127.0.0.1 | port: 4711\n";
-        assert_eq!(port_told(line), Some(4711));
-        assert_eq!(port_told("port: 1"), None);
+        assert_eq!(winners_in(line), Some(12));
+        assert_eq!(winners_in("action: sorteo | result: success"), None);
+        let line = "2024-01-01 00:00:00 INFO     action: listen | result: success | ip: 127.0.0.1 | port: 4711\n";
+        assert_eq!(port_in(line), Some(4711));
+        assert_eq!(port_in("port: 1"), None);
     }
 
     #[test]
     fn errors_are_found_in_a_log_and_on_standard_error() {
         let line = "2024-01-01 00:00:00 ERROR    action: run | result: fail | error: x";
-        assert_eq!(error_told(line), Some("action: run | result: fail | error: x"));
-        assert_eq!(error_told("error: CLI_ID is missing"), Some("error: CLI_ID is missing"));
+        assert_eq!(error_in(line), Some("action: run | result: fail | error: x"));
+        assert_eq!(error_in("error: CLI_ID is missing"), Some("error: CLI_ID is missing"));
         let line = "2024-01-01 00:00:00 WARNING  action: x | value: an ERROR of theirs";
-        assert_eq!(error_told(line), None);
+        assert_eq!(error_in(line), None);
     }
 
     #[test]

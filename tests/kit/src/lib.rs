@@ -6,19 +6,21 @@
 //! | [`process`], [`processes`] | any process, several of them |
 //! | [`server`], [`client`] | the two programs as processes |
 //! | [`strace`] | programs that are killed, or fail, at a system call |
+//! | [`log`] | log lines |
 //! | [`reads`] | reads that end, of output and sockets |
 //! | [`lottery`] | a central and its agencies as processes, and what must come of them |
 //! | [`inputs`] | agencies' files, and what the ledger must hold of them |
 //! | [`frames`] | the protocol's frames, and responses in words |
 //!
-//! Must not know any crate but `wire`: then every crate's tests and benches can use it, and no crate
-//! depends on itself by way of its tests.
+//! Knows only `wire` and the log lines of `runtime`: then tests and benches of the crates above can use
+//! it, and no crate depends on itself by way of its tests.
 
 #![allow(clippy::missing_panics_doc, reason = "what doesn't hold in a test fails it")]
 
 pub mod client;
 pub mod frames;
 pub mod inputs;
+pub mod log;
 pub mod lottery;
 pub mod process;
 pub mod processes;

@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use runtime::logging::{LineResult, LogLine};
 use rustix::process::Pid;
 
 use crate::inputs::{expected_rows, file, read, rows_of};
@@ -217,11 +218,10 @@ impl Lottery {
     /// What was confirmed once stays: the central never sends an agency back behind it.
     fn agency_said(&mut self, agency: u32, line: String) {
         let confirmed = self.confirmed.entry(agency).or_default();
-        if line.contains("action: batch_confirmado | result: success") {
-            *confirmed = position_told(&line).max(*confirmed);
+        if let Some(found) = number(&line, "batch_confirmado", "posicion") {
+            *confirmed = found.max(*confirmed);
         }
-        if line.contains("action: introduce | result: success") {
-            let found = position_told(&line);
+        if let Some(found) = number(&line, "introduce", "posicion") {
             assert!(found >= *confirmed, "agency {agency}: {confirmed} confirmed, then {line}");
         }
         self.agency_logs.entry(agency).or_default().push(line);
@@ -236,8 +236,9 @@ impl Lottery {
         self.progress += 1;
         let log = &self.agency_logs[&agency];
         assert_eq!(status.code(), Some(0), "agency {agency}: {}", log.join("\n"));
-        let told: Vec<_> = log.iter().filter_map(|line| winners_told(line)).collect();
-        let [winners] = told[..] else { panic!("agency {agency}: {}", log.join("\n")) };
+        let winners = |line: &String| number(line, "consulta_ganadores", "cant_ganadores");
+        let winners: Vec<_> = log.iter().filter_map(winners).collect();
+        let [winners] = winners[..] else { panic!("agency {agency}: {}", log.join("\n")) };
         self.finished.insert(agency, winners);
     }
 
@@ -328,8 +329,9 @@ impl Lottery {
             assert_eq!(self.finished.get(&agency), Some(&winners), "agency {agency}");
         }
         assert!(self.count("action: sorteo | result: success") <= 1, "drawn twice");
-        let taken = self.central_log.iter().filter_map(|line| taken(line)).sum::<usize>();
-        assert!(taken <= self.bets(), "{taken} bets were taken of {}", self.bets());
+        let taken = |line: &String| number(line, "apuesta_recibida", "cantidad");
+        let taken = self.central_log.iter().filter_map(taken).sum::<u64>();
+        assert!(taken <= self.bets() as u64, "{taken} bets were taken of {}", self.bets());
     }
 
     /// Lines of the central that end with `text`.
@@ -343,20 +345,8 @@ pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 
-/// The position that ends a line of an agency.
-fn position_told(line: &str) -> u64 {
-    let position = line.rsplit_once("posicion: ").and_then(|(_, text)| text.parse().ok());
-    position.expect("the line ends with a position")
-}
-
-/// Bets that a line of the central says it has taken.
-fn taken(line: &str) -> Option<usize> {
-    let (_, count) = line.split_once("action: apuesta_recibida | result: success | cantidad: ")?;
-    count.parse().ok()
-}
-
-/// Winners that a line of an agency says it was told.
-fn winners_told(line: &str) -> Option<u64> {
-    let event = "action: consulta_ganadores | result: success | cant_ganadores: ";
-    line.split_once(event)?.1.parse().ok()
+/// The number that a line of this action has, with result `success`; `None` for other lines.
+fn number(line: &str, action: &str, key: &str) -> Option<u64> {
+    let line = LogLine::parse(line).filter(|line| line.is(action, LineResult::Success))?;
+    Some(line.value(key).expect("a number"))
 }

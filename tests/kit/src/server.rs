@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::log;
 use crate::process::{TIMEOUT, memory};
 use crate::programs::binary;
 use crate::reads::{self, Lines};
@@ -287,10 +288,7 @@ fn read_from(path: &Path, begin: u64) -> String {
 
 /// The port in the line that says that it listens.
 fn listening_port(lines: &str) -> Option<u16> {
-    let (_, listen) = lines.split_once("action: listen | result: success")?;
-    let (line, _) = listen.split_once('\n')?;
-    let (_, port) = line.rsplit_once("port: ")?;
-    Some(port.parse().expect("a number"))
+    Some(log::successes(lines, "listen").next()?.value("port").expect("a number"))
 }
 
 impl Drop for Server {

@@ -11,6 +11,7 @@ use crate::conversation::{Conversation, HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, numbered, run};
 use crate::scale;
 use kit::frames::{batch, hello};
+use kit::log::in_progress;
 use kit::strace::traced;
 
 /// Bets of a batch.
@@ -67,13 +68,7 @@ fn limit_files(attack: &Attack, bytes: Option<u64>) {
 
 /// The counts of failed commits in a log.
 fn failed_commits(log: &str) -> u64 {
-    let lines = log.lines().filter(|line| line.contains("action: commit | result: in_progress"));
-    lines
-        .map(|line| {
-            let more = line.split_once("| more: ").map(|(_, rest)| rest.split(' ').next());
-            more.flatten().map_or(1, |more| more.parse().expect("a number"))
-        })
-        .sum()
+    in_progress(log, "commit").map(|line| line.value("more").unwrap_or(1)).sum()
 }
 
 #[test]

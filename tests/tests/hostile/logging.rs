@@ -3,6 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
+use kit::log::lines;
+use runtime::logging::{Level, LogLine};
+
 use crate::attack::{Attack, attacked_command, shell};
 use crate::conversation::{HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, numbered, repeat, run};
@@ -51,15 +54,15 @@ fn fill_the_log(attack: &Attack, each: u64) -> Vec<String> {
 
 /// Checks that the lines of a kind and the counts of the others add up.
 fn check_counts(log: &str, outcome: &str) -> u64 {
-    let lines: Vec<_> = log.lines().filter(|line| line.contains(outcome)).collect();
-    let number = |line: &str, name: &str| {
-        let (_, rest) = line.split_once(&format!("| {name}: "))?;
-        rest.split(' ').next()?.parse::<u64>().ok()
-    };
+    let lines: Vec<_> = lines(log).filter(|line| line.message.contains(outcome)).collect();
+    let number = |line: &LogLine<'_>, name| line.value::<u64>(name);
     let counted: u64 = lines.iter().filter_map(|line| number(line, "more")).sum();
-    let logged = lines.iter().filter(|line| line.contains(" INFO ")).count();
+    let logged = lines.iter().filter(|line| line.level == Level::Info).count();
     assert_eq!(logged, LINES, "{outcome}");
-    assert!(lines[..LINES].iter().all(|line| line.contains(" INFO ")), "the first are as they are");
+    assert!(
+        lines[..LINES].iter().all(|line| line.level == Level::Info),
+        "the first are as they are"
+    );
     let total = lines.iter().rev().find_map(|line| number(line, "total")).expect("a total");
     assert_eq!(total, LINES as u64 + counted, "{outcome}");
     total

@@ -238,11 +238,11 @@ impl Lottery {
 
     fn take_line(&mut self, place: usize, line: &str) {
         if place == CENTRAL {
-            self.port = self.port.or_else(|| verify::port_told(line));
-        } else if let Some(winners) = verify::winners_told(line) {
+            self.port = self.port.or_else(|| verify::port_in(line));
+        } else if let Some(winners) = verify::winners_in(line) {
             self.lines[place - 1].winners = Some(winners);
         }
-        if let Some(error) = verify::error_told(line) {
+        if let Some(error) = verify::error_in(line) {
             self.last_errors[place] = Some(error.to_owned());
         }
         self.show(place, line);
