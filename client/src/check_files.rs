@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::info;
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
-use runtime::logging::{self, Escaped};
+use runtime::log_line;
+use runtime::logging::{self, Escaped, InProgress, Level, Line, Success};
 
 use crate::source::bet_source::{BetSource, Checking};
 use crate::source::csv_source::CsvSource;
@@ -24,7 +24,7 @@ const OUTPUT_DELAY: Duration = Duration::from_millis(20);
 
 /// One file's line of the table at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
+struct TableLine {
     file: String,
     rows: u64,
     bad: u64,
@@ -40,7 +40,7 @@ pub struct CheckFiles {
     /// The file that is being checked: the one after those in `lines`.
     source: Option<CsvSource>,
     /// One for each file that was checked.
-    lines: Vec<Line>,
+    lines: Vec<TableLine>,
     /// Width of the column of names, in characters.
     width: usize,
     /// Lines of the table that were printed, its heading included.
@@ -68,11 +68,9 @@ impl CheckFiles {
         self.lines.len() == self.files.len() && self.lines.iter().all(|line| line.result == GOOD)
     }
 
-    /// Name of the file that is being checked; empty after the last.
-    fn name(&self) -> String {
-        let path = self.files.get(self.lines.len());
-        let name = path.map(|path| Escaped(path.as_os_str().as_encoded_bytes()).to_string());
-        name.unwrap_or_default()
+    /// The file that is being checked; empty after the last.
+    fn file(&self) -> &Path {
+        self.files.get(self.lines.len()).map_or(Path::new(""), PathBuf::as_path)
     }
 
     fn resume(&mut self, cx: &mut impl Context) {
@@ -112,7 +110,8 @@ impl CheckFiles {
     }
 
     fn end_file(&mut self, error: Option<&InputError>) {
-        let (source, file) = (self.source.take(), self.name());
+        let source = self.source.take();
+        let file = Escaped(self.file().as_os_str().as_encoded_bytes()).to_string();
         let report = source.as_ref().and_then(CsvSource::report).cloned().unwrap_or_default();
         let bytes = source.as_ref().map_or(0, BetSource::size);
         let result = match error {
@@ -125,7 +124,7 @@ impl CheckFiles {
             None => print_report(&file, &report),
         }
         self.width = self.width.max(file.chars().count());
-        self.lines.push(Line { file, rows: report.rows, bad: report.bad, bytes, result });
+        self.lines.push(TableLine { file, rows: report.rows, bad: report.bad, bytes, result });
     }
 
     /// Returns whether there was one left.
@@ -154,7 +153,7 @@ fn open(path: &Path) -> Result<CsvSource, InputError> {
     }
 }
 
-impl Line {
+impl TableLine {
     fn show(&self, width: usize) -> String {
         let Self { file, rows, bad, bytes, result } = self;
         format!("{file:width$} {rows:10} {bad:10} {bytes:13}  {result}")
@@ -201,15 +200,17 @@ impl Handler for CheckFiles {
             Signal::User1 => {
                 let (checked, size) =
                     self.source.as_ref().map_or((0, 0), |source| (source.checked(), source.size()));
-                info!(
-                    "action: status | result: success | file: {} | bytes: {checked} | of: {size} | \
-                     files_checked: {} | files: {}",
-                    self.name(),
-                    self.lines.len(),
-                    self.files.len()
-                );
+                let line = Line::new("status", Success)
+                    .with_path("file", self.file())
+                    .with("bytes", checked)
+                    .with("of", size)
+                    .with("files_checked", self.lines.len())
+                    .with("files", self.files.len());
+                log_line!(Level::Info, line);
             }
-            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
+            Signal::User2 => {
+                log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
+            }
             Signal::Hangup => {}
         }
     }
@@ -217,7 +218,7 @@ impl Handler for CheckFiles {
     fn on_shutdown(&mut self, _: &mut impl Context, cause: ShutdownCause) {
         if let ShutdownCause::Signal(name) = cause {
             self.interrupted = true;
-            info!("action: shutdown | result: in_progress | cause: {name}");
+            log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", name));
             let (checked, files) = (self.lines.len(), self.files.len());
             logging::print(&format!("interrupted: {checked} of {files} files were checked"));
         }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use log::LevelFilter;
+use runtime::logging::LevelFilter;
 use runtime::settings::{Declared, SettingErrors, Settings};
 use wire::Agency;
 

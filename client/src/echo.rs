@@ -11,10 +11,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use log::{Level, error, info};
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
-use runtime::log_within;
-use runtime::logging::{Escaped, EscapedOnce};
+use runtime::logging::{Escaped, Fail, InProgress, Level, Line, LineResult, Success};
+use runtime::{log_line, log_within};
 use wire::LineDecoder;
 
 use crate::config::Config;
@@ -72,6 +71,10 @@ impl EchoLoop {
         self.end.unwrap_or(End::Interrupted)
     }
 
+    fn line(&self, action: &'static str, result: LineResult) -> Line {
+        Line::new(action, result).with("client_id", self.config.id)
+    }
+
     fn message(&self) -> String {
         format!("[CLIENT {}] Message N°{}", self.config.id, self.number)
     }
@@ -109,11 +112,7 @@ impl EchoLoop {
     }
 
     fn fail(&mut self, cx: &mut impl Context, reason: &str) {
-        error!(
-            "action: receive_message | result: fail | client_id: {} | error: {}",
-            self.config.id,
-            EscapedOnce(reason)
-        );
+        log_line!(Level::Error, self.line("receive_message", Fail).with("error", reason));
         self.finish(cx, End::Failed);
     }
 
@@ -145,11 +144,7 @@ impl EchoLoop {
         }
         self.step = Step::Answered;
         self.dialer.on_progress();
-        info!(
-            "action: receive_message | result: success | client_id: {} | msg: {}",
-            self.config.id,
-            Escaped(line)
-        );
+        log_line!(Level::Info, self.line("receive_message", Success).with_bytes("msg", line));
         cx.close(connection);
     }
 }
@@ -226,14 +221,14 @@ impl Handler for EchoLoop {
             return;
         }
         if self.end.is_some() {
-            info!("action: close_connection | result: success | reason: {reason}");
+            log_line!(Level::Info, Line::new("close_connection", Success).with("reason", reason));
             return;
         }
         log_within!(
             self.log_budget,
             Kind::Closed,
             Level::Debug,
-            "action: close_connection | result: success | reason: {reason}"
+            Line::new("close_connection", Success).with("reason", reason)
         );
         match self.step {
             Step::Connecting => self.on_connect_failed(cx, &reason.to_string()),
@@ -245,15 +240,17 @@ impl Handler for EchoLoop {
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
-            Signal::User1 => info!(
-                "action: status | result: success | client_id: {} | connection: {} | \
-                 message: {} | of: {}",
-                self.config.id,
-                self.dialer.state_name(),
-                self.number,
-                self.config.loop_amount
-            ),
-            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
+            Signal::User1 => {
+                let line = self
+                    .line("status", Success)
+                    .with("connection", self.dialer.state_name())
+                    .with("message", self.number)
+                    .with("of", self.config.loop_amount);
+                log_line!(Level::Info, line);
+            }
+            Signal::User2 => {
+                log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
+            }
             Signal::Hangup => {}
         }
     }
@@ -262,7 +259,7 @@ impl Handler for EchoLoop {
         self.end.get_or_insert(End::Interrupted);
         self.dialer.cancel(cx);
         let ShutdownCause::Signal(name) = cause else { return };
-        info!("action: shutdown | result: in_progress | cause: {name}");
+        log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", name));
         self.exit_schedule.announce_now(|| announce(self.end, &self.config));
         // Without waiting for a line that is on its way.
         if let Some(connection) = self.dialer.connection() {
@@ -279,7 +276,7 @@ impl Handler for EchoLoop {
 /// The last line, when every message was answered.
 fn announce(end: Option<End>, config: &Config) {
     if end == Some(End::Complete) {
-        info!("action: loop_finished | result: success | client_id: {}", config.id);
+        log_line!(Level::Info, Line::new("loop_finished", Success).with("client_id", config.id));
     }
 }
 

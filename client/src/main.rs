@@ -1,6 +1,5 @@
 //! Runs an agency: configuration, one of three modes, everything closed in order at the end.
 
-use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
@@ -16,11 +15,10 @@ use client::session::single_bet::SingleBet;
 use client::settings::{CHECK, PROGRAM, TABLE};
 use client::source::csv_source::CsvSource;
 use client::source::error::InputError;
-use log::{debug, error, warn};
 use reactor::{Hangup, Limits, Outcome};
-use runtime::logging::{self, Escaped};
+use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
-use runtime::{EventLoop, exit_code};
+use runtime::{EventLoop, exit_code, log_line};
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -40,13 +38,14 @@ fn main() -> ExitCode {
     log_configuration(&settings, &config);
     match run(&config) {
         Ok((Outcome::Forced, _)) => {
-            error!("action: shutdown | result: fail | error: a second signal came before the end");
+            let error = "a second signal came before the end";
+            log_line!(Level::Error, Line::new("shutdown", Fail).with("error", error));
             ExitCode::from(exit_code::FORCED)
         }
         Ok((Outcome::Graceful, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
         Ok((Outcome::Graceful, End::Failed)) => ExitCode::FAILURE,
         Err(error) => {
-            error!("action: run | result: fail | error: {}", Escaped(reason(&error).as_bytes()));
+            log_failed(&error);
             ExitCode::FAILURE
         }
     }
@@ -70,7 +69,7 @@ fn check(settings: &mut Settings) -> ExitCode {
         Ok(Outcome::Graceful) if files.are_all_good() => ExitCode::SUCCESS,
         Ok(Outcome::Graceful) => ExitCode::FAILURE,
         Err(error) => {
-            error!("action: run | result: fail | error: {}", Escaped(reason(&error).as_bytes()));
+            log_failed(&error);
             ExitCode::FAILURE
         }
     }
@@ -83,21 +82,25 @@ fn run_check(files: &mut CheckFiles) -> Result<Outcome, Failed> {
 }
 
 fn log_configuration(settings: &Settings, config: &Config) {
-    if log::log_enabled!(log::Level::Debug) {
-        let mut line = format!("action: config | result: success | client_id: {}", config.id);
-        let declarations = TABLE.iter().map(|setting| setting.declaration());
-        for declaration in declarations.filter(|it| it.names.key.starts_with("CLI_")).skip(1) {
-            let value = settings.raw(declaration).unwrap_or_default();
-            let name = declaration.names.flag.replace('-', "_");
-            let value = Escaped(value.as_bytes());
-            write!(line, " | {name}: {value}").expect("a String takes everything");
-        }
-        debug!("{line}");
-    }
+    log_line!(Level::Debug, configuration(settings, config));
     settings.log_warnings();
 }
 
+fn configuration(settings: &Settings, config: &Config) -> Line {
+    let line = Line::new("config", Success).with("client_id", config.id);
+    let declarations = TABLE.iter().map(|setting| setting.declaration());
+    let declarations = declarations.filter(|it| it.names.key.starts_with("CLI_")).skip(1);
+    declarations.fold(line, |line, declaration| {
+        let name = declaration.names.flag.replace('-', "_");
+        line.with_bytes(&name, settings.raw(declaration).unwrap_or_default())
+    })
+}
+
 type Failed = Box<dyn std::error::Error>;
+
+fn log_failed(error: &Failed) {
+    log_line!(Level::Error, Line::new("run", Fail).with_bytes("error", reason(error)));
+}
 
 /// The error, with advice when descriptors have run out.
 fn reason(error: &Failed) -> String {
@@ -132,11 +135,10 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
         }
         Mode::Lottery { path } => {
             if !config.data_check {
-                warn!(
-                    "action: config | result: success | client_id: {} | warning: CLI_DATA_CHECK is off: \
-                     the central judges alone, and what it rejects can't be sent again by this agency",
-                    config.id
-                );
+                let warning = "CLI_DATA_CHECK is off: the central judges alone, and what it rejects can't \
+                               be sent again by this agency";
+                let line = Line::new("config", Success).with("client_id", config.id);
+                log_line!(Level::Warn, line.with("warning", warning));
             }
             let pace = Pace {
                 max_amount: config.max_amount,

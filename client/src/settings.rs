@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use log::LevelFilter;
+use runtime::logging::LevelFilter;
 use runtime::settings::{DURATION_MAX, Names, Program, Setting, Subcommand};
 use wire::Agency;
 use wire::field::{FIELD_MAX, FIELDS};

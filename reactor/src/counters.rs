@@ -1,7 +1,5 @@
 //! What has happened in the loop, in numbers.
 
-use std::fmt;
-
 /// How often things happened since the loop was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -42,20 +40,5 @@ impl Counters {
         ]
         .into_iter()
         .fold(0, u64::wrapping_add)
-    }
-}
-
-impl fmt::Display for Counters {
-    /// As the end of a log line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { turns, idle_turns, accepted, established, accept_pauses, refused, .. } = self;
-        let Self { closed, bytes_read, bytes_written, timers_fired, .. } = self;
-        write!(
-            f,
-            "turns: {turns} | idle_turns: {idle_turns} | accepted: {accepted} | \
-             established: {established} | accept_pauses: {accept_pauses} | closed: {closed} | \
-             bytes_read: {bytes_read} | bytes_written: {bytes_written} | \
-             timers_fired: {timers_fired} | refused: {refused}"
-        )
     }
 }

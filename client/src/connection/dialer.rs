@@ -14,10 +14,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{Level, error};
 use reactor::{CloseReason, ConnectionId, Context, TimerId};
-use runtime::log_within;
-use runtime::logging::{Escaped, EscapedOnce};
+use runtime::logging::{Fail, InProgress, Level, Line};
+use runtime::{log_line, log_within};
 
 use crate::config::Retry;
 use crate::connection::backoff::Backoff;
@@ -217,8 +216,7 @@ impl Dialer {
             log_budget,
             Kind::Retried,
             Level::Debug,
-            "action: connect | result: in_progress | error: {}",
-            EscapedOnce(reason)
+            Line::new("connect", InProgress).with("error", reason)
         );
         true
     }
@@ -230,22 +228,20 @@ impl Dialer {
         reason: &str,
         log_budget: &mut LogBudget,
     ) -> bool {
-        let (address, reason) = (Escaped(self.address.as_bytes()), EscapedOnce(reason));
+        let line =
+            |result| Line::new("connect", result).with_bytes("server_address", &self.address);
         let Some(pause) = self.backoff.pause() else {
-            error!(
-                "action: connect | result: fail | server_address: {address} | attempts: {} | \
-                 error: {reason}",
-                self.backoff.failures()
-            );
+            let line = line(Fail).with("attempts", self.backoff.failures());
+            log_line!(Level::Error, line.with("error", reason));
             return false;
         };
         log_within!(
             log_budget,
             Kind::Retried,
             Level::Warn,
-            "action: connect | result: in_progress | server_address: {address} | retry_in: {}ms | \
-             error: {reason}",
-            pause.as_millis()
+            line(InProgress)
+                .with("retry_in", format_args!("{}ms", pause.as_millis()))
+                .with("error", reason)
         );
         cx.set_timer(DIAL, Some(pause));
         true

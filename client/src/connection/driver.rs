@@ -15,10 +15,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{Level, error, info};
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
-use runtime::log_within;
-use runtime::logging::{Escaped, EscapedOnce};
+use runtime::logging::{Escaped, Fail, InProgress, Level, Line, Success};
+use runtime::{log_line, log_within};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
@@ -184,12 +183,13 @@ impl<S: AgencySession> Driver<S> {
         if let Some(pause) = self.dialer.back_off() {
             return cx.set_timer(RESUME, Some(pause));
         }
-        error!("action: storage | result: fail | error: unavailable for too long");
+        let error = "unavailable for too long";
+        log_line!(Level::Error, Line::new("storage", Fail).with("error", error));
         self.finish(cx, End::Failed);
     }
 
     fn fail(&mut self, cx: &mut impl Context, reason: &str) {
-        error!("action: run | result: fail | error: {}", EscapedOnce(reason));
+        log_line!(Level::Error, Line::new("run", Fail).with("error", reason));
         // Without reading what the central still sends.
         if let Some(connection) = self.dialer.connection() {
             cx.abort(connection);
@@ -240,7 +240,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             self.session.log_budget(),
             Kind::Connected,
             Level::Debug,
-            "action: connect | result: success | server_address: {peer}"
+            Line::new("connect", Success).with("server_address", peer)
         );
         self.dialer.on_connect();
         self.has_received_frame = false;
@@ -325,7 +325,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             return;
         }
         if self.end.is_some() {
-            info!("action: close_connection | result: success | reason: {reason}");
+            log_line!(Level::Info, Line::new("close_connection", Success).with("reason", reason));
             return;
         }
         cx.set_timer(RESUME, None);
@@ -339,23 +339,26 @@ impl<S: AgencySession> Handler for Driver<S> {
         match signal {
             Signal::User1 => {
                 let Progress { bets, rejected, bytes, size } = self.session.progress();
-                info!(
-                    "action: status | result: success | client_id: {} | connection: {} | \
-                     stage: {} | posicion: {bets} | bytes: {bytes} | of: {size} | \
-                     rejected: {rejected}",
-                    self.config.id,
-                    self.dialer.state_name(),
-                    self.session.stage()
-                );
+                let line = Line::new("status", Success)
+                    .with("client_id", self.config.id)
+                    .with("connection", self.dialer.state_name())
+                    .with("stage", self.session.stage())
+                    .with("posicion", bets)
+                    .with("bytes", bytes)
+                    .with("of", size)
+                    .with("rejected", rejected);
+                log_line!(Level::Info, line);
             }
-            Signal::User2 => info!("action: count | result: success | {}", cx.counters()),
+            Signal::User2 => {
+                log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
+            }
             Signal::Hangup => {}
         }
     }
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         if let ShutdownCause::Signal(name) = cause {
-            info!("action: shutdown | result: in_progress | cause: {name}");
+            log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", name));
             self.exit_schedule.announce_now(|| self.session.announce());
         }
         self.end.get_or_insert(End::Interrupted);

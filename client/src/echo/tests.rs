@@ -5,7 +5,7 @@ use crate::config::{Mode, Retry};
 use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
 use crate::memory_io::World;
-use log::LevelFilter;
+use runtime::logging::LevelFilter;
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(5);

@@ -21,9 +21,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use log::{Level, debug, info};
-use runtime::log_within;
-use runtime::logging::{Escaped, EscapedOnce};
+use runtime::logging::{InProgress, Level, Line, Success};
+use runtime::{log_line, log_within};
 use wire::{BatchBuilder, Phase, Position, Request, Response, VERSION};
 
 use account::Account;
@@ -124,8 +123,7 @@ impl<S: BetSource> Agency<S> {
             self.log_budget,
             Kind::EndDeferred,
             Level::Warn,
-            "action: finish | result: in_progress | error: {}",
-            EscapedOnce(reason)
+            Line::new("finish", InProgress).with("error", reason)
         );
         self.stage = deferred;
         Ok(Action::BackOff)
@@ -138,8 +136,7 @@ impl<S: BetSource> Agency<S> {
                 self.log_budget,
                 Kind::Winner,
                 Level::Debug,
-                "action: ganador | result: success | dni: {}",
-                Escaped(document)
+                Line::new("ganador", Success).with_bytes("dni", document)
             );
         }
         self.stage = if winners.last { Stage::Done } else { Stage::Listing };
@@ -188,9 +185,8 @@ impl<S: BetSource> AgencySession for Agency<S> {
             (_, Stage::Sending | Stage::Rewinding { .. }) => self.on_batch_response(response, out),
             (Response::Finished { stored, rejected }, Stage::Ending) => {
                 self.account.on_finished(stored, rejected)?;
-                debug!(
-                    "action: finish | result: success | stored: {stored} | rejected: {rejected}"
-                );
+                let line = Line::new("finish", Success).with("stored", stored);
+                log_line!(Level::Debug, line.with("rejected", rejected));
                 Ok(self.ask(out))
             }
             (Response::Unavailable { consumed, reason }, Stage::Ending) => {
@@ -254,8 +250,8 @@ impl<S: BetSource> AgencySession for Agency<S> {
         if self.stage != Stage::Done {
             return;
         }
-        let winners = self.account.winners;
-        info!("action: consulta_ganadores | result: success | cant_ganadores: {winners}");
+        let line = Line::new("consulta_ganadores", Success);
+        log_line!(Level::Info, line.with("cant_ganadores", self.account.winners));
         self.log_rejected_bets(
             "the draw was held, only another lottery takes them, put right; see docs/operations.md \
              \"Rejected bets\"",

@@ -13,9 +13,8 @@
 
 use std::borrow::Cow;
 
-use log::{Level, error, info};
-use runtime::log_within;
-use runtime::logging::{Escaped, EscapedOnce};
+use runtime::logging::{Fail, InProgress, Level, Line, LineResult, Success};
+use runtime::{log_line, log_within};
 use wire::bet::{self, check_field};
 use wire::field::FIELDS;
 use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
@@ -105,12 +104,8 @@ impl SingleBet {
             Some((field, text, reason))
         });
         let logged = invalid.map(|(field, text, reason)| {
-            error!(
-                "action: check_data | result: fail | field: {field} | value: {} | error: {reason}: \
-                 expected {}",
-                Escaped(text.as_bytes()),
-                bet::expected(field)
-            );
+            let error = format_args!("{reason}: expected {}", bet::expected(field));
+            log_line!(Level::Error, invalid_field(field, text).with("error", error));
         });
         logged.count() + self.log_byte_order_marks() == 0
     }
@@ -123,11 +118,8 @@ impl SingleBet {
             check_field(Field::FirstName, text.as_bytes()).is_ok() && text.contains('\u{feff}')
         });
         let logged = marked.map(|(field, text)| {
-            error!(
-                "action: check_data | result: fail | field: {field} | value: {} | error: byte order \
-                 mark (U+FEFF) in a name: remove it",
-                Escaped(text.as_bytes())
-            );
+            let error = "byte order mark (U+FEFF) in a name: remove it";
+            log_line!(Level::Error, invalid_field(field, text).with("error", error));
         });
         logged.count()
     }
@@ -184,14 +176,11 @@ impl SingleBet {
 
     /// The central can't store it now: sends it again later.
     fn defer(&mut self, reason: &str) -> Action {
-        let [.., document, _, number] =
-            self.fields.each_ref().map(|field| Escaped(field.as_bytes()));
         log_within!(
             self.log_budget,
             Kind::BetDeferred,
             Level::Warn,
-            "action: apuesta_enviada | result: in_progress | dni: {document} | numero: {number} | error: {}",
-            EscapedOnce(reason)
+            self.line(InProgress).with("error", reason)
         );
         self.stage = Stage::Deferred;
         Action::BackOff
@@ -209,9 +198,17 @@ impl SingleBet {
         Action::Done
     }
 
-    fn shown(&self) -> [Escaped<'_>; FIELDS] {
-        self.fields.each_ref().map(|field| Escaped(field.as_bytes()))
+    /// What became of the bet.
+    fn line(&self, result: LineResult) -> Line {
+        let [.., document, _, number] = &self.fields;
+        Line::new("apuesta_enviada", result)
+            .with_bytes("dni", document)
+            .with_bytes("numero", number)
     }
+}
+
+fn invalid_field(field: Field, text: &str) -> Line {
+    Line::new("check_data", Fail).with("field", field).with_bytes("value", text)
 }
 
 impl AgencySession for SingleBet {
@@ -286,20 +283,11 @@ impl AgencySession for SingleBet {
     }
 
     fn announce(&self) {
-        let [.., document, _, number] = self.shown();
         match &self.outcome {
             None => {}
-            Some(Outcome::Stored) => {
-                info!(
-                    "action: apuesta_enviada | result: success | dni: {document} | numero: {number}"
-                );
-            }
+            Some(Outcome::Stored) => log_line!(Level::Info, self.line(Success)),
             Some(Outcome::Rejected { reason }) => {
-                let reason = EscapedOnce(reason);
-                error!(
-                    "action: apuesta_enviada | result: fail | dni: {document} | numero: {number} | \
-                     error: {reason}"
-                );
+                log_line!(Level::Error, self.line(Fail).with("error", reason));
             }
         }
     }

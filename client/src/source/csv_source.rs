@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use runtime::logging::Escaped;
+use runtime::log_line;
+use runtime::logging::{Level, Line, Success};
 use runtime::regular_file::{self, OpenError};
 use wire::bet::Reason;
 use wire::field::FIELDS;
@@ -243,8 +244,7 @@ impl BetSource for CsvSource {
     fn close(self) {
         let Self { path, file, .. } = self;
         drop(file);
-        let path = path.as_os_str().as_encoded_bytes();
-        log::info!("action: close_file | result: success | path: {}", Escaped(path));
+        log_line!(Level::Info, Line::new("close_file", Success).with_path("path", path));
     }
 }
 

@@ -11,8 +11,8 @@ mod plain;
 use std::io;
 use std::path::Path;
 
-use log::{debug, error, warn};
-use runtime::logging::Escaped;
+use runtime::log_line;
+use runtime::logging::{Fail, InProgress, Level, Line, LineResult, Success};
 use wire::Bet;
 use wire::bet::{self, InvalidBet, Reason};
 use wire::field::FIELDS;
@@ -66,39 +66,36 @@ impl Report {
     /// Logs what was found.
     pub fn log(&self, path: &Path) {
         let Self { rows, bad, listed, .. } = self;
-        let path = Escaped(path.as_os_str().as_encoded_bytes());
+        let line = |result| line(path, result);
         if let Some(warning) = self.warning() {
             // A file with bad rows fails in a later line.
-            let result = if *bad == 0 { "success" } else { "in_progress" };
-            warn(&path, result, warning);
+            let result = if *bad == 0 { Success } else { InProgress };
+            log_line!(Level::Warn, line(result).with("warning", warning));
         }
         if *bad == 0 {
-            return debug!("action: check_data | result: success | file: {path} | rows: {rows}");
+            return log_line!(Level::Debug, line(Success).with("rows", rows));
         }
         for finding in listed {
-            error!("action: check_data | result: fail | file: {path} | {finding}");
+            log_line!(Level::Error, line(Fail).with_all(finding));
         }
-        let (listed, advice) = (listed.len(), self.advice());
-        let hints = if advice.is_empty() { "" } else { " | hints: " };
-        error!(
-            "action: check_data | result: fail | file: {path} | rows: {rows} | bad: {bad} | \
-             listed: {listed}{hints}{advice}"
-        );
+        let hints = Some(self.advice()).filter(|advice| !advice.is_empty());
+        let line = line(Fail).with("rows", rows).with("bad", bad).with("listed", listed.len());
+        log_line!(Level::Error, line.with_some("hints", hints));
     }
 }
 
 /// Logs that a file has no bets, when there was no check.
 pub fn warn_of_no_bets(place: &str) {
-    warn(&Escaped(place.as_bytes()), "success", NO_BETS);
+    log_line!(Level::Warn, line(place, Success).with("warning", NO_BETS));
 }
 
 /// Logs that the last line of a file has no end, when there was no check.
 pub fn warn_of_open_end(path: &Path) {
-    warn(&Escaped(path.as_os_str().as_encoded_bytes()), "success", OPEN_END);
+    log_line!(Level::Warn, line(path, Success).with("warning", OPEN_END));
 }
 
-fn warn(path: &Escaped<'_>, result: &str, warning: &str) {
-    warn!("action: check_data | result: {result} | file: {path} | warning: {warning}");
+fn line(file: impl AsRef<Path>, result: LineResult) -> Line {
+    Line::new("check_data", result).with_path("file", file)
 }
 
 /// A check in progress.

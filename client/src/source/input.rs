@@ -1,8 +1,8 @@
 //! An agency's bets with their positions and checksum, cut into batches.
 
-use std::fmt;
 use std::time::Duration;
 
+use runtime::logging::{Line, Pairs};
 use wire::{BatchBuilder, Checksum, Position, Push};
 
 use crate::source::bet_source::{BetSource, Checking};
@@ -38,12 +38,11 @@ pub enum Span {
     Positions(Position, Position),
 }
 
-impl fmt::Display for Span {
-    /// As a part of a log line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Pairs for Span {
+    fn add_to(&self, line: Line) -> Line {
         match self {
-            Self::Lines(first, last) => write!(f, "lines: {first} to {last}"),
-            Self::Positions(first, last) => write!(f, "first: {first} | last: {last}"),
+            Self::Lines(first, last) => line.with("lines", format_args!("{first} to {last}")),
+            Self::Positions(first, last) => line.with("first", first).with("last", last),
         }
     }
 }
@@ -243,12 +242,12 @@ mod tests {
         input.next_batch(&mut batch, 4).unwrap();
         let here = input.position();
         for (index, count, found, span) in [
-            (0, 4, "bet 3", "first: 3 | last: 6"),
-            (2, 3, "bet 5", "first: 3 | last: 5"),
-            (6, 7, "bet 9", "first: 3 | last: 9"),
+            (0, 4, "bet 3", Span::Positions(3, 6)),
+            (2, 3, "bet 5", Span::Positions(3, 5)),
+            (6, 7, "bet 9", Span::Positions(3, 9)),
         ] {
             let Rejected { bad, all } = input.describe(place, index, count).unwrap();
-            assert_eq!((bad.as_str(), all.to_string().as_str()), (found, span));
+            assert_eq!((bad.as_str(), all), (found, span));
             assert_eq!(input.position(), here);
         }
         input.next_batch(&mut batch, 4).unwrap();

@@ -23,7 +23,7 @@
 //! | `line` | [`Line`]: an action, its result, and pairs of a key and a value |
 //! | `log_line` | [`log_line`](crate::log_line): logs a line |
 //! | `parse` | [`LogLine`]: a line read back |
-//! | `escaped` | [`Escaped`]: any bytes as a value; [`EscapedOnce`]: a text that contains such values |
+//! | `escaped` | [`Escaped`]: any bytes as a value; texts that contain such values |
 //! | [`budget`] | lines that a peer can cause at will: the first are logged, the rest counted |
 //!
 //! Knows no loop, no connection and no setting: the loop's hook flushes it ([`FlushLog`](crate::FlushLog)).
@@ -47,7 +47,7 @@ use std::io::{self, Write};
 
 use log::Record;
 
-pub use escaped::{Escaped, EscapedOnce, cut};
+pub use escaped::{Escaped, cut};
 pub use line::LineResult::{self, Fail, InProgress, Success};
 pub use line::{Line, Pairs};
 pub use log::{Level, LevelFilter};

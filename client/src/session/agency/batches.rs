@@ -1,8 +1,7 @@
 //! Batches: fills the window, matches responses to what is in flight, and ends the input.
 
-use log::Level;
 use runtime::log_within;
-use runtime::logging::EscapedOnce;
+use runtime::logging::{InProgress, Level, Line, Success};
 use wire::{Request, Response};
 
 use super::account::Account;
@@ -31,7 +30,9 @@ impl<S: BetSource> Agency<S> {
                 self.log_budget,
                 Kind::BatchSent,
                 Level::Debug,
-                "action: batch_enviado | result: in_progress | cantidad: {count} | posicion: {position}"
+                Line::new("batch_enviado", InProgress)
+                    .with("cantidad", count)
+                    .with("posicion", position)
             );
             self.in_flight.push_back(InFlight { before, count });
         }
@@ -77,7 +78,9 @@ impl<S: BetSource> Agency<S> {
                     self.log_budget,
                     Kind::BatchConfirmed,
                     Level::Debug,
-                    "action: batch_confirmado | result: success | cantidad: {count} | posicion: {consumed}"
+                    Line::new("batch_confirmado", Success)
+                        .with("cantidad", count)
+                        .with("posicion", consumed)
                 );
             }
             (Response::Rejected { consumed, index, field, reason }, Stage::Sending) => {
@@ -91,8 +94,9 @@ impl<S: BetSource> Agency<S> {
                     self.log_budget,
                     Kind::BatchDeferred,
                     Level::Warn,
-                    "action: batch_enviado | result: in_progress | cantidad: {count} | error: {}",
-                    EscapedOnce(reason)
+                    Line::new("batch_enviado", InProgress)
+                        .with("cantidad", count)
+                        .with("error", reason)
                 );
                 self.stage = Stage::Rewinding { to: before };
             }

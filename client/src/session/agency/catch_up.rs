@@ -1,7 +1,7 @@
 //! From WELCOME to the central's position in the input, whose beginning must be what was sent before.
 
-use log::Level;
 use runtime::log_within;
+use runtime::logging::{Level, Line, Success};
 use wire::{Phase, Position};
 
 use super::Agency;
@@ -32,8 +32,7 @@ impl<S: BetSource> Agency<S> {
             self.log_budget,
             Kind::Introduced,
             Level::Debug,
-            "action: introduce | result: success | client_id: {} | posicion: {consumed}",
-            self.id
+            Line::new("introduce", Success).with("client_id", self.id).with("posicion", consumed)
         );
         self.account.on_welcome(consumed, rejected, phase)?;
         if let Some(error) = self.input_error.take() {

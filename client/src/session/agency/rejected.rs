@@ -1,7 +1,7 @@
 //! Log lines about rejected bets: which they are, where a person finds them, and what to do about them.
 
-use log::{Level, error};
-use runtime::logging::{Escaped, EscapedOnce};
+use runtime::log_line;
+use runtime::logging::{self, Fail, Level, Line};
 use wire::{Field, Phase};
 
 use super::{Account, Agency};
@@ -20,35 +20,34 @@ impl<S: BetSource> Agency<S> {
         field: Field,
         reason: &str,
     ) {
-        if log::log_enabled!(Level::Error) && self.log_budget.allows(Kind::BatchRejected) {
-            let place = self.place_of_rejected(before, index, count, field);
-            error!(
-                "action: apuesta_enviada | result: fail | cantidad: {count} | posicion: {} | \
-                 code: {} | error: {} | {place}",
-                before.bets + u64::from(index),
-                field as u8,
-                EscapedOnce(reason)
-            );
+        if logging::is_logged(Level::Error) && self.log_budget.allows(Kind::BatchRejected) {
+            let line = Line::new("apuesta_enviada", Fail)
+                .with("cantidad", count)
+                .with("posicion", before.bets + u64::from(index))
+                .with("code", field as u8)
+                .with("error", reason);
+            log_line!(Level::Error, self.add_place(line, before, index, count, field));
         }
     }
 
-    /// Where the invalid bet and its batch are, as parts of a log line. It is unknown when the input has
-    /// changed meanwhile, which ends the session later.
-    fn place_of_rejected(
+    /// A line with where the invalid bet and its batch are. It is unknown when the input has changed
+    /// meanwhile, which ends the session later.
+    fn add_place(
         &mut self,
+        line: Line,
         before: InputPosition,
         index: u16,
         count: u16,
         field: Field,
-    ) -> String {
+    ) -> Line {
         let found = self.input.describe(before, index, count);
         match self.input.verify().and(found) {
             Ok(Rejected { bad, all }) => {
-                format!("place: {} | field: {field} | {all}", Escaped(bad.as_bytes()))
+                line.with_bytes("place", bad).with("field", field).with_all(&all)
             }
             Err(error) => {
                 self.input_error.get_or_insert(error);
-                format!("place: unknown, the input has changed | field: {field}")
+                line.with("place", "unknown, the input has changed").with("field", field)
             }
         }
     }
@@ -68,12 +67,15 @@ impl<S: BetSource> Agency<S> {
     pub(super) fn log_rejected_bets(&self, advice: &str) {
         let Account { stored, rejected, .. } = self.account;
         if rejected > 0 {
-            error!(
-                "action: send_bets | result: fail | client_id: {} | stored: {stored} | \
-                 rejected: {rejected} | error: the central took the rejected batches for good and \
-                 stored none of their bets: {advice}",
-                self.id
+            let error = format_args!(
+                "the central took the rejected batches for good and stored none of their bets: {advice}"
             );
+            let line = Line::new("send_bets", Fail)
+                .with("client_id", self.id)
+                .with("stored", stored)
+                .with("rejected", rejected)
+                .with("error", error);
+            log_line!(Level::Error, line);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use runtime::logging::{Escaped, cut};
+use runtime::logging::{Escaped, Line, Pairs, cut};
 use wire::Field;
 use wire::bet::{self, Reason};
 
@@ -118,15 +118,13 @@ impl Finding {
     }
 }
 
-/// As the parts of a log line.
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { position: TextPosition { line, column }, field, value, problem } = self;
-        write!(f, "line: {line} | column: {column} | ")?;
-        if let Some(field) = field {
-            write!(f, "field: {field} | ")?;
-        }
-        write!(f, "value: {value} | error: {problem}")
+impl Pairs for Finding {
+    fn add_to(&self, line: Line) -> Line {
+        line.with("line", self.position.line)
+            .with("column", self.position.column)
+            .with_some("field", self.field)
+            .with("value", &self.value)
+            .with("error", &self.problem)
     }
 }
 

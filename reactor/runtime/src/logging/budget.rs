@@ -21,11 +21,6 @@ use crate::log_line;
 /// Logs a [`Line`] of a kind, unless its budget is exhausted: then the line is counted.
 #[macro_export]
 macro_rules! log_within {
-    ($budget:expr, $kind:expr, $level:expr, $format:literal $($line:tt)*) => {
-        if log::log_enabled!($level) && $budget.allows($kind) {
-            log::log!($level, $format $($line)*);
-        }
-    };
     ($budget:expr, $kind:expr, $level:expr, $line:expr $(,)?) => {{
         let level = $level;
         // What nobody logs exhausts nothing.

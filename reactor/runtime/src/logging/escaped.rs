@@ -31,7 +31,7 @@ impl fmt::Display for Escaped<'_> {
 ///
 /// As harmless as [`Escaped`] and cut like it, but `\` stays, so that nothing is escaped twice.
 #[derive(Debug, Clone, Copy)]
-pub struct EscapedOnce<T>(pub T);
+pub(super) struct EscapedOnce<T>(pub(super) T);
 
 impl<T: fmt::Display> fmt::Display for EscapedOnce<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
