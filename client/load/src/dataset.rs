@@ -95,7 +95,7 @@ pub struct Written {
 /// Writes an agency's file: five fields a row, CRLF, no heading.
 ///
 /// # Errors
-/// What `out` says.
+/// Those of `out`.
 pub fn write(plan: &Plan, agency: Agency, out: impl Write) -> io::Result<Written> {
     // Each agency's file depends on the seed and on itself, not on how many others there are.
     let mut random =

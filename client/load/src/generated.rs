@@ -1,6 +1,6 @@
 //! Which files of a folder the generator has made: a list of their checksums beside them.
 //!
-//! A file that isn't listed, or was changed since, is somebody's own. The list is what `cksum` prints,
+//! A file that isn't listed, or was changed since, wasn't generated. The list is what `cksum` prints,
 //! so that `make clean` needs no program of this project.
 
 use std::collections::BTreeMap;

@@ -6,8 +6,8 @@
 //!                  all are    all are    all have held on    what the swarm waits for
 //! ```
 //!
-//! Only what happens between the second and the third is measured. What a member says is in
-//! [`echo`], [`lottery`] and [`idle`]; this knows when they all may speak, and counts.
+//! Only what happens between the second and the third is measured. What a member sends is in
+//! [`echo`], [`lottery`] and [`idle`]; this decides when they all may send, and counts.
 
 pub mod cpu;
 pub mod echo;
@@ -34,7 +34,7 @@ const TIMEOUT: TimerId = TimerId(1);
 /// Digits of a latency that are exact: an error of one in a thousand at most.
 const LATENCY_DIGITS: u8 = 3;
 
-/// Longest latency that is told apart from longer ones, in nanoseconds: ten minutes.
+/// Longest latency that is distinguished from longer ones, in nanoseconds: ten minutes.
 const LATENCY_MAX: u64 = 600_000_000_000;
 
 /// What all members of a swarm have in common.
@@ -63,7 +63,7 @@ pub enum Stage {
     Busy,
     /// Its work is done.
     Finished,
-    /// It has nothing more to say.
+    /// It has nothing more to send.
     Over,
 }
 
@@ -72,13 +72,13 @@ pub trait Member {
     /// How far it is. Never goes back.
     fn stage(&self) -> Stage;
 
-    /// A connection stands: get ready.
+    /// It is connected: get ready.
     fn connected(&mut self, out: &mut Vec<u8>);
 
     /// All are ready: begin.
     fn begin(&mut self, now: Instant, out: &mut Vec<u8>);
 
-    /// Bytes came. Says how many of them are consumed; the rest comes again with more behind it.
+    /// Handles input. Returns how many bytes are consumed; the rest comes again with more behind it.
     ///
     /// # Errors
     /// What is wrong with them.
@@ -190,7 +190,7 @@ pub struct Swarm<M> {
     /// By member, as far as they were asked for.
     connections: Vec<ConnectionId>,
     /// Members by their tokens' places, of which there are no more than members.
-    by_place: Vec<usize>,
+    by_slot: Vec<usize>,
     established: usize,
     /// What is waited for: that everybody is beyond this stage.
     stage: Stage,
@@ -215,7 +215,7 @@ impl<M: Member> Swarm<M> {
         Self {
             plan,
             connections: Vec::with_capacity(members.len()),
-            by_place: vec![0; members.len()],
+            by_slot: vec![0; members.len()],
             behind: members.len(),
             members,
             established: 0,
@@ -232,7 +232,7 @@ impl<M: Member> Swarm<M> {
         }
     }
 
-    /// Tells the processor time of the process under load too.
+    /// Measures the processor time of the process under load too.
     #[must_use]
     pub fn watching(self, watch: Option<cpu::Watch>) -> Self {
         Self { watch, ..self }
@@ -265,8 +265,8 @@ impl<M: Member> Swarm<M> {
             && self.connections.len() - self.established < self.plan.connecting
         {
             let connection = cx.connect(self.plan.address);
-            // One that couldn't even be asked for has no place, and is told of as closed.
-            if let Some(member) = self.by_place.get_mut(connection.slot()) {
+            // One that couldn't even be asked for has no slot, and is reported as closed.
+            if let Some(member) = self.by_slot.get_mut(connection.slot()) {
                 *member = self.connections.len();
             }
             self.connections.push(connection);
@@ -274,7 +274,7 @@ impl<M: Member> Swarm<M> {
     }
 
     fn member_of(&self, connection: ConnectionId) -> usize {
-        self.by_place[connection.slot()]
+        self.by_slot[connection.slot()]
     }
 
     fn fail(&mut self, cx: &mut impl Context, error: SwarmError) {
@@ -282,27 +282,27 @@ impl<M: Member> Swarm<M> {
         cx.shutdown();
     }
 
-    /// Lets one member speak, and sends what it says.
+    /// Calls one member, and sends what it appends.
     fn with_member<T>(
         &mut self,
         cx: &mut impl Context,
         member: usize,
-        speak: impl FnOnce(&mut M, &mut Tally, &mut Vec<u8>) -> T,
+        call: impl FnOnce(&mut M, &mut Tally, &mut Vec<u8>) -> T,
     ) -> T {
         let before = self.members[member].stage();
-        let said = speak(&mut self.members[member], &mut self.tally, &mut self.out);
+        let returned = call(&mut self.members[member], &mut self.tally, &mut self.out);
         if !self.out.is_empty() {
             cx.send(self.connections[member], &self.out);
             self.out.clear();
         }
         let after = self.members[member].stage();
         self.behind -= usize::from(before <= self.stage && after > self.stage);
-        said
+        returned
     }
 
-    fn all(&mut self, cx: &mut impl Context, mut speak: impl FnMut(&mut M, &mut Vec<u8>)) {
+    fn all(&mut self, cx: &mut impl Context, mut call: impl FnMut(&mut M, &mut Vec<u8>)) {
         for member in 0..self.members.len() {
-            self.with_member(cx, member, |member, _, out| speak(member, out));
+            self.with_member(cx, member, |member, _, out| call(member, out));
         }
     }
 

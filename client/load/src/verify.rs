@@ -1,5 +1,5 @@
 //! What the lottery on one machine is judged by: the files that went in, the ledger that came out,
-//! and what the agencies were told. Logic alone; processes are in the `lottery` binary.
+//! and the winners that the agencies received. Logic alone; processes are in the `lottery` binary.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ const WINNING_NUMBER: &str = "7574";
 
 /// What the final table's columns are.
 pub const LEGEND: &str = "bets and expected: rows and winning bets (number 7574) in the agency's \
-    file; stored: its rows in the ledger; winners: as it was told after the draw";
+    file; stored: its rows in the ledger; winners: as it received them after the draw";
 
 /// One agency's line of the final table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +29,7 @@ pub struct Line {
     pub expected_winners: u64,
     /// Its rows in the ledger.
     pub stored: u64,
-    /// Winners that it was told of; `None` when it was told of none at all.
+    /// Winners that it received; `None` when the draw didn't come.
     pub winners: Option<u64>,
     /// How its process ended.
     pub exit_code: Option<i32>,
@@ -47,7 +47,7 @@ impl Line {
 /// Bets in an agency's file, and the winning ones among them.
 ///
 /// # Errors
-/// When it can't be read, or isn't a regular file. What is wrong in it the agency says better.
+/// When it can't be read, or isn't a regular file. What is wrong in it the agency logs.
 pub fn count_file(path: &Path) -> io::Result<(u64, u64)> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it isn't a regular file"));
@@ -176,8 +176,8 @@ mod tests {
         assert!(is_over_or_catches(&status("S (sleeping)", "0000000000004000")));
         assert!(!is_over_or_catches(&status("S (sleeping)", "0000000000002000")));
         assert!(is_over_or_catches(&status("Z (zombie)", "0000000000000000")));
-        let nobody = Pid::from_raw(i32::MAX).unwrap();
-        assert!(takes_signals(nobody), "there is no such process");
+        let unused = Pid::from_raw(i32::MAX).unwrap();
+        assert!(takes_signals(unused), "there is no such process");
     }
 
     #[test]

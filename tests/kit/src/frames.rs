@@ -1,15 +1,15 @@
-//! Frames as a test says them, and responses in words.
+//! Frames in short, and responses in words.
 
 use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, VERSION};
 
 /// The responses in these bytes, in words, and what follows the last whole one.
 pub fn responses(bytes: &[u8]) -> (Vec<String>, &[u8]) {
-    let (mut input, mut heard) = (bytes, Vec::new());
+    let (mut input, mut decoded) = (bytes, Vec::new());
     while let Some(frame) = FrameDecoder::default().decode(input).expect("frames") {
-        heard.push(words(&Response::decode(frame).expect("a response")));
+        decoded.push(words(&Response::decode(frame).expect("a response")));
         input = &input[frame.used()..];
     }
-    (heard, input)
+    (decoded, input)
 }
 
 fn words(response: &Response<'_>) -> String {

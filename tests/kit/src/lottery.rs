@@ -45,7 +45,7 @@ pub enum Input {
 pub struct Plan {
     /// Its bets.
     pub input: Input,
-    /// What its process is told by its environment, beside what every agency is told.
+    /// Settings in its environment, beside those of every agency.
     pub environment: Vec<(&'static str, String)>,
 }
 
@@ -70,13 +70,13 @@ pub struct Lottery {
     /// Of all agencies together.
     bets: usize,
     processes: Processes<Name>,
-    /// What the central has said in all its lives.
+    /// What all its central processes have logged.
     pub central_log: Vec<String>,
-    /// What each agency has said since it was started last.
+    /// What each agency has logged since it was started last.
     agency_logs: BTreeMap<u32, Vec<String>>,
     /// Position up to which each agency was ever confirmed.
     confirmed: BTreeMap<u32, u64>,
-    /// Winners that each agency was told of that has come to its end.
+    /// Winners that each agency has received that has come to its end.
     finished: BTreeMap<u32, u64>,
     /// The central listens since it was started last.
     listens: bool,
@@ -85,7 +85,7 @@ pub struct Lottery {
 }
 
 impl Lottery {
-    /// One that nobody of was started: agencies 1 and so on, as planned.
+    /// One of which nothing is started: agencies 1 and so on, as planned.
     pub fn new(plans: &[Plan]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let files = (1..).zip(plans).map(|(id, plan)| match &plan.input {
@@ -155,7 +155,7 @@ impl Lottery {
             .env("CLI_ID", agency.to_string())
             .env("CLI_SERVER_ADDRESS", format!("127.0.0.1:{}", self.port))
             .env("CLI_DATA_PATH", &self.files[at])
-            // It tells what it has had confirmed.
+            // It logs what was confirmed.
             .env("CLI_LOG_LEVEL", "DEBUG")
             .env("CLI_RETRY_MIN_DELAY", "1ms")
             .env("CLI_RETRY_MAX_DELAY", "20ms")
@@ -185,7 +185,7 @@ impl Lottery {
         self.confirmed.get(&agency).copied().unwrap_or_default()
     }
 
-    /// Whether the central has said that it listens.
+    /// Whether the central has logged that it listens.
     pub fn listens(&self) -> bool {
         self.listens
     }
@@ -200,7 +200,7 @@ impl Lottery {
         self.finished.contains_key(&agency)
     }
 
-    /// Waits for one more thing to happen; says how the central ended when it was that.
+    /// Waits for the next event; returns how the central ended when it was that.
     pub fn step(&mut self) -> Option<ExitStatus> {
         match self.processes.next_event() {
             (Name::Central, Event::Line(line)) => {
@@ -209,14 +209,14 @@ impl Lottery {
                 self.central_log.push(line);
             }
             (Name::Central, Event::Ended(status)) => return Some(status),
-            (Name::Agency(agency), Event::Line(line)) => self.agency_said(agency, line),
+            (Name::Agency(agency), Event::Line(line)) => self.agency_logged(agency, line),
             (Name::Agency(agency), Event::Ended(status)) => self.agency_ended(agency, status),
         }
         None
     }
 
     /// What was confirmed once stays: the central never sends an agency back behind it.
-    fn agency_said(&mut self, agency: u32, line: String) {
+    fn agency_logged(&mut self, agency: u32, line: String) {
         let confirmed = self.confirmed.entry(agency).or_default();
         if let Some(found) = number(&line, "batch_confirmado", "posicion") {
             *confirmed = found.max(*confirmed);
@@ -242,7 +242,7 @@ impl Lottery {
         self.finished.insert(agency, winners);
     }
 
-    /// `kill -9`, and everything that it had still said.
+    /// `kill -9`, and everything that it had still logged.
     pub fn kill(&mut self, name: Name) {
         self.processes.kill(name);
         if name == Name::Central {
@@ -266,7 +266,7 @@ impl Lottery {
         assert_eq!(status.code(), Some(0), "{}", self.last_lines());
     }
 
-    /// Runs a central until it ends, and says how; asks it to once the agencies are done.
+    /// Runs a central until it ends, and returns how; terminates it once the agencies are done.
     pub fn run(&mut self, central: Command) -> ExitStatus {
         self.start_central(central);
         while !self.is_over() || !self.listens {
@@ -292,7 +292,7 @@ impl Lottery {
         assert_eq!(ended, None, "the central ended: {}", self.last_lines());
     }
 
-    /// Waits until the central has ended, and says how.
+    /// Waits until the central has ended, and returns how.
     pub fn central_end(&mut self) -> ExitStatus {
         loop {
             if let Some(status) = self.step() {
@@ -301,7 +301,7 @@ impl Lottery {
         }
     }
 
-    /// The last that the central said.
+    /// The last lines of the central.
     pub fn last_lines(&self) -> String {
         self.central_log[self.central_log.len().saturating_sub(30)..].join("\n")
     }
@@ -318,7 +318,7 @@ impl Lottery {
     }
 
     /// Every bet is in the ledger once and in its agency's order, nothing else is, every agency was
-    /// told its winners, and the lottery was drawn once.
+    /// sent its winners, and the lottery was drawn once.
     pub fn check(&self) {
         let ledger = self.ledger();
         assert_eq!(read(&ledger).len(), self.bets(), "{}", self.last_lines());

@@ -49,7 +49,7 @@ fn build() -> BTreeMap<String, PathBuf> {
     messages.lines().filter_map(executable).collect()
 }
 
-/// Name and path of the program that a message of cargo tells of.
+/// Name and path of the program in a message of cargo.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let (_, rest) = message.split_once(r#""executable":""#)?;
     let path = PathBuf::from(rest.split_once('"').expect("the end of a string").0);

@@ -234,7 +234,7 @@ impl Server {
         }
     }
 
-    /// Stops it, and waits until it stands; SIGCONT lets it go on.
+    /// Sends SIGSTOP, and waits until it is stopped; SIGCONT lets it go on.
     pub fn suspend(&self) {
         self.signal(Signal::STOP);
         let deadline = Instant::now() + TIMEOUT;
@@ -286,7 +286,7 @@ fn read_from(path: &Path, begin: u64) -> String {
     text
 }
 
-/// The port in the line that says that it listens.
+/// The port that it logs once it listens.
 fn listening_port(lines: &str) -> Option<u16> {
     Some(log::successes(lines, "listen").next()?.value("port").expect("a number"))
 }

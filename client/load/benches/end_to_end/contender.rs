@@ -101,7 +101,7 @@ impl Contender {
     fn wait_until_it_listens(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address()).is_err() {
-            assert!(Instant::now() < deadline, "nobody listens at {}", self.address());
+            assert!(Instant::now() < deadline, "nothing listens at {}", self.address());
             std::thread::yield_now();
         }
     }

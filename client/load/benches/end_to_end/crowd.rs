@@ -1,5 +1,5 @@
-//! Honest peers among crowds: thousands that say nothing, a thousand that are slow on purpose. What
-//! each of the crowd costs, and what it costs the others.
+//! Honest peers beside crowds: thousands of idle connections, a thousand slow ones. What each costs,
+//! and what it costs the honest ones.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,15 +13,15 @@ use wire::MAGIC;
 
 use crate::contender::{Contender, Kind};
 use crate::table::{Run, Table};
-use crate::{RUNS, load, say, undisturbed};
+use crate::{RUNS, load, print, undisturbed};
 
 const IDLE: usize = 9_000;
 const SLOW: usize = 1_000;
 
-/// Who is beside the honest ones.
+/// What is beside the honest ones.
 #[derive(Debug, Clone, Copy)]
 enum Others {
-    Nobody,
+    None,
     Idle,
     /// A third of them silent, a third with the beginning of a frame, a third with a line of which
     /// they send a byte each second.
@@ -29,29 +29,25 @@ enum Others {
 }
 
 impl Others {
-    const ALL: [(&'static str, Self); 3] = [
-        ("among nobody", Self::Nobody),
-        ("among 9000 idle", Self::Idle),
-        ("among 1000 slow", Self::Slow),
-    ];
+    const ALL: [(&'static str, Self); 3] =
+        [("alone", Self::None), ("among 9000 idle", Self::Idle), ("among 1000 slow", Self::Slow)];
 
     fn come(self, contender: &Contender) -> Crowd {
         match self {
-            Self::Nobody => Crowd::Quiet(Vec::new()),
-            Self::Idle => Crowd::Quiet(connect(contender, IDLE)),
+            Self::None => Crowd::Idle { _streams: Vec::new() },
+            Self::Idle => Crowd::Idle { _streams: connect(contender, IDLE) },
             Self::Slow => Crowd::slow(connect(contender, SLOW)),
         }
     }
 }
 
-/// The others, while they are there.
-#[expect(dead_code, reason = "they are held, and that is all that they are for")]
+/// The others, while they are there: held, and that is all.
 enum Crowd {
-    Quiet(Vec<TcpStream>),
-    Slow(Slow),
+    Idle { _streams: Vec<TcpStream> },
+    Slow { _thread: Slow },
 }
 
-/// A thread that sends the bytes. Ends when it is told to, or finds that nobody could tell it.
+/// A thread that sends the bytes. Ends when its channel is closed.
 struct Slow {
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -72,7 +68,7 @@ impl Crowd {
                 }
             }
         });
-        Self::Slow(Slow { end: Some(end), thread: Some(thread) })
+        Self::Slow { _thread: Slow { end: Some(end), thread: Some(thread) } }
     }
 }
 
@@ -98,12 +94,12 @@ pub(crate) fn run() {
         Run::new(&measured, measured.tally.bets)
     });
     for kind in [Kind::Central, Kind::LinesCodec] {
-        say(&format!("  {:<28} {:>8} B for each of {IDLE}", kind.name(), memory_of_one(kind)));
+        print(&format!("  {:<28} {:>8} B for each of {IDLE}", kind.name(), memory_of_one(kind)));
     }
-    say("");
+    print("");
 }
 
-/// The same load beside everybody in turn.
+/// The same load beside each of the others.
 fn compare(name: &str, unit: &'static str, honest: impl Fn(&Contender) -> Run) {
     let names = Others::ALL.map(|(name, _)| name);
     let mut table = Table::new(name.to_owned(), unit, names.into());
@@ -119,7 +115,7 @@ fn compare(name: &str, unit: &'static str, honest: impl Fn(&Contender) -> Run) {
         };
         table.add_round(Others::ALL.map(run).into());
     }
-    say(&table.to_string());
+    print(&table.to_string());
 }
 
 fn start(kind: Kind) -> Contender {

@@ -10,7 +10,7 @@ use load::dataset::{self, Plan};
 
 use crate::contender::{Contender, Kind};
 use crate::table::median;
-use crate::{RUNS, say};
+use crate::{RUNS, print};
 use kit::programs::binary;
 
 const AGENCIES: u32 = 5;
@@ -20,7 +20,7 @@ const BETS: u32 = 15_740;
 
 pub(crate) fn run() {
     let times = (0..RUNS).map(|_| time().as_secs_f64() * 1e3).collect();
-    say(&format!(
+    print(&format!(
         "files: {AGENCIES} agencies x {BETS} bets, processes of their own, sync always\n  \
          from their start to the end of the last, after the draw: {:.1} ms (median of {RUNS})\n",
         median(times)

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One core has the load, the other what is under load. Load and server are about equally cheap, so
-//! the rate alone would show only which of the two is slower: what tells is the processor time that
+//! the rate alone would show only which of the two is slower: what counts is the processor time that
 //! the server takes for each message or bet. These machines are shared: every figure is a median of
 //! alternating runs, and a run beside which others took much of the machine is made again.
 
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn say(line: &str) {
+fn print(line: &str) {
     runtime::console::print(&format!("{line}\n"));
 }
 
@@ -92,7 +92,7 @@ fn load<M: Member>(contender: &Contender, members: Vec<M>) -> Measured {
     swarm.watching(watch).run().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// One run that nobody disturbed, or the last of several that were.
+/// One undisturbed run, or the last of several disturbed ones.
 fn undisturbed(start: impl Fn() -> Contender, run: impl Fn(&Contender) -> Run) -> Run {
     let mut last = None;
     for _ in 0..=AGAIN {
@@ -110,7 +110,7 @@ fn undisturbed(start: impl Fn() -> Contender, run: impl Fn(&Contender) -> Run) -
 
 /// Prints a table; keeps its figures and draws the charts anew, if that was asked for.
 fn publish(table: &Table, is_saved: bool) {
-    say(&table.to_string());
+    print(&table.to_string());
     if is_saved {
         let mut results = Results::read();
         results.replace(table.rows());
@@ -165,7 +165,7 @@ impl EchoCase {
         let kinds = [Kind::BareEcho, Kind::Central, Kind::LinesCodec];
         compare(self.name(), "message", &kinds, |kind| {
             undisturbed(
-                // The level of the lines that would tell of each message is off.
+                // The level that logs each message is off.
                 || Contender::start(kind, "never", &[("LOGGING_LEVEL", "WARNING")]),
                 |contender| {
                     let Self { pipeline, size, .. } = *self;

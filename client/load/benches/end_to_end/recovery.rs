@@ -6,13 +6,13 @@ use load::swarm::lottery;
 
 use crate::contender::{Contender, Kind};
 use crate::table::median;
-use crate::{RUNS, load, say};
+use crate::{RUNS, load, print};
 
 /// Bets in the ledgers, about.
 const BETS: [u64; 2] = [1_000_000, 10_000_000];
 
 pub(crate) fn run() {
-    say("recovery: from the start of a central that was killed until it listens");
+    print("recovery: from the start of a central that was killed until it listens");
     for bets in BETS {
         let plan = lottery::Plan { window: 8, max_amount: u16::MAX, batches: 1 };
         let each = u64::from(lottery::Agency::members(&plan, 1)[0].batch_len());
@@ -27,13 +27,13 @@ pub(crate) fn run() {
             memory = memory.max(contender.peak_memory());
         }
         let seconds = median(times);
-        say(&format!(
+        print(&format!(
             "  {stored:>9} bets {seconds:>7.3} s {:>6.2} M bets/s {:>6} KiB at most (median of {RUNS})",
             mega(stored) / seconds,
             memory / 1024
         ));
     }
-    say("");
+    print("");
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure to be read")]

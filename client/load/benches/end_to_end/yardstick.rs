@@ -66,7 +66,7 @@ fn echo_one(connection: &mut Connection, buffer: &mut [u8]) -> io::Result<()> {
     }
 }
 
-/// Says whether the socket took all of it.
+/// Whether the socket took all of it.
 fn send_rest(connection: &mut Connection) -> io::Result<bool> {
     while !connection.output.is_empty() {
         match connection.stream.write(&connection.output) {

@@ -108,8 +108,8 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Nothing is written while any of the files is somebody's own: one that this program hasn't made,
-/// and wouldn't make now.
+/// Refuses to overwrite a file that this program hasn't made, and wouldn't make now. Nothing is written
+/// then.
 fn refuse_foreign(plan: &Plan, files: &[(u32, PathBuf)], list: &Generated) -> Result<(), String> {
     let mut foreign = Vec::new();
     for (agency, path) in files.iter().filter(|(_, path)| exists(path) && !list.has(path)) {
@@ -129,7 +129,7 @@ fn refuse_foreign(plan: &Plan, files: &[(u32, PathBuf)], list: &Generated) -> Re
     ))
 }
 
-/// Whoever sees the file sees all of it: it gets its name when it is whole.
+/// Writes a file under its own name only when it is whole.
 fn write(
     plan: &Plan,
     agency: u32,

@@ -99,7 +99,7 @@ struct Lottery {
     names: Vec<String>,
     pids: Vec<Pid>,
     ended: Vec<Option<ExitStatus>>,
-    /// What each process said last about an error.
+    /// The last error that each process has logged.
     last_errors: Vec<Option<String>>,
     lines: Vec<Line>,
     files: Vec<PathBuf>,
@@ -171,7 +171,7 @@ impl Lottery {
         let signaled = sender.clone();
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                // Nobody listens any more when the tool itself ends.
+                // The receiver is gone when the tool itself ends.
                 let _ = signaled.send(Event::Signal(signal, Instant::now()));
             }
         });
@@ -256,8 +256,8 @@ impl Lottery {
         if fine || self.cause.is_some() {
             return;
         }
-        let told = format!("{} ended with {}", self.names[place], verify::end(status));
-        complain(&format!("{told} before the draw was over: the others are stopped"));
+        let end = format!("{} ended with {}", self.names[place], verify::end(status));
+        complain(&format!("{end} before the draw was over: the others are stopped"));
         self.stop(Cause::Failed(place));
     }
 
@@ -339,7 +339,7 @@ impl Lottery {
             line.exit_code = status.and_then(|status| status.code());
         }
         if let Some(Cause::Signal(signal, _)) = self.cause {
-            self.tell_interruption(signal);
+            self.print_interruption(signal);
             return Outcome::Interrupted;
         }
         if self.ended.len() > 1 {
@@ -353,12 +353,12 @@ impl Lottery {
         let verdict = if good { "OK" } else { "MISMATCH" };
         console::print(&format!("central: {central}; {verdict}\n"));
         if let Some(Cause::Failed(place)) = self.cause {
-            self.tell_failure(place);
+            self.print_failure(place);
         }
         if good { Outcome::Good } else { Outcome::Mismatch }
     }
 
-    fn tell_interruption(&self, signal: i32) {
+    fn print_interruption(&self, signal: i32) {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
         let ends = self.names.iter().zip(&self.ended).map(|(process, status)| {
             format!("{process}: {}", status.map_or("no end".to_owned(), verify::end))
@@ -368,10 +368,10 @@ impl Lottery {
     }
 
     /// Who failed, of what, and what to look at.
-    fn tell_failure(&self, place: usize) {
+    fn print_failure(&self, place: usize) {
         let name = &self.names[place];
         let end = self.ended[place].map_or("no end".to_owned(), verify::end);
-        let error = self.last_errors[place].as_deref().unwrap_or("it said nothing of an error");
+        let error = self.last_errors[place].as_deref().unwrap_or("it logged no error");
         console::print(&format!("{name} failed, with {end}: {error}\n"));
         console::print(&format!("look at its lines above, behind \"{name:<8} |\"\n"));
         if let Some(file) = place.checked_sub(1).map(|agency| self.files[agency].display()) {
@@ -398,7 +398,7 @@ fn send(pid: Pid, signal: Signal) {
 
 fn report(place: usize, mut child: Child, log: PipeReader, events: &Sender<Event>) {
     for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
-        // Nobody listens any more when the tool itself ends.
+        // The receiver is gone when the tool itself ends.
         let _ = events.send(Event::Line(place, String::from_utf8_lossy(&line).into_owned()));
     }
     if let Ok(status) = child.wait() {
@@ -406,7 +406,7 @@ fn report(place: usize, mut child: Child, log: PipeReader, events: &Sender<Event
     }
 }
 
-/// A program of this project: it stands beside this one.
+/// A program of this project: it is beside this one.
 fn program(name: &str) -> Result<Command, String> {
     let path = own_path(name)?;
     if path.exists() {

@@ -49,7 +49,7 @@ fn command() -> Command {
                 .long("pid")
                 .value_parser(value_parser!(u32))
                 .global(true)
-                .help("Process of the server, to tell its processor time too"),
+                .help("Process of the server, to measure its processor time too"),
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
@@ -80,7 +80,7 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("idle")
-                .about("Connections that say nothing and stay for --hold")
+                .about("Idle connections, held for --hold")
                 .arg(argument("connections", "9000", "Connections").value_parser(few())),
         )
 }
@@ -128,7 +128,7 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
 
 fn resolve(address: &str) -> Result<SocketAddr, String> {
     let found = address.to_socket_addrs().map_err(|error| format!("{address}: {error}"))?.next();
-    found.ok_or_else(|| format!("{address}: the name stands for no address"))
+    found.ok_or_else(|| format!("{address}: the name has no address"))
 }
 
 /// What most likely has to be set otherwise.

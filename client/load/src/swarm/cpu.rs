@@ -10,12 +10,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a process of this machine. Only Linux tells.
+    /// Watches a process of this machine, on Linux.
     pub fn process(pid: u32) -> Self {
         Self { path: format!("/proc/{pid}/schedstat").into() }
     }
 
-    /// Processor time so far; `None` when the process has ended or the system doesn't tell.
+    /// Processor time so far; `None` when the process has ended or the system isn't Linux.
     pub fn time(&self) -> Option<Duration> {
         let text = std::fs::read_to_string(&self.path).ok()?;
         text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)

@@ -1,4 +1,4 @@
-//! A connection that says nothing, as most of those that a server holds.
+//! A connection that sends nothing, as most of those that a server holds.
 
 use std::time::Instant;
 

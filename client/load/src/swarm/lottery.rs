@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use wire::{Checksum, Frame};
 
-    fn tell(
+    fn deliver(
         member: &mut Agency,
         response: &Response<'_>,
         tally: &mut Tally,
@@ -216,7 +216,7 @@ mod tests {
         let mut member = Agency::members(&plan, 1).remove(0);
         let (mut tally, mut out) = (Tally::default(), Vec::new());
         member.connected(&mut out);
-        assert!(tell(&mut member, &welcome(70, Phase::Open), &mut tally).unwrap().is_empty());
+        assert!(deliver(&mut member, &welcome(70, Phase::Open), &mut tally).unwrap().is_empty());
         out.clear();
         member.begin(Instant::now(), &mut out);
         let positions: Vec<_> = frames(&out)
@@ -228,10 +228,10 @@ mod tests {
             .collect();
         assert_eq!(positions, [(70, 10), (80, 10)]);
         let stored = Response::Stored { consumed: 80 };
-        assert_eq!(frames(&tell(&mut member, &stored, &mut tally).unwrap()).len(), 1);
+        assert_eq!(frames(&deliver(&mut member, &stored, &mut tally).unwrap()).len(), 1);
         for _ in 0..2 {
             assert_eq!(member.stage(), Stage::Busy);
-            assert!(tell(&mut member, &stored, &mut tally).unwrap().is_empty());
+            assert!(deliver(&mut member, &stored, &mut tally).unwrap().is_empty());
         }
         assert_eq!((member.stage(), tally.bets, tally.messages), (Stage::Finished, 30, 3));
         out.clear();
@@ -243,7 +243,7 @@ mod tests {
     fn a_lottery_that_takes_no_bets_is_no_load() {
         let plan = Plan { window: 1, max_amount: 1, batches: 1 };
         let mut member = Agency::members(&plan, 1).remove(0);
-        let error = tell(&mut member, &welcome(0, Phase::Drawn), &mut Tally::default());
+        let error = deliver(&mut member, &welcome(0, Phase::Drawn), &mut Tally::default());
         assert!(error.unwrap_err().contains("the draw has run"));
     }
 }

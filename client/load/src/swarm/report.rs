@@ -1,4 +1,4 @@
-//! What a run is told as: a table for people, JSON for programs.
+//! The report of a run: a table for people, JSON for programs.
 
 use std::fmt;
 use std::time::Duration;
