@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `session`, `sessions` | what is remembered of one connection, and of all |
 //! | `shared` | what both protocols share: configuration, sessions, log budget |
-//! | `echo` | the echo protocol of one connection |
+//! | `echo`, `echo_service` | the echo protocol of one connection, and serving all |
 //! | `lottery_session` | the lottery protocol of one connection |
 //! | `lottery_service` | serves agencies: requests in, durable replies out |
 //! | `outbox` | what agencies are sent: replies that are durable, and winners |
@@ -17,6 +17,7 @@
 //! | `reply_queue` | replies that wait for their commit |
 //! | `reply_log` | log lines of the replies that leave |
 //! | `group_commit` | when what is staged is committed, and who waits for the disk |
+//! | `backpressure` | agencies that aren't read until the storage has caught up |
 //! | `commit_backoff` | when a commit that had no effect is followed by another |
 //! | `agency_connections` | which connection each agency has |
 //! | `known_addresses` | where agencies have called from, for when slots are few |
@@ -29,10 +30,12 @@
 //! | `timers` | one number for each timer |
 
 mod agency_connections;
+mod backpressure;
 mod commit_backoff;
 mod connection_log;
 mod draw_progress;
 mod echo;
+mod echo_service;
 mod group_commit;
 mod known_addresses;
 mod listener_log;
@@ -60,14 +63,11 @@ use reactor::{
 };
 use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line, Success};
-use wire::ErrorCode;
 
 pub use self::protocol_config::ProtocolConfig;
 
-use self::echo::{EchoLog, Echoed, End};
 use self::listener_log::ListenerLog;
 use self::lottery_service::LotteryService;
-use self::protocol_error::ProtocolError;
 use self::session::{Deadline, Protocol, Session};
 use self::shared::Shared;
 use crate::healthcheck;
@@ -127,32 +127,9 @@ impl<S: Store> Central<S> {
         let Some(&first) = input.first() else { return 0 };
         session.identify(first, max_line);
         match session.protocol() {
-            Protocol::Echo => self.echo(cx, connection, input, End::NotYet),
+            Protocol::Echo => echo_service::on_data(cx, &mut self.shared, connection, input),
             Protocol::Lottery => self.lottery.on_data(cx, &mut self.shared, connection, input),
             Protocol::Unknown | Protocol::Refused | Protocol::Closing => input.len(),
-        }
-    }
-
-    /// Echoes lines; returns how many bytes were taken.
-    fn echo(
-        &mut self,
-        cx: &mut impl Context,
-        connection: ConnectionId,
-        input: &[u8],
-        end: End,
-    ) -> usize {
-        let Shared { config, sessions, log: budget, .. } = &mut self.shared;
-        let Some(session) = sessions.get(connection) else { return input.len() };
-        let (ip, level) = (session.ip(), session.log_level());
-        let Some(echo) = session.echo() else { return input.len() };
-        let mut log = EchoLog { budget, ip, level };
-        let send = |bytes: &[u8]| cx.send(connection, bytes);
-        match echo.receive(input, end, config.echo_keep_alive, &mut log, send) {
-            Echoed::Consumed(count) => count,
-            Echoed::Done => {
-                self.shared.close(cx, connection);
-                input.len()
-            }
         }
     }
 
@@ -195,9 +172,7 @@ impl<S: Store> Handler for Central<S> {
     }
 
     fn before_read(&mut self, cx: &mut impl Context, connection: ConnectionId) {
-        if self.lottery.is_full(&self.shared.config) {
-            self.lottery.pause_for_storage(cx, &mut self.shared, connection);
-        }
+        self.lottery.before_read(cx, &mut self.shared, connection);
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
@@ -219,13 +194,8 @@ impl<S: Store> Handler for Central<S> {
             Protocol::Unknown | Protocol::Closing => cx.close(connection),
             // What it is owed comes first, and the refusal closes it.
             Protocol::Refused => {}
-            Protocol::Echo => {
-                self.echo(cx, connection, rest, End::Reached);
-                self.shared.close(cx, connection);
-            }
-            Protocol::Lottery => {
-                self.lottery.on_eof(cx, &mut self.shared, connection, rest);
-            }
+            Protocol::Echo => echo_service::on_eof(cx, &mut self.shared, connection, rest),
+            Protocol::Lottery => self.lottery.on_eof(cx, &mut self.shared, connection, rest),
         }
     }
 
@@ -235,16 +205,10 @@ impl<S: Store> Handler for Central<S> {
 
     fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.shared.sessions.get(connection) else { return };
-        let (ip, partial, reason) = (session.ip(), session.is_partial(), session.timeout_reason());
-        if session.lottery().is_some() {
-            let error = ProtocolError::new(ErrorCode::Timeout, reason);
-            return self.lottery.close_with_error(cx, &mut self.shared, connection, error);
+        match session.protocol() {
+            Protocol::Lottery => self.lottery.on_deadline(cx, &mut self.shared, connection),
+            _ => echo_service::on_deadline(cx, &mut self.shared, connection),
         }
-        connection_log::log_silence(&mut self.shared.log, ip, reason);
-        if partial {
-            cx.send(connection, format!("error: {reason}\n").as_bytes());
-        }
-        self.shared.close(cx, connection);
     }
 
     fn on_timer(&mut self, _: &mut impl Context, timer: TimerId) {
@@ -283,7 +247,9 @@ impl<S: Store> Handler for Central<S> {
                 let line = Line::new("reload", Success).with("cause", "SIGHUP");
                 log_line!(Level::Info, line.with("reloaded", "nothing"));
             }
-            Signal::User1 => self.lottery.log_status(self.shared.sessions.count()),
+            Signal::User1 => {
+                draw_progress::log_status(self.lottery(), self.shared.sessions.count());
+            }
             Signal::User2 => {
                 log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
             }

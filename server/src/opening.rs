@@ -20,8 +20,8 @@ use crate::store::{FileStore, Opened, ReadRows as _, StoreError};
 /// How often an opening logs how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Opens the ledger; returns it with the lottery that is in it, or `None` when a signal asked the process to
-/// end before all was read.
+/// Opens the ledger; returns it with the lottery that is in it, or `None` when a signal asked the
+/// process to end before all was read.
 ///
 /// # Errors
 /// The ledger can't be had, or isn't what was committed.

@@ -1,4 +1,4 @@
-//! When the log says what the draw waits for.
+//! When the log says what the draw waits for, and how far the lottery is.
 //!
 //! At the start, when an agency has finished, and once a period while an agency waits for the others:
 //! one that has finished, is connected or has sent bets. Lines that would follow each other within a
@@ -118,6 +118,14 @@ impl DrawProgress {
 fn log_missing(standing: &Standing, connected: &AgencyList) {
     let line = standing.add_progress_to(Line::new("wait_for_draw", InProgress));
     log_line!(Level::Info, line.with("connected", connected).with("rejected", standing.rejected()));
+}
+
+/// Logs how far the lottery is.
+pub(crate) fn log_status(lottery: &Lottery, connections: usize) {
+    let standing = lottery.standing();
+    let line = Line::new("status", Success).with_all(&standing);
+    let line = line.with("connections", connections).with("rejected", standing.rejected());
+    log_line!(Level::Info, line);
 }
 
 /// Logs that an agency which hasn't finished is gone. The draw waits for it to come back.

@@ -109,8 +109,8 @@ impl<S: Store> GroupCommit<S> {
 
     /// Hands what is staged to the store.
     pub(crate) fn commit(&mut self, lottery: &mut Lottery, log: &mut LogBudget) -> Commit {
-        // A turn may commit more than once, but nothing after a failure that only a restart mends:
-        // a second record would stand where the first may be half written.
+        // A turn may commit more than once, but nothing after a failure that only a restart repairs:
+        // a second record would overwrite a first that may be half written.
         if self.fatal.is_some() {
             return Commit::Pending;
         }
@@ -256,3 +256,6 @@ impl<S: Store> GroupCommit<S> {
         self.fatal.take().map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests;

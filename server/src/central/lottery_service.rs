@@ -6,17 +6,15 @@
 //!                       └─ close_with_error, behind the replies that are owed
 //! ```
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 
 use reactor::{ConnectionId, Context, TimerId};
-use runtime::log_line;
-use runtime::logging::{Level, Line, Success};
 use wire::{Agency, ErrorCode, Frame, Request, VERSION};
 
 use super::agency_connections::AgencyConnections;
+use super::backpressure::Backpressure;
 use super::draw_progress::{self, DrawProgress};
 use super::group_commit::{Commit, GroupCommit};
 use super::lottery_session::LotterySession;
@@ -38,8 +36,7 @@ pub(crate) struct LotteryService<S> {
     outbox: Outbox,
     commits: GroupCommit<S>,
     agencies: AgencyConnections,
-    /// Connections that aren't read until the storage has caught up.
-    awaiting_storage: BTreeSet<ConnectionId>,
+    backpressure: Backpressure,
     draw: DrawProgress,
 }
 
@@ -49,7 +46,7 @@ impl<S: Store> LotteryService<S> {
             outbox: Outbox::default(),
             commits: GroupCommit::new(store, config.group_commit_bytes, config.commit_retry_delay),
             agencies: AgencyConnections::default(),
-            awaiting_storage: BTreeSet::new(),
+            backpressure: Backpressure::default(),
             draw: DrawProgress::new(config.waiting_log_interval, lottery.is_drawn()),
             lottery,
         }
@@ -98,9 +95,21 @@ impl<S: Store> LotteryService<S> {
     }
 
     /// Whether so much waits for the storage that no further request is taken.
-    pub(crate) fn is_full(&self, config: &ProtocolConfig) -> bool {
+    fn is_full(&self, config: &ProtocolConfig) -> bool {
         (!self.lottery.staged().is_empty() && self.commits.is_large(&self.lottery))
             || self.outbox.len() >= config.max_pending_replies
+    }
+
+    /// What can't be taken isn't read.
+    pub(crate) fn before_read(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        connection: ConnectionId,
+    ) {
+        if self.is_full(&shared.config) {
+            self.backpressure.pause(cx, shared, connection);
+        }
     }
 
     /// Takes as many frames out of `input` as are whole; returns how many bytes they were.
@@ -121,7 +130,7 @@ impl<S: Store> LotteryService<S> {
             }
             let outcome = match session.decode(&input[used..]) {
                 Ok(Some(_)) if full => {
-                    self.pause_for_storage(cx, shared, connection);
+                    self.backpressure.pause(cx, shared, connection);
                     return used;
                 }
                 Ok(Some(frame)) => {
@@ -172,6 +181,18 @@ impl<S: Store> LotteryService<S> {
         }
     }
 
+    /// The agency was silent for too long, or for the rest of a frame.
+    pub(crate) fn on_deadline(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        connection: ConnectionId,
+    ) {
+        let Some(session) = shared.sessions.get(connection) else { return };
+        let error = ProtocolError::new(ErrorCode::Timeout, session.timeout_reason());
+        self.close_with_error(cx, shared, connection, error);
+    }
+
     /// The connection's output has room again.
     pub(crate) fn on_writable(&mut self, connection: ConnectionId) {
         self.outbox.resume_writing(connection);
@@ -189,14 +210,6 @@ impl<S: Store> LotteryService<S> {
     /// Whether an agency last called from this address.
     pub(crate) fn knows(&self, address: IpAddr) -> bool {
         self.agencies.knows(address)
-    }
-
-    /// Logs how far the lottery is.
-    pub(crate) fn log_status(&self, connections: usize) {
-        let standing = self.lottery.standing();
-        let line = Line::new("status", Success).with_all(&standing);
-        let line = line.with("connections", connections).with("rejected", standing.rejected());
-        log_line!(Level::Info, line);
     }
 
     /// The process ends: agencies are refused, and come back later.
@@ -318,7 +331,7 @@ impl<S: Store> LotteryService<S> {
     }
 
     /// Closes a connection with an ERROR, behind the replies that it is still owed.
-    pub(crate) fn close_with_error(
+    fn close_with_error(
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
@@ -360,35 +373,8 @@ impl<S: Store> LotteryService<S> {
 
     /// The connection is resumed no more, and sent no winners.
     fn forget(&mut self, connection: ConnectionId) {
-        self.awaiting_storage.remove(&connection);
+        self.backpressure.forget(connection);
         self.outbox.forget_winners(connection);
-    }
-
-    /// Takes no further request of this connection until the storage has caught up.
-    pub(crate) fn pause_for_storage(
-        &mut self,
-        cx: &mut impl Context,
-        shared: &mut Shared,
-        connection: ConnectionId,
-    ) {
-        let Some(session) = shared.sessions.get(connection) else { return };
-        if !session.lottery().is_some_and(LotterySession::pause_for_storage) {
-            return;
-        }
-        // The rest of its frame may have come.
-        session.forget_partial();
-        self.awaiting_storage.insert(connection);
-        cx.pause_reading(connection);
-        cx.set_deadline(connection, None);
-    }
-
-    fn resume_reading(&mut self, cx: &mut impl Context, shared: &mut Shared) {
-        if self.awaiting_storage.is_empty() || self.is_full(&shared.config) {
-            return;
-        }
-        for connection in std::mem::take(&mut self.awaiting_storage) {
-            shared.resume_reading(cx, connection);
-        }
     }
 
     fn commit(&mut self, cx: &mut impl Context, shared: &mut Shared) {
@@ -434,7 +420,9 @@ impl<S: Store> LotteryService<S> {
     ) -> Result<(), StoreError> {
         let durable = self.commits.store().durable_lsn();
         self.outbox.send_durable(cx, shared, durable);
-        self.resume_reading(cx, shared);
+        if !self.is_full(&shared.config) {
+            self.backpressure.resume(cx, shared);
+        }
         if self.lottery.is_drawn() {
             self.draw.log_drawn();
             self.outbox.begin_winners(cx, shared, &self.lottery);

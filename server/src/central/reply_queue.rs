@@ -1,7 +1,8 @@
 //! Replies that wait until what they depend on is durable.
 //!
-//! A reply leaves by position: when everything up to the commit that it belongs to is durable. All replies go through here, those that depend on nothing as well, so that each
-//! connection gets its replies in the order of its requests.
+//! A reply leaves by position: when everything up to the commit that it belongs to is durable. All
+//! replies go through here, those that depend on nothing as well, so that each connection gets its
+//! replies in the order of its requests.
 //!
 //! ```text
 //!  push ──> staged ──appended(n)──> (n, reply) ──pop_durable(>= n)──> sent

@@ -98,3 +98,98 @@ fn end(
     let AgencyStanding { stored, rejected, .. } = lottery.agency_standing(agency);
     Ok(Reply::Finished { stored, rejected })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use ledger::Lsn;
+    use wire::{BatchBuilder, Bet, Push};
+
+    use super::*;
+    use crate::lottery::State;
+    use crate::lottery::winners::WinnerIndex;
+
+    fn bets(documents: &[&str]) -> BatchBuilder {
+        let mut builder = BatchBuilder::new();
+        for document in documents {
+            let fields = ["Ana", "Paz", document, "2000-01-01", "7574"].map(str::as_bytes);
+            assert_eq!(builder.push(&Bet::from_fields(fields)), Ok(Push::Added));
+        }
+        builder
+    }
+
+    fn lottery() -> Lottery {
+        Lottery::new(1, State::default(), 0, WinnerIndex::default())
+    }
+
+    fn open() -> CommitBackoff {
+        CommitBackoff::new(Duration::from_secs(1))
+    }
+
+    fn suspended(what: Suspended) -> CommitBackoff {
+        let mut backoff = open();
+        backoff.on_failure(what, &Rc::from("full"));
+        backoff
+    }
+
+    fn perform(
+        lottery: &mut Lottery,
+        backoff: &CommitBackoff,
+        request: Request<'_>,
+    ) -> Result<Reply, Refusal> {
+        super::perform(lottery, backoff, 1, &request)
+    }
+
+    fn unavailable(consumed: Position) -> Reply {
+        Reply::Unavailable { consumed, reason: "full".into() }
+    }
+
+    #[test]
+    fn a_batch_is_stored_rejected_or_a_duplicate_and_the_log_names_its_kind() {
+        let (mut lottery, backoff) = (lottery(), open());
+        let (one, bad) = (bets(&["1"]), bets(&["2", "x"]));
+        let stored = perform(&mut lottery, &backoff, Request::Bet(one.batch(0)));
+        let log = BatchLog::Single { document: "1".into(), number: "7574".into() };
+        assert_eq!(stored, Ok(Reply::Stored { consumed: 1, log }));
+        let rejected = perform(&mut lottery, &backoff, Request::Batch(bad.batch(1)));
+        let Ok(Reply::Rejected { consumed: 3, position: 2, index: 1, log, .. }) = rejected else {
+            panic!("{rejected:?}");
+        };
+        assert_eq!(log, BatchLog::Batch { count: 2 });
+        let again = perform(&mut lottery, &backoff, Request::Batch(bad.batch(1)));
+        assert_eq!(again, Ok(Reply::Duplicate { consumed: 3 }));
+    }
+
+    #[test]
+    fn while_rows_are_suspended_only_the_next_batch_is_unavailable() {
+        let (mut lottery, one) = (lottery(), bets(&["1"]));
+        perform(&mut lottery, &open(), Request::Batch(one.batch(0))).unwrap();
+        lottery.appended(Lsn(1));
+        let backoff = suspended(Suspended::Rows);
+        let next = perform(&mut lottery, &backoff, Request::Batch(one.batch(1)));
+        assert_eq!(next, Ok(unavailable(1)));
+        let duplicate = perform(&mut lottery, &backoff, Request::Batch(one.batch(0)));
+        assert_eq!(duplicate, Ok(Reply::Duplicate { consumed: 1 }));
+        let gap = perform(&mut lottery, &backoff, Request::Batch(one.batch(5)));
+        assert_eq!(gap, Err(Refusal::Gap { expected: 1, found: 5 }));
+        assert!(lottery.staged().is_empty());
+        let end = perform(&mut lottery, &backoff, Request::End { total: 1 });
+        assert_eq!(end, Ok(Reply::Finished { stored: 1, rejected: 0 }), "it has no rows");
+    }
+
+    #[test]
+    fn while_all_is_suspended_the_first_end_is_unavailable_and_a_repeated_one_is_not() {
+        let (mut lottery, backoff) = (lottery(), suspended(Suspended::All));
+        let end = || Request::End { total: 0 };
+        assert_eq!(perform(&mut lottery, &backoff, end()), Ok(unavailable(0)));
+        assert!(lottery.staged().is_empty());
+        let not_finished = perform(&mut lottery, &backoff, Request::Winners);
+        assert_eq!(not_finished, Err(Refusal::NotFinished { agency: 1 }));
+        let finished = Ok(Reply::Finished { stored: 0, rejected: 0 });
+        assert_eq!(perform(&mut lottery, &open(), end()), finished);
+        assert_eq!(perform(&mut lottery, &backoff, end()), finished);
+        assert_eq!(perform(&mut lottery, &backoff, Request::Winners), Ok(Reply::Winners));
+    }
+}

@@ -4,11 +4,14 @@
 //! begins with, so everything else is echo.
 //!
 //! ```text
-//!   Unknown ──first byte──> Echo ─────────close──────────> Closing
-//!      │                                                     ^
-//!      └───MAGIC──> Lottery ──refuse, nothing is owed────────┤
-//!                      │                                     │ close
-//!                      └───────refuse, replies are owed──> Refused
+//!            another byte
+//!   Unknown ──────────────> Echo ──────────────────────────close──> Closing
+//!      │ MAGIC                                                         ^
+//!      └──────> Lottery ───refuse, nothing is owed─────────────────────┤
+//!                  │                                                   │
+//!                  └───────refuse, replies are owed──> Refused ──close─┘
+//!
+//!   close leads from every state to Closing.
 //! ```
 
 use std::net::IpAddr;
