@@ -212,7 +212,7 @@ fn slow(calls: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
     command.env("SERVER_STORAGE_PATH", folder.join("bets.csv"));
     let arguments = [
         format!("--trace={calls}"),
-        format!("--inject={calls}:delay_enter=25ms"),
+        format!("--inject={calls}:delay_enter=100ms"),
         format!("--trace-path={}", folder.join("bets.csv").display()),
         format!("--trace-path={}", folder.join("bets.csv.wal").display()),
     ];
