@@ -13,7 +13,7 @@ fn failing(folder: &tempfile::TempDir, failure: &str) -> Server {
     Server::start_command(strace::traced(&plain, &folder.path().join("trace"), &arguments))
 }
 
-/// Linux tells here that a peer, or the way to it, is gone before anybody had it: accept(2).
+/// Linux reports here that a peer, or the way to it, is gone before it was accepted: accept(2).
 #[test]
 fn a_connection_that_is_lost_before_it_is_accepted_holds_nobody_up() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -32,7 +32,7 @@ fn a_connection_that_is_lost_before_it_is_accepted_holds_nobody_up() {
     }
 }
 
-/// A filter that forbids `accept` takes no connection out of the queue: whoever asked again at once
+/// A filter that forbids `accept` takes no connection out of the queue: asking again at once
 /// would ask for ever.
 #[test]
 fn an_accept_that_always_fails_is_named_and_tried_now_and_then() {

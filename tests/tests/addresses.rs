@@ -1,9 +1,9 @@
 //! Crowds that take all places there are, from one address and from many: honest newcomers, agencies
-//! and the health check get in, and whoever is an agency stays.
+//! and the health check get in, and agencies stay.
 //!
 //! All of 127.0.0.0/8 is this machine, so every peer calls from an address of its choice.
 
-#![expect(clippy::print_stderr, reason = "how many peers there are is told to who asks")]
+#![expect(clippy::print_stderr, reason = "how many peers there are is printed")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ use kit::server::{Server, command};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
-/// Hostile peers, unless `ADDRESSES_PEERS` says another number.
+/// Hostile peers, unless `ADDRESSES_PEERS` is set.
 const PEERS: usize = 1_000;
 
 const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -79,8 +79,8 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
     stream.write_all(request).expect("it takes input");
     let mut input = Vec::new();
     loop {
-        let (mut heard, _) = frames::responses(&input);
-        if let Some(response) = heard.pop() {
+        let (mut decoded, _) = frames::responses(&input);
+        if let Some(response) = decoded.pop() {
             return response;
         }
         let mut bytes = [0; 1024];
@@ -137,7 +137,7 @@ fn one_address_leaves_places_for_others() {
     echo(&mut honest);
     let log = server.stop();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("of one address")).collect();
-    assert_eq!(lines.len(), 2, "told once, and counted: {lines:?}");
+    assert_eq!(lines.len(), 2, "logged once, and counted: {lines:?}");
     assert!(
         lines[0].contains("action: accept_connections | result: fail | ip: 127.0.0.1 | error: ")
     );
@@ -184,7 +184,7 @@ fn silent_peers_of_many_addresses_make_room_and_an_agency_stays() {
     assert_eq!(ask(&mut agency, &frames::end(0)), "finished 0 0");
     drop((first, second));
     let log = server.stop();
-    assert!(log.contains("| reason: evicted: silent for "), "nobody was evicted");
+    assert!(log.contains("| reason: evicted: silent for "), "none was evicted");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 const GOOD: &str = "Ana,Paz,30000001,1990-01-01,7574\nJosé,Peña,30000003,1992-03-03,7574\n";
 
-/// Where nobody listens: a call there shows in the log.
+/// Where nothing listens: a connection attempt shows in the log.
 const NOBODY: &str = "127.0.0.1:1";
 
 fn client() -> Command {
@@ -42,7 +42,7 @@ fn ended(command: &mut Command) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).expect("text"))
 }
 
-/// A file of these bytes, which nobody has written to for long.
+/// A file of these bytes, last written long ago.
 fn file(folder: &Path, bytes: &[u8]) -> PathBuf {
     let path = folder.join("agency-1.csv");
     fs::write(&path, bytes).expect("written");
@@ -193,7 +193,7 @@ fn doubtful_files_are_taken_with_a_warning() {
         assert!(log.contains(warning), "{log}");
         assert!(log.contains(&format!("cant_ganadores: {winners}\n")), "{log}");
     }
-    // Nobody has looked at the file before, and still it is said.
+    // The file wasn't checked before, and still it is logged.
     let path = file(folder.path(), GOOD.trim_end().as_bytes());
     let server = Server::start(&[("SERVER_AGENCIES", "1")]);
     let off = [("CLI_DATA_CHECK", "off")];
@@ -209,7 +209,7 @@ fn doubtful_files_are_taken_with_a_warning() {
 
 type Change = fn(&Path);
 
-/// What somebody else does to a file, and how it shows.
+/// What another program does to a file, and how it shows.
 const CHANGES: [(Change, &str); 7] = [
     (
         |path| {
@@ -296,7 +296,7 @@ fn a_row_that_may_still_be_written_is_waited_for() {
         agency.ends_because_of("SIGTERM");
         assert!(!server.stop().contains("action: sorteo"), "END was sent");
     }
-    // Nobody does: it is what there is.
+    // None does: it is what there is.
     let path = file(folder.path(), GOOD.trim_end().as_bytes());
     let server = Server::start(&[("SERVER_AGENCIES", "1")]);
     let environment = [("CLI_DATA_QUIET_DELAY", "1h")];
@@ -365,7 +365,7 @@ fn check_shows_bad_rows_as_compilers_do_and_a_table() {
     assert_eq!(usage.status.code(), Some(2));
 }
 
-/// What a pager does: it takes the first page, and the rest when somebody has read that.
+/// What a pager does: it takes the first page, and the rest when that was read.
 #[test]
 fn a_report_is_complete_however_late_it_is_read() {
     const FILES: usize = 60;

@@ -57,10 +57,10 @@ fn five_agencies_store_draw_and_learn_their_own_winners_and_so_again() {
             .collect();
         for (child, (id, path, winners)) in children.into_iter().zip(&inputs) {
             let (code, log) = finish(child);
-            let told = format!(
+            let expected = format!(
                 "action: consulta_ganadores | result: success | cant_ganadores: {winners}\n"
             );
-            assert_eq!((code, log.matches(&told).count()), (Some(0), 1), "run {run}: {log}");
+            assert_eq!((code, log.matches(&expected).count()), (Some(0), 1), "run {run}: {log}");
             assert_eq!(ledger_of(&server, *id), expected_rows(path, *id), "run {run}");
         }
     }
@@ -157,8 +157,8 @@ fn a_central_that_is_killed_and_restarted_loses_and_doubles_nothing() {
     }
     for (child, winners) in children.into_iter().zip([20, 30]) {
         let (code, log) = finish(child);
-        let told = format!("cant_ganadores: {winners}\n");
-        assert!(code == Some(0) && log.contains(&told), "{code:?} {log}");
+        let expected = format!("cant_ganadores: {winners}\n");
+        assert!(code == Some(0) && log.contains(&expected), "{code:?} {log}");
         assert!(log.contains("action: connect | result: in_progress"), "it was cut off");
     }
     for (id, path) in &inputs {
@@ -210,7 +210,7 @@ fn a_result_that_is_held_back_is_told_when_the_client_is_asked_to_end() {
     assert_held_back(client(&server, 2, &bet), "action: apuesta_enviada | result: success");
 }
 
-/// The connection ends, and only then, when asked to end, the client tells the result.
+/// The connection ends, and only then, when asked to end, the client logs the result.
 fn assert_held_back(mut command: Command, result: &str) {
     let hold = [("CLI_ANNOUNCE_DELAY", "1h"), ("CLI_LOOP_AMOUNT", "1"), ("CLI_LOG_LEVEL", "DEBUG")];
     let mut child = command.envs(hold).spawn().expect("it starts");

@@ -1,4 +1,4 @@
-//! What an operator gets wrong in the configuration of an agency, by the real binary: it is told, with
+//! What an operator gets wrong in the configuration of an agency is reported, by the real binary, with
 //! file and line, and never read as something else.
 
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use kit::process::output;
 use kit::programs::binary;
 
-/// What `--check-config` says of a `config.yaml`: its exit code, what is in force, and the errors.
+/// What `--check-config` prints of a `config.yaml`: its exit code, what is in force, and the errors.
 fn check(config: &str, environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("config.yaml"), config).expect("written");
@@ -115,8 +115,8 @@ fn quotation_marks_that_came_with_a_value_are_told() {
     let rest = [("DOCUMENTO", "30904465"), ("NACIMIENTO", "1999-03-17"), ("NUMERO", "7574")];
     let (code, shown, _) = check("", &[&NEEDED[..], &environment, &rest].concat());
     assert_eq!(code, Some(0));
-    let told = "warning: environment variable NOMBRE = \"\"Santiago Lionel\"\": its quotation marks are part of it\n";
-    assert!(shown.contains(told), "{shown}");
+    let expected = "warning: environment variable NOMBRE = \"\"Santiago Lionel\"\": its quotation marks are part of it\n";
+    assert!(shown.contains(expected), "{shown}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn client(mode: &str, address: &str, folder: &Path) -> Command {
 }
 
 /// An agency whose look-up of a name never ends, as with a name server that is silent: the resolver
-/// reads the aliases of a name without dots first, here from a pipe that says nothing. So the test
+/// reads the aliases of a name without dots first, here from a silent pipe. So the test
 /// needs neither rights nor a port that a name server has.
 fn silent(mode: &str, folder: &Path) -> (Command, PathBuf) {
     let aliases = folder.join("aliases");
@@ -59,15 +59,15 @@ fn silent(mode: &str, folder: &Path) -> (Command, PathBuf) {
 fn wait_for_look_up(aliases: &Path) -> OwnedFd {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        // Fails while nobody reads.
+        // Fails without a reader.
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::open(aliases, flags, Mode::empty()) {
             Ok(pipe) => return pipe,
             Err(error) => assert_eq!(error, Errno::NXIO),
         }
-        let told =
+        let failure =
             "the C library looks no name up: does /etc/nsswitch.conf ask another before dns?";
-        assert!(Instant::now() < deadline, "{told}");
+        assert!(Instant::now() < deadline, "{failure}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -223,7 +223,7 @@ fn a_stopped_terminal_holds_up_no_signal() {
     assert_eq!((ended, agency.wait().expect("it ends").code()), (1, Some(0)));
 }
 
-/// Nobody opens the other end of this pipe, and a second reading would find nothing in it.
+/// The other end of this pipe is never opened, and a second reading would find nothing in it.
 #[test]
 fn bets_in_a_named_pipe_are_refused_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -235,7 +235,7 @@ fn bets_in_a_named_pipe_are_refused_at_once() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("must be a regular file: it is read twice; found a pipe"), "{text}");
-    // Somebody who opens it later finds nobody to read.
+    // A later opener finds no reader.
     let opened = std::fs::OpenOptions::new().read(true).write(true).open(&pipe);
     opened.expect("a pipe").write_all(b"x").expect("it has room");
 }

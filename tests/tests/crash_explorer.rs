@@ -92,7 +92,7 @@ fn was_survived(lottery: &Lottery, status: ExitStatus) -> bool {
     true
 }
 
-/// The calls that a run makes when nobody kills it.
+/// The calls that a run makes when it isn't killed.
 fn names_of_a_run(mut lottery: Lottery, seen: Seen) -> BTreeSet<String> {
     lottery.start_agencies();
     let central = under_strace(&lottery, &seen(&lottery));
@@ -109,7 +109,7 @@ fn crashed_at(mut lottery: Lottery, seen: Seen, name: &str, n: usize) -> Option<
     (!was_survived(&lottery, status)).then_some(lottery)
 }
 
-/// Kills the central of such a lottery at each of its calls in turn; says how many of each name these
+/// Kills the central of such a lottery at each of its calls in turn; returns how many of each name these
 /// were.
 #[expect(clippy::print_stderr, reason = "how much was explored is what a person wants to know")]
 fn kill_at_each(lottery: impl Fn() -> Lottery, seen: Seen) -> BTreeMap<String, usize> {
@@ -197,7 +197,7 @@ fn is_thorough() -> bool {
 
 /// What a crash of the machine may leave at the end of `bets.csv`: rows that never came to the disk,
 /// and others that were never committed. Neither once everybody is done: the central is about to end in
-/// order then, or has just done so, which syncs the rows before it says so in the log.
+/// order then, or has just done so, which syncs the rows before it logs that.
 fn damage_tail(lottery: &Lottery) {
     if lottery.is_over() {
         return;
@@ -213,7 +213,7 @@ fn damage_tail(lottery: &Lottery) {
     file.write_all_at(b"1,Ana,Paz,123,2000-01-01,75", len).expect("written");
 }
 
-/// Kills the start after a crash at each of its calls in turn; says how many these were. `None` when
+/// Kills the start after a crash at each of its calls in turn; returns how many these were. `None` when
 /// the crash can't be had: there is no `n`th call of that name.
 fn kill_each_recovery(name: &str, n: usize) -> Option<usize> {
     let crashed = || {

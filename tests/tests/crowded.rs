@@ -1,5 +1,5 @@
 //! More connections than anybody needs, and fewer descriptors than connections: the busy ones are
-//! served, nothing spins, and who waits at the door gets in when somebody leaves.
+//! served, nothing spins, and a waiting peer gets in when another leaves.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -67,12 +67,12 @@ fn assert_waits_for_places(server: Server, reason: &str) {
         echo(&mut first);
     }
     let log = server.stop();
-    // It happened again for each that left, but it is told once in a while.
-    let told = log.matches(reason).count();
-    assert!((1..5).contains(&told), "{told} times: {log}");
+    // It happened again for each that left, but it is logged once in a while.
+    let count = log.matches(reason).count();
+    assert!((1..5).contains(&count), "{count} times: {log}");
 }
 
-/// Where nobody is evicted to let others in.
+/// Where none is evicted to let others in.
 const CROWDED: [(&str, &str); 3] = [
     ("SERVER_ECHO_KEEP_ALIVE", "true"),
     ("SERVER_LISTEN_BACKLOG", "1024"),

@@ -1,4 +1,4 @@
-//! The generator beside files of somebody's own: these are never overwritten or removed unasked.
+//! The generator beside files that it hasn't made: these are never overwritten or removed unasked.
 
 use std::fs;
 use std::path::Path;
@@ -64,9 +64,9 @@ fn what_was_not_generated_is_neither_overwritten_nor_removed() {
     fs::write(&own, OWN).expect("written");
     let refused = dataset(folder.path(), &[]);
     assert_eq!(refused.status.code(), Some(1));
-    let told = text(&refused.stderr);
-    assert!(told.contains(": .data/agency-2.csv. Nothing was written."), "{told}");
-    assert!(told.contains("FORCE=1") && !told.contains("agency-1.csv"), "{told}");
+    let error = text(&refused.stderr);
+    assert!(error.contains(": .data/agency-2.csv. Nothing was written."), "{error}");
+    assert!(error.contains("FORCE=1") && !error.contains("agency-1.csv"), "{error}");
     assert_eq!(names(folder.path()), ["agency-2.csv"]);
 
     assert!(dataset(folder.path(), &["--keep"]).status.success());

@@ -38,7 +38,7 @@ fn under_strace(lottery: &Lottery, arguments: &[String]) -> Command {
 }
 
 /// Whether a line of the trace sends a frame, rather than what the loop and the thread that waits for
-/// the disk say to each other: no frame is as short as that.
+/// the disk send each other: no frame is as short as that.
 fn sends_frame(line: &str) -> bool {
     let own = [", 1, MSG_NOSIGNAL", ", 4, MSG_NOSIGNAL"];
     (line.contains("sendto(") || line.contains("sendmsg("))
@@ -49,7 +49,7 @@ fn trace(lottery: &Lottery) -> String {
     std::fs::read_to_string(trace_file(lottery)).expect("strace has written it")
 }
 
-/// Lines of the central that say that a commit must wait.
+/// Lines of the central about a commit that must wait.
 fn postponed(lottery: &Lottery, reason: &str) -> usize {
     let lines = lottery.central_log.iter();
     lines
@@ -59,11 +59,11 @@ fn postponed(lottery: &Lottery, reason: &str) -> usize {
         .count()
 }
 
-/// The central ended because of the disk, and said so; another start makes everything good.
+/// The central ended because of the disk, and logged that; another start makes everything good.
 fn ended_and_recovers(lottery: &mut Lottery, code: Option<i32>, reason: &str) {
     let log = lottery.last_lines();
     assert_eq!(code, Some(1), "{log}");
-    let last = lottery.central_log.last().expect("it has said something");
+    let last = lottery.central_log.last().expect("it has logged something");
     assert!(last.contains("action: run | result: fail | error: "), "{log}");
     assert!(last.contains(lottery.folder().to_str().expect("plain")), "{log}");
     assert!(last.contains(reason), "{log}");
@@ -154,7 +154,7 @@ fn rows_that_find_no_space_are_confirmed_when_there_is_space_again() {
 }
 
 /// How often the central goes on, and how often it ends, when some writes of the log find no space:
-/// the `n`th of `calls` for each `n`, as long as there is one, together with what `also` says.
+/// the `n`th of `calls` for each `n`, as long as there is one, together with those of `also`.
 #[expect(clippy::print_stderr, reason = "how much was tried is what a person wants to know")]
 fn without_space_in_the_log(calls: &str, most: usize, also: Option<&str>) -> (usize, usize) {
     let (mut went_on, mut ended) = (0, 0);

@@ -1,4 +1,4 @@
-//! The agency's binary against centrals that answer what they like, over real connections: it ends, says
+//! The agency's binary against centrals that answer what they like, over real connections: it ends, logs
 //! why, and is called no more often than it may call.
 
 use std::io::{self, Read as _, Write as _};
@@ -47,7 +47,7 @@ impl Peer {
         self.0.write_all(&out)
     }
 
-    /// Takes HELLO, and says that nothing was sent before.
+    /// Takes HELLO, and answers that nothing was sent before.
     fn welcome(&mut self) -> io::Result<()> {
         self.request()?;
         let (checksum, phase) = (Checksum::default(), Phase::Open);
@@ -75,13 +75,13 @@ impl Peer {
         self.request().map(drop)
     }
 
-    /// Another service, once it was spoken to: what isn't read would reset the connection.
-    fn says(&mut self, text: &[u8]) -> io::Result<()> {
+    /// Another service, once it was sent something: what isn't read would reset the connection.
+    fn greet(&mut self, text: &[u8]) -> io::Result<()> {
         let _ = self.0.read(&mut [0; 256])?;
         self.0.write_all(text)
     }
 
-    /// Says nothing more until the other side ends.
+    /// Sends nothing more until the other side ends.
     fn listen(&mut self) -> io::Result<()> {
         io::copy(&mut self.0, &mut io::sink()).map(drop)
     }
@@ -89,14 +89,14 @@ impl Peer {
 
 type Script = fn(&mut Peer) -> io::Result<()>;
 
-/// A central that does the same on each connection, one after the other, and tells who has called.
+/// A central that does the same on each connection, one after the other, and reports each peer.
 fn central(at: SocketAddr, script: Script) -> (SocketAddr, Receiver<SocketAddr>) {
     let listener = TcpListener::bind(at).expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let (tell, calls) = mpsc::channel();
+    let (sender, calls) = mpsc::channel();
     std::thread::spawn(move || {
         while let Ok((stream, peer)) = listener.accept() {
-            if tell.send(peer).is_err() {
+            if sender.send(peer).is_err() {
                 return;
             }
             stream.set_read_timeout(Some(TIMEOUT)).expect("set");
@@ -120,7 +120,7 @@ fn agency(address: &str, path: &Path, environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs an agency against a script, and says how it ended and how often it called.
+/// Runs an agency against a script; returns how it ended, its log, and how often it connected.
 fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = file(folder.path(), 1, usize::try_from(BETS).expect("small"), 10);
@@ -137,10 +137,10 @@ fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, us
 #[test]
 fn another_service_is_told_from_a_central() {
     let services: [(Script, &str); 4] = [
-        (|peer| peer.says(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH"),
-        (|peer| peer.says(b"220 mail.example ESMTP\r\n"), "SMTP or FTP"),
-        (|peer| peer.says(b"\x15\x03\x01\x00\x02\x02\x46"), "TLS, an alert"),
-        (|peer| peer.says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP"),
+        (|peer| peer.greet(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH"),
+        (|peer| peer.greet(b"220 mail.example ESMTP\r\n"), "SMTP or FTP"),
+        (|peer| peer.greet(b"\x15\x03\x01\x00\x02\x02\x46"), "TLS, an alert"),
+        (|peer| peer.greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP"),
     ];
     for (script, name) in services {
         for mode in ["loteria", "apuesta", "echo"] {
@@ -307,7 +307,7 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
     }
 }
 
-/// Says of every request that nothing can be stored now.
+/// Answers every request that nothing can be stored now.
 fn never_available(peer: &mut Peer) -> io::Result<()> {
     peer.welcome()?;
     loop {
@@ -336,7 +336,7 @@ fn winners_that_have_begun_arrive_in_time_or_not_at_all() {
     };
     let (code, log, calls) = run(script, &[("CLI_RESPONSE_TIMEOUT", "500ms")]);
     assert!(log.contains("no whole answer within 500ms (expected: the winners)"), "{log}");
-    // It says WELCOME to the next call as if nothing had been stored.
+    // It answers WELCOME to the next connection as if nothing had been stored.
     assert!(log.contains("has acknowledged 250 bets of this agency and says now that"), "{log}");
     assert_eq!((code, calls), (Some(1), 2), "{log}");
 }
@@ -362,10 +362,10 @@ fn a_single_bet_is_held_to_the_same_limit() {
     assert_eq!((code, calls), (Some(1), 1), "{log}");
     let held = "action: apuesta_enviada | result: in_progress | dni: 30904465 | numero: 7574 | \
                 error: no space\\tleft\n";
-    assert_eq!(log.matches(held).count(), 4, "it waits and says so: {log}");
+    assert_eq!(log.matches(held).count(), 4, "it waits and logs that: {log}");
 }
 
-/// However much a central rejects, the log has an end, and says how much isn't in it.
+/// However much a central rejects, the log has an end, and tells how much isn't in it.
 #[test]
 fn what_a_central_repeats_is_logged_within_a_budget() {
     let (code, log, _) = run(
@@ -422,7 +422,7 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
     assert!(log.contains(&place), "{log}");
     let warning = " | warning: CLI_DATA_CHECK is off: the central judges alone";
     assert!(log.contains(warning), "{log}");
-    // Another run with the same file sends nothing, and says the same.
+    // Another run with the same file sends nothing, and logs the same.
     let again = Client::start(agency(&server.address(), &path, &environment)).end();
     for (code, log) in [(code, log), again] {
         let result = "action: consulta_ganadores | result: success | cant_ganadores: 10\n";
@@ -471,7 +471,7 @@ fn what_was_rejected_is_said_before_the_draw_by_both_ends() {
     assert!(log.contains(" | posicion: 2 | field: number\n"), "{log}");
 }
 
-/// An agency that waits for the draw, as it says itself.
+/// An agency that waits for the draw, by its own status.
 fn waiting(server: &Server, environment: &[(&str, &str)]) -> Client {
     let path = file(server.folder(), 1, 10, 5);
     let environment = [environment, &[("CLI_LOG_LEVEL", "DEBUG")]].concat();
@@ -522,7 +522,7 @@ fn a_central_whose_host_is_gone_is_noticed_while_the_agency_waits_for_the_draw()
     let (remote, deadline) = (format!("0100007F:{port:04X}"), Instant::now() + TIMEOUT);
     loop {
         let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", agency.id()));
-        let table = table.expect("Linux tells it");
+        let table = table.expect("Linux has it");
         let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let ours = fields.find(|fields| fields.get(2..4) == Some(&[remote.as_str(), ESTABLISHED]));
         let timer = ours.expect("it is connected")[5].to_owned();

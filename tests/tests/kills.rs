@@ -3,7 +3,7 @@
 //!
 //! `KILLS=500` for more of them, `KILLS_SEED` to begin with the seed that a failure names,
 //! `KILLS_DATA=FOLDER` for `agency-1.csv` to `agency-5.csv` there instead of files made here. Chance
-//! decides who is killed and when, counted in what the central has said; the processes' own timing
+//! decides who is killed and when, counted in lines of the central; the processes' own timing
 //! stays what it is, so that a seed gives the same intentions, not the same run.
 
 use std::fs::OpenOptions;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use kit::lottery::{Input, Lottery, Name, Plan};
 
-/// Kills when `KILLS` says nothing else.
+/// Kills when `KILLS` isn't set.
 const KILLS: usize = 200;
 
 /// Most bets of an agency in each of its batches.
@@ -32,7 +32,7 @@ struct Tally {
     under_way: usize,
     /// Torn rows that were appended.
     torn: usize,
-    /// Of these, cut off by a life that lived to tell.
+    /// Of these, cut off by a process that survived.
     cut: usize,
 }
 
@@ -108,7 +108,7 @@ fn start_central(random: &mut Rng, lottery: &mut Lottery) {
     lottery.start_central(command);
 }
 
-/// Lets the lottery come some way, and a little further than a line of the log tells.
+/// Lets the lottery come some way, and a little further than its next log line.
 fn wait(random: &mut Rng, lottery: &mut Lottery) {
     // Now and then right away: in the middle of a start.
     let until = lottery.progress + if random.u8(..8) == 0 { 0 } else { random.u64(1..30) };

@@ -23,7 +23,7 @@ fn start_at(ledger: &Path) -> Command {
     server
 }
 
-/// What a central says that can't have its ledger there.
+/// The error of a central that can't have its ledger there.
 fn refusal(ledger: &Path) -> String {
     let output = output(&mut start_at(ledger));
     let log = String::from_utf8(output.stdout).expect("text");
@@ -63,9 +63,9 @@ fn the_wal_stands_beside_the_file_that_a_link_leads_to() {
     let server = Server::start_in(folder, &[]);
     let wal = wal.canonicalize().expect("it was made");
     assert!(!server.folder().join("bets.csv.wal").exists());
-    let told = format!("path: {} | wal: {}\n", link.display(), wal.display());
+    let expected = format!("path: {} | wal: {}\n", link.display(), wal.display());
     let log = server.stop();
-    assert!(log.contains(&told), "{log}");
+    assert!(log.contains(&expected), "{log}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_ledger_is_never_drawn_without_an_agency_that_has_bets_in_it() {
     assert!(log.contains("bets.csv: it is for 3 agencies, found 2 configured"), "{log}");
 }
 
-/// What is done to the ledger's files, and what the central must say of it.
+/// What is done to the ledger's files, and what the central must log.
 type Tampering = (fn(&Path), &'static str);
 
 const TAMPERINGS: [Tampering; 6] = [
@@ -204,8 +204,8 @@ fn the_health_check_and_the_end_notice_it_too() {
     }
 }
 
-/// Sends batches one after the other until one isn't stored; says how many bets were, and what came
-/// instead. Ends then, and says what came of that.
+/// Sends batches one after the other until one isn't stored; returns how many bets were, and the other
+/// response. Ends then, and returns the response to that.
 fn fill(server: &Server) -> (u64, String, String) {
     let mut stream = server.connect();
     let bets = [("12345678", "7"); 250];

@@ -41,29 +41,29 @@ fn slow_lottery(folder: &Path, by: &[&str]) -> Command {
 fn start(mut command: Command) -> (Child, Lines, String) {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut lines = reads::lines(child.stdout.take().expect("piped"));
-    let mut said = String::new();
-    let sends = |said: &str, agency: u32| {
-        said.contains(&format!("action: receive_batch | result: success | agency: {agency} |"))
+    let mut log = String::new();
+    let sends = |log: &str, agency: u32| {
+        log.contains(&format!("action: receive_batch | result: success | agency: {agency} |"))
     };
-    while !(1..=AGENCIES).all(|agency| sends(&said, agency)) {
-        let read = lines.read_line(&mut said);
-        assert!(matches!(read, Ok(1..)), "{read:?}: {said}");
+    while !(1..=AGENCIES).all(|agency| sends(&log, agency)) {
+        let read = lines.read_line(&mut log);
+        assert!(matches!(read, Ok(1..)), "{read:?}: {log}");
     }
-    (child, lines, said)
+    (child, lines, log)
 }
 
-fn assert_interrupted((mut child, mut lines, mut said): (Child, Lines, String), by: &str) {
-    let read = lines.read_to_string(&mut said);
-    assert!(read.is_ok(), "{read:?}: {said}");
-    assert_eq!(child.wait().expect("its output has ended").code(), Some(130), "{said}");
-    let last = said.lines().last();
+fn assert_interrupted((mut child, mut lines, mut log): (Child, Lines, String), by: &str) {
+    let read = lines.read_to_string(&mut log);
+    assert!(read.is_ok(), "{read:?}: {log}");
+    assert_eq!(child.wait().expect("its output has ended").code(), Some(130), "{log}");
+    let last = log.lines().last();
     let expected = format!(
         "interrupted by {by}; server: exit code 0, client1: exit code 0, client2: exit code 0"
     );
-    assert_eq!(last, Some(&expected[..]), "{said}");
-    assert!(said.contains("action: close_ledger | result: success"), "{said}");
-    let end = said.split("action: close_listener").nth(1);
-    assert!(end.is_some_and(|end| !end.contains("\nclient")), "the central ends last: {said}");
+    assert_eq!(last, Some(&expected[..]), "{log}");
+    assert!(log.contains("action: close_ledger | result: success"), "{log}");
+    let end = log.split("action: close_listener").nth(1);
+    assert!(end.is_some_and(|end| !end.contains("\nclient")), "the central ends last: {log}");
 }
 
 /// Both ends of a terminal.
@@ -81,14 +81,11 @@ fn terminal() -> (OwnedFd, OwnedFd) {
 fn the_tool_ends_with_a_table_and_a_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     let ended = output(lottery(folder.path(), 20, &[]).stdin(Stdio::null()));
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains("\nagency      bets    stored   winners  expected  exit code\n"),
-        "{said}"
-    );
-    assert!(said.contains("expected: rows and winning bets"), "{said}");
-    assert!(said.ends_with("central: exit code 0; OK\n"), "{said}");
+    let log = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "{log}");
+    assert!(log.contains("\nagency      bets    stored   winners  expected  exit code\n"), "{log}");
+    assert!(log.contains("expected: rows and winning bets"), "{log}");
+    assert!(log.ends_with("central: exit code 0; OK\n"), "{log}");
 }
 
 /// The terminal's signal comes to the tool alone, and it asks everybody else once.
@@ -123,7 +120,7 @@ fn a_signal_to_its_process_group_ends_everybody_in_order() {
     }
 }
 
-/// The draw can't come any more: nobody waits for it.
+/// The draw can't come any more: it isn't waited for.
 #[test]
 fn an_agency_that_fails_ends_the_lottery_and_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -131,10 +128,10 @@ fn an_agency_that_fails_ends_the_lottery_and_is_named() {
     let bad = folder.path().join("agency-2.csv");
     fs::write(&bad, "Ana,Paz,30.904.465,2000-01-01,7574\r\nAna\r\n").expect("written");
     let ended = output(command.stdin(Stdio::null()));
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert!(told.contains("client2 ended with exit code 1 before the draw"), "{told}");
+    let log = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{log}");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(errors.contains("client2 ended with exit code 1 before the draw"), "{errors}");
     for expected in [
         "          0  <- stopped before the draw\n",
         "          1  <- MISMATCH\n",
@@ -143,7 +140,7 @@ fn an_agency_that_fails_ends_the_lottery_and_is_named() {
         "behind \"client2  |\"\n",
         &format!("/client check {}\n", bad.display()),
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(log.contains(expected), "{expected}: {log}");
     }
 }
 
@@ -152,11 +149,11 @@ fn a_central_that_fails_ends_the_lottery_and_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = lottery(folder.path(), 20, &[]);
     let ended = output(command.env("SERVER_MAX_LINE_SIZE", "much").stdin(Stdio::null()));
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let log = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{log}");
     assert!(
-        said.contains("central: exit code 2; MISMATCH\nserver failed, with exit code 2: error: "),
-        "{said}"
+        log.contains("central: exit code 2; MISMATCH\nserver failed, with exit code 2: error: "),
+        "{log}"
     );
-    assert!(said.contains("SERVER_MAX_LINE_SIZE"), "{said}");
+    assert!(log.contains("SERVER_MAX_LINE_SIZE"), "{log}");
 }

@@ -1,5 +1,5 @@
-//! Rows of winners that can't be read back, or aren't those that were committed: nobody is told a
-//! list that may be wrong, and the central ends and says where.
+//! Rows of winners that can't be read back, or aren't those that were committed: no agency gets a
+//! list that may be wrong, and the central ends and logs where.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -14,15 +14,15 @@ use wire::Request;
 
 const ROW: &str = "1,Ana,Paz,12345678,2000-01-01,7574\r\n";
 
-/// What an agency says that has one bet, which wins; with it the draw runs.
+/// The requests of an agency with one bet, which wins; with it the draw runs.
 fn conversation() -> Vec<u8> {
     [hello(1), batch(0, &[("12345678", "7574")]), end(1)].concat()
 }
 
-/// Says something, and nothing after it; returns what is answered until the connection ends.
-fn answers(server: &Server, said: &[u8]) -> Vec<String> {
+/// Sends requests and ends its input; returns the responses until the connection ends.
+fn answers(server: &Server, requests: &[u8]) -> Vec<String> {
     let mut stream = server.connect();
-    stream.write_all(said).expect("sent");
+    stream.write_all(requests).expect("sent");
     stream.shutdown(std::net::Shutdown::Write).expect("it is open");
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -38,7 +38,7 @@ fn ask_winners() -> Vec<u8> {
     [hello(1), bytes(&Request::Winners)].concat()
 }
 
-/// The central must end instead of telling winners. Returns the reason that it gives.
+/// The central must end instead of sending winners. Returns its error.
 fn end_of(mut server: Server) -> String {
     let answers = answers(&server, &ask_winners());
     assert!(!answers.iter().any(|answer| answer.starts_with("winners")), "{answers:?}");

@@ -1,4 +1,4 @@
-//! Nearly every bet wins, and the central has little memory: it draws, tells everybody its winners,
+//! Nearly every bet wins, and the central has little memory: it draws, sends each agency its winners,
 //! and does so again after it was killed. `make winners` runs it with ten million.
 
 use std::io::{BufReader, Read as _, Write as _};
@@ -13,7 +13,7 @@ use wire::{Agency, BatchBuilder, Bet, FrameDecoder, Push, Request, Response, VER
 
 const AGENCIES: Agency = 5;
 
-/// Winners of all agencies together, unless `WINNERS` says otherwise.
+/// Winners of all agencies together, unless `WINNERS` is set.
 const WINNERS: u64 = 300_000;
 
 /// All the memory that the central may have: of its own, of libraries and of its program, used or
@@ -135,17 +135,17 @@ fn check_winners(mut stream: TcpStream, agency: Agency) {
 /// All agencies ask at once, while lines are echoed. Returns the longest that one took.
 fn check_all_winners(server: &Server) -> Duration {
     thread::scope(|scope| {
-        let tell = |agency| {
+        let ask = |agency| {
             let stream = server.connect();
             scope.spawn(move || check_winners(stream, agency))
         };
-        let told: Vec<_> = (1..=AGENCIES).map(tell).collect();
+        let asking: Vec<_> = (1..=AGENCIES).map(ask).collect();
         let (mut echo, mut longest) = (server.connect(), Duration::ZERO);
-        while told.iter().any(|thread| !thread.is_finished()) {
+        while asking.iter().any(|thread| !thread.is_finished()) {
             let sent = Instant::now();
             echo.write_all(b"hola\n").expect("sent");
             let mut line = [0; 5];
-            echo.read_exact(&mut line).expect("echoed while winners are told");
+            echo.read_exact(&mut line).expect("echoed while winners are sent");
             assert_eq!(&line, b"hola\n");
             longest = longest.max(sent.elapsed());
         }
@@ -171,11 +171,11 @@ fn command_within_memory() -> Command {
 }
 
 #[test]
-fn millions_of_winners_are_told_in_little_memory_also_after_a_kill() {
+fn millions_of_winners_are_sent_in_little_memory_also_after_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = Server::start_with_log_file(folder, command_within_memory());
     let mut begun = Instant::now();
-    let mut tell = |what: &str, server: &Server| {
+    let mut print_costs = |what: &str, server: &Server| {
         let peak = |name| memory(server.pid(), name) / 1024;
         let (took, resident, mapped) = (begun.elapsed(), peak("VmHWM:"), peak("VmPeak:"));
         let processor = server.processor_time();
@@ -187,13 +187,13 @@ fn millions_of_winners_are_told_in_little_memory_also_after_a_kill() {
     };
     eprintln!("{} winners, {} bets", 5 * winners_of_each(), 5 * bets_of_each());
     store(&server);
-    tell("stored", &server);
+    print_costs("stored", &server);
     for _ in 0..2 {
         let longest = check_all_winners(&server);
-        tell("told", &server);
+        print_costs("sent", &server);
         eprintln!("{:>8}: an echoed line took {longest:.2?} at most meanwhile", "");
         server = server.kill_and_start(command_within_memory());
-        tell("started", &server);
+        print_costs("started", &server);
     }
     let log = server.stop();
     assert_eq!(log.matches("action: sorteo | result: success").count(), 1);

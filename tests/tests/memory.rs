@@ -1,10 +1,7 @@
 //! Memory that peers can make the server hold, each within its own limits: together they stay below
 //! the bound that is set, whatever they do, and honest peers are served beside them.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "how many peers, and how much memory, is told to who asks"
-)]
+#![expect(clippy::print_stderr, reason = "how many peers, and how much memory, is printed")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -17,7 +14,7 @@ use socket2::SockRef;
 /// Memory for buffers of all connections, in bytes.
 const BOUND: usize = 64 << 20;
 
-/// Hostile peers, unless `MEMORY_PEERS` says another number.
+/// Hostile peers, unless `MEMORY_PEERS` is set.
 const PEERS: usize = 2_000;
 
 /// How many peers there can be: as many descriptors as the system lets this process have, which
@@ -48,7 +45,7 @@ fn start() -> Server {
         ("SERVER_FRAME_TIMEOUT", "5m"),
         ("SERVER_WRITE_TIMEOUT", "5m"),
     ];
-    // Of a log that nobody reads, lines would be missing.
+    // A log that isn't read would miss lines.
     Server::start_with_log_file(tempfile::tempdir().expect("a folder"), command(&environment))
 }
 
@@ -61,14 +58,14 @@ fn echo(stream: &mut TcpStream) {
 }
 
 /// The most memory that the server has had is within the bound, and enough to show that the bound
-/// was needed; and it has said that it cut peers off.
+/// was needed; and it has logged that it cut peers off.
 fn assert_bounded(server: Server, before: usize) {
     let most = memory(server.pid(), "VmHWM:") - before;
     eprintln!("{} of {} KiB", most / 1024, BOUND / 1024);
     assert!(most > BOUND / 2, "{most} bytes of {BOUND}: too few peers");
     assert!(most <= BOUND + BOUND / 10, "{most} bytes of {BOUND}");
     let log = server.stop();
-    assert!(log.contains("| reason: buffer limit reached: "), "nobody was cut off");
+    assert!(log.contains("| reason: buffer limit reached: "), "none was cut off");
 }
 
 #[test]
@@ -100,7 +97,7 @@ fn answers_that_any_number_of_peers_do_not_read_stay_within_the_bound() {
         SockRef::from(&*peer).set_recv_buffer_size(4096).expect("set");
         peer.set_nonblocking(true).expect("set");
     }
-    // Until nobody can send any more: cut off, or not read because it doesn't read.
+    // Until none can send any more: cut off, or not read because it doesn't read.
     let mut waits = 0;
     while waits < 3 {
         let before = peers.len();

@@ -35,12 +35,12 @@ fn stored() -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
     let mut server = Server::start(&[("SERVER_AGENCIES", "3")]);
     for agency in [1, 2] {
         let mut stream = server.connect();
-        let said = [hello(agency), batch(0, &BETS), end(1)].concat();
-        stream.write_all(&said).expect("sent");
+        let requests = [hello(agency), batch(0, &BETS), end(1)].concat();
+        stream.write_all(&requests).expect("sent");
         stream.shutdown(Shutdown::Write).expect("half-closed");
-        let mut heard = Vec::new();
-        stream.read_to_end(&mut heard).expect("answered");
-        assert_eq!(responses(&heard).0.last().expect("an answer"), "finished 1 0");
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).expect("answered");
+        assert_eq!(responses(&received).0.last().expect("an answer"), "finished 1 0");
     }
     let folder = server.take_folder();
     server.stop();
@@ -51,7 +51,7 @@ fn stored() -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
 
 const THREE: [(&str, &str); 1] = [("SERVER_AGENCIES", "3")];
 
-/// Whoever can't have the port leaves no files, and it isn't the ledger that is blamed.
+/// A central that can't have the port leaves no files, and doesn't blame the ledger.
 #[test]
 fn a_port_that_is_taken_is_named_before_anything_is_made() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -107,7 +107,7 @@ fn a_folder_that_is_missing_or_none_is_named() {
     );
 }
 
-/// Root may do everything: as somebody else.
+/// Root may do everything: as another user.
 #[test]
 fn who_may_not_read_or_write_the_ledger_is_named() {
     const NOBODY: u32 = 65_534;
@@ -348,7 +348,7 @@ fn a_start_says_whether_the_ledger_is_new_clean_or_recovered() {
 /// A start that fails when its ledger has been made already closes it in order.
 #[test]
 fn a_start_that_fails_behind_a_new_ledger_leaves_nothing_to_recover() {
-    for (calls, error, said) in [
+    for (calls, error, expected) in [
         ("clone,clone3", "EAGAIN", "can't start the thread that waits for the disk: "),
         // Another one who had bound the port as well was quicker.
         ("listen", "EADDRINUSE", "can't listen at 127.0.0.1:0: Address already in use "),
@@ -358,7 +358,7 @@ fn a_start_that_fails_behind_a_new_ledger_leaves_nothing_to_recover() {
         let failing = [format!("--trace={calls}"), format!("--inject={calls}:error={error}")];
         let central = strace::traced(&command(&THREE), &folder.path().join("trace"), &failing);
         let refusal = refusal_of(central, &csv);
-        assert!(refusal.starts_with(said), "{refusal}");
+        assert!(refusal.starts_with(expected), "{refusal}");
         let log = Server::start_command(central_at(&csv)).stop();
         assert!(!log.contains("recover_ledger"), "{log}");
         assert!(log.contains("| state: clean | bets: 0\n"), "{log}");

@@ -17,9 +17,9 @@ fn read_all(mut stream: &TcpStream) -> Vec<u8> {
     bytes
 }
 
-fn ask(server: &Server, said: &[u8]) -> Vec<u8> {
+fn ask(server: &Server, input: &[u8]) -> Vec<u8> {
     let mut stream = server.connect();
-    stream.write_all(said).expect("sent");
+    stream.write_all(input).expect("sent");
     read_all(&stream)
 }
 
@@ -186,7 +186,7 @@ fn a_health_check_is_answered_and_leaves_no_line_at_info() {
     assert_eq!(log.matches("accept_connections").count(), 1, "the one at the start: {log}");
     assert!(!log.contains("receive_message") && !log.contains("close_connection"), "{log}");
     let output = check(&port);
-    assert_eq!(output.status.code(), Some(1), "nobody listens there any more");
+    assert_eq!(output.status.code(), Some(1), "nothing listens there any more");
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: 127.0.0.1:"), "{output:?}");
 }
 
@@ -195,7 +195,7 @@ fn refusals_of_one_cause_are_logged_once_and_counted() {
     let server = Server::start(&[("SERVER_REFUSAL_LOG_INTERVAL", "1h")]);
     for _ in 0..50 {
         let mut stream = server.connect();
-        // A frame of a kind that nobody knows.
+        // A frame of an unknown kind.
         stream.write_all(&[0xBE, 0x77, 0, 4]).expect("sent");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("the refusal, and the end");
@@ -208,7 +208,7 @@ fn refusals_of_one_cause_are_logged_once_and_counted() {
     assert!(lines[1].ends_with("| error: code 3 | more: 49 | total: 50"), "{lines:?}");
 }
 
-/// Each kind of line has a budget of its own; a budget that isn't exceeded is never heard of.
+/// Each kind of line has a budget of its own; a budget that isn't exceeded logs nothing.
 #[test]
 fn lines_that_a_peer_can_repeat_are_logged_up_to_a_budget_and_counted() {
     let server = Server::start(&[
@@ -217,22 +217,22 @@ fn lines_that_a_peer_can_repeat_are_logged_up_to_a_budget_and_counted() {
         ("SERVER_REFUSAL_LOG_INTERVAL", "1h"),
     ]);
     for count in [100, 5000] {
-        let said = b"x\n".repeat(count);
+        let input = b"x\n".repeat(count);
         let mut stream = server.connect();
-        stream.write_all(&said).expect("sent");
+        stream.write_all(&input).expect("sent");
         stream.shutdown(Shutdown::Write).expect("half-closed");
-        assert_eq!(read_all(&stream), said);
+        assert_eq!(read_all(&stream), input);
     }
     let log = server.stop();
     let echoed: Vec<_> = log.lines().filter(|line| line.contains("receive_message")).collect();
-    let (logged, told) = echoed.split_at(100);
+    let (logged, counted) = echoed.split_at(100);
     let line = " INFO     action: receive_message | result: success | ip: 127.0.0.1 | msg: x";
     assert!(logged.iter().all(|logged| logged.ends_with(line)), "{logged:?}");
     let outcome = " WARNING  action: receive_message | result: success";
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(counted.len(), 2, "{counted:?}");
     let warning = "| log_lines: 100 | warning: more are only counted for a while";
-    assert!(told[0].ends_with(&format!("{outcome} {warning}")), "{told:?}");
-    assert!(told[1].ends_with(&format!("{outcome} | more: 5000 | total: 5100")), "{told:?}");
+    assert!(counted[0].ends_with(&format!("{outcome} {warning}")), "{counted:?}");
+    assert!(counted[1].ends_with(&format!("{outcome} | more: 5000 | total: 5100")), "{counted:?}");
     assert_eq!(log.matches("accept_connections | result: success").count(), 2, "{log}");
 }
 
@@ -245,7 +245,7 @@ fn counts_are_told_while_they_grow_and_the_next_interval_has_a_budget_again() {
     ]);
     let (sender, lines) = channel();
     std::thread::spawn(move || {
-        // Nobody listens any more when the test is done.
+        // The receiver is gone when the test is done.
         log.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
     });
     let deadline = Instant::now() + TIMEOUT;
@@ -272,14 +272,14 @@ fn a_long_line_is_echoed_whole_and_logged_in_part() {
 fn a_reader_of_the_log_who_comes_late_gets_it_although_nothing_else_happens() {
     const LINES: usize = 3000;
     let (server, log) = Server::start_with_log(&[("SERVER_ECHO_KEEP_ALIVE", "true")]);
-    let said = b"more of them than a pipe holds\n".repeat(LINES);
+    let input = b"more of them than a pipe holds\n".repeat(LINES);
     let mut stream = server.connect();
-    stream.write_all(&said).expect("sent");
-    stream.read_exact(&mut vec![0; said.len()]).expect("echoed");
+    stream.write_all(&input).expect("sent");
+    stream.read_exact(&mut vec![0; input.len()]).expect("echoed");
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         let echoed = |line: &String| line.contains("receive_message");
-        // Nobody listens any more when the test is done.
+        // The receiver is gone when the test is done.
         log.lines().map_while(Result::ok).filter(echoed).all(|line| sender.send(line).is_ok())
     });
     for number in 0..LINES {

@@ -1,4 +1,4 @@
-//! What an operator gets wrong in the configuration of the central, by the real binary: it is told, with
+//! What an operator gets wrong in the configuration of the central, by the real binary, is reported with
 //! file and line, and never read as something else.
 
 use std::os::unix::ffi::OsStringExt as _;
@@ -26,11 +26,11 @@ impl Place {
         command
     }
 
-    /// The exit code, and what is said on both streams.
+    /// The exit code, and both streams.
     fn check(&self, environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
         let mut command = self.command(&["--check-config"]);
         command.envs(environment.iter().copied());
-        said(command)
+        outcome(command)
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -39,7 +39,7 @@ impl Place {
     }
 }
 
-fn said(mut command: Command) -> (Option<i32>, String, String) {
+fn outcome(mut command: Command) -> (Option<i32>, String, String) {
     let output = output(&mut command);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -144,7 +144,7 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
         let (code, _, errors) = place.check(&[]);
         assert_eq!((code, errors), (Some(2), format!("error: {error}\n")));
         // The same without being asked to look.
-        let (code, log, errors) = said(place.command(&[]));
+        let (code, log, errors) = outcome(place.command(&[]));
         assert_eq!((code, log.as_str(), errors), (Some(2), "", format!("error: {error}\n")));
         assert_eq!(place.files(), [PathBuf::from("config.ini")]);
     }
@@ -189,7 +189,7 @@ fn a_value_of_the_environment_is_what_it_looks_like_or_refused() {
     }
     let mut command = place.command(&[]);
     command.env("SERVER_STORAGE_PATH", std::ffi::OsString::from_vec(b"Nicol\xE1s.csv".to_vec()));
-    let (code, _, errors) = said(command);
+    let (code, _, errors) = outcome(command);
     let expected = "error: environment variable SERVER_STORAGE_PATH = \"Nicol\\xe1s.csv\": expected the path of a file; it isn't UTF-8\n";
     assert_eq!((code, errors.as_str()), (Some(2), expected));
     assert_eq!(place.files(), [PathBuf::from("config.ini")]);
@@ -206,10 +206,10 @@ fn names_of_the_environment_that_are_not_read_are_told_and_others_are_not() {
         ("SERVER_PORT_12345_TCP_ADDR", "10.0.0.1"),
     ]);
     assert_eq!(code, Some(0));
-    let mut told: Vec<_> = shown.lines().filter(|line| line.starts_with("unknown")).collect();
-    told.sort_unstable();
+    let mut warnings: Vec<_> = shown.lines().filter(|line| line.starts_with("unknown")).collect();
+    warnings.sort_unstable();
     assert_eq!(
-        told,
+        warnings,
         [
             "unknown: environment variable LOGGING_FORMAT",
             "unknown: environment variable SERVER_PROT (did you mean SERVER_PORT?)",

@@ -47,21 +47,21 @@ fn assert_serves(server: &Server) {
 /// So many bets of agency 1, all in the ledger.
 fn store(server: &Server, batches: u64) {
     let bets = [("12345678", "7"); 100];
-    let mut said = frames::hello(1);
+    let mut input = frames::hello(1);
     for position in (0..batches).map(|batch| batch * bets.len() as u64) {
-        said.extend(frames::batch(position, &bets));
+        input.extend(frames::batch(position, &bets));
     }
     let mut stream = server.connect();
     let mut writer = stream.try_clone().expect("the same socket");
     let sending = std::thread::spawn(move || {
-        writer.write_all(&said).expect("sent");
+        writer.write_all(&input).expect("sent");
         writer.shutdown(Shutdown::Write).expect("half-closed");
     });
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("answered");
     sending.join().expect("no panic");
-    let (heard, _) = frames::responses(&answer);
-    assert_eq!(heard.last(), Some(&format!("stored {}", batches * bets.len() as u64)));
+    let (received, _) = frames::responses(&answer);
+    assert_eq!(received.last(), Some(&format!("stored {}", batches * bets.len() as u64)));
 }
 
 #[test]
@@ -174,12 +174,12 @@ fn a_ledger_that_may_not_grow_is_a_full_disk() {
     let mut stream = server.connect();
     stream.write_all(&frames::hello(1)).expect("sent");
     let mut position = 0;
-    let mut heard = String::new();
-    while !heard.starts_with("unavailable") {
+    let mut received = String::new();
+    while !received.starts_with("unavailable") {
         stream.write_all(&frames::batch(position, &bets)).expect("sent");
         position += bets.len() as u64;
         assert!(position < 200_000, "nothing failed");
-        heard = next_response(&mut stream);
+        received = next_response(&mut stream);
     }
     assert_serves(&server);
     drop(stream);
@@ -196,8 +196,8 @@ fn next_response(stream: &mut impl Read) -> String {
         let count = reads::read(stream, &mut buffer).expect("answered");
         assert!(count > 0, "the connection ended");
         bytes.extend_from_slice(&buffer[..count]);
-        let (heard, rest) = frames::responses(&bytes);
-        let response = heard.into_iter().find(|response| !response.starts_with("welcome"));
+        let (received, rest) = frames::responses(&bytes);
+        let response = received.into_iter().find(|response| !response.starts_with("welcome"));
         if let Some(response) = response
             && rest.is_empty()
         {
@@ -220,7 +220,7 @@ fn slow(calls: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
     traced.stdout(Stdio::piped()).spawn().expect("it starts")
 }
 
-/// Ends it by SIGTERM as soon as it has said how far the opening of its ledger is.
+/// Ends it by SIGTERM as soon as it has logged how far the opening of its ledger is.
 fn end_while_opening(mut central: Child) -> String {
     let mut log = reads::lines(central.stdout.take().expect("piped"));
     let mut text = read_until(&mut log, "action: recover_ledger | result: in_progress | step: ");
@@ -230,7 +230,7 @@ fn end_while_opening(mut central: Child) -> String {
     text
 }
 
-/// Reading back takes as long as it takes, but says so, and ends when it is asked to. Nothing has
+/// Reading back takes as long as it takes, but is logged, and ends when it is asked to. Nothing has
 /// changed then.
 #[test]
 fn a_recovery_says_how_far_it_is_and_ends_in_order() {
@@ -262,7 +262,7 @@ fn making_a_ledger_ends_in_order_too() {
     end_while_opening(slow("pwrite64", folder.path(), &[("SERVER_WAL_SEGMENT_SIZE", "256MiB")]));
 }
 
-/// A configuration is read at once or not at all: nobody opens the other end of this pipe.
+/// A configuration is read at once or not at all: the other end of this pipe is never opened.
 #[test]
 fn a_configuration_in_a_named_pipe_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The log goes into a file whose disk stalls: nobody waits for it but the log.
+//! The log goes into a file whose disk stalls: only the log waits for it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ fn stalling(folder: &Path, log: &Path, port: u16) -> Command {
     traced(&server, &folder.join("trace"), &arguments)
 }
 
-/// Connects as soon as somebody listens: the log doesn't say when.
+/// Connects as soon as it listens: the log can't show when.
 fn connect(port: u16) -> TcpStream {
     let mut stream = None;
     wait_until(|| {
@@ -94,16 +94,16 @@ fn peers_are_answered_while_the_log_file_stalls_and_its_lines_come_later() {
     stream.set_read_timeout(Some(TIMEOUT)).expect("set");
     stream.set_write_timeout(Some(TIMEOUT)).expect("set");
     // More lines than the kernel holds between the loop and the log's thread, and than wait for it.
-    let said = "a line that is logged\n".repeat(LINES);
+    let input = "a line that is logged\n".repeat(LINES);
     let mut reader = stream.try_clone().expect("cloned");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            stream.write_all(said.as_bytes()).expect("sent");
+            stream.write_all(input.as_bytes()).expect("sent");
             stream.shutdown(Shutdown::Write).expect("half-closed");
         });
         let mut echoed = String::new();
         reader.read_to_string(&mut echoed).expect("answered while the log's first write stalls");
-        assert!(echoed == said, "{} of {} bytes", echoed.len(), said.len());
+        assert!(echoed == input, "{} of {} bytes", echoed.len(), input.len());
     });
     assert_eq!(log.metadata().expect("it is there").len(), 0, "no write has returned");
     server.go_on();

@@ -1,5 +1,5 @@
 //! A central that is stopped for longer than its peers have time: what arrived meanwhile arrived in
-//! time, and nobody is cut off for the central's own absence.
+//! time, and none is cut off for the central's own absence.
 
 use std::io::{Read, Write};
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Places that no ledger can be kept in, and log output that nothing can be written to: the central
-//! says what is wrong and where, changes nothing, or goes on.
+//! logs what is wrong and where, changes nothing, or goes on.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -48,7 +48,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// What a central with its ledger there says, as a user for whom permissions count. It must end
+    /// The error of a central with its ledger there, as a user for whom permissions count. It must end
     /// by itself.
     fn refusal(&self, ledger: &Path) -> String {
         let mut server = Command::new(self.path("server"));
@@ -192,7 +192,7 @@ impl Drop for Killed {
     }
 }
 
-/// Nothing is heard of a central without a log: tries until it listens.
+/// A central without a log can only be tried until it listens.
 fn connect(port: u16) -> TcpStream {
     let begun = Instant::now();
     loop {
@@ -200,7 +200,7 @@ fn connect(port: u16) -> TcpStream {
             stream.set_read_timeout(Some(TIMEOUT)).expect("set");
             return stream;
         }
-        assert!(begun.elapsed() < TIMEOUT, "nobody listens at {port}");
+        assert!(begun.elapsed() < TIMEOUT, "nothing listens at {port}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -1,5 +1,5 @@
-//! Every program, in every way in which it says something and ends, with standard output and error
-//! closed, full, or read by nobody: it ends with the code that it would end with anyway, and says nothing
+//! Every program, in every way in which it writes something and ends, with standard output and error
+//! closed, full, or never read: it ends with the code that it would end with anyway, and writes nothing
 //! of it.
 
 use std::fs::OpenOptions;
@@ -70,22 +70,22 @@ impl Run {
     fn assert(&self, folder: &Path) {
         for stdout in Stream::ALL {
             for stderr in Stream::ALL {
-                let (status, said) = self.end(folder, stdout, stderr);
+                let (status, text) = self.end(folder, stdout, stderr);
                 let what = format!("{} {:?} {stdout:?} {stderr:?}", self.program, self.arguments);
-                assert_eq!(status.code(), Some(self.code), "{what}: {said}");
+                assert_eq!(status.code(), Some(self.code), "{what}: {text}");
                 assert!(
-                    !said.contains("panic") && !said.contains("RUST_BACKTRACE"),
-                    "{what}: {said}"
+                    !text.contains("panic") && !text.contains("RUST_BACKTRACE"),
+                    "{what}: {text}"
                 );
                 if (stdout, stderr) == (Stream::Read, Stream::Read) {
-                    assert!(!said.is_empty(), "{what}: not a word");
+                    assert!(!text.is_empty(), "{what}: not a word");
                 }
             }
         }
     }
 }
 
-/// What it says is less than a pipe holds: it is read when it has ended.
+/// What it writes is less than a pipe holds: it is read when it has ended.
 fn wait(mut child: Child) -> (ExitStatus, String) {
     let deadline = Instant::now() + TIMEOUT;
     while child.try_wait().expect("it is ours").is_none() {
@@ -96,8 +96,8 @@ fn wait(mut child: Child) -> (ExitStatus, String) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let output = child.wait_with_output().expect("it has ended");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status, String::from_utf8_lossy(&said).into_owned())
+    let text = [output.stdout, output.stderr].concat();
+    (output.status, String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
@@ -131,16 +131,16 @@ fn a_configuration_is_checked_as_ever() {
 fn what_fails_fails_as_ever() {
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();
-    let nobody = format!("127.0.0.1:{port}");
+    let unused = format!("127.0.0.1:{port}");
     run("server", &["healthcheck"], 1).with("SERVER_PORT", &port.to_string()).assert(folder.path());
     run("server", &["--storage-path", "missing/bets.csv", "--port", "0"], 1).assert(folder.path());
-    let agency = || run("client", &[], 1).with("CLI_ID", "1").with("CLI_SERVER_ADDRESS", &nobody);
+    let agency = || run("client", &[], 1).with("CLI_ID", "1").with("CLI_SERVER_ADDRESS", &unused);
     agency().assert(folder.path());
     agency().with("CLI_MODE", "echo").with("CLI_RETRY_MAX_ATTEMPTS", "1").assert(folder.path());
     run("client", &["check", "missing.csv"], 1).assert(folder.path());
     run("dataset", &["--out", "/dev/null/x"], 1).assert(folder.path());
     run("lottery", &["--data", "missing"], 1).assert(folder.path());
-    run("swarm", &["--address", &nobody, "echo", "--connections", "1"], 1).assert(folder.path());
+    run("swarm", &["--address", &unused, "echo", "--connections", "1"], 1).assert(folder.path());
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn what_works_works_as_ever() {
     echo.with("CLI_SERVER_ADDRESS", &address).assert(folder.path());
 }
 
-/// Its figures are all that it is run for: when they are lost it has failed, unless nobody wants them.
+/// Its figures are all that it is run for: when they are lost it has failed, unless they aren't wanted.
 #[test]
 fn a_report_that_does_not_arrive_is_a_failure() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -167,7 +167,7 @@ fn a_report_that_does_not_arrive_is_a_failure() {
     for stdout in [Stream::Read, Stream::Closed, Stream::Unread] {
         assert_eq!(end(stdout).0.code(), Some(0), "{stdout:?}");
     }
-    let (status, said) = end(Stream::Full);
+    let (status, text) = end(Stream::Full);
     let expected = "error: standard output: No space left on device (os error 28)\n";
-    assert_eq!((status.code(), said.as_str()), (Some(1), expected));
+    assert_eq!((status.code(), text.as_str()), (Some(1), expected));
 }

@@ -1,4 +1,4 @@
-//! What the log says of the draw that is waited for: who is missing, and who has gone.
+//! What the log has of a draw that is waited for: which agencies are missing, and which have gone.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -10,10 +10,10 @@ use kit::{reads, strace};
 
 const BETS: [(&str, &str); 1] = [("12345678", "7")];
 
-/// Says something, and reads until so many responses have come.
-fn ask(server: &Server, said: &[u8], expected: usize) -> TcpStream {
+/// Sends requests, and reads until so many responses have come.
+fn ask(server: &Server, requests: &[u8], expected: usize) -> TcpStream {
     let mut stream = server.connect();
-    stream.write_all(said).expect("sent");
+    stream.write_all(requests).expect("sent");
     let mut bytes = Vec::new();
     while responses(&bytes).0.len() < expected {
         let mut piece = [0; 4096];
@@ -61,7 +61,7 @@ fn the_log_says_whom_the_draw_waits_for_and_who_has_gone() {
     assert_eq!(log.matches("action: wait_for_draw ").count(), 3, "{log}");
 }
 
-/// An end that waits for a slow disk, behind a commit that is under way, is told with what it comes to.
+/// An end that waits for a slow disk, behind a commit that is under way, is logged with its result.
 #[test]
 fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -50,8 +50,12 @@ fn large_answers_that_a_thousand_ask_for_are_bounded() {
     let winners: Vec<_> = winners.iter().map(|document| (&document[..], "7574")).collect();
     let mut peers: Vec<_> = (2..=AGENCIES)
         .map(|agency| {
-            let said = [hello(agency), batch(0, &winners), end(150)].concat();
-            Peer::new(connect_from(&attack.server, HOSTILE), repeat(&said, 1), Reading::Frames(3))
+            let requests = [hello(agency), batch(0, &winners), end(150)].concat();
+            Peer::new(
+                connect_from(&attack.server, HOSTILE),
+                repeat(&requests, 1),
+                Reading::Frames(3),
+            )
         })
         .collect();
     run(&mut peers, Duration::from_mins(1));

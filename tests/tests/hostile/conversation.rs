@@ -40,7 +40,7 @@ pub(crate) fn connect_with(
     Ok(stream)
 }
 
-/// A connection that speaks the lottery's protocol.
+/// A connection that uses the lottery's protocol.
 pub(crate) struct Conversation(pub(crate) TcpStream);
 
 impl Conversation {

@@ -56,7 +56,7 @@ fn a_ledger_has_a_largest_size() {
     }
     let measured = format!("{} batches, a ledger of {len} bytes", 4 * batches);
     let log = attack.end("`SERVER_MAX_LEDGER_SIZE`", &measured, broken);
-    assert!(log.contains("the ledger is full: "), "it says so: {log}");
+    assert!(log.contains("the ledger is full: "), "it logs that: {log}");
 }
 
 /// Files of the server may grow up to so many bytes: lifted later, unlike the shell's own limit.
@@ -167,9 +167,10 @@ fn a_disk_that_takes_longer_than_a_frame_may_cuts_nobody_off() {
     has_been_read();
     second.send(&frame[9..]);
     assert_eq!(first.receive(), "stored 1");
-    let told = second.receive();
-    let broken = if told == "stored 1" { vec![] } else { vec![format!("it was told {told}")] };
-    attack.end("its deadline waits with it", "nobody was cut off", broken);
+    let response = second.receive();
+    let broken =
+        if response == "stored 1" { vec![] } else { vec![format!("it received {response}")] };
+    attack.end("its deadline waits with it", "none was cut off", broken);
 }
 
 /// Nothing has come for it.

@@ -60,8 +60,8 @@ fn slow_peers_are_cut_off_and_an_agency_beside_them_is_served() {
         slow.push(stream);
     }
     let answer = answers(&server, &conversation(1, 20));
-    let (told, _) = responses(&answer);
-    assert_eq!(told[1], "stored 20", "{told:?}");
+    let (received, _) = responses(&answer);
+    assert_eq!(received[1], "stored 20", "{received:?}");
     // The clock of a line runs from its first byte: another one now and then doesn't help.
     let droppers: Vec<_> = slow.iter_mut().skip(3).step_by(beginnings.len()).collect();
     drop_bytes(droppers);
@@ -70,7 +70,10 @@ fn slow_peers_are_cut_off_and_an_agency_beside_them_is_served() {
     }
     assert_serves(&server);
     let log = server.stop();
-    assert!(log.contains("| error: silent for too long | more: "), "told once, and counted: {log}");
+    assert!(
+        log.contains("| error: silent for too long | more: "),
+        "logged once, and counted: {log}"
+    );
 }
 
 /// Sends a byte on each of these every tenth of a second until the server takes no more of any.

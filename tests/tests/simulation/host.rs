@@ -248,7 +248,7 @@ impl<S: Handler> Host<S> {
             .unwrap_or_default()
     }
 
-    /// The other end of that pair says this.
+    /// The other end of that pair sends this.
     pub(crate) fn answer_from_attached(&mut self, bytes: &[u8]) {
         if let Some(attached) = &mut self.cx.attached {
             attached.input.extend_from_slice(bytes);

@@ -71,7 +71,7 @@ struct Totals {
 }
 
 impl Totals {
-    /// Runs one seed. Says a number that everything it did went into.
+    /// Runs one seed. Returns a hash of everything it did.
     fn run(&mut self, seed: u64, trace: bool) -> u64 {
         DRAWS.set(0);
         let mut world = World::new(seed, trace);

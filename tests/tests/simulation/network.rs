@@ -28,7 +28,7 @@ impl Side {
 struct Pipe {
     in_flight: VecDeque<u8>,
     arrived: VecDeque<u8>,
-    /// The sender has said that nothing follows.
+    /// The sender has ended it.
     ended: bool,
     end_arrived: bool,
 }
@@ -160,7 +160,7 @@ impl Network {
         self.made
     }
 
-    /// Moves some bytes of one direction to where they can be read. Says whether anything moved.
+    /// Moves some bytes of one direction to where they can be read. Returns whether anything moved.
     pub(crate) fn deliver(&mut self, random: &mut Rng) -> bool {
         let moving: Vec<_> = (self.links.iter())
             .flat_map(|(&id, link)| [Side::Agency, Side::Central].map(|side| (id, side, link)))

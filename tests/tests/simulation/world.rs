@@ -36,7 +36,7 @@ use crate::network::{Disconnect, Network, Side};
 /// Each segment of the wal: a few commits fill it.
 const SEGMENT_SIZE: u64 = 8192;
 
-/// What the kernel says of a disk that can't be written to.
+/// The kernel's error for a disk that can't be written to.
 const EIO: i32 = 5;
 
 /// Steps in which everything must be over once nothing goes wrong any more.
