@@ -52,6 +52,11 @@ impl Shutdown {
         *self = Self::TimedOut;
     }
 
+    /// Whether connections are closed as soon as the handler is idle.
+    pub(crate) fn waits_for_handler(self) -> bool {
+        self == Self::ShuttingDown
+    }
+
     pub(crate) fn is_requested(self) -> bool {
         self == Self::Requested
     }

@@ -62,6 +62,8 @@ pub(crate) struct Reactor<S: System, T = ()> {
     progress_before: u64,
     /// A signal came in this turn.
     signaled: bool,
+    /// A shutdown waited for the handler, and what was removed last has made it idle.
+    became_idle: bool,
     hook: T,
 }
 
@@ -77,6 +79,7 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
             forced: false,
             progress_before: 0,
             signaled: false,
+            became_idle: false,
             hook,
         }
     }
@@ -136,18 +139,22 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
 
     /// 1. Waits until something is ready, or the next deadline.
     fn wait(&mut self) -> io::Result<()> {
-        let can_accept = self.acceptor.as_ref().is_some_and(Acceptor::wants_accept);
-        let at_once = self.connections.has_work() || can_accept;
-        if !at_once {
+        if !self.has_work() {
             self.hook.flush();
         }
         self.make_room_for_events();
         let Connections { system, clock, .. } = &mut self.connections;
         let entered = clock.begin_poll(system.now());
-        let timeout = if at_once { Some(Duration::ZERO) } else { self.poll_timeout(entered) };
+        let timeout = self.poll_timeout(entered);
         let polled = self.connections.system.poll(&mut self.events, timeout)?;
         self.connections.clock.end_poll(entered, timeout, polled);
         Ok(())
+    }
+
+    /// Whether work is left that no event will announce.
+    fn has_work(&self) -> bool {
+        let can_accept = self.acceptor.as_ref().is_some_and(Acceptor::wants_accept);
+        self.connections.has_work() || can_accept || self.became_idle
     }
 
     fn make_room_for_events(&mut self) {
@@ -157,8 +164,11 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         }
     }
 
-    /// How long the poll may wait; `None` without limit.
-    fn poll_timeout(&self, now: Moment) -> Option<Duration> {
+    /// How long a poll that begins `now` may wait; `None` without limit.
+    pub(crate) fn poll_timeout(&self, now: Moment) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
         let signal = self.connections.system.next_notice();
         let timeouts = [self.connections.poll_timeout(now), signal, self.hook.retry_after()];
         timeouts.into_iter().flatten().min()
@@ -236,6 +246,7 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         self.connections.flush_all();
         self.connections.enforce_buffer_limit();
         self.reap(handler);
+        self.became_idle = self.connections.shutdown.waits_for_handler() && handler.is_idle();
         self.hook.flush();
     }
 
