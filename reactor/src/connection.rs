@@ -150,6 +150,11 @@ impl<S: Socket> Connection<S> {
         self.socket.is_attached()
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn socket(&self) -> &S {
+        &self.socket
+    }
+
     pub(crate) fn socket_mut(&mut self) -> &mut S {
         &mut self.socket
     }

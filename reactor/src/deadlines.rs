@@ -93,6 +93,14 @@ impl Deadlines {
     }
 }
 
+#[cfg(feature = "testing")]
+impl Deadlines {
+    /// The handler's deadline.
+    pub(crate) fn handler_deadline(&self) -> Option<Moment> {
+        self.handler_deadline
+    }
+}
+
 /// All deadlines and timers, in order of time.
 #[derive(Debug)]
 pub(crate) struct DeadlineQueue {
@@ -214,6 +222,14 @@ impl DeadlineQueue {
             }
             Key::Loop(timer) => loop_alarms[timer as usize].wakeup.is_at(at),
         });
+    }
+}
+
+#[cfg(feature = "testing")]
+impl DeadlineQueue {
+    /// The handler's timers that are set, and when they fire.
+    pub(crate) fn handler_timers(&self) -> impl Iterator<Item = (TimerId, Moment)> {
+        self.handler_alarms.iter().filter_map(|(&timer, alarm)| Some((timer, alarm.due()?)))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::turn_hook::TurnHook;
 /// Make one, let it [`listen`](Self::listen) or let the handler connect in
 /// [`Handler::on_start`], and [`run`](Self::run) it.
 #[derive(Debug)]
-pub struct EventLoop<T = ()>(Reactor<Kernel, T>);
+pub struct EventLoop<T = ()>(pub(crate) Reactor<Kernel, T>);
 
 impl EventLoop {
     /// A loop without listener, without connections and without a hook, see

@@ -1,8 +1,8 @@
 //! The seam between the loop and a program: the loop calls a [`Handler`], which acts through a
 //! [`Context`].
 //!
-//! A handler never sees a socket, a file descriptor or a clock. The event loop implements [`Context`]
-//! over real sockets; a test implements it over buffers and drives the same handler with it.
+//! A handler never sees a socket, a file descriptor or a clock: it runs over the kernel and over a
+//! network in memory alike.
 
 use std::io;
 use std::net::SocketAddr;

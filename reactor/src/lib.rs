@@ -28,6 +28,7 @@
 //! | `buffer` | bytes that wait, and the pool of their memory |
 //! | `signals` | signals as one more source, and what each means |
 //! | `outcome` | how a loop ends |
+//! | `testing` | the loop in memory, for tests; a feature of its own |
 //! | `counters` | what has happened, in numbers |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`id`] | names of connections and timers |
@@ -62,6 +63,8 @@ mod socket_options;
 mod stream;
 mod system;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timers;
 mod turn;
 mod turn_hook;

@@ -30,6 +30,14 @@ pub(crate) struct Alarm {
     pub(crate) wakeup: Wakeup,
 }
 
+#[cfg(feature = "testing")]
+impl Alarm {
+    /// When it goes off, if it is set.
+    pub(crate) fn due(self) -> Option<Moment> {
+        self.due
+    }
+}
+
 /// The heap of entries. `K` names whose alarm an entry belongs to.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
