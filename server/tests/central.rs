@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
 use server::central::ProtocolConfig;
 use server::lottery::Entry;
-use support::{Disk, MemoryStore, RULES, World};
+use support::{CONFIG, Disk, MemoryStore, World};
 use wire::{FRAME_MAX, MAGIC, Request};
 
 const TWO: [(&str, &str); 2] = [("1", "7574"), ("2", "5")];
@@ -64,7 +64,7 @@ fn no_answer_leaves_before_its_commit_is_durable() {
 #[test]
 fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
     // Every batch is committed at once: several commits in one turn.
-    let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..RULES });
+    let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..CONFIG });
     let one = world.agency(1);
     world.responses(one);
     let before = world.disk.borrow().commits;
@@ -78,7 +78,7 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
 
 #[test]
 fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
-    let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..RULES });
+    let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..CONFIG });
     let one = world.agency(1);
     world.responses(one);
     world.disk.borrow_mut().full = true;
@@ -224,7 +224,7 @@ fn responses_keep_the_order_of_requests_before_and_after_the_draw() {
 #[test]
 fn an_end_of_input_does_not_overtake_a_refusal() {
     for bad in [batch(99, &TWO), batch(1, &TWO), end(7), hello(1), vec![MAGIC, 0x7f, 0, 4]] {
-        let mut world = World::with_disk(1, RULES);
+        let mut world = World::with_disk(1, CONFIG);
         let one = world.open();
         world.arrive(one, &[hello(1), batch(0, &TWO), bad].concat());
         world.end_turn();
@@ -267,7 +267,7 @@ fn whoever_is_superseded_while_it_waits_for_winners_is_told_so_at_once() {
 
 #[test]
 fn a_slow_disk_holds_answers_back_and_nothing_else() {
-    let mut world = World::with_disk(2, RULES);
+    let mut world = World::with_disk(2, CONFIG);
     let (one, two) = (world.agency(1), world.agency(2));
     world.send(one, &batch(0, &TWO));
     assert!(world.responses(one)[1..].is_empty(), "the disk has been asked, and hasn't answered");
@@ -292,7 +292,7 @@ fn a_slow_disk_holds_answers_back_and_nothing_else() {
 /// What an agency is told when it introduces itself is durable, also when more is under way.
 #[test]
 fn a_welcome_tells_nothing_that_may_still_be_lost() {
-    let mut world = World::with_disk(1, RULES);
+    let mut world = World::with_disk(1, CONFIG);
     let one = world.agency(1);
     world.send(one, &batch(0, &TWO));
     let again = world.open();
@@ -307,7 +307,7 @@ fn a_welcome_tells_nothing_that_may_still_be_lost() {
 
 #[test]
 fn more_than_may_wait_for_the_disk_is_not_read() {
-    let mut world = World::with_disk(1, ProtocolConfig { max_pending_replies: 3, ..RULES });
+    let mut world = World::with_disk(1, ProtocolConfig { max_pending_replies: 3, ..CONFIG });
     let one = world.agency(1);
     let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
     world.send(one, &batches);
@@ -325,16 +325,16 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
 /// It is the disk that is slow, not the agency whose frame isn't whole.
 #[test]
 fn no_deadline_runs_while_an_agency_is_held_back() {
-    let mut world = World::with_disk(2, ProtocolConfig { max_pending_replies: 1, ..RULES });
+    let mut world = World::with_disk(2, ProtocolConfig { max_pending_replies: 1, ..CONFIG });
     let (one, two) = (world.agency(1), world.agency(2));
     let frame = batch(0, &TWO);
     world.send(one, &frame[..9]);
-    assert_eq!(world.cx.wires[&one].deadline, RULES.frame_timeout);
+    assert_eq!(world.cx.wires[&one].deadline, CONFIG.frame_timeout);
     world.send(two, &frame);
     world.central.before_read(&mut world.cx, one);
     assert_eq!((world.cx.wires[&one].paused, world.cx.wires[&one].deadline), (true, None));
     world.disk_answers();
-    assert_eq!(world.cx.wires[&one].deadline, RULES.frame_timeout, "from now on");
+    assert_eq!(world.cx.wires[&one].deadline, CONFIG.frame_timeout, "from now on");
     world.send(one, &frame[9..]);
     world.disk_answers();
     assert_eq!(world.responses(one)[1..], ["stored 2"]);
@@ -343,8 +343,9 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
 #[test]
 fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
     for with_disk in [true, false] {
-        let rules = ProtocolConfig { group_commit_bytes: 1, ..RULES };
-        let mut world = if with_disk { World::with_disk(1, rules) } else { World::with(1, rules) };
+        let config = ProtocolConfig { group_commit_bytes: 1, ..CONFIG };
+        let mut world =
+            if with_disk { World::with_disk(1, config) } else { World::with(1, config) };
         let one = world.agency(1);
         world.disk_answers();
         world.responses(one);
@@ -361,7 +362,7 @@ fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
 /// The end waits for the disk, and whoever was promised an answer gets it first.
 #[test]
 fn a_shutdown_waits_for_the_disk_that_is_at_work() {
-    let mut world = World::with_disk(1, RULES);
+    let mut world = World::with_disk(1, CONFIG);
     let (one, echo) = (world.agency(1), world.open());
     world.send(one, &batch(0, &TWO));
     world.stop();
@@ -375,7 +376,7 @@ fn a_shutdown_waits_for_the_disk_that_is_at_work() {
 
 #[test]
 fn without_the_thread_that_waits_for_the_disk_nothing_goes_on() {
-    let mut world = World::with_disk(1, RULES);
+    let mut world = World::with_disk(1, CONFIG);
     let one = world.agency(1);
     world.arrive(one, &batch(0, &TWO));
     world.lose_disk_thread();
@@ -417,8 +418,8 @@ fn a_full_disk_confirms_nothing_and_loses_nothing() {
 
 /// A central that waits after a failed commit, in which agency 1 has two bets.
 fn world_that_waits(agencies: u32) -> (World, ConnectionId) {
-    let rules = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..RULES };
-    let mut world = World::with(agencies, rules);
+    let config = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..CONFIG };
+    let mut world = World::with(agencies, config);
     let one = world.agency(1);
     world.send(one, &batch(0, &TWO));
     world.responses(one);
@@ -475,12 +476,12 @@ fn told(word: &str) -> Vec<String> {
 
 #[test]
 fn a_draw_that_could_not_be_committed_is_tried_again_by_itself() {
-    let rules = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..RULES };
+    let config = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..CONFIG };
     let disk: Rc<RefCell<Disk>> = Rc::default();
     disk.borrow_mut().full = true;
     // As a crash may leave it: everybody has finished, and there was no draw.
     let ended = [Entry::Finished { agency: 1 }];
-    let mut world = World::after(&ended, MemoryStore::new(&disk), 1, rules);
+    let mut world = World::after(&ended, MemoryStore::new(&disk), 1, config);
     let one = world.agency(1);
     world.send(one, &bytes(&Request::Winners));
     world.end_turn();
@@ -544,7 +545,7 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
     while told.len() < 2 * documents.len() {
         let backlog = world.cx.wires[&one].output.len();
         assert!(
-            backlog > 0 && backlog <= RULES.write_buffer_high + FRAME_MAX,
+            backlog > 0 && backlog <= CONFIG.write_buffer_high + FRAME_MAX,
             "{backlog} bytes wait"
         );
         for words in world.responses(one) {
@@ -565,13 +566,13 @@ fn deadlines_fit_what_is_waited_for() {
     let mut world = World::new(1);
     let one = world.open();
     let deadline = |world: &World, id| world.cx.wires[&id].deadline;
-    assert_eq!(deadline(&world, one), RULES.first_byte_timeout);
+    assert_eq!(deadline(&world, one), CONFIG.first_byte_timeout);
     world.send(one, &hello(1)[..3]);
-    assert_eq!(deadline(&world, one), RULES.frame_timeout);
+    assert_eq!(deadline(&world, one), CONFIG.frame_timeout);
     world.send(one, &hello(1)[3..]);
     assert_eq!(deadline(&world, one), None, "an agency may think");
     world.send(one, &batch(0, &TWO)[..9]);
-    assert_eq!(deadline(&world, one), RULES.frame_timeout);
+    assert_eq!(deadline(&world, one), CONFIG.frame_timeout);
     world.expire(one);
     assert_eq!(world.responses(one)[1..], ["error Timeout"]);
     assert!(world.is_closed(one));
@@ -688,7 +689,7 @@ proptest! {
         lines in prop::collection::vec("[a-zñ|]{1,20}", 1..10),
         cut in 1..30_usize,
     ) {
-        let mut world = World::with(1, ProtocolConfig { echo_keep_alive: true, ..RULES });
+        let mut world = World::with(1, ProtocolConfig { echo_keep_alive: true, ..CONFIG });
         let said = lines.join("\n") + "\n";
         let one = world.open();
         for piece in said.as_bytes().chunks(cut) {

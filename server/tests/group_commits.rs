@@ -13,7 +13,7 @@ use ledger::{Durability, Options};
 use proptest::prelude::*;
 use server::central::ProtocolConfig;
 use server::store::{FileStore, StoreError};
-use support::{RULES, World};
+use support::{CONFIG, World};
 use wire::{Agency, Batch, BatchBuilder, Bet, Position, Push, Request};
 
 fn open(segment: u64, agencies: Agency) -> FileStore<MemoryStorage> {
@@ -99,8 +99,8 @@ fn central(
             return None;
         }
     };
-    let rules = ProtocolConfig { group_commit_bytes: group_commit_bytes.min(room), ..RULES };
-    Some(World::over(store, agencies, rules))
+    let config = ProtocolConfig { group_commit_bytes: group_commit_bytes.min(room), ..CONFIG };
+    Some(World::over(store, agencies, config))
 }
 
 proptest! {
@@ -160,8 +160,8 @@ proptest! {
 #[test]
 fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal() {
     const READ_PER_TURN: usize = 16 << 10;
-    let rules = ProtocolConfig { group_commit_bytes: 256 << 10, ..RULES };
-    let mut world = World::over(open(1 << 20, 240), 240, rules);
+    let config = ProtocolConfig { group_commit_bytes: 256 << 10, ..CONFIG };
+    let mut world = World::over(open(1 << 20, 240), 240, config);
     let each = READ_PER_TURN / empty_batch(0).len();
     assert!(240 * each * 11 > 2 << 20, "one record of all of it fits into no segment");
     for agency in 1..=240 {

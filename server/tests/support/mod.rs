@@ -240,7 +240,7 @@ pub struct World<S = MemoryStore> {
     unread: BTreeMap<ConnectionId, Vec<u8>>,
 }
 
-pub const RULES: ProtocolConfig = ProtocolConfig {
+pub const CONFIG: ProtocolConfig = ProtocolConfig {
     echo_keep_alive: false,
     max_line_size: 1000,
     first_byte_timeout: Some(Duration::from_secs(1)),
@@ -259,25 +259,25 @@ pub const RULES: ProtocolConfig = ProtocolConfig {
 
 impl World {
     pub fn new(agencies: wire::Agency) -> Self {
-        Self::with(agencies, RULES)
+        Self::with(agencies, CONFIG)
     }
 
     /// The same with a disk that somebody else waits for, see [`disk_answers`](Self::disk_answers).
-    pub fn with_disk(agencies: wire::Agency, rules: ProtocolConfig) -> Self {
-        Self::with(agencies, rules).leave_disk_to_thread()
+    pub fn with_disk(agencies: wire::Agency, config: ProtocolConfig) -> Self {
+        Self::with(agencies, config).leave_disk_to_thread()
     }
 
-    pub fn with(agencies: wire::Agency, rules: ProtocolConfig) -> Self {
+    pub fn with(agencies: wire::Agency, config: ProtocolConfig) -> Self {
         let disk = Rc::default();
         let store = MemoryStore::new(&disk);
-        Self { disk, ..Self::over(store, agencies, rules) }
+        Self { disk, ..Self::over(store, agencies, config) }
     }
 }
 
 impl<S: Store> World<S> {
     /// A central over another store than the one in memory: `disk` isn't used.
-    pub fn over(store: S, agencies: wire::Agency, rules: ProtocolConfig) -> Self {
-        Self::after(&[], store, agencies, rules)
+    pub fn over(store: S, agencies: wire::Agency, config: ProtocolConfig) -> Self {
+        Self::after(&[], store, agencies, config)
     }
 
     /// The same with a store in which these entries are durable.
@@ -285,7 +285,7 @@ impl<S: Store> World<S> {
         entries: &[Entry],
         store: S,
         agencies: wire::Agency,
-        rules: ProtocolConfig,
+        config: ProtocolConfig,
     ) -> Self {
         let mut state = State::default();
         for entry in entries {
@@ -293,7 +293,7 @@ impl<S: Store> World<S> {
         }
         let lottery = Lottery::new(agencies, state, store.rows_len(), WinnerIndex::default());
         Self {
-            central: Central::new(lottery, store, rules),
+            central: Central::new(lottery, store, config),
             cx: Buffers {
                 now: Instant::now(),
                 wires: BTreeMap::new(),

@@ -418,7 +418,7 @@ impl World {
         self.invariants.check(&rows, &state);
         let lottery = Lottery::new(agencies, state, store.rows_len(), winners);
         self.trace("the central starts");
-        let mut central = Central::new(lottery, store, rules());
+        let mut central = Central::new(lottery, store, protocol_config());
         self.synced = None;
         if self.disk_waits {
             let (stream, _) = UnixStream::pair().expect("there are descriptors");
@@ -516,7 +516,7 @@ fn input(random: &mut Rng) -> Vec<Bet> {
         .collect()
 }
 
-fn rules() -> ProtocolConfig {
+fn protocol_config() -> ProtocolConfig {
     ProtocolConfig {
         echo_keep_alive: false,
         max_line_size: 1000,
