@@ -234,7 +234,5 @@ impl Handler for CheckFiles {
 
     fn on_eof(&mut self, _: &mut impl Context, _: ConnectionId, _: &[u8]) {}
 
-    fn on_deadline(&mut self, _: &mut impl Context, _: ConnectionId) {}
-
     fn on_close(&mut self, _: &mut impl Context, _: ConnectionId, _: &CloseReason) {}
 }

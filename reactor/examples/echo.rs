@@ -7,9 +7,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reactor::{
-    CloseReason, ConnectionId, Context, EventLoop, Handler, Hangup, Limits, ShutdownCause,
-};
+use reactor::{CloseReason, ConnectionId, Context, EventLoop, Handler, Hangup, Limits};
 
 /// Longest silence of a peer.
 const IDLE: Duration = Duration::from_mins(1);
@@ -44,8 +42,6 @@ impl Handler for Echo {
         _reason: &CloseReason,
     ) {
     }
-
-    fn on_shutdown(&mut self, _cx: &mut impl Context, _cause: ShutdownCause) {}
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new(Limits::default())?;
     event_loop.handle_signals(Hangup::Shutdown)?;
     writeln!(io::stdout(), "listening at {}", event_loop.listen(address.parse()?, 128)?)?;
-    // Whether the end was in order or forced by a second signal makes no difference here.
+    // Graceful or forced makes no difference here.
     let _ = event_loop.run(&mut Echo)?;
     Ok(())
 }

@@ -291,7 +291,7 @@ mod tests {
         let first = addresses.admit(one, moment(START)).unwrap();
         assert_eq!(addresses.admit(one, moment(START)), Ok(first));
         assert_eq!(addresses.admit(one, moment(START)), Err(Excess::Connections));
-        assert!(addresses.admit(other, moment(START)).is_ok(), "that is somebody else");
+        assert!(addresses.admit(other, moment(START)).is_ok(), "that is another address");
         addresses.leave(first, moment(START));
         assert!(addresses.admit(one, moment(START)).is_ok());
     }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_left_out_is_not_counted() {
+    fn exempted_addresses_are_not_counted() {
         let unlimited = vec!["127.0.0.0/8".parse().unwrap()];
         let mut addresses = PeerAddresses::new(1, 1, unlimited, moment(START));
         for _ in 0..100 {
@@ -341,7 +341,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that keeps everything: nobody has more connections than allowed, nobody
+        /// Against a model that keeps everything: no address has more connections than allowed, none
         /// below both limits is refused, and what is kept are entries of these addresses.
         #[test]
         fn counts_what_is_there(

@@ -32,8 +32,8 @@ enum State {
     Open,
     /// The rest of the output is sent; input is discarded.
     Closing,
-    /// The peer was told that nothing follows. Its input is still read and discarded: closing a
-    /// socket with unread input resets the connection, and the peer would lose the response.
+    /// The write side is shut down. Input is still read and discarded: closing a socket with unread
+    /// input resets the connection, and the peer would lose the response.
     Lingering,
     /// To be removed at the end of the turn; the reason is in the list of closed connections.
     Closed,

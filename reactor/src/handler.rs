@@ -70,7 +70,9 @@ pub trait Handler {
     }
 
     /// The deadline set by [`Context::set_deadline`] has passed. It is cleared.
-    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId);
+    fn on_deadline(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        let _ = (cx, connection);
+    }
 
     /// The timer set by [`Context::set_timer`] has fired. It is cleared.
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
@@ -105,7 +107,9 @@ pub trait Handler {
     /// [`is_idle`](Self::is_idle) returns true, no more input is delivered and every connection is
     /// closed as by [`Context::close`]. All of it takes
     /// [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout) at most.
-    fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause);
+    fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
+        let _ = (cx, cause);
+    }
 
     /// Whether nothing is under way that the shutdown has to wait for. Called at the end of every
     /// turn from [`on_shutdown`](Self::on_shutdown) on. A handler with replies that can't leave yet

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_one_connection_are_told_from_those_of_all() {
+    fn errors_of_one_connection_are_distinguished_from_those_of_all() {
         let is_of_one = |number| is_of_one_connection(&io::Error::from_raw_os_error(number));
         let lost = ["EPERM", "EPROTO", "ENETDOWN", "ECONNABORTED", "EHOSTUNREACH", "ETIMEDOUT"];
         for (number, name) in [1, 71, 100, 103, 113, 110].into_iter().zip(lost) {

@@ -61,10 +61,10 @@ pub(crate) trait System: fmt::Debug {
     /// Names of the signals that have come since the last call and ask for a shutdown.
     fn take_shutdown_signals(&mut self) -> impl Iterator<Item = &'static str>;
 
-    /// A signal that the handler is to be told of now.
+    /// A signal that is to be passed to the handler now.
     fn take_notice(&mut self) -> Option<Signal>;
 
-    /// Time until there is one.
+    /// Time until the next one.
     fn next_notice(&self) -> Option<Duration>;
 }
 

@@ -386,8 +386,6 @@ impl<M: Member> Handler for Swarm<M> {
         cx.close(connection);
     }
 
-    fn on_deadline(&mut self, _cx: &mut impl Context, _connection: ConnectionId) {}
-
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         if timer == HELD {
             self.all(cx, M::conclude);

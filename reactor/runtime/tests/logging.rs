@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use reactor::{CloseReason, ConnectionId, Context, Handler, Limits, Outcome, ShutdownCause};
+use reactor::{CloseReason, ConnectionId, Context, Handler, Limits, Outcome};
 use runtime::log_line;
 use runtime::logging::{self, Fail, Level, LevelFilter, Line, LogLine, Success};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -146,11 +146,7 @@ impl Handler for Talkative {
 
     fn on_eof(&mut self, _: &mut impl Context, _: ConnectionId, _: &[u8]) {}
 
-    fn on_deadline(&mut self, _: &mut impl Context, _: ConnectionId) {}
-
     fn on_close(&mut self, _: &mut impl Context, _: ConnectionId, _: &CloseReason) {}
-
-    fn on_shutdown(&mut self, _: &mut impl Context, _: ShutdownCause) {}
 
     fn before_flush(&mut self, _: &mut impl Context) -> Result<(), Infallible> {
         assert!(std::mem::take(&mut self.served) <= SERVED);

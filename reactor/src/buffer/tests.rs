@@ -148,7 +148,7 @@ proptest! {
     }
 }
 
-/// Memory that has been somebody's output isn't given to somebody's half a frame.
+/// A chunk of output isn't reused for a short input.
 #[test]
 fn input_is_kept_in_little_more_memory_than_it_needs() {
     let (mut pool, mut buffers) = (Pool::default(), Buffers::default());

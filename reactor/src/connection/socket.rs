@@ -16,7 +16,7 @@ impl<S: Socket> Connection<S> {
             return Established::Failed(error);
         }
         match self.socket.peer_addr() {
-            // Nobody listened, and the kernel gave this end the very port that it calls: TCP lets
+            // No process listened, and the kernel gave this end the very port that it calls: TCP lets
             // it answer itself.
             Ok(peer) if self.socket.local_addr().is_ok_and(|own| own == peer) => {
                 Established::Failed(io::ErrorKind::ConnectionRefused.into())
