@@ -9,42 +9,39 @@ pub(crate) fn extend(crc: u32, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The CRC-32 of some bytes, and how many they are: extends any other without another look at them.
-#[derive(Debug, Clone)]
-pub(crate) struct Block(Hasher);
-
-impl Block {
-    /// The checksum of these.
-    pub(crate) fn new(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new();
-        hasher.update(bytes);
-        Self(hasher)
+/// The CRC-32 of some bytes behind other ones than before, without a look at them: `whole` is that of
+/// `before` and these `len` bytes, and the result that of `instead` and the same bytes.
+///
+/// A CRC is linear: that of two parts is the first one's, shifted by the length of the second, plus
+/// the second one's. So exchanging the first part adds the shifted difference.
+pub(crate) fn exchange_prefix(whole: u32, before: u32, instead: u32, len: u64) -> u32 {
+    if len == 0 {
+        return instead;
     }
-
-    /// Extends a running CRC-32 by these bytes.
-    pub(crate) fn extend(&self, crc: u32) -> u32 {
-        let mut hasher = Hasher::new_with_initial(crc);
-        hasher.combine(&self.0);
-        hasher.finalize()
-    }
+    let mut hasher = Hasher::new_with_initial(before ^ instead);
+    hasher.combine(&Hasher::new_with_initial_len(whole, len));
+    hasher.finalize()
 }
 
 #[cfg(test)]
 mod tests {
+    use crc32fast::hash;
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
         #[test]
-        fn a_block_extends_as_its_bytes_do(
+        fn bytes_that_were_looked_at_once_have_both_checksums(
             before in prop::collection::vec(any::<u8>(), 0..99),
-            bytes in prop::collection::vec(any::<u8>(), 0..999),
+            instead in prop::collection::vec(any::<u8>(), 0..99),
+            bytes in prop_oneof![Just(Vec::new()), prop::collection::vec(any::<u8>(), 1..999)],
         ) {
-            let crc = crc32fast::hash(&before);
-            let expected = crc32fast::hash(&[&before[..], &bytes].concat());
-            prop_assert_eq!(extend(crc, &bytes), expected);
-            prop_assert_eq!(Block::new(&bytes).extend(crc), expected);
+            let (before_crc, instead_crc) = (hash(&before), hash(&instead));
+            let whole = extend(before_crc, &bytes);
+            prop_assert_eq!(whole, hash(&[&before[..], &bytes].concat()));
+            let exchanged = exchange_prefix(whole, before_crc, instead_crc, bytes.len() as u64);
+            prop_assert_eq!(exchanged, hash(&[&instead[..], &bytes].concat()));
         }
     }
 }

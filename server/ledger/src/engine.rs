@@ -19,9 +19,8 @@ use std::io::{self, Read as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use crate::crc;
 use crate::paths::Paths;
-use crate::record::{self, BLOCK, Kind, RecordHeader};
+use crate::record::{self, BLOCK, Kind, RecordHeader, RowsSum};
 use crate::space::{self, Space};
 use crate::state::{LedgerState, WalPosition};
 use crate::storage::Section;
@@ -133,9 +132,9 @@ impl<S: Storage> Ledger<S> {
     pub fn append(&mut self, meta: &[u8], rows: &[u8]) -> Result<Lsn, AppendError> {
         self.check_append(rows.len())?;
         self.make_room(meta.len() + rows.len())?;
-        let rows_crc = crc::Block::new(rows);
+        let sum = RowsSum::new(self.state.rows_crc, rows);
         let header = self.header(Kind::Commit, self.state.position.epoch);
-        let zeros = record::encode_commit(header, meta, rows.len(), &rows_crc, &mut self.record);
+        let zeros = record::encode_commit(header, meta, sum, &mut self.record);
         let parts = [&self.record[..], rows, zeros];
         let written_len = parts.iter().map(|part| part.len()).sum::<usize>();
         let cursor = self.state.position.cursor;
@@ -153,7 +152,7 @@ impl<S: Storage> Ledger<S> {
         }
         self.start_writeback(rows.len() as u64);
         self.state.rows_len += rows.len() as u64;
-        self.state.rows_crc = rows_crc.extend(self.state.rows_crc);
+        self.state.rows_crc = sum.crc_after;
         self.advance(end);
         Ok(self.appended_lsn())
     }

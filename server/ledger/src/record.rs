@@ -136,18 +136,36 @@ pub const fn checkpoint_record_len(snapshot_len: usize) -> usize {
     BLOCK + (CHECKPOINT_FIELDS_LEN + snapshot_len).next_multiple_of(BLOCK)
 }
 
+/// What a record has to know of its rows: they were looked at once, for the checksum of all rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowsSum {
+    pub(crate) len: usize,
+    /// CRC-32 of all rows before these.
+    pub(crate) crc_before: u32,
+    /// The same with these.
+    pub(crate) crc_after: u32,
+}
+
+impl RowsSum {
+    /// Looks at the rows behind those with this checksum.
+    pub(crate) fn new(crc_before: u32, rows: &[u8]) -> Self {
+        Self { len: rows.len(), crc_before, crc_after: crc::extend(crc_before, rows) }
+    }
+}
+
 /// Makes `head` the record of a commit as far as its rows, which are written from where they are.
 /// Returns the zeros behind them: up to the record's end, and those that follow the last record.
 pub(crate) fn encode_commit(
     header: RecordHeader,
     meta: &[u8],
-    rows_len: usize,
-    rows_crc: &crc::Block,
+    rows: RowsSum,
     head: &mut Vec<u8>,
 ) -> &'static [u8] {
     const ZEROS: &[u8] = &[0; 2 * BLOCK];
+    let RowsSum { len: rows_len, crc_before, crc_after } = rows;
     let payload_len = meta.len() + rows_len;
-    let payload_crc = rows_crc.extend(crc32fast::hash(meta));
+    let meta_crc = crc32fast::hash(meta);
+    let payload_crc = crc::exchange_prefix(crc_after, crc_before, meta_crc, rows_len as u64);
     head.clear();
     head.extend_from_slice(&header.with_payload(payload_len, rows_len, payload_crc).encode());
     head.extend_from_slice(meta);
@@ -264,8 +282,8 @@ mod tests {
     fn a_commit_is_read_back_and_is_as_long_as_it_was_said() {
         let header = RecordHeader { kind: Kind::Commit, ..HEADER };
         for (meta, rows) in [("", ""), ("meta", ""), ("", "row\r\n"), ("m", &*"row,".repeat(30))] {
-            let (mut record, crc) = (Vec::new(), crc::Block::new(rows.as_bytes()));
-            let zeros = encode_commit(header, meta.as_bytes(), rows.len(), &crc, &mut record);
+            let (mut record, sum) = (Vec::new(), RowsSum::new(0x1234_5678, rows.as_bytes()));
+            let zeros = encode_commit(header, meta.as_bytes(), sum, &mut record);
             record.extend_from_slice(rows.as_bytes());
             record.extend_from_slice(zeros);
             assert_eq!(record.len(), commit_record_len(meta.len() + rows.len()));

@@ -3,8 +3,7 @@
 use std::io;
 
 use super::{AppendError, Closing, Ledger};
-use crate::crc;
-use crate::record::{self, BLOCK, Checkpoint, Kind, Snapshot};
+use crate::record::{self, BLOCK, Checkpoint, Kind, RowsSum, Snapshot};
 use crate::state::WalPosition;
 use crate::syncing::{Next, SyncTarget, Work};
 use crate::wal_file::segment_start;
@@ -173,8 +172,8 @@ impl<S: Storage> Ledger<S> {
             return Ok(());
         }
         let header = self.header(Kind::Commit, self.state.position.epoch);
-        let nothing = crc::Block::new(&[]);
-        let zeros = record::encode_commit(header, &[], 0, &nothing, &mut self.record);
+        let no_rows = RowsSum::new(self.state.rows_crc, &[]);
+        let zeros = record::encode_commit(header, &[], no_rows, &mut self.record);
         let (cursor, parts) = (self.state.position.cursor, [&self.record[..], &[], zeros]);
         let end = cursor + (self.record.len() + zeros.len() - BLOCK) as u64;
         let written = self.wal.write_parts_at(parts, cursor);

@@ -164,15 +164,14 @@ fn slot(rest: &[u8], offset: u64) -> Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crc;
     use crate::record::Kind;
 
     /// A commit with this epoch and LSN, and a row of so many bytes.
     fn commit(epoch: u64, lsn: u64, len: usize) -> Vec<u8> {
         let (mut record, rows) = (Vec::new(), vec![b'r'; len]);
         let header = RecordHeader::new(Kind::Commit, epoch, lsn, 0, lsn - 1);
-        let crc = crc::Block::new(&rows);
-        let zeros = record::encode_commit(header, b"meta", len, &crc, &mut record);
+        let sum = record::RowsSum::new(0, &rows);
+        let zeros = record::encode_commit(header, b"meta", sum, &mut record);
         record.extend_from_slice(&rows);
         record.extend_from_slice(zeros);
         record.truncate(record.len() - BLOCK);
