@@ -112,7 +112,7 @@ impl<H: Handler> MemoryLoop<H> {
             }
             self.turn()?;
         }
-        panic!("the loop spins: {}", self.counters());
+        panic!("the loop spins: {:?}", self.counters());
     }
 
     /// Whether a turn would find nothing to do.
