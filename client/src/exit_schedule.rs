@@ -96,27 +96,28 @@ impl ExitSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryContext;
+    use crate::test_world::World;
+    use reactor::testing::NoHandler;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     struct Run {
         exit_schedule: ExitSchedule,
-        cx: MemoryContext,
+        world: World<NoHandler>,
         announced: u32,
     }
 
     impl Run {
         fn new(announce: Duration, exit: Duration) -> Self {
-            let (mut exit_schedule, cx) =
-                (ExitSchedule::new(ExitDelays { announce, exit }), MemoryContext::new());
-            exit_schedule.on_start(&cx);
-            Self { exit_schedule, cx, announced: 0 }
+            let mut world = World::without_handler();
+            let mut exit_schedule = ExitSchedule::new(ExitDelays { announce, exit });
+            exit_schedule.on_start(world.cx());
+            Self { exit_schedule, world, announced: 0 }
         }
 
         fn advance(&mut self) -> (Option<Duration>, u32, bool) {
-            self.exit_schedule.advance(&mut self.cx, || self.announced += 1);
-            (self.cx.timers.remove(&EXIT), self.announced, self.cx.stopped)
+            self.exit_schedule.advance(self.world.cx(), || self.announced += 1);
+            (self.world.take_timer(EXIT), self.announced, self.world.is_stopping())
         }
     }
 
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn the_result_waits_for_the_age_and_the_end_for_the_delay() {
         let mut run = Run::new(3 * SECOND, SECOND);
-        run.cx.pass(SECOND);
+        run.world.pass(SECOND);
         assert_eq!(run.advance(), (Some(2 * SECOND), 0, false));
         assert_eq!(run.advance(), (Some(SECOND), 1, false));
         assert_eq!(run.advance(), (None, 1, true));
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn a_run_that_is_old_enough_announces_at_once() {
         let mut run = Run::new(3 * SECOND, SECOND);
-        run.cx.pass(3 * SECOND);
+        run.world.pass(3 * SECOND);
         assert_eq!(run.advance(), (Some(SECOND), 1, false));
     }
 

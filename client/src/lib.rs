@@ -13,7 +13,7 @@
 //! | [`exit_schedule`] | when the result is logged, and when the program ends |
 //! | [`log_budget`] | the budgets of lines that a central can repeat |
 //! | [`progress`], [`progress_bar`] | the progress of a run, and its bar on a terminal |
-//! | `memory_io` | the loop's side in memory, for tests |
+//! | `test_world` | a handler over the loop in memory, for unit tests |
 
 pub mod check_files;
 pub mod config;
@@ -21,11 +21,11 @@ pub mod connection;
 pub mod echo;
 pub mod exit_schedule;
 pub mod log_budget;
-#[cfg(test)]
-mod memory_io;
 pub mod progress;
 pub mod progress_bar;
 pub mod session;
 pub mod settings;
 pub mod source;
+#[cfg(test)]
+mod test_world;
 mod yaml;

@@ -144,19 +144,19 @@ impl LogBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryContext;
+    use crate::test_world::World;
 
     #[test]
     fn what_is_exhausted_is_counted_until_the_interval_is_over() {
         let limits = LogLimits { max_lines: 2, ..LogLimits::default() };
-        let (mut budget, mut cx) = (LogBudget::new(limits), MemoryContext::new());
-        budget.set_timers(&mut cx);
-        assert!(cx.timers.is_empty(), "nothing was logged");
+        let (mut budget, mut world) = (LogBudget::new(limits), World::without_handler());
+        budget.set_timers(world.cx());
+        assert!(world.timers().is_empty(), "nothing was logged");
         assert!(budget.allows(Kind::Retried) && budget.allows(Kind::Retried));
         assert!(!budget.allows(Kind::Retried) && budget.allows(Kind::Winner));
-        budget.set_timers(&mut cx);
+        budget.set_timers(world.cx());
         let set = [(REPORT, limits.suppressed_interval), (REFILL, limits.interval)];
-        assert_eq!(cx.timers, set.into());
+        assert_eq!(world.timers(), set.into());
         assert!(budget.on_timer(REPORT) && !budget.allows(Kind::Retried));
         assert!(budget.on_timer(REFILL) && budget.allows(Kind::Retried));
         assert!(!budget.on_timer(crate::connection::dialer::DIAL));

@@ -12,6 +12,7 @@
 //! | `network` | [`MemoryNetwork`]: time, and what becomes of bytes |
 //! | `peer` | [`Peer`]: the test's end of a connection |
 //! | `recorder` | [`Recorder`]: a handler whose calls are recorded |
+//! | `no_handler` | [`NoHandler`]: for tests that need a `Context` alone |
 //! | `memory_system` | what the loop asks of its system, answered by a network |
 //! | `state` | what a network consists of |
 //! | `stepping` | the loop over the kernel turn by turn |
@@ -22,6 +23,7 @@ mod link;
 mod memory_loop;
 mod memory_system;
 mod network;
+mod no_handler;
 mod peer;
 mod recorder;
 mod state;
@@ -30,6 +32,7 @@ mod stepping;
 pub use link::Side;
 pub use memory_loop::{Attached, MemoryLoop};
 pub use network::MemoryNetwork;
+pub use no_handler::NoHandler;
 pub use peer::Peer;
 pub use recorder::{Call, Ending, Recorder};
 pub use state::{LinkId, Traffic};

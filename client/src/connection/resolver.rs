@@ -136,21 +136,22 @@ fn parse(text: &[u8]) -> io::Result<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_io::MemoryContext;
+    use crate::test_world::World;
+    use reactor::testing::NoHandler;
 
     const TIMEOUT: Duration = Duration::from_secs(9);
 
     /// Begins a look-up, and waits for what its thread says.
-    fn text_of(resolve: Resolve) -> (Resolver, MemoryContext, Vec<u8>) {
-        let (mut resolver, mut cx) = (Resolver::with(resolve), MemoryContext::new());
-        resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
-        let text = cx.read_attached();
-        (resolver, cx, text)
+    fn text_of(resolve: Resolve) -> (Resolver, World<NoHandler>, Vec<u8>) {
+        let (mut resolver, mut world) = (Resolver::with(resolve), World::without_handler());
+        resolver.begin(world.cx(), "central:12345", TIMEOUT).unwrap();
+        let (_, text) = world.read_attached();
+        (resolver, world, text)
     }
 
     fn answer_of(resolve: Resolve) -> io::Result<Vec<SocketAddr>> {
-        let (mut resolver, mut cx, text) = text_of(resolve);
-        resolver.finish(&mut cx, &text).expect("it is wanted")
+        let (mut resolver, mut world, text) = text_of(resolve);
+        resolver.finish(world.cx(), &text).expect("it is wanted")
     }
 
     #[test]
@@ -168,10 +169,10 @@ mod tests {
 
     #[test]
     fn a_name_with_any_number_of_addresses_is_some_kilobytes() {
-        let (mut resolver, mut cx, text) =
+        let (mut resolver, mut world, text) =
             text_of(|_| Ok((0..u16::MAX).map(|port| ([10, 0, 0, 1], port).into()).collect()));
         assert!(text.len() < 4096, "{}", text.len());
-        let found = resolver.finish(&mut cx, &text).unwrap().unwrap();
+        let found = resolver.finish(world.cx(), &text).unwrap().unwrap();
         assert_eq!(found.len(), ADDRESSES_MAX);
     }
 
@@ -197,23 +198,23 @@ mod tests {
         let stuck: Resolve = |_| loop {
             std::thread::park();
         };
-        let (mut resolver, mut cx) = (Resolver::with(stuck), MemoryContext::new());
-        resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
-        let first = *cx.lines.keys().next().unwrap();
+        let (mut resolver, mut world) = (Resolver::with(stuck), World::without_handler());
+        resolver.begin(world.cx(), "central:12345", TIMEOUT).unwrap();
+        let first = world.id();
         assert!(resolver.owns(first));
-        assert_eq!(cx.lines[&first].deadline, Some(TIMEOUT));
+        assert_eq!(world.deadline(first), Some(TIMEOUT));
         for _ in 0..10 {
-            resolver.cancel(&mut cx);
-            assert_eq!(cx.lines[&first].deadline, None);
-            resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
-            assert_eq!(cx.lines.keys().collect::<Vec<_>>(), [&first]);
-            assert_eq!(cx.lines[&first].deadline, Some(TIMEOUT));
+            resolver.cancel(world.cx());
+            assert_eq!(world.deadline(first), None);
+            resolver.begin(world.cx(), "central:12345", TIMEOUT).unwrap();
+            assert_eq!(world.ids(), [first]);
+            assert_eq!(world.deadline(first), Some(TIMEOUT));
         }
-        let found = resolver.finish(&mut cx, b"10.0.0.1:1\n").unwrap().unwrap();
+        let found = resolver.finish(world.cx(), b"10.0.0.1:1\n").unwrap().unwrap();
         assert_eq!(found, [([10, 0, 0, 1], 1).into()]);
         assert!(!resolver.owns(first));
-        resolver.begin(&mut cx, "central:12345", TIMEOUT).unwrap();
-        resolver.cancel(&mut cx);
-        assert!(resolver.finish(&mut cx, b"10.0.0.1:1\n").is_none());
+        resolver.begin(world.cx(), "central:12345", TIMEOUT).unwrap();
+        resolver.cancel(world.cx());
+        assert!(resolver.finish(world.cx(), b"10.0.0.1:1\n").is_none());
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Mode, Retry};
 use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
-use crate::memory_io::World;
+use crate::test_world::World;
 use runtime::logging::LevelFilter;
 use std::time::Duration;
 
@@ -36,25 +36,21 @@ fn message(number: u32) -> String {
     format!("[CLIENT 3] Message N°{number}\n")
 }
 
-fn refused() -> CloseReason {
-    CloseReason::NotConnected(io::ErrorKind::ConnectionRefused.into())
-}
-
 #[test]
 fn each_message_has_a_connection_of_its_own_and_a_pause_before_the_next() {
     let mut world = echoing(3, 0);
     for number in 1..=3 {
         world.open();
         assert_eq!(world.sent(), message(number).as_bytes());
-        assert_eq!(world.line().deadline, Some(TIMEOUT));
+        assert_eq!(world.deadline(world.id()), Some(TIMEOUT));
         world.receive(message(number).as_bytes());
-        assert!(world.cx.lines.is_empty(), "closed after its answer");
+        assert!(world.ids().is_empty(), "closed after its answer");
         if number < 3 {
             assert_eq!(world.fire(), PERIOD);
         }
     }
-    assert!(world.cx.stopped && world.cx.timers.is_empty(), "no pause after the last");
-    assert_eq!(world.handler.close(), End::Complete);
+    assert!(world.is_stopping() && world.timers().is_empty(), "no pause after the last");
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 #[test]
@@ -62,24 +58,24 @@ fn an_answer_may_come_byte_by_byte() {
     let mut world = echoing(1, 0);
     world.open();
     for byte in message(1).as_bytes() {
-        assert!(!world.cx.stopped);
+        assert!(!world.is_stopping());
         world.receive(&[*byte]);
     }
-    assert_eq!(world.handler.close(), End::Complete);
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 #[test]
 fn no_messages_are_done_at_once() {
     let world = echoing(0, 0);
-    assert!(world.cx.lines.is_empty() && world.cx.stopped);
-    assert_eq!(world.handler.close(), End::Complete);
+    assert!(world.ids().is_empty() && world.is_stopping());
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 #[test]
 fn a_server_that_is_not_up_yet_is_called_again() {
     let mut world = echoing(1, 0);
     for _ in 0..100 {
-        world.lose(&refused());
+        world.refuse();
         assert!(world.fire() <= Duration::from_secs(1));
     }
     world.open();
@@ -89,23 +85,23 @@ fn a_server_that_is_not_up_yet_is_called_again() {
 #[test]
 fn the_limit_of_attempts_ends_it() {
     let mut world = echoing(1, 2);
-    world.lose(&refused());
+    world.refuse();
     world.fire();
-    world.lose(&refused());
-    assert!(world.cx.stopped && world.cx.timers.is_empty());
-    assert_eq!(world.handler.close(), End::Failed);
+    world.refuse();
+    assert!(world.is_stopping() && world.timers().is_empty());
+    assert_eq!(world.into_handler().close(), End::Failed);
 }
 
 #[test]
 fn a_connection_begins_the_count_of_attempts_anew() {
     let mut world = echoing(2, 2);
-    world.lose(&refused());
+    world.refuse();
     world.fire();
     world.open();
     world.receive(message(1).as_bytes());
     world.fire();
-    world.lose(&refused());
-    assert!(!world.cx.stopped);
+    world.refuse();
+    assert!(!world.is_stopping());
 }
 
 #[test]
@@ -115,14 +111,14 @@ fn whatever_isnt_the_message_ends_it() {
         |world| world.receive(&[b'x'; LINE_MAX + 1]),
         World::end,
         World::expire,
-        |world| world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into())),
+        World::reset,
     ];
     for failure in failures {
         let mut world = echoing(2, 0);
         world.open();
         failure(&mut world);
-        assert!(world.cx.stopped && world.cx.timers.is_empty());
-        assert_eq!(world.handler.close(), End::Failed);
+        assert!(world.is_stopping() && world.timers().is_empty());
+        assert_eq!(world.into_handler().close(), End::Failed);
     }
 }
 
@@ -130,35 +126,35 @@ fn whatever_isnt_the_message_ends_it() {
 fn the_last_line_can_be_held_back() {
     let mut world = echoing(1, 0);
     let announce = Duration::from_secs(3);
-    world.handler.exit_schedule =
+    world.handler().exit_schedule =
         ExitSchedule::new(ExitDelays { announce, exit: Duration::from_secs(1) });
     world.open();
     world.receive(message(1).as_bytes());
-    assert!(world.cx.lines.is_empty() && !world.cx.stopped);
+    assert!(world.ids().is_empty() && !world.is_stopping());
     assert_eq!([world.fire(), world.fire()], [announce, Duration::from_secs(1)]);
-    assert!(world.cx.stopped);
-    assert_eq!(world.handler.close(), End::Complete);
+    assert!(world.is_stopping());
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 #[test]
 fn a_name_is_looked_up_for_each_message_and_never_waited_for() {
     let resolve = |_: &str| Ok(vec![([10, 0, 0, 1], 12345).into()]);
-    let mut handler = echoing(2, 0).handler;
+    let mut handler = echoing(2, 0).into_handler();
     let retry = handler.config.retry;
     let dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1);
     (handler.dialer, handler.number) = (dialer.resolving(resolve), 0);
     let mut world = World::new(handler);
     for number in 1..=2 {
-        world.look_up();
-        assert_eq!(world.line().address.to_string(), "10.0.0.1:12345");
+        world.resolve();
+        assert_eq!(world.address(world.id()), "10.0.0.1:12345");
         world.open();
         world.receive(message(number).as_bytes());
         if number < 2 {
             world.fire();
         }
     }
-    assert_eq!(world.handler.close(), End::Complete);
-    let mut handler = echoing(2, 0).handler;
+    assert_eq!(world.into_handler().close(), End::Complete);
+    let mut handler = echoing(2, 0).into_handler();
     handler.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
         loop {
             std::thread::park();
@@ -168,7 +164,7 @@ fn a_name_is_looked_up_for_each_message_and_never_waited_for() {
     world.expire();
     world.fire();
     world.interrupt();
-    assert_eq!((world.cx.timers.len(), world.handler.close()), (0, End::Interrupted));
+    assert_eq!((world.timers().len(), world.into_handler().close()), (0, End::Interrupted));
 }
 
 #[test]
@@ -176,6 +172,6 @@ fn a_signal_ends_it_at_once() {
     let mut world = echoing(2, 0);
     world.open();
     world.interrupt();
-    assert_eq!((world.cx.aborted, world.cx.lines.len()), (1, 0));
-    assert_eq!(world.handler.close(), End::Interrupted);
+    assert_eq!((world.aborted(), world.ids().len()), (1, 0));
+    assert_eq!(world.into_handler().close(), End::Interrupted);
 }

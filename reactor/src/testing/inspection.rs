@@ -1,6 +1,7 @@
 //! What a test can see of a loop in memory, between its turns.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::connection::Connection;
@@ -53,5 +54,18 @@ impl<H: Handler> MemoryLoop<H> {
         let now = self.connections().clock.moment();
         let timers = self.connections().deadlines.handler_timers();
         timers.map(|(timer, due)| (timer, now.until(due))).collect()
+    }
+
+    /// The addresses of the end that called and the one that was called.
+    pub fn addresses(&self, id: ConnectionId) -> Option<[SocketAddr; 2]> {
+        let (link, _) = self.link(id)?;
+        let state = self.connections().system.shared.get();
+        state.links.get(&link).map(|placed| placed.addresses)
+    }
+
+    /// Whether the handler or a signal has asked for the end.
+    pub fn is_shutting_down(&self) -> bool {
+        let shutdown = self.connections().shutdown;
+        shutdown.is_requested() || shutdown.has_begun()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::connections::Connections;
 use crate::counters::Counters;
-use crate::handler::Handler;
+use crate::handler::{Context, Handler};
 use crate::limits::Limits;
 use crate::outcome::{Outcome, RunError};
 use crate::signals::Signal;
@@ -147,6 +147,12 @@ impl<H: Handler> MemoryLoop<H> {
     /// A signal comes that the handler is told of.
     pub fn notify(&mut self, signal: Signal) {
         self.reactor.connections.system.notices.push_back(signal);
+    }
+
+    /// What the handler is given in its calls, between two turns: for tests of what a handler
+    /// consists of.
+    pub fn context(&mut self) -> &mut (impl Context + use<H>) {
+        &mut self.reactor.connections
     }
 
     /// What has happened so far.

@@ -6,9 +6,9 @@ use super::*;
 use crate::config::{Mode, Retry};
 use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
-use crate::memory_io::World;
 use crate::session::agency::{Agency, Pace};
 use crate::source::memory_source::MemorySource;
+use crate::test_world::World;
 use proptest::prelude::*;
 use runtime::logging::LevelFilter;
 use std::io;
@@ -55,7 +55,7 @@ fn driving_with(max_attempts: u32, period: Duration) -> Driving {
 
 /// The same, but it must look the central's name up.
 fn driving_by_name(max_attempts: u32, resolve: crate::connection::resolver::Resolve) -> Driving {
-    let mut driver = driving_with(max_attempts, Duration::ZERO).handler;
+    let mut driver = driving_with(max_attempts, Duration::ZERO).into_handler();
     let retry = config(max_attempts).retry;
     driver.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
     World::new(driver)
@@ -120,14 +120,6 @@ fn requests(world: &mut Driving) -> Vec<String> {
     requests
 }
 
-fn reset() -> CloseReason {
-    CloseReason::Failed(io::ErrorKind::ConnectionReset.into())
-}
-
-fn refused() -> CloseReason {
-    CloseReason::NotConnected(io::ErrorKind::ConnectionRefused.into())
-}
-
 /// Waits out the pause before the next attempt, which must be one of a retry.
 fn redial(world: &mut Driving) {
     let pause = world.fire();
@@ -138,7 +130,7 @@ fn redial(world: &mut Driving) {
 #[test]
 fn a_whole_session() {
     let mut world = driving();
-    assert_eq!(world.line().deadline, Some(TIMEOUT), "an attempt has a limit too");
+    assert_eq!(world.deadline(world.id()), Some(TIMEOUT), "an attempt has a limit too");
     world.open();
     assert_eq!(requests(&mut world), ["hello 7"]);
     world.receive(&welcome(0));
@@ -147,16 +139,16 @@ fn a_whole_session() {
     assert_eq!(requests(&mut world), ["batch 4+1"]);
     world.receive(&[stored(4), stored(5)].concat());
     assert_eq!(requests(&mut world), ["end 5"]);
-    assert_eq!(world.line().deadline, Some(TIMEOUT));
+    assert_eq!(world.deadline(world.id()), Some(TIMEOUT));
     world.receive(&bytes(&Response::Finished { stored: 5, rejected: 0 }));
     assert_eq!(requests(&mut world), ["winners?"]);
-    assert_eq!(world.line().deadline, None, "the draw may take for ever");
+    assert_eq!(world.deadline(world.id()), None, "the draw may take for ever");
     world.receive(&winners(false));
-    assert!(!world.cx.stopped);
+    assert!(!world.is_stopping());
     world.receive(&winners(true));
-    assert!(world.cx.stopped);
-    assert_eq!(world.handler.session.winners(), 2);
-    assert_eq!(world.handler.close(), End::Complete);
+    assert!(world.is_stopping());
+    assert_eq!(world.handler().session.winners(), 2);
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 /// An agency that holds its result back, up to the moment when it knows it.
@@ -182,19 +174,19 @@ fn holding() -> Driving {
 #[test]
 fn a_result_that_is_held_back_holds_no_connection() {
     let mut world = holding();
-    assert!(world.cx.lines.is_empty() && !world.cx.stopped);
+    assert!(world.ids().is_empty() && !world.is_stopping());
     assert_eq!(world.fire(), Duration::from_secs(3));
-    assert!(!world.cx.stopped);
+    assert!(!world.is_stopping());
     assert_eq!(world.fire(), Duration::from_secs(1));
-    assert!(world.cx.stopped);
-    assert_eq!(world.handler.close(), End::Complete);
+    assert!(world.is_stopping());
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 #[test]
 fn a_signal_while_the_result_is_held_back_leaves_it_a_success() {
     let mut world = holding();
     world.interrupt();
-    assert_eq!(world.handler.close(), End::Complete);
+    assert_eq!(world.into_handler().close(), End::Complete);
 }
 
 #[test]
@@ -204,7 +196,7 @@ fn a_connection_that_is_lost_is_taken_up_where_the_central_stands() {
         let mut world = driving();
         world.open();
         world.receive(&welcome(0));
-        world.lose(&reset());
+        world.reset();
         redial(&mut world);
         assert_eq!(requests(&mut world), ["hello 7"]);
         world.receive(&welcome(consumed));
@@ -218,24 +210,26 @@ fn a_name_with_several_addresses_is_tried_to_its_end_and_then_from_its_beginning
     let mut world = driving_by_name(0, |_| {
         Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()])
     });
-    world.look_up();
+    world.resolve();
     let mut addresses = Vec::new();
-    for reason in [refused(), refused(), reset(), refused()] {
-        addresses.push(world.line().address.to_string());
-        if matches!(reason, CloseReason::Failed(_)) {
+    for is_established in [false, false, true, false] {
+        addresses.push(world.address(world.id()));
+        if is_established {
             world.open();
+            world.reset();
+        } else {
+            world.refuse();
         }
-        world.lose(&reason);
-        if world.cx.lines.is_empty() {
+        if world.ids().is_empty() {
             addresses.push("pause".into());
             world.fire();
-            world.look_up();
+            world.resolve();
         }
     }
     // Behind the one that was connected to in vain the next attempt begins at the other.
     let (first, second) = ("10.0.0.1:12345", "10.0.0.2:12345");
     assert_eq!(addresses, [first, second, "pause", first, "pause", second]);
-    assert_eq!(world.line().address.to_string(), first);
+    assert_eq!(world.address(world.id()), first);
 }
 
 /// A resolver that never returns.
@@ -249,47 +243,43 @@ fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
 fn a_signal_does_not_wait_for_a_look_up() {
     let mut world = driving_by_name(0, stuck);
     world.interrupt();
-    let look_up = world.id();
     // An answer that arrives now is dropped.
-    world.handler.on_eof(&mut world.cx, look_up, b"10.0.0.1:12345");
-    assert_eq!(world.cx.lines.keys().collect::<Vec<_>>(), [&look_up]);
-    assert!(world.cx.timers.is_empty());
-    assert_eq!(world.handler.close(), End::Interrupted);
+    world.resolve_to(b"10.0.0.1:12345");
+    assert!(!world.is_connecting());
+    assert!(world.timers().is_empty());
+    assert_eq!(world.into_handler().close(), End::Interrupted);
 }
 
 #[test]
 fn a_look_up_that_takes_too_long_is_a_failed_attempt_and_goes_on_in_the_next() {
     let mut world = driving_by_name(3, stuck);
     for _ in 0..2 {
-        assert_eq!(world.line().deadline, Some(TIMEOUT));
+        assert_eq!(world.deadline(world.id()), Some(TIMEOUT));
         world.expire();
-        assert_eq!(world.line().deadline, None);
+        assert_eq!(world.deadline(world.id()), None);
         world.fire();
     }
-    let look_up = world.id();
-    world.handler.on_eof(&mut world.cx, look_up, b"10.0.0.1:12345");
-    world.cx.lines.remove(&look_up);
-    world.handler.on_close(&mut world.cx, look_up, &CloseReason::Done);
-    assert_eq!(world.line().address.to_string(), "10.0.0.1:12345");
-    world.lose(&refused());
-    assert!(world.cx.stopped, "that was the third");
+    world.resolve_to(b"10.0.0.1:12345");
+    assert_eq!(world.address(world.id()), "10.0.0.1:12345");
+    world.refuse();
+    assert!(world.is_stopping(), "that was the third");
 }
 
 #[test]
 fn an_unknown_name_and_a_thread_that_is_lost_are_failed_attempts() {
     let mut world = driving_by_name(2, |_| Err(io::Error::other("no such name")));
-    world.look_up();
+    world.resolve();
     world.fire();
-    world.lose(&CloseReason::Failed(io::ErrorKind::ConnectionReset.into()));
-    assert!(world.cx.stopped && world.cx.timers.is_empty());
-    assert_eq!(world.handler.close(), End::Failed);
+    world.reset();
+    assert!(world.is_stopping() && world.timers().is_empty());
+    assert_eq!(world.into_handler().close(), End::Failed);
 }
 
 #[test]
 fn a_central_that_is_not_up_yet_is_tried_again_and_again() {
     let mut world = driving();
     for _ in 0..100 {
-        world.lose(&refused());
+        world.refuse();
         world.fire();
     }
     world.open();
@@ -334,8 +324,8 @@ fn any_other_error_is_final() {
         let mut world = driving();
         world.open();
         world.receive(&error(code));
-        assert!(world.cx.stopped && world.cx.timers.is_empty(), "{code:?}");
-        assert_eq!(world.handler.close(), End::Failed);
+        assert!(world.is_stopping() && world.timers().is_empty(), "{code:?}");
+        assert_eq!(world.into_handler().close(), End::Failed);
     }
 }
 
@@ -346,8 +336,8 @@ fn what_is_no_answer_is_final() {
         let mut world = driving();
         world.open();
         world.receive(garbage);
-        assert!(world.cx.stopped);
-        assert_eq!(world.handler.close(), End::Failed);
+        assert!(world.is_stopping());
+        assert_eq!(world.into_handler().close(), End::Failed);
     }
 }
 
@@ -360,11 +350,11 @@ fn an_input_that_is_not_the_one_sent_before_is_final_and_nothing_is_sent() {
     let phase = Phase::Open;
     world.receive(&bytes(&Response::Welcome { consumed, checksum, rejected: 0, phase }));
     // Skipping is done a slice a turn.
-    if !world.cx.stopped {
+    if !world.is_stopping() {
         world.fire();
     }
-    assert!(world.cx.stopped && requests(&mut world).is_empty());
-    assert_eq!(world.handler.close(), End::Failed);
+    assert!(world.is_stopping() && requests(&mut world).is_empty());
+    assert_eq!(world.into_handler().close(), End::Failed);
 }
 
 #[test]
@@ -376,16 +366,16 @@ fn a_signal_ends_it_at_once_wherever_it_is() {
             world.open();
             world.receive(&welcome(0));
         },
-        |world| world.lose(&refused()),
+        |world| world.refuse(),
     ];
     for stage in stages {
         let mut world = driving();
         stage(&mut world);
-        let connected = !world.cx.lines.is_empty();
+        let connected = !world.ids().is_empty();
         world.interrupt();
-        assert_eq!(world.cx.aborted, u32::from(connected), "nothing is waited for");
-        assert!(world.cx.lines.is_empty(), "no connection is left");
-        assert_eq!(world.handler.close(), End::Interrupted);
+        assert_eq!(world.aborted(), usize::from(connected), "nothing is waited for");
+        assert!(world.ids().is_empty(), "no connection is left");
+        assert_eq!(world.into_handler().close(), End::Interrupted);
     }
 }
 
@@ -410,17 +400,17 @@ proptest! {
             let (piece, after) = rest.split_at(cut.min(rest.len()));
             world.receive(piece);
             rest = after;
-            if world.cx.stopped {
+            if world.is_stopping() {
                 break;
             }
         }
-        if !world.cx.stopped {
+        if !world.is_stopping() {
             world.receive(rest);
         }
         prop_assert_eq!(
             requests(&mut world),
             ["hello 7", "batch 0+2", "batch 2+2", "batch 4+1", "end 5", "winners?"]
         );
-        prop_assert_eq!(world.handler.close(), End::Complete);
+        prop_assert_eq!(world.into_handler().close(), End::Complete);
     }
 }

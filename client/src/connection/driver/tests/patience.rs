@@ -6,41 +6,41 @@ use super::*;
 fn the_limit_of_attempts_ends_it() {
     let mut world = driving_with(3, Duration::ZERO);
     for _ in 0..2 {
-        world.lose(&refused());
+        world.refuse();
         world.fire();
     }
     // Bets that are acknowledged begin the count anew.
     world.open();
     world.receive(&[welcome(0), stored(2)].concat());
     for _ in 0..2 {
-        world.lose(&reset());
+        world.reset();
         world.fire();
     }
-    assert!(!world.cx.stopped);
-    world.lose(&refused());
-    assert!(world.cx.stopped && world.cx.timers.is_empty());
-    assert_eq!(world.handler.close(), End::Failed);
+    assert!(!world.is_stopping());
+    world.refuse();
+    assert!(world.is_stopping() && world.timers().is_empty());
+    assert_eq!(world.into_handler().close(), End::Failed);
 }
 
 /// Attempts whose connections end after the responses `answers`, up to the limit of 6.
 fn attempts_in_vain(answers: &[u8]) -> (u32, Vec<Duration>) {
     let mut world = driving_with(6, Duration::ZERO);
     let (mut attempts, mut pauses) = (0, Vec::new());
-    while !world.cx.stopped {
+    while !world.is_stopping() {
         attempts += 1;
         assert!(attempts < 100, "for ever");
         world.open();
         if !answers.is_empty() {
             world.receive(answers);
         }
-        if !world.cx.lines.is_empty() {
+        if !world.ids().is_empty() {
             world.end();
         }
-        if !world.cx.stopped {
+        if !world.is_stopping() {
             pauses.push(world.fire());
         }
     }
-    assert_eq!(world.handler.close(), End::Failed);
+    assert_eq!(world.into_handler().close(), End::Failed);
     (attempts, pauses)
 }
 
@@ -75,11 +75,11 @@ fn progress_however_small_makes_the_agency_patient_anew() {
         world.open();
         world.receive(&welcome(consumed));
         world.end();
-        if !world.cx.stopped && consumed < 4 {
+        if !world.is_stopping() && consumed < 4 {
             assert!(world.fire() <= Duration::from_millis(200));
         }
     }
-    assert!(!world.cx.stopped);
+    assert!(!world.is_stopping());
 }
 
 #[test]
@@ -101,24 +101,23 @@ fn a_response_that_has_begun_is_waited_for_once() {
     let mut world = driving();
     world.open();
     world.receive(&all);
-    assert_eq!(world.line().deadline, None, "the draw may take for ever");
+    assert_eq!(world.deadline(world.id()), None, "the draw may take for ever");
     let list = winners(true);
     world.receive(&list[..1]);
-    assert_eq!(world.line().deadline, Some(TIMEOUT));
+    assert_eq!(world.deadline(world.id()), Some(TIMEOUT));
     // Half of it is over: it isn't set anew.
-    let id = world.id();
-    world.cx.lines.get_mut(&id).unwrap().deadline = Some(TIMEOUT / 2);
+    world.pass(TIMEOUT / 2);
     for byte in &list[1..list.len() - 1] {
         world.receive(&[*byte]);
-        assert_eq!(world.line().deadline, Some(TIMEOUT / 2));
+        assert_eq!(world.deadline(world.id()), Some(TIMEOUT / 2));
     }
     world.receive(&list[list.len() - 1..]);
-    assert_eq!(world.handler.close(), End::Complete);
+    assert_eq!(world.into_handler().close(), End::Complete);
     // Between the frames of a list too.
     let mut world = driving();
     world.open();
     world.receive(&[all, winners(false)].concat());
-    assert_eq!(world.line().deadline, Some(TIMEOUT));
+    assert_eq!(world.deadline(world.id()), Some(TIMEOUT));
 }
 
 #[test]
@@ -131,9 +130,9 @@ fn a_storage_that_is_unavailable_is_given_time_and_asked_again() {
     let mut longest = Duration::ZERO;
     for _ in 0..10 {
         world.receive(&full);
-        assert!(world.cx.timers.is_empty(), "another answer is still on its way");
+        assert!(world.timers().is_empty(), "another answer is still on its way");
         world.receive(&full);
-        assert_eq!(world.line().deadline, None, "nothing is owed meanwhile");
+        assert_eq!(world.deadline(world.id()), None, "nothing is owed meanwhile");
         longest = longest.max(world.fire());
         assert_eq!(requests(&mut world), ["batch 0+2", "batch 2+2"]);
     }
@@ -157,7 +156,7 @@ fn a_period_is_a_pause_between_an_answer_and_the_next_batch() {
     assert_eq!(world.fire(), PERIOD);
     assert_eq!(requests(&mut world), ["batch 2+2"]);
     world.receive(&stored(4));
-    world.lose(&reset());
+    world.reset();
     redial(&mut world);
     assert_eq!(requests(&mut world), ["hello 7"], "the pause went with the connection");
 }
