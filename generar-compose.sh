@@ -11,7 +11,7 @@ set -euo pipefail
 readonly MOST_AGENCIES=10000   # what the central takes, see SERVER_AGENCIES
 readonly SMALL_SUBNET=172.25.125.0/24 SMALL_SUBNET_AGENCIES=250
 readonly LARGE_SUBNET=172.25.0.0/16   # for more agencies than the small one has addresses
-# Whoever reads the merged logs begins late: see "Reading the logs" in docs/exercises.md.
+# Readers of the merged logs begin late: see "Reading the logs" in docs/exercises.md.
 readonly ANNOUNCE_DELAY=3s EXIT_DELAY=1s
 readonly USAGE="usage: $0 FILE N [MODE]"
 readonly MARK="# Written by generar-compose.sh, which overwrites it."   # the first line of FILE

@@ -36,7 +36,7 @@ port=$(sed -n 's/^[[:space:]]*SERVER_PORT[[:space:]]*[=:][[:space:]]*\([0-9]\{1,
 message="validar-echo-server $$ $(date +%s)"
 
 # Runs in the container. Some servers close after their answer, some never do, and some answer only
-# when nothing more can come: so the message's end is told after two seconds, and the answer is
+# when nothing more can come: so the sending side is closed after two seconds, and the answer is
 # complete with its newline or with the end of the connection, whichever is first. Five seconds in all.
 # shellcheck disable=SC2016  # these are the container's variables
 ask='

@@ -2,7 +2,7 @@
 # Makes the delivery branches: ej1 to ej8, each main and one commit that sets docker/mode to what
 # the exercise is about, so that its plain `./generar-compose.sh FILE N` does what it asks for.
 #
-# Work tree, index and main stay as they are. A branch that is as it must be is left alone; one that
+# Work tree, index and main stay as they are. A branch that is up to date is left alone; one that
 # holds anything else of its own isn't overwritten.
 
 # `sh branches.sh` may be another shell.
@@ -44,7 +44,7 @@ make_branch() {
     tree=$(tree_with_mode "$mode")
     if git rev-parse -q --verify "refs/heads/$branch" > /dev/null; then
         if [ "$(git rev-parse "$branch^{tree}" "$branch^")" = "$tree"$'\n'"$(git rev-parse main)" ]; then
-            echo "$branch: as it must be ($mode)"
+            echo "$branch: up to date ($mode)"
             return
         fi
         [ "$(git symbolic-ref -q --short HEAD)" != "$branch" ] || fail "$branch is checked out"

@@ -12,8 +12,8 @@ case $(docker-compose version --short) in
     1.*) ;;
     *) exec docker-compose -f "$file" "$@" ;;
 esac
-# Version 1 takes the project's name on the command line only, and can't be told to leave a missing
-# file alone. What is left stands beside the file, because its paths are relative.
+# Version 1 takes the project's name on the command line alone, and always makes a folder of a missing
+# file. The plain file lies beside the original, because paths in it are relative.
 plain=$(dirname "$file")/.compose-$$.yaml
 trap 'rm -f "$plain"' EXIT
 sed -e '/^name: tp0$/d' -e '/^        bind:$/d' -e '/^          create_host_path:/d' "$file" > "$plain"

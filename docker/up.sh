@@ -43,7 +43,7 @@ mounted() {
 }
 
 # Which of these files can't be used, and why: programs run as a user of their own, and a umask of 077
-# leaves files to nobody else.
+# keeps others from reading a file.
 # shellcheck disable=SC2016  # these are the inner shell's variables
 problems() {
     xargs -0 sh -c '

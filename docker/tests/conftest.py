@@ -1,4 +1,4 @@
-"""What every test gets: images that are there, nobody else's containers, a folder of its own."""
+"""What every test gets: images that are there, no other system's containers, a folder of its own."""
 
 import subprocess
 

@@ -20,7 +20,7 @@ PATIENCE = 120
 
 
 def run(*arguments, **options):
-    """Runs a program to its end and gives back what came of it."""
+    """Runs a program to its end and returns its result."""
     options = {"capture_output": True, "text": True, "timeout": PATIENCE} | options
     return subprocess.run([str(argument) for argument in arguments], **options)
 
@@ -117,7 +117,7 @@ class System:
             f'log:\n  level: "{level}"\nbatch:\n  maxAmount: {max_amount}\n')
 
     def write_agency(self, agency, bets, winners=0, last_name="Paz"):
-        """An agency's file; the last `winners` of its bets win. Gives back the rows."""
+        """An agency's file; the last `winners` of its bets win. Returns the rows."""
         rows = [["Ana, la de \"Íñigo\"", last_name, f"{agency}{index:07}", "1984-02-29",
                  WINNING_NUMBER if index >= bets - winners else index % WINNING_NUMBER]
                 for index in range(bets)]
@@ -156,7 +156,7 @@ class System:
     def started_at(self, name):
         """When a container was started, in seconds since 1970."""
         text = checked("docker", "inspect", "--format", "{{.State.StartedAt}}", name).strip()
-        # Docker tells nanoseconds, Python takes microseconds.
+        # Docker writes nanoseconds, Python takes microseconds.
         return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
 
     def terminate(self, *names):

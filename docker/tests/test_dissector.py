@@ -44,12 +44,12 @@ def capture(system, tmp_path):
     system.up("server")
     system.wait_for_line("server", "action: listen")
     network = checked("docker", "network", "inspect", "--format", "{{.Id}}", NETWORK)
-    path, told = tmp_path / "lottery.pcap", tmp_path / "told"
-    with open(told, "w") as output, subprocess.Popen(
+    path, messages = tmp_path / "lottery.pcap", tmp_path / "messages"
+    with open(messages, "w") as output, subprocess.Popen(
             ["tcpdump", "-U", "--immediate-mode", "-i", f"br-{network[:12]}", "-w", path,
              f"tcp port {PORT}"], stderr=output) as tcpdump:
         try:
-            wait_until(lambda: "listening on" in told.read_text())
+            wait_until(lambda: "listening on" in messages.read_text())
             system.up()
             assert system.exit_codes() == [0, 0]
             checked("sh", "validar-echo-server.sh", cwd=system.folder)

@@ -11,7 +11,7 @@ import pytest
 
 from system import PATIENCE, REPOSITORY, containers, copy_repository, networks, run
 
-# The commands follow containers or look once: whoever reads logs may have to look again.
+# Between two looks at the logs: `logs` without -f shows what was written until then.
 PAUSE = 0.5
 PAGE = REPOSITORY / "docs" / "exercises.md"
 
@@ -48,7 +48,7 @@ def steps(text):
     return found
 
 
-# Compose's first version colours its output also where nobody sees it.
+# Compose's first version colours its output also when it goes into a pipe.
 COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 

@@ -22,7 +22,7 @@ def network():
 
 @pytest.fixture
 def listening(network):
-    """Starts somebody else's server: a command for each connection, behind netcat."""
+    """Starts another server: a command for each connection, behind netcat."""
     started = []
 
     def start(*command, port=12345):
@@ -87,7 +87,7 @@ def test_another_port_than_the_configured_one_fails(system, listening):
     assert verdict(system) == (FAIL, 1)
 
 
-def test_nobody_fails(system, network):
+def test_no_server_fails(system, network):
     assert verdict(system) == (FAIL, 1)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from system import checked, wait_until
 
-# What Docker waits between SIGTERM and SIGKILL unless told otherwise.
+# Docker's default between SIGTERM and SIGKILL, in seconds.
 GRACE = 10
 
 
@@ -70,7 +70,7 @@ def test_clients(busy):
 def test_both_by_compose_within_the_grace_period(busy):
     begun = time.monotonic()
     busy.compose("stop", "-t", GRACE)
-    assert time.monotonic() - begun < GRACE, "nobody had to be killed"
+    assert time.monotonic() - begun < GRACE, "no container had to be killed"
     states = checked("docker", "inspect", "--format", "{{.State.ExitCode}}", "server", "client1",
                      "client2")
     assert states.split() == ["0", "0", "0"]
@@ -91,7 +91,7 @@ def test_a_client_whose_name_server_is_silent(system, mode):
     system.write_agency(1, 10)
     system.generate(1, mode)
     path = system.folder / "docker-compose-dev.yaml"
-    # An address that nobody has.
+    # An address that is reserved for documentation: no host has it.
     path.write_text(path.read_text().replace(
         "    image: client:latest\n", "    image: client:latest\n    dns: 192.0.2.1\n"))
     system.up()
@@ -109,7 +109,7 @@ def test_a_client_whose_name_server_is_silent(system, mode):
     assert system.log("client1", action="shutdown")
 
 
-def test_a_client_that_holds_its_result_back_tells_it(system):
+def test_a_client_that_holds_its_result_back_logs_it(system):
     system.configure_client(amount=1)
     system.generate(1, "echo")
     path = system.folder / "docker-compose-dev.yaml"

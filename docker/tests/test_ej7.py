@@ -1,4 +1,4 @@
-"""Exercise 7: the draw, when every agency has finished; each is told its own winners."""
+"""Exercise 7: the draw, when every agency has finished; each gets its own winners."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from system import COMPOSE_FILE, WINNING_NUMBER
 
 
 @pytest.mark.parametrize("agencies", [3, 5])
-def test_every_agency_is_told_its_own_winners_after_the_draw(system, agencies):
+def test_every_agency_gets_its_own_winners_after_the_draw(system, agencies):
     system.configure_client(level="DEBUG")
     # 0 to 5 winners each, also all of an agency's bets.
     winners = {agency: [0, 3, 5, 1, 2][agency - 1] for agency in range(1, agencies + 1)}
@@ -14,8 +14,8 @@ def test_every_agency_is_told_its_own_winners_after_the_draw(system, agencies):
             for agency, count in winners.items()}
     system.run_to_end(agencies, "loteria")
     for agency, count in winners.items():
-        [told] = system.log(f"client{agency}", action="consulta_ganadores")
-        assert (told.result, told.fields["cant_ganadores"]) == ("success", str(count))
+        [line] = system.log(f"client{agency}", action="consulta_ganadores")
+        assert (line.result, line.fields["cant_ganadores"]) == ("success", str(count))
         documents = [line.fields["dni"] for line in system.log(f"client{agency}", action="ganador")]
         assert documents == [row[2] for row in rows[agency] if row[4] == WINNING_NUMBER]
     actions = [line.action for line in system.log("server")]
@@ -26,7 +26,7 @@ def test_every_agency_is_told_its_own_winners_after_the_draw(system, agencies):
     assert stored == sum(len(of_agency) for of_agency in rows.values())
 
 
-def test_nobody_is_told_anything_while_an_agency_is_missing(system):
+def test_no_agency_gets_winners_while_an_agency_is_missing(system):
     for agency in (1, 2, 3):
         system.write_agency(agency, 10, 1)
     system.configure_client(level="DEBUG")
@@ -41,7 +41,7 @@ def test_nobody_is_told_anything_while_an_agency_is_missing(system):
 
 
 def test_of_two_addresses_the_one_that_works_is_found(system):
-    """The name stands for one that accepts and hangs up, and for one that works, in any order."""
+    """The name has two addresses, in any order: one accepts and hangs up, one works."""
     for agency in range(1, 6):
         system.write_agency(agency, 10, agency)
     system.configure_client(address="central.example:12345")
@@ -57,6 +57,6 @@ def test_of_two_addresses_the_one_that_works_is_found(system):
     system.wait_for_line("server", "action: listen")
     system.up(*system.clients)
     assert system.exit_codes() == [0] * 5, system.log_text()
-    told = [line.fields["cant_ganadores"] for client in system.clients
-            for line in system.log(client, action="consulta_ganadores")]
-    assert told == ["1", "2", "3", "4", "5"]
+    counts = [line.fields["cant_ganadores"] for client in system.clients
+              for line in system.log(client, action="consulta_ganadores")]
+    assert counts == ["1", "2", "3", "4", "5"]

@@ -1,5 +1,5 @@
 """Exercise 8: agencies that are connected at the same time are served at the same time. And the
-reader of merged logs: somebody who begins to follow them when everything has been started."""
+reader of merged logs, who begins to follow them when everything has been started."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def test_agencies_are_served_interleaved(system, agencies):
     for agency in map(str, range(1, agencies + 1)):
         first, last = order.index(agency), len(order) - order[::-1].index(agency)
         others = [other for other in order[first:last] if other != agency]
-        assert len(set(others)) == agencies - 1, "everybody else is served in between"
+        assert len(set(others)) == agencies - 1, "every other agency is served in between"
         assert len(others) > 30
 
 
@@ -77,9 +77,8 @@ def read_in_time(system):
 
 
 def follow(system):
-    """`logs -f`, begun now, until it has told of every client's result and end, whichever of a
-    client's it prints first; and when the first line came. What is missing ends in the timeout, and
-    in a failure."""
+    """`logs -f`, begun now, until it has shown every client's result and end, in any order; and
+    when the first line came. What is missing ends in the timeout, and in a failure."""
     begun = None
     missing = {(client, what) for client in system.clients for what in ("result", "end")}
     lines = []
@@ -99,4 +98,4 @@ def follow(system):
                     return lines, begun
         finally:
             follower.terminate()
-    raise AssertionError(f"{missing} wasn't told:\n" + "\n".join(lines))
+    raise AssertionError(f"{missing} wasn't shown:\n" + "\n".join(lines))

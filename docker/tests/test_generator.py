@@ -44,7 +44,7 @@ def test_there_are_a_server_and_as_many_clients_as_asked_for(tmp_path, agencies)
 
 @pytest.mark.parametrize("agencies, subnet", [(250, "172.25.125.0/24"), (251, "172.25.0.0/16"),
                                               (1000, "172.25.0.0/16")])
-def test_a_subnet_has_room_for_everybody(tmp_path, agencies, subnet):
+def test_a_subnet_has_room_for_all(tmp_path, agencies, subnet):
     compose = generate(tmp_path, agencies, "echo")
     assert compose["networks"]["testing_net"]["ipam"]["config"] == [{"subnet": subnet}]
     assert len(compose["services"]) == agencies + 1
@@ -79,7 +79,7 @@ def test_the_mode_is_the_argument_then_the_environment_then_the_tracked_word(tmp
     (["x"], "y", "z", "MODE: "), ([], "y", "z", "TP0_MODE, of the environment: "),
     ([], "", "z", "docker/mode: "),
 ])
-def test_a_bad_mode_is_told_with_where_it_comes_from(tmp_path, arguments, environment, tracked, named):
+def test_a_bad_mode_is_reported_with_its_origin(tmp_path, arguments, environment, tracked, named):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker/mode").write_text(f"{tracked}\n")
     shutil.copy(SCRIPT, tmp_path)
@@ -125,7 +125,7 @@ def test_files_of_the_repository_are_not_overwritten(tmp_path, name):
     [], ["5"], ["", "5"], ["-1"], ["five"], ["1.5"], ["10001"], ["99999999999999999999"], ["5", "x"],
     ["5", "echo", "more"], ["5 "], ["0x5"], [""],
 ])
-def test_bad_arguments_are_told_and_touch_no_file(tmp_path, arguments):
+def test_bad_arguments_are_reported_and_touch_no_file(tmp_path, arguments):
     path = tmp_path / "compose.yaml"
     path.write_text("as it was")
     # With one argument, or an empty first one, FILE itself is what is missing.
@@ -138,7 +138,7 @@ def test_bad_arguments_are_told_and_touch_no_file(tmp_path, arguments):
     assert [found.name for found in tmp_path.iterdir()] == ["compose.yaml"]
 
 
-def test_a_file_that_cant_be_written_is_told(tmp_path):
+def test_a_file_that_cant_be_written_is_reported(tmp_path):
     for file in (tmp_path, tmp_path / "missing" / "compose.yaml"):
         result = run(SCRIPT, file, 1, "echo")
         assert result.returncode != 0 and str(file) in result.stderr
@@ -156,7 +156,7 @@ def test_help_is_no_error(tmp_path, flag):
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_the_echo_tests_help_is_no_error_and_asks_nobody(tmp_path, flag):
+def test_the_echo_tests_help_is_no_error_and_starts_nothing(tmp_path, flag):
     script = REPOSITORY / "validar-echo-server.sh"
     result = run("sh", script, flag, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")

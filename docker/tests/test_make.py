@@ -67,14 +67,14 @@ def test_files_of_ones_own_are_kept(clone):
     assert own.read_text() == "Ana,Paz,1,2000-01-01,7\n" and bets(clone) == [2000, 1]
 
 
-def test_another_mode_is_told(clone):
+def test_another_mode_is_shown(clone):
     checked("./generar-compose.sh", COMPOSE_FILE, 1, "apuesta", cwd=clone)
     assert f"{COMPOSE_FILE}: mode apuesta, agencies: 1" in checked(
         "make", "docker-compose-up", cwd=clone)
     assert bets(clone) == []
 
 
-def test_down_takes_those_along_that_the_file_does_not_name_any_more(clone):
+def test_down_removes_containers_too_that_the_file_does_not_name_any_more(clone):
     checked("./generar-compose.sh", COMPOSE_FILE, 3, "echo", cwd=clone)
     checked("make", "docker-compose-up", cwd=clone)
     assert len(containers()) == 4
@@ -84,7 +84,7 @@ def test_down_takes_those_along_that_the_file_does_not_name_any_more(clone):
 
 
 @pytest.mark.parametrize("name", ["server/config.ini", "client/config.yaml", ".data/agency-1.csv"])
-def test_what_the_containers_user_may_not_read_is_told(clone, name):
+def test_what_the_containers_user_may_not_read_is_named(clone, name):
     (clone / ".data/agency-1.csv").write_text("Ana,Paz,1,2000-01-01,7\n")
     checked("./generar-compose.sh", COMPOSE_FILE, 1, "loteria", cwd=clone)
     (clone / name).chmod(0o600)
@@ -94,7 +94,7 @@ def test_what_the_containers_user_may_not_read_is_told(clone, name):
     assert containers() == []
 
 
-def test_a_file_that_is_missing_is_told(clone):
+def test_a_file_that_is_missing_is_named(clone):
     checked("./generar-compose.sh", COMPOSE_FILE, 1, "echo", cwd=clone)
     (clone / "client/config.yaml").unlink()
     result = up(clone)
@@ -122,13 +122,13 @@ def test_without_base_image_and_registry_there_is_a_hint(clone, stand_in, target
 def test_without_a_daemon_there_is_one_line(clone, stand_in, target, answer, advice):
     environment = stand_in(f'info*) echo "{answer}" >&2; exit 1 ;;')
     result = run("make", target, cwd=clone, env=environment)
-    told = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
     assert result.returncode != 0
-    assert len(told) == 1 and advice in told[0], result.stderr
+    assert len(lines) == 1 and advice in lines[0], result.stderr
 
 
 def test_the_echo_test_explains_a_failure(system, stand_in):
-    for script, told in [
+    for script, explanation in [
             ("info*) exit 1 ;;", "no Docker daemon answers"),
             ("nothing) ;;", "there is no network tp0_testing_net"),
             ('"network inspect"*) exit 0 ;;\n"image inspect busybox"* | pull*) exit 1 ;;',
@@ -137,13 +137,13 @@ def test_the_echo_test_explains_a_failure(system, stand_in):
         result = run("sh", "validar-echo-server.sh", cwd=system.folder, env=environment)
         assert (result.returncode, result.stdout) == (
             1, "action: test_echo_server | result: fail\n")
-        assert told in result.stderr
+        assert explanation in result.stderr
         shutil.rmtree(environment["PATH"].split(":")[0])
 
 
-def test_base_images_that_are_there_are_told():
-    told = checked("make", "docker-base-images", cwd=REPOSITORY)
-    assert [line.split(": ", 1)[1] for line in told.splitlines()] == [
+def test_base_images_that_are_there_are_listed():
+    output = checked("make", "docker-base-images", cwd=REPOSITORY)
+    assert [line.split(": ", 1)[1] for line in output.splitlines()] == [
         "busybox:latest is there", "rust:1-slim-bookworm is there"]
 
 
