@@ -136,9 +136,16 @@ check_overwriting() {
 }
 
 # FILE gets its content when it is whole: a full disk leaves it as it was. A symbolic link stays one,
-# and what isn't a regular file, as /dev/stdout, is written to.
+# and what isn't a regular file is written to. Standard output may be a file that has content already:
+# opened by its name it would be cut off.
 write() {
     local target=$file
+    case $file in
+        /dev/stdout | /dev/fd/1)
+            printf '%s\n' "$text" || fail "can't write $file"
+            return
+            ;;
+    esac
     if [ -L "$file" ] && [ "${file#/dev/}" = "$file" ]; then target=$(readlink -f -- "$file"); fi
     if [ "${file#/dev/}" != "$file" ] || { [ -e "$target" ] && [ ! -f "$target" ]; }; then
         printf '%s\n' "$text" > "$target" || fail "can't write $file"

@@ -210,6 +210,16 @@ def test_standard_output_is_a_file_like_others(tmp_path):
     assert list(compose["services"]) == ["server", "client1"]
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+@pytest.mark.parametrize("redirection", [">", ">>"])
+def test_what_standard_output_holds_already_stays(tmp_path, redirection, name):
+    script = f'{{ echo "# before"; "$0" {name} 1 echo; echo "# behind"; }} {redirection} file'
+    checked("bash", "-c", script, SCRIPT, cwd=tmp_path)
+    text = (tmp_path / "file").read_text()
+    assert text.startswith("# before\n") and text.endswith("\n# behind\n")
+    assert list(yaml.safe_load(text)["services"]) == ["server", "client1"]
+
+
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "compose.yaml"
     path.write_text("as it was")
