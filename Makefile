@@ -38,7 +38,7 @@ dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE
 	$(CARGO) run --release --locked -q -p load --bin dataset -- \
 		$(DATASET_PLAN) $(if $(FORCE),--force) --agencies $(DATASET_AGENCIES) --out .data
 
-run: build ## Run a central and five agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED)
+run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED)
 	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
 	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data
 
@@ -98,13 +98,13 @@ doc: ## Build the documentation
 	$(SETUP) doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-bench: ## Measure: steps of a bet, ledger, end to end; keeps the figures of the charts
+bench: ## Run the benchmarks: a bet's steps, a commit, the system end to end; save the figures of the charts
 	$(SETUP) bench
 	$(CARGO) build --release --locked
 	$(CARGO) bench --workspace --exclude load --locked
 	$(CARGO) bench -p load --locked -- --save
 
-charts: ## Draw docs/benchmarks/*.svg again, of the figures that are kept there
+charts: ## Draw docs/benchmarks/*.svg from the saved figures
 	$(SETUP) charts
 	$(CARGO) test -q -p load --bench end_to_end --locked -- --charts
 
@@ -133,7 +133,7 @@ docker-base-images: ## Make the images that ours are made from, where no registr
 	$(SETUP) docker-base-images
 	@docker/base-images.sh
 
-docker-test: docker-image target/pytest/installed ## Test every exercise in containers, by pytest (READER_RUNS=20 repeats the last)
+docker-test: docker-image target/pytest/installed ## Test every exercise in containers, by pytest (READER_RUNS=20: 20 late readers of the logs)
 	$(SETUP) docker-test
 	$(PYTEST) docker/tests
 
