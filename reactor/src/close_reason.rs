@@ -1,6 +1,6 @@
 //! Why a connection was closed, in words for the log.
 //!
-//! A text names who closed it and why. It may stand alone or follow "the connection ended: ".
+//! A reason names who closed it and why. It may be alone or follow "the connection ended: ".
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -70,7 +70,7 @@ impl fmt::Display for CloseReason {
                 write!(f, "buffer limit reached: it held {buffered} bytes of memory")
             }
             Self::Evicted { silent } => {
-                write!(f, "evicted: silent for {} s when all places were taken", silent.as_secs())
+                write!(f, "evicted: silent for {} s at the connection limit", silent.as_secs())
             }
             Self::ShutdownTimeout { unsent } => {
                 write!(f, "shutdown timeout exceeded, {unsent} bytes unsent")
@@ -99,7 +99,7 @@ fn fmt_failure(error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn fmt_no_connection(error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("not connected: ")?;
     match error.kind() {
-        ErrorKind::ConnectionRefused => write!(f, "nobody listens there ({error})"),
+        ErrorKind::ConnectionRefused => write!(f, "nothing listens there ({error})"),
         ErrorKind::TimedOut => write!(f, "no answer from there ({error})"),
         _ => write!(f, "{error}"),
     }
@@ -133,7 +133,7 @@ mod tests {
             (CloseReason::Failed(raw(113)), "lost: No route to host (os error 113)"),
             (
                 CloseReason::NotConnected(raw(111)),
-                "not connected: nobody listens there (Connection refused (os error 111))",
+                "not connected: nothing listens there (Connection refused (os error 111))",
             ),
             (
                 CloseReason::NotConnected(raw(110)),
@@ -151,7 +151,7 @@ mod tests {
             ),
             (
                 CloseReason::Evicted { silent: Duration::from_secs(7) },
-                "evicted: silent for 7 s when all places were taken",
+                "evicted: silent for 7 s at the connection limit",
             ),
             (
                 CloseReason::ShutdownTimeout { unsent: 7 },

@@ -50,7 +50,7 @@ pub enum StoreError {
     FewerAgencies {
         /// The ledger.
         paths: Paths,
-        /// Agencies recorded in it, or that it has heard of.
+        /// Agencies recorded in it, or of which it has entries.
         recorded: Agency,
         /// Agencies configured.
         configured: Agency,
@@ -64,7 +64,7 @@ pub enum StoreError {
     MoreAgencies {
         /// The ledger.
         paths: Paths,
-        /// Agencies recorded in it, or that it has heard of.
+        /// Agencies recorded in it, or of which it has entries.
         recorded: Agency,
         /// Agencies configured.
         configured: Agency,
@@ -132,7 +132,7 @@ impl fmt::Display for Advised<'_> {
             Error::NotRegular { .. } => f.write_str(": set another SERVER_STORAGE_PATH"),
             Error::Linked { .. } => f.write_str(
                 ": under another it may be another central's ledger; set SERVER_STORAGE_PATH to the \
-                 name that its wal stands beside, or remove the other names",
+                 name that its wal is beside, or remove the other names",
             ),
             Error::WalMissing { .. } => f.write_str(
                 ": put the wal back; if the file isn't a ledger's, or for another lottery, move it \

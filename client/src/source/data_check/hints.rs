@@ -89,9 +89,9 @@ impl fmt::Display for Hint {
                 "rows look like the central's ledger: without the agency, an agency's file has them"
             }
             Self::TrailingComma => "rows end in a comma: remove it",
-            Self::UnquotedComma => "a field with a comma in it stands in quotation marks",
+            Self::UnquotedComma => "a field with a comma in it needs quotation marks",
             Self::Order => {
-                "a date stands in another field: the order is first name, last name, document, \
+                "a date is in another field: the order is first name, last name, document, \
                  birthdate, number"
             }
             Self::Digits(what) => {
@@ -104,16 +104,16 @@ impl fmt::Display for Hint {
             }
             Self::Script => "numbers have digits of another script: write 0 to 9",
             Self::Spaces => "values have spaces or invisible characters around them: remove them",
-            Self::Quotes => "values stand in other quotation marks than \": remove them",
-            Self::SpaceBeforeQuote => "a space stands before a quotation mark: remove it",
+            Self::Quotes => "values are in other quotation marks than \": remove them",
+            Self::SpaceBeforeQuote => "a space comes before a quotation mark: remove it",
             Self::Backslash => {
                 "a quotation mark inside a field is written \"\", not behind a backslash"
             }
             Self::InnerQuote => {
-                "a quotation mark inside a field is written twice, and the field stands in quotation \
+                "a quotation mark inside a field is written twice, and the field is in quotation \
                  marks: \"Ana \"\"Pepa\"\" María\""
             }
-            Self::Joined => "a byte order mark stands inside: two files were joined, remove it",
+            Self::Joined => "a byte order mark is inside: two files were joined, remove it",
             Self::EmptyLines => {
                 "empty lines between rows: remove them (or line ends became CR CR LF on their way)"
             }
