@@ -53,7 +53,7 @@ pub struct Config {
     pub quiet_delay: Duration,
     /// How attempts are repeated.
     pub retry: Retry,
-    /// How long an answer may take.
+    /// How long a response may take.
     pub response_timeout: Duration,
     /// How long the ending is drawn out.
     pub exit_delays: ExitDelays,

@@ -172,8 +172,8 @@ impl Flattened<'_> {
             Node::List(nodes) => {
                 let found = invalid("it is a list".to_owned());
                 // Nothing in a list is used; its keys are only checked for duplicates.
-                for (place, node) in nodes.into_iter().enumerate() {
-                    self.value(&format!("{name}[{place}]"), node);
+                for (index, node) in nodes.into_iter().enumerate() {
+                    self.value(&format!("{name}[{index}]"), node);
                 }
                 RawValue::Invalid(found)
             }

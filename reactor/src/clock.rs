@@ -1,6 +1,6 @@
 //! Time as the loop counts it: moments, the turn's beginning, and how far deadlines may fire.
 //!
-//! Knows no timer and no connection, and is told what time it is.
+//! Knows no timer and no connection; the system gives it the time.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};

@@ -188,7 +188,7 @@ impl<S: Socket> Connection<S> {
         self.state == State::Closing && self.buffers.unsent() == 0
     }
 
-    /// Closing to lingering: tells the peer that nothing follows. Returns why it is to be closed
+    /// Closing to lingering: half-closes towards the peer. Returns why it is to be closed
     /// instead, if it is.
     pub(crate) fn finish(&mut self) -> Option<CloseReason> {
         if self.peer_ended {

@@ -149,7 +149,7 @@ pub trait Context {
     /// Bytes queued for the peer that its socket has not taken yet.
     fn unsent(&self, connection: ConnectionId) -> usize;
 
-    /// Closes a connection in order: sends what is queued, tells the peer that nothing follows, and
+    /// Closes a connection in order: sends what is queued, shuts down the sending side, and
     /// reads and discards what it still sends, for a limited time.
     fn close(&mut self, connection: ConnectionId);
 

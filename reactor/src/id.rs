@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Name of one connection, for as long as it lives.
 ///
-/// A slab gives the slot of a closed connection to the next one. The generation tells them apart:
+/// A slab gives the slot of a closed connection to the next one. The generation distinguishes them:
 /// the id of a closed connection names nothing, and whatever is done with it has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {

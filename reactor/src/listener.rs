@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(socket.send_buffer_size().unwrap(), 2 * SIZE);
     }
 
-    /// As far as the kernel tells: a socket gets its options from the one that it was accepted at.
+    /// As far as the kernel says: a socket gets its options from the one that it was accepted at.
     #[test]
     fn accepted_sockets_have_the_options_of_the_listener() {
         for (keepalive, expected) in [

@@ -53,7 +53,7 @@ impl<S: System> Connections<S> {
         }
     }
 
-    /// Everything was sent: tells the peer so, and waits for its end for a limited time.
+    /// Everything was sent: shuts down the sending side, and waits for its end for a limited time.
     fn finish(&mut self, id: ConnectionId) {
         let due = self.clock.moment_at(self.system.now()).after(self.limits.linger_timeout);
         let Some(connection) = self.table.get_mut(id) else { return };

@@ -91,7 +91,7 @@ pub(crate) trait Socket: io::Read + io::Write + fmt::Debug {
     /// The error that the next call would return.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
 
-    /// Tells the peer that nothing follows.
+    /// Shuts down the sending side.
     fn shutdown_write(&self) -> io::Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! The loop in memory, for tests of handlers: deterministic, with a clock that stands still until it
+//! The loop in memory, for tests of handlers: deterministic, with a clock that doesn't move until it
 //! is moved.
 //!
 //! It isn't another loop. A [`MemoryLoop`] makes the very turns of [`EventLoop`](crate::EventLoop);

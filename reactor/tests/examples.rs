@@ -79,16 +79,16 @@ fn in_the_chat_the_others_hear_whole_lines() {
     let (mut one, two) = (example.connect(), example.connect());
     let (mut one_hears, mut two_hears) =
         (BufReader::new(one.try_clone().expect("once more")), BufReader::new(two));
-    let mut heard = String::new();
-    // Until both are in, nobody hears: the second says something first.
+    let mut received = String::new();
+    // Until both are in, neither receives anything: the second says something first.
     two_hears.get_mut().write_all(b"hello\n").expect("sent");
-    one_hears.read_line(&mut heard).expect("heard");
-    assert!(heard.ends_with(": hello\n"), "{heard}");
+    one_hears.read_line(&mut received).expect("received");
+    assert!(received.ends_with(": hello\n"), "{received}");
     one.write_all(b"in pie").expect("sent");
     one.write_all(b"ces\nand more").expect("sent");
-    heard.clear();
-    two_hears.read_line(&mut heard).expect("heard");
+    received.clear();
+    two_hears.read_line(&mut received).expect("received");
     let speaker = one.local_addr().expect("it is connected");
-    assert_eq!(heard, format!("{speaker}: in pieces\n"));
+    assert_eq!(received, format!("{speaker}: in pieces\n"));
     example.stop();
 }

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`central`] | both protocols of the port: echo and the lottery, as a handler of the event loop |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
-//! | [`lottery`] | where each agency stands, what a request does, the draw |
+//! | [`lottery`] | how far each agency is, what a request does, the draw |
 //! | [`row`] | a bet as a row of `bets.csv`, and back (`store_bets`, `load_bets`) |
 //! | [`store`] | making durable what the lottery decides, in a [`ledger`] |
-//! | [`winners_scan`] | reading winners from there, for all who ask at once |
+//! | [`winners_scan`] | reading winners from there, for all agencies that ask at once |
 //! | [`startup_log`] | log lines of a start |
 //! | [`opening`] | opens the ledger, and closes it in order |
 //! | [`server_error`] | why the server fails, and what to do about it |

@@ -1,4 +1,4 @@
-//! The central as a state machine: requests in, answers out, no socket and no file.
+//! The central as a state machine: requests in, responses out, no socket and no file.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn bets_are_stored_confirmed_and_drawn() {
     assert_eq!(
         world.responses(one),
         ["stored 2", "finished 2 0"],
-        "nothing is told before the draw"
+        "no winner is sent before the draw"
     );
     world.send(two, &batch(0, &[("3", "7574"), ("4", "7574")]));
     world.send(two, &[end(2), bytes(&Request::Winners)].concat());
@@ -37,7 +37,7 @@ fn bets_are_stored_confirmed_and_drawn() {
     let rows = "1,Ana,Paz,1,2000-01-01,7574\r\n1,Ana,Paz,2,2000-01-01,5\r\n\
                 2,Ana,Paz,3,2000-01-01,7574\r\n2,Ana,Paz,4,2000-01-01,7574\r\n";
     assert_eq!(String::from_utf8(world.disk.borrow().rows.clone()).unwrap(), rows);
-    // Again, and again from a new connection: the same answer.
+    // Again, and again from a new connection: the same response.
     world.send(one, &bytes(&Request::Winners));
     assert_eq!(world.responses(one), ["winners true 1"]);
     let again = world.agency(1);
@@ -85,7 +85,7 @@ fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
     world.send(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
     let told = world.responses(one);
     assert_eq!(told.len(), 3);
-    assert!(told.iter().all(|answer| answer.starts_with("unavailable 0")), "{told:?}");
+    assert!(told.iter().all(|response| response.starts_with("unavailable 0")), "{told:?}");
     world.disk.borrow_mut().full = false;
     world.send(one, &batch(0, &TWO));
     assert_eq!(world.responses(one), ["stored 2"]);
@@ -161,8 +161,8 @@ fn every_breach_of_the_protocol_is_told_and_ends_the_connection() {
         let mut world = World::new(2);
         let (other, bad) = (world.agency(2), world.open());
         world.send(bad, &said);
-        let heard = world.responses(bad);
-        assert_eq!(heard.last(), Some(&format!("error {expected}")), "{said:?}");
+        let received = world.responses(bad);
+        assert_eq!(received.last(), Some(&format!("error {expected}")), "{said:?}");
         assert!(world.is_closed(bad));
         world.send(other, &batch(0, &TWO));
         assert_eq!(world.responses(other)[1..], ["stored 2"], "others never notice");
@@ -220,7 +220,7 @@ fn responses_keep_the_order_of_requests_before_and_after_the_draw() {
     assert_eq!(world.responses(two), ["winners true ", "finished 0 0", "winners true "]);
 }
 
-/// Whoever is refused and has ended its input still gets what it is owed, and then why.
+/// An agency that is refused and has ended its input still gets what it is owed, and then why.
 #[test]
 fn an_end_of_input_does_not_overtake_a_refusal() {
     for bad in [batch(99, &TWO), batch(1, &TWO), end(7), hello(1), vec![MAGIC, 0x7f, 0, 4]] {
@@ -271,7 +271,7 @@ fn a_slow_disk_holds_answers_back_and_nothing_else() {
     let (one, two) = (world.agency(1), world.agency(2));
     world.send(one, &batch(0, &TWO));
     assert!(world.responses(one)[1..].is_empty(), "the disk has been asked, and hasn't answered");
-    // Meanwhile everybody else goes on, and more is taken.
+    // Meanwhile all others go on, and more is taken.
     world.send(two, &batch(0, &TWO));
     world.send(one, &batch(2, &TWO));
     let echo = world.open();
@@ -289,7 +289,7 @@ fn a_slow_disk_holds_answers_back_and_nothing_else() {
     assert_eq!(world.disk.borrow().commits, 2);
 }
 
-/// What an agency is told when it introduces itself is durable, also when more is under way.
+/// What WELCOME reports is durable, also when more is under way.
 #[test]
 fn a_welcome_tells_nothing_that_may_still_be_lost() {
     let mut world = World::with_disk(1, CONFIG);
@@ -359,7 +359,7 @@ fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
     }
 }
 
-/// The end waits for the disk, and whoever was promised an answer gets it first.
+/// The end waits for the disk, and replies that are owed leave first.
 #[test]
 fn a_shutdown_waits_for_the_disk_that_is_at_work() {
     let mut world = World::with_disk(1, CONFIG);
@@ -432,11 +432,11 @@ fn a_full_disk_is_not_asked_again_before_the_delay_has_passed() {
     world.disk.borrow_mut().full = true;
     world.send(one, &batch(2, &TWO));
     let attempts = world.disk.borrow().attempts;
-    // As an agency that was told: from where it stands, again and again.
+    // As an agency does: from the position that was reported, again and again.
     for _ in 0..1000 {
         world.send(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO), end(6)].concat());
     }
-    assert_eq!(world.disk.borrow().attempts, attempts, "nobody asked the disk");
+    assert_eq!(world.disk.borrow().attempts, attempts, "the disk wasn't asked");
     let round = ["stored 2", "unavailable 2", "unavailable 2", "unavailable 2"];
     assert_eq!(world.responses(one), [&["unavailable 2"][..], &round.repeat(1000)].concat());
     world.pass_time();
@@ -465,7 +465,7 @@ fn without_space_for_rows_agencies_end_and_the_draw_runs() {
     );
     world.send(two, &batch(0, &TWO));
     world.send(two, &end(0));
-    // It was told that a batch had no effect: the end is sent again from where it stands.
+    // A response said that a batch had no effect: the end is sent again from the position that it reported.
     assert_eq!(world.responses(two), ["unavailable 0", "finished 0 0"]);
     assert_eq!(world.responses(one), ["winners true 1"]);
 }
@@ -479,7 +479,7 @@ fn a_draw_that_could_not_be_committed_is_tried_again_by_itself() {
     let config = ProtocolConfig { commit_retry_delay: Duration::from_millis(100), ..CONFIG };
     let disk: Rc<RefCell<Disk>> = Rc::default();
     disk.borrow_mut().full = true;
-    // As a crash may leave it: everybody has finished, and there was no draw.
+    // As a crash may leave it: every agency has finished, and there was no draw.
     let ended = [Entry::Finished { agency: 1 }];
     let mut world = World::after(&ended, MemoryStore::new(&disk), 1, config);
     let one = world.agency(1);
@@ -659,7 +659,7 @@ proptest! {
         }
     }
 
-    /// However the stream is cut, the answers are the same.
+    /// However the stream is cut, the responses are the same.
     #[test]
     fn cuts_leave_no_trace(cuts in prop::collection::vec(1..40_usize, 0..60)) {
         let said = [
@@ -667,7 +667,7 @@ proptest! {
             bytes(&Request::Winners),
         ]
         .concat();
-        // The welcome tells where the agency stands when the turn ends: it comes first by itself.
+        // WELCOME reports the position when the turn ends: it comes first by itself.
         let mut world = World::new(1);
         let one = world.agency(1);
         let mut rest = &said[..];

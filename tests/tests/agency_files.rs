@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 const GOOD: &str = "Ana,Paz,30000001,1990-01-01,7574\nJosé,Peña,30000003,1992-03-03,7574\n";
 
 /// Where nothing listens: a connection attempt shows in the log.
-const NOBODY: &str = "127.0.0.1:1";
+const UNREACHABLE: &str = "127.0.0.1:1";
 
 fn client() -> Command {
     let mut command = Command::new(binary("client"));
@@ -115,7 +115,7 @@ fn a_bad_file_is_refused_before_anybody_is_called() {
     let folder = tempfile::tempdir().expect("a folder");
     for (bytes, expected) in BAD {
         let path = file(folder.path(), bytes);
-        let (code, log) = ended(&mut agency(NOBODY, &path, &[]));
+        let (code, log) = ended(&mut agency(UNREACHABLE, &path, &[]));
         assert_eq!(code, Some(1), "{log}");
         let prefix =
             format!("ERROR    action: check_data | result: fail | file: {} | ", path.display());
@@ -130,7 +130,7 @@ fn a_bad_file_is_refused_before_anybody_is_called() {
 fn all_bad_rows_are_counted_and_twenty_are_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = file(folder.path(), "Ana,Paz,1,17/03/1999,7\n".repeat(1000).as_bytes());
-    let (code, log) = ended(&mut agency(NOBODY, &path, &[]));
+    let (code, log) = ended(&mut agency(UNREACHABLE, &path, &[]));
     assert_eq!((code, log.matches("| value: 17/03/1999 | ").count()), (Some(1), 20));
     let sum = "rows: 1000 | bad: 1000 | listed: 20 | hints: dates look like DD/MM/YYYY: write YYYY-MM-DD\n";
     assert!(log.contains(sum), "{log}");
@@ -313,7 +313,7 @@ fn endless(folder: &Path) -> PathBuf {
 #[test]
 fn the_check_of_a_huge_file_holds_up_no_signal() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut agency = Client::start(agency(NOBODY, &endless(folder.path()), &[]));
+    let mut agency = Client::start(agency(UNREACHABLE, &endless(folder.path()), &[]));
     agency.wait_for_status("stage: checking | ");
     agency.signal(Signal::TERM);
     agency.ends_because_of("SIGTERM");
@@ -398,7 +398,7 @@ fn a_limit_of_open_files_that_is_too_low_is_named() {
         let mut command = Command::new("sh");
         let script = format!("ulimit -n 4 && exec \"$0\" {arguments}");
         command.args(["-c", &script]).arg(binary("client")).env_clear();
-        command.env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", NOBODY).stdin(Stdio::null());
+        command.env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", UNREACHABLE).stdin(Stdio::null());
         let (code, log) = ended(&mut command);
         let advice = ": raise the limit of open files (ulimit -n)\n";
         assert!(code == Some(1) && log.contains(advice), "{log}");

@@ -77,12 +77,12 @@ fn a_line_without_an_end_is_refused_and_nobody_else_notices() {
 fn sigterm_ends_in_order_even_with_peers_that_do_not_read() {
     let server =
         Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_SHUTDOWN_TIMEOUT", "200ms")]);
-    let mut deaf = server.connect();
+    let mut not_reading = server.connect();
     // More than the kernel buffers hold: its answers wait in the server, which reads no more when
     // nothing is taken for so long.
-    deaf.set_write_timeout(Some(Duration::from_secs(1))).expect("set");
+    not_reading.set_write_timeout(Some(Duration::from_secs(1))).expect("set");
     let line = [b"x".repeat(8190), b"\n".to_vec()].concat();
-    while deaf.write(&line).is_ok() {}
+    while not_reading.write(&line).is_ok() {}
     let mut idle = server.connect();
     idle.write_all(b"hola\n").expect("sent");
     let mut answer = [0; 5];

@@ -25,7 +25,7 @@ pub enum Response<'a> {
         consumed: Position,
         /// Checksum of the bets consumed.
         checksum: Checksum,
-        /// How many of them stood in batches that were rejected.
+        /// How many of them were in batches that were rejected.
         rejected: u64,
         /// How far the lottery is.
         phase: Phase,

@@ -199,7 +199,7 @@ fn every_error_code_has_its_number_and_some_invite_another_try() {
     }
 }
 
-// The checksum: CRC-32 as everybody computes it, over the bets as they travel.
+// The checksum: CRC-32 as zlib computes it, over the bets as they travel.
 
 #[test]
 fn the_checksum_is_crc_32_over_the_encoded_bets() {

@@ -97,13 +97,13 @@ pub trait Member {
 /// What was measured.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// Answers that came: lines, or frames.
+    /// Responses that came: lines, or frames.
     pub messages: u64,
     /// Bets confirmed.
     pub bets: u64,
     /// Bytes sent that were answered.
     pub bytes: u64,
-    /// Nanoseconds from sending to the answer, of every message.
+    /// Nanoseconds from sending to the response, of every message.
     pub latency: Histogram<u64>,
 }
 
@@ -146,7 +146,7 @@ pub enum SwarmError {
         /// Why.
         reason: String,
     },
-    /// An answer that doesn't belong there.
+    /// A response that doesn't belong there.
     #[error("connection {member} of {members}: {reason}")]
     Unexpected {
         /// Which one, counted from 1.
@@ -176,7 +176,7 @@ pub enum SwarmError {
 pub struct Measured {
     /// What was counted.
     pub tally: Tally,
-    /// From the first message to the last answer.
+    /// From the first message to the last response.
     pub time: Duration,
     /// Processor time that the watched process took meanwhile.
     pub cpu: Option<Duration>,
@@ -189,10 +189,10 @@ pub struct Swarm<M> {
     members: Vec<M>,
     /// By member, as far as they were asked for.
     connections: Vec<ConnectionId>,
-    /// Members by their tokens' places, of which there are no more than members.
+    /// Members by their connections' slots, of which there are no more than members.
     by_slot: Vec<usize>,
     established: usize,
-    /// What is waited for: that everybody is beyond this stage.
+    /// What is waited for: that all members are beyond this stage.
     stage: Stage,
     /// Members that aren't.
     behind: usize,
@@ -210,7 +210,7 @@ pub struct Swarm<M> {
 }
 
 impl<M: Member> Swarm<M> {
-    /// A swarm of these members, which will get `expected` answers.
+    /// A swarm of these members, which will get `expected` responses.
     pub fn new(plan: Plan, members: Vec<M>, expected: u64) -> Self {
         Self {
             plan,
@@ -306,7 +306,7 @@ impl<M: Member> Swarm<M> {
         }
     }
 
-    /// Goes on whenever everybody is beyond the stage that was waited for.
+    /// Goes on whenever all members are beyond the stage that was waited for.
     fn advance(&mut self, cx: &mut impl Context) {
         while self.behind == 0 {
             match self.stage {
@@ -401,8 +401,8 @@ impl<M: Member> Handler for Swarm<M> {
         if self.stage == Stage::Over || self.error.is_some() {
             return;
         }
-        let place = self.connections.iter().position(|found| *found == connection);
-        let (member, members) = (place.map_or(0, |place| place + 1), self.members.len());
+        let index = self.connections.iter().position(|found| *found == connection);
+        let (member, members) = (index.map_or(0, |index| index + 1), self.members.len());
         let established = !matches!(reason, CloseReason::NotConnected(_));
         let (address, reason) = (self.plan.address, reason.to_string());
         self.fail(cx, SwarmError::Lost { member, members, address, established, reason });

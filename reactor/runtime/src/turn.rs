@@ -1,4 +1,4 @@
-//! The adapter between the loop and the log: lines leave once a turn, and tell what the loop counts.
+//! The adapter between the loop and the log: lines leave once a turn, and say what the loop counts.
 
 use std::io;
 use std::time::Duration;

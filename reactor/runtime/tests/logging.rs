@@ -101,7 +101,7 @@ fn panic_in_a_thread() -> ExitCode {
     let _flushed_at_the_end = logging::init(LevelFilter::Off);
     let thread = std::thread::Builder::new().name("disk".to_owned());
     let thread = thread.spawn(|| panic!("on purpose")).unwrap();
-    // Nobody waits for long: the process ends.
+    // None of them waits for long: the process ends.
     thread.join().unwrap_err();
     ExitCode::SUCCESS
 }
@@ -118,7 +118,7 @@ fn fail_without_a_log() -> ExitCode {
 /// Peers that are served in a turn whose lines are as many bytes as a turn may log.
 const SERVED: usize = 4;
 
-/// Logs a lot for everybody who speaks.
+/// Logs a lot for every peer that speaks.
 #[derive(Debug, Default)]
 struct Talkative {
     /// In this turn.
@@ -236,7 +236,7 @@ fn lines_arrive_in_a_pipe() {
 fn lines_arrive_at_a_terminal() {
     let (shown, written) = terminal();
     let child = start(Some(3), written);
-    // Reading from a terminal fails when nobody has it open any more.
+    // Reading from a terminal fails when no process has it open any more.
     let mut text = Vec::new();
     let error = File::from(shown).read_to_end(&mut text).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()));
@@ -340,7 +340,7 @@ fn the_reason_is_said_without_a_log_too() {
     assert_eq!(reason.lines().count(), 1, "{reason}");
 }
 
-/// One that nobody reads, and that has no room.
+/// One without a reader, and without room.
 fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();

@@ -187,7 +187,7 @@ fn input_that_grows_byte_by_byte_is_not_written_again() {
     assert_eq!((copy[0], &copy[1..]), (2, &input[1..]));
 }
 
-/// A reader who has taken most of a large answer doesn't hold the memory of all of it.
+/// A reader who has taken most of a large response doesn't hold the memory of all of it.
 #[test]
 fn output_that_has_left_gives_its_memory_back() {
     const PEAK: usize = 16 * 1024 * 1024;

@@ -40,8 +40,8 @@ fn never_more_connections_than_the_limit_and_every_peer_is_served() {
         match event {
             Event::Open(_) => connections += 1,
             Event::Close(..) => connections -= 1,
-            Event::Paused(told, error) => {
-                assert_eq!((*told, *error, connections), (LIMIT, None, LIMIT));
+            Event::Paused(limit, error) => {
+                assert_eq!((*limit, *error, connections), (LIMIT, None, LIMIT));
             }
             _ => {}
         }
@@ -150,7 +150,7 @@ fn waiting_is_reported_when_every_peer_was_accepted() {
     let finished = running.join();
     let (opened, waiting) =
         (finished.count(opened), finished.count(|event| *event == Event::Waiting));
-    assert!(waiting <= opened + 1, "told {waiting} times for {opened} peers");
+    assert!(waiting <= opened + 1, "{waiting} events for {opened} peers");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn pair() -> (Option<UnixStream>, UnixStream) {
 }
 
 /// A loop that doesn't listen.
-fn deaf() -> EventLoop {
+fn not_listening() -> EventLoop {
     EventLoop::new(Limits::default()).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn bytes_go_both_ways() {
         Call::Eof(id, _) => cx.close(id),
         _ => {}
     });
-    let running = spawn(deaf(), script.stops_after(1));
+    let running = spawn(not_listening(), script.stops_after(1));
     theirs.write_all(b"mundo").unwrap();
     theirs.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
@@ -78,7 +78,7 @@ fn much_goes_through() {
         }
         _ => {}
     });
-    let running = spawn(deaf(), script.stops_after(1));
+    let running = spawn(not_listening(), script.stops_after(1));
     let mut bytes = vec![0; MUCH];
     theirs.read_exact(&mut bytes).unwrap();
     assert!(bytes == pattern(MUCH));
@@ -102,7 +102,7 @@ fn the_other_end_goes_away() {
         }
         _ => {}
     });
-    let finished = run(deaf(), script.stops_after(1));
+    let finished = run(not_listening(), script.stops_after(1));
     assert_eq!(finished.endings(), [Ending::Failed(ErrorKind::BrokenPipe)]);
     assert_eq!(finished.count(|event| matches!(event, Event::Eof(..))), 1);
 }
@@ -118,7 +118,7 @@ fn a_deadline_like_any_connection() {
         Call::Deadline(id) => cx.abort(id),
         _ => {}
     });
-    let finished = run(deaf(), script.stops_after(1));
+    let finished = run(not_listening(), script.stops_after(1));
     assert_eq!(finished.endings(), [Ending::Aborted]);
     drop(theirs);
 }
@@ -155,7 +155,7 @@ fn it_is_served_before_all_peers() {
     let (event_loop, address) = listening(Limits { turn_budget: 1, ..Limits::default() });
     let (mut ours, mut theirs) = pair();
     let mut peers = [(); PEERS].map(|()| peer(address));
-    let (mut opened, mut heard) = (0, 0);
+    let (mut opened, mut received) = (0, 0);
     let script = Script::new(move |cx, call| match call {
         Call::Start => {
             attach(cx, &mut ours);
@@ -170,8 +170,8 @@ fn it_is_served_before_all_peers() {
             }
         }
         Call::Data(..) => {
-            heard += 1;
-            if heard == PEERS + 3 {
+            received += 1;
+            if received == PEERS + 3 {
                 cx.shutdown();
             }
         }
@@ -281,7 +281,7 @@ fn a_loop_with_nothing_else_ends_at_once() {
         Call::Timer(_) => cx.shutdown(),
         _ => {}
     });
-    let finished = run(deaf(), script);
+    let finished = run(not_listening(), script);
     assert!(matches!(finished.result, Ok(Outcome::Graceful)));
     assert!(finished.counters.turns <= 3, "{:?}", finished.counters);
     drop(theirs);

@@ -87,11 +87,11 @@ fn the_reserved_connections_are_for_trusted_peers() {
     let (event_loop, address) = listening(limits);
     assert_eq!(event_loop.limits().reserved_connections, 2, "at most a quarter");
     let mut running = spawn(event_loop, Script::echo().stops_after(8));
-    let anybody: [_; 6] = crowd(ONE, address);
+    let others: [_; 6] = crowd(ONE, address);
     assert_eq!(read_all(&peer_from(ONE, address)), b"");
     assert_eq!(running.wait_for(refused), RefuseReason::Reserved);
     let trusted: [_; 2] = crowd(OTHER, address);
-    drop((anybody, trusted));
+    drop((others, trusted));
     running.join();
 }
 
@@ -187,16 +187,16 @@ fn a_protected_connection_is_evictable_once_it_is_closed() {
 /// Many more than the limit, all silent: each is accepted.
 #[test]
 fn a_storm_of_silent_peers_keeps_no_peer_out() {
-    const PLACES: usize = 50;
+    const SLOTS: usize = 50;
     let (event_loop, address) =
-        listening(Limits { max_connections: PLACES, eviction_delay: SOON, ..Limits::default() });
-    let running = spawn(event_loop, Script::echo().stops_after(6 * PLACES));
-    let silent: Vec<_> = (0..5 * PLACES).map(|_| peer(address)).collect();
-    for _ in 0..PLACES {
+        listening(Limits { max_connections: SLOTS, eviction_delay: SOON, ..Limits::default() });
+    let running = spawn(event_loop, Script::echo().stops_after(6 * SLOTS));
+    let silent: Vec<_> = (0..5 * SLOTS).map(|_| peer(address)).collect();
+    for _ in 0..SLOTS {
         speak(&peer(address));
     }
     drop(silent);
     let endings = running.join().endings();
     let evicted = endings.iter().filter(|ending| **ending == Ending::Evicted).count();
-    assert!(evicted >= 4 * PLACES, "{evicted}");
+    assert!(evicted >= 4 * SLOTS, "{evicted}");
 }

@@ -210,7 +210,7 @@ impl Deed {
         ]
     }
 
-    fn is_done(self, cx: &mut dyn DynContext, id: ConnectionId, nobody: SocketAddr) {
+    fn is_done(self, cx: &mut dyn DynContext, id: ConnectionId, unreachable: SocketAddr) {
         let after = |millis: Option<u64>| millis.map(Duration::from_millis);
         match self {
             Self::Send(length) => cx.send(id, &vec![0; length]),
@@ -219,7 +219,7 @@ impl Deed {
             Self::Deadline(millis) => cx.set_deadline(id, after(millis)),
             Self::TimerId(millis) => cx.set_timer(TimerId(1), after(millis)),
             Self::Connect => {
-                let _ = cx.connect(nobody);
+                let _ = cx.connect(unreachable);
             }
             Self::ConsumeNothing | Self::ConsumeTooMuch => {}
         }
@@ -228,7 +228,7 @@ impl Deed {
 
 /// Does the next deed in every call, to one id after the other, except to the steady peer's:
 /// the first, which it echoes.
-fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
+fn without_sense(deeds: Vec<Deed>, unreachable: SocketAddr) -> Script {
     let (mut ids, mut steps): (Vec<ConnectionId>, usize) = (Vec::new(), 0);
     Script::new(move |cx, call| {
         let steady = ids.first() == call.connection().as_ref();
@@ -241,7 +241,7 @@ fn without_sense(deeds: Vec<Deed>, nobody: SocketAddr) -> Script {
         steps += 1;
         let deed = deeds[steps % deeds.len()];
         if let Some(&id) = ids.get(1 + steps % ids.len().max(1)) {
-            deed.is_done(cx, id, nobody);
+            deed.is_done(cx, id, unreachable);
         }
         match (call, deed) {
             (Call::Open(id), _) => ids.push(id),
@@ -263,7 +263,7 @@ proptest! {
         deeds in prop::collection::vec(Deed::any(), 1..40),
         endings in prop::collection::vec(0..3_u8, 1..8),
     ) {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let unreachable = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let limits = Limits {
             max_connections: 6,
             accept_budget: 2,
@@ -277,7 +277,7 @@ proptest! {
             ..Limits::default()
         };
         let (event_loop, address) = listening(limits);
-        let mut running = spawn(event_loop, without_sense(deeds, nobody));
+        let mut running = spawn(event_loop, without_sense(deeds, unreachable));
         let steady = peer(address);
         running.wait_for_open();
         for ending in endings {

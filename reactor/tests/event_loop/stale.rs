@@ -14,7 +14,7 @@ use crate::support::{
 fn disturb(cx: &mut dyn DynContext, id: ConnectionId) {
     assert_eq!(cx.unsent(id), 0);
     cx.send(id, b"leak");
-    cx.send_with(id, &mut |_| panic!("there is nobody to send to"));
+    cx.send_with(id, &mut |_| panic!("there is no connection to send to"));
     cx.set_deadline(id, Some(Duration::ZERO));
     cx.close(id);
     cx.abort(id);
@@ -107,7 +107,7 @@ fn an_id_whose_slot_was_reused_names_no_connection() {
             Call::Open(id) if gone.is_none() => gone = Some(id),
             Call::Open(id) => {
                 let gone = gone.unwrap();
-                assert_eq!(gone.slot(), id.slot(), "the place is taken again");
+                assert_eq!(gone.slot(), id.slot(), "the slot is used again");
                 assert_ne!(gone, id);
                 disturb(cx, gone);
             }

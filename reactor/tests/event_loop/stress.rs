@@ -92,12 +92,12 @@ impl Plan {
 
 fn any_limits() -> impl Strategy<Value = Limits> {
     (1..10_usize, 1..4_usize, 32..3000_usize, 0..10_000_usize, 0..10_000_usize).prop_map(
-        |(connections, accepts_per_turn, read_per_turn, high_water, low_water)| Limits {
+        |(connections, accept_budget, read_budget, high, low)| Limits {
             max_connections: connections,
-            accept_budget: accepts_per_turn,
-            read_budget: read_per_turn,
-            write_buffer_high: high_water,
-            write_buffer_low: low_water.min(high_water),
+            accept_budget,
+            read_budget,
+            write_buffer_high: high,
+            write_buffer_low: low.min(high),
             ..Limits::default()
         },
     )

@@ -101,10 +101,10 @@ fuzz_target!(|damage: Vec<(bool, u16, u8)>| {
     let (good_rows, good_wal, lengths) = &*GOOD;
     let (rows, wal) = (Memory::default(), Memory::default());
     (*rows.0.borrow_mut(), *wal.0.borrow_mut()) = (good_rows.clone(), good_wal.clone());
-    for (in_wal, place, value) in damage {
+    for (in_wal, index, value) in damage {
         let mut bytes = if in_wal { wal.0.borrow_mut() } else { rows.0.borrow_mut() };
-        let place = usize::from(place) % bytes.len();
-        bytes[place] = value;
+        let index = usize::from(index) % bytes.len();
+        bytes[index] = value;
     }
     let Some(_opened) = open(&rows, &wal) else { return };
     let found = rows.0.borrow();

@@ -10,7 +10,7 @@
 //!    this is waited for.
 //!
 //! The rows themselves are synced when a segment of the wal is full, and at the end: what they may
-//! lose in a crash stands in the wal. In which order is `syncing`'s; what is found after a crash at
+//! lose in a crash is in the wal. In which order is `syncing`'s; what is found after a crash at
 //! each point is in [`recovery`](crate::recovery).
 
 mod checkpoint;

@@ -57,7 +57,7 @@ pub trait Storage {
     /// What the operating system says.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Writes all of `bytes` at the end, which is at `len` as far as anybody knows. If another program
+    /// Writes all of `bytes` at the end, which is at `len` as far as the ledger knows. If another program
     /// has cut the file off meanwhile they land earlier, and its length shows it; written at `len`,
     /// they would hide a hole.
     ///

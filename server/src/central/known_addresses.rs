@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use wire::Agency;
 
-/// The addresses, and how many agencies each stands for.
+/// The addresses, and how many agencies each is the address of.
 #[derive(Debug, Default)]
 pub(crate) struct KnownAddresses {
     of: BTreeMap<Agency, IpAddr>,

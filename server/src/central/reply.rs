@@ -13,7 +13,7 @@ use crate::lottery::AgencyStanding;
 /// What a peer is sent once it is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The introduction was accepted. The agency stands there.
+    /// The introduction was accepted. The agency is this far.
     Welcome(AgencyStanding),
     /// A batch was stored.
     Stored {

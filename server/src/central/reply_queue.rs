@@ -49,7 +49,7 @@ impl ReplyQueue {
     }
 
     /// What was staged had no effect: replies that report one become UNAVAILABLE, and `standing`
-    /// returns where agencies stand now. All of them wait for `lsn`. Returns the connections
+    /// returns how far agencies are now. All of them wait for `lsn`. Returns the connections
     /// whose requests had no effect.
     pub(crate) fn unavailable(
         &mut self,

@@ -1,6 +1,6 @@
 //! What the central remembers of one connection: which protocol it speaks, and how far it is.
 //!
-//! The first byte tells the protocols apart: a lottery frame begins with a byte that no text
+//! The first byte distinguishes the protocols: a lottery frame begins with a byte that no text
 //! begins with, so everything else is echo.
 //!
 //! ```text
@@ -27,7 +27,7 @@ use crate::healthcheck;
 /// One connection. Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Of its slot: tells it from an earlier connection that had the same slot.
+    /// Of its slot: distinguishes it from an earlier connection that had the same slot.
     generation: u32,
     ip: IpAddr,
     state: State,

@@ -103,7 +103,7 @@ const PIECE: usize = 128;
 
 #[derive(Debug, Default)]
 struct Marks {
-    /// Bytes that separate fields or rows, or that only a closer look can tell from such.
+    /// Bytes that separate fields or rows, or that only a closer look distinguishes from such.
     separators: usize,
     /// Whether there are characters beyond ASCII.
     beyond_ascii: bool,

@@ -82,8 +82,8 @@ impl Standing {
         self.rejected
     }
 
-    /// A log line with what the ledger that was opened, which is in these files, means to whoever has
-    /// started the central.
+    /// A log line with what the ledger that was opened, which is in these files, means to the operator who
+    /// has started the central.
     pub fn add_start_to(&self, line: Line, files: &str) -> Line {
         let Self { agencies, finished, with_bets, bets, drawn, .. } = self;
         let state = match (*drawn, *agencies) {

@@ -39,8 +39,8 @@ fn a_small_ledger_has_these_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bets.csv");
     let mut opened = open(&path, 5);
-    opened.settle(&[batch(1, 1, true), batch(2, 300, false)]);
-    opened.settle(&[Entry::Finished { agency: 2 }, Entry::Drawn]);
+    opened.make_durable(&[batch(1, 1, true), batch(2, 300, false)]);
+    opened.make_durable(&[Entry::Finished { agency: 2 }, Entry::Drawn]);
     drop(opened);
     let rows = std::fs::read(&path).expect("rows");
     assert_eq!(
@@ -71,7 +71,7 @@ fn a_long_history_has_these_checksums() {
     let mut opened = open(&path, 5);
     note("new");
     for round in 0..11 {
-        opened.settle(&[batch(1 + round % 3, 20, true)]);
+        opened.make_durable(&[batch(1 + round % 3, 20, true)]);
         note("appended");
     }
     drop(opened);
@@ -84,9 +84,9 @@ fn a_long_history_has_these_checksums() {
     let recovery = opened.recovery;
     assert_eq!((recovery.files.clean, recovery.agencies_before), (true, Some(5)));
     note("opened for more");
-    opened.settle(&[batch(7, 3, true), batch(7, 2, false)]);
+    opened.make_durable(&[batch(7, 3, true), batch(7, 2, false)]);
     note("appended");
-    opened.settle(&[Entry::Finished { agency: 7 }, Entry::Drawn]);
+    opened.make_durable(&[Entry::Finished { agency: 7 }, Entry::Drawn]);
     opened.close();
     note("drawn and closed");
     assert_eq!(found, LONG);

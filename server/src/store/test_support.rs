@@ -65,7 +65,7 @@ impl<S: Storage> Opened<S> {
     }
 
     /// A commit in a turn of its own.
-    pub(super) fn settle(&mut self, entries: &[Entry]) {
+    pub(super) fn make_durable(&mut self, entries: &[Entry]) {
         self.append(&staged(entries)).expect("there is space");
         self.sync();
         assert_eq!(self.store.durable_lsn(), self.store.appended_lsn());

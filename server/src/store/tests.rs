@@ -58,7 +58,7 @@ fn killed(commits: &[Entry]) -> (Rc<RefCell<Machine>>, Held) {
     let machine = Rc::default();
     let mut opened = open_for(&machine, 5).expect("a new one");
     for entry in commits {
-        opened.settle(&[*entry]);
+        opened.make_durable(&[*entry]);
     }
     let held = held(&opened, &machine);
     (machine, held)
@@ -95,7 +95,7 @@ fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
     assert_eq!(open_for(&machine, 3).expect("as many").recovery.agencies_before, None);
     let mut opened = open_for(&machine, 5).expect("more, before the draw");
     assert_eq!(opened.recovery.agencies_before, Some(3));
-    opened.settle(&[Entry::Drawn]);
+    opened.make_durable(&[Entry::Drawn]);
     drop(opened);
     assert!(refused_for(&machine, 4).contains("it is for 5 agencies, found 4"));
     let more = "bets.csv: its draw has run among 5 agencies, found 6 configured: set \
@@ -130,16 +130,16 @@ fn a_ledger_of_an_earlier_version_is_for_the_agencies_it_has_heard_of() {
     let (machine, expected) = killed(&[batch(1, 2, true), batch(3, 2, true)]);
     forget_agencies(&machine);
     assert!(refused_for(&machine, 2).contains("it is for 3 agencies, found 2 configured"));
-    let opened = open_for(&machine, 4).expect("more than it has heard of");
+    let opened = open_for(&machine, 4).expect("more than it has entries of");
     assert_eq!(opened.recovery.agencies_before, None, "it didn't say");
     assert_eq!(held(&opened, &machine), expected);
     drop(opened);
     // A start that came to nothing leaves no trace.
-    let mut opened = open_for(&machine, 3).expect("as many as it has heard of");
-    opened.settle(&[batch(2, 1, true)]);
+    let mut opened = open_for(&machine, 3).expect("as many as it has entries of");
+    opened.make_durable(&[batch(2, 1, true)]);
     drop(opened);
     let mut opened = open_for(&machine, 4).expect("more");
-    opened.settle(&[batch(2, 1, true)]);
+    opened.make_durable(&[batch(2, 1, true)]);
     drop(opened);
     assert!(refused_for(&machine, 3).contains("it is for 4 agencies"), "now it says so");
 }

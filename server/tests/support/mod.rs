@@ -89,7 +89,7 @@ impl Context for Buffers {
     }
 
     fn connect(&mut self, _: SocketAddr) -> ConnectionId {
-        unreachable!("a central calls nobody")
+        unreachable!("a central connects to nothing")
     }
 
     /// The thread at the other end is the test itself.
@@ -111,7 +111,7 @@ pub struct Disk {
     pub full_for_rows: bool,
     /// Commits that were tried.
     pub attempts: u64,
-    /// Submitting fails in a way that only a restart mends.
+    /// Submitting fails in a way that only a restart repairs.
     pub broken: bool,
     /// Commits are taken, but not reported as durable.
     pub held_back: bool,
@@ -262,7 +262,7 @@ impl World {
         Self::with(agencies, CONFIG)
     }
 
-    /// The same with a disk that somebody else waits for, see [`disk_answers`](Self::disk_answers).
+    /// The same with a disk that a thread waits for, see [`disk_answers`](Self::disk_answers).
     pub fn with_disk(agencies: wire::Agency, config: ProtocolConfig) -> Self {
         Self::with(agencies, config).leave_disk_to_thread()
     }
@@ -307,7 +307,7 @@ impl<S: Store> World<S> {
         }
     }
 
-    /// From now on somebody else waits for the disk, see [`disk_answers`](Self::disk_answers).
+    /// From now on a thread waits for the disk, see [`disk_answers`](Self::disk_answers).
     #[must_use]
     pub fn leave_disk_to_thread(mut self) -> Self {
         let (stream, _) = UnixStream::pair().expect("there are descriptors");
@@ -443,9 +443,9 @@ impl<S: Store> World<S> {
     /// The responses since the last time, in words.
     pub fn responses(&mut self, id: ConnectionId) -> Vec<String> {
         let bytes = self.take_output(id);
-        let (heard, rest) = responses(&bytes);
+        let (received, rest) = responses(&bytes);
         assert!(rest.is_empty(), "a frame was cut");
-        heard
+        received
     }
 
     /// An agency that has introduced itself, and what it was told.

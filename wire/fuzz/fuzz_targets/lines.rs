@@ -38,7 +38,7 @@ fn found_at_once(stream: &[u8]) -> Option<usize> {
 fuzz_target!(|input: &[u8]| {
     let Some((&step, stream)) = input.split_first() else { return };
     let mut expected: Vec<_> = stream.split(|byte| *byte == b'\n').collect();
-    // What stands behind the last newline is a line if it is anything.
+    // What follows the last newline is a line if it is anything.
     expected.pop_if(|last| last.is_empty());
     let expected = expected.iter().all(|line| line.len() <= MAX).then_some(expected);
     assert_eq!(found(stream, usize::from(step).max(1)), expected);

@@ -55,8 +55,8 @@ struct Slow {
 
 impl Crowd {
     fn slow(mut streams: Vec<TcpStream>) -> Self {
-        for (place, stream) in streams.iter_mut().enumerate() {
-            let begun: &[u8] = [b"".as_slice(), &[MAGIC, 3, 0x1F], b"half a li"][place % 3];
+        for (index, stream) in streams.iter_mut().enumerate() {
+            let begun: &[u8] = [b"".as_slice(), &[MAGIC, 3, 0x1F], b"half a li"][index % 3];
             stream.write_all(begun).expect("it takes input");
         }
         let (end, ended) = channel();

@@ -50,7 +50,7 @@ fn own_time(watches: &[Watch]) -> Duration {
     watches.iter().filter_map(Watch::time).sum()
 }
 
-/// Processor time of everybody: all that isn't idle or waiting for a disk.
+/// Processor time of all processes: all that isn't idle or waiting for a disk.
 fn busy_time() -> Duration {
     let text = std::fs::read_to_string("/proc/stat").expect("Linux has it");
     let line = text.lines().next().expect("the first line is the sum of all cores");

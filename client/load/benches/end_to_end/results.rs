@@ -48,10 +48,10 @@ impl Results {
     /// Takes new figures of one load, in place of the old ones.
     pub(crate) fn replace(&mut self, new: Vec<Row>) {
         let load = &new.first().expect("there are contenders").load;
-        let place = self.rows.iter().position(|row| row.load == *load);
-        let place = place.unwrap_or(self.rows.len());
+        let index = self.rows.iter().position(|row| row.load == *load);
+        let index = index.unwrap_or(self.rows.len());
         self.rows.retain(|row| row.load != *load);
-        self.rows.splice(place..place, new);
+        self.rows.splice(index..index, new);
     }
 
     /// Keeps them.

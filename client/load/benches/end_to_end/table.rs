@@ -13,11 +13,11 @@ pub(crate) struct Run {
     cpu: f64,
     /// Messages or bets a second.
     rate: f64,
-    /// Microseconds that answers took on average.
+    /// Microseconds that responses took on average.
     mean: f64,
-    /// Microseconds that half of the answers took at most.
+    /// Microseconds that half of the responses took at most.
     p50: f64,
-    /// Microseconds that 99 in 100 answers took at most.
+    /// Microseconds that 99 in 100 responses took at most.
     p99: f64,
     /// What others took of the machine meanwhile, as a share of one core.
     pub(crate) disturbance: f64,

@@ -34,10 +34,10 @@ pub(crate) fn echo(port: u16) -> io::Result<()> {
     let mut bare = Bare::listen(port)?;
     loop {
         bare.wait()?;
-        for place in std::mem::take(&mut bare.ready) {
-            let Some(connection) = bare.connections.get_mut(place) else { continue };
+        for slot in std::mem::take(&mut bare.ready) {
+            let Some(connection) = bare.connections.get_mut(slot) else { continue };
             if echo_one(connection, &mut bare.buffer).is_err() {
-                bare.connections.remove(place);
+                bare.connections.remove(slot);
             }
         }
     }
@@ -87,7 +87,7 @@ pub(crate) enum Space {
     Filled,
 }
 
-/// Bytes of a file that is filled: as large as both halves of the central's log.
+/// Bytes of a file that is filled: as large as both segments of the central's WAL.
 const FILLED: u64 = 16 << 20;
 
 /// Frames are written to a file as they are, all of a turn with one write, and one sync if at all.
@@ -102,11 +102,11 @@ pub(crate) fn ledger(port: u16, path: &Path, space: Space, sync: bool) -> io::Re
     let (mut staged, mut touched) = (Vec::new(), Vec::new());
     loop {
         bare.wait()?;
-        for place in std::mem::take(&mut bare.ready) {
-            let Some(connection) = bare.connections.get_mut(place) else { continue };
+        for slot in std::mem::take(&mut bare.ready) {
+            let Some(connection) = bare.connections.get_mut(slot) else { continue };
             match append_one(connection, &mut bare.buffer, &mut staged) {
-                Ok(()) => touched.push(place),
-                Err(_) => drop(bare.connections.remove(place)),
+                Ok(()) => touched.push(slot),
+                Err(_) => drop(bare.connections.remove(slot)),
             }
         }
         if !staged.is_empty() {
@@ -119,10 +119,10 @@ pub(crate) fn ledger(port: u16, path: &Path, space: Space, sync: bool) -> io::Re
                 rustix::fs::fdatasync(file.as_fd())?;
             }
         }
-        for place in touched.drain(..) {
-            let Some(connection) = bare.connections.get_mut(place) else { continue };
+        for slot in touched.drain(..) {
+            let Some(connection) = bare.connections.get_mut(slot) else { continue };
             if send_rest(connection).is_err() {
-                bare.connections.remove(place);
+                bare.connections.remove(slot);
             }
         }
     }
@@ -143,7 +143,7 @@ fn append_one(
             Err(error) => return Err(error),
         };
         let input = &buffer[..rest + count];
-        let used = answer(input, &mut connection.output, staged);
+        let used = respond(input, &mut connection.output, staged);
         connection.rest.clear();
         connection.rest.extend_from_slice(&input[used..]);
         if input.len() < buffer.len() {
@@ -152,7 +152,7 @@ fn append_one(
     }
 }
 
-fn answer(input: &[u8], output: &mut Vec<u8>, staged: &mut Vec<u8>) -> usize {
+fn respond(input: &[u8], output: &mut Vec<u8>, staged: &mut Vec<u8>) -> usize {
     let (decoder, mut used) = (FrameDecoder::default(), 0);
     while let Some(frame) = decoder.decode(&input[used..]).expect("the load is good") {
         used += frame.used();

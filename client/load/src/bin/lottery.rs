@@ -92,7 +92,7 @@ enum Cause {
     Signal(i32, Instant),
 }
 
-/// The central's place among the processes; agencies follow in their order.
+/// The central's index among the processes; agencies follow in their order.
 const CENTRAL: usize = 0;
 
 struct Lottery {
@@ -208,7 +208,7 @@ impl Lottery {
 
     /// Starts a process and a thread that reports its lines and its end.
     fn start(&mut self, name: String, mut command: Command) -> Result<(), String> {
-        let place = self.names.len();
+        let index = self.names.len();
         let failed = |error| format!("can't start {name}: {error}");
         let (log, output) = std::io::pipe().map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
@@ -219,7 +219,7 @@ impl Lottery {
         self.ended.push(None);
         self.last_errors.push(None);
         let sender = self.sender.clone();
-        std::thread::spawn(move || report(place, child, log, &sender));
+        std::thread::spawn(move || report(index, child, log, &sender));
         Ok(())
     }
 
@@ -228,37 +228,37 @@ impl Lottery {
         while waits(self) {
             let left = self.deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(Event::Line(place, line)) => self.take_line(place, &line),
-                Ok(Event::Ended(place, status)) => self.take_end(place, status),
+                Ok(Event::Line(index, line)) => self.take_line(index, &line),
+                Ok(Event::Ended(index, status)) => self.take_end(index, status),
                 Ok(Event::Signal(signal, at)) => self.take_signal(signal, at),
                 Err(_) => self.time_is_over(),
             }
         }
     }
 
-    fn take_line(&mut self, place: usize, line: &str) {
-        if place == CENTRAL {
+    fn take_line(&mut self, index: usize, line: &str) {
+        if index == CENTRAL {
             self.port = self.port.or_else(|| verify::port_in(line));
         } else if let Some(winners) = verify::winners_in(line) {
-            self.lines[place - 1].winners = Some(winners);
+            self.lines[index - 1].winners = Some(winners);
         }
         if let Some(error) = verify::error_in(line) {
-            self.last_errors[place] = Some(error.to_owned());
+            self.last_errors[index] = Some(error.to_owned());
         }
-        self.show(place, line);
+        self.show(index, line);
     }
 
     /// An agency that knows its winners has seen the draw, so that the others will, however it ends.
-    fn take_end(&mut self, place: usize, status: ExitStatus) {
-        self.ended[place] = Some(status);
+    fn take_end(&mut self, index: usize, status: ExitStatus) {
+        self.ended[index] = Some(status);
         let fine =
-            place != CENTRAL && (status.success() || self.lines[place - 1].winners.is_some());
+            index != CENTRAL && (status.success() || self.lines[index - 1].winners.is_some());
         if fine || self.cause.is_some() {
             return;
         }
-        let end = format!("{} ended with {}", self.names[place], verify::end(status));
+        let end = format!("{} ended with {}", self.names[index], verify::end(status));
         complain(&format!("{end} before the draw was over: the others are stopped"));
-        self.stop(Cause::Failed(place));
+        self.stop(Cause::Failed(index));
     }
 
     fn take_signal(&mut self, signal: i32, at: Instant) {
@@ -301,7 +301,7 @@ impl Lottery {
         self.wait_while(|lottery| lottery.ended.contains(&None));
     }
 
-    /// Asks those that run to end in order, from this place on.
+    /// Asks those that run to end in order, from this index on.
     fn ask_to_end(&mut self, first: usize) {
         let started = Instant::now() + START;
         for pid in self.running(first) {
@@ -323,10 +323,10 @@ impl Lottery {
     }
 
     /// One line behind its process's name, as compose shows it.
-    fn show(&self, place: usize, line: &str) {
+    fn show(&self, index: usize, line: &str) {
         const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
-        let name = format!("{:<8} |", self.names[place]);
-        let colour = COLOURS[place % COLOURS.len()];
+        let name = format!("{:<8} |", self.names[index]);
+        let colour = COLOURS[index % COLOURS.len()];
         console::print(&if self.colours {
             format!("\x1b[{colour}m{name}\x1b[0m {line}\n")
         } else {
@@ -352,8 +352,8 @@ impl Lottery {
         let central = central.map_or("no end".to_owned(), verify::end);
         let verdict = if good { "OK" } else { "MISMATCH" };
         console::print(&format!("central: {central}; {verdict}\n"));
-        if let Some(Cause::Failed(place)) = self.cause {
-            self.print_failure(place);
+        if let Some(Cause::Failed(index)) = self.cause {
+            self.print_failure(index);
         }
         if good { Outcome::Good } else { Outcome::Mismatch }
     }
@@ -368,13 +368,13 @@ impl Lottery {
     }
 
     /// Who failed, of what, and what to look at.
-    fn print_failure(&self, place: usize) {
-        let name = &self.names[place];
-        let end = self.ended[place].map_or("no end".to_owned(), verify::end);
-        let error = self.last_errors[place].as_deref().unwrap_or("it logged no error");
+    fn print_failure(&self, index: usize) {
+        let name = &self.names[index];
+        let end = self.ended[index].map_or("no end".to_owned(), verify::end);
+        let error = self.last_errors[index].as_deref().unwrap_or("it logged no error");
         console::print(&format!("{name} failed, with {end}: {error}\n"));
         console::print(&format!("look at its lines above, behind \"{name:<8} |\"\n"));
-        if let Some(file) = place.checked_sub(1).map(|agency| self.files[agency].display()) {
+        if let Some(file) = index.checked_sub(1).map(|agency| self.files[agency].display()) {
             let client =
                 own_path("client").map_or("client".to_owned(), |path| path.display().to_string());
             console::print(&format!(
@@ -396,13 +396,13 @@ fn send(pid: Pid, signal: Signal) {
     let _ = kill_process(pid, signal);
 }
 
-fn report(place: usize, mut child: Child, log: PipeReader, events: &Sender<Event>) {
+fn report(index: usize, mut child: Child, log: PipeReader, events: &Sender<Event>) {
     for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
         // The receiver is gone when the tool itself ends.
-        let _ = events.send(Event::Line(place, String::from_utf8_lossy(&line).into_owned()));
+        let _ = events.send(Event::Line(index, String::from_utf8_lossy(&line).into_owned()));
     }
     if let Ok(status) = child.wait() {
-        let _ = events.send(Event::Ended(place, status));
+        let _ = events.send(Event::Ended(index, status));
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Never more under way than allowed, every line once, however the answers are cut.
+        /// Never more under way than allowed, every line once, however the responses are cut.
         #[test]
         fn as_many_lines_come_back_as_were_meant_to(
             pipeline in 1..20_u32,

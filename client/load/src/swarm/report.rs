@@ -17,11 +17,11 @@ pub struct Report {
     pub connections: usize,
     /// Messages under way on each.
     pub pipeline: usize,
-    /// From the first message to the last answer.
+    /// From the first message to the last response.
     pub seconds: f64,
-    /// Answers: lines, or frames.
+    /// Responses: lines, or frames.
     pub messages: u64,
-    /// Answers a second.
+    /// Responses a second.
     pub messages_per_second: f64,
     /// Bets confirmed.
     pub bets: u64,
@@ -29,7 +29,7 @@ pub struct Report {
     pub bets_per_second: f64,
     /// Bytes sent and answered, in millions, a second.
     pub megabytes_per_second: f64,
-    /// From sending to the answer, in microseconds; none without messages.
+    /// From sending to the response, in microseconds; none without messages.
     pub latency_us: Option<Latency>,
     /// Processor time that the watched process took.
     pub server_cpu_seconds: Option<f64>,
@@ -39,7 +39,7 @@ pub struct Report {
     pub server_cpu_ns_per_bet: Option<f64>,
 }
 
-/// How long answers took, in microseconds.
+/// How long responses took, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latency {
     /// The quickest.

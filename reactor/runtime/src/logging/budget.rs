@@ -23,7 +23,7 @@ use crate::log_line;
 macro_rules! log_within {
     ($budget:expr, $kind:expr, $level:expr, $line:expr $(,)?) => {{
         let level = $level;
-        // What nobody logs exhausts nothing.
+        // A kind that isn't logged exhausts nothing.
         if $crate::logging::is_logged(level) && $budget.allows($kind) {
             $crate::logging::write(level, &$line);
         }

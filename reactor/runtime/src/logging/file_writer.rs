@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// A pipe that nobody reads stands for a disk that stalls.
+    /// A pipe without a reader, in place of a disk that stalls.
     fn stalled() -> (io::PipeReader, FileWriter, usize) {
         let (reader, file) = io::pipe().unwrap();
         let writer = FileWriter::start(file.as_fd()).unwrap();

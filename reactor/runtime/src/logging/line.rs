@@ -26,7 +26,7 @@ impl LineResult {
     /// All of them.
     pub(super) const ALL: [Self; 3] = [Self::Success, Self::InProgress, Self::Fail];
 
-    /// As it stands in lines.
+    /// As it is written in lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -36,7 +36,7 @@ impl LineResult {
     }
 }
 
-/// Several pairs that stand together in a line.
+/// Several pairs that belong together in a line.
 pub trait Pairs {
     /// The line with them at its end.
     fn add_to(&self, line: Line) -> Line;

@@ -50,7 +50,7 @@ impl<'t> LogLine<'t> {
         log.lines().filter_map(Self::parse)
     }
 
-    /// Whether it tells of this action, with this result.
+    /// Whether it is of this action, with this result.
     pub fn is(&self, action: &str, result: LineResult) -> bool {
         self.action == action && self.result == result
     }

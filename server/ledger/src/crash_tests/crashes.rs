@@ -234,7 +234,7 @@ fn a_checkpoint_that_was_asked_for_comes_before_the_next_commit() {
     opened.ledger.request_checkpoint();
     assert!(matches!(opened.append(&commit(1, 2)), Err(AppendError::Busy)));
     let synced = machine.borrow().wal.live.clone();
-    opened.settle(&commit(1, 2));
+    opened.commit_durably(&commit(1, 2));
     let checkpoint = 4096 + 4096;
     let wal = &machine.borrow().wal.live;
     assert_ne!(synced[checkpoint..], wal[checkpoint..], "the other segment is in use");

@@ -108,7 +108,7 @@ impl History {
             let mut opened = open(&machine).expect("no crash, no damage");
             for index in 0..usize::from(*commits).min(left) {
                 let commit = commit(1 + u32::from(index % 2 == 0), 20);
-                opened.settle(&commit);
+                opened.commit_durably(&commit);
                 expected = expected.with(&commit);
                 left -= 1;
             }

@@ -59,7 +59,7 @@ fn files_that_are_not_what_they_were_end_every_commit_and_the_close() {
     for tamper in tamperings {
         let machine = new_machine();
         let mut opened = open(&machine).expect("a new one");
-        opened.settle(&commit(1, 3));
+        opened.commit_durably(&commit(1, 3));
         tamper(&mut machine.borrow_mut());
         for commit in [commit(1, 3), commit(1, 0)] {
             let error = opened.append(&commit).expect_err("it would be lost");

@@ -139,7 +139,7 @@ impl Opened {
     }
 
     /// A commit in a turn of its own.
-    fn settle(&mut self, commit: &Commit) {
+    fn commit_durably(&mut self, commit: &Commit) {
         let lsn = self.append_waiting(commit).expect("nothing fails");
         self.sync().expect("nothing fails");
         assert_eq!(self.ledger.durable_lsn().max(lsn), self.ledger.durable_lsn());
@@ -220,8 +220,8 @@ fn killed_after_turns(commits: &[Commit], last_turn: usize) -> (Machine, Vec<Kno
     let machine = new_machine();
     let mut opened = open(&machine).expect("a new one");
     let mut expected = vec![Known::default()];
-    let (settled, last_turn) = commits.split_at(commits.len().saturating_sub(last_turn));
-    for commit in settled {
+    let (durable, last_turn) = commits.split_at(commits.len().saturating_sub(last_turn));
+    for commit in durable {
         let turn = std::slice::from_ref(commit);
         assert!(live(&mut opened, turn, &mut expected), "nothing fails");
     }

@@ -19,7 +19,7 @@ fn a_full_disk_changes_nothing_and_passes() {
     let machine = new_machine();
     let mut opened = open(&machine).expect("a new one");
     let (first, second) = (commit(1, 3), commit(1, 4));
-    opened.settle(&first);
+    opened.commit_durably(&first);
     machine.borrow_mut().full = true;
     let before = (machine.borrow().rows.live.clone(), opened.ledger.durable_lsn());
     for _ in 0..3 {
@@ -32,7 +32,7 @@ fn a_full_disk_changes_nothing_and_passes() {
         assert_eq!(after, before);
     }
     machine.borrow_mut().full = false;
-    opened.settle(&second);
+    opened.commit_durably(&second);
     drop(opened);
     reopened(&machine, &[Known::default().with(&first).with(&second)]);
 }
@@ -43,16 +43,16 @@ fn a_ledger_of_its_largest_size_takes_commits_without_rows_and_opens() {
     let rows = commit(1, 3).rows.len() as u64;
     let options = Options { max_size: 2 * rows, ..OPTIONS };
     let mut opened = open_with(&machine, options).expect("a new one");
-    opened.settle(&commit(1, 3));
+    opened.commit_durably(&commit(1, 3));
     let text = full(&mut opened, &commit(1, 4));
     assert_eq!(text, format!("the ledger is full: {rows} of at most {} bytes", 2 * rows));
-    opened.settle(&commit(1, 3));
+    opened.commit_durably(&commit(1, 3));
     full(&mut opened, &commit(2, 1));
     drop(opened);
     let options = Options { max_size: rows, ..OPTIONS };
     let mut opened = open_with(&machine, options).expect("though it is larger");
     full(&mut opened, &commit(2, 1));
-    opened.settle(&commit(2, 0));
+    opened.commit_durably(&commit(2, 0));
 }
 
 #[test]
@@ -74,19 +74,19 @@ fn free_space_is_looked_at_before_it_is_needed() {
     let rows_len = rows.rows.len() as u64;
     machine.borrow_mut().free = Some(4000 + rows_len - 1);
     assert!(full(&mut opened, &rows).starts_with("bets.csv: "));
-    opened.settle(&commit(2, 0));
+    opened.commit_durably(&commit(2, 0));
     machine.borrow_mut().free = Some(4000 + rows_len);
-    opened.settle(&rows);
+    opened.commit_durably(&rows);
     // Until a MiB is full it isn't asked for again, unless something has failed.
     machine.borrow_mut().free = Some(0);
-    opened.settle(&rows);
+    opened.commit_durably(&rows);
     machine.borrow_mut().full = true;
     full(&mut opened, &rows);
     machine.borrow_mut().full = false;
     assert!(full(&mut opened, &rows).contains("0 bytes are free"));
     machine.borrow_mut().free = None;
     while opened.ledger.rows_len() + rows_len < 1 << 20 {
-        opened.settle(&rows);
+        opened.commit_durably(&rows);
     }
     machine.borrow_mut().free = Some(0);
     assert!(full(&mut opened, &rows).contains("0 bytes are free"), "another MiB begins");
@@ -98,14 +98,14 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     let mut opened = open(&machine).expect("a new one");
     let commit_of_rows = commit(1, 20);
     let rows_len = commit_of_rows.rows.len();
-    opened.settle(&commit_of_rows);
+    opened.commit_durably(&commit_of_rows);
     machine.borrow_mut().quota = Some(rows_len * 3 / 2);
     for _ in 0..3 {
         full(&mut opened, &commit_of_rows);
         assert_eq!(machine.borrow().rows.live.len(), rows_len, "half a row is taken back");
     }
-    opened.settle(&commit(1, 0));
+    opened.commit_durably(&commit(1, 0));
     machine.borrow_mut().quota = None;
-    opened.settle(&commit_of_rows);
+    opened.commit_durably(&commit_of_rows);
     assert_eq!(machine.borrow().rows.live.len(), 2 * rows_len);
 }

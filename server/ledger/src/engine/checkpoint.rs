@@ -11,7 +11,7 @@ use crate::{Durability, Error, Storage};
 
 impl<S: Storage> Ledger<S> {
     /// What has to be done now: `None` when everything is durable, or a sync is under way already.
-    /// A sync may take long: it is made by whoever can afford to wait, and ends with
+    /// A sync may take long: the caller makes it where it can wait, and ends it with
     /// [`end_sync`](Self::end_sync). A snapshot goes to [`checkpoint`](Self::checkpoint) at once.
     ///
     /// # Errors
