@@ -70,7 +70,7 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
     let before = world.disk.borrow().commits;
     world.disk.borrow_mut().broken = true;
     world.arrive(one, &[batch(0, &TWO), batch(2, &TWO), batch(4, &TWO)].concat());
-    let ended = world.central.before_flush(&mut world.cx);
+    let ended = world.turn();
     assert!(ended.unwrap_err().to_string().contains("input/output error"));
     assert_eq!(world.disk.borrow().commits, before + 1, "it isn't tried again");
     assert!(world.responses(one).is_empty());
@@ -245,11 +245,11 @@ fn nothing_is_read_behind_a_request_for_winners_that_waits() {
     let (one, two) = (world.agency(1), world.agency(2));
     let asked = bytes(&Request::Winners).repeat(1000);
     world.send(one, &[end(0), asked].concat());
-    assert!(world.cx.wires[&one].paused);
-    assert_eq!(world.cx.wires[&one].deadline, None, "it is the central that waits");
+    assert!(world.is_paused(one));
+    assert_eq!(world.deadline(one), None, "it is the central that waits");
     world.send(two, &end(0));
     assert_eq!(world.responses(one).len(), "welcome, finished".split(',').count() + 1000);
-    assert!(!world.cx.wires[&one].paused);
+    assert!(!world.is_paused(one));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
     let one = world.agency(1);
     let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
     world.send(one, &batches);
-    assert!(world.cx.wires[&one].paused);
+    assert!(world.is_paused(one));
     let mut told = world.responses(one);
     while world.disk_answers() {
         let more = world.responses(one);
@@ -329,13 +329,14 @@ fn no_deadline_runs_while_an_agency_is_held_back() {
     let (one, two) = (world.agency(1), world.agency(2));
     let frame = batch(0, &TWO);
     world.send(one, &frame[..9]);
-    assert_eq!(world.cx.wires[&one].deadline, CONFIG.frame_timeout);
+    assert_eq!(world.deadline(one), CONFIG.frame_timeout);
     world.send(two, &frame);
-    world.central.before_read(&mut world.cx, one);
-    assert_eq!((world.cx.wires[&one].paused, world.cx.wires[&one].deadline), (true, None));
+    // It is about to be read.
+    world.send(one, &frame[9..10]);
+    assert_eq!((world.is_paused(one), world.deadline(one)), (true, None));
     world.disk_answers();
-    assert_eq!(world.cx.wires[&one].deadline, CONFIG.frame_timeout, "from now on");
-    world.send(one, &frame[9..]);
+    assert_eq!(world.deadline(one), CONFIG.frame_timeout, "from now on");
+    world.send(one, &frame[10..]);
     world.disk_answers();
     assert_eq!(world.responses(one)[1..], ["stored 2"]);
 }
@@ -351,7 +352,7 @@ fn a_log_that_goes_on_in_its_other_half_makes_batches_wait() {
         world.responses(one);
         world.disk.borrow_mut().busy = true;
         world.send(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
-        assert!(world.responses(one).is_empty() && world.cx.wires[&one].paused);
+        assert!(world.responses(one).is_empty() && world.is_paused(one));
         world.disk.borrow_mut().busy = false;
         world.end_turn();
         while world.disk_answers() {}
@@ -366,12 +367,12 @@ fn a_shutdown_waits_for_the_disk_that_is_at_work() {
     let (one, echo) = (world.agency(1), world.open());
     world.send(one, &batch(0, &TWO));
     world.stop();
-    assert!(!world.central.is_idle() && !world.is_closed(one));
+    assert!(!world.central().is_idle() && !world.is_closed(one));
     assert!(world.is_closed(echo));
     world.send(one, &batch(2, &TWO));
     while world.disk_answers() {}
     assert_eq!(world.responses(one)[1..], ["stored 2", "error ShuttingDown"]);
-    assert!(world.central.is_idle() && world.is_closed(one));
+    assert!(world.central().is_idle() && world.is_closed(one));
 }
 
 #[test]
@@ -380,7 +381,7 @@ fn without_the_thread_that_waits_for_the_disk_nothing_goes_on() {
     let one = world.agency(1);
     world.arrive(one, &batch(0, &TWO));
     world.lose_disk_thread();
-    assert!(world.central.before_flush(&mut world.cx).is_err());
+    assert!(world.turn().is_err());
 }
 
 #[test]
@@ -530,6 +531,8 @@ fn an_end_inside_a_frame_is_told() {
 #[test]
 fn a_long_list_of_winners_is_written_as_it_is_read() {
     let mut world = World::new(1);
+    // A frame: nearly all that waits for the peer waits in the loop.
+    world.set_capacity(FRAME_MAX);
     let one = world.agency(1);
     let documents: Vec<String> = (0..3000).map(|number| format!("{number:012}")).collect();
     for (index, chunk) in documents.chunks(100).enumerate() {
@@ -543,18 +546,15 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
     let mut told = Vec::new();
     // Two lists of 3000 documents of 13 bytes: far more than may wait at once.
     while told.len() < 2 * documents.len() {
-        let backlog = world.cx.wires[&one].output.len();
-        assert!(
-            backlog > 0 && backlog <= CONFIG.write_buffer_high + FRAME_MAX,
-            "{backlog} bytes wait"
-        );
-        for words in world.responses(one) {
+        let backlog = world.unsent(one);
+        assert!(backlog <= CONFIG.write_buffer_high + FRAME_MAX, "{backlog} bytes wait");
+        for words in world.whole_responses(one) {
             let documents = words.strip_prefix("winners ").and_then(|rest| rest.split_once(' '));
             let (last, documents) = documents.expect("winners");
             told.extend(documents.split(',').map(str::to_owned));
             assert_eq!(last == "true", told.len().is_multiple_of(3000), "the last frame says so");
         }
-        world.drain(one);
+        world.end_turn();
     }
     assert_eq!(told[..3000], documents);
     assert_eq!(told[3000..], documents);
@@ -565,7 +565,7 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
 fn deadlines_fit_what_is_waited_for() {
     let mut world = World::new(1);
     let one = world.open();
-    let deadline = |world: &World, id| world.cx.wires[&id].deadline;
+    let deadline = |world: &World, id| world.deadline(id);
     assert_eq!(deadline(&world, one), CONFIG.first_byte_timeout);
     world.send(one, &hello(1)[..3]);
     assert_eq!(deadline(&world, one), CONFIG.frame_timeout);
@@ -655,7 +655,7 @@ proptest! {
                 finished[index] |= !full;
             }
             world.end_turn();
-            prop_assert_eq!(world.central.lottery().committed().drawn, finished == [true; 4]);
+            prop_assert_eq!(world.central().lottery().committed().drawn, finished == [true; 4]);
         }
     }
 

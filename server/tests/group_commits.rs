@@ -149,7 +149,7 @@ proptest! {
         }
         while world.disk_answers() {}
         for (agency, (position, finished)) in (1..).zip(reached) {
-            let account = world.central.lottery().committed().account(agency);
+            let account = world.central().lottery().committed().account(agency);
             prop_assert_eq!((account.consumed, account.finished), (position, finished));
         }
     }
@@ -172,6 +172,6 @@ fn rejected_batches_of_many_agencies_are_committed_before_they_outgrow_the_wal()
     }
     world.end_turn();
     for agency in 1..=240 {
-        assert_eq!(world.central.lottery().committed().account(agency).rejected, each as u64);
+        assert_eq!(world.central().lottery().committed().account(agency).rejected, each as u64);
     }
 }

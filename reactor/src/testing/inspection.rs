@@ -9,6 +9,7 @@ use crate::handler::{Context as _, Handler};
 use crate::id::{ConnectionId, TimerId};
 use crate::testing::link::Side;
 use crate::testing::memory_loop::MemoryLoop;
+use crate::testing::memory_system::MemorySystem;
 use crate::testing::state::LinkId;
 
 impl<H: Handler> MemoryLoop<H> {
@@ -25,7 +26,8 @@ impl<H: Handler> MemoryLoop<H> {
 
     /// The connection whose link it is.
     pub fn id(&self, link: LinkId) -> Option<ConnectionId> {
-        self.ids().into_iter().find(|id| self.link(*id).is_some_and(|(found, _)| found == link))
+        let MemorySystem { shared, host, .. } = &self.connections().system;
+        shared.get().connection_of(*host, link)
     }
 
     /// Whether a connection's input is delivered to the handler, and its output is sent.

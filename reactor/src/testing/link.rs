@@ -153,9 +153,9 @@ impl Link {
     }
 
     /// What a poll reports to this end now.
-    pub(super) fn readiness(&mut self, side: Side) -> Readiness {
+    pub(super) fn readiness(&self, side: Side) -> Readiness {
         let (incoming, outgoing) = (&self.pipes[side.other() as usize], &self.pipes[side as usize]);
-        let end = &mut self.ends[side as usize];
+        let end = &self.ends[side as usize];
         if self.handshake == Handshake::Pending && !end.broken {
             return Readiness::default();
         }
@@ -164,7 +164,6 @@ impl Link {
         let hung_up = read_closed && write_shut;
         let has_room =
             self.capacity.saturating_sub(outgoing.len()) >= room_to_report(self.capacity);
-        end.starved |= !has_room;
         let (writable, error) = (write_shut || has_room, end.error.is_some());
         Readiness {
             readable: read_closed || !incoming.arrived.is_empty(),

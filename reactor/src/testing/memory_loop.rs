@@ -155,6 +155,11 @@ impl<H: Handler> MemoryLoop<H> {
         &mut self.reactor.connections
     }
 
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.reactor.connections.limits
+    }
+
     /// What has happened so far.
     pub fn counters(&self) -> Counters {
         self.reactor.connections.counters

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Instant;
 
+use crate::id::ConnectionId;
 use crate::system::{Readiness, Source};
 use crate::testing::link::{Kind, Link, Side};
 
@@ -277,6 +278,15 @@ impl State {
         if let Some(placed) = self.links.get_mut(&id) {
             placed.owners[side as usize] = None;
         }
+    }
+
+    /// What a loop calls a link.
+    pub(super) fn connection_of(&self, host: HostId, link: LinkId) -> Option<ConnectionId> {
+        let owners = self.links.get(&link)?.owners;
+        owners.into_iter().flatten().find_map(|(owner, source)| match source {
+            Source::Connection(id) if owner == host => Some(id),
+            _ => None,
+        })
     }
 
     fn list(&mut self, id: LinkId, side: Side) {

@@ -1,4 +1,4 @@
-//! A central without sockets and without files: buffers for connections, memory for the ledger.
+//! A central without sockets and without files: over the loop in memory, with memory for the ledger.
 
 #![allow(unreachable_pub, reason = "every test binary compiles it as a module of its own")]
 #![allow(dead_code, reason = "every test binary needs some of it")]
@@ -6,100 +6,20 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledger::{Lsn, SyncTarget, Work};
-use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
+use reactor::testing::{MemoryLoop, MemoryNetwork, Peer};
+use reactor::{ConnectionId, Limits};
 use server::central::{Central, ProtocolConfig};
 use server::lottery::winners::WinnerIndex;
 use server::lottery::{Entry, Lottery, Staged, State};
 use server::store::{AppendError, ReadRows, Store, StoreError};
 
 use kit::frames::{hello, responses};
-
-/// What a test sees of one connection.
-#[derive(Debug, Default)]
-pub struct Wire {
-    pub output: Vec<u8>,
-    pub closed: bool,
-    pub paused: bool,
-    /// Its end has come while it was paused.
-    ended: bool,
-    pub deadline: Option<Duration>,
-}
-
-/// The loop's side, in memory.
-#[derive(Debug)]
-pub struct Buffers {
-    now: Instant,
-    pub wires: BTreeMap<ConnectionId, Wire>,
-    /// Timers that fire in the next turn.
-    due: Vec<TimerId>,
-    /// Connections to which what they left is to be delivered again.
-    resumed: Vec<ConnectionId>,
-    /// Those that fire later.
-    pub timers: BTreeMap<TimerId, Duration>,
-}
-
-impl Context for Buffers {
-    fn now(&self) -> Instant {
-        self.now
-    }
-
-    fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(wire) = self.wires.get_mut(&to).filter(|wire| !wire.closed) {
-            write(&mut wire.output);
-        }
-    }
-
-    fn unsent(&self, connection: ConnectionId) -> usize {
-        self.wires.get(&connection).map_or(0, |wire| wire.output.len())
-    }
-
-    fn close(&mut self, connection: ConnectionId) {
-        self.wires.entry(connection).or_default().closed = true;
-    }
-
-    fn abort(&mut self, connection: ConnectionId) {
-        self.close(connection);
-    }
-
-    fn pause_reading(&mut self, connection: ConnectionId) {
-        self.wires.entry(connection).or_default().paused = true;
-    }
-
-    fn resume_reading(&mut self, connection: ConnectionId) {
-        self.wires.entry(connection).or_default().paused = false;
-        self.resumed.push(connection);
-    }
-
-    fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>) {
-        self.wires.entry(connection).or_default().deadline = after;
-    }
-
-    fn set_timer(&mut self, timer: TimerId, after: Option<Duration>) {
-        match after {
-            Some(Duration::ZERO) => self.due.push(timer),
-            Some(after) => drop(self.timers.insert(timer, after)),
-            None => drop(self.timers.remove(&timer)),
-        }
-    }
-
-    fn connect(&mut self, _: SocketAddr) -> ConnectionId {
-        unreachable!("a central connects to nothing")
-    }
-
-    /// The thread at the other end is the test itself.
-    fn attach(&mut self, _: UnixStream) -> io::Result<ConnectionId> {
-        self.wires.insert(DISK, Wire::default());
-        Ok(DISK)
-    }
-
-    fn shutdown(&mut self) {}
-}
 
 /// What the memory store does, decided by the test.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the disk")]
@@ -119,9 +39,6 @@ pub struct Disk {
     pub busy: bool,
     pub commits: u64,
 }
-
-/// The connection of the disk's thread.
-const DISK: ConnectionId = ConnectionId::new(u32::MAX, 1);
 
 /// A store in memory.
 #[derive(Debug)]
@@ -231,13 +148,35 @@ impl Store for MemoryStore {
     }
 }
 
-/// A central, driven by hand.
-pub struct World<S = MemoryStore> {
-    pub central: Central<S>,
-    pub cx: Buffers,
+/// A central over the loop in memory, and its peers in the test's hands.
+pub struct World<S: Store = MemoryStore> {
+    network: MemoryNetwork,
+    event_loop: MemoryLoop<Central<S>>,
     pub disk: Rc<RefCell<Disk>>,
-    opened: u32,
-    unread: BTreeMap<ConnectionId, Vec<u8>>,
+    peers: BTreeMap<ConnectionId, Peer>,
+    /// Beginnings of frames that have arrived at a peer.
+    cut: BTreeMap<ConnectionId, Vec<u8>>,
+    /// Other end of the pair through which the disk's thread is asked.
+    disk_thread: Option<Peer>,
+}
+
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12345);
+
+/// Never comes while a test runs.
+const NEVER: Duration = Duration::from_hours(100);
+
+/// Under these only the central and the test end anything, and a turn takes in all that has arrived.
+fn limits(config: &ProtocolConfig) -> Limits {
+    Limits {
+        read_budget: 1 << 20,
+        turn_budget: usize::MAX,
+        write_buffer_high: config.write_buffer_high,
+        write_buffer_low: config.write_buffer_high / 4,
+        write_timeout: NEVER,
+        linger_timeout: NEVER,
+        shutdown_timeout: NEVER,
+        ..Limits::default()
+    }
 }
 
 pub const CONFIG: ProtocolConfig = ProtocolConfig {
@@ -292,105 +231,96 @@ impl<S: Store> World<S> {
             state.apply(entry);
         }
         let lottery = Lottery::new(agencies, state, store.rows_len(), WinnerIndex::default());
-        Self {
-            central: Central::new(lottery, store, config),
-            cx: Buffers {
-                now: Instant::now(),
-                wires: BTreeMap::new(),
-                due: Vec::new(),
-                resumed: Vec::new(),
-                timers: BTreeMap::new(),
-            },
-            disk: Rc::default(),
-            opened: 0,
-            unread: BTreeMap::new(),
-        }
+        let limits = limits(&config);
+        Self::start(Central::new(lottery, store, config), limits)
+    }
+
+    fn start(central: Central<S>, limits: Limits) -> Self {
+        let network = MemoryNetwork::new();
+        // Whatever a test sends at once arrives, however much it is.
+        network.set_capacity(usize::MAX);
+        let mut event_loop = MemoryLoop::new(&network, limits, central);
+        event_loop.listen(ADDRESS).expect("nobody else listens");
+        event_loop.start().expect("the memory store has no fatal errors");
+        let disk_thread = event_loop.take_attached().map(|attached| attached.peer);
+        let (disk, peers, cut) = (Rc::default(), BTreeMap::new(), BTreeMap::new());
+        Self { network, event_loop, disk, peers, cut, disk_thread }
     }
 
     /// From now on a thread waits for the disk, see [`disk_answers`](Self::disk_answers).
     #[must_use]
-    pub fn leave_disk_to_thread(mut self) -> Self {
+    pub fn leave_disk_to_thread(self) -> Self {
         let (stream, _) = UnixStream::pair().expect("there are descriptors");
-        self.central = self.central.with_disk_thread(stream);
-        self.central.on_start(&mut self.cx);
-        self
+        let (limits, disk) = (self.event_loop.limits().clone(), self.disk);
+        let central = self.event_loop.handler.with_disk_thread(stream);
+        Self { disk, ..Self::start(central, limits) }
+    }
+
+    pub fn central(&self) -> &Central<S> {
+        &self.event_loop.handler
+    }
+
+    /// Bytes that each direction of a connection holds, for those that are opened from now on.
+    pub fn set_capacity(&self, bytes: usize) {
+        self.network.set_capacity(bytes);
     }
 
     pub fn lose_disk_thread(&mut self) {
-        self.central.on_eof(&mut self.cx, DISK, &[]);
+        self.disk_thread = None;
     }
 
     pub fn open(&mut self) -> ConnectionId {
-        let id = ConnectionId::new(self.opened, 1);
-        self.opened += 1;
-        self.cx.wires.insert(id, Wire::default());
-        self.central.on_open(&mut self.cx, id, ([127, 0, 0, 1], 9).into());
+        let peer = self.network.connect(ADDRESS).expect("the central listens");
+        let link = peer.link();
+        self.end_turn();
+        let id = self.event_loop.id(link).expect("it was accepted");
+        self.peers.insert(id, peer);
         id
     }
 
-    /// Bytes arrive; the turn doesn't end yet.
+    /// Bytes arrive; no turn is made yet.
     pub fn arrive(&mut self, id: ConnectionId, bytes: &[u8]) {
-        if self.cx.wires[&id].closed {
-            return;
+        // To one that was refused nothing arrives.
+        if let Ok(count) = self.peers[&id].write(bytes) {
+            assert_eq!(count, bytes.len(), "there is room for it");
         }
-        let mut input = self.unread.remove(&id).unwrap_or_default();
-        input.extend_from_slice(bytes);
-        if self.cx.wires[&id].paused {
-            self.unread.insert(id, input);
-            return;
-        }
-        let consumed = self.central.on_data(&mut self.cx, id, &input);
-        self.unread.insert(id, input.split_off(consumed));
     }
 
-    /// The turn ends, and so do those that the central asks for at once.
+    /// One turn, which may fail.
+    pub fn turn(&mut self) -> Result<(), StoreError> {
+        self.event_loop.turn()
+    }
+
+    /// One turn, and those that the central asks for at once.
     pub fn end_turn(&mut self) {
         loop {
-            self.central.before_flush(&mut self.cx).expect("the memory ledger has no fatal errors");
-            let due = std::mem::take(&mut self.cx.due);
-            let resumed = std::mem::take(&mut self.cx.resumed);
-            if due.is_empty() && resumed.is_empty() {
+            self.turn().expect("the memory store has no fatal errors");
+            self.event_loop.settle().expect("the memory store has no fatal errors");
+            // A timer without a delay is due in the next turn, and the clock stands still.
+            let at_once = |after: &Duration| *after <= Duration::from_nanos(1);
+            if !self.event_loop.timers().values().any(at_once) {
                 return;
             }
-            for id in resumed {
-                self.redeliver(id);
-            }
-            for timer in due {
-                self.central.on_timer(&mut self.cx, timer);
-            }
-        }
-    }
-
-    /// What was kept while it was paused is delivered again, and its end behind it.
-    fn redeliver(&mut self, id: ConnectionId) {
-        if self.unread.get(&id).is_some_and(|unread| !unread.is_empty()) {
-            self.arrive(id, &[]);
-        }
-        let wire = self.cx.wires.get_mut(&id).expect("it is open");
-        if !wire.paused && std::mem::take(&mut wire.ended) {
-            self.end_input(id);
+            self.network.advance(Duration::from_nanos(1));
         }
     }
 
     /// The disk's thread has done what it was asked for; says whether it was asked.
     pub fn disk_answers(&mut self) -> bool {
-        if !self.cx.wires.contains_key(&DISK) {
-            return false;
-        }
-        let asked = self.take_output(DISK);
+        let Some(thread) = &self.disk_thread else { return false };
+        let asked = thread.read_arrived();
         assert!(asked.len() <= 1, "one sync at a time");
         if !asked.is_empty() {
-            assert_eq!(self.central.on_data(&mut self.cx, DISK, &[0; 4]), 4);
+            thread.write_all(&[0; 4]);
             self.end_turn();
         }
         !asked.is_empty()
     }
 
-    /// All timers fire that were set, and a turn ends.
+    /// Time passes until the next timer fires.
     pub fn pass_time(&mut self) {
-        for timer in std::mem::take(&mut self.cx.timers).into_keys() {
-            self.central.on_timer(&mut self.cx, timer);
-        }
+        let next = self.event_loop.timers().into_values().min().expect("a timer is set");
+        self.network.advance(next);
         self.end_turn();
     }
 
@@ -401,51 +331,67 @@ impl<S: Store> World<S> {
     }
 
     pub fn end_input(&mut self, id: ConnectionId) {
-        let wire = self.cx.wires.get_mut(&id).expect("it is open");
-        if wire.paused {
-            // Delivered as soon as it is read again.
-            wire.ended = true;
-            return;
-        }
-        let rest = self.unread.remove(&id).unwrap_or_default();
-        self.central.on_eof(&mut self.cx, id, &rest);
+        self.peers[&id].shutdown().expect("it is open");
         self.end_turn();
     }
 
+    /// The connection's deadline passes.
     pub fn expire(&mut self, id: ConnectionId) {
-        self.central.on_deadline(&mut self.cx, id);
+        let deadline = self.event_loop.deadline(id).expect("it has one");
+        self.network.advance(deadline);
         self.end_turn();
     }
 
     pub fn drop_connection(&mut self, id: ConnectionId) {
-        self.central.on_close(&mut self.cx, id, &CloseReason::Done);
-        self.cx.wires.remove(&id);
-    }
-
-    pub fn drain(&mut self, id: ConnectionId) {
-        self.central.on_writable(&mut self.cx, id);
+        self.peers.remove(&id);
         self.end_turn();
     }
 
     pub fn stop(&mut self) {
-        self.central.on_shutdown(&mut self.cx, ShutdownCause::Signal("SIGTERM"));
+        self.event_loop.signal("SIGTERM");
         self.end_turn();
     }
 
+    /// Whether the central has ended a connection.
     pub fn is_closed(&self, id: ConnectionId) -> bool {
-        self.cx.wires[&id].closed
+        !self.event_loop.is_open(id)
     }
 
+    pub fn is_paused(&self, id: ConnectionId) -> bool {
+        self.event_loop.is_paused(id)
+    }
+
+    /// Bytes queued for a peer that it hasn't got.
+    pub fn unsent(&self, id: ConnectionId) -> usize {
+        self.event_loop.unsent(id)
+    }
+
+    /// Time until a connection's deadline, to the millisecond.
+    pub fn deadline(&self, id: ConnectionId) -> Option<Duration> {
+        let deadline = self.event_loop.deadline(id)?;
+        let rounded = (deadline + Duration::from_micros(500)).as_millis();
+        Some(Duration::from_millis(u64::try_from(rounded).expect("soon")))
+    }
+
+    /// What has arrived at a peer since the last time.
     pub fn take_output(&mut self, id: ConnectionId) -> Vec<u8> {
-        std::mem::take(&mut self.cx.wires.get_mut(&id).expect("it is open").output)
+        self.peers[&id].read_arrived()
     }
 
     /// The responses since the last time, in words.
     pub fn responses(&mut self, id: ConnectionId) -> Vec<String> {
-        let bytes = self.take_output(id);
-        let (received, rest) = responses(&bytes);
-        assert!(rest.is_empty(), "a frame was cut");
-        received
+        let responses = self.whole_responses(id);
+        assert!(self.cut.remove(&id).is_none_or(|cut| cut.is_empty()), "a frame was cut");
+        responses
+    }
+
+    /// The same; the beginning of a frame is kept until the rest has come.
+    pub fn whole_responses(&mut self, id: ConnectionId) -> Vec<String> {
+        let mut bytes = self.cut.remove(&id).unwrap_or_default();
+        bytes.extend(self.take_output(id));
+        let (responses, rest) = responses(&bytes);
+        self.cut.insert(id, rest.to_vec());
+        responses
     }
 
     /// An agency that has introduced itself, and what it was told.
