@@ -8,6 +8,7 @@
 //! | [`response`] | what the central responds: [`Response`] |
 //! | [`batch`] | bets inside a request, borrowed from the frame; [`BatchBuilder`] writes them |
 //! | [`winners`] | documents inside a response; [`WinnersBuilder`] writes them |
+//! | `agency` | numbers: of an agency, and of a row in its input |
 //! | [`bet`] | what a valid bet is: one set of rules for both ends |
 //! | [`mod@field`] | the fields of a bet |
 //! | [`checksum`] | the running checksum of the bets that both ends compare |

@@ -18,6 +18,7 @@
 //! | `syncing` | what is to be synced next, and what is durable |
 //! | `open` | finding, locking and making the two files |
 //! | `recovery` | reading them back after whatever has happened: scan, judge, repair |
+//! | `options` | how a ledger is kept: durability, sizes, limits |
 //! | `space` | limits on what is written |
 //! | `state` | where in the two files everything is |
 //! | `record` | records of the wal: bytes, no file |
