@@ -6,7 +6,7 @@ use std::time::Instant;
 use kit::server::{Server, command};
 use kit::strace;
 
-/// A central whose `accept` fails so; its calls stand in the file `trace` of the folder.
+/// A central whose `accept` fails so; its calls are in the file `trace` of the folder.
 fn failing(folder: &tempfile::TempDir, failure: &str) -> Server {
     let arguments = ["--trace=accept4".to_owned(), format!("--inject=accept4:{failure}")];
     let plain = command(&[("LOGGING_LEVEL", "DEBUG")]);

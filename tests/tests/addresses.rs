@@ -1,4 +1,4 @@
-//! Crowds that take all places there are, from one address and from many: honest newcomers, agencies
+//! Crowds that take all connections there are, from one address and from many: honest newcomers, agencies
 //! and the health check get in, and agencies stay.
 //!
 //! All of 127.0.0.0/8 is this machine, so every peer calls from an address of its choice.
@@ -168,7 +168,7 @@ fn silent_peers_of_many_addresses_make_room_and_an_agency_stays() {
         ("SERVER_AGENCIES", "1"),
         ("SERVER_EVICTION_DELAY", &delay),
     ]);
-    // Silent for longer than anybody who comes later.
+    // Silent for longer than any that comes later.
     let mut agency = connect(&server, HONEST);
     assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
     let first: Vec<_> = (0..2 * peers).map(|peer| connect(&server, address_of(peer))).collect();

@@ -196,7 +196,7 @@ fn is_thorough() -> bool {
 }
 
 /// What a crash of the machine may leave at the end of `bets.csv`: rows that never came to the disk,
-/// and others that were never committed. Neither once everybody is done: the central is about to end in
+/// and others that were never committed. Neither once every agency is done: the central is about to end in
 /// order then, or has just done so, which syncs the rows before it logs that.
 fn damage_tail(lottery: &Lottery) {
     if lottery.is_over() {

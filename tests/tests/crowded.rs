@@ -1,4 +1,4 @@
-//! More connections than anybody needs, and fewer descriptors than connections: the busy ones are
+//! More connections than a lottery needs, and fewer descriptors than connections: the busy ones are
 //! served, nothing spins, and a waiting peer gets in when another leaves.
 
 use std::io::{Read, Write};
@@ -52,9 +52,9 @@ fn nine_thousand_idle_connections_cost_little_and_a_hundred_busy_ones_are_served
     server.stop();
 }
 
-/// Fills the server up, and checks that it waits without spinning until places are free again.
+/// Fills the server up, and checks that it waits without spinning until connections are free again.
 fn assert_waits_for_places(server: Server, reason: &str) {
-    // Far more than it has places; the kernel's backlog takes the rest.
+    // Far more than its limit; the kernel's backlog takes the rest.
     let mut crowd: Vec<_> = (0..100).map(|_| server.connect()).collect();
     echo(&mut crowd[0]);
     let (start, before) = (Instant::now(), server.processor_time());

@@ -164,7 +164,7 @@ fn every_setting_named_exists() {
     let former: BTreeSet<_> =
         declarations.iter().filter_map(|declaration| Some(declaration.former?.key)).collect();
     for page in pages(&repository()) {
-        // The changelog tells of settings that are called otherwise by now.
+        // The changelog names settings that are called otherwise by now.
         if page.ends_with("CHANGELOG.md") {
             continue;
         }

@@ -72,14 +72,14 @@ fn ended_and_recovers(lottery: &mut Lottery, code: Option<i32>, reason: &str) {
 
 #[test]
 fn no_answer_leaves_before_its_record_is_synced() {
-    // One batch at a time: no answer belongs to an earlier record than the last.
+    // One batch at a time: no response belongs to an earlier record than the last.
     let mut lottery = Lottery::new(&[Plan::new(9, "2", "1")]);
     lottery.start_agencies();
     let calls = "--trace=pwrite64,pwritev,fdatasync,fsync,sendto,sendmsg".to_owned();
     let central = under_strace(&lottery, &[calls]);
     assert_eq!(lottery.run(central).code(), Some(0));
     lottery.check();
-    let (mut unsynced, mut answers, mut syncs) = (false, 0, 0);
+    let (mut unsynced, mut responses, mut syncs) = (false, 0, 0);
     let mut syncing_log = false;
     for line in trace(&lottery).lines() {
         let on_log = line.contains("bets.csv.wal>");
@@ -95,17 +95,17 @@ fn no_answer_leaves_before_its_record_is_synced() {
             unsynced = true;
         } else if sends_frame(line) {
             assert!(!unsynced, "{line}");
-            answers += 1;
+            responses += 1;
         }
     }
-    assert!(answers >= 6 && syncs >= 6, "{answers} answers, {syncs} syncs");
+    assert!(responses >= 6 && syncs >= 6, "{responses} responses, {syncs} syncs");
 }
 
 #[test]
 fn after_a_failed_sync_nobody_is_answered_and_the_central_ends() {
     for name in ["fdatasync", "fsync"] {
         let faults = (1..CALLS_MAX).take_while(|n| {
-            // One batch at a time: no answer belongs to an earlier sync than the one that failed,
+            // One batch at a time: no response belongs to an earlier sync than the one that failed,
             // and may still be leaving when it has.
             let mut lottery = Lottery::new(&[Plan::new(15, "2", "1")]);
             lottery.start_agencies();

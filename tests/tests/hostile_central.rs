@@ -1,4 +1,4 @@
-//! The agency's binary against centrals that answer what they like, over real connections: it ends, logs
+//! The agency's binary against centrals that respond what they like, over real connections: it ends, logs
 //! why, and is called no more often than it may call.
 
 use std::io::{self, Read as _, Write as _};
@@ -33,7 +33,7 @@ impl Peer {
         Ok((header[1], count.into()))
     }
 
-    fn answer(&mut self, response: &Response<'_>) -> io::Result<()> {
+    fn respond(&mut self, response: &Response<'_>) -> io::Result<()> {
         let mut out = Vec::new();
         response.encode(&mut out);
         self.0.write_all(&out)
@@ -47,11 +47,11 @@ impl Peer {
         self.0.write_all(&out)
     }
 
-    /// Takes HELLO, and answers that nothing was sent before.
+    /// Takes HELLO, and responds that nothing was sent before.
     fn welcome(&mut self) -> io::Result<()> {
         self.request()?;
         let (checksum, phase) = (Checksum::default(), Phase::Open);
-        self.answer(&Response::Welcome { consumed: 0, checksum, rejected: 0, phase })
+        self.respond(&Response::Welcome { consumed: 0, checksum, rejected: 0, phase })
     }
 
     /// Everything up to END, which isn't answered.
@@ -64,14 +64,14 @@ impl Peer {
                 return Ok(());
             }
             consumed += count;
-            self.answer(&Response::Stored { consumed })?;
+            self.respond(&Response::Stored { consumed })?;
         }
     }
 
     /// Everything up to the question for the winners.
     fn finish(&mut self) -> io::Result<()> {
         self.take_all()?;
-        self.answer(&Response::Finished { stored: BETS, rejected: 0 })?;
+        self.respond(&Response::Finished { stored: BETS, rejected: 0 })?;
         self.request().map(drop)
     }
 
@@ -167,7 +167,7 @@ fn another_service_is_told_from_a_central() {
 fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
     let scripts: [(Script, &str); 13] = [
         (
-            |peer| peer.answer(&Response::Stored { consumed: 0 }),
+            |peer| peer.respond(&Response::Stored { consumed: 0 }),
             "expected the answer to HELLO, found STORED with 0 bets consumed",
         ),
         (
@@ -188,7 +188,7 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
             "it isn't from byte 5 on; it holds: \\x05Nicol\\xe1\n",
         ),
         (
-            |peer| peer.answer(&Response::UnknownError { code: 99, reason: "in 2030" }),
+            |peer| peer.respond(&Response::UnknownError { code: 99, reason: "in 2030" }),
             "with code 99, which this version doesn't know: in 2030\n",
         ),
         (
@@ -202,7 +202,7 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
         (
             |peer| {
                 peer.take_all()?;
-                peer.answer(&Response::Finished { stored: 249, rejected: 1 })
+                peer.respond(&Response::Finished { stored: 249, rejected: 1 })
             },
             "FINISHED: expected 250 bets stored and 0 rejected, as it has acknowledged one by one, \
              found 249 and 1\n",
@@ -210,7 +210,7 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
         (
             |peer| {
                 peer.welcome()?;
-                peer.answer(&Response::Unavailable { consumed: 999_999, reason: "full" })
+                peer.respond(&Response::Unavailable { consumed: 999_999, reason: "full" })
             },
             "UNAVAILABLE: expected 0 bets consumed, found 999999\n",
         ),
@@ -218,7 +218,7 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
             |peer| {
                 peer.welcome()?;
                 let (field, reason) = (Field::Number, "bad");
-                peer.answer(&Response::Rejected { consumed: 100, index: 100, field, reason })
+                peer.respond(&Response::Rejected { consumed: 100, index: 100, field, reason })
             },
             "REJECTED: expected the index of one of the batch's 100 bets, from 0, found 100\n",
         ),
@@ -245,7 +245,7 @@ fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
                 peer.welcome()?;
                 let (consumed, phase) = (u64::MAX, Phase::Open);
                 let checksum = Checksum::default();
-                peer.answer(&Response::Welcome { consumed, checksum, rejected: 0, phase })
+                peer.respond(&Response::Welcome { consumed, checksum, rejected: 0, phase })
             },
             "found WELCOME with 18446744073709551615 bets consumed\n",
         ),
@@ -268,7 +268,7 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
         (
             |peer| {
                 peer.request()?;
-                peer.answer(&Response::Error { code: ErrorCode::ShuttingDown, reason: "goodbye" })
+                peer.respond(&Response::Error { code: ErrorCode::ShuttingDown, reason: "goodbye" })
             },
             "the central refuses, code 16: goodbye",
         ),
@@ -307,12 +307,12 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
     }
 }
 
-/// Answers every request that nothing can be stored now.
+/// Responds to every request that nothing can be stored now.
 fn never_available(peer: &mut Peer) -> io::Result<()> {
     peer.welcome()?;
     loop {
         peer.request()?;
-        peer.answer(&Response::Unavailable { consumed: 0, reason: "no space\tleft" })?;
+        peer.respond(&Response::Unavailable { consumed: 0, reason: "no space\tleft" })?;
     }
 }
 
@@ -352,7 +352,7 @@ fn a_single_bet_is_held_to_the_same_limit() {
     let (code, log, calls) = run(
         |peer| {
             peer.welcome()?;
-            peer.answer(&Response::Stored { consumed: 7 })
+            peer.respond(&Response::Stored { consumed: 7 })
         },
         &environment,
     );
@@ -365,7 +365,7 @@ fn a_single_bet_is_held_to_the_same_limit() {
     assert_eq!(log.matches(held).count(), 4, "it waits and logs that: {log}");
 }
 
-/// However much a central rejects, the log has an end, and tells how much isn't in it.
+/// However much a central rejects, the log has an end, and says how much isn't in it.
 #[test]
 fn what_a_central_repeats_is_logged_within_a_budget() {
     let (code, log, _) = run(
@@ -379,10 +379,10 @@ fn what_a_central_repeats_is_logged_within_a_budget() {
                 match kind {
                     0x03 => {
                         let (field, index) = (Field::FirstName, 0);
-                        peer.answer(&Response::Rejected { consumed, index, field, reason })?;
+                        peer.respond(&Response::Rejected { consumed, index, field, reason })?;
                     }
                     0x04 => {
-                        peer.answer(&Response::Finished { stored: 0, rejected: consumed })?;
+                        peer.respond(&Response::Finished { stored: 0, rejected: consumed })?;
                     }
                     _ => peer.winners(&[], true)?,
                 }
@@ -514,7 +514,7 @@ fn a_central_that_is_killed_is_one_warning() {
 fn a_central_whose_host_is_gone_is_noticed_while_the_agency_waits_for_the_draw() {
     /// The timer of a connection in `/proc/net/tcp` that asks whether the peer is still there.
     const KEEPALIVE: &str = "02:";
-    /// Its state. Beside it may stand one to a central that had the port before, in `TIME_WAIT`.
+    /// Its state. Beside it may be one to a central that had the port before, in `TIME_WAIT`.
     const ESTABLISHED: &str = "01";
     let server = Server::start(&[("SERVER_AGENCIES", "2")]);
     let agency = waiting(&server, &[]);

@@ -170,7 +170,7 @@ fn nothing_is_acknowledged_once_the_files_are_not_what_they_were() {
         let mut server = Server::start(&[("SERVER_AGENCIES", "1")]);
         let ledger = server.folder().join("bets.csv");
         let first = acknowledged(&server, &[hello(1), batch(0, &BETS)].concat());
-        assert_eq!(first.last().expect("an answer"), "stored 1");
+        assert_eq!(first.last().expect("a response"), "stored 1");
         tamper(&ledger);
         let second = acknowledged(&server, &[hello(1), batch(1, &BETS)].concat());
         assert!(!second.contains(&"stored 2".to_owned()), "{reason}: {second:?}");
@@ -209,35 +209,35 @@ fn the_health_check_and_the_end_notice_it_too() {
 fn fill(server: &Server) -> (u64, String, String) {
     let mut stream = server.connect();
     let bets = [("12345678", "7"); 250];
-    let (mut position, mut answers) = (0, Answers::default());
+    let (mut position, mut reader) = (0, ResponseReader::default());
     stream.write_all(&hello(1)).expect("sent");
-    assert_eq!(answers.next(&mut stream), "welcome 0 rejected 0 Open");
+    assert_eq!(reader.next(&mut stream), "welcome 0 rejected 0 Open");
     loop {
         stream.write_all(&batch(position, &bets)).expect("sent");
-        let answer = answers.next(&mut stream);
-        if answer != format!("stored {}", position + 250) {
+        let response = reader.next(&mut stream);
+        if response != format!("stored {}", position + 250) {
             stream.write_all(&end(position)).expect("sent");
-            return (position, answer, answers.next(&mut stream));
+            return (position, response, reader.next(&mut stream));
         }
         position += 250;
     }
 }
 
-/// Answers as they come, in words.
+/// Responses as they come, in words.
 #[derive(Default)]
-struct Answers(Vec<u8>);
+struct ResponseReader(Vec<u8>);
 
-impl Answers {
+impl ResponseReader {
     fn next(&mut self, stream: &mut TcpStream) -> String {
         loop {
             let (words, rest) = responses(&self.0);
-            if let Some(answer) = words.into_iter().next() {
+            if let Some(response) = words.into_iter().next() {
                 assert!(rest.is_empty(), "one at a time");
                 self.0.clear();
-                return answer;
+                return response;
             }
             let mut piece = [0; 1024];
-            let count = reads::read(stream, &mut piece).expect("an answer");
+            let count = reads::read(stream, &mut piece).expect("a response");
             assert!(count > 0, "the central has closed");
             self.0.extend_from_slice(&piece[..count]);
         }
@@ -255,8 +255,8 @@ fn without_space_bets_are_unavailable_and_the_end_is_not() {
         (limited, u64::from(LIMIT_KIB) << 10, "can't append rows: File too large (os error 27)"),
         (largest, 100 << 10, "the ledger is full: 99000 of at most 102400 bytes"),
     ] {
-        let (stored, answer, ended) = fill(&server);
-        assert_eq!(answer, format!("unavailable {stored}"), "{reason}");
+        let (stored, response, ended) = fill(&server);
+        assert_eq!(response, format!("unavailable {stored}"), "{reason}");
         assert_eq!(ended, format!("finished {stored} 0"), "{reason}");
         let ledger = fs::read(server.folder().join("bets.csv")).expect("it is there");
         assert_eq!(ledger.len() as u64, stored * 33, "{reason}");

@@ -88,7 +88,7 @@ fn the_tool_ends_with_a_table_and_a_verdict() {
     assert!(log.ends_with("central: exit code 0; OK\n"), "{log}");
 }
 
-/// The terminal's signal comes to the tool alone, and it asks everybody else once.
+/// The terminal's signal comes to the tool alone, and it asks each process once.
 #[test]
 fn ctrl_c_and_a_hangup_at_a_terminal_end_everybody_in_order() {
     for name in ["SIGINT", "SIGHUP"] {

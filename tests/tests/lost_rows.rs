@@ -20,7 +20,7 @@ fn conversation() -> Vec<u8> {
 }
 
 /// Sends requests and ends its input; returns the responses until the connection ends.
-fn answers(server: &Server, requests: &[u8]) -> Vec<String> {
+fn responses_to(server: &Server, requests: &[u8]) -> Vec<String> {
     let mut stream = server.connect();
     stream.write_all(requests).expect("sent");
     stream.shutdown(std::net::Shutdown::Write).expect("it is open");
@@ -40,8 +40,8 @@ fn ask_winners() -> Vec<u8> {
 
 /// The central must end instead of sending winners. Returns its error.
 fn end_of(mut server: Server) -> String {
-    let answers = answers(&server, &ask_winners());
-    assert!(!answers.iter().any(|answer| answer.starts_with("winners")), "{answers:?}");
+    let received = responses_to(&server, &ask_winners());
+    assert!(!received.iter().any(|response| response.starts_with("winners")), "{received:?}");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(1), "{log}");
     run_error(&log).to_owned()
@@ -57,7 +57,7 @@ fn drawn(strace: Option<&str>) -> (Server, String) {
         command = with_failing_reads(&command, &path, inject);
     }
     let server = Server::start_with_log_file(folder, command);
-    assert_eq!(answers(&server, &conversation())[1..], ["stored 1", "finished 1 0"]);
+    assert_eq!(responses_to(&server, &conversation())[1..], ["stored 1", "finished 1 0"]);
     assert_eq!(fs::read_to_string(&path).expect("text"), ROW);
     (server, path.display().to_string())
 }
@@ -73,7 +73,7 @@ fn rows_that_are_gone_or_others_end_the_central() {
     let others = ROW.replace(',', ";");
     for found in ["", &ROW[..20], &others, &ROW.replace("7574", "7575")] {
         let (server, path) = drawn(None);
-        assert_eq!(answers(&server, &ask_winners())[1..], ["winners true 12345678"]);
+        assert_eq!(responses_to(&server, &ask_winners())[1..], ["winners true 12345678"]);
         fs::write(&path, found).expect("written");
         let reason = end_of(server);
         assert!(reason.contains(&format!("{path}: ")), "{reason}");

@@ -111,7 +111,7 @@ fn store(server: &Server) {
     });
 }
 
-/// Asks for the winners of an agency: all of its own must come, in order, and none of anybody else.
+/// Asks for the winners of an agency: all of its own must come, in order, and none of another.
 fn check_winners(mut stream: TcpStream, agency: Agency) {
     let mut request = Vec::new();
     Request::Hello { version: VERSION, agency }.encode(&mut request);

@@ -55,7 +55,7 @@ fn echo_keeps_the_connection_when_told_to() {
 
 #[test]
 fn a_line_without_an_end_is_refused_and_nobody_else_notices() {
-    // 500 connect faster than anybody accepts: the kernel's queue must hold them.
+    // 500 connect faster than the server accepts: the kernel's queue must hold them.
     let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "512")]);
     let idle: Vec<_> = (0..500).map(|_| server.connect()).collect();
     let mut stream = server.connect();

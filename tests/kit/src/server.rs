@@ -57,7 +57,7 @@ impl Server {
     /// already.
     pub fn start_with_descriptors(most: u32, taken: u32, environment: &[(&str, &str)]) -> Self {
         const SCRIPT: &str =
-            "for place in $(seq 10 $((9 + $2))); do eval \"exec $place< /dev/null\"; done
+            "for fd in $(seq 10 $((9 + $2))); do eval \"exec $fd< /dev/null\"; done
             ulimit -n $1; exec \"$0\"";
         let mut shell = Command::new("bash");
         shell.arg("-c").arg(SCRIPT).arg(binary("server"));

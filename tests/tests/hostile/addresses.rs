@@ -32,9 +32,9 @@ fn try_connect(server: &Server, host: u8) -> Option<TcpStream> {
 fn try_echo(server: &Server, host: u8) -> std::io::Result<()> {
     let mut stream = connect_with(server, host, |_| Ok(()))?;
     stream.write_all(b"hola\n")?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer)?;
-    assert_eq!(&answer, b"hola\n");
+    let mut response = [0; 5];
+    stream.read_exact(&mut response)?;
+    assert_eq!(&response, b"hola\n");
     Ok(())
 }
 
@@ -71,9 +71,9 @@ fn who_is_locked_out(server: &Server, latencies: &mut Latencies) -> Vec<String> 
     if let Some(code) = health_check(server).filter(|code| *code != 0) {
         locked_out.push(format!("the health check: exit code {code}"));
     }
-    let answer = store(server).unwrap_or_else(|error| error.to_string());
-    if answer != "stored 1" {
-        locked_out.push(format!("an agency: {answer}"));
+    let response = store(server).unwrap_or_else(|error| error.to_string());
+    if response != "stored 1" {
+        locked_out.push(format!("an agency: {response}"));
     }
     locked_out
 }
@@ -86,7 +86,7 @@ fn store(server: &Server) -> std::io::Result<String> {
 }
 
 #[test]
-fn silent_connections_of_one_address_lock_nobody_out() {
+fn silent_connections_of_one_address_lock_no_other_out() {
     raise_descriptors();
     let count = scale(2_000, 10_000);
     let places = scale("1500", "9000");
@@ -103,7 +103,7 @@ fn silent_connections_of_one_address_lock_nobody_out() {
 }
 
 #[test]
-fn silent_connections_of_many_addresses_lock_nobody_out() {
+fn silent_connections_of_many_addresses_lock_no_other_out() {
     raise_descriptors();
     let count = scale(2_000, 10_000);
     let places = scale("1500", "9000");
@@ -111,7 +111,7 @@ fn silent_connections_of_many_addresses_lock_nobody_out() {
         "silent connections from many addresses",
         &[("SERVER_MAX_CONNECTIONS", places), LIMITED],
     );
-    assert_eq!(store(&attack.server).expect("an answer"), "stored 1");
+    assert_eq!(store(&attack.server).expect("a response"), "stored 1");
     let hosts = (100..=250).cycle();
     let silent: Vec<_> =
         hosts.take(count).filter_map(|host| try_connect(&attack.server, host)).collect();

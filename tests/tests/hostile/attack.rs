@@ -102,7 +102,7 @@ impl Attack {
         self.ask_to_end(|| ()).report(bound, measured, broken)
     }
 
-    /// Lets the honest peers have their last answers, does something else, and asks the server to
+    /// Lets the honest peers have their last responses, does something else, and asks the server to
     /// end.
     pub(crate) fn ask_to_end(mut self, meanwhile: impl FnOnce()) -> Ended {
         let (peak, spent) = (self.peak(), self.begun.elapsed());
@@ -210,7 +210,7 @@ fn last_line(log: &Path) -> String {
     text.lines().last().unwrap_or_default().to_owned()
 }
 
-/// The honest agency's rows must stand there in order, and no other row of it.
+/// The honest agency's rows must be there in order, and no other row of it.
 fn check_ledger(path: &Path, stored: u64) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let own = format!("{},", honest::AGENCY);

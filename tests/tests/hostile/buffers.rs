@@ -17,7 +17,7 @@ use kit::process::raise_descriptors;
 const BUFFERED_MAX: usize = 32 << 20;
 const BUFFERED: (&str, &str) = ("SERVER_MAX_BUFFERED_BYTES", "32MiB");
 
-/// What the server has beside its buffers, more than at its start: places of connections, and what
+/// What the server has beside its buffers, more than at its start: slots of connections, and what
 /// it holds of one turn.
 const BESIDE: usize = 8 << 20;
 
@@ -101,7 +101,7 @@ fn half_lines_of_64_kib_are_bounded() {
 fn unread_answers_are_bounded() {
     raise_descriptors();
     let count = scale(1_500, 9_900);
-    let attack = Attack::begin("answers that nobody reads", &[BUFFERED]);
+    let attack = Attack::begin("responses that aren't read", &[BUFFERED]);
     let line = [vec![b'x'; (32 << 10) - 1], vec![b'\n']].concat();
     let peers =
         (0..count).map(|_| Peer::new(connect_stingily(&attack), repeat(&line, 32), Reading::Never));

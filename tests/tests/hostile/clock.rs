@@ -27,14 +27,14 @@ const NOTHING_COMES: Duration = Duration::from_millis(200);
 struct Late {
     stream: TcpStream,
     rest: Vec<u8>,
-    answer: usize,
+    response: usize,
 }
 
 impl Late {
     fn new(attack: &Attack, index: u32) -> Self {
         let mut stream = connect_from(&attack.server, HOSTILE);
         let hello = hello(index + 2);
-        let (first, rest, answer): (&[u8], &[u8], usize) = match index % 4 {
+        let (first, rest, response): (&[u8], &[u8], usize) = match index % 4 {
             0 => (b"half a li", b"ne\n", 12),
             1 => (&hello[..5], &hello[5..], 25),
             2 => (b"", b"the first byte\n", 15),
@@ -44,16 +44,16 @@ impl Late {
         if index % 4 == 3 {
             stream.read_exact(&mut [0; 14]).expect("echoed");
         }
-        Self { stream, rest: rest.to_vec(), answer }
+        Self { stream, rest: rest.to_vec(), response }
     }
 
     fn is_answered(&mut self) -> bool {
-        self.stream.read_exact(&mut vec![0; self.answer]).is_ok()
+        self.stream.read_exact(&mut vec![0; self.response]).is_ok()
     }
 }
 
 #[test]
-fn a_stopped_server_cuts_nobody_off_who_was_in_time() {
+fn a_stopped_server_cuts_off_no_peer_that_was_in_time() {
     raise_descriptors();
     let count = scale(2_000, 6_000);
     let deadlines = ["FIRST_BYTE_TIMEOUT", "FRAME_TIMEOUT", "IDLE_TIMEOUT", "WRITE_STALL"]
@@ -78,7 +78,7 @@ fn a_stopped_server_cuts_nobody_off_who_was_in_time() {
         broken.push(format!("{cut_off} were cut off"));
     }
     if !reader.has_everything() {
-        broken.push("one that had taken its answers was cut off".to_owned());
+        broken.push("one that had taken its responses was cut off".to_owned());
     }
     attack.end(
         "no deadline before what arrived in time",
@@ -87,7 +87,7 @@ fn a_stopped_server_cuts_nobody_off_who_was_in_time() {
     );
 }
 
-/// A peer whose answers have stalled, and that takes them at last.
+/// A peer whose responses have stalled, and that takes them at last.
 struct SlowReader {
     stream: TcpStream,
     sent: usize,

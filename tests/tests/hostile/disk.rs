@@ -117,7 +117,7 @@ fn begin_with_slow_syncs(name: &'static str, delay: &str, settings: &[(&str, &st
 }
 
 #[test]
-fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
+fn a_disk_that_takes_very_long_for_a_sync_holds_up_no_other() {
     let name = scale("a sync takes 0.5 s", "a sync takes 2 s");
     let attack = begin_with_slow_syncs(name, scale("500ms", "2s"), &[]);
     let (mut agency, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
@@ -144,11 +144,11 @@ fn a_disk_that_takes_very_long_for_a_sync_holds_nobody_else_up() {
     ended.report("a thread waits for the disk", &measured, broken);
 }
 
-/// The rest of a frame waits in the socket while answers wait for the disk, longer than a frame may
+/// The rest of a frame waits in the socket while responses wait for the disk, longer than a frame may
 /// take: it is the disk that is slow.
 #[test]
-fn a_disk_that_takes_longer_than_a_frame_may_cuts_nobody_off() {
-    // One answer that waits for the disk is as much as may wait.
+fn a_disk_that_takes_longer_than_a_frame_may_cuts_no_peer_off() {
+    // One response that waits for the disk is as much as may wait.
     let settings = [("SERVER_FRAME_TIMEOUT", "500ms"), ("SERVER_MAX_PENDING_REPLIES", "1")];
     let name = "a sync takes longer than a frame may";
     let attack = begin_with_slow_syncs(name, scale("700ms", "4s"), &settings);

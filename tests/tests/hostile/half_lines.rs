@@ -11,7 +11,7 @@ use crate::scale;
 const HALF: usize = 60_000;
 
 #[test]
-fn half_lines_that_grow_byte_by_byte_keep_nobody_waiting() {
+fn half_lines_that_grow_byte_by_byte_keep_no_peer_waiting() {
     let (lines, bytes) = (scale(100, 1_000), scale(200, 1_000));
     let attack =
         Attack::begin("half lines that grow byte by byte", &[("SERVER_FRAME_TIMEOUT", "5m")]);

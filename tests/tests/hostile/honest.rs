@@ -1,7 +1,7 @@
 //! Two honest peers that are served beside an attack: an agency that stores a few bets at a time
 //! and, after the draw, asks for its winners; and one that has lines echoed.
 //!
-//! Both check every answer, and measure how long each takes.
+//! Both check every response, and measure how long each takes.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Most requests whose time is kept.
 const TIMES_MAX: usize = 1_000_000;
 
-/// How long answers took.
+/// How long responses took.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies(Vec<Duration>);
 
@@ -92,7 +92,7 @@ fn document(index: u64) -> String {
     format!("{:08}", 10_000_000 + index)
 }
 
-/// The rows of its first `stored` bets, as they must stand in the ledger.
+/// The rows of its first `stored` bets, as they must be in the ledger.
 pub(crate) fn rows(stored: u64) -> impl Iterator<Item = String> {
     let bets = bets(0, stored).into_iter();
     bets.map(|(document, number)| format!("{AGENCY},Ana,Paz,{document},2000-01-01,{number}"))
@@ -119,10 +119,10 @@ impl Honest {
         &self.progress
     }
 
-    /// Lets both have the answer they wait for, and takes what they found.
+    /// Lets both have the response they wait for, and takes what they found.
     pub(crate) fn stop(self) -> (io::Result<Served>, io::Result<Latencies>) {
         self.stop.store(true, Ordering::Relaxed);
-        (self.agency.join().expect("no wrong answer"), self.echo.join().expect("no wrong echo"))
+        (self.agency.join().expect("no wrong response"), self.echo.join().expect("no wrong echo"))
     }
 }
 
@@ -157,14 +157,14 @@ fn store(
 ) -> io::Result<()> {
     let bets = bets(served.stored, BATCH);
     let bets: Vec<_> = bets.iter().map(|(document, number)| (&document[..], *number)).collect();
-    let answer = conversation.try_ask(&batch(served.stored, &bets))?;
-    if answer == format!("stored {}", served.stored + BATCH) {
+    let response = conversation.try_ask(&batch(served.stored, &bets))?;
+    if response == format!("stored {}", served.stored + BATCH) {
         served.stored += BATCH;
         progress.stored.store(served.stored, Ordering::Relaxed);
-    } else if answer == format!("unavailable {}", served.stored) {
+    } else if response == format!("unavailable {}", served.stored) {
         progress.unavailable.fetch_add(1, Ordering::Relaxed);
     } else {
-        return Err(io::Error::other(format!("a batch was answered: {answer}")));
+        return Err(io::Error::other(format!("a batch was answered: {response}")));
     }
     Ok(())
 }
@@ -175,10 +175,10 @@ fn ask_winners(conversation: &mut Conversation, stored: u64) -> io::Result<()> {
     let mut found = Vec::new();
     conversation.0.write_all(&bytes(&Request::Winners))?;
     loop {
-        let answer = conversation.try_receive()?;
-        let Some(("winners", list)) = answer.split_once(' ') else {
+        let response = conversation.try_receive()?;
+        let Some(("winners", list)) = response.split_once(' ') else {
             return Err(io::Error::other(format!(
-                "the question for winners was answered: {answer}"
+                "the question for winners was answered: {response}"
             )));
         };
         let (ends, documents) = list.split_once(' ').expect("whether it is the last");
@@ -198,9 +198,9 @@ fn run_echo(mut stream: std::net::TcpStream, stop: &AtomicBool) -> io::Result<La
         let begun = Instant::now();
         let line = format!("honest line {count:012}\n");
         stream.write_all(line.as_bytes())?;
-        let mut answer = vec![0; line.len()];
-        stream.read_exact(&mut answer)?;
-        assert_eq!(String::from_utf8_lossy(&answer), line);
+        let mut response = vec![0; line.len()];
+        stream.read_exact(&mut response)?;
+        assert_eq!(String::from_utf8_lossy(&response), line);
         latencies.add(begun);
         count += 1;
         std::thread::sleep(PAUSE);
@@ -208,7 +208,7 @@ fn run_echo(mut stream: std::net::TcpStream, stop: &AtomicBool) -> io::Result<La
     Ok(latencies)
 }
 
-/// Ends the honest agency's input, which must stand at `stored`.
+/// Ends the honest agency's input, which must be at `stored`.
 pub(crate) fn finish(server: &Server, stored: u64) {
     let mut conversation = Conversation::new(server, HONEST);
     let welcome = conversation.ask(&hello(AGENCY));

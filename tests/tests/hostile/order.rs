@@ -72,8 +72,9 @@ fn document(index: u64) -> String {
 fn receive_winners(agency: &mut Conversation) {
     let mut found = Vec::new();
     loop {
-        let answer = agency.receive();
-        let list = answer.strip_prefix("winners ").unwrap_or_else(|| panic!("{answer} in a list"));
+        let response = agency.receive();
+        let list =
+            response.strip_prefix("winners ").unwrap_or_else(|| panic!("{response} in a list"));
         let (ends, documents) = list.split_once(' ').expect("whether it is the last");
         found.extend(documents.split(',').map(str::to_owned));
         if ends == "true" {
@@ -123,9 +124,9 @@ fn half_a_line_gets_its_error_line_when_its_time_is_over() {
     let server = Server::start_with_log_file(folder, attacked_command(&environment));
     let mut stream = connect_from(&server, HOSTILE);
     stream.write_all(b"half a li").expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an error line, and the end");
-    assert!(answer.starts_with("error: ") && answer.ends_with('\n'), "{answer:?}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("an error line, and the end");
+    assert!(response.starts_with("error: ") && response.ends_with('\n'), "{response:?}");
     server.stop();
 }
 

@@ -82,9 +82,9 @@ fn refused(attack: &Attack, first: &[u8], request: &[u8], broken: &mut Vec<Strin
         let mut stream = connect_from(&attack.server, HOSTILE);
         // It may end before it has taken all of that.
         let _ = stream.write_all(&[first, &request.repeat(1_000)].concat());
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let (found, _) = responses(&answer);
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response);
+        let (found, _) = responses(&response);
         if !found.last().is_some_and(|last| last.starts_with("error ")) {
             return broken.push(format!("{request:x?} was answered: {found:?}"));
         }

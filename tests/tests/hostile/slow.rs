@@ -19,17 +19,17 @@ fn conversation(agency: u32, bets: u16) -> Vec<u8> {
 }
 
 /// Everything that is answered to these bytes, up to the end of the connection.
-fn answers(server: &Server, bytes: &[u8]) -> Vec<u8> {
+fn responses_to(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut stream = server.connect();
     // The server may have refused the beginning while the rest is on its way.
     let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    answer
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response);
+    response
 }
 
 fn assert_serves(server: &Server) {
-    assert_eq!(answers(server, b"still there\n"), b"still there\n");
+    assert_eq!(responses_to(server, b"still there\n"), b"still there\n");
 }
 
 /// Waits for the server to end a connection.
@@ -59,8 +59,8 @@ fn slow_peers_are_cut_off_and_an_agency_beside_them_is_served() {
         stream.write_all(beginning).expect("sent");
         slow.push(stream);
     }
-    let answer = answers(&server, &conversation(1, 20));
-    let (received, _) = responses(&answer);
+    let response = responses_to(&server, &conversation(1, 20));
+    let (received, _) = responses(&response);
     assert_eq!(received[1], "stored 20", "{received:?}");
     // The clock of a line runs from its first byte: another one now and then doesn't help.
     let droppers: Vec<_> = slow.iter_mut().skip(3).step_by(beginnings.len()).collect();
@@ -113,7 +113,7 @@ fn a_peer_that_reads_nothing_costs_its_high_water_mark_and_is_cut_off() {
 }
 
 #[test]
-fn random_and_broken_streams_are_refused_and_harm_nobody() {
+fn random_and_broken_streams_are_refused_and_harm_no_peer() {
     let server = Server::start(&[("SERVER_AGENCIES", "50"), ("SERVER_LINGER_TIMEOUT", "100ms")]);
     let seed = std::env::var("HOSTILE_SEED")
         .map_or_else(|_| fastrand::u64(..), |text| text.parse().expect("HOSTILE_SEED is a number"));
@@ -139,7 +139,7 @@ fn random_and_broken_streams_are_refused_and_harm_nobody() {
                 bytes[0] = if random.bool() { MAGIC } else { bytes[0] };
             }
         }
-        answers(&server, &bytes);
+        responses_to(&server, &bytes);
     }
     assert_serves(&server);
     // Whatever it has stored of all that, it takes back.

@@ -59,8 +59,8 @@ fn count_winners(attack: &Attack) -> u64 {
     conversation.send(&bytes(&Request::Winners));
     let mut count = 0;
     loop {
-        let answer = conversation.receive();
-        let list = answer.strip_prefix("winners ").expect("winners");
+        let response = conversation.receive();
+        let list = response.strip_prefix("winners ").expect("winners");
         count += list.split(',').count() as u64;
         if list.starts_with("true ") {
             return count;

@@ -246,7 +246,7 @@ impl Invariants {
     }
 }
 
-/// Bets that were consumed and aren't stored: each run of them stood in rejected batches, so there
+/// Bets that were consumed and aren't stored: each run of them was in rejected batches, so there
 /// is a bad one in it, and no bad one is stored.
 fn check_rejected(input: &[Bet], stored: &BTreeSet<Position>, consumed: Position) {
     let mut run = Vec::new();
