@@ -188,6 +188,12 @@ impl Buffers {
         self.0.as_ref().is_none_or(|pending| pending.input.is_empty())
     }
 
+    /// Bytes of input that the handler has not consumed.
+    #[cfg(feature = "testing")]
+    pub(crate) fn unconsumed(&self) -> usize {
+        self.0.as_ref().map_or(0, |pending| pending.input.len())
+    }
+
     /// Copies the input to the beginning of `buffer`, which is at least as long. Returns its length.
     pub(crate) fn copy_input(&self, buffer: &mut [u8]) -> usize {
         let mut copied = 0;

@@ -45,6 +45,12 @@ impl<H: Handler> MemoryLoop<H> {
         self.connections().unsent(id)
     }
 
+    /// Bytes of input that the handler has not consumed.
+    pub fn unconsumed(&self, id: ConnectionId) -> usize {
+        let connection = self.connections().table.get(id);
+        connection.map_or(0, |connection| connection.buffers.unconsumed())
+    }
+
     /// Time from the last turn to a connection's deadline, if the handler has set one.
     pub fn deadline(&self, id: ConnectionId) -> Option<Duration> {
         let due = self.connections().table.get(id)?.deadlines.handler_deadline()?;

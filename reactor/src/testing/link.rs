@@ -264,8 +264,10 @@ impl Link {
             return;
         }
         self.lose_in_flight();
-        self.fail(by.other(), None);
         self.end(by).broken = true;
+        if !self.vanished {
+            self.fail(by.other(), None);
+        }
     }
 
     /// Both ends learn that the connection is broken.

@@ -152,10 +152,13 @@ impl MemoryNetwork {
         self.0.get().change(link, |link| link.truncate_in_flight(sender, kept));
     }
 
-    /// Links of which no end is closed or has failed.
+    /// Connections of which no end is closed or has failed; pairs aren't any.
     pub fn intact(&self) -> Vec<LinkId> {
         let state = self.0.get();
-        let intact = state.links.iter().filter(|(_, placed)| placed.link.is_intact());
+        let intact = state
+            .links
+            .iter()
+            .filter(|(_, placed)| placed.link.is_intact() && !placed.link.is_pair());
         intact.map(|(&id, _)| id).collect()
     }
 
@@ -189,7 +192,7 @@ impl MemoryNetwork {
 
 /// Listening in.
 impl MemoryNetwork {
-    /// From now on all bytes that are sent and read are recorded.
+    /// From now on all bytes that are sent and read on connections are recorded, those of pairs aside.
     pub fn record_traffic(&self) {
         self.0.get().traffic.get_or_insert_default();
     }

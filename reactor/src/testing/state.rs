@@ -24,11 +24,13 @@ pub struct LinkId(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HostId(u64);
 
-/// Bytes that an end has sent or read.
+/// Bytes that an end of a connection has sent or read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traffic {
     /// On which link.
     pub link: LinkId,
+    /// Where the end is that has called.
+    pub caller: SocketAddr,
     /// By which end.
     pub side: Side,
     /// Whether it has read them; if not, it has sent them.
@@ -308,7 +310,8 @@ impl State {
     ) -> Option<T> {
         let link = &mut self.links.get_mut(&id)?.link;
         let result = change(link);
-        if self.delivers_at_once {
+        // A pair of sockets is one buffer in the kernel: nothing flies.
+        if self.delivers_at_once || link.is_pair() {
             link.deliver(Side::Caller, usize::MAX);
             link.deliver(Side::Callee, usize::MAX);
         }
@@ -326,20 +329,24 @@ impl State {
     pub(super) fn read(&mut self, id: LinkId, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.change(id, |link| link.read(side, buffer)).unwrap_or(Ok(0));
         let count = result.map_err(io::Error::from)?;
-        self.note(id, side, true, &buffer[..count]);
+        self.record(id, side, true, &buffer[..count]);
         Ok(count)
     }
 
     pub(super) fn write(&mut self, id: LinkId, side: Side, bytes: &[u8]) -> io::Result<usize> {
         let result = self.change(id, |link| link.write(side, bytes));
         let count = result.unwrap_or(Err(ErrorKind::BrokenPipe)).map_err(io::Error::from)?;
-        self.note(id, side, false, &bytes[..count]);
+        self.record(id, side, false, &bytes[..count]);
         Ok(count)
     }
 
-    fn note(&mut self, link: LinkId, side: Side, is_read: bool, bytes: &[u8]) {
-        if let Some(traffic) = self.traffic.as_mut().filter(|_| !bytes.is_empty()) {
-            traffic.push(Traffic { link, side, is_read, bytes: bytes.to_vec() });
+    fn record(&mut self, link: LinkId, side: Side, is_read: bool, bytes: &[u8]) {
+        let (Some(traffic), Some(placed)) = (&mut self.traffic, self.links.get(&link)) else {
+            return;
+        };
+        if !bytes.is_empty() && !placed.link.is_pair() {
+            let [caller, _] = placed.addresses;
+            traffic.push(Traffic { link, caller, side, is_read, bytes: bytes.to_vec() });
         }
     }
 }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reactor::testing::{LinkId, Traffic};
 use server::lottery::State;
 use server::row::load_bets;
 use wire::{Agency, ErrorCode, FrameDecoder, Position, Response};
 
-use crate::host::Tap;
-use crate::network::LinkId;
+use crate::network::Caller;
 
 const WINNING_NUMBER: u32 = 7574;
 
@@ -60,8 +60,6 @@ pub(crate) struct Invariants {
     received: BTreeMap<LinkId, ResponseStream>,
     /// All agencies had finished, by the ledger's last state.
     pub(crate) all_finished: bool,
-    /// Connections of misbehaving agencies.
-    pub(crate) misbehaving: BTreeSet<LinkId>,
     /// Final refusals that processes of an agency have received, and not ended from yet.
     refusals: BTreeMap<Agency, u32>,
 }
@@ -98,19 +96,35 @@ impl Invariants {
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
             all_finished: false,
-            misbehaving: BTreeSet::new(),
             refusals: BTreeMap::new(),
         }
     }
 
-    /// Observes what the central sends.
-    pub(crate) fn sent_tap(&mut self) -> SentTap<'_> {
-        SentTap(self)
+    /// Observes what the central sends: from then on it is bound by it.
+    pub(crate) fn observe_sent(&mut self, traffic: &Traffic) {
+        let caller = Caller::at(traffic.caller);
+        let mut stream = self.sent.remove(&traffic.link).unwrap_or_default();
+        stream.decode(&traffic.bytes, |response, _| self.check_response(caller, response));
+        self.sent.insert(traffic.link, stream);
     }
 
-    /// Observes what agencies receive.
-    pub(crate) fn received_tap(&mut self) -> ReceivedTap<'_> {
-        ReceivedTap(self)
+    /// Observes what an agency receives.
+    pub(crate) fn observe_received(&mut self, traffic: &Traffic) {
+        let Caller { agency, .. } = Caller::at(traffic.caller);
+        let stream = self.received.entry(traffic.link).or_default();
+        let (complete, refusals) = (&mut self.winners, &mut self.refusals);
+        stream.decode(&traffic.bytes, |response, so_far| {
+            if matches!(response, Response::Error { code, .. } if !code.is_transient()) {
+                *refusals.entry(agency).or_default() += 1;
+            }
+            let Response::Winners(winners) = response else { return };
+            so_far.extend(winners.documents().map(<[u8]>::to_vec));
+            if winners.last {
+                let list = std::mem::take(so_far);
+                let before = complete.insert(agency, list.clone());
+                assert!(before.is_none_or(|before| before == list), "the winners have changed");
+            }
+        });
     }
 
     pub(crate) fn has_winners(&self, agency: Agency) -> bool {
@@ -133,7 +147,8 @@ impl Invariants {
         *refusals = refusals.saturating_sub(1);
     }
 
-    fn check_response(&mut self, link: LinkId, agency: Agency, response: &Response<'_>) {
+    fn check_response(&mut self, caller: Caller, response: &Response<'_>) {
+        let Caller { agency, misbehaves } = caller;
         let name = match *response {
             Response::Welcome { consumed, .. } => {
                 self.confirm(agency, consumed);
@@ -166,8 +181,8 @@ impl Invariants {
                 ErrorCode::Superseded => "superseded",
                 ErrorCode::Timeout => "too slow",
                 ErrorCode::Malformed => "cut frame",
-                ErrorCode::Gap if self.misbehaving.contains(&link) => "gap",
-                ErrorCode::Overlap if self.misbehaving.contains(&link) => "overlap",
+                ErrorCode::Gap if misbehaves => "gap",
+                ErrorCode::Overlap if misbehaves => "overlap",
                 other => panic!("agency {agency} was refused with {other:?}: {reason}"),
             },
         };
@@ -260,45 +275,4 @@ fn check_rejected(input: &[Bet], stored: &BTreeSet<Position>, consumed: Position
         assert!(position == consumed || !input[index].bad, "a bad bet is stored");
         run.clear();
     }
-}
-
-/// Observes what the central sends: from then on it is bound by it.
-pub(crate) struct SentTap<'p>(&'p mut Invariants);
-
-impl Tap for SentTap<'_> {
-    fn observe(&mut self, link: LinkId, agency: Agency, bytes: &[u8]) {
-        let mut stream = self.0.sent.remove(&link).unwrap_or_default();
-        stream.decode(bytes, |response, _| self.0.check_response(link, agency, response));
-        self.0.sent.insert(link, stream);
-    }
-}
-
-/// Observes what agencies receive.
-pub(crate) struct ReceivedTap<'p>(&'p mut Invariants);
-
-impl Tap for ReceivedTap<'_> {
-    fn observe(&mut self, link: LinkId, agency: Agency, bytes: &[u8]) {
-        let mut stream = self.0.received.remove(&link).unwrap_or_default();
-        let (complete, refusals) = (&mut self.0.winners, &mut self.0.refusals);
-        stream.decode(bytes, |response, so_far| {
-            if matches!(response, Response::Error { code, .. } if !code.is_transient()) {
-                *refusals.entry(agency).or_default() += 1;
-            }
-            let Response::Winners(winners) = response else { return };
-            so_far.extend(winners.documents().map(<[u8]>::to_vec));
-            if winners.last {
-                let list = std::mem::take(so_far);
-                let before = complete.insert(agency, list.clone());
-                assert!(before.is_none_or(|before| before == list), "the winners have changed");
-            }
-        });
-        self.0.received.insert(link, stream);
-    }
-}
-
-/// Observes nothing.
-pub(crate) struct NoTap;
-
-impl Tap for NoTap {
-    fn observe(&mut self, _: LinkId, _: Agency, _: &[u8]) {}
 }

@@ -1,11 +1,11 @@
 //! Simulation: the real central over the real ledger, and real agencies, in one process under a
 //! scheduler that follows a seed. Network, disk and clock are simulated, and everything that can go
-//! wrong does. Files that lose what wasn't synced, fill up and fail are [`ledger::testing`]'s.
+//! wrong does. Files that lose what wasn't synced, fill up and fail are [`ledger::testing`]'s, network and clock
+//! [`reactor::testing`]'s.
 //!
 //! | file | what it is for |
 //! |---|---|
 //! | `world` | who is next, and what goes wrong |
-//! | `host` | a process: a handler and its event loop |
 //! | `network` | bytes that arrive late, in pieces, or not at all |
 //! | `invariants` | what must hold |
 //! | `misbehaving_agency` | an agency that sends batches out of order |
@@ -13,7 +13,6 @@
 //! `make simulate SEEDS=1000000` runs more of them than a plain test does, and `FIRST=50000000` others; a
 //! failure names the seed, and how to replay it step by step.
 
-mod host;
 mod invariants;
 mod misbehaving_agency;
 mod network;

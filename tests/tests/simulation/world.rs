@@ -20,18 +20,19 @@ use client::source::memory_source::MemorySource;
 use fastrand::Rng;
 use ledger::testing::{Content, Machine, MemoryStorage};
 use ledger::{Durability, Lsn, Options, Storage as _, SyncTarget};
+use reactor::testing::{MemoryLoop, MemoryNetwork, Peer, Side};
+use reactor::{Handler, Limits};
 use server::central::{Central, ProtocolConfig};
 use server::lottery::Lottery;
 use server::lottery::winners::WinnerIndex;
 use server::row::StoredBet;
 use server::store::{FileStore, Opened, ReadRows as _, Store as _};
 use server::winners_scan::PIECE_MIN;
-use wire::Agency;
+use wire::{Agency, FRAME_MAX};
 
-use crate::host::{HIGH_WATER, Host};
-use crate::invariants::{Bet, Fields, Invariants, NoTap};
+use crate::invariants::{Bet, Fields, Invariants};
 use crate::misbehaving_agency::{AnySession, MisbehavingAgency};
-use crate::network::{Disconnect, Network, Side};
+use crate::network::{self, CENTRAL, Caller, Disconnect};
 
 /// Each segment of the wal: a few commits fill it.
 const SEGMENT_SIZE: u64 = 8192;
@@ -45,14 +46,17 @@ const LIVELY: usize = 50_000;
 /// Steps without any progress after which time goes on.
 const QUIET: usize = 12;
 
-type CentralHost = Host<Central<FileStore<MemoryStorage>>>;
-type AgencyHost = Host<Driver<AnySession>>;
+/// Output above which a connection is read no more, and below which it is again.
+const WRITE_BUFFER_HIGH: usize = 150;
+const WRITE_BUFFER_LOW: usize = 50;
+
+type CentralLoop = MemoryLoop<Central<FileStore<MemoryStorage>>>;
+type AgencyLoop = MemoryLoop<Driver<AnySession>>;
 
 /// A process of an agency. An agency may have two.
 struct AgencyProcess {
-    agency: Agency,
-    misbehaves: bool,
-    host: AgencyHost,
+    caller: Caller,
+    event_loop: AgencyLoop,
 }
 
 /// Files of the ledger that aren't what the central left.
@@ -65,10 +69,11 @@ struct Tampering {
 
 pub(crate) struct World {
     random: Rng,
-    now: Instant,
-    network: Network,
+    network: MemoryNetwork,
     machine: Rc<RefCell<Machine>>,
-    central: Option<CentralHost>,
+    central: Option<CentralLoop>,
+    /// Its disk thread's end of the pair of sockets between them.
+    disk_thread: Option<Peer>,
     agencies: Vec<AgencyProcess>,
     pub(crate) invariants: Invariants,
     /// How often each kind of thing went wrong.
@@ -91,12 +96,15 @@ impl World {
         let mut random = Rng::with_seed(seed);
         let agencies = random.u32(1..=3);
         let inputs = (1..=agencies).map(|agency| (agency, input(&mut random))).collect();
+        let network = MemoryNetwork::new();
+        network.deliver_by_hand();
+        network.record_traffic();
         Self {
             random,
-            now: Instant::now(),
-            network: Network::default(),
+            network,
             machine: Rc::default(),
             central: None,
+            disk_thread: None,
             agencies: Vec::new(),
             invariants: Invariants::new(inputs),
             faults: BTreeMap::new(),
@@ -153,7 +161,7 @@ impl World {
         self.steps += 1;
         let next = self.random.usize(..5 + self.agencies.len());
         let progressed = match next {
-            0 | 1 => self.network.deliver(&mut self.random),
+            0 | 1 => network::deliver(&self.network, &mut self.random),
             2 | 3 => self.turn_of_central(),
             4 => self.turn_of_disk(),
             index => self.turn_of_agency(index - 5),
@@ -162,25 +170,28 @@ impl World {
         if self.quiet > QUIET + self.agencies.len() {
             self.pass_time();
         }
-        self.network.sweep();
     }
 
     /// Nothing moves: time goes on to the next alarm.
     fn pass_time(&mut self) {
         self.quiet = 0;
-        let central = self.central.as_ref().and_then(Host::next_alarm);
+        let central = self.central.as_ref().and_then(MemoryLoop::next_wakeup);
         let central = self.stopped_until.or(central);
-        let alarms = self.agencies.iter().filter_map(|process| process.host.next_alarm());
-        let next = alarms.chain(central).min();
-        self.now = next.unwrap_or(self.now).max(self.now + Duration::from_millis(1));
-        if self.network.keepalive() {
+        let agencies = self.agencies.iter();
+        let wakeups = agencies.filter_map(|process| process.event_loop.next_wakeup());
+        let now = self.network.now();
+        let least = Duration::from_millis(1);
+        let next = wakeups.chain(central).min().map_or(least, |next| next.duration_since(now));
+        self.network.advance(next.max(least));
+        if self.network.time_out_vanished() {
             self.fault("noticed by keepalive");
         }
     }
 
     /// Whether the central's process doesn't run, for now.
     fn is_central_stopped(&mut self) -> bool {
-        self.stopped_until.take_if(|until| *until <= self.now);
+        let now = self.network.now();
+        self.stopped_until.take_if(|until| *until <= now);
         self.stopped_until.is_some()
     }
 
@@ -188,8 +199,11 @@ impl World {
         if self.is_central_stopped() {
             return false;
         }
-        let Some(mut host) = self.central.take() else { return false };
-        let outcome = host.turn(&mut self.network, &mut self.random, self.now, &mut NoTap);
+        if self.central.as_ref().is_none_or(MemoryLoop::is_settled) {
+            return false;
+        }
+        let Some(mut central) = self.central.take() else { return false };
+        let outcome = central.serve();
         let stopped = self.machine.borrow().left == Some(0);
         if let (Err(error), false) = (&outcome, stopped) {
             let explained = self.machine.borrow().sync_fails || self.tampering.is_some();
@@ -197,7 +211,7 @@ impl World {
         }
         if outcome.is_err() || stopped {
             self.trace("the central ends in the middle of a turn");
-            self.kill(host);
+            self.kill(central);
             return true;
         }
         let unsynced = self.machine.borrow().wal.has_pending();
@@ -205,7 +219,7 @@ impl World {
             self.disk_waits || !unsynced,
             "responses are about to be sent, and the WAL isn't synced"
         );
-        let (lottery, store) = (host.handler.lottery(), host.handler.store());
+        let (lottery, store) = (central.handler.lottery(), central.handler.store());
         self.invariants.all_finished = lottery.is_drawn();
         if let Some(tampering) = &self.tampering {
             assert_eq!(store.appended_lsn(), tampering.appended, "nothing is taken any more");
@@ -214,11 +228,15 @@ impl World {
             let rows_len = self.machine.borrow().rows.live.len() as u64;
             assert_eq!(store.rows_len(), rows_len, "bets.csv");
         }
-        host.flush(&mut self.network, &mut self.invariants.sent_tap());
-        host.reap(|| None, &mut self.network);
-        let progressed = host.progressed;
-        self.central = Some(host);
-        progressed
+        central.flush();
+        check_buffers(&central);
+        for traffic in self.network.take_traffic() {
+            if traffic.side == Side::Callee && !traffic.is_read {
+                self.invariants.observe_sent(&traffic);
+            }
+        }
+        self.central = Some(central);
+        true
     }
 
     /// The disk thread syncs what it was asked to, or reports the result.
@@ -226,13 +244,13 @@ impl World {
         if self.is_central_stopped() {
             return false;
         }
-        let Some(host) = &mut self.central else { return false };
+        let Some(thread) = &self.disk_thread else { return false };
         if let Some(result) = self.synced.take() {
             let error = if result.is_ok() { 0 } else { EIO };
-            host.answer_from_attached(&error.to_be_bytes());
+            thread.write_all(&error.to_be_bytes());
             return true;
         }
-        let file = match host.take_sent_to_attached()[..] {
+        let file = match thread.read_arrived()[..] {
             [] => return false,
             [b'R'] => SyncTarget::Rows,
             [b'W'] => SyncTarget::Wal,
@@ -243,42 +261,46 @@ impl World {
     }
 
     fn turn_of_agency(&mut self, index: usize) -> bool {
-        let AgencyProcess { agency, misbehaves, host } = &mut self.agencies[index];
-        let (network, random) = (&mut self.network, &mut self.random);
-        let turned = host.turn(network, random, self.now, &mut self.invariants.received_tap());
-        let Ok(()) = turned;
-        host.flush(network, &mut NoTap);
-        let (reachable, agency, misbehaves) = (self.central.is_some(), *agency, *misbehaves);
-        let capacity = random.usize(50..5000);
-        // Dialling borrows the network, reaping too: the link is made first.
-        let mut link = (host.dials() && reachable).then(|| network.connect(agency, capacity));
-        if let (Some(link), true) = (link, misbehaves) {
-            self.invariants.misbehaving.insert(link);
+        let AgencyProcess { caller, event_loop } = &mut self.agencies[index];
+        if event_loop.is_settled() && !event_loop.is_over() {
+            return false;
         }
-        host.reap(|| link.take(), network);
-        let progressed = host.progressed;
-        if host.is_over() {
-            let AgencyProcess { host, .. } = self.agencies.remove(index);
-            let end = host.handler.close();
+        let Caller { agency, misbehaves } = *caller;
+        // Of the connection that it may ask for.
+        self.network.set_capacity(self.random.usize(50..5000));
+        let Ok(()) = event_loop.turn();
+        check_buffers(event_loop);
+        let is_over = event_loop.is_over();
+        for traffic in self.network.take_traffic() {
+            if traffic.side == Side::Caller && traffic.is_read {
+                self.invariants.observe_received(&traffic);
+            }
+        }
+        if is_over {
+            let AgencyProcess { event_loop, .. } = self.agencies.remove(index);
+            let end = event_loop.handler.close();
             self.trace(&format!("agency {agency} ends: {end:?}"));
             if end == End::Failed {
                 self.invariants.agency_failed(agency, misbehaves);
             }
         }
-        progressed
+        true
     }
 
     /// Something fails, or works again.
     fn inject_fault(&mut self) {
         match self.random.u8(..20) {
             0 => {
-                if let Some(link) = self.network.any(&mut self.random) {
-                    link.reset();
+                if let Some(link) = network::any_link(&self.network, &mut self.random) {
+                    self.network.break_off(link);
                     self.fault("connection reset");
                 }
             }
-            1 if self.network.make_half_open(&mut self.random) => {
-                self.fault("connection half open");
+            1 => {
+                if let Some(link) = network::any_link(&self.network, &mut self.random) {
+                    self.network.vanish(link);
+                    self.fault("connection half open");
+                }
             }
             2 => self.kill_central("central killed", false),
             3 => self.kill_central("power lost", true),
@@ -330,12 +352,12 @@ impl World {
             }
             14 if self.central.is_some() => {
                 let seconds = self.random.u64(1..100);
-                self.stopped_until = Some(self.now + Duration::from_secs(seconds));
+                self.stopped_until = Some(self.network.now() + Duration::from_secs(seconds));
                 self.fault("central stopped for a while");
             }
             9 => {
                 let seconds = self.random.u64(1..100);
-                self.now += Duration::from_secs(seconds);
+                self.network.advance(Duration::from_secs(seconds));
                 self.fault("a long pause");
             }
             _ => self.restart_missing(),
@@ -344,10 +366,10 @@ impl World {
 
     /// Changes the central's files while it runs.
     fn tamper(&mut self, name: &'static str, change: impl FnOnce(&mut Machine)) {
-        let Some(host) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
+        let Some(central) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
             return;
         };
-        let appended = host.handler.store().appended_lsn();
+        let appended = central.handler.store().appended_lsn();
         let rows = self.machine.borrow().rows.live.clone();
         self.tampering = Some(Tampering { appended, rows });
         change(&mut self.machine.borrow_mut());
@@ -370,7 +392,8 @@ impl World {
         }
         for agency in self.invariants.inputs.keys().copied().collect::<Vec<_>>() {
             let mut agencies = self.agencies.iter();
-            let runs = agencies.any(|process| process.agency == agency && !process.misbehaves);
+            let caller = Caller { agency, misbehaves: false };
+            let runs = agencies.any(|process| process.caller == caller);
             if !runs && !self.invariants.has_winners(agency) {
                 self.start_agency(agency);
             }
@@ -392,7 +415,7 @@ impl World {
         if self.machine.borrow().sync_fails || self.tampering.is_some() {
             self.kill_central("central killed", false);
         }
-        self.network.keepalive();
+        self.network.time_out_vanished();
         self.restart_missing();
     }
 
@@ -424,19 +447,27 @@ impl World {
             let (stream, _) = UnixStream::pair().expect("there are descriptors");
             central = central.with_disk_thread(stream);
         }
-        self.central = Some(Host::start(central, Side::Central, self.now));
+        let limits = self.limits();
+        let mut event_loop = MemoryLoop::new(&self.network, limits, central);
+        event_loop.listen(CENTRAL).expect("no other central runs");
+        let started = event_loop.start();
+        self.disk_thread = event_loop.take_attached().map(|attached| attached.peer);
+        if started.is_err() {
+            return self.kill(event_loop);
+        }
+        self.central = Some(event_loop);
     }
 
     fn kill_central(&mut self, name: &'static str, power: bool) {
-        let Some(host) = self.central.take() else { return };
+        let Some(central) = self.central.take() else { return };
         self.fault(name);
         if power {
             self.machine.borrow_mut().lose_power(&mut self.random);
         }
-        self.kill(host);
+        self.kill(central);
     }
 
-    fn kill(&mut self, host: CentralHost) {
+    fn kill(&mut self, central: CentralLoop) {
         {
             let mut machine = self.machine.borrow_mut();
             if machine.sync_fails || machine.left == Some(0) && self.random.bool() {
@@ -448,10 +479,8 @@ impl World {
         self.undo_tampering();
         self.stopped_until = None;
         let disconnect = self.disconnect();
-        host.kill(&mut self.network, disconnect, &mut self.random);
-        for link in self.network.links.values_mut().filter(|link| !link.accepted) {
-            link.reset();
-        }
+        self.disk_thread = None;
+        network::kill(&self.network, central, disconnect, &mut self.random);
     }
 
     fn disconnect(&mut self) -> Disconnect {
@@ -465,8 +494,8 @@ impl World {
         self.fault("agency killed");
         let index = self.random.usize(..self.agencies.len());
         let disconnect = self.disconnect();
-        let AgencyProcess { host, .. } = self.agencies.remove(index);
-        host.kill(&mut self.network, disconnect, &mut self.random);
+        let AgencyProcess { event_loop, .. } = self.agencies.remove(index);
+        network::kill(&self.network, event_loop, disconnect, &mut self.random);
     }
 
     fn any_agency(&mut self) -> Agency {
@@ -481,13 +510,30 @@ impl World {
     fn start_misbehaving_agency(&mut self, agency: Agency) {
         let session = MisbehavingAgency::new(agency, self.fields_of(agency), self.random.fork());
         let pace = Pace { max_amount: 1, window: 1, period: Duration::ZERO };
-        self.start(agency, true, AnySession::Misbehaving(session), pace);
+        let caller = Caller { agency, misbehaves: true };
+        self.start(caller, AnySession::Misbehaving(session), pace);
     }
 
-    fn start(&mut self, agency: Agency, misbehaves: bool, session: AnySession, pace: Pace) {
-        let caller = Driver::new(session, &config(agency, pace), self.random.u64(..), None);
-        let host = Host::start(caller, Side::Agency, self.now);
-        self.agencies.push(AgencyProcess { agency, misbehaves, host });
+    fn start(&mut self, caller: Caller, session: AnySession, pace: Pace) {
+        let seed = self.random.u64(..);
+        let driver = Driver::new(session, &config(caller.agency, pace), seed, None);
+        let limits = self.limits();
+        let event_loop = MemoryLoop::new(&self.network, limits, driver);
+        let mut event_loop = event_loop.at(caller.ip());
+        let Ok(()) = event_loop.start();
+        self.agencies.push(AgencyProcess { caller, event_loop });
+    }
+
+    /// Limits of a loop that are reached often.
+    fn limits(&mut self) -> Limits {
+        Limits {
+            max_connections: 64,
+            read_budget: self.random.usize(64..=4096),
+            max_unconsumed: 2 * FRAME_MAX,
+            write_buffer_high: WRITE_BUFFER_HIGH,
+            write_buffer_low: WRITE_BUFFER_LOW,
+            ..Limits::default()
+        }
     }
 
     fn start_agency(&mut self, agency: Agency) {
@@ -500,7 +546,21 @@ impl World {
         let source = MemorySource::new(self.fields_of(agency));
         self.trace(&format!("agency {agency} starts: {pace:?}"));
         let dialogue = Box::new(AgencySession::new(agency, pace, source));
-        self.start(agency, false, AnySession::Agency(dialogue), pace);
+        let caller = Caller { agency, misbehaves: false };
+        self.start(caller, AnySession::Agency(dialogue), pace);
+    }
+}
+
+/// What a loop holds of its connections is bounded.
+fn check_buffers<H: Handler>(event_loop: &MemoryLoop<H>) {
+    for id in event_loop.ids() {
+        let (unsent, unconsumed) = (event_loop.unsent(id), event_loop.unconsumed(id));
+        assert!(
+            unsent <= WRITE_BUFFER_HIGH + 2 * FRAME_MAX,
+            "{id:?} holds {unsent} bytes of output"
+        );
+        let paused = if event_loop.is_paused(id) { 4096 } else { 0 };
+        assert!(unconsumed < FRAME_MAX + paused, "a decoder keeps less than a frame: {unconsumed}");
     }
 }
 
@@ -526,7 +586,7 @@ fn protocol_config() -> ProtocolConfig {
         group_commit_bytes: 1024,
         max_pending_replies: 8,
         commit_retry_delay: Duration::from_millis(100),
-        write_buffer_high: HIGH_WATER,
+        write_buffer_high: WRITE_BUFFER_HIGH,
         winners_budget: PIECE_MIN,
         refusal_log_interval: Duration::from_secs(10),
         waiting_log_interval: Some(Duration::from_mins(1)),
