@@ -207,7 +207,11 @@ impl<S: Store> Handler for Central<S> {
         let Some(session) = self.shared.sessions.get(connection) else { return };
         match session.protocol() {
             Protocol::Lottery => self.lottery.on_deadline(cx, &mut self.shared, connection),
-            _ => echo_service::on_deadline(cx, &mut self.shared, connection),
+            // It is the central that waits, for the storage: what the connection is owed comes first.
+            Protocol::Refused => {}
+            Protocol::Unknown | Protocol::Echo | Protocol::Closing => {
+                echo_service::on_deadline(cx, &mut self.shared, connection);
+            }
         }
     }
 

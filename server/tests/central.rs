@@ -238,6 +238,25 @@ fn an_end_of_input_does_not_overtake_a_refusal() {
     }
 }
 
+/// The deadline of a frame that had begun ends no connection that is owed replies: they are frames,
+/// and no line of text is sent between them.
+#[test]
+fn a_deadline_does_not_overtake_a_refusal() {
+    let mut world = World::with_disk(1, CONFIG);
+    let old = world.open();
+    let frame = batch(2, &TWO);
+    world.arrive(old, &[hello(1), batch(0, &TWO), frame[..9].to_vec()].concat());
+    world.end_turn();
+    let new = world.agency(1);
+    world.expire(old);
+    assert!(!world.is_closed(old), "it is owed something");
+    while world.disk_answers() {}
+    let responses = ["welcome 0 rejected 0 Open", "stored 2", "error Superseded"];
+    assert_eq!(world.responses(old), responses);
+    assert_eq!(world.responses(new), ["welcome 2 rejected 0 Open"]);
+    assert!(world.is_closed(old));
+}
+
 /// Asked again and again, before the draw as well: the peer is held back, and nothing is kept of it.
 #[test]
 fn nothing_is_read_behind_a_request_for_winners_that_waits() {
