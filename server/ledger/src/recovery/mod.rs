@@ -60,9 +60,9 @@ pub(crate) fn recover<S: Storage, R: Replay>(
     let (paths, segment_size) = (files.paths, files.segment_size);
     let damaged =
         |Damage { offset, what }| Error::WalDamaged { path: paths.wal.clone(), offset, what };
-    watch.begin(Step::ReadWal, 2 * segment_size).map_err(paths.interrupted())?;
-    let scan = Scan::read(files.wal, paths, segment_size, watch)?;
+    let mut scan = Scan::read(files.wal, paths, segment_size, watch)?;
     let verdict = judge::judge(&scan.segments, segment_size).map_err(damaged)?;
+    scan.keep(verdict.position.segment, files.wal, paths, watch)?;
     let checkpoint = replay_wal(&scan, &verdict, replay).map_err(damaged)?;
     replay.check(paths).map_err(OpenError::Refused)?;
 
@@ -99,7 +99,7 @@ fn replay_wal<'s, R: Replay>(
     replay: &mut R,
 ) -> Result<Checkpoint<'s>, Damage> {
     let start = verdict.start;
-    let payload = scan.payload(verdict.position.segment, start, &verdict.checkpoint);
+    let payload = scan.payload(start, &verdict.checkpoint);
     let unreadable = Damage { offset: start, what: "a checkpoint can't be read" };
     let checkpoint = Checkpoint::decode(payload).ok_or(unreadable)?;
     replay.snapshot(checkpoint.snapshot).map_err(|Malformed| unreadable)?;

@@ -1,6 +1,7 @@
 //! Writes what a crash took, and takes away what it left.
 
 use std::io::Read as _;
+use std::ops::Range;
 
 use super::files::Files;
 use super::judge::{PREALLOCATED_EPOCHS, Verdict};
@@ -64,25 +65,28 @@ pub(super) fn wipe<S: Storage>(
 ) -> Result<(), Error> {
     let position = verdict.position;
     watch.begin(Step::WipeWal, 2 * files.segment_size).map_err(files.paths.interrupted())?;
-    let rest = scan.bytes_from(position.segment, position.cursor);
     if position.epoch <= PREALLOCATED_EPOCHS {
-        wipe_all(files, position.cursor, rest)?;
+        wipe_all(files, position.cursor..scan.written_end(position.segment))?;
     } else {
-        for (offset, _) in record::headers_in(rest, position.epoch) {
+        for (offset, _) in record::headers_in(scan.bytes_from(position.cursor), position.epoch) {
             let wiped = files.wal.write_at(&[0; BLOCK], position.cursor + offset as u64);
             wiped.map_err(files.paths.wal_error("wipe a record behind a torn one"))?;
         }
     }
     if position.epoch < PREALLOCATED_EPOCHS {
-        let other = segment_start(1 - position.segment, files.segment_size);
-        wipe_all(files, other, scan.bytes_from(1 - position.segment, other))?;
+        let other = 1 - position.segment;
+        let start = segment_start(other, files.segment_size);
+        wipe_all(files, start..scan.written_end(other))?;
     }
     Ok(())
 }
 
-/// Writes zeros over these bytes, which are at `from`, unless they are zeros.
-fn wipe_all<S: Storage>(files: &mut Files<'_, S>, from: u64, bytes: &[u8]) -> Result<(), Error> {
-    let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
-    let wiped = files.wal.write_at(&vec![0; last + 1], from);
+/// Writes zeros over these bytes of the wal, if there are any.
+fn wipe_all<S: Storage>(files: &mut Files<'_, S>, range: Range<u64>) -> Result<(), Error> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let zeros = vec![0; usize::try_from(range.end - range.start).unwrap_or_default()];
+    let wiped = files.wal.write_at(&zeros, range.start);
     wiped.map_err(files.paths.wal_error("wipe a torn record"))
 }

@@ -1,10 +1,11 @@
 //! Reads the wal, and describes what it holds: which records, and what follows them. Judges nothing.
 
 use std::io::Read as _;
+use std::ops::Range;
 
 use super::judge::{SegmentScan, Slot, Verdict};
 use crate::paths::Paths;
-use crate::progress::{PIECE, Watch};
+use crate::progress::{PIECE, Step, Watch};
 use crate::record::{self, BLOCK, RecordHeader};
 use crate::storage::Section;
 use crate::wal_file::{BadHeader, FILE_HEADER_LEN, decode_file_header, file_len, segment_start};
@@ -38,43 +39,79 @@ fn bad_header(block: &[u8], paths: &Paths) -> Error {
     }
 }
 
-/// Both segments, and what they hold.
+/// What both segments hold, and the bytes of one: a start needs room for one segment, not for two.
 pub(super) struct Scan {
     segment_size: u64,
-    bytes: [Vec<u8>; 2],
+    /// The segment that `bytes` are of.
+    kept: u64,
+    bytes: Vec<u8>,
+    /// Where in the file the last byte of each segment that isn't zero ends.
+    written_ends: [u64; 2],
     pub(super) segments: [SegmentScan; 2],
 }
 
 impl Scan {
+    /// Keeps the bytes of the segment with the newer header, which most likely is the one in use.
     pub(super) fn read<S: Storage>(
         wal: &S,
         paths: &Paths,
         segment_size: u64,
         watch: &mut Watch<'_>,
     ) -> Result<Self, Error> {
-        let mut read = |segment: u64| {
-            let from = segment_start(segment, segment_size);
-            read_section(wal, paths, from, from + segment_size, watch)
+        watch.begin(Step::ReadWal, 2 * segment_size).map_err(paths.interrupted())?;
+        let kept = newer_segment(wal, paths, segment_size)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(segment_size).unwrap_or_default());
+        let mut scan = |segment: u64| {
+            let start = segment_start(segment, segment_size);
+            read_segment(&mut bytes, wal, paths, start..start + segment_size, watch)?;
+            let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            Ok((describe(&bytes, start), start + written as u64))
         };
-        let bytes = [read(0)?, read(1)?];
-        let start = |segment| segment_start(segment, segment_size);
-        let segments = [describe(&bytes[0], start(0)), describe(&bytes[1], start(1))];
-        Ok(Self { segment_size, bytes, segments })
+        let (other, other_end) = scan(1 - kept)?;
+        let (newer, newer_end) = scan(kept)?;
+        let (mut segments, mut written_ends) = ([other, newer], [other_end, newer_end]);
+        if kept == 0 {
+            segments.reverse();
+            written_ends.reverse();
+        }
+        Ok(Self { segment_size, kept, bytes, written_ends, segments })
     }
 
-    /// What a segment holds from this offset of the file on.
-    pub(super) fn bytes_from(&self, segment: u64, offset: u64) -> &[u8] {
-        let bytes = &self.bytes[usize::from(segment == 1)];
-        let from = offset.saturating_sub(segment_start(segment, self.segment_size));
-        &bytes[usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len())..]
+    /// Keeps the bytes of this segment from now on: it is the one in use.
+    pub(super) fn keep<S: Storage>(
+        &mut self,
+        segment: u64,
+        wal: &S,
+        paths: &Paths,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Error> {
+        if self.kept != segment {
+            watch.begin(Step::ReadWal, self.segment_size).map_err(paths.interrupted())?;
+            let start = segment_start(segment, self.segment_size);
+            read_segment(&mut self.bytes, wal, paths, start..start + self.segment_size, watch)?;
+            self.kept = segment;
+        }
+        Ok(())
     }
 
-    /// The payload of the record that begins at this offset of the file.
-    pub(super) fn payload(&self, segment: u64, offset: u64, header: &RecordHeader) -> &[u8] {
-        payload(self.bytes_from(segment, offset), header).unwrap_or_default()
+    /// Where in the file the last byte of a segment that isn't zero ends; where it begins, if all
+    /// are zeros.
+    pub(super) fn written_end(&self, segment: u64) -> u64 {
+        self.written_ends[usize::from(segment == 1)]
     }
 
-    /// The commits of a verdict: where each begins, its meta and its rows.
+    /// What the kept segment holds from this offset of the file on.
+    pub(super) fn bytes_from(&self, offset: u64) -> &[u8] {
+        let from = offset.saturating_sub(segment_start(self.kept, self.segment_size));
+        &self.bytes[usize::try_from(from).unwrap_or(usize::MAX).min(self.bytes.len())..]
+    }
+
+    /// The payload of the record that begins at this offset of the file, in the kept segment.
+    pub(super) fn payload(&self, offset: u64, header: &RecordHeader) -> &[u8] {
+        payload(self.bytes_from(offset), header).unwrap_or_default()
+    }
+
+    /// The commits of a verdict, whose segment is kept: where each begins, its meta and its rows.
     pub(super) fn commits<'s>(
         &'s self,
         verdict: &Verdict,
@@ -85,7 +122,7 @@ impl Scan {
         records.iter().skip(1).map(move |header| {
             let begin = offset;
             offset += header.record_len();
-            let payload = self.payload(segment, begin, header);
+            let payload = self.payload(begin, header);
             let (meta, rows) = record::split_commit(header, payload).unwrap_or_default();
             (begin, meta, rows)
         })
@@ -97,23 +134,36 @@ impl Scan {
     }
 }
 
-fn read_section<S: Storage>(
+/// The segment whose first header has the higher epoch. The one in use has it, unless a crash came
+/// while the other one's checkpoint was written.
+fn newer_segment<S: Storage>(wal: &S, paths: &Paths, segment_size: u64) -> Result<u64, Error> {
+    let epoch = |segment: u64| {
+        let (start, mut block) = (segment_start(segment, segment_size), Vec::new());
+        let mut header = Section::new(wal, start, start + BLOCK as u64);
+        header.read_to_end(&mut block).map_err(paths.wal_error("read it"))?;
+        Ok(block.first_chunk().and_then(RecordHeader::decode).map(|header| header.epoch))
+    };
+    Ok(u64::from(epoch(1)? > epoch(0)?))
+}
+
+/// Reads these bytes of the file in place of those in `bytes`.
+fn read_segment<S: Storage>(
+    bytes: &mut Vec<u8>,
     wal: &S,
     paths: &Paths,
-    from: u64,
-    to: u64,
+    range: Range<u64>,
     watch: &mut Watch<'_>,
-) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::with_capacity(usize::try_from(to - from).unwrap_or_default());
-    let mut at = from;
-    while at < to {
-        let end = to.min(at + PIECE as u64);
+) -> Result<(), Error> {
+    bytes.clear();
+    let mut at = range.start;
+    while at < range.end {
+        let end = range.end.min(at + PIECE as u64);
         let mut piece = Section::new(wal, at, end);
-        piece.read_to_end(&mut bytes).map_err(paths.wal_error("read it"))?;
+        piece.read_to_end(bytes).map_err(paths.wal_error("read it"))?;
         watch.advance(end - at).map_err(paths.interrupted())?;
         at = end;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn payload<'b>(bytes: &'b [u8], header: &RecordHeader) -> Option<&'b [u8]> {
@@ -214,6 +264,34 @@ mod tests {
         let scan = describe(&segment(&[one])[..BLOCK], FILE_HEADER_LEN);
         assert_eq!((scan.records.len(), scan.end), (0, Slot::Junk));
         assert_eq!(describe(&[], FILE_HEADER_LEN).end, Slot::Blank);
+    }
+
+    #[test]
+    fn one_segment_is_kept_whichever_is_in_use() {
+        let paths = Paths::new(std::path::Path::new("rows"));
+        let (older, newer) = (commit(3, 5, 10), commit(4, 6, 700));
+        for (kept, parts) in [(1, [&older, &newer]), (0, [&newer, &older])] {
+            let mut wal = tempfile::tempfile().unwrap();
+            for (part, index) in parts.into_iter().zip(0..) {
+                let start = segment_start(index, 4096);
+                Storage::write_at(&mut wal, &segment(std::slice::from_ref(part)), start).unwrap();
+            }
+            let mut hook = |_| std::ops::ControlFlow::Continue(());
+            let mut watch = Watch::new(&mut hook);
+            let mut scan = Scan::read(&wal, &paths, 4096, &mut watch).unwrap();
+            assert_eq!((scan.kept, scan.bytes.len(), scan.bytes.capacity()), (kept, 4096, 4096));
+            let found = scan.segments.each_ref().map(|scan| lsns(&scan.records));
+            assert_eq!(found, if kept == 1 { [[5], [6]] } else { [[6], [5]] });
+            // If its checkpoint turns out to be torn, the other one is read again.
+            for (used, record) in [(kept, &newer), (1 - kept, &older), (kept, &newer)] {
+                scan.keep(used, &wal, &paths, &mut watch).unwrap();
+                let start = segment_start(used, 4096);
+                assert_eq!(&scan.bytes_from(start)[..record.len()], record);
+                let written = record.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+                assert_eq!(scan.written_end(used), start + written);
+                assert_eq!((scan.bytes.len(), scan.bytes.capacity()), (4096, 4096));
+            }
+        }
     }
 
     #[test]
