@@ -77,7 +77,7 @@ fn error(code: ErrorCode) -> Vec<u8> {
 }
 
 /// Gives the agency one response.
-fn answer(
+fn respond(
     agency: &mut Agency<MemorySource>,
     frame: &[u8],
     out: &mut Vec<u8>,
@@ -86,12 +86,12 @@ fn answer(
     agency.on_response(&Response::decode(frame).expect("a response"), out)
 }
 
-/// A new agency that was given these responses, all of them in their place.
+/// A new agency that was given these responses, all of them right in their stage.
 fn after(period: Duration, responses: &[Vec<u8>]) -> Agency<MemorySource> {
     let (mut agency, mut out) = (agency(period), Vec::new());
     agency.on_connect(&mut out);
     for response in responses {
-        let next = answer(&mut agency, response, &mut out).expect("it is in its place");
+        let next = respond(&mut agency, response, &mut out).expect("it fits the stage");
         if next == Action::Pause(period) {
             continue;
         }
@@ -114,7 +114,7 @@ fn outcome(result: &Result<Action, Failure>) -> char {
 /// `y`: it is taken; `-`: an error that ends the run; `f`: the central's refusal ends the run; `r`:
 /// the agency calls again.
 ///
-/// Responses, each with the values that it would have in its place: WELCOME, STORED, REJECTED,
+/// Responses, each with the values that it would have in its stage: WELCOME, STORED, REJECTED,
 /// UNAVAILABLE, FINISHED, WINNERS with more to come, WINNERS with the last, ERROR that may pass, ERROR
 /// that doesn't, ERROR of another version.
 #[test]
@@ -156,10 +156,18 @@ fn every_response_in_every_stage() {
         .map(|response| {
             let mut agency = after(period, &responses);
             assert_eq!(agency.stage(), stage);
-            outcome(&answer(&mut agency, &response, &mut Vec::new()))
+            outcome(&respond(&mut agency, &response, &mut Vec::new()))
         });
         assert_eq!(String::from_iter(found), expected, "{stage}");
     }
+}
+
+/// After these responses, a bad one is final, and the failure says what was expected.
+fn fails(responses: &[Vec<u8>], bad: &[u8], expected: &str) {
+    let mut agency = after(Duration::ZERO, responses);
+    let failure = respond(&mut agency, bad, &mut Vec::new()).expect_err(expected);
+    assert!(!failure.is_transient(), "{failure}");
+    assert!(failure.to_string().contains(expected), "{failure}");
 }
 
 /// Right kinds in their stages, with values that can't be: each an error that says what was expected.
@@ -168,8 +176,6 @@ fn values_that_cannot_be() {
     let sent = || vec![welcome(0, 0, Phase::Open)];
     let all_stored = || [sent(), vec![stored(2), stored(4), stored(5)]].concat();
     let all_but_two = || [sent(), vec![stored(2), rejected(4, 1), stored(5)]].concat();
-    let ended = || [all_stored(), vec![finished(5, 0)]].concat();
-    let many = vec!["1"; BETS + 1];
     for (responses, bad, expected) in [
         (vec![], welcome(0, 1, Phase::Open), "expected at most 0 rejected bets"),
         (
@@ -201,28 +207,25 @@ fn values_that_cannot_be() {
         ),
         (all_stored(), finished(6, 0), "FINISHED: expected 5 bets stored and 0 rejected"),
         (all_but_two(), finished(5, 0), "FINISHED: expected 3 bets stored and 2 rejected"),
-        (
-            ended(),
-            winners(&many, false),
-            "WINNERS: expected at most 5 winners, as many as bets are stored",
-        ),
-        (ended(), winners(&many, true), "WINNERS: expected at most 5 winners"),
-        (ended(), winners(&[], false), "WINNERS: expected a document, or the end of the list"),
-        (
-            ended(),
-            winners(&["1e5"], true),
-            "WINNERS: expected documents of 1 to 20 digits, found \"1e5\"",
-        ),
-        (
-            ended(),
-            winners(&[""], true),
-            "WINNERS: expected documents of 1 to 20 digits, found \"\"",
-        ),
     ] {
-        let mut agency = after(Duration::ZERO, &responses);
-        let failure = answer(&mut agency, &bad, &mut Vec::new()).expect_err(expected);
-        assert!(!failure.is_transient(), "{failure}");
-        assert!(failure.to_string().contains(expected), "{failure}");
+        fails(&responses, &bad, expected);
+    }
+}
+
+/// Lists of winners that can't be.
+#[test]
+fn winners_that_cannot_be() {
+    let stored = vec![welcome(0, 0, Phase::Open), stored(2), stored(4), stored(5)];
+    let ended = [stored, vec![finished(5, 0)]].concat();
+    let many = vec!["1"; BETS + 1];
+    for (bad, expected) in [
+        (winners(&many, false), "WINNERS: expected at most 5 winners, as many as bets are stored"),
+        (winners(&many, true), "WINNERS: expected at most 5 winners"),
+        (winners(&[], false), "WINNERS: expected a document, or the end of the list"),
+        (winners(&["1e5"], true), "WINNERS: expected documents of 1 to 20 digits, found \"1e5\""),
+        (winners(&[""], true), "WINNERS: expected documents of 1 to 20 digits, found \"\""),
+    ] {
+        fails(&ended, &bad, expected);
     }
 }
 
@@ -274,7 +277,7 @@ fn nothing_goes_back_behind_what_was_acknowledged() {
         let (mut agency, mut out) = (after(Duration::ZERO, &responses), Vec::new());
         let before = agency.acknowledged();
         agency.on_connect(&mut out);
-        match (answer(&mut agency, &next, &mut out), expected) {
+        match (respond(&mut agency, &next, &mut out), expected) {
             (Ok(_), None) => {}
             (Err(failure), Some(expected)) => {
                 assert!(!failure.is_transient(), "{failure}");
@@ -286,7 +289,7 @@ fn nothing_goes_back_behind_what_was_acknowledged() {
     }
 }
 
-/// One response of a central that follows no rule, near enough to what may come to be taken often.
+/// One response of a central that follows no rule, near enough to what may come to be accepted often.
 fn any_response() -> impl Strategy<Value = Vec<u8>> {
     let position = 0..=BETS as u64 + 1;
     let phase =
@@ -319,7 +322,7 @@ enum Step {
     /// It can't store.
     Hold,
     /// It says anything.
-    Say(Vec<u8>),
+    Respond(Vec<u8>),
     /// It says nothing until the agency has waited long enough.
     Wait,
 }
@@ -329,7 +332,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         16 => Just(Step::Take),
         2 => Just(Step::Reject),
         2 => Just(Step::Hold),
-        4 => any_response().prop_map(Step::Say),
+        4 => any_response().prop_map(Step::Respond),
         4 => Just(Step::Wait),
     ]
 }
@@ -361,11 +364,11 @@ impl Model {
     }
 
     /// What it says in this step, if there is anything to say.
-    fn say(&self, step: &Step) -> Option<Vec<u8>> {
+    fn respond_to(&self, step: &Step) -> Option<Vec<u8>> {
         let phase = if self.ended { Phase::Finished } else { Phase::Open };
         let consumed = usize::try_from(self.consumed).expect("small");
         match (step, self.owed.front()?) {
-            (Step::Say(response), _) => Some(response.clone()),
+            (Step::Respond(response), _) => Some(response.clone()),
             (Step::Wait, _) => None,
             (_, (0x01, ..)) => Some(welcome(consumed, self.rejected, phase)),
             (Step::Hold, _) => Some(unavailable(self.consumed)),
@@ -381,7 +384,7 @@ impl Model {
     fn taken(&mut self, response: &[u8]) {
         let frame =
             FrameDecoder::default().decode(response).expect("a frame").expect("a whole one");
-        let (kind, begin, end) = *self.owed.front().expect("an answer to nothing was taken");
+        let (kind, begin, end) = *self.owed.front().expect("a response to nothing was accepted");
         match (Response::decode(frame).expect("a response"), kind) {
             (Response::Welcome { consumed, rejected, phase, .. }, 0x01) => {
                 // It may have been made up, as long as nothing is taken back.
@@ -421,8 +424,8 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
-    /// Whatever a central says, over however many connections: only what it was asked is taken as an
-    /// answer, nothing that was acknowledged is taken back, and an agency that thinks that all is well
+    /// Whatever a central says, over however many connections: only what it was asked is taken as a
+    /// response, nothing that was acknowledged is taken back, and an agency that thinks that all is well
     /// was told so bet by bet.
     #[test]
     fn any_central_at_all(
@@ -436,8 +439,8 @@ proptest! {
             for step in steps {
                 model.sent(&std::mem::take(&mut out));
                 let acknowledged = agency.acknowledged();
-                let response = match (&step, model.say(&step)) {
-                    (Step::Say(response), None) => response.clone(),
+                let response = match (&step, model.respond_to(&step)) {
+                    (Step::Respond(response), None) => response.clone(),
                     (_, Some(response)) => response,
                     (_, None) if waits => {
                         let next = agency.resume(&mut out).expect("nothing was said");
@@ -446,7 +449,7 @@ proptest! {
                     }
                     (_, None) => continue,
                 };
-                let Ok(next) = answer(&mut agency, &response, &mut out) else {
+                let Ok(next) = respond(&mut agency, &response, &mut out) else {
                     prop_assert!(!agency.is_complete());
                     break;
                 };

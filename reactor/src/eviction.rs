@@ -125,7 +125,7 @@ mod tests {
         let epoch = Instant::now();
         let start = Moment::new(epoch, epoch);
         let tick = |seconds| Tick::from(start.after(Duration::from_secs(seconds)));
-        // In an order of their own: each was last_active of at another time.
+        // In an order of their own: each was active last at another time.
         let last_active = |index: u32| tick(u64::from(index * 7919 % ALL));
         let mut left: Vec<_> =
             (0..ALL).map(|index| (last_active(index), ConnectionId::new(index, 1))).collect();

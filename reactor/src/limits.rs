@@ -62,8 +62,8 @@ pub struct Limits {
     /// How long the shutdown may take, with all connections together.
     pub shutdown_timeout: Duration,
     /// Silence after which TCP probes whether the peer still exists; zero for never. Nothing else
-    /// distinguishes a half-open connection from one that waits for long. The kernel counts in whole seconds,
-    /// from one to 32,767; a value outside is taken as the nearest.
+    /// distinguishes a half-open connection from one that waits for long. The kernel counts in whole
+    /// seconds, from one to 32,767; a value outside is taken as the nearest.
     pub tcp_keepalive: Duration,
     /// Bytes that the kernel may hold of an accepted connection in each direction; zero leaves it to
     /// the kernel, which then lets a connection have several MiB. The kernel doubles the number for

@@ -22,7 +22,7 @@ use ledger::SyncTarget;
 /// Bytes of a result.
 pub(crate) const RESULT_LEN: usize = 4;
 
-/// The kernel's number for a failing disk: stands for an error without one.
+/// The kernel's number for a failing disk: reported for an error without one.
 const EIO: i32 = 5;
 
 /// The request for a sync.

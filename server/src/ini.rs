@@ -164,7 +164,7 @@ fn header(text: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// `%%` is a percent sign, and no other may stand there: it would stand for another value.
+/// `%%` is a percent sign, and no other may be there: it would mean another value.
 fn interpolated(text: &str) -> RawValue {
     let alone = text.replace("%%", "");
     if !alone.contains('%') {

@@ -163,94 +163,96 @@ fn another_service_is_told_from_a_central() {
     }
 }
 
+/// Responses that can't be, and what the agency logs of each.
+const IMPOSSIBLE: [(Script, &str); 13] = [
+    (
+        |peer| peer.respond(&Response::Stored { consumed: 0 }),
+        "expected the answer to HELLO, found STORED with 0 bets consumed",
+    ),
+    (
+        |peer| peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n"),
+        "(it looks like HTTP): check CLI_SERVER_ADDRESS (server.address); it says: HTTP/1.1 400 Bad \
+         Request\\r\\n\n",
+    ),
+    (
+        |peer| {
+            peer.welcome()?;
+            peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n")
+        },
+        "error: a frame begins with byte 0xbe, found 0x48\n",
+    ),
+    (|peer| peer.0.write_all(b"\xbe\x81\xff\xff"), "a frame is at most 8192 bytes long"),
+    (
+        |peer| peer.0.write_all(b"\xbe\xff\x00\x0b\x05Nicol\xe1"),
+        "it isn't from byte 5 on; it holds: \\x05Nicol\\xe1\n",
+    ),
+    (
+        |peer| peer.respond(&Response::UnknownError { code: 99, reason: "in 2030" }),
+        "with code 99, which this version doesn't know: in 2030\n",
+    ),
+    (
+        |peer| {
+            let mut frame = vec![b'x'; FRAME_MAX];
+            frame[..5].copy_from_slice(&[0xbe, 0xff, 0x20, 0x00, 5]);
+            peer.0.write_all(&frame)
+        },
+        "xxx... (8216 bytes)\n",
+    ),
+    (
+        |peer| {
+            peer.take_all()?;
+            peer.respond(&Response::Finished { stored: 249, rejected: 1 })
+        },
+        "FINISHED: expected 250 bets stored and 0 rejected, as it has acknowledged one by one, \
+         found 249 and 1\n",
+    ),
+    (
+        |peer| {
+            peer.welcome()?;
+            peer.respond(&Response::Unavailable { consumed: 999_999, reason: "full" })
+        },
+        "UNAVAILABLE: expected 0 bets consumed, found 999999\n",
+    ),
+    (
+        |peer| {
+            peer.welcome()?;
+            let (field, reason) = (Field::Number, "bad");
+            peer.respond(&Response::Rejected { consumed: 100, index: 100, field, reason })
+        },
+        "REJECTED: expected the index of one of the batch's 100 bets, from 0, found 100\n",
+    ),
+    (
+        |peer| {
+            peer.finish()?;
+            loop {
+                peer.winners(&[b"30904465"], false)?;
+            }
+        },
+        "WINNERS: expected at most 250 winners, as many as bets are stored",
+    ),
+    (
+        |peer| {
+            peer.finish()?;
+            loop {
+                peer.winners(&[], false)?;
+            }
+        },
+        "WINNERS: expected a document, or the end of the list, found neither\n",
+    ),
+    (
+        |peer| {
+            peer.welcome()?;
+            let (consumed, phase) = (u64::MAX, Phase::Open);
+            let checksum = Checksum::default();
+            peer.respond(&Response::Welcome { consumed, checksum, rejected: 0, phase })
+        },
+        "found WELCOME with 18446744073709551615 bets consumed\n",
+    ),
+];
+
 #[test]
 fn what_cannot_be_ends_the_agency_at_once_and_says_why() {
-    let scripts: [(Script, &str); 13] = [
-        (
-            |peer| peer.respond(&Response::Stored { consumed: 0 }),
-            "expected the answer to HELLO, found STORED with 0 bets consumed",
-        ),
-        (
-            |peer| peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n"),
-            "(it looks like HTTP): check CLI_SERVER_ADDRESS (server.address); it says: HTTP/1.1 400 Bad \
-             Request\\r\\n\n",
-        ),
-        (
-            |peer| {
-                peer.welcome()?;
-                peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n")
-            },
-            "error: a frame begins with byte 0xbe, found 0x48\n",
-        ),
-        (|peer| peer.0.write_all(b"\xbe\x81\xff\xff"), "a frame is at most 8192 bytes long"),
-        (
-            |peer| peer.0.write_all(b"\xbe\xff\x00\x0b\x05Nicol\xe1"),
-            "it isn't from byte 5 on; it holds: \\x05Nicol\\xe1\n",
-        ),
-        (
-            |peer| peer.respond(&Response::UnknownError { code: 99, reason: "in 2030" }),
-            "with code 99, which this version doesn't know: in 2030\n",
-        ),
-        (
-            |peer| {
-                let mut frame = vec![b'x'; FRAME_MAX];
-                frame[..5].copy_from_slice(&[0xbe, 0xff, 0x20, 0x00, 5]);
-                peer.0.write_all(&frame)
-            },
-            "xxx... (8216 bytes)\n",
-        ),
-        (
-            |peer| {
-                peer.take_all()?;
-                peer.respond(&Response::Finished { stored: 249, rejected: 1 })
-            },
-            "FINISHED: expected 250 bets stored and 0 rejected, as it has acknowledged one by one, \
-             found 249 and 1\n",
-        ),
-        (
-            |peer| {
-                peer.welcome()?;
-                peer.respond(&Response::Unavailable { consumed: 999_999, reason: "full" })
-            },
-            "UNAVAILABLE: expected 0 bets consumed, found 999999\n",
-        ),
-        (
-            |peer| {
-                peer.welcome()?;
-                let (field, reason) = (Field::Number, "bad");
-                peer.respond(&Response::Rejected { consumed: 100, index: 100, field, reason })
-            },
-            "REJECTED: expected the index of one of the batch's 100 bets, from 0, found 100\n",
-        ),
-        (
-            |peer| {
-                peer.finish()?;
-                loop {
-                    peer.winners(&[b"30904465"], false)?;
-                }
-            },
-            "WINNERS: expected at most 250 winners, as many as bets are stored",
-        ),
-        (
-            |peer| {
-                peer.finish()?;
-                loop {
-                    peer.winners(&[], false)?;
-                }
-            },
-            "WINNERS: expected a document, or the end of the list, found neither\n",
-        ),
-        (
-            |peer| {
-                peer.welcome()?;
-                let (consumed, phase) = (u64::MAX, Phase::Open);
-                let checksum = Checksum::default();
-                peer.respond(&Response::Welcome { consumed, checksum, rejected: 0, phase })
-            },
-            "found WELCOME with 18446744073709551615 bets consumed\n",
-        ),
-    ];
-    for (script, expected) in scripts {
+    for (script, expected) in IMPOSSIBLE {
         let (code, log, calls) = run(script, &[]);
         assert!(log.contains("ERROR    action: run | result: fail | error: "), "{log}");
         assert!(log.contains(expected), "{expected}: {log}");

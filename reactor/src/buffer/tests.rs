@@ -43,6 +43,28 @@ fn output(buffers: &Buffers) -> Vec<u8> {
     all[pending.sent..].to_vec()
 }
 
+/// Holds the buffers against the output and input that they must have.
+fn check(buffers: &Buffers, output: &[u8], input: &[u8]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(self::output(buffers), output);
+    prop_assert_eq!(buffers.unsent(), output.len());
+    let mut slices = [IoSlice::new(&[]); CHUNKS_AT_ONCE];
+    let offered = buffers.output(&mut slices);
+    let offered = slices[..offered].iter().flat_map(|slice| slice.iter().copied());
+    let offered: Vec<_> = offered.collect();
+    prop_assert!(output.starts_with(&offered));
+    prop_assert!(!offered.is_empty() || output.is_empty());
+    let mut copy = vec![0; input.len() + 10];
+    let copied = buffers.copy_input(&mut copy);
+    prop_assert_eq!(&copy[..copied], input);
+    prop_assert_eq!(buffers.is_input_empty(), input.is_empty());
+    prop_assert_eq!(buffers.0.is_none(), input.is_empty() && output.is_empty());
+    // One chunk more than is full, what has left of the first, and a small one.
+    let chunks = buffers.0.as_ref().map_or(0, |pending| pending.output.list.len());
+    prop_assert!(chunks <= (output.len() + CHUNK).div_ceil(CHUNK) + 1);
+    prop_assert!(!output.is_empty() || chunks == 0);
+    Ok(())
+}
+
 proptest! {
     /// Whatever several connections do with one pool, it knows how much memory that is.
     #[test]
@@ -127,23 +149,7 @@ proptest! {
                 }
                 Step::DropSpare => pool.drop_spare(),
             }
-            prop_assert_eq!(self::output(&buffers), output.clone());
-            prop_assert_eq!(buffers.unsent(), output.len());
-            let mut slices = [IoSlice::new(&[]); CHUNKS_AT_ONCE];
-            let offered = buffers.output(&mut slices);
-            let offered = slices[..offered].iter().flat_map(|slice| slice.iter().copied());
-            let offered: Vec<_> = offered.collect();
-            prop_assert!(output.starts_with(&offered));
-            prop_assert!(!offered.is_empty() || output.is_empty());
-            let mut copy = vec![0; input.len() + 10];
-            let copied = buffers.copy_input(&mut copy);
-            prop_assert_eq!(&copy[..copied], &input);
-            prop_assert_eq!(buffers.is_input_empty(), input.is_empty());
-            prop_assert_eq!(buffers.0.is_none(), input.is_empty() && output.is_empty());
-            // One chunk more than is full, what has left of the first, and a small one.
-            let chunks = buffers.0.as_ref().map_or(0, |pending| pending.output.list.len());
-            prop_assert!(chunks <= (output.len() + CHUNK).div_ceil(CHUNK) + 1);
-            prop_assert!(!output.is_empty() || chunks == 0);
+            check(&buffers, &output, &input)?;
         }
     }
 }

@@ -65,55 +65,58 @@ fn nothing_consumed_for_ever() {
     running.join();
 }
 
+type Harm = fn(&mut dyn DynContext, ConnectionId);
+
+/// What a handler does, how its connection ends, and what the peer receives.
+const HARMS: [(Harm, Ending, &[u8]); 5] = [
+    (
+        |cx, id| {
+            cx.close(id);
+            cx.close(id);
+        },
+        Ending::Done,
+        b"sent",
+    ),
+    (
+        |cx, id| {
+            cx.close(id);
+            cx.send(id, b"more");
+            cx.close(id);
+        },
+        Ending::Done,
+        b"sent",
+    ),
+    (
+        |cx, id| {
+            cx.close(id);
+            cx.abort(id);
+        },
+        Ending::Aborted,
+        b"",
+    ),
+    (
+        |cx, id| {
+            cx.abort(id);
+            cx.close(id);
+            cx.send(id, b"more");
+        },
+        Ending::Aborted,
+        b"",
+    ),
+    (
+        |cx, id| {
+            cx.abort(id);
+            cx.abort(id);
+            cx.set_deadline(id, Some(Duration::ZERO));
+        },
+        Ending::Aborted,
+        b"",
+    ),
+];
+
 #[test]
 fn closed_aborted_and_sent_to_in_any_order() {
-    type Harm = fn(&mut dyn DynContext, ConnectionId);
-    let harms: [(Harm, Ending, &[u8]); 5] = [
-        (
-            |cx, id| {
-                cx.close(id);
-                cx.close(id);
-            },
-            Ending::Done,
-            b"sent",
-        ),
-        (
-            |cx, id| {
-                cx.close(id);
-                cx.send(id, b"more");
-                cx.close(id);
-            },
-            Ending::Done,
-            b"sent",
-        ),
-        (
-            |cx, id| {
-                cx.close(id);
-                cx.abort(id);
-            },
-            Ending::Aborted,
-            b"",
-        ),
-        (
-            |cx, id| {
-                cx.abort(id);
-                cx.close(id);
-                cx.send(id, b"more");
-            },
-            Ending::Aborted,
-            b"",
-        ),
-        (
-            |cx, id| {
-                cx.abort(id);
-                cx.abort(id);
-                cx.set_deadline(id, Some(Duration::ZERO));
-            },
-            Ending::Aborted,
-            b"",
-        ),
-    ];
-    for (harm, ending, received) in harms {
+    for (harm, ending, received) in HARMS {
         let (event_loop, address) = listening(Limits::default());
         let mut peer = peer(address);
         peer.write_all(b"x").unwrap();

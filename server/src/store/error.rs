@@ -274,20 +274,28 @@ mod tests {
         assert!(cx(13).contains(&denied), "{}", cx(13));
     }
 
+    fn path() -> PathBuf {
+        "bets.csv".into()
+    }
+
+    fn wal() -> PathBuf {
+        "bets.csv.wal".into()
+    }
+
+    fn paths() -> Paths {
+        Paths { rows: path(), wal: wal() }
+    }
+
     #[test]
     fn every_refusal_says_what_to_do() {
-        let ledger = StoreError::Ledger;
-        let (path, wal_path) = (PathBuf::from("bets.csv"), PathBuf::from("bets.csv.wal"));
-        let wal = || wal_path.clone();
-        let paths = || Paths { rows: path.clone(), wal: wal() };
         for (error, text) in [
             (
-                ledger(Error::Locked { path: path.clone(), holder: Some(7) }),
+                StoreError::Ledger(Error::Locked { path: path(), holder: Some(7) }),
                 "bets.csv: another central has this ledger open (process 7): end that one, or set \
                  another SERVER_STORAGE_PATH",
             ),
             (
-                ledger(Error::Locked { path: path.clone(), holder: None }),
+                StoreError::Ledger(Error::Locked { path: path(), holder: None }),
                 "bets.csv: another central has this ledger open: end that one, or set another \
                  SERVER_STORAGE_PATH",
             ),
@@ -304,22 +312,40 @@ mod tests {
                  start again",
             ),
             (
-                ledger(Error::Gone { path: path.clone() }),
+                StoreError::Ledger(Error::Gone { path: path() }),
                 "bets.csv: it was deleted, renamed or replaced while this process had it open: put \
                  it back, or both files of the ledger from the same copy, and start again",
             ),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_lack_of_space_says_what_to_do() {
+        for (error, text) in [
             (
-                ledger(Error::LowSpace { path: wal(), free: 1, needed: 2, min_free: 3 }),
+                StoreError::Ledger(Error::LowSpace {
+                    path: wal(),
+                    free: 1,
+                    needed: 2,
+                    min_free: 3,
+                }),
                 "bets.csv.wal: 1 bytes are free on its file system, expected 2 for it and 3 that \
                  stay free: free some, or set a smaller SERVER_MIN_FREE_BYTES or SERVER_WAL_SEGMENT_SIZE",
             ),
             (
-                ledger(Error::LowSpace { path: path.clone(), free: 1, needed: 2, min_free: 3 }),
+                StoreError::Ledger(Error::LowSpace {
+                    path: path(),
+                    free: 1,
+                    needed: 2,
+                    min_free: 3,
+                }),
                 "bets.csv: 1 bytes are free on its file system, expected 2 for it and 3 that stay \
                  free: free some, or set a smaller SERVER_MIN_FREE_BYTES",
             ),
             (
-                ledger(Error::NoSpaceForWal {
+                StoreError::Ledger(Error::NoSpaceForWal {
                     path: wal(),
                     size: 16_781_312,
                     source: io::Error::from_raw_os_error(28),
@@ -328,35 +354,48 @@ mod tests {
                  header: No space left on device (os error 28): free space on its file system, or \
                  set a smaller SERVER_WAL_SEGMENT_SIZE",
             ),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_damage_says_what_to_do() {
+        for (error, text) in [
             (
-                ledger(Error::WalMissing { path: path.clone(), wal: wal(), rows_len: 9 }),
+                StoreError::Ledger(Error::WalMissing { path: path(), wal: wal(), rows_len: 9 }),
                 "bets.csv: it holds 9 bytes, but its wal bets.csv.wal is missing or empty: put the \
                  wal back; if the file isn't a ledger's, or for another lottery, move it away or \
                  set another SERVER_STORAGE_PATH",
             ),
             (
-                ledger(Error::RowsMissing { path: path.clone(), wal: wal(), expected: 9 }),
+                StoreError::Ledger(Error::RowsMissing { path: path(), wal: wal(), expected: 9 }),
                 "bets.csv: it is missing or empty, 9 bytes had been committed: put it back, as it was \
                  together with bets.csv.wal; or for another lottery remove bets.csv and bets.csv.wal, \
                  and start again",
             ),
             (
-                ledger(Error::RowsSurplus { path: path.clone(), expected: 9, found: 99, most: 64 }),
+                StoreError::Ledger(Error::RowsSurplus {
+                    path: path(),
+                    expected: 9,
+                    found: 99,
+                    most: 64,
+                }),
                 "bets.csv: 9 bytes had been committed, found 99: the last run can have left at most 64. \
                  It isn't the file that belongs to the wal, or another program has appended to it: \
                  restore both files of the ledger from the same copy; until then leave them as they \
                  are; what was appended alone goes by truncate -s 9",
             ),
             (
-                ledger(Error::RowsTruncated { path: path.clone(), expected: 9, found: 8 }),
+                StoreError::Ledger(Error::RowsTruncated { path: path(), expected: 9, found: 8 }),
                 "bets.csv: 9 bytes had been committed, found 8: it was cut off, or it isn't the file \
                  that belongs to the wal: restore both files of the ledger from the same copy; \
                  until then leave them as they are",
             ),
             (
-                ledger(Error::OtherVersion {
+                StoreError::Ledger(Error::OtherVersion {
                     path: wal(),
-                    rows: path.clone(),
+                    rows: path(),
                     found: "loteria wal v2".into(),
                 }),
                 "bets.csv.wal: its header says that it is \"loteria wal v2\", this program writes \

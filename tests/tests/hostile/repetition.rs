@@ -100,6 +100,17 @@ fn halves(attack: &Attack) {
     }
 }
 
+/// Ends the input of every agency that repeats, after its first batch.
+fn end_inputs(attack: &Attack, first: &[u8]) {
+    for agency in REPEATING {
+        let (mut conversation, welcome) = Conversation::introduced(&attack.server, HOSTILE, agency);
+        if welcome == "welcome 0 rejected 0 Open" {
+            assert_eq!(conversation.ask(first), "stored 2");
+        }
+        assert_eq!(conversation.ask(&end(2)), "finished 2 0");
+    }
+}
+
 #[test]
 fn no_request_costs_memory_when_it_is_repeated() {
     let times = scale(400_000, 10_000_000);
@@ -132,13 +143,7 @@ fn no_request_costs_memory_when_it_is_repeated() {
     }
     halves(&attack);
 
-    for agency in REPEATING {
-        let (mut conversation, welcome) = Conversation::introduced(&attack.server, HOSTILE, agency);
-        if welcome == "welcome 0 rejected 0 Open" {
-            assert_eq!(conversation.ask(&one), "stored 2");
-        }
-        assert_eq!(conversation.ask(&end(2)), "finished 2 0");
-    }
+    end_inputs(&attack, &one);
     for phase in ["finished", "drawn"] {
         // Each list is read from the ledger.
         let questions = if phase == "drawn" { times / 10 } else { times };
