@@ -33,7 +33,7 @@ impl<H: Handler> World<H> {
     /// Connects wait for [`open`](Self::open) or [`refuse`](Self::refuse).
     pub(crate) fn new(handler: H) -> Self {
         let network = MemoryNetwork::new();
-        network.hold_all_connects();
+        network.hold_connects();
         let event_loop = MemoryLoop::new(&network, Limits::default(), Recorder::new(handler));
         let mut world = Self { network, event_loop, peer: None, received: Vec::new() };
         assert!(world.event_loop.start().is_ok(), "an agency has no fatal errors");

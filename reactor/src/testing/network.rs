@@ -15,7 +15,7 @@ use crate::testing::state::{LinkId, Shared, Traffic};
 ///
 /// Bytes arrive as soon as they are sent, unless the test [moves them](Self::deliver_by_hand)
 /// itself. A call is taken at once by a loop that listens at its address, and refused where none does,
-/// unless the test [decides](Self::hold_connects_to).
+/// unless the test [decides](Self::hold_connects).
 #[derive(Debug, Clone, Default)]
 pub struct MemoryNetwork(pub(super) Shared);
 
@@ -80,15 +80,9 @@ impl MemoryNetwork {
 
 /// Calls at addresses where no loop listens.
 impl MemoryNetwork {
-    /// From now on calls at this address wait for [`establish`](Self::establish) or
-    /// [`refuse`](Self::refuse).
-    pub fn hold_connects_to(&self, address: SocketAddr) {
-        self.0.get().held.addresses.insert(address);
-    }
-
-    /// The same for all addresses.
-    pub fn hold_all_connects(&self) {
-        self.0.get().held.everywhere = true;
+    /// From now on they wait for [`establish`](Self::establish) or [`refuse`](Self::refuse).
+    pub fn hold_connects(&self) {
+        self.0.get().holds_connects = true;
     }
 
     /// Those that wait, in the order in which they were made, and the addresses that are called.
@@ -160,11 +154,6 @@ impl MemoryNetwork {
             .iter()
             .filter(|(_, placed)| placed.link.is_intact() && !placed.link.is_pair());
         intact.map(|(&id, _)| id).collect()
-    }
-
-    /// Addresses of the end that called and the one that was called, while one of them is open.
-    pub fn addresses(&self, link: LinkId) -> Option<[SocketAddr; 2]> {
-        self.0.get().links.get(&link).map(|placed| placed.addresses)
     }
 
     /// Breaks a link: what is in flight is lost, and both ends learn of it.

@@ -2,7 +2,7 @@
 //! loop's next poll reports.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -66,19 +66,6 @@ enum Edge {
     Listener,
 }
 
-/// Addresses at which calls wait for the test's decision.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) everywhere: bool,
-    pub(super) addresses: BTreeSet<SocketAddr>,
-}
-
-impl Held {
-    fn contains(&self, address: SocketAddr) -> bool {
-        self.everywhere || self.addresses.contains(&address)
-    }
-}
-
 /// One state for the network's handles, its loops and its peers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shared(Rc<RefCell<State>>);
@@ -115,8 +102,8 @@ pub(super) struct State {
     attached: VecDeque<(HostId, LinkId, UnixStream)>,
     pub(super) capacity: usize,
     pub(super) delivers_at_once: bool,
-    /// Calls at these addresses wait for the test's decision.
-    pub(super) held: Held,
+    /// Calls where nobody listens wait for the test's decision.
+    pub(super) holds_connects: bool,
     pub(super) traffic: Option<Vec<Traffic>>,
 }
 
@@ -132,7 +119,7 @@ impl Default for State {
             attached: VecDeque::new(),
             capacity: CAPACITY,
             delivers_at_once: true,
-            held: Held::default(),
+            holds_connects: false,
             traffic: None,
         }
     }
@@ -237,7 +224,7 @@ impl State {
     pub(super) fn connect(&mut self, from: SocketAddr, to: SocketAddr) -> LinkId {
         let Some(listener) = self.listeners.get_mut(&to) else {
             let mut link = Link::pending(self.capacity);
-            if !self.held.contains(to) {
+            if !self.holds_connects {
                 link.break_off(None);
             }
             return self.insert(link, [from, to]);
