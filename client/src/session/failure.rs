@@ -93,7 +93,7 @@ pub enum Failure {
     /// in doubt.
     #[error(
         "the bet was sent to position {position} and the answer was lost; the central has consumed \
-         {consumed} bets by now, and whether this one is among them can't be told: it isn't sent \
+         {consumed} bets by now, and whether this one is among them is unknown: it isn't sent \
          again, so that it isn't stored twice"
     )]
     InDoubt {
