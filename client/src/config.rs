@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn everything_that_is_wrong_is_reported_at_once() {
         let mut layers = layers(&[
             "--config",
             SHIPPED,

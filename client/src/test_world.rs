@@ -37,7 +37,7 @@ impl<H: Handler> World<H> {
         let event_loop = MemoryLoop::new(&network, Limits::default(), Recorder::new(handler));
         let mut world = Self { network, event_loop, peer: None, received: Vec::new() };
         assert!(world.event_loop.start().is_ok(), "an agency has no fatal errors");
-        world.settle();
+        world.run_until_quiescent();
         world
     }
 
@@ -53,11 +53,11 @@ impl<H: Handler> World<H> {
         self.event_loop.context()
     }
 
-    /// Lets the loop do all that is to be done. A central that is told that nothing follows closes
+    /// Lets the loop do all that is to be done. A central whose input has ended closes
     /// its end too.
-    fn settle(&mut self) {
+    fn run_until_quiescent(&mut self) {
         loop {
-            assert!(self.event_loop.settle().is_ok(), "an agency has no fatal errors");
+            assert!(self.event_loop.run_until_quiescent().is_ok(), "an agency has no fatal errors");
             let Some(peer) = &self.peer else { return };
             match peer.read(usize::MAX) {
                 Ok(Some(bytes)) if bytes.is_empty() => return,
@@ -121,21 +121,21 @@ impl<H: Handler> World<H> {
         self.received.clear();
         let (link, _) = self.network.pending()[0];
         self.peer = Some(self.network.establish(link));
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// The connection that was asked for is refused.
     pub(crate) fn refuse(&mut self) {
         let (link, _) = self.network.pending()[0];
         self.network.refuse(link);
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// The one connection is lost.
     pub(crate) fn reset(&mut self) {
         let (link, _) = self.event_loop.link(self.id()).expect("it is there");
         self.network.break_off(link);
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// What was sent since the last time.
@@ -146,14 +146,14 @@ impl<H: Handler> World<H> {
     /// These bytes arrive from the central.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         self.peer.as_ref().expect("it is connected").write_all(bytes);
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// The central sends nothing more.
     pub(crate) fn end(&mut self) {
         let peer = self.peer.as_ref().expect("it is connected");
         peer.shutdown().expect("the connection is open");
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// Everything that the thread at the other end of an attached pair says, up to its end.
@@ -169,7 +169,7 @@ impl<H: Handler> World<H> {
         let (peer, bytes) = self.read_attached();
         peer.write_all(&bytes);
         drop(peer);
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// The same, in place of a thread that says nothing.
@@ -178,7 +178,7 @@ impl<H: Handler> World<H> {
         peer.write_all(bytes);
         drop(peer);
         assert!(self.event_loop.turn().is_ok(), "an agency has no fatal errors");
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// All connections are gone.
@@ -186,14 +186,14 @@ impl<H: Handler> World<H> {
         for id in self.ids() {
             self.cx().abort(id);
         }
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// Time passes, and what is due fires.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.network.advance(time);
         assert!(self.event_loop.turn().is_ok(), "an agency has no fatal errors");
-        self.settle();
+        self.run_until_quiescent();
     }
 
     /// The one connection's deadline passes.
@@ -213,6 +213,6 @@ impl<H: Handler> World<H> {
     /// A signal comes.
     pub(crate) fn interrupt(&mut self) {
         self.event_loop.signal("SIGTERM");
-        self.settle();
+        self.run_until_quiescent();
     }
 }

@@ -66,8 +66,8 @@ impl Central {
                 unavailable.encode(out);
             }
             Request::Winners => {
-                assert!(self.finished, "nothing is told before the draw");
-                self.tell_winners(out);
+                assert!(self.finished, "no winner is sent before the draw");
+                self.send_winners(out);
             }
             Request::Bet(_) => unreachable!("this mode sends none"),
         }
@@ -96,7 +96,7 @@ impl Central {
     }
 
     /// Two documents a frame, so that lists span frames.
-    fn tell_winners(&self, out: &mut Vec<u8>) {
+    fn send_winners(&self, out: &mut Vec<u8>) {
         let mut chunks = self.winners.chunks(2).peekable();
         loop {
             let mut frame = WinnersBuilder::new(out);
@@ -264,7 +264,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     /// Whatever is cut, lost, refused for a while or started anew: each bet is consumed once, in
-    /// order, and the agency is told of the winners and of what was rejected.
+    /// order, and the agency learns the winners and what was rejected.
     #[test]
     fn every_bet_is_consumed_once_and_in_order(
         numbers in prop::collection::vec(

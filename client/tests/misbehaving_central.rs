@@ -235,7 +235,7 @@ fn nothing_goes_back_behind_what_was_acknowledged() {
     let sent = || vec![welcome(0, 0, Phase::Open)];
     let one_rejected = || [sent(), vec![stored(2), rejected(4, 0)]].concat();
     let ended = || [sent(), vec![stored(2), stored(4), stored(5), finished(5, 0)]].concat();
-    let told = || [ended(), vec![winners(&["1"], false)]].concat();
+    let one_winner = || [ended(), vec![winners(&["1"], false)]].concat();
     for (responses, next, expected) in [
         (one_rejected(), welcome(4, 2, Phase::Open), None),
         (one_rejected(), welcome(5, 2, Phase::Open), None),
@@ -269,7 +269,7 @@ fn nothing_goes_back_behind_what_was_acknowledged() {
             Some("expected phase Finished or later, as before, found Open"),
         ),
         (
-            told(),
+            one_winner(),
             welcome(5, 0, Phase::Finished),
             Some("expected phase Drawn or later, as before, found Finished"),
         ),
@@ -426,7 +426,7 @@ proptest! {
 
     /// Whatever a central says, over however many connections: only what it was asked is taken as a
     /// response, nothing that was acknowledged is taken back, and an agency that thinks that all is well
-    /// was told so bet by bet.
+    /// had each bet acknowledged.
     #[test]
     fn any_central_at_all(
         connections in prop::collection::vec(prop::collection::vec(any_step(), 0..24), 1..6),

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_tell_spans_apart_even_when_they_wrap() {
+    fn ticks_distinguish_spans_even_when_they_wrap() {
         let tick = |nanos| Tick::from(Moment::from_nanos(nanos));
         for start in [0, 1 << 40, (u64::from(u32::MAX) << Tick::BITS) - 1] {
             for millis in [0, 1, 100, 60_000, 86_400_000] {

@@ -52,8 +52,8 @@ fn listening() -> (MemoryNetwork, EchoLoop) {
     (network, event_loop)
 }
 
-fn settle(event_loop: &mut EchoLoop) {
-    let Ok(()) = event_loop.settle();
+fn run_until_quiescent(event_loop: &mut EchoLoop) {
+    let Ok(()) = event_loop.run_until_quiescent();
 }
 
 fn endings(event_loop: &EchoLoop) -> Vec<Ending> {
@@ -67,7 +67,7 @@ fn endings(event_loop: &EchoLoop) -> Vec<Ending> {
 /// A connection to the loop, and what the loop calls it.
 fn connected(network: &MemoryNetwork, event_loop: &mut EchoLoop) -> (Peer, ConnectionId) {
     let peer = network.connect(ADDRESS).expect("the loop listens");
-    settle(event_loop);
+    run_until_quiescent(event_loop);
     let id = event_loop.id(peer.link()).expect("it was accepted");
     (peer, id)
 }
@@ -81,11 +81,11 @@ fn bytes_arrive_when_they_are_moved() {
     peer.shutdown().unwrap();
     assert_eq!(network.in_flight(), [(peer.link(), Side::Caller)]);
     network.deliver(peer.link(), Side::Caller, 2);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(network.in_flight_len(peer.link(), Side::Callee), 2, "its answer");
     network.truncate_in_flight(peer.link(), Side::Caller, 1);
     network.deliver(peer.link(), Side::Caller, usize::MAX);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     network.deliver(peer.link(), Side::Callee, usize::MAX);
     assert_eq!(peer.read(usize::MAX).unwrap().unwrap(), b"123", "the others were lost");
     assert_eq!(peer.read(usize::MAX).unwrap(), None);
@@ -98,7 +98,7 @@ fn a_reset_loses_what_is_in_flight_and_both_ends_learn_of_it() {
     network.deliver_by_hand();
     peer.write_all(b"1");
     network.break_off(peer.link());
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(endings(&event_loop), [Ending::Failed(ErrorKind::ConnectionReset)]);
     assert_eq!(peer.read(1).unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert!(network.in_flight().is_empty() && network.intact().is_empty());
@@ -111,10 +111,10 @@ fn a_machine_that_vanishes_is_noticed_by_keepalive() {
     network.vanish(peer.link());
     peer.write_all(b"1");
     peer.reset();
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(endings(&event_loop), [], "nothing arrives");
     assert!(network.time_out_vanished());
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(endings(&event_loop), [Ending::Failed(ErrorKind::TimedOut)]);
     assert!(!network.time_out_vanished());
 }
@@ -128,18 +128,18 @@ fn a_call_is_held_until_it_is_decided() {
         let id = event_loop.context().connect(far);
         event_loop.context().set_deadline(id, Some(MINUTE));
     }
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     let pending = network.pending();
     assert_eq!(pending.iter().map(|(_, address)| *address).collect::<Vec<_>>(), [far; 3]);
     network.refuse(pending[0].0);
     let peer = network.establish(pending[1].0);
     peer.write_all(b"1");
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(peer.read_arrived(), b"1");
     assert_eq!(endings(&event_loop), [Ending::NotConnected(ErrorKind::ConnectionRefused)]);
     // The third is neither, and its deadline passes. So does that of the second.
     network.advance(MINUTE);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(endings(&event_loop)[1..], [Ending::Aborted; 2]);
     assert!(network.pending().is_empty());
 }
@@ -149,12 +149,12 @@ fn accepting_fails_as_it_is_told() {
     let (network, mut event_loop) = listening();
     network.fail_accept(ADDRESS, io::Error::from_raw_os_error(24));
     let _peer = network.connect(ADDRESS).unwrap();
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     let paused = |call: &Call| matches!(call, Call::Paused(0, Some(_)));
     assert!(event_loop.handler.calls.iter().any(paused), "EMFILE");
     assert!(event_loop.ids().is_empty());
     network.advance(Limits::default().accept_retry_delay);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(event_loop.ids().len(), 1);
     assert_eq!(event_loop.counters().accept_pauses, 1);
 }
@@ -171,9 +171,9 @@ fn time_stands_still_until_it_is_moved() {
     assert_eq!(event_loop.timers(), [(TimerId(1), MINUTE)].into());
     assert_eq!(event_loop.next_wakeup(), Some(now + MINUTE));
     network.advance(MINUTE / 2);
-    assert!(event_loop.is_settled());
+    assert!(event_loop.is_quiescent());
     network.advance(MINUTE / 2);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(event_loop.handler.calls.last(), Some(&Call::BeforeFlush));
     assert!(event_loop.handler.calls.contains(&Call::Timer(TimerId(1))));
     assert_eq!((event_loop.deadline(id), event_loop.timers().len()), (Some(MINUTE), 0));
@@ -184,13 +184,13 @@ fn signals_end_it_and_a_second_one_at_once() {
     let (network, mut event_loop) = listening();
     let (_peer, id) = connected(&network, &mut event_loop);
     event_loop.notify(Signal::User1);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert!(event_loop.handler.calls.contains(&Call::Signal(Signal::User1)));
     event_loop.signal("SIGTERM");
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert!(event_loop.is_shutting_down() && !event_loop.is_open(id) && !event_loop.is_over());
     event_loop.signal("SIGINT");
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert!(event_loop.is_over());
     assert_eq!(event_loop.outcome(), Outcome::Forced);
 }
@@ -221,7 +221,7 @@ fn a_thread_is_played_by_the_test_or_heard() {
     let mut said = Vec::new();
     attached.stream.read_to_end(&mut said).unwrap();
     attached.peer.write_all(&said);
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     assert_eq!(attached.peer.read_arrived(), b"from a thread");
     assert!(event_loop.take_attached().is_none());
 }
@@ -232,7 +232,7 @@ fn what_is_sent_and_read_can_be_recorded() {
     network.record_traffic();
     let (peer, _) = connected(&network, &mut event_loop);
     peer.write_all(b"1");
-    settle(&mut event_loop);
+    run_until_quiescent(&mut event_loop);
     let traffic = network.take_traffic();
     let seen: Vec<_> = traffic.iter().map(|one| (one.side, one.is_read)).collect();
     assert_eq!(seen, [(Side::Caller, false), (Side::Callee, true), (Side::Callee, false)]);
@@ -248,8 +248,8 @@ fn two_loops_in_one_network() {
     client = client.at([10, 0, 0, 7].into());
     let Ok(()) = client.start();
     let id = client.context().connect(ADDRESS);
-    settle(&mut client);
-    settle(&mut server);
+    run_until_quiescent(&mut client);
+    run_until_quiescent(&mut server);
     client.context().send(id, b"1");
     // Each sends back what the other does, for ever: some turns of it.
     for _ in 0..10 {

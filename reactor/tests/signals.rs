@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reactor::{EventLoop, Hangup, Limits, Outcome, ShutdownCause, Signal as Told};
+use reactor::{EventLoop, Hangup, Limits, Outcome, ShutdownCause, Signal as HandlerSignal};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 
 use support::{
@@ -243,11 +243,11 @@ fn in_the_main_thread(
     events.try_iter().collect()
 }
 
-fn told(events: &[Event]) -> Vec<Told> {
+fn passed(events: &[Event]) -> Vec<HandlerSignal> {
     events.iter().filter_map(signaled).collect()
 }
 
-fn signaled(event: &Event) -> Option<Told> {
+fn signaled(event: &Event) -> Option<HandlerSignal> {
     match event {
         Event::Signal(signal) => Some(*signal),
         _ => None,
@@ -260,18 +260,21 @@ fn the_handler_gets_the_others() {
     let mut asking = None;
     let script = Script::new(move |cx, call| match call {
         Call::Open(id) => asking = Some(id),
-        Call::Signal => cx.send(asking.unwrap(), b"told"),
+        Call::Signal => cx.send(asking.unwrap(), b"done"),
         call => echo(cx, &call),
     });
     let mut running = spawn(event_loop, script.stops_after(1));
     let mut peer = peer(address);
     running.wait_for_open();
-    let others =
-        [(Signal::HUP, Told::Hangup), (Signal::USR1, Told::User1), (Signal::USR2, Told::User2)];
+    let others = [
+        (Signal::HUP, HandlerSignal::Hangup),
+        (Signal::USR1, HandlerSignal::User1),
+        (Signal::USR2, HandlerSignal::User2),
+    ];
     for (signal, expected) in others {
         raise(signal);
         assert_eq!(running.wait_for(signaled), expected);
-        assert_eq!(read_exactly(&peer, 4), b"told");
+        assert_eq!(read_exactly(&peer, 4), b"done");
     }
     peer.write_all(b"hola").unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
@@ -294,7 +297,7 @@ fn many_of_a_kind_are_passed_as_one() {
         peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_all(&peer), b"");
     });
-    let count = told(&events).len();
+    let count = passed(&events).len();
     assert!(count > 0 && count as u64 <= 1 + started.elapsed().as_secs(), "{count} times");
 
     // A signal within the period is not forgotten, though nothing else wakes the loop.
@@ -303,7 +306,7 @@ fn many_of_a_kind_are_passed_as_one() {
     running.wait_for(|event| (*event == Event::Waiting).then_some(()));
     for _ in 0..2 {
         raise(Signal::USR2);
-        assert_eq!(running.wait_for(signaled), Told::User2);
+        assert_eq!(running.wait_for(signaled), HandlerSignal::User2);
     }
     raise(Signal::TERM);
     running.join();
@@ -316,7 +319,7 @@ fn a_hangup_ends_an_interactive_program() {
     let finished = run(event_loop, Script::echo());
     let causes: Vec<_> = finished.events.iter().filter_map(stopping).collect();
     assert_eq!(causes, [ShutdownCause::Signal("SIGHUP")]);
-    assert_eq!(told(&finished.events), []);
+    assert_eq!(passed(&finished.events), []);
 }
 
 /// Long work before the loop begins asks now and then; the other signals are kept for the loop.
@@ -354,7 +357,7 @@ fn signals_without_a_meaning_change_nothing() {
         peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_all(&peer), b"");
     });
-    assert_eq!(told(&events), []);
+    assert_eq!(passed(&events), []);
 }
 
 /// A write that goes beyond `ulimit -f` fails instead of ending the process.

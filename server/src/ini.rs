@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn all_errors_are_told_with_their_lines() {
+    fn all_errors_are_reported_with_their_lines() {
         let text = "A = 1\n[DEFAULT]\nA = 1\nwrong\n= 2\na: 3\n[x]\nA = 1\n[x]\n";
         assert_eq!(
             errors(text),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_takes_and_no_setting_means_is_told() {
+    fn what_python_takes_and_no_setting_means_is_reported() {
         let text = "[DEFAULT]\nA = 1\n  B = 2\nC = %(home)s\nD = 50%\nE = %%(x)s\n";
         let values: Vec<_> = read(text).entries.into_iter().map(|entry| entry.value).collect();
         let unusable = |shown: &str, reason: &str| {

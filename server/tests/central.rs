@@ -31,8 +31,8 @@ fn bets_are_stored_confirmed_and_drawn() {
     );
     world.send(two, &batch(0, &[("3", "7574"), ("4", "7574")]));
     world.send(two, &[end(2), bytes(&Request::Winners)].concat());
-    let told = ["welcome 0 rejected 0 Open", "stored 2", "finished 2 0", "winners true 3,4"];
-    assert_eq!(world.responses(two), told);
+    let received = ["welcome 0 rejected 0 Open", "stored 2", "finished 2 0", "winners true 3,4"];
+    assert_eq!(world.responses(two), received);
     assert_eq!(world.responses(one), ["winners true 1"], "only its own");
     let rows = "1,Ana,Paz,1,2000-01-01,7574\r\n1,Ana,Paz,2,2000-01-01,5\r\n\
                 2,Ana,Paz,3,2000-01-01,7574\r\n2,Ana,Paz,4,2000-01-01,7574\r\n";
@@ -77,15 +77,15 @@ fn after_a_failed_sync_nothing_is_committed_and_nothing_answered() {
 }
 
 #[test]
-fn a_batch_behind_one_that_found_no_room_is_told_so_in_the_same_turn() {
+fn a_batch_behind_one_that_found_no_room_is_unavailable_in_the_same_turn() {
     let mut world = World::with(1, ProtocolConfig { group_commit_bytes: 1, ..CONFIG });
     let one = world.agency(1);
     world.responses(one);
     world.disk.borrow_mut().full = true;
     world.send(one, &[batch(0, &TWO), batch(2, &TWO), end(4)].concat());
-    let told = world.responses(one);
-    assert_eq!(told.len(), 3);
-    assert!(told.iter().all(|response| response.starts_with("unavailable 0")), "{told:?}");
+    let received = world.responses(one);
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|response| response.starts_with("unavailable 0")), "{received:?}");
     world.disk.borrow_mut().full = false;
     world.send(one, &batch(0, &TWO));
     assert_eq!(world.responses(one), ["stored 2"]);
@@ -129,7 +129,7 @@ fn a_batch_with_a_bad_bet_is_consumed_and_rejected_whole() {
 }
 
 #[test]
-fn every_breach_of_the_protocol_is_told_and_ends_the_connection() {
+fn every_breach_of_the_protocol_is_an_error_and_ends_the_connection() {
     let oversized = [MAGIC, 3, 0x20, 0x01];
     let surplus = {
         let mut frame = batch(0, &TWO);
@@ -184,7 +184,7 @@ fn a_malformed_batch_stores_nothing() {
 
 #[test]
 fn after_the_draw_nothing_new_is_taken_and_what_is_known_is_confirmed_again() {
-    for (said, told) in [
+    for (said, received) in [
         (batch(2, &TWO), "error Drawn"),
         (batch(1, &TWO), "error Drawn"),
         (end(3), "error Drawn"),
@@ -196,7 +196,7 @@ fn after_the_draw_nothing_new_is_taken_and_what_is_known_is_confirmed_again() {
         world.send(one, &[batch(0, &TWO), end(2)].concat());
         assert_eq!(world.responses(one)[1..], ["stored 2", "finished 2 0"]);
         world.send(one, &said);
-        assert_eq!(world.responses(one), [told]);
+        assert_eq!(world.responses(one), [received]);
     }
 }
 
@@ -212,8 +212,9 @@ fn responses_keep_the_order_of_requests_before_and_after_the_draw() {
     world.send(one, &[end(2), batch(9, &TWO), end(2)].concat());
     assert!(world.responses(one).is_empty() && !world.is_closed(one), "the draw is to come");
     world.send(two, &end(0));
-    let told = ["winners true 1", "finished 2 0", "winners true 1", "finished 2 0", "error Drawn"];
-    assert_eq!(world.responses(one), told);
+    let received =
+        ["winners true 1", "finished 2 0", "winners true 1", "finished 2 0", "error Drawn"];
+    assert_eq!(world.responses(one), received);
     assert!(world.is_closed(one));
     world.responses(two);
     world.send(two, &[ask.clone(), end(0), ask].concat());
@@ -231,9 +232,9 @@ fn an_end_of_input_does_not_overtake_a_refusal() {
         world.end_input(one);
         assert!(!world.is_closed(one), "it is owed something");
         while world.disk_answers() {}
-        let told = world.responses(one);
-        assert_eq!(told[..2], ["welcome 0 rejected 0 Open", "stored 2"], "{told:?}");
-        assert!(told[2].starts_with("error ") && told.len() == 3, "{told:?}");
+        let received = world.responses(one);
+        assert_eq!(received[..2], ["welcome 0 rejected 0 Open", "stored 2"], "{received:?}");
+        assert!(received[2].starts_with("error ") && received.len() == 3, "{received:?}");
         assert!(world.is_closed(one));
     }
 }
@@ -272,7 +273,7 @@ fn nothing_is_read_behind_a_request_for_winners_that_waits() {
 }
 
 #[test]
-fn whoever_is_superseded_while_it_waits_for_winners_is_told_so_at_once() {
+fn a_connection_superseded_while_it_waits_for_winners_gets_the_error_at_once() {
     let mut world = World::new(2);
     let old = world.agency(1);
     world.send(old, &[end(0), bytes(&Request::Winners)].concat());
@@ -310,7 +311,7 @@ fn a_slow_disk_holds_answers_back_and_nothing_else() {
 
 /// What WELCOME reports is durable, also when more is under way.
 #[test]
-fn a_welcome_tells_nothing_that_may_still_be_lost() {
+fn a_welcome_reports_nothing_that_may_still_be_lost() {
     let mut world = World::with_disk(1, CONFIG);
     let one = world.agency(1);
     world.send(one, &batch(0, &TWO));
@@ -331,14 +332,14 @@ fn more_than_may_wait_for_the_disk_is_not_read() {
     let batches: Vec<u8> = (0..10).flat_map(|index| batch(2 * index, &TWO)).collect();
     world.send(one, &batches);
     assert!(world.is_paused(one));
-    let mut told = world.responses(one);
+    let mut received = world.responses(one);
     while world.disk_answers() {
         let more = world.responses(one);
         assert!(more.len() <= 3, "{more:?}");
-        told.extend(more);
+        received.extend(more);
     }
     let expected: Vec<_> = (1..=10).map(|index| format!("stored {}", 2 * index)).collect();
-    assert_eq!(told[1..], expected);
+    assert_eq!(received[1..], expected);
 }
 
 /// It is the disk that is slow, not the agency whose frame isn't whole.
@@ -481,7 +482,7 @@ fn without_space_for_rows_agencies_end_and_the_draw_runs() {
     world.send(one, &[end(2), bytes(&Request::Winners)].concat());
     assert_eq!(
         (world.responses(two), world.responses(one)),
-        (told("unavailable 0"), told("finished 2 0"))
+        (only("unavailable 0"), only("finished 2 0"))
     );
     world.send(two, &batch(0, &TWO));
     world.send(two, &end(0));
@@ -490,7 +491,7 @@ fn without_space_for_rows_agencies_end_and_the_draw_runs() {
     assert_eq!(world.responses(one), ["winners true 1"]);
 }
 
-fn told(word: &str) -> Vec<String> {
+fn only(word: &str) -> Vec<String> {
     vec![word.to_owned()]
 }
 
@@ -538,7 +539,7 @@ fn a_peer_that_has_ended_its_input_still_gets_its_answers() {
 }
 
 #[test]
-fn an_end_inside_a_frame_is_told() {
+fn an_end_inside_a_frame_is_an_error() {
     let mut world = World::new(1);
     let one = world.agency(1);
     world.send(one, &batch(0, &TWO)[..20]);
@@ -562,21 +563,25 @@ fn a_long_list_of_winners_is_written_as_it_is_read() {
     world.responses(one);
     let ask = bytes(&Request::Winners);
     world.send(one, &[ask.clone(), ask].concat());
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     // Two lists of 3000 documents of 13 bytes: far more than may wait at once.
-    while told.len() < 2 * documents.len() {
+    while received.len() < 2 * documents.len() {
         let backlog = world.unsent(one);
         assert!(backlog <= CONFIG.write_buffer_high + FRAME_MAX, "{backlog} bytes wait");
         for words in world.whole_responses(one) {
             let documents = words.strip_prefix("winners ").and_then(|rest| rest.split_once(' '));
             let (last, documents) = documents.expect("winners");
-            told.extend(documents.split(',').map(str::to_owned));
-            assert_eq!(last == "true", told.len().is_multiple_of(3000), "the last frame says so");
+            received.extend(documents.split(',').map(str::to_owned));
+            assert_eq!(
+                last == "true",
+                received.len().is_multiple_of(3000),
+                "the last frame says so"
+            );
         }
         world.end_turn();
     }
-    assert_eq!(told[..3000], documents);
-    assert_eq!(told[3000..], documents);
+    assert_eq!(received[..3000], documents);
+    assert_eq!(received[3000..], documents);
     assert!(world.take_output(one).is_empty());
 }
 
@@ -598,8 +603,8 @@ fn deadlines_fit_what_is_waited_for() {
     let half = world.open();
     world.send(half, b"hol");
     world.expire(half);
-    let told = String::from_utf8(world.take_output(half)).unwrap();
-    assert_eq!(told, "error: waited too long for a whole line or frame\n");
+    let received = String::from_utf8(world.take_output(half)).unwrap();
+    assert_eq!(received, "error: waited too long for a whole line or frame\n");
     let silent = world.open();
     world.expire(silent);
     assert!(world.is_closed(silent) && world.take_output(silent).is_empty());
@@ -704,7 +709,7 @@ proptest! {
 
     /// Keep-alive: every line comes back, in order, however it is cut.
     #[test]
-    fn echo_keeps_alive_when_told_to(
+    fn echo_keeps_alive_when_configured(
         lines in prop::collection::vec("[a-zñ|]{1,20}", 1..10),
         cut in 1..30_usize,
     ) {

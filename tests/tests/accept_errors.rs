@@ -15,7 +15,7 @@ fn failing(folder: &tempfile::TempDir, failure: &str) -> Server {
 
 /// Linux reports here that a peer, or the way to it, is gone before it was accepted: accept(2).
 #[test]
-fn a_connection_that_is_lost_before_it_is_accepted_holds_nobody_up() {
+fn a_connection_that_is_lost_before_it_is_accepted_holds_up_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     for error in ["EPROTO", "ENETDOWN", "EHOSTUNREACH", "ECONNABORTED", "EPERM"] {
         let server = failing(&folder, &format!("error={error}:when=1..9"));

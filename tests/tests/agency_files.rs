@@ -111,7 +111,7 @@ const BAD: [(&[u8], &str); 15] = [
 ];
 
 #[test]
-fn a_bad_file_is_refused_before_anybody_is_called() {
+fn a_bad_file_is_refused_before_connecting() {
     let folder = tempfile::tempdir().expect("a folder");
     for (bytes, expected) in BAD {
         let path = file(folder.path(), bytes);

@@ -193,7 +193,7 @@ fn sigterm_ends_an_agency_that_waits_for_the_draw() {
 }
 
 #[test]
-fn a_result_that_is_held_back_is_told_when_the_client_is_asked_to_end() {
+fn a_result_that_is_held_back_is_logged_when_the_client_is_asked_to_end() {
     let server = Server::start(&[("SERVER_AGENCIES", "1")]);
     let file = file(server.folder(), 1, 3, 3);
     let bet = ["Ana", "Paz", "12345678", "2000-01-01", "7"];

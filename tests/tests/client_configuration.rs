@@ -99,7 +99,7 @@ fn a_file_that_cannot_be_understood_is_all_that_is_wrong() {
 }
 
 #[test]
-fn what_is_missing_is_told_beside_what_is_there() {
+fn what_is_missing_is_named_beside_what_is_there() {
     let (code, shown, errors) = check("sever:\n  address: x:1\n", &[("CLI_LOOP_AMOUNT", "7")]);
     assert_eq!(code, Some(2));
     assert!(shown.contains("loop.amount = 7    (environment)\n"), "{shown}");
@@ -109,7 +109,7 @@ fn what_is_missing_is_told_beside_what_is_there() {
 }
 
 #[test]
-fn quotation_marks_that_came_with_a_value_are_told() {
+fn quotation_marks_that_came_with_a_value_are_reported() {
     let environment =
         [("CLI_MODE", "apuesta"), ("NOMBRE", "\"Santiago Lionel\""), ("APELLIDO", "Lorca")];
     let rest = [("DOCUMENTO", "30904465"), ("NACIMIENTO", "1999-03-17"), ("NUMERO", "7574")];

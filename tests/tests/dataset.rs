@@ -80,7 +80,7 @@ fn what_was_not_generated_is_neither_overwritten_nor_removed() {
 }
 
 #[test]
-fn a_generated_file_that_was_edited_is_somebodys_own() {
+fn a_generated_file_that_was_edited_is_a_persons_own() {
     let folder = tempfile::tempdir().expect("a folder");
     assert!(dataset(folder.path(), &[]).status.success());
     let file = folder.path().join(".data/agency-1.csv");

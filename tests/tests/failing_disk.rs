@@ -102,7 +102,7 @@ fn no_answer_leaves_before_its_record_is_synced() {
 }
 
 #[test]
-fn after_a_failed_sync_nobody_is_answered_and_the_central_ends() {
+fn after_a_failed_sync_no_reply_leaves_and_the_central_ends() {
     for name in ["fdatasync", "fsync"] {
         let faults = (1..CALLS_MAX).take_while(|n| {
             // One batch at a time: no response belongs to an earlier sync than the one that failed,

@@ -135,7 +135,7 @@ fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, us
 
 /// In every mode, and whether or not it ends with a line.
 #[test]
-fn another_service_is_told_from_a_central() {
+fn another_service_is_distinguished_from_a_central() {
     let services: [(Script, &str); 4] = [
         (|peer| peer.greet(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH"),
         (|peer| peer.greet(b"220 mail.example ESMTP\r\n"), "SMTP or FTP"),
@@ -438,7 +438,7 @@ fn a_rejected_bet_is_named_by_file_and_line_and_escaped_once() {
 
 /// While there is still time: an operator who reads only the result reads it when nothing can be done.
 #[test]
-fn what_was_rejected_is_said_before_the_draw_by_both_ends() {
+fn what_was_rejected_is_logged_before_the_draw_by_both_ends() {
     let mut server = Server::start(&[("SERVER_AGENCIES", "2")]);
     let path = server.folder().join("agency-1.csv");
     let good = "Ana,Paz,1,2000-01-01,7574\n";

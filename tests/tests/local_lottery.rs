@@ -90,7 +90,7 @@ fn the_tool_ends_with_a_table_and_a_verdict() {
 
 /// The terminal's signal comes to the tool alone, and it asks each process once.
 #[test]
-fn ctrl_c_and_a_hangup_at_a_terminal_end_everybody_in_order() {
+fn ctrl_c_and_a_hangup_at_a_terminal_end_every_process_in_order() {
     for name in ["SIGINT", "SIGHUP"] {
         let folder = tempfile::tempdir().expect("a folder");
         let (person, program) = terminal();
@@ -107,7 +107,7 @@ fn ctrl_c_and_a_hangup_at_a_terminal_end_everybody_in_order() {
 }
 
 #[test]
-fn a_signal_to_its_process_group_ends_everybody_in_order() {
+fn a_signal_to_its_process_group_ends_every_process_in_order() {
     for (signal, name) in
         [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::QUIT, "SIGQUIT")]
     {

@@ -208,7 +208,7 @@ fn assert_stays_as_it_is(csv: &Path, more: usize, most: u64) {
 }
 
 #[test]
-fn a_file_that_somebody_has_put_in_the_ledgers_place_stays_as_it_is() {
+fn a_foreign_file_at_the_ledgers_path_stays_as_it_is() {
     let (_folder, csv, wal) = stored();
     // After a graceful end a byte is too much.
     assert_stays_as_it_is(&csv, 1, 0);

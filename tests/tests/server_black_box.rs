@@ -45,7 +45,7 @@ fn echo_answers_a_line_however_it_arrives() {
 }
 
 #[test]
-fn echo_keeps_the_connection_when_told_to() {
+fn echo_keeps_the_connection_when_configured() {
     let server = Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true")]);
     let mut stream = server.connect();
     stream.write_all(b"one\ntwo\nthree").expect("sent");
@@ -54,7 +54,7 @@ fn echo_keeps_the_connection_when_told_to() {
 }
 
 #[test]
-fn a_line_without_an_end_is_refused_and_nobody_else_notices() {
+fn a_line_without_an_end_is_refused_and_no_other_peer_notices() {
     // 500 connect faster than the server accepts: the kernel's queue must hold them.
     let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "512")]);
     let idle: Vec<_> = (0..500).map(|_| server.connect()).collect();
@@ -148,7 +148,7 @@ fn help_version_and_check_config_end_at_once() {
 }
 
 #[test]
-fn log_lines_that_nobody_reads_stop_nothing() {
+fn log_lines_without_reader_stop_nothing() {
     let (server, log) = Server::start_with_log(&[]);
     drop(log);
     for _ in 0..100 {
@@ -237,7 +237,7 @@ fn lines_that_a_peer_can_repeat_are_logged_up_to_a_budget_and_counted() {
 }
 
 #[test]
-fn counts_are_told_while_they_grow_and_the_next_interval_has_a_budget_again() {
+fn counts_are_logged_while_they_grow_and_the_next_interval_has_a_budget_again() {
     let (server, log) = Server::start_with_log(&[
         ("SERVER_MAX_LOG_LINES", "1"),
         ("SERVER_LOG_INTERVAL", "100ms"),

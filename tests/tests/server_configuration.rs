@@ -196,7 +196,7 @@ fn a_value_of_the_environment_is_what_it_looks_like_or_refused() {
 }
 
 #[test]
-fn names_of_the_environment_that_are_not_read_are_told_and_others_are_not() {
+fn names_of_the_environment_that_are_not_read_are_reported_and_others_are_not() {
     let (code, shown, _) = Place::new(b"").check(&[
         ("server_port", "1"),
         ("SERVER_PROT", "1"),

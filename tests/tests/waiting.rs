@@ -63,7 +63,7 @@ fn the_log_says_whom_the_draw_waits_for_and_who_has_gone() {
 
 /// An end that waits for a slow disk, behind a commit that is under way, is logged with its result.
 #[test]
-fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
+fn an_agency_that_finishes_while_the_disk_is_busy_is_not_listed_as_missing() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = [
         ("SERVER_AGENCIES", "2"),
@@ -90,7 +90,7 @@ fn who_finishes_while_the_disk_is_busy_is_not_told_missing() {
 }
 
 #[test]
-fn as_long_as_somebody_waits_it_is_said_again() {
+fn as_long_as_an_agency_waits_it_is_logged_again() {
     let line = "action: wait_for_draw | result: in_progress | finished: 1 | of: 2 | missing: 2 |";
     let settings = [("SERVER_AGENCIES", "2"), ("SERVER_WAITING_LOG_INTERVAL", "10ms")];
     let mut server = Server::start(&settings);
@@ -152,7 +152,7 @@ fn a_start_says_in_which_state_the_lottery_is() {
 
 /// An echo server is none of the lottery's business.
 #[test]
-fn nobody_waits_while_no_agency_has_come() {
+fn without_agencies_no_wait_is_logged() {
     let settings = [("SERVER_AGENCIES", "2"), ("SERVER_WAITING_LOG_INTERVAL", "1ms")];
     let mut server = Server::start(&settings);
     server.wait_for("action: wait_for_draw ");

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_the_generators_until_somebody_changes_it() {
+    fn a_file_is_the_generators_until_it_is_changed() {
         let folder = tempfile::tempdir().unwrap();
         let [one, two] = ["agency-1.csv", "agency-2.csv"].map(|name| folder.path().join(name));
         let mut list = Generated::open(folder.path()).unwrap();

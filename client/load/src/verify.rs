@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_and_bad_rows_are_the_agencys_to_tell() {
+    fn what_is_no_file_is_refused_and_bad_rows_are_the_agencys_to_report() {
         let folder = tempfile::tempdir().unwrap();
         assert!(count_file(folder.path()).unwrap_err().to_string().contains("regular file"));
         let file = folder.path().join("agency-1.csv");

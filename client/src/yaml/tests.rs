@@ -127,7 +127,7 @@ fn a_key_that_is_there_twice_is_an_error_at_every_level() {
 }
 
 #[test]
-fn what_is_no_single_value_is_told_as_it_stands_there() {
+fn what_is_no_single_value_is_shown_as_it_is_written() {
     let invalid = |shown: &str, reason: &str| InvalidValue {
         shown: shown.as_bytes().to_vec(),
         reason: reason.to_owned(),
@@ -150,7 +150,7 @@ fn what_is_no_single_value_is_told_as_it_stands_there() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_told_with_its_line() {
+fn what_cannot_be_understood_is_reported_with_its_line() {
     for (text, line, part) in [
         ("a: [", Some(2), "did not find expected node content"),
         ("a: 1\n\tb: 2\n", Some(2), "indentation is made of blanks, not tabs"),

@@ -54,18 +54,18 @@ fn main() -> ExitCode {
         ("lines_arrive_in_a_file", lines_arrive_in_a_file),
         ("lines_arrive_in_a_pipe", lines_arrive_in_a_pipe),
         ("lines_arrive_at_a_terminal", lines_arrive_at_a_terminal),
-        ("a_pipe_that_nobody_reads_stops_nothing", a_pipe_that_nobody_reads_stops_nothing),
+        ("a_pipe_without_reader_stops_nothing", a_pipe_without_reader_stops_nothing),
         ("who_takes_nothing_is_not_waited_for_in_every_turn", who_takes_nothing_is_not_waited_for),
-        ("a_socket_that_nobody_reads_stops_nothing", a_socket_that_nobody_reads_stops_nothing),
-        ("a_terminal_that_nobody_reads_stops_nothing", a_terminal_that_nobody_reads_stops_nothing),
+        ("a_socket_without_reader_stops_nothing", a_socket_without_reader_stops_nothing),
+        ("a_terminal_without_reader_stops_nothing", a_terminal_without_reader_stops_nothing),
         ("a_closed_pipe_stops_nothing", a_closed_pipe_stops_nothing),
         ("a_full_disk_stops_nothing", a_full_disk_stops_nothing),
         ("a_panic_loses_no_line", a_panic_loses_no_line),
         ("a_panic_is_one_line_wherever_it_happens", a_panic_is_one_line_wherever_it_happens),
         ("a_turn_that_logs_much_serves_no_more", a_turn_that_logs_much_serves_no_more),
         ("a_panic_loses_no_line_of_a_file", a_panic_loses_no_line_of_a_file),
-        ("the_reason_of_an_end_is_said_somewhere", the_reason_of_an_end_is_said_somewhere),
-        ("the_reason_is_said_without_a_log_too", the_reason_is_said_without_a_log_too),
+        ("the_reason_of_an_end_is_written_somewhere", the_reason_of_an_end_is_written_somewhere),
+        ("the_reason_is_written_without_a_log_too", the_reason_is_written_without_a_log_too),
     ])
 }
 
@@ -244,7 +244,7 @@ fn lines_arrive_at_a_terminal() {
     assert_lines(str::from_utf8(&text).unwrap(), 3);
 }
 
-fn a_pipe_that_nobody_reads_stops_nothing() {
+fn a_pipe_without_reader_stops_nothing() {
     let (reader, writer) = io::pipe().unwrap();
     assert_eq!(end(start(Some(MANY), writer)), Some(0));
     let text = io::read_to_string(reader).unwrap();
@@ -257,7 +257,7 @@ fn who_takes_nothing_is_not_waited_for() {
     assert_eq!(end(start(Some(TOO_MANY), writer)), Some(0));
 }
 
-fn a_socket_that_nobody_reads_stops_nothing() {
+fn a_socket_without_reader_stops_nothing() {
     let (mut reader, writer) = UnixStream::pair().unwrap();
     assert_eq!(end(start(Some(MANY), OwnedFd::from(writer))), Some(0));
     let mut text = String::new();
@@ -265,7 +265,7 @@ fn a_socket_that_nobody_reads_stops_nothing() {
     assert_lines(&text, text.lines().count());
 }
 
-fn a_terminal_that_nobody_reads_stops_nothing() {
+fn a_terminal_without_reader_stops_nothing() {
     let (shown, written) = terminal();
     assert_eq!(end(start(Some(MANY), written.try_clone().unwrap())), Some(0));
     // Others who have the terminal open still wait when they write to it.
@@ -316,7 +316,7 @@ fn a_panic_is_one_line_wherever_it_happens() {
     }
 }
 
-fn the_reason_of_an_end_is_said_somewhere() {
+fn the_reason_of_an_end_is_written_somewhere() {
     let full_disk = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (_reader, full_pipe) = full_pipe();
     for nowhere in [Stdio::from(full_disk), full_pipe.into()] {
@@ -327,7 +327,7 @@ fn the_reason_of_an_end_is_said_somewhere() {
     }
 }
 
-fn the_reason_is_said_without_a_log_too() {
+fn the_reason_is_written_without_a_log_too() {
     let mut child = start_task("off", Stdio::piped(), Stdio::piped());
     let said = io::read_to_string(child.stdout.take().unwrap()).unwrap();
     let reason = io::read_to_string(child.stderr.take().unwrap()).unwrap();

@@ -1,5 +1,5 @@
 //! A connection in memory, as the kernel keeps one: two ends, bytes on their way, and what each end
-//! may be told of it. The rules are those of Linux; `tests/conformance.rs` compares them.
+//! may learn of it. The rules are those of Linux; `tests/conformance.rs` compares them.
 //!
 //! Knows no loop and no other connection: a method changes this one, and marks the ends that a poll
 //! has something to report to.
@@ -67,13 +67,13 @@ impl Pipe {
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that vary independently")]
 struct End {
-    /// Nobody holds the socket any more.
+    /// The socket is closed: no holder is left.
     closed: bool,
     /// No direction goes on: the connection was reset, or the other end of a pair was closed.
     broken: bool,
     /// The next call returns it, once.
     error: Option<ErrorKind>,
-    /// It was told that there is no room, and will be told when there is.
+    /// A write found no room; an event reports when there is.
     starved: bool,
     /// A poll has something to report.
     edge: bool,
@@ -97,18 +97,18 @@ pub(super) struct Link {
     pipes: [Pipe; 2],
     /// Most bytes of a direction that were sent and not read.
     capacity: usize,
-    /// Nothing moves any more, and neither end is told.
+    /// Nothing moves any more, and neither end learns of it.
     vanished: bool,
 }
 
 impl Link {
     /// A connection that was asked for.
     pub(super) fn pending(capacity: usize) -> Self {
-        let nobody = End { closed: true, ..End::default() };
+        let unheld = End { closed: true, ..End::default() };
         Self {
             kind: Kind::Tcp,
             handshake: Handshake::Pending,
-            ends: [End::default(), nobody],
+            ends: [End::default(), unheld],
             pipes: [Pipe::new(), Pipe::new()],
             capacity,
             vanished: false,
@@ -218,7 +218,7 @@ impl Link {
         if count == 0 && !bytes.is_empty() { Err(ErrorKind::WouldBlock) } else { Ok(count) }
     }
 
-    /// Tells the other end that nothing follows.
+    /// Shuts down the sending side.
     pub(super) fn shutdown(&mut self, side: Side) -> Result<(), ErrorKind> {
         // A pair doesn't mind that its other end is gone.
         let broken = self.ends[side as usize].broken && self.kind == Kind::Tcp;
@@ -239,7 +239,7 @@ impl Link {
         self.end(side).closed = true;
         let other = side.other();
         match self.kind {
-            // Whoever had sent it must learn that nobody has read it.
+            // Its sender must learn that it wasn't read.
             Kind::Tcp if !unread.is_empty() => self.reset(side),
             Kind::Tcp => {
                 let _ = self.shutdown(side);
@@ -345,7 +345,7 @@ impl Link {
         self.pipes[sender as usize].in_flight.truncate(kept);
     }
 
-    /// Nothing moves from now on, and nobody is told.
+    /// Nothing moves from now on, and neither end learns of it.
     pub(super) fn vanish(&mut self) {
         self.vanished = true;
     }

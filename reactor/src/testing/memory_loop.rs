@@ -26,7 +26,7 @@ const TURNS_MAX: usize = 1_000_000;
 /// closes its sockets.
 ///
 /// Nothing happens by itself. A test lets time pass and bytes arrive, and then lets the loop make a
-/// [`turn`](Self::turn), or as many as it [takes](Self::settle) until nothing is left to do.
+/// [`turn`](Self::turn), or [until nothing is left to do](Self::run_until_quiescent).
 #[derive(Debug)]
 pub struct MemoryLoop<H> {
     /// What it serves.
@@ -39,7 +39,7 @@ pub struct MemoryLoop<H> {
 pub struct Attached {
     /// The other end, in the test's hands: it plays the thread.
     pub peer: Peer,
-    /// What the handler has given: a thread that has the other end of it can be heard here.
+    /// The end that the handler has attached: what a thread at the other end writes arrives here.
     pub stream: UnixStream,
 }
 
@@ -105,9 +105,9 @@ impl<H: Handler> MemoryLoop<H> {
     ///
     /// # Panics
     /// When the loop spins.
-    pub fn settle(&mut self) -> Result<(), H::Fatal> {
+    pub fn run_until_quiescent(&mut self) -> Result<(), H::Fatal> {
         for _ in 0..TURNS_MAX {
-            if self.is_over() || self.is_settled() {
+            if self.is_over() || self.is_quiescent() {
                 return Ok(());
             }
             self.turn()?;
@@ -116,7 +116,7 @@ impl<H: Handler> MemoryLoop<H> {
     }
 
     /// Whether a turn would find nothing to do.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_quiescent(&self) -> bool {
         let system = &self.reactor.connections.system;
         let due = self.next_wakeup().is_some_and(|next| next <= system.shared.get().now);
         !due && !system.has_events()
@@ -144,7 +144,7 @@ impl<H: Handler> MemoryLoop<H> {
         self.reactor.connections.system.shutdown_signals.push_back(name);
     }
 
-    /// A signal comes that the handler is told of.
+    /// A signal comes that is passed to the handler.
     pub fn notify(&mut self, signal: Signal) {
         self.reactor.connections.system.notices.push_back(signal);
     }

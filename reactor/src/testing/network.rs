@@ -44,7 +44,7 @@ impl MemoryNetwork {
     /// [`accept`](Self::accept).
     ///
     /// # Errors
-    /// When somebody listens there.
+    /// When something listens there already.
     pub fn listen(&self, address: SocketAddr) -> io::Result<()> {
         self.0.get().listen(None, address)
     }
@@ -58,7 +58,7 @@ impl MemoryNetwork {
     /// A connection from the test, from some port of this machine.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When nothing listens there.
     pub fn connect(&self, address: SocketAddr) -> io::Result<Peer> {
         self.connect_from((Ipv4Addr::LOCALHOST, 40_000).into(), address)
     }
@@ -66,7 +66,7 @@ impl MemoryNetwork {
     /// The same from a given address.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When nothing listens there.
     pub fn connect_from(&self, from: SocketAddr, address: SocketAddr) -> io::Result<Peer> {
         let mut state = self.0.get();
         if !state.is_listening(address) {
@@ -166,7 +166,7 @@ impl MemoryNetwork {
         self.0.get().change(link, Link::vanish);
     }
 
-    /// TCP's keepalive: whoever is at an end of a link that has vanished learns of it. Returns whether
+    /// TCP's keepalive: an end of a link that has vanished learns of it. Returns whether
     /// there was one.
     pub fn time_out_vanished(&self) -> bool {
         let mut state = self.0.get();

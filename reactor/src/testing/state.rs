@@ -44,7 +44,7 @@ pub struct Traffic {
 pub(super) struct Placed {
     pub(super) link: Link,
     pub(super) addresses: [SocketAddr; 2],
-    /// Loops that are told of events, and what they call the link.
+    /// Loops that get events, and what they call the link.
     owners: [Option<(HostId, Source)>; 2],
     /// The owner's next poll looks at this end.
     listed: [bool; 2],
@@ -178,7 +178,7 @@ impl State {
         Ok(())
     }
 
-    /// Whoever waits there is reset.
+    /// Connections that wait there are reset.
     pub(super) fn unlisten(&mut self, address: SocketAddr) {
         let Some(listener) = self.listeners.remove(&address) else { return };
         for id in listener.backlog {

@@ -77,12 +77,12 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(limits: &Limits) -> Self {
         let network = MemoryNetwork::new();
-        network.listen(TEST_LISTENING).expect("nobody else listens");
+        network.listen(TEST_LISTENING).expect("nothing else listens");
         let refusing = SocketAddr::from((Ipv4Addr::LOCALHOST, 7002));
         let handler = Recorder::new(Interpreter::new(TEST_LISTENING, refusing));
         let mut event_loop = MemoryLoop::new(&network, limits.clone(), handler);
-        event_loop.listen(LISTENING).expect("nobody else listens");
-        event_loop.start().expect("it wasn't told to fail");
+        event_loop.listen(LISTENING).expect("nothing else listens");
+        event_loop.start().expect("it isn't made to fail");
         Self { network, event_loop, failure: None }
     }
 }
@@ -109,7 +109,7 @@ impl Driver for Memory {
     }
 
     fn turn(&mut self, _: bool) -> bool {
-        if self.is_over() || self.event_loop.is_settled() {
+        if self.is_over() || self.event_loop.is_quiescent() {
             return false;
         }
         // Of two alarms the one that was set in an earlier turn goes off first, as over the kernel.
@@ -186,7 +186,7 @@ impl Kernel {
         let event_loop = EventLoop::with_hook(limits.clone(), Brief);
         let mut event_loop = event_loop.expect("there are descriptors");
         let address = event_loop.listen(localhost, 100).expect("a port is free");
-        event_loop.start(&mut handler).expect("it wasn't told to fail");
+        event_loop.start(&mut handler).expect("it isn't made to fail");
         let (turns, step_began) = (0, Instant::now());
         Self { event_loop, handler, address, listener, failure: None, turns, step_began }
     }
@@ -221,7 +221,7 @@ impl Driver for Kernel {
 
     fn turn(&mut self, wanted: bool) -> bool {
         let in_vain = self.step_began.elapsed() > PATIENCE;
-        // At least a few: what nobody waits for happens too.
+        // At least a few: what is not waited for happens too.
         if self.is_over() || in_vain || (!wanted && self.turns >= 3) {
             return false;
         }

@@ -49,7 +49,7 @@ pub(crate) mod commands {
     pub(crate) const NO_TIMER: u8 = b'N';
     /// Connects to where the test listens.
     pub(crate) const CONNECT: u8 = b'o';
-    /// Connects to where nobody does.
+    /// Connects to where nothing listens.
     pub(crate) const CONNECT_IN_VAIN: u8 = b'O';
     pub(crate) const ATTACH: u8 = b'A';
     pub(crate) const PROTECT: u8 = b'P';
@@ -66,7 +66,7 @@ pub(crate) struct Failure;
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("as it was told")
+        f.write_str("as the script says")
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
-    /// One that connects to these addresses: where the test listens, and where nobody does.
+    /// One that connects to these addresses: where the test listens, and where nothing does.
     pub(crate) fn new(listening: SocketAddr, refusing: SocketAddr) -> Self {
         Self {
             listening,

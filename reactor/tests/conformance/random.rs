@@ -192,7 +192,7 @@ impl Writer {
         Some(())
     }
 
-    /// Everybody goes, and another one comes.
+    /// All peers go, and another one comes.
     fn finish(mut self) -> Vec<Step> {
         for peer in 0..self.peers.len() {
             if self.peers[peer].take().is_some() {

@@ -272,7 +272,7 @@ mod output {
     }
 
     #[test]
-    fn a_peer_that_reads_at_once_is_told_of_too() {
+    fn a_peer_that_reads_at_once_is_reported_too() {
         let steps = [Connect, write(0, &"s".repeat(11)), Read(0)];
         let record = compare(&narrow(), &steps);
         assert_eq!(record.count(|call| matches!(call, Call::Writable(_))), 1);
@@ -483,14 +483,14 @@ mod accepting {
     }
 
     #[test]
-    fn whoever_is_silent_makes_room() {
+    fn a_silent_connection_makes_room() {
         let limits = Limits {
             max_connections: 1,
             eviction_delay: Duration::from_nanos(1),
             accept_retry_delay: Duration::from_millis(5),
             ..patient()
         };
-        // By then the one that has come could make room too, and nobody waits.
+        // By then the one that has come could make room too, and none waits.
         let later = Advance(5 * SOON);
         let record = compare(&limits, &[Connect, Connect, Advance(5 * SOON), later, Read(0)]);
         assert_eq!(record.endings(), [Ending::Evicted]);
@@ -561,7 +561,7 @@ mod shutdown {
     }
 
     #[test]
-    fn nobody_is_there() {
+    fn nothing_listens_there() {
         let limits = Limits { shutdown_timeout: NEVER, ..patient() };
         let record = compare(&limits, &[Connect, write(0, "xa")]);
         assert!(record.is_over);

@@ -133,7 +133,7 @@ impl<'a, D: Driver> Run<'a, D> {
         for step in steps {
             self.driver.begin_step();
             let seen = self.step(step);
-            self.settle();
+            self.run_until_quiescent();
             self.record.seen.push(seen);
             self.record.progress.push(self.progress());
         }
@@ -250,7 +250,7 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     /// Lets the loop do everything that is to be done.
-    fn settle(&mut self) {
+    fn run_until_quiescent(&mut self) {
         let index = self.record.seen.len();
         loop {
             let (calls, bytes_read) = self.progress();

@@ -97,7 +97,7 @@ fn the_other_end_goes_away() {
             attach(cx, &mut ours);
         }
         Call::Eof(id, _) => {
-            cx.send(id, b"is anybody there?");
+            cx.send(id, b"are you there?");
             cx.close(id);
         }
         _ => {}
@@ -191,14 +191,14 @@ fn it_is_served_before_all_peers() {
 fn it_is_not_closed_for_taking_nothing() {
     let limits = Limits { write_timeout: SOON / 4, ..Limits::default() };
     let (mut ours, mut theirs) = pair();
-    let (told, when) = mpsc::channel();
+    let (fired, when) = mpsc::channel();
     let script = Script::new(move |cx, call| match call {
         Call::Start => {
             let id = attach(cx, &mut ours);
             cx.send(id, &pattern(MUCH));
             cx.set_timer(TimerId(1), Some(SOON));
         }
-        Call::Timer(_) => told.send(()).unwrap(),
+        Call::Timer(_) => fired.send(()).unwrap(),
         Call::Eof(id, _) => cx.close(id),
         _ => {}
     });

@@ -279,7 +279,7 @@ pub(crate) fn echo(cx: &mut dyn DynContext, call: &Call<'_>) {
     }
 }
 
-/// How far a connection is, as the calls tell it.
+/// How far a connection is, as the calls show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Connecting,

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(session.resolve(Err(Refusal::Drawn), || 3), Err(Refusal::Drawn));
         let finished = Reply::Finished { stored: 3, rejected: 0 };
         assert_eq!(session.resolve(Ok(finished.clone()), || 3), Ok(finished));
-        assert_eq!(session.resolve(Err(GAP), || 3), Err(GAP), "it had been told");
+        assert_eq!(session.resolve(Err(GAP), || 3), Err(GAP), "it knew");
     }
 
     #[test]

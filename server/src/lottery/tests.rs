@@ -19,7 +19,7 @@ fn lottery(agencies: Agency) -> Lottery {
 }
 
 #[test]
-fn requests_see_what_is_pending_and_the_draw_is_told_from_what_is_durable() {
+fn requests_see_what_is_pending_and_the_draw_is_reported_when_durable() {
     let mut lottery = lottery(1);
     let batch = batch_of(&["7574", "5"]);
     assert!(matches!(lottery.take(1, &batch.batch(0)), Ok(BatchOutcome::Stored)));

@@ -126,7 +126,7 @@ fn forget_agencies(machine: &Rc<RefCell<Machine>>) {
 }
 
 #[test]
-fn a_ledger_of_an_earlier_version_is_for_the_agencies_it_has_heard_of() {
+fn a_ledger_of_an_earlier_version_is_for_the_agencies_it_has_entries_of() {
     let (machine, expected) = killed(&[batch(1, 2, true), batch(3, 2, true)]);
     forget_agencies(&machine);
     assert!(refused_for(&machine, 2).contains("it is for 3 agencies, found 2 configured"));

@@ -188,7 +188,7 @@ proptest! {
     /// Whichever agency asks, whenever, and however it takes its output: it is sent its own winners, all
     /// of them, in order and once.
     #[test]
-    fn everybody_is_told_its_own_list(
+    fn every_agency_gets_its_own_list(
         rows in rows(), steps in prop::collection::vec(step(), 0..80),
     ) {
         let mut world = World::new(rows);
@@ -258,7 +258,7 @@ fn all_who_wait_share_one_pass_that_ends_with_the_last_winner() {
 }
 
 #[test]
-fn where_nobody_wins_nothing_is_read() {
+fn without_winners_nothing_is_read() {
     let mut numbers = vec!["1"; 100_000];
     numbers.iter_mut().step_by(10_000).for_each(|number| *number = "7574");
     let mut world = World::new(Rows::of(1, &numbers));
@@ -271,7 +271,7 @@ fn where_nobody_wins_nothing_is_read() {
 }
 
 #[test]
-fn one_that_asks_again_and_again_keeps_nobody_from_being_told() {
+fn one_that_asks_again_and_again_keeps_no_list_from_being_sent() {
     // The first agency's winners are at the front, the second's at the end.
     let mut numbers = vec!["1"; 2_000];
     for own in [0..200_usize, 1_800..2_000] as [Range<usize>; 2] {

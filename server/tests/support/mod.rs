@@ -240,7 +240,7 @@ impl<S: Store> World<S> {
         // Whatever a test sends at once arrives, however much it is.
         network.set_capacity(usize::MAX);
         let mut event_loop = MemoryLoop::new(&network, limits, central);
-        event_loop.listen(ADDRESS).expect("nobody else listens");
+        event_loop.listen(ADDRESS).expect("nothing else listens");
         event_loop.start().expect("the memory store has no fatal errors");
         let disk_thread = event_loop.take_attached().map(|attached| attached.peer);
         let (disk, peers, cut) = (Rc::default(), BTreeMap::new(), BTreeMap::new());
@@ -295,7 +295,7 @@ impl<S: Store> World<S> {
     pub fn end_turn(&mut self) {
         loop {
             self.turn().expect("the memory store has no fatal errors");
-            self.event_loop.settle().expect("the memory store has no fatal errors");
+            self.event_loop.run_until_quiescent().expect("the memory store has no fatal errors");
             // A timer without a delay is due in the next turn, and the clock stands still.
             let at_once = |after: &Duration| *after <= Duration::from_nanos(1);
             if !self.event_loop.timers().values().any(at_once) {
@@ -394,7 +394,7 @@ impl<S: Store> World<S> {
         responses
     }
 
-    /// An agency that has introduced itself, and what it was told.
+    /// An agency that has introduced itself, and the responses that it got.
     pub fn agency(&mut self, agency: wire::Agency) -> ConnectionId {
         let id = self.open();
         self.send(id, &hello(agency));

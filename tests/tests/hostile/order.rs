@@ -131,7 +131,7 @@ fn half_a_line_gets_its_error_line_when_its_time_is_over() {
 }
 
 #[test]
-fn after_the_draw_new_bets_and_another_end_are_told_so() {
+fn after_the_draw_new_bets_and_another_end_are_errors() {
     let (server, mut agency) = drawn();
     assert_eq!(agency.ask(&end(WINNERS)), format!("finished {WINNERS} 0"), "the same as before");
     for request in [batch(WINNERS, &[("1", "7")]), end(WINNERS + 1)] {

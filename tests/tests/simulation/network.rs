@@ -11,7 +11,7 @@ use wire::Agency;
 /// Where the central listens.
 pub(crate) const CENTRAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12345);
 
-/// Who connects to the central. Its address tells.
+/// What connects to the central: its address says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) agency: Agency,
@@ -26,7 +26,7 @@ impl Caller {
     }
 
     pub(crate) fn at(address: SocketAddr) -> Self {
-        let IpAddr::V4(ip) = address.ip() else { panic!("{address} is nobody's") };
+        let IpAddr::V4(ip) = address.ip() else { panic!("{address} isn't a process's") };
         let [_, _, misbehaves, agency] = ip.octets();
         Self { agency: agency.into(), misbehaves: misbehaves == 1 }
     }
@@ -39,7 +39,7 @@ pub(crate) enum Disconnect {
     Fin,
     /// A reset.
     Reset,
-    /// The other side isn't told: the machine has vanished.
+    /// The other side doesn't learn of it: the machine has vanished.
     Silent,
 }
 

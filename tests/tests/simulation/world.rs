@@ -199,7 +199,7 @@ impl World {
         if self.is_central_stopped() {
             return false;
         }
-        if self.central.as_ref().is_none_or(MemoryLoop::is_settled) {
+        if self.central.as_ref().is_none_or(MemoryLoop::is_quiescent) {
             return false;
         }
         let Some(mut central) = self.central.take() else { return false };
@@ -262,7 +262,7 @@ impl World {
 
     fn turn_of_agency(&mut self, index: usize) -> bool {
         let AgencyProcess { caller, event_loop } = &mut self.agencies[index];
-        if event_loop.is_settled() && !event_loop.is_over() {
+        if event_loop.is_quiescent() && !event_loop.is_over() {
             return false;
         }
         let Caller { agency, misbehaves } = *caller;

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_takes_time_and_nobody_takes_none() {
+    fn work_takes_time_and_waiting_takes_none() {
         let own = Watch::process(std::process::id());
         let before = own.time().expect("this process runs");
         while own.time().expect("it still does") <= before {}

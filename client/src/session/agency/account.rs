@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(account.rejected, 5);
     }
 
-    fn told(account: &mut Account, documents: &[&[u8]], last: bool) -> Result<(), String> {
+    fn report(account: &mut Account, documents: &[&[u8]], last: bool) -> Result<(), String> {
         let mut out = Vec::new();
         let mut frame = WinnersBuilder::new(&mut out);
         assert!(documents.iter().all(|document| frame.push(document)));
@@ -203,27 +203,27 @@ mod tests {
     fn a_list_of_winners_has_an_end_and_no_more_than_there_are_bets() {
         let mut account = KNOWN;
         for _ in 0..10 {
-            assert_eq!(told(&mut account, &[b"1"], false), Ok(()));
+            assert_eq!(report(&mut account, &[b"1"], false), Ok(()));
         }
-        let error = told(&mut account, &[b"1"], false).unwrap_err();
+        let error = report(&mut account, &[b"1"], false).unwrap_err();
         assert!(error.contains("at most 10 winners"), "{error}");
         account.on_winners_requested();
         assert_eq!(
-            told(&mut account, &[&b"1"[..]; 10], true),
+            report(&mut account, &[&b"1"[..]; 10], true),
             Ok(()),
             "a list begins at its beginning"
         );
-        let error = told(&mut KNOWN.clone(), &[], false).unwrap_err();
+        let error = report(&mut KNOWN.clone(), &[], false).unwrap_err();
         assert!(error.contains("a document, or the end of the list"), "{error}");
-        assert_eq!(told(&mut KNOWN.clone(), &[], true), Ok(()));
+        assert_eq!(report(&mut KNOWN.clone(), &[], true), Ok(()));
     }
 
     #[test]
     fn winners_are_documents() {
         for bad in [&b""[..], b"12a", b"123456789012345678901", b"\xff", b"1\n"] {
-            let error = told(&mut KNOWN.clone(), &[b"1", bad], true).unwrap_err();
+            let error = report(&mut KNOWN.clone(), &[b"1", bad], true).unwrap_err();
             assert!(error.contains("documents of 1 to 20 digits"), "{error}");
         }
-        assert_eq!(told(&mut KNOWN.clone(), &[b"0", b"12345678901234567890"], true), Ok(()));
+        assert_eq!(report(&mut KNOWN.clone(), &[b"0", b"12345678901234567890"], true), Ok(()));
     }
 }

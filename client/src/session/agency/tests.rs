@@ -64,7 +64,7 @@ fn stored_until_stopped(failure: &Failure) -> u64 {
 }
 
 /// What was read before belongs to the file that was opened, what is read then doesn't: it isn't sent,
-/// and the answers to what was are waited for.
+/// and the responses to what was are waited for.
 #[test]
 fn nothing_is_sent_of_a_file_that_has_changed_behind_the_first_reading() {
     let file = file(5000);
@@ -106,7 +106,7 @@ fn after_a_pause_the_file_is_looked_at_again() {
     assert_eq!((stored_until_stopped(&failure), out.len()), (100, 0));
 }
 
-/// The answers were lost with the connection: the next WELCOME tells how far it came.
+/// The responses were lost with the connection: the next WELCOME reports how far it came.
 #[test]
 fn what_was_stored_of_a_file_that_has_changed_is_known_after_a_lost_connection() {
     let file = file(1030);

@@ -35,7 +35,7 @@ fn a_bet_goes_behind_those_that_were_sent_before() {
 
 /// As in a file; the central would accept it.
 #[test]
-fn a_byte_order_mark_in_a_name_is_refused_before_anybody_is_called() {
+fn a_byte_order_mark_in_a_name_is_refused_before_connecting() {
     let mark = "\u{feff}";
     for (names, is_good) in [
         ([format!("{mark}Ana"), "Paz".into()], false),

@@ -159,7 +159,7 @@ fn the_place_is_before_the_shown_bet_until_it_is_passed() {
 }
 
 proptest! {
-    /// From every place the same bets follow, whoever asks first.
+    /// From every position the same bets follow, whatever was read first.
     #[test]
     fn any_place_can_be_returned_to(
         rows in prop::collection::vec(prop::array::uniform5("[a-z ,\"ñ\r\n]{0,12}"), 1..30),

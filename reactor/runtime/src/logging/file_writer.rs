@@ -169,7 +169,7 @@ mod tests {
 
         /// However the lines were cut on their way, those that found no room are counted whole.
         #[test]
-        fn a_full_disk_is_told_how_many_lines_it_lacks(
+        fn a_full_disk_gets_the_number_of_lines_it_lacks(
             text in lines(),
             lengths in lengths(),
             full in prop::collection::vec(any::<bool>(), 0..20),

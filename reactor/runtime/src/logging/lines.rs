@@ -284,7 +284,7 @@ mod tests {
         /// What a disk that is full from time to time misses is counted to the line, nothing is
         /// doubled or out of order, and a line that was cut ends where the next begins.
         #[test]
-        fn a_failing_sink_is_told_exactly_what_it_misses(turns in turns(prop_oneof![
+        fn a_failing_sink_gets_exactly_the_number_it_misses(turns in turns(prop_oneof![
             Just(Step::Interrupted),
             Just(Step::Fail),
             (1..200_usize).prop_map(Step::Take),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_reader_costs_bounded_memory_and_is_told_what_is_missing() {
+    fn a_blocked_reader_costs_bounded_memory_and_gets_the_number_missing() {
         let (mut lines, mut sink) = (Lines::new(), Script::default());
         let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
         for _ in 0..5000 {
@@ -383,9 +383,9 @@ mod tests {
             lines.write_to(&mut sink);
             let text = String::from_utf8(sink.taken).unwrap();
             assert!(text.contains("\nthe reason\n"), "it is never dropped");
-            let mut told = text.lines().filter_map(number_of_report);
+            let mut reported = text.lines().filter_map(number_of_report);
             let missing = pushed + 2 - (text.lines().count() - 1);
-            assert_eq!(told.next(), Some(missing as u64));
+            assert_eq!(reported.next(), Some(missing as u64));
         }
     }
 

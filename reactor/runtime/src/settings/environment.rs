@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_almost_ours_is_told() {
+    fn a_name_that_is_almost_ours_is_reported() {
         for name in ["server_port", "Server_Port", "SERVER-PORT", "SERVER_PORT "] {
             let expected =
                 format!("unknown: environment variable {name} (names are exact here: SERVER_PORT)");

@@ -191,7 +191,7 @@ mod tests {
     const NANOSECOND: Duration = Duration::from_nanos(1);
 
     #[test]
-    fn a_range_is_what_is_taken_and_what_is_told() {
+    fn a_range_is_what_is_taken_and_what_is_reported() {
         let number = Kind::Number { noun: "a port", min: 1, max: 9 };
         assert_eq!(number.expected(), "a port, 1 to 9");
         assert_eq!(number.parse("9"), Some(Value::Number(9)));

@@ -160,7 +160,7 @@ fn the_name_in_the_environment_makes_a_flag_too() {
 }
 
 #[test]
-fn what_is_only_wrong_without_the_file_is_not_told() {
+fn what_is_only_wrong_without_the_file_is_not_reported() {
     let mut found = settings(&["--config", "/no/such/file"], &[("X_PORT", "0")]);
     assert_eq!(
         errors(&mut found),
@@ -179,7 +179,7 @@ fn what_is_only_wrong_without_the_file_is_not_told() {
 }
 
 #[test]
-fn a_value_that_is_no_text_is_told_unless_it_is_overridden() {
+fn a_value_that_is_no_text_is_reported_unless_it_is_overridden() {
     let file = file("port=[]\nthe.name=n\n");
     let path = file.path().to_str().unwrap();
     assert_eq!(
@@ -190,7 +190,7 @@ fn a_value_that_is_no_text_is_told_unless_it_is_overridden() {
 }
 
 #[test]
-fn characters_that_nobody_means_are_refused_in_every_layer() {
+fn characters_by_mistake_are_refused_in_every_layer() {
     let file = file("the.name=a\tb\n");
     let config = ["--config", file.path().to_str().unwrap()];
     for (arguments, environment, shown) in [
@@ -233,7 +233,7 @@ fn a_flag_is_no_value_of_the_one_before() {
 }
 
 #[test]
-fn the_cause_of_a_wrong_value_is_told() {
+fn the_cause_of_a_wrong_value_is_named() {
     for (value, hint) in [
         ("", "an empty value isn't the default, leave the setting out for it"),
         ("\"80\"", "its quotation marks are part of it"),
