@@ -484,17 +484,19 @@ mod accepting {
 
     #[test]
     fn a_silent_connection_makes_room() {
+        // Longer than both connect, however busy the machine is.
+        const SILENCE: Duration = Duration::from_millis(500);
         let limits = Limits {
             max_connections: 1,
-            eviction_delay: Duration::from_nanos(1),
-            accept_retry_delay: Duration::from_millis(5),
+            eviction_delay: SILENCE,
+            accept_retry_delay: SILENCE / 10,
             ..patient()
         };
-        // By then the one that has come could make room too, and none waits.
-        let later = Advance(5 * SOON);
-        let record = compare(&limits, &[Connect, Connect, Advance(5 * SOON), later, Read(0)]);
+        // In the end the one that has come could make room too, and none waits.
+        let (first, second) = (Advance(2 * SILENCE), Advance(2 * SILENCE));
+        let record = compare(&limits, &[Connect, Connect, first, second, Read(0)]);
         assert_eq!(record.endings(), [Ending::Evicted]);
-        let steps = [Connect, write(0, "P"), Connect, Advance(5 * SOON), write(0, "1"), Read(0)];
+        let steps = [Connect, write(0, "P"), Connect, Advance(2 * SILENCE), write(0, "1"), Read(0)];
         assert_eq!(compare(&limits, &steps).endings(), []);
     }
 
