@@ -1,6 +1,4 @@
-//! The central as a state machine: requests in, responses out, no socket and no file.
-
-mod support;
+//! Requests in, responses out: their order and durability, every breach of the protocol, deadlines.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,8 +9,10 @@ use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
 use server::central::ProtocolConfig;
 use server::lottery::Entry;
-use support::{CONFIG, Disk, MemoryStore, World};
 use wire::{FRAME_MAX, MAGIC, Request};
+
+use crate::memory_store::{Disk, MemoryStore};
+use crate::world::{CONFIG, World};
 
 const TWO: [(&str, &str); 2] = [("1", "7574"), ("2", "5")];
 const BAD: [(&str, &str); 2] = [("1", "7574"), ("x", "5")];
@@ -659,6 +659,44 @@ fn echo_refuses_a_line_without_an_end() {
     }
 }
 
+/// Sends a stream that is cut into pieces of these lengths, with the rest behind them.
+fn check_cuts(cuts: &[usize]) {
+    let said = [
+        batch(0, &TWO),
+        batch(2, &BAD),
+        batch(0, &TWO),
+        batch(4, &TWO),
+        end(6),
+        bytes(&Request::Winners),
+    ]
+    .concat();
+    // WELCOME reports the position when the turn ends: it comes first by itself.
+    let mut world = World::new(1);
+    let one = world.agency(1);
+    let mut rest = &said[..];
+    for &cut in cuts {
+        let (head, tail) = rest.split_at(cut.min(rest.len()));
+        world.send(one, head);
+        rest = tail;
+    }
+    world.send(one, rest);
+    let expected = [
+        "welcome 0 rejected 0 Open",
+        "stored 2",
+        "rejected 4 index 1 Document",
+        "stored 2",
+        "stored 6",
+        "finished 4 2",
+        "winners true 1,1",
+    ];
+    assert_eq!(world.responses(one), expected);
+}
+
+#[test]
+fn a_stream_that_is_not_cut() {
+    check_cuts(&[]);
+}
+
 proptest! {
     /// The draw comes with the last agency's end that is committed, whichever commits fail, and
     /// whether several ends share one.
@@ -686,25 +724,7 @@ proptest! {
     /// However the stream is cut, the responses are the same.
     #[test]
     fn cuts_leave_no_trace(cuts in prop::collection::vec(1..40_usize, 0..60)) {
-        let said = [
-            batch(0, &TWO), batch(2, &BAD), batch(0, &TWO), batch(4, &TWO), end(6),
-            bytes(&Request::Winners),
-        ]
-        .concat();
-        // WELCOME reports the position when the turn ends: it comes first by itself.
-        let mut world = World::new(1);
-        let one = world.agency(1);
-        let mut rest = &said[..];
-        for cut in cuts {
-            let (head, tail) = rest.split_at(cut.min(rest.len()));
-            world.send(one, head);
-            rest = tail;
-        }
-        world.send(one, rest);
-        prop_assert_eq!(world.responses(one), [
-            "welcome 0 rejected 0 Open", "stored 2", "rejected 4 index 1 Document", "stored 2",
-            "stored 6", "finished 4 2", "winners true 1,1",
-        ]);
+        check_cuts(&cuts);
     }
 
     /// Keep-alive: every line comes back, in order, however it is cut.

@@ -1,8 +1,6 @@
 //! Whatever is staged in one turn, by however many agencies and under whatever settings: its commits
 //! fit into the wal, and none of them ends the central.
 
-mod support;
-
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,8 +11,9 @@ use ledger::{Durability, Options};
 use proptest::prelude::*;
 use server::central::ProtocolConfig;
 use server::store::{FileStore, StoreError};
-use support::{CONFIG, World};
 use wire::{Agency, Batch, BatchBuilder, Bet, Position, Push, Request};
+
+use crate::world::{CONFIG, World};
 
 fn open(segment: u64, agencies: Agency) -> FileStore<MemoryStorage> {
     let files = MemoryStorage::files(&Rc::default());
