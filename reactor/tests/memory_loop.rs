@@ -172,11 +172,34 @@ fn time_stands_still_until_it_is_moved() {
     assert_eq!(event_loop.next_wakeup(), Some(now + MINUTE));
     network.advance(MINUTE / 2);
     assert!(event_loop.is_quiescent());
+    let Ok(()) = event_loop.turn();
+    assert!(!event_loop.handler.calls.contains(&Call::Timer(TimerId(1))), "a turn for nothing");
     network.advance(MINUTE / 2);
     run_until_quiescent(&mut event_loop);
     assert_eq!(event_loop.handler.calls.last(), Some(&Call::BeforeFlush));
     assert!(event_loop.handler.calls.contains(&Call::Timer(TimerId(1))));
     assert_eq!((event_loop.deadline(id), event_loop.timers().len()), (Some(MINUTE), 0));
+}
+
+/// As in a process that was stopped for a while: what has arrived meanwhile comes first, and what is
+/// due fires when a poll has found nothing more.
+#[test]
+fn what_has_arrived_comes_before_what_is_due() {
+    let (network, mut event_loop) = listening();
+    let (peer, id) = connected(&network, &mut event_loop);
+    event_loop.context().set_deadline(id, Some(MINUTE));
+    event_loop.handler.calls.clear();
+    network.advance(2 * MINUTE);
+    peer.write_all(b"1");
+    run_until_quiescent(&mut event_loop);
+    let calls = &event_loop.handler.calls[..];
+    assert!(
+        matches!(
+            calls,
+            [Call::Data(..), Call::BeforeFlush, Call::Deadline(_), Call::BeforeFlush, ..]
+        ),
+        "{calls:?}"
+    );
 }
 
 #[test]

@@ -188,8 +188,11 @@ mod endings {
 
     #[test]
     fn the_handler_aborts_what_it_has_not_read() {
-        let record = run(&[Connect, Connect, write(0, "p"), write(0, "1"), write(1, "B"), Read(0)]);
+        let steps =
+            [Connect, Connect, write(0, "p"), write(0, "1"), write(1, "B"), Read(0), Read(0)];
+        let record = run(&steps);
         assert_eq!(record.read(5).1, End::Error(ErrorKind::ConnectionReset));
+        assert_eq!(record.read(6).1, End::Eof, "an error is returned once");
     }
 
     #[test]
