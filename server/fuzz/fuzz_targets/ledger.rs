@@ -9,8 +9,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
 use ledger::{Durability, Options, Storage};
+use libfuzzer_sys::fuzz_target;
 use server::lottery::{Entry, Staged};
 use server::row;
 use server::store::{AppendError, FileStore, Opened, Store as _};
