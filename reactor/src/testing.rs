@@ -3,7 +3,7 @@
 //!
 //! It isn't another loop. A [`MemoryLoop`] makes the very turns of [`EventLoop`](crate::EventLoop);
 //! what it runs on is a [`MemoryNetwork`] instead of the kernel. The network keeps to what Linux does
-//! with sockets and edge-triggered events, and `tests/conformance.rs` holds one against the other.
+//! with sockets and edge-triggered events, and the tests in `loop-tests/tests/conformance` hold one against the other.
 //!
 //! | file | what it is for |
 //! |---|---|

@@ -10,9 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates' sources.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "wire/src",
     "reactor/src",
+    "reactor/loop-tests/src",
     "reactor/runtime/src",
     "server/src",
     "server/ledger/src",

@@ -4,9 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
 
-#[path = "../../tests/support/harness.rs"]
-mod harness;
-
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -50,7 +47,7 @@ fn main() -> ExitCode {
         Ok(count) => return log_lines(count.parse().unwrap()),
         Err(_) => {}
     }
-    harness::run_all(&[
+    loop_tests::run_all(&[
         ("lines_arrive_in_a_file", lines_arrive_in_a_file),
         ("lines_arrive_in_a_pipe", lines_arrive_in_a_pipe),
         ("lines_arrive_at_a_terminal", lines_arrive_at_a_terminal),

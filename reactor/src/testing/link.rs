@@ -1,5 +1,5 @@
 //! A connection in memory, as the kernel keeps one: two ends, bytes on their way, and what each end
-//! may learn of it. The rules are those of Linux; `tests/conformance.rs` compares them.
+//! may learn of it. The rules are those of Linux; `loop-tests/tests/conformance` compares them.
 //!
 //! Knows no loop and no other connection: a method changes this one, and marks the ends that a poll
 //! has something to report to.

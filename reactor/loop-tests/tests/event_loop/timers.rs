@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reactor::{Limits, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, echo, listening, pattern, peer,
     read_all, read_exactly, read_some, run, spawn,
 };

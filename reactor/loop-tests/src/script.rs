@@ -13,7 +13,7 @@ use reactor::{
     Signal, TimerId,
 };
 
-use super::PATIENCE;
+use crate::amounts::PATIENCE;
 
 /// Fires when a loop hasn't ended within [`PATIENCE`].
 const WATCHDOG: TimerId = TimerId(u32::MAX);
@@ -22,20 +22,37 @@ const WATCHDOG: TimerId = TimerId(u32::MAX);
 const CALLS_PER_TURN: usize = 100_000;
 
 /// [`Context`] in a form that a closure can take.
-pub(crate) trait DynContext {
+pub trait DynContext {
+    /// [`Context::now`].
     fn now(&self) -> Instant;
+    /// [`Context::send`].
     fn send(&mut self, to: ConnectionId, bytes: &[u8]);
+    /// [`Context::send_with`].
     fn send_with(&mut self, to: ConnectionId, write: &mut dyn FnMut(&mut Vec<u8>));
+    /// [`Context::unsent`].
     fn unsent(&self, connection: ConnectionId) -> usize;
+    /// [`Context::close`].
     fn close(&mut self, connection: ConnectionId);
+    /// [`Context::protect`].
     fn protect(&mut self, connection: ConnectionId);
+    /// [`Context::abort`].
     fn abort(&mut self, connection: ConnectionId);
+    /// [`Context::pause_reading`].
     fn pause_reading(&mut self, connection: ConnectionId);
+    /// [`Context::resume_reading`].
     fn resume_reading(&mut self, connection: ConnectionId);
+    /// [`Context::set_deadline`].
     fn set_deadline(&mut self, connection: ConnectionId, after: Option<Duration>);
+    /// [`Context::set_timer`].
     fn set_timer(&mut self, timer: TimerId, after: Option<Duration>);
+    /// [`Context::connect`].
     fn connect(&mut self, address: SocketAddr) -> ConnectionId;
+    /// [`Context::attach`].
+    ///
+    /// # Errors
+    /// As of [`Context::attach`].
     fn attach(&mut self, stream: UnixStream) -> io::Result<ConnectionId>;
+    /// [`Context::shutdown`].
     fn shutdown(&mut self);
 }
 
@@ -110,25 +127,35 @@ impl<I: Context> DynContext for Recorded<'_, I> {
 
 /// A call of the loop, as a script sees it.
 #[derive(Debug)]
-pub(crate) enum Call<'a> {
+pub enum Call<'a> {
+    /// [`Handler::on_start`].
     Start,
+    /// [`Handler::on_open`].
     Open(ConnectionId),
-    /// The last is how many bytes are consumed; all of them if the script changes nothing.
+    /// [`Handler::on_data`]. The last is how many bytes are consumed; all of them if the script changes
+    /// nothing.
     Data(ConnectionId, &'a [u8], &'a mut usize),
+    /// [`Handler::on_eof`], with what was left over.
     Eof(ConnectionId, &'a [u8]),
+    /// [`Handler::on_writable`].
     Writable(ConnectionId),
+    /// [`Handler::on_deadline`].
     Deadline(ConnectionId),
+    /// [`Handler::on_timer`].
     Timer(TimerId),
+    /// [`Handler::on_close`].
     Close(ConnectionId),
+    /// [`Handler::on_signal`].
     Signal,
+    /// [`Handler::on_shutdown`].
     Shutdown,
-    /// Set to an error, it ends the loop.
+    /// [`Handler::before_flush`]. Set to an error, it ends the loop.
     BeforeFlush(&'a mut Result<(), Refused>),
 }
 
 impl Call<'_> {
     /// The connection that it is about.
-    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+    pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Open(id)
             | Self::Data(id, ..)
@@ -145,29 +172,44 @@ impl Call<'_> {
 
 /// A call of the loop, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
+    /// [`Handler::on_start`].
     Start,
+    /// [`Handler::on_open`].
     Open(ConnectionId),
+    /// [`Handler::on_data`], and what came.
     Data(ConnectionId, Vec<u8>),
+    /// [`Handler::on_eof`], and what was left over.
     Eof(ConnectionId, Vec<u8>),
+    /// [`Handler::on_writable`].
     Writable(ConnectionId),
+    /// [`Handler::on_deadline`].
     Deadline(ConnectionId),
+    /// [`Handler::on_timer`].
     Timer(TimerId),
+    /// [`Handler::on_close`], and why.
     Close(ConnectionId, Ending),
+    /// [`Handler::on_signal`].
     Signal(Signal),
+    /// [`Handler::on_shutdown`].
     Shutdown(ShutdownCause),
+    /// [`Handler::before_flush`].
     BeforeFlush,
+    /// The listener waits for the next peer.
     Waiting,
     /// Accepting pauses: how many connections there are, and what `accept` returned.
     Paused(usize, Option<i32>),
+    /// Accepting goes on.
     Resumed,
+    /// A peer was refused.
     Refused(RefuseReason),
+    /// The listener was closed.
     ListenerClosed,
 }
 
 impl Event {
     /// The connection that opened.
-    pub(crate) fn opened(&self) -> Option<ConnectionId> {
+    pub fn opened(&self) -> Option<ConnectionId> {
         match self {
             Self::Open(id) => Some(*id),
             _ => None,
@@ -175,7 +217,7 @@ impl Event {
     }
 
     /// The connection that was closed.
-    pub(crate) fn closed(&self) -> Option<ConnectionId> {
+    pub fn closed(&self) -> Option<ConnectionId> {
         match self {
             Self::Close(id, _) => Some(*id),
             _ => None,
@@ -185,10 +227,14 @@ impl Event {
 
 /// A [`CloseReason`] that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
+    /// By either side, in order.
     Done,
+    /// By the handler, at once.
     Aborted,
+    /// By an error of the socket.
     Failed(ErrorKind),
+    /// Before it was established.
     NotConnected(ErrorKind),
     /// With what waited, in bytes.
     WriteStalled(usize),
@@ -196,6 +242,7 @@ pub(crate) enum Ending {
     InputOverflow(usize),
     /// With the memory that it held, in bytes.
     BufferLimit(usize),
+    /// To make room.
     Evicted,
     /// With what waited, in bytes.
     ShutdownTimeout(usize),
@@ -221,7 +268,7 @@ impl From<&CloseReason> for Ending {
 
 /// What a script refuses to survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub struct Refused;
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,28 +281,32 @@ impl std::error::Error for Refused {}
 type Closure = Box<dyn FnMut(&mut dyn DynContext, Call<'_>) + Send>;
 
 /// What a handler does, and when it stops the loop.
-pub(crate) struct Script {
+#[expect(missing_debug_implementations, reason = "a closure has nothing to show")]
+pub struct Script {
     closure: Closure,
     stops_after: usize,
 }
 
 impl Script {
     /// A handler that does nothing but what `closure` does.
-    pub(crate) fn new(closure: impl FnMut(&mut dyn DynContext, Call<'_>) + Send + 'static) -> Self {
+    pub fn new(closure: impl FnMut(&mut dyn DynContext, Call<'_>) + Send + 'static) -> Self {
         Self { closure: Box::new(closure), stops_after: usize::MAX }
     }
 
     /// Sends back what comes, and closes when the peer has ended.
-    pub(crate) fn echo() -> Self {
+    pub fn echo() -> Self {
         Self::new(|cx, call| echo(cx, &call))
     }
 
     /// Stops the loop when so many connections have been closed.
-    pub(crate) fn stops_after(self, closings: usize) -> Self {
+    #[must_use]
+    pub fn stops_after(self, closings: usize) -> Self {
         Self { stops_after: closings, ..self }
     }
 
-    pub(crate) fn recorded(self) -> (Recorder, Receiver<Event>) {
+    /// The handler, and where its calls arrive.
+    #[must_use]
+    pub fn recorded(self) -> (Recorder, Receiver<Event>) {
         let (sender, events) = mpsc::channel();
         let recorder = Recorder {
             closure: self.closure,
@@ -271,7 +322,7 @@ impl Script {
 }
 
 /// The echo handler, for scripts that are an echo and something more.
-pub(crate) fn echo(cx: &mut dyn DynContext, call: &Call<'_>) {
+pub fn echo(cx: &mut dyn DynContext, call: &Call<'_>) {
     match call {
         Call::Data(id, input, _) => cx.send(*id, input),
         Call::Eof(id, _) => cx.close(*id),
@@ -289,7 +340,8 @@ enum Phase {
 }
 
 /// The handler that the loop serves.
-pub(crate) struct Recorder {
+#[expect(missing_debug_implementations, reason = "a closure has nothing to show")]
+pub struct Recorder {
     closure: Closure,
     stops_after: usize,
     closings: usize,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reactor::{ConnectionId, Limits, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, DynContext, Ending, Event, SOON, Script, echo, listening, peer, read_all, run, spawn,
 };
 

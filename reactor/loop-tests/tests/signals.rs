@@ -6,11 +6,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
 
-#[path = "support/harness.rs"]
-mod harness;
-#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::process::ExitCode;
@@ -20,9 +15,9 @@ use std::time::{Duration, Instant};
 use reactor::{EventLoop, Hangup, Limits, Outcome, ShutdownCause, Signal as HandlerSignal};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 
-use support::{
+use loop_tests::{
     Call, Ending, Event, Finished, HUGE, NEVER, PATIENCE, Running, Script, echo, listening,
-    pattern, peer, read_all, read_exactly, read_some, run, spawn,
+    pattern, peer, read_all, read_exactly, read_some, run, run_all, spawn,
 };
 
 /// Those that end it, and their names.
@@ -36,7 +31,7 @@ const SIGNALS: [(Signal, &str); 6] = [
 ];
 
 fn main() -> ExitCode {
-    harness::run_all(&[
+    run_all(&[
         ("a_signal_ends_in_order", a_signal_ends_in_order),
         ("a_signal_ends_a_loop_without_connections", a_signal_ends_a_loop_without_connections),
         ("a_signal_before_the_loop_began", a_signal_before_the_loop_began),

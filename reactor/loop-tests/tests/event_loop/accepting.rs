@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reactor::{EventLoop, Limits, ShutdownCause};
 
-use crate::support::{
+use loop_tests::{
     Call, Event, SOON, Script, echo, listening, peer, read_all, read_exactly, run, spawn,
 };
 

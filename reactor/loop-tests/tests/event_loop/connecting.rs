@@ -7,7 +7,7 @@ use std::time::Duration;
 use reactor::{EventLoop, Limits, TimerId};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Call, Ending, Event, PATIENCE, SOON, Script, echo, read_exactly, run, spawn};
+use loop_tests::{Call, Ending, Event, PATIENCE, SOON, Script, echo, read_exactly, run, spawn};
 
 const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 

@@ -1,54 +1,31 @@
-//! A loop whose handler a test scripts, with the peers in the test's own hands.
-//!
-//! The script sees every call that the loop makes. Every call is recorded too, and checked against
-//! the order that [`Handler`] promises, so each test of whatever theme is a test of that promise.
-//! When the loop has ended, the turns in which nothing happened are counted: a loop that spins fails
-//! every test.
-
-mod peer;
-mod script;
+//! A loop over real sockets that runs in a thread of its own, and what it has done at its end.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use reactor::{ConnectionId, Counters, EventLoop, Limits, Outcome, RunError};
 
-pub(crate) use peer::{
-    fill, narrow_peer, pattern, peer, peer_from, read_all, read_exactly, read_some, reset,
-};
-pub(crate) use script::{Call, DynContext, Ending, Event, Refused, Script, echo};
-
-/// Longer than anything here takes; a test that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Never comes while a test runs.
-pub(crate) const NEVER: Duration = Duration::from_hours(1);
-
-/// Comes at once, as far as a test can tell.
-pub(crate) const SOON: Duration = Duration::from_millis(20);
-
-/// More than the sockets of both sides hold, in bytes.
-pub(crate) const HUGE: usize = 16 * 1024 * 1024;
+use crate::amounts::PATIENCE;
+use crate::script::{Ending, Event, Refused, Script};
 
 /// Backlog of the listening sockets, in connections.
 const BACKLOG: u32 = 1024;
 
 /// A loop that listens, and its address.
-pub(crate) fn listening(limits: Limits) -> (EventLoop, SocketAddr) {
+pub fn listening(limits: Limits) -> (EventLoop, SocketAddr) {
     let mut event_loop = EventLoop::new(limits).unwrap();
     let address = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), BACKLOG).unwrap();
     (event_loop, address)
 }
 
 /// Runs the loop to its end in this thread: for peers that have done their part before.
-pub(crate) fn run(event_loop: EventLoop, script: Script) -> Finished {
+pub fn run(event_loop: EventLoop, script: Script) -> Finished {
     spawn(event_loop, script).join()
 }
 
 /// Runs the loop in a thread of its own.
-pub(crate) fn spawn(mut event_loop: EventLoop, script: Script) -> Running {
+pub fn spawn(mut event_loop: EventLoop, script: Script) -> Running {
     let (mut recorder, events) = script.recorded();
     let thread = std::thread::spawn(move || {
         let result = event_loop.run(&mut recorder);
@@ -58,7 +35,8 @@ pub(crate) fn spawn(mut event_loop: EventLoop, script: Script) -> Running {
 }
 
 /// A loop on its way.
-pub(crate) struct Running {
+#[derive(Debug)]
+pub struct Running {
     events: Receiver<Event>,
     seen: Vec<Event>,
     thread: JoinHandle<(Result<Outcome, RunError<Refused>>, Counters)>,
@@ -66,7 +44,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Waits for the next call that `wanted` picks, and gives what it made of it.
-    pub(crate) fn wait_for<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> T {
+    pub fn wait_for<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> T {
         loop {
             let event = match self.events.recv_timeout(PATIENCE) {
                 Ok(event) => event,
@@ -84,7 +62,7 @@ impl Running {
     }
 
     /// Waits for the next connection to open.
-    pub(crate) fn wait_for_open(&mut self) -> ConnectionId {
+    pub fn wait_for_open(&mut self) -> ConnectionId {
         self.wait_for(|event| match event {
             Event::Open(id) => Some(*id),
             _ => None,
@@ -92,7 +70,7 @@ impl Running {
     }
 
     /// Waits for the next connection to close.
-    pub(crate) fn wait_for_close(&mut self) -> (ConnectionId, Ending) {
+    pub fn wait_for_close(&mut self) -> (ConnectionId, Ending) {
         self.wait_for(|event| match event {
             Event::Close(id, ending) => Some((*id, *ending)),
             _ => None,
@@ -108,7 +86,7 @@ impl Running {
     }
 
     /// Waits for the loop's end.
-    pub(crate) fn join(mut self) -> Finished {
+    pub fn join(mut self) -> Finished {
         loop {
             match self.events.recv_timeout(2 * PATIENCE) {
                 Ok(event) => self.seen.push(event),
@@ -127,15 +105,19 @@ impl Running {
 }
 
 /// What a loop has done.
-pub(crate) struct Finished {
-    pub(crate) result: Result<Outcome, RunError<Refused>>,
-    pub(crate) counters: Counters,
-    pub(crate) events: Vec<Event>,
+#[derive(Debug)]
+pub struct Finished {
+    /// What `run` returned.
+    pub result: Result<Outcome, RunError<Refused>>,
+    /// What the loop counted.
+    pub counters: Counters,
+    /// Every call, in order.
+    pub events: Vec<Event>,
 }
 
 impl Finished {
     /// How each connection ended, in that order.
-    pub(crate) fn endings(&self) -> Vec<Ending> {
+    pub fn endings(&self) -> Vec<Ending> {
         let ending = |event: &Event| match event {
             Event::Close(_, ending) => Some(*ending),
             _ => None,
@@ -144,12 +126,12 @@ impl Finished {
     }
 
     /// How many calls `wanted` picks.
-    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|event| wanted(event)).count()
     }
 
     /// The calls of each turn.
-    pub(crate) fn turns(&self) -> impl Iterator<Item = &[Event]> {
+    pub fn turns(&self) -> impl Iterator<Item = &[Event]> {
         self.events.split(|event| matches!(event, Event::BeforeFlush))
     }
 

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::PATIENCE;
+use crate::amounts::PATIENCE;
 
 /// Receive buffer of a narrow peer, in bytes. With much less, TCP itself waits before it sends on.
 const NARROW: usize = 16 * 1024;
 
 /// A peer that is connected, as far as the kernel is concerned.
-pub(crate) fn peer(address: SocketAddr) -> TcpStream {
+pub fn peer(address: SocketAddr) -> TcpStream {
     bounded(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
 }
 
 /// A peer that connects from an address of this machine.
-pub(crate) fn peer_from(from: Ipv4Addr, address: SocketAddr) -> TcpStream {
+pub fn peer_from(from: Ipv4Addr, address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     socket.connect_timeout(&address.into(), PATIENCE).unwrap();
@@ -25,7 +25,7 @@ pub(crate) fn peer_from(from: Ipv4Addr, address: SocketAddr) -> TcpStream {
 }
 
 /// A peer with a small receive buffer: what is sent to it soon blocks.
-pub(crate) fn narrow_peer(address: SocketAddr) -> TcpStream {
+pub fn narrow_peer(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(NARROW).unwrap();
     socket.connect_timeout(&address.into(), PATIENCE).unwrap();
@@ -41,7 +41,10 @@ fn bounded(peer: TcpStream) -> TcpStream {
 
 /// Reads once. A read with a timeout is interrupted when the test itself is stopped and continued
 /// (signal(7)): that isn't the loop's doing.
-pub(crate) fn read_some(mut peer: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+///
+/// # Errors
+/// As of `read`.
+pub fn read_some(mut peer: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match peer.read(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -51,21 +54,21 @@ pub(crate) fn read_some(mut peer: &TcpStream, buffer: &mut [u8]) -> io::Result<u
 }
 
 /// Reads `count` bytes.
-pub(crate) fn read_exactly(mut peer: &TcpStream, count: usize) -> Vec<u8> {
+pub fn read_exactly(mut peer: &TcpStream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     peer.read_exact(&mut bytes).unwrap();
     bytes
 }
 
 /// Reads to the end of the stream; a reset fails the test.
-pub(crate) fn read_all(mut peer: &TcpStream) -> Vec<u8> {
+pub fn read_all(mut peer: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     peer.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
 /// Writes as much as the sockets take while the loop doesn't read. Returns how many bytes that is.
-pub(crate) fn fill(mut peer: &TcpStream) -> usize {
+pub fn fill(mut peer: &TcpStream) -> usize {
     let chunk = [b'x'; 16 * 1024];
     let mut written = 0;
     peer.set_nonblocking(true).unwrap();
@@ -81,13 +84,13 @@ pub(crate) fn fill(mut peer: &TcpStream) -> usize {
 }
 
 /// Closes with a reset.
-pub(crate) fn reset(peer: TcpStream) {
+pub fn reset(peer: TcpStream) {
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
 }
 
 /// Bytes that show when some are missing, twice there or in another order.
-pub(crate) fn pattern(length: usize) -> Vec<u8> {
+pub fn pattern(length: usize) -> Vec<u8> {
     // 251 is prime: no power of two, as buffers are, is a multiple of it.
     let mut bytes = (0..251).collect::<Vec<u8>>().repeat(length / 251 + 1);
     bytes.truncate(length);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reactor::{Limits, Outcome, ShutdownCause, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, listening, pattern, peer, read_all,
     read_exactly, run, spawn,
 };

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use reactor::{ConnectionId, Limits};
 
-use crate::support::{
+use loop_tests::{
     Call, Ending, Event, NEVER, Running, Script, listening, narrow_peer, pattern, peer,
     read_exactly, read_some, run, spawn,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reactor::{ConnectionId, EventLoop, Limits, Outcome, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, DynContext, Ending, Event, HUGE, NEVER, PATIENCE, SOON, Script, listening, pattern, peer,
     read_all, read_exactly, run, spawn,
 };

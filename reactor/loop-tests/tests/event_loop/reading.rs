@@ -6,7 +6,7 @@ use std::net::Shutdown;
 
 use reactor::{Limits, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, DynContext, Ending, Event, SOON, Script, echo, listening, pattern, peer, read_all,
     read_exactly, reset, run, spawn,
 };

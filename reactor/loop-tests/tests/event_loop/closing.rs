@@ -8,7 +8,7 @@ use std::net::Shutdown;
 
 use reactor::Limits;
 
-use crate::support::{
+use loop_tests::{
     Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, fill, listening, pattern, peer, read_all,
     read_exactly, reset, run, spawn,
 };

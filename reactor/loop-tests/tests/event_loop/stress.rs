@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use proptest::prelude::*;
 use reactor::Limits;
 
-use crate::support::{
+use loop_tests::{
     Call, Ending, Script, echo, listening, narrow_peer, pattern, peer, read_some, reset, spawn,
 };
 

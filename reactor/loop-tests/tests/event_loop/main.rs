@@ -16,7 +16,5 @@ mod reading;
 mod shutdown;
 mod stale;
 mod stress;
-#[path = "../support/mod.rs"]
-mod support;
 mod timers;
 mod writing;

@@ -5,11 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
 
-#[path = "support/harness.rs"]
-mod harness;
-#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
-mod support;
-
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener};
@@ -19,9 +14,9 @@ use reactor::{EventLoop, Limits, TimerId};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use support::{
+use loop_tests::{
     Call, Ending, Event, NEVER, SOON, Script, echo, listening, peer, read_all, read_exactly, run,
-    spawn,
+    run_all, spawn,
 };
 
 /// Descriptors that this process may have.
@@ -33,7 +28,7 @@ const RESERVED: usize = 32;
 fn main() -> ExitCode {
     let limit = Some(DESCRIPTORS);
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
-    harness::run_all(&[
+    run_all(&[
         ("the_limit_of_connections_leaves_room", the_limit_of_connections_leaves_room),
         ("accepting_goes_on_by_itself", accepting_goes_on_by_itself),
         ("a_closed_connection_frees_a_descriptor", a_closed_connection_frees_a_descriptor),

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use reactor::{Limits, RefuseReason};
 
-use crate::support::{
+use loop_tests::{
     Call, Ending, Event, HUGE, NEVER, SOON, Script, echo, listening, pattern, peer, peer_from,
     read_all, read_exactly, spawn,
 };

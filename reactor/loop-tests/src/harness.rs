@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 /// Runs each test, and says what became of it as the usual harness does.
-pub(crate) fn run_all(tests: &[(&str, fn())]) -> ExitCode {
+pub fn run_all(tests: &[(&str, fn())]) -> ExitCode {
     let mut failed = 0;
     for (name, test) in tests {
         let passed = catch_unwind(AssertUnwindSafe(test)).is_ok();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reactor::{Limits, RunError, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, Event, HUGE, Refused, Script, echo, listening, pattern, peer, read_all, read_exactly,
     run, spawn,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use reactor::{ConnectionId, Limits, TimerId};
 
-use crate::support::{
+use loop_tests::{
     Call, DynContext, Ending, Event, SOON, Script, echo, listening, peer, read_all, read_exactly,
     reset, run, spawn,
 };
