@@ -20,7 +20,7 @@ use client::source::memory_source::MemorySource;
 use fastrand::Rng;
 use ledger::testing::{Content, Machine, MemoryStorage};
 use ledger::{Durability, Lsn, Options, Storage as _, SyncTarget};
-use reactor::testing::{MemoryLoop, MemoryNetwork, Peer, Side};
+use reactor::testing::{LinkId, MemoryLoop, MemoryNetwork, Peer, Side};
 use reactor::{Handler, Limits};
 use server::central::{Central, ProtocolConfig};
 use server::lottery::Lottery;
@@ -290,33 +290,14 @@ impl World {
     /// Something fails, or works again.
     fn inject_fault(&mut self) {
         match self.random.u8(..20) {
-            0 => {
-                if let Some(link) = network::any_link(&self.network, &mut self.random) {
-                    self.network.break_off(link);
-                    self.fault("connection reset");
-                }
-            }
-            1 => {
-                if let Some(link) = network::any_link(&self.network, &mut self.random) {
-                    self.network.vanish(link);
-                    self.fault("connection half open");
-                }
-            }
+            0 => self.break_link("connection reset", MemoryNetwork::break_off),
+            1 => self.break_link("connection half open", MemoryNetwork::vanish),
             2 => self.kill_central("central killed", false),
             3 => self.kill_central("power lost", true),
-            4 if self.central.is_some() => {
-                let operations = self.random.usize(1..6);
-                self.machine.borrow_mut().left = Some(operations);
-                self.fault("central killed at an operation on its files");
-            }
-            5 if self.central.is_some() => {
-                self.machine.borrow_mut().sync_fails = true;
-                self.fault("sync fails");
-            }
-            6 => {
-                let full = !self.machine.borrow().full;
-                self.machine.borrow_mut().full = full;
-                self.fault("disk full, or no longer");
+            kind @ (4 | 5) if self.central.is_some() => self.inject_disk_fault(kind),
+            kind @ (6 | 11 | 12) => self.inject_disk_fault(kind),
+            kind @ 13 if !self.machine.borrow().rows.live.is_empty() => {
+                self.inject_disk_fault(kind);
             }
             7 => self.kill_agency(),
             8 if self.agencies.len() < 6 => {
@@ -328,6 +309,45 @@ impl World {
                 self.fault("agency out of order");
                 let agency = self.any_agency();
                 self.start_misbehaving_agency(agency);
+            }
+            14 if self.central.is_some() => {
+                let seconds = self.random.u64(1..100);
+                self.stopped_until = Some(self.network.now() + Duration::from_secs(seconds));
+                self.fault("central stopped for a while");
+            }
+            9 => {
+                let seconds = self.random.u64(1..100);
+                self.network.advance(Duration::from_secs(seconds));
+                self.fault("a long pause");
+            }
+            _ => self.restart_missing(),
+        }
+    }
+
+    /// Does that to any link there is.
+    fn break_link(&mut self, name: &'static str, fault: impl FnOnce(&MemoryNetwork, LinkId)) {
+        if let Some(link) = network::any_link(&self.network, &mut self.random) {
+            fault(&self.network, link);
+            self.fault(name);
+        }
+    }
+
+    /// The faults of the central's disk, by the numbers that [`inject_fault`](Self::inject_fault) draws.
+    fn inject_disk_fault(&mut self, kind: u8) {
+        match kind {
+            4 => {
+                let operations = self.random.usize(1..6);
+                self.machine.borrow_mut().left = Some(operations);
+                self.fault("central killed at an operation on its files");
+            }
+            5 => {
+                self.machine.borrow_mut().sync_fails = true;
+                self.fault("sync fails");
+            }
+            6 => {
+                let full = !self.machine.borrow().full;
+                self.machine.borrow_mut().full = full;
+                self.fault("disk full, or no longer");
             }
             11 => {
                 let mut machine = self.machine.borrow_mut();
@@ -343,24 +363,14 @@ impl World {
                     machine.gone = Some(file);
                 });
             }
-            13 if !self.machine.borrow().rows.live.is_empty() => {
+            13 => {
                 let share = self.random.usize(..4);
                 self.tamper("the ledger is cut off", |machine| {
                     let len = machine.rows.live.len();
                     machine.rows.live.truncate(len * share / 4);
                 });
             }
-            14 if self.central.is_some() => {
-                let seconds = self.random.u64(1..100);
-                self.stopped_until = Some(self.network.now() + Duration::from_secs(seconds));
-                self.fault("central stopped for a while");
-            }
-            9 => {
-                let seconds = self.random.u64(1..100);
-                self.network.advance(Duration::from_secs(seconds));
-                self.fault("a long pause");
-            }
-            _ => self.restart_missing(),
+            other => unreachable!("{other} is no fault of the disk"),
         }
     }
 
