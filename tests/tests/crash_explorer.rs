@@ -222,7 +222,7 @@ fn kill_each_recovery(name: &str, n: usize) -> Option<usize> {
         Some(lottery)
     };
     let mut lottery = crashed()?;
-    let central = traced(&lottery.central(&[]), &trace_file(&lottery), &on_ledger(&lottery));
+    let central = under_strace(&lottery, &on_ledger(&lottery));
     let status = lottery.run(central);
     assert!(was_survived(&lottery, status));
     let mut kills = 0;
@@ -248,7 +248,8 @@ fn killed_while_it_recovers_it_recovers_nevertheless() {
         // Somewhere in the middle of the commits.
         let kills = kill_each_recovery("fdatasync", 5).expect("there is such a call");
         eprintln!("killed the recovery from one crash at each of {kills} calls");
-        assert!(kills > 15, "only {kills} calls");
+        // Files opened, locked and synced; how many more depends on what the crash has left.
+        assert!(kills > 8, "only {kills} calls");
         return;
     }
     let (mut crashes, mut kills) = (0, 0);
