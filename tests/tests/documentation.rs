@@ -21,7 +21,9 @@ fn pages(folder: &Path) -> BTreeSet<PathBuf> {
         let entry = entry.expect("an entry");
         let (path, name) = (entry.path(), entry.file_name());
         if entry.file_type().expect("its type").is_dir() {
-            if !["target", ".git", "corpus"].iter().any(|skipped| name == *skipped) {
+            // What tools leave in a work tree is no page of ours.
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if !is_hidden && name != "target" && name != "corpus" {
                 found.append(&mut pages(&path));
             }
         } else if path.extension().is_some_and(|extension| extension == "md") {
