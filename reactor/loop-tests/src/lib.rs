@@ -29,5 +29,6 @@ pub use harness::run_all;
 pub use peer::{
     fill, narrow_peer, pattern, peer, peer_from, read_all, read_exactly, read_some, reset,
 };
+pub use reactor::testing::Ending;
 pub use running::{Finished, Running, listening, run, spawn};
-pub use script::{Call, DynContext, Ending, Event, Refused, Script, echo};
+pub use script::{Call, DynContext, Event, Refused, Script, echo};

@@ -4,10 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 
+use reactor::testing::Ending;
 use reactor::{ConnectionId, Counters, EventLoop, Limits, Outcome, RunError};
 
 use crate::amounts::PATIENCE;
-use crate::script::{Ending, Event, Refused, Script};
+use crate::script::{Event, Refused, Script};
 
 /// Backlog of the listening sockets, in connections.
 const BACKLOG: u32 = 1024;

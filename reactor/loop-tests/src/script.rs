@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
+use reactor::testing::Ending;
 use reactor::{
     CloseReason, ConnectionId, Context, Handler, ListenerEvent, RefuseReason, ShutdownCause,
     Signal, TimerId,
@@ -225,44 +226,11 @@ impl Event {
     }
 }
 
-/// A [`CloseReason`] that can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// By either side, in order.
-    Done,
-    /// By the handler, at once.
-    Aborted,
-    /// By an error of the socket.
-    Failed(ErrorKind),
-    /// Before it was established.
-    NotConnected(ErrorKind),
-    /// With what waited, in bytes.
-    WriteStalled(usize),
-    /// With what was left over, in bytes.
-    InputOverflow(usize),
-    /// With the memory that it held, in bytes.
-    BufferLimit(usize),
-    /// To make room.
-    Evicted,
-    /// With what waited, in bytes.
-    ShutdownTimeout(usize),
-}
-
-impl From<&CloseReason> for Ending {
-    fn from(reason: &CloseReason) -> Self {
-        match reason {
-            // Which side closed first is tested where it is logged.
-            CloseReason::Done | CloseReason::PeerEnded => Self::Done,
-            CloseReason::Aborted => Self::Aborted,
-            CloseReason::Failed(error) => Self::Failed(error.kind()),
-            CloseReason::NotConnected(error) => Self::NotConnected(error.kind()),
-            CloseReason::WriteStalled { unsent } => Self::WriteStalled(*unsent),
-            CloseReason::InputOverflow { rest } => Self::InputOverflow(*rest),
-            CloseReason::Evicted { .. } => Self::Evicted,
-            CloseReason::BufferLimit { buffered } => Self::BufferLimit(*buffered),
-            CloseReason::ShutdownTimeout { unsent } => Self::ShutdownTimeout(*unsent),
-            other => panic!("a reason that no test knows: {other:?}"),
-        }
+/// How a connection ended. Which side closed first is tested where it is logged.
+fn ending(reason: &CloseReason) -> Ending {
+    match Ending::from(reason) {
+        Ending::PeerEnded => Ending::Done,
+        ending => ending,
     }
 }
 
@@ -427,7 +395,7 @@ impl Handler for Recorder {
     }
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
-        let ending = Ending::from(reason);
+        let ending = ending(reason);
         self.record(Event::Close(connection, ending));
         let before = self.phases.insert(connection, Phase::Closed);
         assert_ne!(before, Some(Phase::Closed), "closed a second time: {connection:?}");

@@ -8,14 +8,7 @@ use super::{PROGRAM, TABLE};
 
 #[test]
 fn every_default_is_a_value_and_every_setting_has_a_line_of_help() {
-    let help = PROGRAM.command().term_width(100).render_help().to_string();
-    for setting in TABLE {
-        let declaration = setting.declaration();
-        let flag = format!("--{} <", declaration.names.flag);
-        assert!(declaration.default.is_none_or(|text| setting.accepts(text)), "{flag}");
-        let line = help.lines().find(|line| line.contains(&flag)).unwrap();
-        assert!(line.contains(declaration.help) && line.ends_with(']'), "{line}");
-    }
+    docs::check_help(&PROGRAM).unwrap();
 }
 
 #[test]

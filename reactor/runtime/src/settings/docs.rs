@@ -1,11 +1,12 @@
 //! The tables of the documentation, from the tables of the programs.
 //!
 //! A page marks their place: `<!-- begin NAME -->` and `<!-- end NAME -->`, each in a line of its
-//! own. A test of each program holds the page to its table, or writes it.
+//! own. A test of each program holds the page to its table, or writes it. `--help` is held to it too.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::Program;
 use super::setting::{Declaration, Names, Table};
 
 /// Set in the environment of a test, it writes the page instead of comparing it.
@@ -38,6 +39,30 @@ pub fn check(page: &Path, sections: &[(&str, String)]) -> Result<(), String> {
         "{} isn't what the settings are declared as: `make settings-docs` writes it.\nexpected: {expected}\nfound:    {found}",
         page.display()
     ))
+}
+
+/// Columns of the terminal that `--help` is checked for.
+const COLUMNS: usize = 100;
+
+/// Checks that every default is a value that its setting takes, and that every setting has one line of
+/// `--help`.
+///
+/// # Errors
+/// The first setting of which that isn't so.
+pub fn check_help(program: &Program) -> Result<(), String> {
+    let help = program.command().term_width(COLUMNS).render_help().to_string();
+    for setting in program.table {
+        let declaration = setting.declaration();
+        let flag = format!("--{} <", declaration.names.flag);
+        if let Some(default) = declaration.default.filter(|default| !setting.accepts(default)) {
+            return Err(format!("{flag}: its default, {default}, isn't a value"));
+        }
+        let line = help.lines().find(|line| line.contains(&flag)).unwrap_or_default();
+        if !(line.contains(declaration.help) && line.ends_with(']')) {
+            return Err(format!("{flag}: expected one line of {COLUMNS} columns, found {line:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// The page, with `text` between the marks of a section.
