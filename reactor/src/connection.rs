@@ -306,6 +306,12 @@ impl<S: Socket> Connection<S> {
         state_allows && self.readiness.readable && !self.peer_ended
     }
 
+    /// Whether it isn't read because of its output, and the socket takes more of that by now: it is
+    /// written to in this turn, and may be read after that.
+    pub(crate) fn may_resume_reading(&self) -> bool {
+        self.is_open() && self.output == Flow::Paused && self.readiness.writable
+    }
+
     pub(crate) fn pause_intake(&mut self) {
         self.intake = Flow::Paused;
     }

@@ -353,11 +353,12 @@ fn on_deadline<H: Handler>(
     let timeout_reason = connection.timeout_reason().filter(|_| expired.loop_deadline);
     // More has arrived from it than one turn reads.
     let unread = connection.is_queued_ready() && connection.wants_read();
+    let postponed = unread || connection.may_resume_reading();
     // A handler that has closed it in this turn expects no more calls but `on_close`.
     let takes_deadline = connection.takes_deadline();
     if let Some(reason) = timeout_reason {
         connections.mark_closed(id, reason);
-    } else if expired.handler_deadline && unread {
+    } else if expired.handler_deadline && postponed {
         connections.postpone_deadline(id);
     } else if expired.handler_deadline && takes_deadline {
         handler.on_deadline(connections, id);

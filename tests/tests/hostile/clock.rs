@@ -56,7 +56,7 @@ impl Late {
 fn a_stopped_server_cuts_off_no_peer_that_was_in_time() {
     raise_descriptors();
     let count = scale(2_000, 6_000);
-    let deadlines = ["FIRST_BYTE_TIMEOUT", "FRAME_TIMEOUT", "IDLE_TIMEOUT", "WRITE_STALL"]
+    let deadlines = ["FIRST_BYTE_TIMEOUT", "FRAME_TIMEOUT", "IDLE_TIMEOUT", "WRITE_TIMEOUT"]
         .map(|name| format!("SERVER_{name}"));
     let mut environment = vec![("SERVER_AGENCIES", "10000")];
     environment.extend(deadlines.iter().map(|name| (&name[..], DEADLINE)));
