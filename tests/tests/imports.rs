@@ -15,6 +15,7 @@ const SOURCES: [&str; 9] = [
     "reactor/src",
     "reactor/loop-tests/src",
     "reactor/runtime/src",
+    "reactor/tls/src",
     "server/src",
     "server/ledger/src",
     "client/src",

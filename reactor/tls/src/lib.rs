@@ -1,0 +1,1 @@
+//! TLS as a layer of a connection of the loop, by rustls.

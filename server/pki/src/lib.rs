@@ -1,0 +1,1 @@
+//! Certificates for a lottery: a certificate authority in a folder.

@@ -1,0 +1,3 @@
+//! The program `pki`.
+
+fn main() {}
