@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates' sources.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "wire/src",
     "reactor/src",
     "reactor/loop-tests/src",
@@ -18,6 +18,7 @@ const SOURCES: [&str; 9] = [
     "reactor/tls/src",
     "server/src",
     "server/ledger/src",
+    "server/pki/src",
     "client/src",
     "client/load/src",
     "tests/kit/src",
