@@ -30,7 +30,9 @@ local ERRORS = {
     [7] = "introduced twice", [8] = "gap", [9] = "overlap", [10] = "bets after the agency's end",
     [11] = "bets or end after the draw", [12] = "total isn't the position reached",
     [13] = "winners before the end", [14] = "superseded by another connection",
-    [15] = "too slow", [16] = "shutting down",
+    [15] = "too slow", [16] = "shutting down", [17] = "TLS required",
+    [18] = "certificate required", [19] = "certificate revoked",
+    [20] = "certificate of another agency", [21] = "not an address of the agency",
 }
 
 local f = {

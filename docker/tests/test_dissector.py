@@ -1,5 +1,6 @@
 """The Wireshark dissector, by tshark: a capture of a real lottery, and segments made by hand."""
 
+import re
 import shutil
 import struct
 import subprocess
@@ -122,3 +123,17 @@ def test_a_frame_may_be_cut_anywhere(tmp_path):
 def test_what_is_malformed_is_marked(tmp_path, frame):
     path = write_capture(tmp_path / "malformed.pcap", [[frame]])
     assert len(dissect(path, "frame.number", condition="lottery.malformed")) == 1
+
+
+def test_every_error_code_has_its_words(tmp_path):
+    page = (REPOSITORY / "docs/protocol.md").read_text()
+    codes = sorted(int(code) for code in re.findall(r"\| (\d+) \| [^|]+ \| (?:yes|no) ", page))
+    assert codes == list(range(1, codes[-1] + 1)) and len(codes) > 16
+    frames = [struct.pack(">BBHB", 0xBE, 0xFF, 5, code) for code in [*codes, codes[-1] + 1]]
+    path = write_capture(tmp_path / "errors.pcap", [[frame] for frame in frames])
+    text = checked("tshark", "-r", path, "-X", f"lua_script:{SCRIPT}", "-d",
+                   f"tcp.port=={PORT},lottery", "-O", "lottery")
+    words = re.findall(r"Code: (.*) \((\d+)\)", text)
+    assert [int(code) for _, code in words] == [*codes, codes[-1] + 1]
+    assert "Unknown" in words[-1][0], "a later version's"
+    assert not [word for word, _ in words[:-1] if "Unknown" in word]

@@ -50,6 +50,16 @@ pub enum ErrorCode {
     Timeout = 15,
     /// The central is shutting down. Try again.
     ShuttingDown = 16,
+    /// A frame in plaintext, to a central that takes the lottery over TLS alone.
+    TlsRequired = 17,
+    /// A frame over TLS, by a peer that presented no certificate.
+    CertificateRequired = 18,
+    /// The certificate that the connection began with is revoked by now.
+    CertificateRevoked = 19,
+    /// The peer's certificate isn't that of the agency as which it introduces itself.
+    WrongAgency = 20,
+    /// An agency that calls from an address that isn't one of its own.
+    WrongAddress = 21,
 }
 
 impl ErrorCode {
@@ -95,5 +105,10 @@ from_number!(
         Superseded,
         Timeout,
         ShuttingDown,
+        TlsRequired,
+        CertificateRequired,
+        CertificateRevoked,
+        WrongAgency,
+        WrongAddress,
     ]
 );

@@ -188,13 +188,18 @@ fn every_error_code_has_its_number_and_some_invite_another_try() {
         (14, ErrorCode::Superseded, false),
         (15, ErrorCode::Timeout, true),
         (16, ErrorCode::ShuttingDown, true),
+        (17, ErrorCode::TlsRequired, false),
+        (18, ErrorCode::CertificateRequired, false),
+        (19, ErrorCode::CertificateRevoked, false),
+        (20, ErrorCode::WrongAgency, false),
+        (21, ErrorCode::WrongAddress, false),
     ];
     for (number, code, transient) in codes {
         assert_eq!(code as u8, number);
         assert_eq!(ErrorCode::try_from(number), Ok(code));
         assert_eq!(code.is_transient(), transient, "{code:?}");
     }
-    for unknown in (0..=u8::MAX).filter(|number| !(1..=16).contains(number)) {
+    for unknown in (0..=u8::MAX).filter(|number| !(1..=21).contains(number)) {
         ErrorCode::try_from(unknown).unwrap_err();
     }
 }

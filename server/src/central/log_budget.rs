@@ -49,7 +49,7 @@ pub(crate) enum Cause {
 }
 
 /// Codes of refusals have indices of their own, from 0 on.
-const CODES: usize = ErrorCode::ShuttingDown as usize + 1;
+const CODES: usize = ErrorCode::WrongAddress as usize + 1;
 const CAUSES: usize = CODES + 14;
 
 impl Cause {
