@@ -1,4 +1,4 @@
--- Wireshark dissector of the lottery's port: frames, and lines of echo.
+-- Wireshark dissector of the lottery's port: frames, and lines of echo. TLS is left to Wireshark's own.
 --
 --   wireshark -X lua_script:wire/lottery.lua
 --   tshark -X lua_script:wire/lottery.lua -r capture.pcapng -Y lottery
@@ -13,7 +13,7 @@
 
 local lottery = Proto("lottery", "Lotería Nacional")
 
-local MAGIC, HEADER_LEN, FRAME_MAX = 0xBE, 4, 8192
+local MAGIC, TLS_HANDSHAKE, HEADER_LEN, FRAME_MAX = 0xBE, 0x16, 4, 8192
 
 local KINDS = {
     [0x01] = "HELLO", [0x02] = "BET", [0x03] = "BATCH", [0x04] = "END", [0x05] = "WINNERS?",
@@ -258,21 +258,31 @@ local function dissect_lines(tvb, pinfo, root)
     end
 end
 
--- Connections that were seen to speak frames: a later segment that begins with another byte is a
--- broken frame, not a line.
-local speaks_frames = {}
+-- What each connection was seen to speak: a later segment that begins with another byte is a broken
+-- frame, or a record of TLS, and not a line.
+local dissectors = {}
 local stream = Field.new("tcp.stream")
 
 function lottery.init()
-    speaks_frames = {}
+    dissectors = {}
+end
+
+-- What a connection speaks that begins with this byte, unless it is lines.
+local function dissector_of(first)
+    if first == MAGIC then return dissect_frames end
+    if first == TLS_HANDSHAKE then
+        local tls = Dissector.get("tls")
+        return function(tvb, pinfo, root) tls:call(tvb, pinfo, root) end
+    end
 end
 
 function lottery.dissector(tvb, pinfo, root)
     if tvb:len() == 0 then return end
     local connection = stream().value
     pinfo.cols.info:clear()
-    if tvb(0, 1):uint() == MAGIC then speaks_frames[connection] = true end
-    if speaks_frames[connection] then return dissect_frames(tvb, pinfo, root) end
+    local dissect = dissectors[connection] or dissector_of(tvb(0, 1):uint())
+    dissectors[connection] = dissect
+    if dissect then return dissect(tvb, pinfo, root) end
     dissect_lines(tvb, pinfo, root)
 end
 

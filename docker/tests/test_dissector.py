@@ -137,3 +137,14 @@ def test_every_error_code_has_its_words(tmp_path):
     assert [int(code) for _, code in words] == [*codes, codes[-1] + 1]
     assert "Unknown" in words[-1][0], "a later version's"
     assert not [word for word, _ in words[:-1] if "Unknown" in word]
+
+
+def test_what_begins_as_tls_is_left_to_its_own_dissector(tmp_path):
+    hello = bytes.fromhex("010000290303") + bytes(32) + bytes.fromhex("00000213010100")
+    record = bytes.fromhex("160301") + struct.pack(">H", len(hello)) + hello
+    later = bytes.fromhex("1703030005") + b"\xbe\x01\x00\x09\x01"
+    path = write_capture(tmp_path / "tls.pcap", [[record, later], [b"a \x16\n", b"\x16\n"]])
+    assert values(path, "tls.handshake.type", "tcp.stream == 0") == ["1"]
+    assert values(path, "tls.record.content_type", "tcp.stream == 0") == ["22", "23"]
+    assert values(path, "_ws.expert", "lottery.malformed") == []
+    assert len(values(path, "lottery.line")) == 1

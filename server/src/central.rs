@@ -67,6 +67,7 @@ use runtime::logging::{InProgress, Level, Line, Success};
 pub use self::protocol_config::ProtocolConfig;
 
 use self::listener_log::ListenerLog;
+use self::log_budget::Cause;
 use self::lottery_service::LotteryService;
 use self::session::{Deadline, Protocol, Session};
 use self::shared::Shared;
@@ -129,8 +130,20 @@ impl<S: Store> Central<S> {
         match session.protocol() {
             Protocol::Echo => echo_service::on_data(cx, &mut self.shared, connection, input),
             Protocol::Lottery => self.lottery.on_data(cx, &mut self.shared, connection, input),
+            Protocol::Tls => {
+                self.refuse_tls(cx, connection);
+                input.len()
+            }
             Protocol::Unknown | Protocol::Refused | Protocol::Closing => input.len(),
         }
+    }
+
+    /// Refuses a connection that has begun TLS, in words that its user may get to see.
+    fn refuse_tls(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        let Some(session) = self.shared.sessions.get(connection) else { return };
+        connection_log::log_tls(&mut self.shared.log, session.ip());
+        cx.send(connection, format!("error: {}\n", Cause::Tls).as_bytes());
+        self.shared.close(cx, connection);
     }
 
     /// Arms the deadline that fits: for the rest of what has begun, or for what comes next.
@@ -191,7 +204,7 @@ impl<S: Store> Handler for Central<S> {
         cx.set_deadline(connection, None);
         let Some(session) = self.shared.sessions.get(connection) else { return };
         match session.protocol() {
-            Protocol::Unknown | Protocol::Closing => cx.close(connection),
+            Protocol::Unknown | Protocol::Tls | Protocol::Closing => cx.close(connection),
             // What it is owed comes first, and the refusal closes it.
             Protocol::Refused => {}
             Protocol::Echo => echo_service::on_eof(cx, &mut self.shared, connection, rest),
@@ -209,7 +222,7 @@ impl<S: Store> Handler for Central<S> {
             Protocol::Lottery => self.lottery.on_deadline(cx, &mut self.shared, connection),
             // It is the central that waits, for the storage: what the connection is owed comes first.
             Protocol::Refused => {}
-            Protocol::Unknown | Protocol::Echo | Protocol::Closing => {
+            Protocol::Unknown | Protocol::Tls | Protocol::Echo | Protocol::Closing => {
                 echo_service::on_deadline(cx, &mut self.shared, connection);
             }
         }

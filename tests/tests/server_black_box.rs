@@ -208,6 +208,24 @@ fn refusals_of_one_cause_are_logged_once_and_counted() {
     assert!(lines[1].ends_with("| error: code 3 | more: 49 | total: 50"), "{lines:?}");
 }
 
+/// The central takes nothing of a whole record, and yet the end comes without a reset.
+#[test]
+fn tls_is_refused_with_a_line_logged_once_and_counted() {
+    let server = Server::start(&[("SERVER_REFUSAL_LOG_INTERVAL", "1h")]);
+    let error = "error: this central takes no TLS (SERVER_TLS=off)";
+    for _ in 0..50 {
+        let record = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3][..], &[7; 506]].concat();
+        assert_eq!(ask(&server, &record), format!("{error}\n").as_bytes());
+    }
+    let log = server.stop();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("refuse_connection")).collect();
+    let begin = "WARNING  action: refuse_connection | result: fail | ";
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].ends_with(&format!(" {begin}ip: 127.0.0.1 | {error}")), "{lines:?}");
+    assert!(lines[1].ends_with(&format!(" {begin}{error} | more: 49 | total: 50")), "{lines:?}");
+    assert!(!log.contains("receive_message"), "it is no line of text: {log}");
+}
+
 /// Each kind of line has a budget of its own; a budget that isn't exceeded logs nothing.
 #[test]
 fn lines_that_a_peer_can_repeat_are_logged_up_to_a_budget_and_counted() {

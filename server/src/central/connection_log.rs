@@ -26,6 +26,14 @@ pub(crate) fn log_silence(log: &mut LogBudget, ip: IpAddr, reason: &str) {
     }
 }
 
+/// Logs that a connection is refused because it began TLS.
+pub(crate) fn log_tls(log: &mut LogBudget, ip: IpAddr) {
+    if log.allows(Cause::Tls) {
+        let line = Line::new("refuse_connection", Fail).with("ip", ip).with("error", Cause::Tls);
+        log_line!(Level::Warn, line);
+    }
+}
+
 /// Logs that a connection is gone; during a shutdown at the level of its acceptance.
 pub(crate) fn log_closed(
     log: &mut LogBudget,

@@ -20,6 +20,8 @@ pub(crate) enum Cause {
     Agency(ErrorCode),
     /// An echo line longer than allowed.
     LongLine,
+    /// TLS, which this central doesn't take.
+    Tls,
     /// Nothing, or no whole line, for too long.
     Silence,
     /// It read nothing of its output for too long.
@@ -50,7 +52,7 @@ pub(crate) enum Cause {
 
 /// Codes of refusals have indices of their own, from 0 on.
 const CODES: usize = ErrorCode::WrongAddress as usize + 1;
-const CAUSES: usize = CODES + 14;
+const CAUSES: usize = CODES + 15;
 
 impl Cause {
     /// What a connection was cut off for, when it was.
@@ -91,6 +93,7 @@ impl Cause {
             Self::Reserved => CODES + 11,
             Self::NoMemory => CODES + 12,
             Self::AcceptFailed => CODES + 13,
+            Self::Tls => CODES + 14,
         }
     }
 
@@ -115,6 +118,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Agency(code) => write!(f, "code {}", *code as u8),
             Self::LongLine => f.write_str("line too long"),
+            Self::Tls => f.write_str("this central takes no TLS (SERVER_TLS=off)"),
             Self::Silence => f.write_str("silent for too long"),
             Self::WriteStalled => f.write_str("write stalled"),
             Self::InputOverflow => f.write_str("input overflow"),
@@ -244,6 +248,7 @@ mod tests {
         let codes = (0..=u8::MAX).filter_map(|code| ErrorCode::try_from(code).ok());
         let causes = codes.map(Cause::Agency).chain([
             Cause::LongLine,
+            Cause::Tls,
             Cause::Silence,
             Cause::WriteStalled,
             Cause::InputOverflow,

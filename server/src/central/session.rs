@@ -1,12 +1,14 @@
 //! What the central remembers of one connection: which protocol it speaks, and how far it is.
 //!
-//! The first byte distinguishes the protocols: a lottery frame begins with a byte that no text
-//! begins with, so everything else is echo.
+//! The first byte distinguishes the protocols: a lottery frame and TLS each begin with a byte that no
+//! text begins with, so everything else is echo.
 //!
 //! ```text
 //!            another byte
 //!   Unknown ──────────────> Echo ──────────────────────────close──> Closing
-//!      │ MAGIC                                                         ^
+//!      │ TLS_HANDSHAKE                                                 ^
+//!      ├──────> Tls ────────────────────────────────────────close──────┤
+//!      │ MAGIC                                                         │
 //!      └──────> Lottery ───refuse, nothing is owed─────────────────────┤
 //!                  │                                                   │
 //!                  └───────refuse, replies are owed──> Refused ──close─┘
@@ -24,6 +26,9 @@ use super::echo::EchoSession;
 use super::lottery_session::LotterySession;
 use crate::healthcheck;
 
+/// The first byte of TLS: the type of a record that holds part of a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// One connection. Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -38,6 +43,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum State {
     Unknown,
+    Tls,
     Echo(EchoSession),
     Lottery(Box<LotterySession>),
     Refused,
@@ -49,6 +55,8 @@ enum State {
 pub(crate) enum Protocol {
     /// It has sent nothing yet.
     Unknown,
+    /// It has begun TLS.
+    Tls,
     Echo,
     Lottery,
     /// It is refused behind replies that it is still owed: whatever it sends is thrown away, and it
@@ -107,16 +115,17 @@ impl Session {
         if !matches!(self.state, State::Unknown) {
             return;
         }
-        self.state = if first == MAGIC {
-            State::Lottery(Box::default())
-        } else {
-            State::Echo(EchoSession::new(max_line))
+        self.state = match first {
+            MAGIC => State::Lottery(Box::default()),
+            TLS_HANDSHAKE => State::Tls,
+            _ => State::Echo(EchoSession::new(max_line)),
         };
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
         match &self.state {
             State::Unknown => Protocol::Unknown,
+            State::Tls => Protocol::Tls,
             State::Echo(_) => Protocol::Echo,
             State::Lottery(_) => Protocol::Lottery,
             State::Refused => Protocol::Refused,
@@ -127,14 +136,14 @@ impl Session {
     pub(crate) fn echo(&mut self) -> Option<&mut EchoSession> {
         match &mut self.state {
             State::Echo(session) => Some(session),
-            State::Unknown | State::Lottery(_) | State::Refused | State::Closing => None,
+            _ => None,
         }
     }
 
     pub(crate) fn lottery(&mut self) -> Option<&mut LotterySession> {
         match &mut self.state {
             State::Lottery(session) => Some(session),
-            State::Unknown | State::Echo(_) | State::Refused | State::Closing => None,
+            _ => None,
         }
     }
 
@@ -142,7 +151,7 @@ impl Session {
     pub(crate) fn agency(&self) -> Option<Agency> {
         match &self.state {
             State::Lottery(session) => session.agency(),
-            State::Unknown | State::Echo(_) | State::Refused | State::Closing => None,
+            _ => None,
         }
     }
 
@@ -219,6 +228,18 @@ mod tests {
         session.close();
         session.identify(MAGIC, 100);
         assert_eq!(session.protocol(), Protocol::Closing);
+    }
+
+    #[test]
+    fn each_first_byte_is_of_one_protocol() {
+        for first in 0..=u8::MAX {
+            let expected = match first {
+                0xBE => Protocol::Lottery,
+                0x16 => Protocol::Tls,
+                _ => Protocol::Echo,
+            };
+            assert_eq!(session(first).protocol(), expected, "{first:#04x}");
+        }
     }
 
     #[test]

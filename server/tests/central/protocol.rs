@@ -169,6 +169,23 @@ fn every_breach_of_the_protocol_is_an_error_and_ends_the_connection() {
     }
 }
 
+/// However little of it has come: a text never begins so.
+#[test]
+fn what_begins_tls_is_refused_with_a_line() {
+    for said in [&b"\x16"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16hola\n"] {
+        let mut world = World::new(1);
+        let one = world.open();
+        world.send(one, said);
+        let line = String::from_utf8(world.take_output(one)).unwrap();
+        assert_eq!(line, "error: this central takes no TLS (SERVER_TLS=off)\n");
+        assert!(world.is_closed(one));
+    }
+    let mut world = World::new(1);
+    let one = world.open();
+    world.send(one, b"a\x16\n");
+    assert_eq!(world.take_output(one), b"a\x16\n", "only the first byte decides");
+}
+
 #[test]
 fn a_malformed_batch_stores_nothing() {
     let mut world = World::new(1);
