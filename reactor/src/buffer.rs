@@ -12,6 +12,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use crate::layer::Layered;
+
 /// Bytes in one chunk.
 const CHUNK: usize = 8 * 1024;
 
@@ -163,7 +165,8 @@ impl Chunks {
     }
 }
 
-/// Bytes of one connection that wait. A null pointer while there are none.
+/// Bytes of one connection that wait, and the layer that they pass. A null pointer while there is
+/// neither.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Option<Box<Pending>>);
 
@@ -178,8 +181,42 @@ struct Pending {
     output: Chunks,
     /// Bytes of the first chunk of output that the socket has taken. Invariant: less than its length.
     sent: usize,
-    /// Bytes of output that the socket has not taken.
+    /// Bytes of output that the socket, or the layer, has not taken.
     unsent: usize,
+    layered: Option<Box<Layered>>,
+    /// Of the pool's bytes, those that the layer holds.
+    layer_held: usize,
+}
+
+impl Pending {
+    fn capacity(&self) -> usize {
+        self.input.capacity() + self.output.capacity() + self.layer_held
+    }
+
+    fn advance(&mut self, pool: &mut Pool, count: usize) {
+        assert!(count <= self.unsent, "no more is taken than was offered");
+        self.unsent -= count;
+        self.sent += count;
+        let chunks = &mut self.output.list;
+        while chunks.front().is_some_and(|first| first.len() <= self.sent) {
+            let Some(first) = chunks.pop_front() else { break };
+            self.sent -= first.len();
+            pool.put(first);
+        }
+    }
+}
+
+/// Puts the beginning of the output, of which `sent` bytes were taken, into `slices`. Returns how many
+/// of them it fills.
+fn fill<'a>(
+    slices: &mut [IoSlice<'a>; CHUNKS_AT_ONCE],
+    output: &'a Chunks,
+    mut sent: usize,
+) -> usize {
+    for (slice, chunk) in slices.iter_mut().zip(&output.list) {
+        *slice = IoSlice::new(&chunk[std::mem::take(&mut sent)..]);
+    }
+    output.list.len().min(CHUNKS_AT_ONCE)
 }
 
 impl Buffers {
@@ -204,15 +241,64 @@ impl Buffers {
         copied
     }
 
-    /// Bytes of output that the socket has not taken.
+    /// Bytes that the socket has not taken: of output, and of the layer.
     pub(crate) fn unsent(&self) -> usize {
-        self.0.as_ref().map_or(0, |pending| pending.unsent)
+        self.0.as_ref().map_or(0, |pending| {
+            let layer = pending.layered.as_ref().map_or(0, |layered| layered.layer.unsent());
+            pending.unsent + layer
+        })
     }
 
-    /// Bytes of memory in input and output, used or not.
+    /// Bytes of memory in input, output and layer, used or not.
     pub(crate) fn capacity(&self) -> usize {
-        let both = |pending: &Pending| pending.input.capacity() + pending.output.capacity();
-        self.0.as_deref().map_or(0, both)
+        self.0.as_deref().map_or(0, Pending::capacity)
+    }
+
+    /// The layer that its bytes pass, if there is one.
+    pub(crate) fn layered(&self) -> Option<&Layered> {
+        self.0.as_ref()?.layered.as_deref()
+    }
+
+    pub(crate) fn layered_mut(&mut self) -> Option<&mut Layered> {
+        self.0.as_mut()?.layered.as_deref_mut()
+    }
+
+    /// Bytes pass this layer from now on.
+    pub(crate) fn set_layer(&mut self, pool: &mut Pool, layered: Layered) {
+        let pending = self.0.get_or_insert_with(|| pool.take_box());
+        pending.layered = Some(Box::new(layered));
+        self.count_layer(pool);
+    }
+
+    /// Passes as much output to the layer as it takes. Returns what is left.
+    pub(crate) fn pass_output(&mut self, pool: &mut Pool) -> usize {
+        loop {
+            let mut slices = [IoSlice::new(&[]); CHUNKS_AT_ONCE];
+            let Some(pending) = &mut self.0 else { return 0 };
+            let Some(layered) = &mut pending.layered else { return pending.unsent };
+            let count = fill(&mut slices, &pending.output, pending.sent);
+            let taken = if count == 0 { 0 } else { layered.layer.send(&slices[..count]) };
+            if taken == 0 {
+                return pending.unsent;
+            }
+            pending.advance(pool, taken);
+        }
+    }
+
+    /// Counts what the layer holds, after it has taken or written something.
+    pub(crate) fn count_layer(&mut self, pool: &mut Pool) {
+        let Some(pending) = &mut self.0 else { return };
+        let held = pending.layered.as_ref().map_or(0, |layered| layered.layer.held());
+        pool.held = pool.held + held - pending.layer_held;
+        pending.layer_held = held;
+    }
+
+    /// Drops the output.
+    pub(crate) fn drop_output(&mut self, pool: &mut Pool) {
+        let Some(pending) = &mut self.0 else { return };
+        pending.output.clear(pool);
+        (pending.sent, pending.unsent) = (0, 0);
+        self.release_if_empty(pool);
     }
 
     /// Replaces the input with `bytes`.
@@ -272,39 +358,28 @@ impl Buffers {
 
     /// Puts the beginning of the output into `slices`. Returns how many of them it fills.
     pub(crate) fn output<'a>(&'a self, slices: &mut [IoSlice<'a>; CHUNKS_AT_ONCE]) -> usize {
-        let Some(pending) = &self.0 else { return 0 };
-        let mut sent = pending.sent;
-        for (slice, chunk) in slices.iter_mut().zip(&pending.output.list) {
-            *slice = IoSlice::new(&chunk[std::mem::take(&mut sent)..]);
-        }
-        pending.output.list.len().min(CHUNKS_AT_ONCE)
+        self.0.as_ref().map_or(0, |pending| fill(slices, &pending.output, pending.sent))
     }
 
     /// The socket took `count` bytes.
     pub(crate) fn advance(&mut self, pool: &mut Pool, count: usize) {
         let Some(pending) = &mut self.0 else { return };
-        assert!(count <= pending.unsent, "a socket takes no more than it was offered");
-        pending.unsent -= count;
-        pending.sent += count;
-        let chunks = &mut pending.output.list;
-        while chunks.front().is_some_and(|first| first.len() <= pending.sent) {
-            let Some(first) = chunks.pop_front() else { break };
-            pending.sent -= first.len();
-            pool.put(first);
-        }
+        pending.advance(pool, count);
         self.release_if_empty(pool);
     }
 
-    /// Drops input and output, and returns their memory to the pool.
+    /// Drops input, output and layer, and returns the memory of both to the pool.
     pub(crate) fn discard(&mut self, pool: &mut Pool) {
         let Some(pending) = &mut self.0 else { return };
+        pending.layered = None;
+        pool.held -= std::mem::take(&mut pending.layer_held);
         pending.input.clear(pool);
         pending.output.clear(pool);
         (pending.sent, pending.unsent) = (0, 0);
         self.release_if_empty(pool);
     }
 
-    /// Drops input and output, and frees their memory.
+    /// Drops input, output and layer, and frees their memory.
     pub(crate) fn drop_all(&mut self, pool: &mut Pool) {
         pool.held -= self.capacity();
         self.0 = None;
@@ -312,7 +387,9 @@ impl Buffers {
 
     /// Returns the box to the pool when both are empty.
     fn release_if_empty(&mut self, pool: &mut Pool) {
-        let empty = self.0.take_if(|pending| pending.output.is_empty() && pending.input.is_empty());
+        let empty = self.0.take_if(|pending| {
+            pending.output.is_empty() && pending.input.is_empty() && pending.layered.is_none()
+        });
         if let Some(empty) = empty {
             pool.put_box(empty);
         }

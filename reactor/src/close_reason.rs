@@ -6,6 +6,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use crate::layer::LayerError;
+
 /// Why a connection was closed.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -20,6 +22,11 @@ pub enum CloseReason {
     Failed(io::Error),
     /// It was never established.
     NotConnected(io::Error),
+    /// Its [layer](crate::Layer) couldn't go on: the peer broke its protocol, or isn't trusted.
+    Layer(LayerError),
+    /// The handshake of its layer wasn't complete, and more than
+    /// [`Limits::max_handshakes`](crate::Limits::max_handshakes) had begun.
+    HandshakeEvicted,
     /// The socket took nothing for [`Limits::write_timeout`](crate::Limits::write_timeout) while output
     /// waited: the peer doesn't read.
     WriteStalled {
@@ -60,6 +67,10 @@ impl fmt::Display for CloseReason {
             Self::Aborted => f.write_str("dropped by this side"),
             Self::Failed(error) => fmt_failure(error, f),
             Self::NotConnected(error) => fmt_no_connection(error, f),
+            Self::Layer(error) => write!(f, "{error}"),
+            Self::HandshakeEvicted => {
+                f.write_str("evicted: its handshake wasn't complete, and too many others had begun")
+            }
             Self::WriteStalled { unsent } => {
                 write!(f, "write stalled: {unsent} bytes unsent")
             }
@@ -140,6 +151,11 @@ mod tests {
                 "not connected: no answer from there (Connection timed out (os error 110))",
             ),
             (CloseReason::NotConnected(raw(113)), "not connected: No route to host (os error 113)"),
+            (CloseReason::Layer("broken".into()), "broken"),
+            (
+                CloseReason::HandshakeEvicted,
+                "evicted: its handshake wasn't complete, and too many others had begun",
+            ),
             (CloseReason::WriteStalled { unsent: 7 }, "write stalled: 7 bytes unsent"),
             (
                 CloseReason::InputOverflow { rest: 7 },

@@ -13,6 +13,7 @@
 //! The methods of these names are the only transitions. Knows no handler and no other connection:
 //! every method does one thing to this one and returns what came of it.
 
+mod layered;
 mod socket;
 
 use crate::addresses::AddressId;
@@ -183,7 +184,8 @@ impl<S: Socket> Connection<S> {
         true
     }
 
-    /// Whether [`finish`](Self::finish) is to be called: it closes, and everything was sent.
+    /// Whether [`finish`](Self::finish) is to be called: it closes, and everything was sent, with a
+    /// layer also that nothing follows.
     pub(crate) fn has_sent_all(&self) -> bool {
         self.state == State::Closing && self.buffers.unsent() == 0
     }

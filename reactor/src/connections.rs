@@ -18,7 +18,9 @@ use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::deadlines::{DeadlineQueue, Expired, Key, LoopTimer};
 use crate::handler::Context;
+use crate::handshakes::Handshakes;
 use crate::id::{ConnectionId, TimerId};
+use crate::layer::{Layer, LayerError};
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use crate::system::System;
@@ -49,6 +51,9 @@ pub(crate) struct Connections<S: System> {
     pub(crate) ready_attached: VecDeque<ConnectionId>,
     /// Bytes that may still be read and queued in this turn, see [`Limits::turn_budget`].
     pub(crate) turn_budget: usize,
+    pub(crate) handshakes: Handshakes,
+    /// Connections that may still be served in this turn while their layer's handshake isn't complete.
+    pub(crate) handshake_budget: usize,
     /// Have output, or are closing: flushed after the turn's `before_flush`.
     pub(crate) flush: Vec<ConnectionId>,
     /// Marked as closed: removed at the end of the turn.
@@ -80,6 +85,8 @@ impl<S: System> Connections<S> {
             ready: VecDeque::new(),
             ready_attached: VecDeque::new(),
             turn_budget: 0,
+            handshakes: Handshakes::default(),
+            handshake_budget: 0,
             flush: Vec::new(),
             closed: Vec::new(),
             failed_connects: Vec::new(),
@@ -133,9 +140,13 @@ impl<S: System> Connections<S> {
 
     /// Marks a connection as closed. The first reason counts.
     pub(crate) fn mark_closed(&mut self, id: ConnectionId, reason: CloseReason) {
-        if self.get(id).is_some_and(Connection::mark_closed) {
-            self.closed.push((id, reason));
+        let Some(connection) = self.table.get_mut(id) else { return };
+        if !connection.mark_closed() {
+            return;
         }
+        let failure = connection.take_layer_failure();
+        self.give_handshake_up(id);
+        self.closed.push((id, failure.map_or(reason, CloseReason::Layer)));
     }
 
     /// Puts a connection on the list of those that are served in this turn or the next.
@@ -186,6 +197,80 @@ impl<S: System> Connections<S> {
         }
         let socket = self.system.connect(address, &self.limits)?;
         self.insert(socket, Connection::connecting)
+    }
+}
+
+/// Layers.
+impl<S: System> Connections<S> {
+    /// Whether a connection is to be served in a later turn, because its layer's handshake isn't
+    /// complete and this turn has served enough of those.
+    pub(crate) fn defers_handshake(&mut self, id: ConnectionId) -> bool {
+        if !self.table.get(id).is_some_and(Connection::is_handshaking) {
+            return false;
+        }
+        let defers = self.handshake_budget == 0;
+        self.handshake_budget = self.handshake_budget.saturating_sub(1);
+        defers
+    }
+
+    /// Passes bytes that have arrived through a connection's layer. Returns how many they are for the
+    /// handler.
+    pub(crate) fn receive(&mut self, id: ConnectionId, wire: &[u8], plain: &mut [u8]) -> usize {
+        let Some(connection) = self.table.get_mut(id) else { return 0 };
+        let received = connection.receive(&mut self.pool, wire, plain);
+        self.queue_flush_if_unsent(id);
+        received.unwrap_or_else(|error| {
+            self.fail_layer(id, error);
+            0
+        })
+    }
+
+    /// Whether a connection's handshake has just been completed. What was sent before leaves now.
+    pub(crate) fn take_established(&mut self, id: ConnectionId) -> bool {
+        let established = self.get(id).is_some_and(Connection::take_established);
+        if established {
+            self.handshakes.end();
+            self.queue_flush_if_unsent(id);
+        }
+        established
+    }
+
+    /// The bytes on the wire have ended; a layer may say that it is too early.
+    pub(crate) fn finish_layer(&mut self, id: ConnectionId) {
+        let Some(connection) = self.get(id).filter(|connection| connection.is_open()) else {
+            return;
+        };
+        if let Err(error) = connection.finish_layer() {
+            self.fail_layer(id, error);
+        }
+    }
+
+    /// The input that was kept when a connection's layer was started, once.
+    pub(crate) fn take_layer_input(&mut self, id: ConnectionId) -> Option<Vec<u8>> {
+        self.table.get_mut(id)?.take_layer_input(&mut self.pool)
+    }
+
+    fn fail_layer(&mut self, id: ConnectionId, error: LayerError) {
+        self.give_handshake_up(id);
+        let Some(connection) = self.table.get_mut(id) else { return };
+        connection.fail_layer(&mut self.pool, error);
+        self.queue_flush(id);
+    }
+
+    fn give_handshake_up(&mut self, id: ConnectionId) {
+        if self.get(id).is_some_and(Connection::give_handshake_up) {
+            self.handshakes.end();
+        }
+    }
+
+    /// Begins a handshake, and closes the one that began first if there are too many.
+    fn begin_handshake(&mut self, id: ConnectionId) {
+        let Self { handshakes, table, limits, .. } = self;
+        let is_handshaking = |id| table.get(id).is_some_and(Connection::is_handshaking);
+        handshakes.begin(id, is_handshaking);
+        if let Some(oldest) = handshakes.oldest_above(limits.max_handshakes, is_handshaking) {
+            self.mark_closed(oldest, CloseReason::HandshakeEvicted);
+        }
     }
 }
 
@@ -328,6 +413,20 @@ impl<S: System> Context for Connections<S> {
 
     fn abort(&mut self, id: ConnectionId) {
         self.mark_closed(id, CloseReason::Aborted);
+    }
+
+    fn start_layer(&mut self, id: ConnectionId, layer: Box<dyn Layer>) {
+        let Some(connection) = self.table.get_mut(id) else { return };
+        if connection.start_layer(&mut self.pool, layer) {
+            self.begin_handshake(id);
+            self.queue_ready(id);
+            self.queue_flush(id);
+        }
+    }
+
+    fn peer_certificates(&self, id: ConnectionId) -> Vec<&[u8]> {
+        let layer = self.table.get(id).and_then(Connection::layer);
+        layer.map(Layer::peer_certificates).unwrap_or_default()
     }
 
     fn protect(&mut self, id: ConnectionId) {

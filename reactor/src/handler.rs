@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::close_reason::CloseReason;
 use crate::counters::Counters;
 use crate::id::{ConnectionId, TimerId};
+use crate::layer::Layer;
 use crate::listener_event::ListenerEvent;
 use crate::signals::Signal;
 
@@ -57,6 +58,12 @@ pub trait Handler {
     /// connection with [`CloseReason::InputOverflow`], unless reading is paused: a decoder's maximum
     /// is lower.
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize;
+
+    /// The handshake of the layer that [`Context::start_layer`] has started is complete: who the peer
+    /// is, [`Context::peer_certificates`] says. Called once, before the first input through the layer.
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        let _ = (cx, connection);
+    }
 
     /// The peer sends nothing more; `rest` is the input that was never consumed. The peer may still
     /// read: replies reach it. A handler that has no more of them calls [`Context::close`].
@@ -148,6 +155,18 @@ pub trait Context {
 
     /// Bytes queued for the peer that its socket has not taken yet.
     fn unsent(&self, connection: ConnectionId) -> usize;
+
+    /// Passes everything that arrives from now on and everything that isn't sent yet through a layer.
+    /// What the handler leaves unconsumed in the very call of [`Handler::on_data`] is the layer's
+    /// first input. [`Handler::on_handshake`] follows, or [`Handler::on_close`] with
+    /// [`CloseReason::Layer`].
+    ///
+    /// No effect on a connection that has a layer.
+    fn start_layer(&mut self, connection: ConnectionId, layer: Box<dyn Layer>);
+
+    /// Certificates that the peer has proved to be its own, see [`Layer::peer_certificates`]; none
+    /// before [`Handler::on_handshake`] and without a layer.
+    fn peer_certificates(&self, connection: ConnectionId) -> Vec<&[u8]>;
 
     /// Closes a connection in order: sends what is queued, shuts down the sending side, and
     /// reads and discards what it still sends, for a limited time.

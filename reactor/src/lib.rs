@@ -11,6 +11,8 @@
 //! | `output` | step 8: flushing |
 //! | `connections` | all connections and the lists of what is to be done with them |
 //! | `table` | connections by id: slots and generations |
+//! | [`layer`] | the seam between a connection's bytes on the wire and those of its handler: [`Layer`] |
+//! | `handshakes` | how many layers haven't completed their handshake |
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
 //! | `close_reason` | why a connection is closed, in words |
 //! | `shutdown` | the states of the shutdown |
@@ -49,8 +51,10 @@ mod deadlines;
 mod event_loop;
 mod eviction;
 pub mod handler;
+mod handshakes;
 pub mod id;
 mod kernel;
+pub mod layer;
 pub mod limits;
 mod listener;
 mod listener_event;
@@ -75,6 +79,7 @@ pub use counters::Counters;
 pub use event_loop::EventLoop;
 pub use handler::{Context, Handler, ShutdownCause};
 pub use id::{ConnectionId, TimerId};
+pub use layer::{Layer, LayerError};
 pub use limits::Limits;
 pub use listener::Bound;
 pub use listener_event::{ListenerEvent, RefuseReason};

@@ -43,6 +43,13 @@ pub struct Limits {
     /// least one; the connections that are left come first in the next turn. Input that was kept
     /// counts again when it is delivered again. Bounds how long a turn takes.
     pub turn_budget: usize,
+    /// Connections served in one turn while the handshake of their [layer](crate::Layer) isn't complete,
+    /// at least one; the others come in later turns. A handshake costs as much as the requests of
+    /// hundreds of peers.
+    pub handshake_budget: usize,
+    /// Handshakes of layers at the same time that aren't complete, at least one. Above it the one that
+    /// began first is closed.
+    pub max_handshakes: usize,
     /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
     /// reached, nothing more is read in this turn. When fifteen sixteenths of it are still held after
     /// the flush, the connections that hold the most are closed until seven eighths are held. What a
@@ -85,6 +92,8 @@ impl Default for Limits {
             accept_budget: 64,
             read_budget: 64 * 1024,
             turn_budget: 4 * 1024 * 1024,
+            handshake_budget: 4,
+            max_handshakes: 1024,
             max_buffered_bytes: 256 * 1024 * 1024,
             max_unconsumed: 64 * 1024,
             write_buffer_high: 256 * 1024,
@@ -107,6 +116,8 @@ impl Limits {
         self.reserved_connections = self.reserved_connections.min(self.max_connections / 4);
         self.read_budget = self.read_budget.max(1);
         self.turn_budget = self.turn_budget.max(1);
+        self.handshake_budget = self.handshake_budget.max(1);
+        self.max_handshakes = self.max_handshakes.max(1);
         self.max_buffered_bytes = self.max_buffered_bytes.max(BUFFERED_MIN);
         self.accept_budget = self.accept_budget.max(1);
         self

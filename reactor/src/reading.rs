@@ -2,9 +2,11 @@
 
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
+use crate::connection::Connection;
 use crate::connections::Connections;
 use crate::handler::Handler;
 use crate::id::ConnectionId;
+use crate::layer::KEPT_MAX;
 use crate::limits::Limits;
 use crate::stream::Read;
 use crate::system::System;
@@ -13,14 +15,17 @@ use crate::turn_hook::TurnHook;
 /// Reads into one buffer that all connections share.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// First the input that the connection's handler has left, then what is read behind it:
-    /// whatever is decoded is decoded in place.
+    /// First the input that the connection's handler has left, then what is read behind it, or comes
+    /// out of its layer: whatever is decoded is decoded in place.
     buffer: Box<[u8]>,
+    /// What is read for a layer; empty until there is one.
+    wire: Box<[u8]>,
 }
 
 impl Reader {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { buffer: vec![0; limits.max_unconsumed + limits.read_budget].into_boxed_slice() }
+        let size = limits.max_unconsumed + limits.read_budget + KEPT_MAX;
+        Self { buffer: vec![0; size].into_boxed_slice(), wire: Box::default() }
     }
 
     /// Serves each ready connection once, as far as the turn's budget goes.
@@ -34,6 +39,7 @@ impl Reader {
         hook: &impl TurnHook,
     ) {
         connections.turn_budget = connections.limits.turn_budget;
+        connections.handshake_budget = connections.limits.handshake_budget;
         for _ in 0..connections.ready_attached.len() {
             let Some(id) = connections.ready_attached.pop_front() else { break };
             self.serve_one(connections, handler, id);
@@ -43,7 +49,11 @@ impl Reader {
                 return;
             }
             let Some(id) = connections.ready.pop_front() else { return };
-            self.serve_one(connections, handler, id);
+            if connections.defers_handshake(id) {
+                connections.ready.push_back(id);
+            } else {
+                self.serve_one(connections, handler, id);
+            }
         }
     }
 
@@ -60,6 +70,19 @@ impl Reader {
         }
         handler.before_read(connections, id);
         self.redeliver(connections, handler, id);
+        if connections.get(id).is_some_and(|found| found.has_layer()) {
+            self.serve_layered(connections, handler, id);
+        } else {
+            self.serve_plain(connections, handler, id);
+        }
+    }
+
+    fn serve_plain<H: Handler>(
+        &mut self,
+        connections: &mut Connections<impl System>,
+        handler: &mut H,
+        id: ConnectionId,
+    ) {
         let now = Tick::from(connections.clock.moment());
         let mut budget = connections.limits.read_budget;
         loop {
@@ -67,7 +90,9 @@ impl Reader {
             if room == 0 {
                 break;
             }
-            let Some(connection) = connections.get(id).filter(|found| found.wants_read()) else {
+            // A layer that was started meanwhile has the rest, in the next turn.
+            let reads = |found: &&mut Connection<_>| found.wants_read() && !found.has_layer();
+            let Some(connection) = connections.get(id).filter(reads) else {
                 return close_if_failed(connections, id);
             };
             let kept = connection.buffers.copy_input(&mut self.buffer);
@@ -77,7 +102,7 @@ impl Reader {
                 Read::Bytes(count) => {
                     budget -= count;
                     connections.count_read(count);
-                    self.deliver(connections, handler, id, kept, kept + count);
+                    deliver(&self.buffer[..kept + count], kept, connections, handler, id);
                 }
                 Read::Eof => deliver_eof(connections, handler, id),
                 Read::WouldBlock => {}
@@ -85,6 +110,51 @@ impl Reader {
             }
         }
         connections.queue_ready(id);
+    }
+
+    fn serve_layered<H: Handler>(
+        &mut self,
+        connections: &mut Connections<impl System>,
+        handler: &mut H,
+        id: ConnectionId,
+    ) {
+        let now = Tick::from(connections.clock.moment());
+        let mut budget = connections.limits.read_budget;
+        self.wire_buffer(budget);
+        let Self { buffer, wire } = self;
+        if let Some(input) = connections.take_layer_input(id) {
+            pass(&input, buffer, connections, handler, id);
+        }
+        loop {
+            deliver_layer_end(connections, handler, id);
+            let room = budget.min(connections.read_room());
+            if room == 0 {
+                break;
+            }
+            let Some(connection) = connections.get(id).filter(|found| found.wants_read()) else {
+                return close_if_failed(connections, id);
+            };
+            match connection.read(&mut wire[..room], now) {
+                Read::Bytes(count) => {
+                    budget -= count;
+                    connections.count_read(count);
+                    pass(&wire[..count], buffer, connections, handler, id);
+                }
+                Read::Eof => {
+                    connections.finish_layer(id);
+                    deliver_eof(connections, handler, id);
+                }
+                Read::WouldBlock => {}
+                Read::Failed(error) => connections.mark_closed(id, CloseReason::Failed(error)),
+            }
+        }
+        connections.queue_ready(id);
+    }
+
+    fn wire_buffer(&mut self, size: usize) {
+        if self.wire.is_empty() {
+            self.wire = vec![0; size].into_boxed_slice();
+        }
     }
 
     /// Delivers what was kept while reading was paused.
@@ -100,25 +170,56 @@ impl Reader {
         }
         let kept = connection.buffers.copy_input(&mut self.buffer);
         connections.count_redelivered(kept);
-        self.deliver(connections, handler, id, kept, kept);
+        deliver(&self.buffer[..kept], kept, connections, handler, id);
     }
+}
 
-    /// Delivers the first `length` bytes of the buffer, of which the first `kept` are kept already.
-    fn deliver<H: Handler>(
-        &mut self,
-        connections: &mut Connections<impl System>,
-        handler: &mut H,
-        id: ConnectionId,
-        kept: usize,
-        length: usize,
-    ) {
-        if !connections.get(id).is_some_and(|connection| connection.is_open()) {
-            return;
-        }
-        let input = &self.buffer[..length];
-        // A handler that claims to have consumed more than there is has consumed all of it.
-        let consumed = handler.on_data(connections, id, input).min(length);
-        connections.keep_input(id, input, kept, consumed);
+/// Delivers `input`, of which the first `kept` bytes are kept already.
+fn deliver<H: Handler>(
+    input: &[u8],
+    kept: usize,
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+) {
+    if !connections.get(id).is_some_and(|connection| connection.is_open()) {
+        return;
+    }
+    // A handler that claims to have consumed more than there is has consumed all of it.
+    let consumed = handler.on_data(connections, id, input).min(input.len());
+    connections.keep_input(id, input, kept, consumed);
+}
+
+/// Passes bytes that have arrived through the layer, and delivers what comes out.
+fn pass<H: Handler>(
+    wire: &[u8],
+    buffer: &mut [u8],
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+) {
+    let Some(connection) = connections.get(id).filter(|connection| connection.is_open()) else {
+        return;
+    };
+    let kept = connection.buffers.copy_input(buffer);
+    let received = connections.receive(id, wire, &mut buffer[kept..]);
+    if connections.take_established(id) {
+        handler.on_handshake(connections, id);
+    }
+    if received > 0 {
+        connections.count_redelivered(kept);
+        deliver(&buffer[..kept + received], kept, connections, handler, id);
+    }
+}
+
+/// Delivers the peer's end if it has come within the layer.
+fn deliver_layer_end<H: Handler>(
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+) {
+    if connections.get(id).is_some_and(Connection::take_layer_end) {
+        deliver_eof(connections, handler, id);
     }
 }
 

@@ -150,7 +150,6 @@ impl Config {
             turn_budget: layers.get(&settings::TURN_BUDGET)?,
             max_buffered_bytes: layers.get(&settings::MAX_BUFFERED_BYTES)?,
             socket_buffer_size: layers.get(&settings::SOCKET_BUFFER_SIZE)?,
-            max_unconsumed: Limits::default().max_unconsumed,
             write_buffer_high: layers.get(&settings::WRITE_BUFFER_HIGH)?,
             write_buffer_low: layers.get(&settings::WRITE_BUFFER_LOW)?,
             write_timeout: layers.get(&settings::WRITE_TIMEOUT)?,
@@ -158,6 +157,7 @@ impl Config {
             shutdown_timeout: layers.get(&settings::SHUTDOWN_TIMEOUT)?,
             tcp_keepalive: layers.get(&settings::TCP_KEEPALIVE)?,
             accept_retry_delay: layers.get(&settings::ACCEPT_RETRY_DELAY)?,
+            ..Limits::default()
         })
     }
 }

@@ -90,6 +90,9 @@ impl<S: Socket> Connection<S> {
 
     /// Sends what waits until the socket takes no more.
     pub(crate) fn flush(&mut self, pool: &mut Pool) -> Flush {
+        if self.has_layer() {
+            return self.flush_layered(pool);
+        }
         let mut sent = 0;
         while self.readiness.writable && self.buffers.unsent() > 0 {
             match self.write() {

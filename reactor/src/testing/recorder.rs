@@ -16,6 +16,8 @@ pub enum Call {
     Start,
     /// [`Handler::on_open`].
     Open(ConnectionId),
+    /// [`Handler::on_handshake`].
+    Handshake(ConnectionId),
     /// [`Handler::on_data`]: what was delivered, and how much of it was consumed.
     Data(ConnectionId, Vec<u8>, usize),
     /// [`Handler::on_eof`], with what was never consumed.
@@ -53,6 +55,7 @@ impl Call {
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Open(id)
+            | Self::Handshake(id)
             | Self::Data(id, ..)
             | Self::Eof(id, _)
             | Self::Writable(id)
@@ -76,6 +79,10 @@ pub enum Ending {
     Failed(ErrorKind),
     /// [`CloseReason::NotConnected`].
     NotConnected(ErrorKind),
+    /// [`CloseReason::Layer`].
+    Layer,
+    /// [`CloseReason::HandshakeEvicted`].
+    HandshakeEvicted,
     /// [`CloseReason::WriteStalled`], with the bytes that were unsent.
     WriteStalled(usize),
     /// [`CloseReason::InputOverflow`], with the bytes that were left over.
@@ -96,6 +103,8 @@ impl From<&CloseReason> for Ending {
             CloseReason::Aborted => Self::Aborted,
             CloseReason::Failed(error) => Self::Failed(error.kind()),
             CloseReason::NotConnected(error) => Self::NotConnected(error.kind()),
+            CloseReason::Layer(_) => Self::Layer,
+            CloseReason::HandshakeEvicted => Self::HandshakeEvicted,
             CloseReason::WriteStalled { unsent } => Self::WriteStalled(*unsent),
             CloseReason::InputOverflow { rest } => Self::InputOverflow(*rest),
             CloseReason::BufferLimit { buffered } => Self::BufferLimit(*buffered),
@@ -146,6 +155,11 @@ impl<H: Handler> Handler for Recorder<H> {
             *noted = consumed;
         }
         consumed
+    }
+
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        self.calls.push(Call::Handshake(connection));
+        self.handler.on_handshake(cx, connection);
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {

@@ -1,0 +1,169 @@
+//! What a connection does with its layer: the only place that passes bytes through it.
+
+use std::io::{self, IoSlice};
+
+use super::{Connection, Flow, State};
+use crate::buffer::Pool;
+use crate::layer::{Layer, LayerError, Layered};
+use crate::stream::Flush;
+use crate::system::Socket;
+
+impl<S: Socket> Connection<S> {
+    pub(crate) fn has_layer(&self) -> bool {
+        self.buffers.layered().is_some()
+    }
+
+    pub(crate) fn layer(&self) -> Option<&dyn Layer> {
+        self.buffers.layered().map(|layered| &*layered.layer)
+    }
+
+    /// Passes everything through a layer from now on, beginning with the input that is kept. Returns
+    /// whether it does: a connection has one layer at most.
+    pub(crate) fn start_layer(&mut self, pool: &mut Pool, layer: Box<dyn Layer>) -> bool {
+        let starts = self.is_open() && !self.has_layer();
+        if starts {
+            self.buffers.set_layer(pool, Layered::new(layer));
+        }
+        starts
+    }
+
+    /// Whether its layer's handshake isn't complete.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.buffers.layered().is_some_and(|layered| layered.is_handshaking)
+    }
+
+    /// Waits no longer for its layer's handshake. Returns whether it did.
+    pub(crate) fn give_handshake_up(&mut self) -> bool {
+        let layered = self.buffers.layered_mut();
+        layered.is_some_and(|layered| std::mem::take(&mut layered.is_handshaking))
+    }
+
+    /// Whether its layer's handshake has just been completed.
+    pub(crate) fn take_established(&mut self) -> bool {
+        self.is_open() && self.buffers.layered_mut().is_some_and(Layered::take_established)
+    }
+
+    /// The input that was kept when the layer was started, once.
+    pub(crate) fn take_layer_input(&mut self, pool: &mut Pool) -> Option<Vec<u8>> {
+        let layered = self.buffers.layered_mut()?;
+        if !std::mem::take(&mut layered.starts_with_input) {
+            return None;
+        }
+        Some(self.buffers.take_input(pool))
+    }
+
+    /// Passes bytes that have arrived through the layer.
+    pub(crate) fn receive(
+        &mut self,
+        pool: &mut Pool,
+        wire: &[u8],
+        plain: &mut [u8],
+    ) -> Result<usize, LayerError> {
+        let Some(layered) = self.buffers.layered_mut() else { return Ok(0) };
+        let received = layered.layer.receive(wire, plain);
+        self.buffers.count_layer(pool);
+        received
+    }
+
+    /// Tells the layer that nothing more arrives.
+    pub(crate) fn finish_layer(&mut self) -> Result<(), LayerError> {
+        self.buffers.layered_mut().map_or(Ok(()), |layered| layered.layer.finish())
+    }
+
+    /// Whether the peer's end has arrived within the layer, and is to be delivered now: then it is as
+    /// if the socket had ended.
+    pub(crate) fn take_layer_end(&mut self) -> bool {
+        let delivers = match self.state {
+            State::Open => self.output != Flow::Paused && self.intake == Flow::Open,
+            State::Closing | State::Lingering => true,
+            State::Connecting | State::Closed => false,
+        };
+        let ended = self.layer().is_some_and(Layer::has_peer_ended);
+        let takes = delivers && ended && !self.peer_ended;
+        self.peer_ended |= takes;
+        takes
+    }
+
+    /// Open to closing, because the layer can't go on: only what it has to say still leaves.
+    pub(crate) fn fail_layer(&mut self, pool: &mut Pool, error: LayerError) {
+        if !self.close(pool) {
+            return;
+        }
+        self.buffers.drop_output(pool);
+        if let Some(layered) = self.buffers.layered_mut() {
+            layered.failure = Some(error);
+        }
+    }
+
+    /// Why the layer couldn't go on, if that is why the connection is closed.
+    pub(crate) fn take_layer_failure(&mut self) -> Option<LayerError> {
+        self.buffers.layered_mut()?.failure.take()
+    }
+
+    /// Sends what waits, through the layer, until the socket takes no more.
+    pub(super) fn flush_layered(&mut self, pool: &mut Pool) -> Flush {
+        let mut sent = 0;
+        loop {
+            self.pass_output(pool);
+            let flushed = self.write_layer();
+            self.buffers.count_layer(pool);
+            match flushed {
+                Ok(0) => return Flush::Sent(sent),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Flush::Failed(error),
+            }
+        }
+    }
+
+    fn pass_output(&mut self, pool: &mut Pool) {
+        let closes = self.state == State::Closing;
+        if closes && self.is_handshaking() {
+            // It takes none, and won't.
+            self.buffers.drop_output(pool);
+        }
+        let left = self.buffers.pass_output(pool);
+        let Some(layered) = self.buffers.layered_mut() else { return };
+        if closes && left == 0 && layered.failure.is_none() {
+            layered.close();
+        }
+    }
+
+    /// Bytes of the layer that the socket took; none when there are none, or it is full.
+    fn write_layer(&mut self) -> io::Result<usize> {
+        let Some(layered) = self.buffers.layered_mut() else { return Ok(0) };
+        if !self.readiness.writable || layered.layer.unsent() == 0 {
+            return Ok(0);
+        }
+        let mut socket = Offered { socket: &mut self.socket, offered: 0 };
+        let count = layered.layer.write_to(&mut socket)?;
+        // As without a layer: the call that would return `WouldBlock` is saved.
+        self.readiness.writable = count == socket.offered;
+        if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count) }
+    }
+}
+
+/// A socket that remembers how much it was offered.
+struct Offered<'s, S> {
+    socket: &'s mut S,
+    offered: usize,
+}
+
+impl<S: io::Write> io::Write for Offered<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.offered = bytes.len();
+        self.socket.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.offered = slices.iter().map(|slice| slice.len()).sum();
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}

@@ -1,0 +1,215 @@
+//! A connection's TLS, as a [`Layer`] of the loop: rustls, and what it has no count of.
+//!
+//! ```text
+//!   wire ──> deframer ──> records ──> plain bytes, all of them at once
+//!   wire <── records, up to UNSENT_MAX <── plain bytes
+//! ```
+//!
+//! Knows no socket, no file and no clock: which certificates are good is the configuration's, and so
+//! is the time.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::sync::Arc;
+
+use reactor::{Layer, LayerError};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, IoState, ServerConfig, ServerConnection};
+
+use crate::error::TlsError;
+use crate::record::{RecordTracker, is_tls};
+
+/// Bytes that are encrypted before the socket takes them: enough for one write to fill it, and few
+/// beside what waits unencrypted.
+const UNSENT_MAX: usize = 64 * 1024;
+
+/// Bytes that an idle connection holds: rustls's state with its keys and the peer's certificate, and
+/// its smallest buffer of 4 KiB. Measured: `cargo bench -p tls -- idle`.
+const IDLE_HELD: usize = 8 * 1024;
+
+/// Bytes of a peer that doesn't speak TLS which are shown.
+const SHOWN_MAX: usize = 64;
+
+/// TLS 1.3 of one connection.
+pub struct TlsLayer {
+    tls: Connection,
+    records: RecordTracker,
+    /// Bytes that have arrived until the handshake was complete: its messages may be kept.
+    handshake_bytes: usize,
+    /// As rustls counts them.
+    unsent: usize,
+    peer_ended: bool,
+}
+
+impl TlsLayer {
+    /// The side that was called.
+    ///
+    /// # Errors
+    /// When the configuration can't be used.
+    pub fn server(config: &Arc<ServerConfig>) -> Result<Self, TlsError> {
+        let tls = ServerConnection::new(Arc::clone(config)).map_err(TlsError::Protocol)?;
+        Ok(Self::new(tls.into()))
+    }
+
+    /// The side that calls the server of this name.
+    ///
+    /// # Errors
+    /// When the configuration can't be used.
+    pub fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
+        let tls = ClientConnection::new(Arc::clone(config), name).map_err(TlsError::Protocol)?;
+        Ok(Self::new(tls.into()))
+    }
+
+    fn new(mut tls: Connection) -> Self {
+        tls.set_buffer_limit(Some(UNSENT_MAX));
+        let mut layer = Self {
+            tls,
+            records: RecordTracker::default(),
+            handshake_bytes: 0,
+            unsent: 0,
+            peer_ended: false,
+        };
+        // A client's first flight.
+        layer.count_unsent();
+        layer
+    }
+
+    /// Passes `wire` to rustls piece by piece, and takes out what comes of each: so it never holds as
+    /// much that it would refuse more.
+    fn pass(&mut self, mut wire: &[u8], plain: &mut [u8]) -> Result<usize, TlsError> {
+        let mut length = 0;
+        while !wire.is_empty() {
+            let taken = self.tls.read_tls(&mut wire).map_err(|error| TlsError::from_io(&error))?;
+            let state = self.tls.process_new_packets().map_err(TlsError::from)?;
+            self.unsent = state.tls_bytes_to_write();
+            length += self.take_plain(&state, &mut plain[length..])?;
+            self.peer_ended = state.peer_has_closed();
+            if self.peer_ended || taken == 0 {
+                // What follows the peer's end is to be ignored.
+                break;
+            }
+        }
+        Ok(length)
+    }
+
+    fn take_plain(&mut self, state: &IoState, plain: &mut [u8]) -> Result<usize, TlsError> {
+        let length = state.plaintext_bytes_to_read();
+        if length == 0 {
+            return Ok(0);
+        }
+        let plain = plain.get_mut(..length).ok_or(TlsError::Overrun { length })?;
+        self.tls.reader().read_exact(plain).map_err(|error| TlsError::from_io(&error))?;
+        Ok(length)
+    }
+
+    /// Lets rustls shrink its buffer, as it does when a read finds nothing: otherwise an idle
+    /// connection keeps what its longest record needed.
+    fn trim(&mut self) {
+        if self.records.take_trim() {
+            // It reads nothing, and says so.
+            let _ = self.tls.read_tls(&mut Nothing);
+        }
+    }
+
+    fn count_unsent(&mut self) {
+        self.unsent = match self.tls.process_new_packets() {
+            Ok(state) => state.tls_bytes_to_write(),
+            // The alert that is left: rustls doesn't say how long it is.
+            Err(_) => usize::from(self.tls.wants_write()),
+        };
+    }
+}
+
+impl Layer for TlsLayer {
+    fn receive(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<usize, LayerError> {
+        if self.handshake_bytes == 0 && wire.first().is_some_and(|first| !is_tls(*first)) {
+            let said = wire[..wire.len().min(SHOWN_MAX)].to_vec();
+            return Err(TlsError::NotTls { said }.into());
+        }
+        if self.tls.is_handshaking() {
+            self.handshake_bytes += wire.len();
+        }
+        self.records.pass(wire);
+        let received = self.pass(wire, plain).inspect_err(|_| {
+            self.unsent = usize::from(self.tls.wants_write());
+        })?;
+        self.trim();
+        Ok(received)
+    }
+
+    fn finish(&mut self) -> Result<(), LayerError> {
+        if self.tls.is_handshaking() {
+            return Err(TlsError::EndedInHandshake.into());
+        }
+        if self.peer_ended {
+            return Ok(());
+        }
+        match self.records.partial() {
+            0 => Ok(()),
+            found => Err(TlsError::Truncated { found }.into()),
+        }
+    }
+
+    fn has_peer_ended(&self) -> bool {
+        self.peer_ended
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    fn send(&mut self, plain: &[IoSlice<'_>]) -> usize {
+        // A server may send before it knows who the client is: this one doesn't.
+        if self.tls.is_handshaking() {
+            return 0;
+        }
+        let taken = self.tls.writer().write_vectored(plain).unwrap_or(0);
+        self.count_unsent();
+        taken
+    }
+
+    fn close(&mut self) {
+        self.tls.send_close_notify();
+        self.count_unsent();
+    }
+
+    fn write_to(&mut self, socket: &mut dyn Write) -> io::Result<usize> {
+        let count = self.tls.write_tls(socket)?;
+        self.unsent = self.unsent.saturating_sub(count);
+        Ok(count)
+    }
+
+    fn unsent(&self) -> usize {
+        if self.tls.wants_write() { self.unsent.max(1) } else { 0 }
+    }
+
+    fn held(&self) -> usize {
+        let handshake = if self.tls.is_handshaking() { self.handshake_bytes } else { 0 };
+        IDLE_HELD + self.records.partial().max(handshake) + self.unsent()
+    }
+
+    fn peer_certificates(&self) -> Vec<&[u8]> {
+        if self.tls.is_handshaking() {
+            return Vec::new();
+        }
+        self.tls.peer_certificates().into_iter().flatten().map(|der| &**der).collect()
+    }
+}
+
+impl fmt::Debug for TlsLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsLayer")
+            .field("handshaking", &self.tls.is_handshaking())
+            .field("unsent", &self.unsent())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Has nothing to read.
+struct Nothing;
+
+impl Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
