@@ -1,0 +1,5 @@
+//! What is made, judged by those who have to accept or refuse it.
+
+mod authority;
+mod testing;
+mod verify;
