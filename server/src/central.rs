@@ -9,6 +9,9 @@
 //! | `session`, `sessions` | what is remembered of one connection, and of all |
 //! | `shared` | what both protocols share: configuration, sessions, log budget |
 //! | `echo`, `echo_service` | the echo protocol of one connection, and serving all |
+//! | `tls_service` | what is between the first byte and the protocol when that is TLS |
+//! | `trust` | what is asked of who keeps the certificates |
+//! | `identity` | which agency a certificate names |
 //! | `lottery_session` | the lottery protocol of one connection |
 //! | `lottery_service` | serves agencies: requests in, durable replies out |
 //! | `outbox` | what agencies are sent: replies that are durable, and winners |
@@ -37,6 +40,7 @@ mod draw_progress;
 mod echo;
 mod echo_service;
 mod group_commit;
+mod identity;
 mod known_addresses;
 mod listener_log;
 mod log_budget;
@@ -53,6 +57,8 @@ mod session;
 mod sessions;
 mod shared;
 mod timers;
+mod tls_service;
+mod trust;
 mod winners_delivery;
 
 use std::net::SocketAddr;
@@ -64,13 +70,18 @@ use reactor::{
 use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line, Success};
 
+pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
+pub use self::trust::{Plaintext, Trust};
 
 use self::listener_log::ListenerLog;
 use self::log_budget::Cause;
 use self::lottery_service::LotteryService;
+use self::protocol_error::ProtocolError;
 use self::session::{Deadline, Protocol, Session};
 use self::shared::Shared;
+use wire::ErrorCode;
+
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
 use crate::store::{Store, StoreError};
@@ -81,6 +92,8 @@ pub struct Central<S> {
     shared: Shared,
     lottery: LotteryService<S>,
     listener_log: ListenerLog,
+    /// None: without TLS.
+    trust: Option<Box<dyn Trust>>,
 }
 
 impl<S: Store> Central<S> {
@@ -90,7 +103,15 @@ impl<S: Store> Central<S> {
             lottery: LotteryService::new(lottery, store, &config),
             shared: Shared::new(config),
             listener_log: ListenerLog::default(),
+            trust: None,
         }
+    }
+
+    /// One that takes TLS.
+    #[must_use]
+    pub fn with_trust(mut self, trust: impl Trust + 'static) -> Self {
+        self.trust = Some(Box::new(trust));
+        self
     }
 
     /// One that leaves waiting for the disk to the thread at the other end, see
@@ -126,24 +147,67 @@ impl<S: Store> Central<S> {
         let max_line = self.shared.config.max_line_size;
         let Some(session) = self.shared.sessions.get(connection) else { return input.len() };
         let Some(&first) = input.first() else { return 0 };
+        let was = session.protocol();
         session.identify(first, max_line);
+        let protocol = session.protocol();
+        if protocol != was {
+            self.admit(cx, connection, was);
+        }
+        let Some(session) = self.shared.sessions.get(connection) else { return input.len() };
         match session.protocol() {
             Protocol::Echo => echo_service::on_data(cx, &mut self.shared, connection, input),
             Protocol::Lottery => self.lottery.on_data(cx, &mut self.shared, connection, input),
-            Protocol::Tls => {
-                self.refuse_tls(cx, connection);
+            // What has come is the layer's.
+            Protocol::Tls => 0,
+            Protocol::Unknown | Protocol::Secured | Protocol::Refused | Protocol::Closing => {
                 input.len()
             }
-            Protocol::Unknown | Protocol::Refused | Protocol::Closing => input.len(),
         }
     }
 
-    /// Refuses a connection that has begun TLS, in words that its user may get to see.
-    fn refuse_tls(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+    /// A connection has begun a protocol: goes on with TLS, or refuses what isn't taken.
+    fn admit(&mut self, cx: &mut impl Context, connection: ConnectionId, was: Protocol) {
+        let (shared, trust) = (&mut self.shared, self.trust.as_deref());
+        let Some(session) = shared.sessions.get(connection) else { return };
+        if session.protocol() == Protocol::Tls {
+            return tls_service::begin(cx, shared, trust, connection);
+        }
+        let is_lottery = session.protocol() == Protocol::Lottery;
+        match tls_service::refusal(shared, trust, connection, was) {
+            Some(error) if is_lottery => {
+                self.lottery.close_with_error(cx, shared, connection, error);
+            }
+            Some(_) => tls_service::refuse(cx, shared, connection, Cause::Plaintext),
+            None => {}
+        }
+    }
+
+    /// Reads the certificates again, and ends connections whose certificate is revoked now.
+    fn reload(&mut self, cx: &mut impl Context) {
+        let Some(trust) = &mut self.trust else {
+            let line = Line::new("reload", Success).with("cause", "SIGHUP");
+            return log_line!(Level::Info, line.with("reloaded", "nothing"));
+        };
+        trust.reload();
+        for connection in tls_service::revoked(cx, &self.shared, &**trust) {
+            self.close_revoked(cx, connection);
+        }
+    }
+
+    fn close_revoked(&mut self, cx: &mut impl Context, connection: ConnectionId) {
         let Some(session) = self.shared.sessions.get(connection) else { return };
-        connection_log::log_tls(&mut self.shared.log, session.ip());
-        cx.send(connection, format!("error: {}\n", Cause::Tls).as_bytes());
-        self.shared.close(cx, connection);
+        if session.protocol() != Protocol::Lottery {
+            return tls_service::refuse(cx, &mut self.shared, connection, Cause::Revoked);
+        }
+        let error = ProtocolError::new(ErrorCode::CertificateRevoked, Cause::Revoked.to_string());
+        self.lottery.close_with_error(cx, &mut self.shared, connection, error);
+    }
+
+    fn warn_of_expiry(&self, cx: &mut impl Context) {
+        if let Some(trust) = &self.trust {
+            trust.warn_of_expiry();
+            cx.set_timer(timers::EXPIRY, Some(tls_service::EXPIRY_PERIOD));
+        }
     }
 
     /// Arms the deadline that fits: for the rest of what has begun, or for what comes next.
@@ -159,6 +223,7 @@ impl<S: Store> Central<S> {
         let after = match session.note_input(consumed, rest) {
             Deadline::Unchanged => return,
             Deadline::Frame => config.frame_timeout,
+            Deadline::Handshake => config.handshake_timeout,
             Deadline::Idle => config.idle_timeout,
             Deadline::Never => None,
         };
@@ -171,6 +236,7 @@ impl<S: Store> Handler for Central<S> {
 
     fn on_start(&mut self, cx: &mut impl Context) {
         self.lottery.on_start(cx);
+        self.warn_of_expiry(cx);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
@@ -182,6 +248,11 @@ impl<S: Store> Handler for Central<S> {
         }
         self.shared.sessions.insert(connection, session);
         cx.set_deadline(connection, self.shared.config.first_byte_timeout);
+    }
+
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        let Some(trust) = self.trust.as_deref() else { return };
+        tls_service::on_handshake(cx, &mut self.shared, trust, connection);
     }
 
     fn before_read(&mut self, cx: &mut impl Context, connection: ConnectionId) {
@@ -204,7 +275,9 @@ impl<S: Store> Handler for Central<S> {
         cx.set_deadline(connection, None);
         let Some(session) = self.shared.sessions.get(connection) else { return };
         match session.protocol() {
-            Protocol::Unknown | Protocol::Tls | Protocol::Closing => cx.close(connection),
+            Protocol::Unknown | Protocol::Tls | Protocol::Secured | Protocol::Closing => {
+                cx.close(connection);
+            }
             // What it is owed comes first, and the refusal closes it.
             Protocol::Refused => {}
             Protocol::Echo => echo_service::on_eof(cx, &mut self.shared, connection, rest),
@@ -222,16 +295,21 @@ impl<S: Store> Handler for Central<S> {
             Protocol::Lottery => self.lottery.on_deadline(cx, &mut self.shared, connection),
             // It is the central that waits, for the storage: what the connection is owed comes first.
             Protocol::Refused => {}
-            Protocol::Unknown | Protocol::Tls | Protocol::Echo | Protocol::Closing => {
+            Protocol::Unknown
+            | Protocol::Tls
+            | Protocol::Secured
+            | Protocol::Echo
+            | Protocol::Closing => {
                 echo_service::on_deadline(cx, &mut self.shared, connection);
             }
         }
     }
 
-    fn on_timer(&mut self, _: &mut impl Context, timer: TimerId) {
+    fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match timer {
             timers::LOG_REPORT => self.shared.log.report(),
             timers::LOG_REFILL => self.shared.log.refill(),
+            timers::EXPIRY => self.warn_of_expiry(cx),
             _ => self.lottery.on_timer(timer),
         }
     }
@@ -260,10 +338,7 @@ impl<S: Store> Handler for Central<S> {
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         match signal {
-            Signal::Hangup => {
-                let line = Line::new("reload", Success).with("cause", "SIGHUP");
-                log_line!(Level::Info, line.with("reloaded", "nothing"));
-            }
+            Signal::Hangup => self.reload(cx),
             Signal::User1 => {
                 draw_progress::log_status(self.lottery(), self.shared.sessions.count());
             }

@@ -106,6 +106,7 @@ impl Config {
             echo_keep_alive: layers.get(&settings::ECHO_KEEP_ALIVE)?,
             max_line_size: layers.get(&settings::MAX_LINE_SIZE)?,
             first_byte_timeout: layers.get(&settings::FIRST_BYTE_TIMEOUT)?,
+            handshake_timeout: Some(std::time::Duration::from_secs(10)),
             frame_timeout: layers.get(&settings::FRAME_TIMEOUT)?,
             idle_timeout: layers.get(&settings::IDLE_TIMEOUT)?,
             group_commit_bytes,

@@ -1,6 +1,6 @@
 //! Which connection each agency has, and from which addresses agencies have called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use reactor::ConnectionId;
@@ -13,6 +13,8 @@ use super::known_addresses::KnownAddresses;
 pub(crate) struct AgencyConnections {
     connection_of: BTreeMap<Agency, ConnectionId>,
     addresses: KnownAddresses,
+    /// Those that have shown a certificate.
+    certified: BTreeSet<Agency>,
 }
 
 impl AgencyConnections {
@@ -25,6 +27,15 @@ impl AgencyConnections {
     ) -> Option<ConnectionId> {
         self.addresses.learn(agency, ip);
         self.connection_of.insert(agency, connection)
+    }
+
+    /// An agency has shown its certificate.
+    pub(crate) fn note_certificate(&mut self, agency: Agency) {
+        self.certified.insert(agency);
+    }
+
+    pub(crate) fn has_shown_certificate(&self, agency: Agency) -> bool {
+        self.certified.contains(&agency)
     }
 
     /// A connection is refused or gone. Returns whether it was the agency's: one that was superseded

@@ -26,10 +26,10 @@ pub(crate) fn log_silence(log: &mut LogBudget, ip: IpAddr, reason: &str) {
     }
 }
 
-/// Logs that a connection is refused because it began TLS.
-pub(crate) fn log_tls(log: &mut LogBudget, ip: IpAddr) {
-    if log.allows(Cause::Tls) {
-        let line = Line::new("refuse_connection", Fail).with("ip", ip).with("error", Cause::Tls);
+/// Logs that a connection which isn't an agency's is refused.
+pub(crate) fn log_refused(log: &mut LogBudget, ip: IpAddr, cause: Cause) {
+    if log.allows(cause) {
+        let line = Line::new("refuse_connection", Fail).with("ip", ip).with("error", cause);
         log_line!(Level::Warn, line);
     }
 }

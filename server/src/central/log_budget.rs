@@ -22,6 +22,14 @@ pub(crate) enum Cause {
     LongLine,
     /// TLS, which this central doesn't take.
     Tls,
+    /// No TLS, without which this central takes nothing.
+    Plaintext,
+    /// TLS went wrong: the peer isn't trusted, or breaks the protocol.
+    TlsFailed,
+    /// Its handshake was the oldest of too many.
+    HandshakeEvicted,
+    /// Its certificate is revoked.
+    Revoked,
     /// Nothing, or no whole line, for too long.
     Silence,
     /// It read nothing of its output for too long.
@@ -52,7 +60,7 @@ pub(crate) enum Cause {
 
 /// Codes of refusals have indices of their own, from 0 on.
 const CODES: usize = ErrorCode::WrongAddress as usize + 1;
-const CAUSES: usize = CODES + 15;
+const CAUSES: usize = CODES + 19;
 
 impl Cause {
     /// What a connection was cut off for, when it was.
@@ -62,6 +70,8 @@ impl Cause {
             CloseReason::InputOverflow { .. } => Some(Self::InputOverflow),
             CloseReason::BufferLimit { .. } => Some(Self::BufferLimit),
             CloseReason::Evicted { .. } => Some(Self::Evicted),
+            CloseReason::Layer(_) => Some(Self::TlsFailed),
+            CloseReason::HandshakeEvicted => Some(Self::HandshakeEvicted),
             _ => None,
         }
     }
@@ -94,6 +104,10 @@ impl Cause {
             Self::NoMemory => CODES + 12,
             Self::AcceptFailed => CODES + 13,
             Self::Tls => CODES + 14,
+            Self::Plaintext => CODES + 15,
+            Self::TlsFailed => CODES + 16,
+            Self::HandshakeEvicted => CODES + 17,
+            Self::Revoked => CODES + 18,
         }
     }
 
@@ -119,6 +133,12 @@ impl fmt::Display for Cause {
             Self::Agency(code) => write!(f, "code {}", *code as u8),
             Self::LongLine => f.write_str("line too long"),
             Self::Tls => f.write_str("this central takes no TLS (SERVER_TLS=off)"),
+            Self::Plaintext => {
+                f.write_str("this central takes connections over TLS alone (SERVER_TLS=required)")
+            }
+            Self::TlsFailed => f.write_str("TLS failed"),
+            Self::HandshakeEvicted => f.write_str("too many handshakes at once"),
+            Self::Revoked => f.write_str("the certificate is revoked"),
             Self::Silence => f.write_str("silent for too long"),
             Self::WriteStalled => f.write_str("write stalled"),
             Self::InputOverflow => f.write_str("input overflow"),
@@ -249,6 +269,10 @@ mod tests {
         let causes = codes.map(Cause::Agency).chain([
             Cause::LongLine,
             Cause::Tls,
+            Cause::Plaintext,
+            Cause::TlsFailed,
+            Cause::HandshakeEvicted,
+            Cause::Revoked,
             Cause::Silence,
             Cause::WriteStalled,
             Cause::InputOverflow,

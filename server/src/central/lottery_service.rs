@@ -284,9 +284,13 @@ impl<S: Store> LotteryService<S> {
         let Some(session) = shared.sessions.get(connection) else { return Ok(()) };
         let ip = session.ip();
         let Some(session) = session.lottery() else { return Ok(()) };
+        session.check_identity(agency, self.agencies.has_shown_certificate(agency))?;
         if let Err(known) = session.introduce(agency) {
             let reason = format!("this connection has introduced itself as agency {known} before");
             return Err(ProtocolError::new(ErrorCode::AlreadyIntroduced, reason));
+        }
+        if session.is_identified() {
+            self.agencies.note_certificate(agency);
         }
         cx.protect(connection);
         if let Some(old) = self.agencies.introduce(agency, connection, ip) {
@@ -331,7 +335,7 @@ impl<S: Store> LotteryService<S> {
     }
 
     /// Closes a connection with an ERROR, behind the replies that it is still owed.
-    fn close_with_error(
+    pub(crate) fn close_with_error(
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,

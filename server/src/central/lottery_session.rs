@@ -14,9 +14,11 @@
 //!
 //! Knows no lottery and no other connection.
 
-use wire::{Agency, Frame, FrameDecoder, FrameError, Position};
+use wire::{Agency, ErrorCode, Frame, FrameDecoder, FrameError, Position};
 
+use super::protocol_error::ProtocolError;
 use super::reply::Reply;
+use super::session::Security;
 use crate::lottery::Refusal;
 
 /// A connection that speaks it.
@@ -24,6 +26,7 @@ use crate::lottery::Refusal;
 pub(crate) struct LotterySession {
     decoder: FrameDecoder,
     agency: Option<Agency>,
+    security: Security,
     /// A request had no effect, so the ones that were on their way behind it have none either.
     unavailable: bool,
     /// Replies to it that wait for the storage.
@@ -43,6 +46,16 @@ enum Intake {
 }
 
 impl LotterySession {
+    /// A session of a peer of whom so much is known.
+    pub(crate) fn new(security: Security) -> Self {
+        Self { security, ..Self::default() }
+    }
+
+    /// What is known of who the peer is.
+    pub(crate) fn security(&self) -> &Security {
+        &self.security
+    }
+
     /// The next frame of `input`, or `None` when more bytes are needed.
     ///
     /// # Errors
@@ -57,6 +70,38 @@ impl LotterySession {
     /// As of [`FrameDecoder::finish`].
     pub(crate) fn finish(&self, rest: &[u8]) -> Result<(), FrameError> {
         self.decoder.finish(rest)
+    }
+
+    /// Whether what is known of the peer lets it introduce itself as this agency. `certified` is
+    /// whether the agency has shown a certificate before, on whatever connection: since then its number
+    /// alone isn't enough.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check_identity(
+        &self,
+        agency: Agency,
+        certified: bool,
+    ) -> Result<(), ProtocolError> {
+        let identity = match &self.security {
+            Security::Identified(identity) => identity,
+            Security::Plain | Security::Anonymous if certified => {
+                let reason = format!("agency {agency} has shown a certificate before");
+                return Err(ProtocolError::new(ErrorCode::CertificateRequired, reason));
+            }
+            Security::Plain | Security::Anonymous => return Ok(()),
+        };
+        let reason = match &identity.agency {
+            Ok(named) if *named == agency => return Ok(()),
+            Ok(named) => format!("the certificate is agency {named}'s, not agency {agency}'s"),
+            Err(error) => error.to_string(),
+        };
+        Err(ProtocolError::new(ErrorCode::WrongAgency, reason))
+    }
+
+    /// Whether it has shown a certificate.
+    pub(crate) fn is_identified(&self) -> bool {
+        matches!(self.security, Security::Identified(_))
     }
 
     /// Who it introduced itself as.
@@ -150,11 +195,33 @@ impl LotterySession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::central::identity::{Identity, agency_of};
 
     const GAP: Refusal = Refusal::Gap { expected: 3, found: 5 };
 
     fn unavailable() -> Reply {
         Reply::Unavailable { consumed: 3, reason: "full".into() }
+    }
+
+    #[test]
+    fn a_certificate_names_the_agency_and_nobody_else_may_claim_it_then() {
+        let identified = |agency| {
+            let identity = Identity { serial: "1f".into(), agency };
+            LotterySession::new(Security::Identified(Box::new(identity)))
+        };
+        let code = |session: &LotterySession, agency, certified| {
+            session.check_identity(agency, certified).map_err(|error| error.code)
+        };
+        let own = identified(Ok(3));
+        assert_eq!(code(&own, 3, true), Ok(()));
+        assert_eq!(code(&own, 4, false), Err(ErrorCode::WrongAgency));
+        let reason = own.check_identity(4, false).unwrap_err().reason;
+        assert_eq!(reason, "the certificate is agency 3's, not agency 4's");
+        let none = identified(agency_of(&[], "loteria"));
+        assert_eq!(code(&none, 3, false), Err(ErrorCode::WrongAgency));
+        let plain = LotterySession::default();
+        assert_eq!(code(&plain, 3, false), Ok(()));
+        assert_eq!(code(&plain, 3, true), Err(ErrorCode::CertificateRequired));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct ProtocolConfig {
     pub max_line_size: usize,
     /// How long a connection may be silent at first; `None` for ever.
     pub first_byte_timeout: Option<Duration>,
+    /// How long TLS's handshake may take; `None` for ever.
+    pub handshake_timeout: Option<Duration>,
     /// How long a line or frame may take from its first byte to its last; `None` for ever.
     pub frame_timeout: Option<Duration>,
     /// How long a connection that isn't an agency's may be silent later; `None` for ever.

@@ -7,7 +7,7 @@
 //!            another byte
 //!   Unknown ──────────────> Echo ──────────────────────────close──> Closing
 //!      │ TLS_HANDSHAKE                                                 ^
-//!      ├──────> Tls ────────────────────────────────────────close──────┤
+//!      ├──────> Tls ──secure──> Secured, from which on it is like Unknown, but that TLS doesn't begin
 //!      │ MAGIC                                                         │
 //!      └──────> Lottery ───refuse, nothing is owed─────────────────────┤
 //!                  │                                                   │
@@ -23,6 +23,7 @@ use runtime::logging::Level;
 use wire::{Agency, MAGIC};
 
 use super::echo::EchoSession;
+use super::identity::Identity;
 use super::lottery_session::LotterySession;
 use crate::healthcheck;
 
@@ -43,11 +44,25 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum State {
     Unknown,
-    Tls,
+    /// The handshake goes on, by the certificates of this generation.
+    Tls(u32),
+    Secured(Security),
     Echo(EchoSession),
     Lottery(Box<LotterySession>),
     Refused,
     Closing,
+}
+
+/// What is known of who the peer is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Security {
+    /// Nothing: there is no TLS.
+    #[default]
+    Plain,
+    /// It has shown no certificate.
+    Anonymous,
+    /// It has shown one.
+    Identified(Box<Identity>),
 }
 
 /// What a connection speaks.
@@ -57,6 +72,8 @@ pub(crate) enum Protocol {
     Unknown,
     /// It has begun TLS.
     Tls,
+    /// TLS is established, and it has sent nothing in it yet.
+    Secured,
     Echo,
     Lottery,
     /// It is refused behind replies that it is still owed: whatever it sends is thrown away, and it
@@ -73,6 +90,8 @@ pub(crate) enum Deadline {
     Unchanged,
     /// That of the rest of a line or frame.
     Frame,
+    /// That of TLS's handshake.
+    Handshake,
     /// That of the next line or frame.
     Idle,
     Never,
@@ -112,20 +131,46 @@ impl Session {
 
     /// Decides by the first byte, unless it is decided.
     pub(crate) fn identify(&mut self, first: u8, max_line: usize) {
-        if !matches!(self.state, State::Unknown) {
-            return;
-        }
+        let security = match &mut self.state {
+            State::Unknown if first == TLS_HANDSHAKE => {
+                self.state = State::Tls(0);
+                return;
+            }
+            State::Unknown => Security::Plain,
+            State::Secured(security) => std::mem::take(security),
+            _ => return,
+        };
         self.state = match first {
-            MAGIC => State::Lottery(Box::default()),
-            TLS_HANDSHAKE => State::Tls,
+            MAGIC => State::Lottery(Box::new(LotterySession::new(security))),
             _ => State::Echo(EchoSession::new(max_line)),
         };
+    }
+
+    /// TLS begins, by the certificates of this generation.
+    pub(crate) fn begin_tls(&mut self, generation: u32) {
+        self.state = State::Tls(generation);
+    }
+
+    /// Which certificates its handshake goes by, if it goes on.
+    pub(crate) fn tls_generation(&self) -> Option<u32> {
+        match self.state {
+            State::Tls(generation) => Some(generation),
+            _ => None,
+        }
+    }
+
+    /// TLS is established.
+    pub(crate) fn secure(&mut self, security: Security) {
+        if matches!(self.state, State::Tls(_)) {
+            self.state = State::Secured(security);
+        }
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
         match &self.state {
             State::Unknown => Protocol::Unknown,
-            State::Tls => Protocol::Tls,
+            State::Tls(_) => Protocol::Tls,
+            State::Secured(_) => Protocol::Secured,
             State::Echo(_) => Protocol::Echo,
             State::Lottery(_) => Protocol::Lottery,
             State::Refused => Protocol::Refused,
@@ -169,6 +214,9 @@ impl Session {
 
     /// Notes that input came of which `consumed` bytes were taken and `rest` were left.
     pub(crate) fn note_input(&mut self, consumed: usize, rest: usize) -> Deadline {
+        if matches!(self.state, State::Tls(_)) {
+            return Deadline::Handshake;
+        }
         // What a paused connection leaves has arrived; it is the central that waits.
         let paused = self.lottery().is_some_and(|session| session.is_paused());
         let partial = rest > 0 && !paused;
@@ -195,7 +243,9 @@ impl Session {
 
     /// What an expired deadline means.
     pub(crate) fn timeout_reason(&self) -> &'static str {
-        if self.partial {
+        if matches!(self.state, State::Tls(_)) {
+            "waited too long for the end of the TLS handshake"
+        } else if self.partial {
             "waited too long for a whole line or frame"
         } else {
             "waited too long for a line or frame"

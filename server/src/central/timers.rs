@@ -11,6 +11,9 @@ pub(crate) const LOG_REFILL: TimerId = TimerId(1);
 /// Asks for another turn while winners are read.
 pub(crate) const WINNERS: TimerId = TimerId(2);
 
+/// Warns of certificates that end soon.
+pub(crate) const EXPIRY: TimerId = TimerId(6);
+
 /// Fires when a commit may be tried again after one had no effect.
 pub(crate) const COMMIT_RETRY: TimerId = TimerId(3);
 

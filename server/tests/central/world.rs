@@ -52,6 +52,7 @@ pub(crate) const CONFIG: ProtocolConfig = ProtocolConfig {
     echo_keep_alive: false,
     max_line_size: 1000,
     first_byte_timeout: Some(Duration::from_secs(1)),
+    handshake_timeout: Some(Duration::from_secs(4)),
     frame_timeout: Some(Duration::from_secs(2)),
     idle_timeout: Some(Duration::from_secs(3)),
     group_commit_bytes: 1 << 20,
