@@ -591,6 +591,7 @@ fn protocol_config() -> ProtocolConfig {
         echo_keep_alive: false,
         max_line_size: 1000,
         first_byte_timeout: Some(Duration::from_mins(1)),
+        handshake_timeout: Some(Duration::from_mins(1)),
         frame_timeout: Some(Duration::from_secs(30)),
         idle_timeout: Some(Duration::from_mins(5)),
         group_commit_bytes: 1024,
