@@ -1,9 +1,46 @@
 //! TLS as a layer of a connection of the loop, by rustls.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `layer` | [`TlsLayer`]: a connection's side of TLS, for the loop |
+//! | `record` | which bytes begin TLS |
+//! | `error` | why TLS ends a connection |
+//! | [`server`], [`client`] | all that the connections of a server or of a client need, loaded from files |
+//! | `credentials` | a program's own certificate and key |
+//! | `trust` | what peers are checked with: authorities and revocation lists |
+//! | [`expiry`] | when certificates and lists end |
+//! | [`certificate`] | what a certificate says of itself |
+//! | [`revocation_list`] | what a revocation list says, and who signed it |
+//! | `contents`, `pem` | certificates, keys and lists out of a file's bytes |
+//! | [`files`] | reads several files that belong together |
+//! | [`problem`] | what is wrong with a file |
+//! | [`timestamp`] | points in time, and the clock that certificates are compared with |
+//! | [`provider`](mod@provider) | the cryptography |
+//!
+//! Knows no protocol that goes through a connection, and not what a certificate's names mean.
 
+pub mod certificate;
+pub mod client;
+mod contents;
+mod credentials;
 mod error;
+pub mod expiry;
+pub mod files;
 mod layer;
+mod pem;
+pub mod problem;
+pub mod provider;
 mod record;
+pub mod revocation_list;
+pub mod server;
+pub mod timestamp;
+mod trust;
 
+pub use client::{ClientOptions, ClientTls, Name};
+pub use credentials::KeyFiles;
 pub use error::TlsError;
 pub use layer::TlsLayer;
+pub use pem::SectionError;
 pub use record::HANDSHAKE;
+pub use server::{ServerOptions, ServerTls};
+pub use trust::TrustFiles;
