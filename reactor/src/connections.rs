@@ -407,6 +407,7 @@ impl<S: System> Context for Connections<S> {
         if connection.is_connecting() {
             self.mark_closed(id, CloseReason::Aborted);
         } else if connection.close(&mut self.pool) {
+            self.give_handshake_up(id);
             self.queue_flush(id);
         }
     }

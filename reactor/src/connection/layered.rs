@@ -121,7 +121,7 @@ impl<S: Socket> Connection<S> {
 
     fn pass_output(&mut self, pool: &mut Pool) {
         let closes = self.state == State::Closing;
-        if closes && self.is_handshaking() {
+        if closes && self.layer().is_some_and(Layer::is_handshaking) {
             // It takes none, and won't.
             self.buffers.drop_output(pool);
         }
