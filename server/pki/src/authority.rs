@@ -128,14 +128,14 @@ impl Authority {
         fs::create_dir_all(folder).map_err(failed(folder, "create"))?;
         let files = [CERTIFICATE, PRIVATE, LIST, LIST_NUMBER, REGISTER];
         files::refuse_existing(files.map(|name| folder.join(name)))?;
-        let serial = Serial::random().map_err(Error::NoRandomBytes)?;
+        let serial = Serial::random()?;
         let name = template::authority_name(&options.trust_domain, &serial);
         let mut params = template::authority(&name, &serial, Validity::days(options.days), 0);
         let made = "the authority's certificate";
         // As SPIFFE wants it; it is also where the domain is read from later.
         let uri = template::uri(&options.trust_domain.uri()).map_err(Error::signing(made))?;
         params.subject_alt_names = vec![uri];
-        let key = options.key.generate().map_err(Error::signing("the authority's key"))?;
+        let key = options.key.generate()?;
         let certificate = params.self_signed(&key).map_err(Error::signing(made))?;
 
         // Of two that make one at the same time, the second ends here.
@@ -190,6 +190,11 @@ impl Authority {
     /// The file of the authority's certificate.
     pub fn certificate_path(&self) -> PathBuf {
         self.folder.join(CERTIFICATE)
+    }
+
+    /// The file of the authority's key.
+    pub fn key_path(&self) -> PathBuf {
+        self.folder.join(KEY)
     }
 
     /// The file of the revocation list.
@@ -290,8 +295,8 @@ impl Authority {
         let mut register = self.register()?;
         let mut made = Vec::new();
         for request in requests {
-            let serial = Serial::random().map_err(Error::NoRandomBytes)?;
-            let key = leaf.key.generate().map_err(Error::signing("a key"))?;
+            let serial = Serial::random()?;
+            let key = leaf.key.generate()?;
             let Request { kind, name, stem, common_name, names, usage } = request;
             let params = template::leaf(&common_name, &serial, validity, names, vec![usage]);
             let certificate = signer.sign(&params, &key)?;
@@ -329,7 +334,7 @@ impl Authority {
         let mut revoked = Vec::new();
         for serial in serials {
             let entry = register.find(serial);
-            let entry = entry.ok_or_else(|| Error::UnknownSerial(serial.clone()))?;
+            let entry = entry.ok_or_else(|| Error::UnknownSerial(serial.to_string()))?;
             entry.revoked.get_or_insert(now);
             revoked.push(entry.clone());
         }
@@ -375,7 +380,7 @@ impl Authority {
 
     /// Waits until no other process signs, and reads the key.
     fn lock(&self) -> Result<Signer, Error> {
-        let path = self.folder.join(KEY);
+        let path = self.key_path();
         let mut file = File::open(&path).map_err(failed(&path, "read"))?;
         file.lock().map_err(failed(&path, "lock"))?;
         let mut text = String::new();

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::serial::Serial;
-
 /// Why something couldn't be made.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -23,7 +21,7 @@ pub enum Error {
     },
     /// Files that would have been written are there.
     #[error(
-        "{} there already: nothing was written, because nothing is overwritten. Move {} away first",
+        "{} there already, and nothing is overwritten: move {} away first",
         listed(.0), if .0.len() == 1 { "it" } else { "them" }
     )]
     Exists(Vec<PathBuf>),
@@ -81,11 +79,11 @@ pub enum Error {
     },
     /// No certificate with this serial was issued here.
     #[error("{0}: no certificate of this authority has this serial")]
-    UnknownSerial(Serial),
+    UnknownSerial(String),
     /// The kernel gave no random bytes.
     #[error("no random bytes: {0}")]
     NoRandomBytes(#[source] io::Error),
-    /// A key couldn't be made, or nothing be signed with it.
+    /// A key couldn't be made, or something not be signed with it.
     #[error("{what}: {source}")]
     Signing {
         /// What was to be made.

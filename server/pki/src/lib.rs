@@ -18,7 +18,18 @@
 //!
 //! An agency's name is the one URI in its certificate, `spiffe://TRUST-DOMAIN/agencia/N`.
 //!
-//! Knows no connection and no TLS.
+//! Knows no connection and no TLS. The files of this crate:
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `authority` | the folder: makes, issues, revokes |
+//! | `template` | what stands in each kind of certificate and in a revocation list |
+//! | `certificate` | reading them |
+//! | `register` | `issued.csv` |
+//! | `files` | files that are created and never overwritten, or replaced as a whole |
+//! | `names`, `serial`, `validity`, `key`, `random` | what they are made of |
+//! | `error` | what can go wrong |
+//! | `testing` | certificates in memory, odd ones too, for tests |
 //!
 //! # Examples
 //! ```
@@ -38,6 +49,7 @@ mod error;
 mod files;
 mod key;
 mod names;
+mod random;
 mod register;
 mod serial;
 mod template;

@@ -1,9 +1,10 @@
 //! A certificate's serial number.
 
+use std::fmt;
 use std::str::FromStr;
-use std::{fmt, io};
 
-use rustix::rand::{GetRandomFlags, getrandom};
+use crate::error::Error;
+use crate::random;
 
 /// Bytes of the numbers that are made here.
 const RANDOM_BYTES: usize = 16;
@@ -19,15 +20,8 @@ pub struct Serial(Vec<u8>);
 impl Serial {
     /// A new one, of 16 random bytes. Its highest bit is 0, because the number must be positive, and the
     /// next is 1, so that all have the same length.
-    ///
-    /// # Errors
-    /// When the kernel gives no random bytes.
-    pub fn random() -> io::Result<Self> {
-        let mut bytes = [0; RANDOM_BYTES];
-        // So few bytes come whole, or not at all.
-        if getrandom(&mut bytes, GetRandomFlags::empty())? != RANDOM_BYTES {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+    pub(crate) fn random() -> Result<Self, Error> {
+        let mut bytes = random::bytes::<RANDOM_BYTES>()?;
         bytes[0] = bytes[0] & 0x3f | 0x40;
         Ok(Self(bytes.to_vec()))
     }

@@ -29,19 +29,13 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use rcgen::{Certificate, CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
-use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use crate::files::{self, Readers};
-use crate::key::KeyKind;
+use crate::key::{self, KeyKind};
 use crate::names::{ServerName, TrustDomain};
 use crate::serial::Serial;
 use crate::template;
 use crate::validity::{CA_DAYS, CRL_DAYS, LEAF_DAYS, Validity};
-
-/// PKCS #8's bytes before the 32 of an Ed25519 key (RFC 8410, section 7).
-const ED25519_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
 
 /// Where a key comes from.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +57,7 @@ impl KeySource {
     fn key(self) -> KeyPair {
         match self {
             Self::New(kind) => kind.generate().expect("a key"),
-            Self::Ed25519(bytes) => {
-                let der = [&ED25519_PREFIX[..], &bytes].concat();
-                KeyPair::try_from(&PrivatePkcs8KeyDer::from(der)).expect("a key")
-            }
+            Self::Ed25519(bytes) => key::ed25519(&bytes).expect("a key"),
         }
     }
 }

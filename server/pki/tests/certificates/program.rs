@@ -1,0 +1,194 @@
+//! The program as a process: what it refuses, with which words and exit code, and what it leaves alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use pki::testing::{Ca, LeafOptions};
+use tempfile::TempDir;
+
+/// Runs `pki --dir FOLDER ARGUMENTS`.
+fn pki(folder: &Path, arguments: &str) -> Output {
+    command(folder, arguments).output().expect("the program runs")
+}
+
+fn command(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pki"));
+    command.arg("--dir").arg(folder).args(arguments.split(' '));
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+#[track_caller]
+fn succeed(folder: &Path, arguments: &str) -> String {
+    let output = pki(folder, arguments);
+    assert_eq!(text(&output.stderr), "", "{arguments}");
+    assert_eq!(output.status.code(), Some(0), "{arguments}");
+    text(&output.stdout)
+}
+
+/// Expects that the command ends with `code`, prints an error that has `expected` in it, and changes
+/// nothing.
+#[track_caller]
+fn refuse(folder: &Path, arguments: &str, code: i32, expected: &str) {
+    let before = contents(folder);
+    let output = pki(folder, arguments);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {error}");
+    assert!(error.starts_with("error: ") && error.contains(expected), "{arguments}: {error}");
+    assert_eq!(text(&output.stdout), "", "{arguments}");
+    assert_eq!(contents(folder), before, "{arguments}");
+}
+
+/// All files of a folder.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.append(&mut contents(&path));
+        } else {
+            found.insert(path.display().to_string(), fs::read(&path).expect("a file"));
+        }
+    }
+    found
+}
+
+fn initialised() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    succeed(folder.path(), "init");
+    folder
+}
+
+#[test]
+fn what_exists_is_never_overwritten() {
+    let folder = initialised();
+    let folder = folder.path();
+    succeed(folder, "server localhost");
+    succeed(folder, "agency 2");
+    refuse(folder, "init", 1, "ca.pem");
+    refuse(folder, "server localhost", 1, "server.pem");
+    refuse(folder, "agency 1 2 3", 1, "agency-2.pem");
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let empty = tempfile::tempdir().unwrap();
+    refuse(empty.path(), "list", 1, "no certificate authority");
+    refuse(empty.path(), "agency 1", 1, "init");
+    let folder = initialised();
+    let folder = folder.path();
+    for (arguments, code, expected) in [
+        ("server", 2, "<NAME>..."),
+        ("server a_b 127.0.0.1.", 1, "\"127.0.0.1.\": expected a host name or an IP address"),
+        ("agency", 2, "<N>..."),
+        ("agency 0", 2, "'0'"),
+        ("agency 4294967296", 2, "'4294967296'"),
+        ("agency 1 --days 0", 2, "'0'"),
+        ("agency 1 --days 3651", 1, "3651 days"),
+        ("agency 1 --key rsa", 2, "p256, ed25519"),
+        ("revoke agency-7.pem", 1, "\"agency-7.pem\": expected a serial"),
+        ("revoke 4001", 1, "4001: no certificate of this authority"),
+        ("frobnicate", 2, "frobnicate"),
+    ] {
+        refuse(folder, arguments, code, expected);
+    }
+    let other = tempfile::tempdir().unwrap();
+    let domain = "init --trust-domain Loteria";
+    refuse(other.path(), domain, 2, "expected a trust domain");
+}
+
+#[test]
+fn a_file_that_is_no_certificate_of_this_authority_is_not_revoked() {
+    let folder = initialised();
+    let folder = folder.path();
+    let (foreign, _) = Ca::default().issue(&LeafOptions::agency(1)).write(folder, "foreign");
+    succeed(folder, "agency 1");
+    let own = folder.join("agency-1.pem");
+    // All or none.
+    let arguments = format!("revoke {} {}", own.display(), foreign.display());
+    refuse(folder, &arguments, 1, "no certificate of this authority");
+    let list = folder.join("crl.pem");
+    let arguments = format!("revoke {}", list.display());
+    refuse(folder, &arguments, 1, "expected a certificate, found a PEM block \"X509 CRL\"");
+    let arguments = format!("revoke {}", folder.join("issued.csv").display());
+    refuse(folder, &arguments, 1, "expected a certificate, found no PEM block");
+}
+
+#[test]
+fn serials_are_taken_in_any_form() {
+    let folder = initialised();
+    let folder = folder.path();
+    succeed(folder, "agency 1 2 3");
+    let rows = fs::read_to_string(folder.join("issued.csv")).unwrap();
+    let serials: Vec<_> = rows.lines().skip(1).map(|row| &row[..32]).collect();
+    let pairs: Vec<_> = (0..16).map(|at| &serials[1][2 * at..2 * at + 2]).collect();
+    let forms = [serials[0].to_owned(), pairs.join(":"), serials[2].to_uppercase()];
+    let printed = succeed(folder, &format!("revoke {}", forms.join(" ")));
+    for (agency, serial) in (1..).zip(&serials) {
+        assert!(
+            printed.contains(&format!("{serial}: agency {agency}, revoked since ")),
+            "{printed}"
+        );
+    }
+    assert_eq!(succeed(folder, "list").matches("  revoked ").count(), 3);
+}
+
+#[test]
+fn the_list_says_what_has_expired() {
+    let folder = initialised();
+    let folder = folder.path();
+    succeed(folder, "agency 1 2");
+    let path = folder.join("issued.csv");
+    let rows = fs::read_to_string(&path).unwrap();
+    // As if the first had been issued long ago.
+    let mut rows: Vec<_> = rows.lines().map(str::to_owned).collect();
+    let serial = &rows[1][..32];
+    rows[1] = format!("{serial},agency,1,2020-01-01T00:00:00Z,");
+    fs::write(&path, rows.join("\n") + "\n").unwrap();
+    let table = succeed(folder, "list");
+    let states: Vec<_> =
+        table.lines().map(|line| line.split_whitespace().last().unwrap()).collect();
+    assert_eq!(states, ["state", "valid", "expired", "valid", "valid"], "{table}");
+}
+
+#[test]
+fn another_key_signs_nothing() {
+    let (folder, other) = (initialised(), initialised());
+    let folder = folder.path();
+    let key = folder.join("private/ca.key");
+    fs::copy(other.path().join("private/ca.key"), &key).unwrap();
+    refuse(folder, "agency 1", 1, "expected the key of the authority's certificate, found another");
+    fs::remove_file(&key).unwrap();
+    refuse(folder, "crl", 1, "private/ca.key: can't read");
+    // Nobody needs it to see what was issued.
+    succeed(folder, "list");
+}
+
+#[test]
+fn processes_wait_for_each_other() {
+    let folder = initialised();
+    let folder = folder.path();
+    let start = |agency: u32| {
+        let mut command = command(folder, &format!("agency {agency}"));
+        command.stdout(Stdio::null()).spawn().expect("the program starts")
+    };
+    let children: Vec<_> = (1..=8).map(start).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(succeed(folder, "list").matches("  agency  ").count(), 8);
+}
+
+#[test]
+fn a_closed_standard_output_is_no_failure() {
+    let folder = initialised();
+    let mut child = command(folder.path(), "agency 1").stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert!(folder.path().join("agency-1.pem").exists());
+}
