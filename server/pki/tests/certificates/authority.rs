@@ -13,7 +13,7 @@ use rustls::CertificateError::{
 };
 use tempfile::TempDir;
 
-use crate::verify::{Trust, chain};
+use crate::verify::{Trust, chain, check_key};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -59,7 +59,11 @@ fn both_ends_accept_what_was_issued() {
             trust.server(&server, name).unwrap();
         }
         assert_refused(trust.server(&server, "other"), &NotValidForName);
-        trust.client(&chain(&folder.join("agency-3.pem"))).unwrap();
+        let agency = chain(&folder.join("agency-3.pem"));
+        trust.client(&agency).unwrap();
+        check_key(&server, &folder.join("server.key")).unwrap();
+        check_key(&agency, &folder.join("agency-3.key")).unwrap();
+        check_key(&agency, &folder.join("server.key")).unwrap_err();
     }
 }
 

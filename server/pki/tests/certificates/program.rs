@@ -169,6 +169,35 @@ fn another_key_signs_nothing() {
     succeed(folder, "list");
 }
 
+/// A mode that is set after the file is there leaves a moment in which others can open it.
+#[test]
+fn keys_have_their_mode_from_the_first_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let trace = folder.join("trace");
+    for arguments in ["init", "server localhost", "agency 1"] {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-A", "-e", "trace=open,openat,mkdir,mkdirat,/chmod", "-o"]);
+        let command = command(folder, arguments);
+        strace.arg(&trace).arg(command.get_program()).args(command.get_args());
+        assert!(strace.output().expect("strace").status.success(), "{arguments}");
+    }
+    let calls = fs::read_to_string(&trace).unwrap();
+    let of = |name: &str, call: &str| {
+        let mut calls = calls.lines().filter(|line| line.contains(name) && line.contains(call));
+        let found = calls.next().unwrap_or_else(|| panic!("no {call} of {name}"));
+        assert_eq!(calls.next(), None);
+        found.to_owned()
+    };
+    for key in ["private/ca.key\"", "server.key\"", "agency-1.key\""] {
+        let call = of(key, "O_CREAT");
+        assert!(call.contains("O_EXCL") && call.contains(", 0600)"), "{call}");
+    }
+    let call = of("private\"", "mkdir");
+    assert!(call.contains(", 0700)"), "{call}");
+    assert!(!calls.contains("chmod"), "{calls}");
+}
+
 #[test]
 fn processes_wait_for_each_other() {
     let folder = initialised();

@@ -9,8 +9,11 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
+};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{Error, RootCertStore};
 
 /// What one end trusts.
@@ -68,6 +71,12 @@ impl Trust {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Whether rustls can sign with the key in a file, and it is that of the chain.
+pub(crate) fn check_key(chain: &[CertificateDer<'static>], key: &Path) -> Result<(), Error> {
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    CertifiedKey::from_der(chain.to_vec(), key, &provider()).map(drop)
 }
 
 /// The certificates of a file.
