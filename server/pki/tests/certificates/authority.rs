@@ -13,7 +13,7 @@ use rustls::CertificateError::{
 };
 use tempfile::TempDir;
 
-use crate::verify::{Trust, chain, check_key};
+use crate::verify::{Trust, central, chain, check_key};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -151,6 +151,29 @@ fn another_authority_of_the_same_domain_is_another() {
     both.roots.roots.extend(other.roots.roots);
     both.lists.splice(0..0, other.lists);
     both.client(&agency).unwrap();
+}
+
+#[test]
+fn a_new_authority_and_the_old_one_are_trusted_from_the_same_files() {
+    let (_temporary, old, authority) = created();
+    let (_new_temporary, new, successor) = created();
+    successor.issue_server(&["localhost"], &Leaf::default()).unwrap();
+    let of_old = authority.issue_agencies(&[1, 2], &Leaf::default()).unwrap();
+    let of_new = successor.issue_agencies(&[1, 2], &Leaf::default()).unwrap();
+    authority.revoke(&[of_old[1].serial.clone()], CRL_DAYS).unwrap();
+    successor.revoke(&[of_new[1].serial.clone()], CRL_DAYS).unwrap();
+    let [authorities, lists] = ["ca.pem", "crl.pem"].map(|name| {
+        let path = new.join(format!("both-{name}"));
+        let text = [&old, &new].map(|folder| fs::read_to_string(folder.join(name)).unwrap());
+        fs::write(&path, text.concat()).unwrap();
+        path
+    });
+    let central = central(&new, &authorities, &lists);
+    for issued in [of_old, of_new] {
+        let [good, revoked] = [0, 1].map(|at: usize| chain(&issued[at].certificate));
+        assert!(!central.is_revoked(&[&good[0]]));
+        assert!(central.is_revoked(&[&revoked[0]]));
+    }
 }
 
 #[test]

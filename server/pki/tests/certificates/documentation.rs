@@ -11,7 +11,7 @@ use rustls::CertificateError;
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::verify::{Trust, chain};
+use crate::verify::{Trust, central, chain};
 
 const PROGRAM: &str = "target/release/pki";
 
@@ -104,6 +104,9 @@ fn what_openssl_makes_is_as_good() {
     trust.client(&agency).unwrap();
     let revoked = trust.client(&chain(&path("agency-2.pem")));
     assert_eq!(revoked, Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)));
+
+    let central = central(folder.path(), &path("ca.pem"), &path("crl.pem"));
+    assert!(central.is_revoked(&[&chain(&path("agency-2.pem"))[0]]));
 
     let (_, parsed) = X509Certificate::from_der(&agency[0]).unwrap();
     let names = parsed.subject_alternative_name().unwrap().expect("names");

@@ -15,6 +15,8 @@ use rustls::pki_types::{
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, RootCertStore};
+use tls::timestamp::Clock;
+use tls::{KeyFiles, ServerOptions, ServerTls, TrustFiles};
 
 /// What one end trusts.
 pub(crate) struct Trust {
@@ -77,6 +79,22 @@ fn provider() -> Arc<CryptoProvider> {
 pub(crate) fn check_key(chain: &[CertificateDer<'static>], key: &Path) -> Result<(), Error> {
     let key = PrivateKeyDer::from_pem_file(key).expect("a key");
     CertifiedKey::from_der(chain.to_vec(), key, &provider()).map(drop)
+}
+
+/// What a central loads of these files, of which the last two are for its clients.
+pub(crate) fn central(folder: &Path, authorities: &Path, lists: &Path) -> ServerTls {
+    let own = KeyFiles {
+        certificate: folder.join("server.pem"),
+        key: folder.join("server.key"),
+        allow_open_key: false,
+    };
+    let clients = TrustFiles {
+        authorities: authorities.to_owned(),
+        revocations: Some(lists.to_owned()),
+        allow_expired_lists: false,
+    };
+    let options = ServerOptions { own, clients, allow_anonymous: false };
+    ServerTls::load(options, Clock::system()).expect("files that a central takes")
 }
 
 /// The certificates of a file.
