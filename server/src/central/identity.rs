@@ -9,6 +9,18 @@ use wire::Agency;
 /// What a certificate's path begins with, behind the trust domain.
 const AGENCY_PATH: &str = "/agencia/";
 
+/// What is known of who the peer of a connection is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Security {
+    /// Nothing: there is no TLS.
+    #[default]
+    Plain,
+    /// It has shown no certificate.
+    Anonymous,
+    /// It has shown one.
+    Identified(Box<Identity>),
+}
+
 /// A peer that has shown a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

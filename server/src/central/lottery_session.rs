@@ -16,9 +16,9 @@
 
 use wire::{Agency, ErrorCode, Frame, FrameDecoder, FrameError, Position};
 
+use super::identity::Security;
 use super::protocol_error::ProtocolError;
 use super::reply::Reply;
-use super::session::Security;
 use crate::lottery::Refusal;
 
 /// A connection that speaks it.

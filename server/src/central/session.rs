@@ -23,7 +23,7 @@ use runtime::logging::Level;
 use wire::{Agency, MAGIC};
 
 use super::echo::EchoSession;
-use super::identity::Identity;
+use super::identity::Security;
 use super::lottery_session::LotterySession;
 use crate::healthcheck;
 
@@ -51,18 +51,6 @@ enum State {
     Lottery(Box<LotterySession>),
     Refused,
     Closing,
-}
-
-/// What is known of who the peer is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Security {
-    /// Nothing: there is no TLS.
-    #[default]
-    Plain,
-    /// It has shown no certificate.
-    Anonymous,
-    /// It has shown one.
-    Identified(Box<Identity>),
 }
 
 /// What a connection speaks.

@@ -9,9 +9,10 @@ use runtime::logging::{Fail, Level, Line};
 use wire::ErrorCode;
 
 use super::connection_log;
+use super::identity::Security;
 use super::log_budget::Cause;
 use super::protocol_error::ProtocolError;
-use super::session::{Protocol, Security};
+use super::session::Protocol;
 use super::shared::Shared;
 use super::trust::{Plaintext, Trust};
 
