@@ -15,6 +15,7 @@ def test_every_message_of_every_client_is_echoed(system, agencies, messages):
         expected = [("receive_message", "success", str(agency),
                      f"[CLIENT {agency}] Message N°{number}") for number in range(1, messages + 1)]
         assert logged == expected + [("loop_finished", "success", str(agency), None)]
+    assert {line.level for line in system.log("server")} == {"INFO"}, "nothing to be warned of"
     received = system.log("server", action="receive_message")
     assert sorted(line.fields["msg"] for line in received) == sorted(
         f"[CLIENT {agency}] Message N°{number}"

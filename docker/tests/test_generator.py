@@ -38,7 +38,8 @@ def test_there_are_a_server_and_as_many_clients_as_asked_for(tmp_path, agencies)
         assert all(mount["read_only"] for mount in service["volumes"])
     assert compose["networks"]["testing_net"]["ipam"]["config"] == [{"subnet": "172.25.125.0/24"}]
     server = compose["services"]["server"]
-    assert environment_of(server) == {"SERVER_AGENCIES": str(agencies)}
+    assert environment_of(server) == {"SERVER_AGENCIES": str(agencies),
+                                      "SERVER_PLAINTEXT_WARNING": "false"}
     assert [mount["source"] for mount in server["volumes"]] == ["./server/config.ini"]
 
 

@@ -73,7 +73,7 @@ mod timers;
 mod turn;
 mod turn_hook;
 
-pub use addresses::Network;
+pub use addresses::{BadNetwork, Network};
 pub use close_reason::CloseReason;
 pub use counters::Counters;
 pub use event_loop::EventLoop;

@@ -22,6 +22,7 @@
 //! | `group_commit` | when what is staged is committed, and who waits for the disk |
 //! | `backpressure` | agencies that aren't read until the storage has caught up |
 //! | `commit_backoff` | when a commit that had no effect is followed by another |
+//! | `agency_addresses` | from which addresses each agency may connect |
 //! | `agency_connections` | which connection each agency has |
 //! | `known_addresses` | where agencies have called from, for when slots are few |
 //! | `winners_delivery` | lists of winners on their way |
@@ -32,6 +33,7 @@
 //! | `protocol_error` | why a connection of an agency is closed |
 //! | `timers` | one number for each timer |
 
+mod agency_addresses;
 mod agency_connections;
 mod backpressure;
 mod commit_backoff;
@@ -70,6 +72,7 @@ use reactor::{
 use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line, Success};
 
+pub use self::agency_addresses::{AgencyAddresses, BadEntry};
 pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
 pub use self::trust::{Plaintext, Trust};

@@ -33,6 +33,8 @@ pub struct Config {
     pub storage: PathBuf,
     /// How it is kept.
     pub ledger: Options,
+    /// Whether to warn when agencies may come in plaintext from other machines.
+    pub plaintext_warning: bool,
     /// What the central does with connections, for a wal of the size that is configured.
     pub protocol: ProtocolConfig,
     /// Whether `group_commit_bytes` was set.
@@ -52,6 +54,7 @@ impl Config {
 
     fn take(layers: &mut Settings) -> Option<Self> {
         Self::check_write_buffer(layers);
+        Self::check_agency_addresses(layers);
         let segment_size = Self::wal_segment_size(layers)?;
         let group_commit_bytes = Self::group_commit_bytes(layers, segment_size / 4)?;
         let protocol = Self::protocol(layers, group_commit_bytes)?;
@@ -73,6 +76,7 @@ impl Config {
                 max_unconsumed: protocol.max_line_size.max(FRAME_MAX),
                 ..Self::limits(layers)?
             },
+            plaintext_warning: layers.get(&settings::PLAINTEXT_WARNING)?,
             protocol,
             group_commit_chosen: !layers.is_default(&settings::GROUP_COMMIT_BYTES),
         })
@@ -95,6 +99,22 @@ impl Config {
         }
     }
 
+    /// A list with a mistake in it mustn't keep an agency out, for which the draw would wait, nor let
+    /// one in from everywhere: each has its entry, and there is none for another.
+    fn check_agency_addresses(layers: &mut Settings) {
+        let (setting, limit) = (&settings::AGENCY_ADDRESSES, &settings::AGENCIES);
+        let Some((addresses, agencies)) = layers.get(setting).zip(layers.get(limit)) else {
+            return;
+        };
+        if let Some(excluded) = addresses.first_excluded(agencies) {
+            let relation = format!("an entry for agency {excluded} or for all others (*), within");
+            layers.reject(setting, &relation, limit);
+        } else if let Some(last) = addresses.last().filter(|last| *last > agencies) {
+            let relation = format!("no entry for agency {last}, which is above");
+            layers.reject(setting, &relation, limit);
+        }
+    }
+
     fn wal_segment_size(layers: &mut Settings) -> Option<usize> {
         let size = layers.get(&settings::WAL_SEGMENT_SIZE)?.next_multiple_of(BLOCK);
         layers.read_as(&settings::WAL_SEGMENT_SIZE, write_size(size as u64));
@@ -109,6 +129,7 @@ impl Config {
             handshake_timeout: Some(std::time::Duration::from_secs(10)),
             frame_timeout: layers.get(&settings::FRAME_TIMEOUT)?,
             idle_timeout: layers.get(&settings::IDLE_TIMEOUT)?,
+            agency_addresses: layers.get(&settings::AGENCY_ADDRESSES)?,
             group_commit_bytes,
             max_pending_replies: layers.get(&settings::MAX_PENDING_REPLIES)?,
             commit_retry_delay: layers.get(&settings::COMMIT_RETRY_DELAY)?,

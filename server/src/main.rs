@@ -80,6 +80,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notify).map_err(ServerError::EventLoop)?;
+    startup_log::warn_of_plaintext(config);
     startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
     logging::flush();
     // Before the ledger: a server that can't have the port leaves no files behind, and says that it is

@@ -16,6 +16,7 @@ use runtime::logging::LevelFilter;
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
 use wire::Agency;
 
+use crate::central::{AgencyAddresses, BadEntry};
 use crate::ini;
 
 /// Most agencies: a checkpoint with all of them must fit into a segment of the wal.
@@ -114,6 +115,24 @@ runtime::settings! {
                 "a higher number is refused with error 5; the draw waits for all of them; with 0 the central is an echo server",
                 "their accounts stay in memory, and all must fit into one checkpoint",
             );
+    }
+
+    "Trust" {
+        AGENCY_ADDRESSES: AgencyAddresses = names("SERVER_AGENCY_ADDRESSES", "agency-addresses")
+            .parsed(
+                "ENTRIES",
+                "agencies and their networks, as 1=10.0.0.0/8,2=192.0.2.7,*=2001:db8::/64, or nothing",
+                |text| text.parse().ok(),
+            )
+            .hint(hint_of_agency_addresses)
+            .default("")
+            .help("From where each agency may connect")
+            .details("from another one it is refused with error 21; an agency may have several entries, `*` stands for the agencies without one; each agency needs an entry, or the server doesn't start; with nothing, from any address");
+        PLAINTEXT_WARNING: bool = names("SERVER_PLAINTEXT_WARNING", "plaintext-warning")
+            .boolean("true or false")
+            .default("true")
+            .help("Warn when any host may speak for an agency")
+            .details("at the start: it listens beyond loopback, no certificates are required, and `SERVER_AGENCY_ADDRESSES` is empty");
     }
 
     "Storage" {
@@ -445,6 +464,12 @@ fn names_a_file(path: &str) -> bool {
 fn networks(text: &str) -> Option<Vec<Network>> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| part.parse().ok()).collect()
+}
+
+/// Which entry is wrong.
+fn hint_of_agency_addresses(text: &str) -> String {
+    let entries: Result<AgencyAddresses, BadEntry> = text.parse();
+    entries.map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 fn parse_durability(text: &str) -> Option<Durability> {

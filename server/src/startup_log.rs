@@ -28,6 +28,30 @@ pub fn warn_of_few_connections(config: &Config, connections: usize) {
     log_line!(Level::Warn, line);
 }
 
+/// Warns when any host that reaches the port may speak for any agency.
+pub fn warn_of_plaintext(config: &Config) {
+    if !config.plaintext_warning || !takes_claims(config) {
+        return;
+    }
+    let warning = "without TLS an agency's number is only a claim: anybody who reaches the port can \
+                   send bets and END in the name of any agency. SERVER_AGENCY_ADDRESSES says from \
+                   where each may connect; SERVER_PLAINTEXT_WARNING=false silences this";
+    let line = Line::new("config", InProgress).with("ip", config.address.ip());
+    log_line!(Level::Warn, line.with("warning", warning));
+}
+
+/// Whether a host other than this one may introduce itself as any agency, and needs no proof.
+fn takes_claims(config: &Config) -> bool {
+    let is_reachable = !config.address.ip().to_canonical().is_loopback();
+    let anywhere = config.protocol.agency_addresses.is_empty();
+    is_reachable && anywhere && config.agencies > 0 && !requires_tls()
+}
+
+/// Whether agencies have to prove who they are.
+fn requires_tls() -> bool {
+    false
+}
+
 /// Logs that the ledger is open, and what its opening found.
 pub fn log_opened(config: &Config, recovery: &Recovery) {
     let path = &config.storage;
@@ -92,6 +116,7 @@ pub fn names(paths: &Paths) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::PROGRAM;
 
     #[test]
     fn a_ledger_is_new_clean_or_recovered() {
@@ -102,6 +127,23 @@ mod tests {
             (found, "recovered"),
         ] {
             assert_eq!(state(&recovery), expected, "{recovery:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_claims_where_other_hosts_can_connect() {
+        for (bind, expected) in [
+            ("0.0.0.0", true),
+            ("::", true),
+            ("192.0.2.1", true),
+            ("127.0.0.1", false),
+            ("127.9.9.9", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+        ] {
+            let matches = PROGRAM.command().get_matches_from(["server", "--bind", bind]);
+            let config = Config::new(&mut PROGRAM.layer(&matches, [])).unwrap();
+            assert_eq!(takes_claims(&config), expected, "{bind}");
         }
     }
 

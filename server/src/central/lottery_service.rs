@@ -283,6 +283,10 @@ impl<S: Store> LotteryService<S> {
         self.lottery.admit(agency)?;
         let Some(session) = shared.sessions.get(connection) else { return Ok(()) };
         let ip = session.ip();
+        if !shared.config.agency_addresses.allow(agency, ip) {
+            let reason = format!("agency {agency} may not connect from {ip}");
+            return Err(ProtocolError::new(ErrorCode::WrongAddress, reason));
+        }
         let Some(session) = session.lottery() else { return Ok(()) };
         session.check_identity(agency, self.agencies.has_shown_certificate(agency))?;
         if let Err(known) = session.introduce(agency) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::agency_addresses::AgencyAddresses;
+
 /// What can be set of both protocols.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProtocolConfig {
@@ -17,6 +19,8 @@ pub struct ProtocolConfig {
     pub frame_timeout: Option<Duration>,
     /// How long a connection that isn't an agency's may be silent later; `None` for ever.
     pub idle_timeout: Option<Duration>,
+    /// From where each agency may connect.
+    pub agency_addresses: AgencyAddresses,
     /// Bytes staged, rows and entries, after which they are committed without waiting for the end of
     /// the turn, to be synced there.
     pub group_commit_bytes: usize,

@@ -37,6 +37,39 @@ fn unlimited_addresses_are_any_number_of_networks() {
 }
 
 #[test]
+fn every_agency_has_addresses_and_no_other() {
+    let text = |agencies: &str, entries: &str| {
+        let mut layers = layers(&["--agencies", agencies, "--agency-addresses", entries]);
+        Config::new(&mut layers).map_err(|errors| errors.to_string())
+    };
+    for (agencies, entries) in [("5", ""), ("5", "*=::1"), ("2", "1=::1,2=::1"), ("0", "*=::1")] {
+        assert!(text(agencies, entries).is_ok(), "{entries}");
+    }
+    let begin =
+        |entries| format!("error: command line: --agency-addresses = \"{entries}\": expected ");
+    for (agencies, entries, expected) in [
+        (
+            "3",
+            "1=::1,3=::1",
+            "an entry for agency 2 or for all others (*), within SERVER_AGENCIES\n",
+        ),
+        ("5", "*=::1,11=::1", "no entry for agency 11, which is above SERVER_AGENCIES\n"),
+        ("0", "1=::1", "no entry for agency 1, which is above SERVER_AGENCIES\n"),
+    ] {
+        assert_eq!(text(agencies, entries).unwrap_err(), begin(entries) + expected);
+    }
+    let wrong = text("1", "1=10.0.0.0/33").unwrap_err();
+    assert!(
+        wrong.ends_with(
+            "; expected a network, as 10.0.0.0/8, or an address, found \"10.0.0.0/33\"\n"
+        ),
+        "{wrong}"
+    );
+    let alone = text("x", "1=::1").unwrap_err();
+    assert!(!alone.contains("agency-addresses"), "{alone}");
+}
+
+#[test]
 fn limits_that_contradict_each_other_are_refused() {
     let mut layers = layers(&["--write-buffer-low", "1MiB", "--group-commit-bytes", "4MiB"]);
     let text = Config::new(&mut layers).unwrap_err().to_string();
@@ -93,8 +126,9 @@ fn every_bad_value_says_what_was_expected() {
         }
         let mut layers = layers(&[&format!("--{flag}"), "-x"]);
         let text = Config::new(&mut layers).unwrap_err().to_string();
-        let expected = format!("--{flag} = \"-x\": expected {}\n", declaration.expected());
-        assert!(text.contains(&expected), "{text}");
+        let expected = format!("--{flag} = \"-x\": expected {}", declaration.expected());
+        let rest = text.split_once(&expected).map(|(_, rest)| rest);
+        assert!(rest.is_some_and(|rest| rest.starts_with(['\n', ';'])), "{text}");
     }
 }
 

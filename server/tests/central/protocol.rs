@@ -7,7 +7,7 @@ use std::time::Duration;
 use kit::frames::{batch, bytes, end, hello};
 use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
-use server::central::ProtocolConfig;
+use server::central::{AgencyAddresses, ProtocolConfig};
 use server::lottery::Entry;
 use wire::{FRAME_MAX, MAGIC, Request};
 
@@ -166,6 +166,25 @@ fn every_breach_of_the_protocol_is_an_error_and_ends_the_connection() {
         assert!(world.is_closed(bad));
         world.send(other, &batch(0, &TWO));
         assert_eq!(world.responses(other)[1..], ["stored 2"], "others never notice");
+    }
+}
+
+#[test]
+fn from_another_address_an_agency_is_refused_after_what_no_agency_may_say() {
+    let other: AgencyAddresses = "*=192.0.2.1".parse().unwrap();
+    let hello_of = |version, agency| bytes(&Request::Hello { version, agency });
+    for (said, expected) in [
+        (hello_of(9, 1), "error Version"),
+        (hello_of(1, 3), "error UnknownAgency"),
+        (hello_of(1, 1), "error WrongAddress"),
+        (end(0), "error NotIntroduced"),
+    ] {
+        let config = ProtocolConfig { agency_addresses: other.clone(), ..CONFIG };
+        let mut world = World::with(2, config);
+        let one = world.open();
+        world.send(one, &said);
+        assert_eq!(world.responses(one), [expected]);
+        assert!(world.is_closed(one));
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kit::frames::{hello, responses};
 use reactor::testing::{MemoryLoop, MemoryNetwork, Peer};
 use reactor::{ConnectionId, Limits};
-use server::central::{Central, ProtocolConfig};
+use server::central::{AgencyAddresses, Central, ProtocolConfig};
 use server::lottery::winners::WinnerIndex;
 use server::lottery::{Entry, Lottery, State};
 use server::store::{Store, StoreError};
@@ -55,6 +55,7 @@ pub(crate) const CONFIG: ProtocolConfig = ProtocolConfig {
     handshake_timeout: Some(Duration::from_secs(4)),
     frame_timeout: Some(Duration::from_secs(2)),
     idle_timeout: Some(Duration::from_secs(3)),
+    agency_addresses: AgencyAddresses::ANY,
     group_commit_bytes: 1 << 20,
     max_pending_replies: 1 << 16,
     commit_retry_delay: Duration::ZERO,

@@ -22,7 +22,7 @@ use ledger::testing::{Content, Machine, MemoryStorage};
 use ledger::{Durability, Lsn, Options, Storage as _, SyncTarget};
 use reactor::testing::{LinkId, MemoryLoop, MemoryNetwork, Peer, Side};
 use reactor::{Handler, Limits};
-use server::central::{Central, ProtocolConfig};
+use server::central::{AgencyAddresses, Central, ProtocolConfig};
 use server::lottery::Lottery;
 use server::lottery::winners::WinnerIndex;
 use server::row::StoredBet;
@@ -594,6 +594,7 @@ fn protocol_config() -> ProtocolConfig {
         handshake_timeout: Some(Duration::from_mins(1)),
         frame_timeout: Some(Duration::from_secs(30)),
         idle_timeout: Some(Duration::from_mins(5)),
+        agency_addresses: AgencyAddresses::ANY,
         group_commit_bytes: 1024,
         max_pending_replies: 8,
         commit_retry_delay: Duration::from_millis(100),
