@@ -23,11 +23,13 @@
 //! | `backpressure` | agencies that aren't read until the storage has caught up |
 //! | `commit_backoff` | when a commit that had no effect is followed by another |
 //! | `agency_addresses` | from which addresses each agency may connect |
+//! | `agency_log` | agencies' connections as log lines: introduced, ended, superseded |
 //! | `agency_connections` | which connection each agency has |
 //! | `known_addresses` | where agencies have called from, for when slots are few |
 //! | `winners_delivery` | lists of winners on their way |
 //! | `draw_progress` | when the log says what the draw waits for |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
+//! | `peer` | who is at the other end, as log lines name it |
 //! | `connection_log`, `listener_log` | connections and the listening socket, as log lines |
 //! | `protocol_config` | what can be set |
 //! | `protocol_error` | why a connection of an agency is closed |
@@ -35,6 +37,7 @@
 
 mod agency_addresses;
 mod agency_connections;
+mod agency_log;
 mod backpressure;
 mod commit_backoff;
 mod connection_log;
@@ -49,6 +52,7 @@ mod log_budget;
 mod lottery_service;
 mod lottery_session;
 mod outbox;
+mod peer;
 mod protocol_config;
 mod protocol_error;
 mod reply;
@@ -322,8 +326,7 @@ impl<S: Store> Handler for Central<S> {
             return self.lottery.on_disk_lost();
         }
         let Some(session) = self.shared.sessions.remove(connection) else { return };
-        let (agency, ip) = (session.agency(), session.ip());
-        self.lottery.on_close(&mut self.shared, connection, agency, ip, reason);
+        self.lottery.on_close(&mut self.shared, connection, &session.peer(), reason);
         let Shared { log, shutting_down, .. } = &mut self.shared;
         connection_log::log_closed(log, &session, reason, *shutting_down);
         // The turn has ended already, and the next one may be far away.

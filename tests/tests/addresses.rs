@@ -6,15 +6,14 @@
 #![expect(clippy::print_stderr, reason = "how many peers there are is printed")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use kit::frames;
-use kit::process::{TIMEOUT, output};
+use kit::frames::{self, ask};
+use kit::process::output;
 use kit::reads;
 use kit::server::{Server, command};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Socket, Type};
 
 /// Hostile peers, unless `ADDRESSES_PEERS` is set.
 const PEERS: usize = 1_000;
@@ -41,17 +40,6 @@ fn peers() -> usize {
     peers
 }
 
-/// A connection from that address.
-fn connect(server: &Server, from: Ipv4Addr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from((from, 0)).into()).expect("it is this machine's");
-    let address: SocketAddr = server.address().parse().expect("an address");
-    socket.connect(&address.into()).expect("it listens");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
-    stream
-}
-
 /// An address for each ten peers.
 fn address_of(peer: usize) -> Ipv4Addr {
     let host = u16::try_from(peer / 10).expect("few enough");
@@ -71,22 +59,6 @@ fn is_refused(stream: &mut TcpStream) -> bool {
     match reads::read(stream, &mut [0]) {
         Ok(count) => count == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
-    }
-}
-
-/// Sends an agency's request, and gives the one response in words.
-fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
-    stream.write_all(request).expect("it takes input");
-    let mut input = Vec::new();
-    loop {
-        let (mut decoded, _) = frames::responses(&input);
-        if let Some(response) = decoded.pop() {
-            return response;
-        }
-        let mut bytes = [0; 1024];
-        let count = reads::read(stream, &mut bytes).expect("it answers");
-        assert!(count > 0, "it has ended");
-        input.extend_from_slice(&bytes[..count]);
     }
 }
 
@@ -124,8 +96,8 @@ fn one_address_leaves_places_for_others() {
         ("SERVER_MAX_CONNECTIONS_PER_ADDRESS", &share),
         ("SERVER_EVICTION_DELAY", "0s"),
     ]);
-    let crowd: Vec<_> = (0..2 * peers).map(|_| connect(&server, Ipv4Addr::LOCALHOST)).collect();
-    let mut honest = connect(&server, HONEST);
+    let crowd: Vec<_> = (0..2 * peers).map(|_| server.connect_from(Ipv4Addr::LOCALHOST)).collect();
+    let mut honest = server.connect_from(HONEST);
     echo(&mut honest);
     assert_healthy(&server);
     let refused = crowd
@@ -151,9 +123,9 @@ fn one_address_makes_so_many_connections_in_a_second() {
     let server =
         start(&[("SERVER_MAX_CONNECTS_PER_ADDRESS", "20"), ("SERVER_EVICTION_DELAY", "0s")]);
     for _ in 0..500 {
-        drop(connect(&server, Ipv4Addr::LOCALHOST));
+        drop(server.connect_from(Ipv4Addr::LOCALHOST));
     }
-    echo(&mut connect(&server, HONEST));
+    echo(&mut server.connect_from(HONEST));
     let log = server.stop();
     assert!(log.contains("| ip: 127.0.0.1 | error: connections of one address too fast"), "{log}");
 }
@@ -169,18 +141,18 @@ fn silent_peers_of_many_addresses_make_room_and_an_agency_stays() {
         ("SERVER_EVICTION_DELAY", &delay),
     ]);
     // Silent for longer than any that comes later.
-    let mut agency = connect(&server, HONEST);
+    let mut agency = server.connect_from(HONEST);
     assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
-    let first: Vec<_> = (0..2 * peers).map(|peer| connect(&server, address_of(peer))).collect();
+    let first: Vec<_> = (0..2 * peers).map(|peer| server.connect_from(address_of(peer))).collect();
     // All of them are silent for long enough now.
     std::thread::sleep(2 * DELAY);
     for _ in 0..10 {
-        echo(&mut connect(&server, UNKNOWN));
+        echo(&mut server.connect_from(UNKNOWN));
     }
     assert_healthy(&server);
-    let second: Vec<_> = (0..peers).map(|peer| connect(&server, address_of(peer))).collect();
+    let second: Vec<_> = (0..peers).map(|peer| server.connect_from(address_of(peer))).collect();
     std::thread::sleep(2 * DELAY);
-    echo(&mut connect(&server, UNKNOWN));
+    echo(&mut server.connect_from(UNKNOWN));
     assert_eq!(ask(&mut agency, &frames::end(0)), "finished 0 0");
     drop((first, second));
     let log = server.stop();
@@ -195,12 +167,12 @@ fn the_last_places_are_for_the_health_check_and_known_agencies() {
         ("SERVER_AGENCIES", "1"),
         ("SERVER_EVICTION_DELAY", "0s"),
     ]);
-    let mut agency = connect(&server, HONEST);
+    let mut agency = server.connect_from(HONEST);
     assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
     drop(agency);
     let mut crowd = Vec::new();
     loop {
-        let mut peer = connect(&server, address_of(crowd.len()));
+        let mut peer = server.connect_from(address_of(crowd.len()));
         // The server may not have noticed yet that the agency is gone.
         if peer.write_all(b"x\n").is_err() || is_refused(&mut peer) {
             break;
@@ -210,7 +182,7 @@ fn the_last_places_are_for_the_health_check_and_known_agencies() {
     }
     assert!(crowd.len() >= 34, "{} are in", crowd.len());
     assert_healthy(&server);
-    let mut agency = connect(&server, HONEST);
+    let mut agency = server.connect_from(HONEST);
     assert_eq!(ask(&mut agency, &frames::hello(1)), "welcome 0 rejected 0 Open");
     let log = server.stop();
     assert!(log.contains("| error: only reserved connections left"), "{log}");

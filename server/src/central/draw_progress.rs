@@ -6,7 +6,6 @@
 //! Knows no clock: the caller sets the timers.
 
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reactor::TimerId;
@@ -16,6 +15,7 @@ use wire::{Agency, Position};
 
 use super::agency_connections::AgencyConnections;
 use super::log_budget::{Event, LogBudget};
+use super::peer::Peer;
 use super::timers;
 use crate::lottery::Lottery;
 use crate::lottery::standing::{AgencyList, Standing};
@@ -131,8 +131,7 @@ pub(crate) fn log_status(lottery: &Lottery, connections: usize) {
 /// Logs that an agency which hasn't finished is gone. The draw waits for it to come back.
 pub(crate) fn log_lost(
     budget: &mut LogBudget,
-    agency: Agency,
-    ip: IpAddr,
+    peer: &Peer,
     consumed: Position,
     reason: &impl Display,
 ) {
@@ -141,10 +140,11 @@ pub(crate) fn log_lost(
         Event::AgencyLost,
         Level::Info,
         Line::new("lose_agency", InProgress)
-            .with("agency", agency)
-            .with("ip", ip)
+            .with_some("agency", peer.agency)
+            .with("ip", peer.ip)
             .with("posicion", consumed)
             .with("reason", reason)
+            .with_some("serial", peer.serial.as_ref())
     );
 }
 

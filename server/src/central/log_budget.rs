@@ -182,6 +182,12 @@ pub(crate) enum Event {
     /// The bad bet of a rejected batch.
     BetInvalid,
     Finished,
+    /// HELLO was accepted.
+    HelloReceived,
+    /// END was accepted.
+    EndReceived,
+    /// A connection of an agency was superseded by another.
+    Superseded,
     /// An agency that hasn't finished is gone.
     AgencyLost,
     Closed,
@@ -204,6 +210,9 @@ impl Event {
             Self::BetRejected => ("apuesta_almacenada", Fail),
             Self::BetInvalid => ("validate_bet", Fail),
             Self::Finished => ("finish", Success),
+            Self::HelloReceived => ("receive_hello", Success),
+            Self::EndReceived => ("receive_end", Success),
+            Self::Superseded => ("supersede_connection", Success),
             Self::AgencyLost => ("lose_agency", InProgress),
             Self::Closed => ("close_connection", Success),
         }

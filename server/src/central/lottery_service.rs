@@ -14,11 +14,13 @@ use reactor::{ConnectionId, Context, TimerId};
 use wire::{Agency, ErrorCode, Frame, Request, VERSION};
 
 use super::agency_connections::AgencyConnections;
+use super::agency_log;
 use super::backpressure::Backpressure;
 use super::draw_progress::{self, DrawProgress};
 use super::group_commit::{Commit, GroupCommit};
 use super::lottery_session::LotterySession;
 use super::outbox::Outbox;
+use super::peer::Peer;
 use super::protocol_config::ProtocolConfig;
 use super::protocol_error::ProtocolError;
 use super::reply::Reply;
@@ -166,19 +168,16 @@ impl<S: Store> LotteryService<S> {
         }
     }
 
-    /// A connection is gone. `agency` is who it introduced itself as.
+    /// A connection is gone.
     pub(crate) fn on_close(
         &mut self,
         shared: &mut Shared,
         connection: ConnectionId,
-        agency: Option<Agency>,
-        ip: IpAddr,
+        peer: &Peer,
         reason: &impl Display,
     ) {
         self.forget(connection);
-        if let Some(agency) = agency {
-            self.remove_connection(shared, agency, connection, ip, reason);
-        }
+        self.remove_connection(shared, connection, peer, reason);
     }
 
     /// The agency was silent for too long, or for the rest of a frame.
@@ -276,38 +275,51 @@ impl<S: Store> LotteryService<S> {
         version: u8,
         agency: Agency,
     ) -> Result<(), ProtocolError> {
+        let Some(session) = shared.sessions.get(connection) else { return Ok(()) };
+        let ip = session.ip();
+        let Some(lottery_session) = session.lottery() else { return Ok(()) };
+        self.check_hello(&shared.config, lottery_session, ip, version, agency)?;
+        if let Err(known) = lottery_session.introduce(agency) {
+            let reason = format!("this connection has introduced itself as agency {known} before");
+            return Err(ProtocolError::new(ErrorCode::AlreadyIntroduced, reason));
+        }
+        if lottery_session.is_identified() {
+            self.agencies.note_certificate(agency);
+        }
+        let peer = session.peer();
+        cx.protect(connection);
+        agency_log::log_hello(&mut shared.log, &peer);
+        if let Some(old) = self.agencies.introduce(agency, connection, ip) {
+            if let Some(session) = shared.sessions.get(old) {
+                agency_log::log_superseded(&mut shared.log, &peer, &session.peer());
+            }
+            self.close_with_error(cx, shared, old, superseded_by(agency));
+        }
+        let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
+        let reply = Reply::Welcome(self.lottery.agency_standing(agency));
+        self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
+        Ok(())
+    }
+
+    /// Whether a peer at `ip` may introduce itself as this agency.
+    fn check_hello(
+        &self,
+        config: &ProtocolConfig,
+        session: &LotterySession,
+        ip: IpAddr,
+        version: u8,
+        agency: Agency,
+    ) -> Result<(), ProtocolError> {
         if version != VERSION {
             let reason = format!("this central speaks version {VERSION}, found {version}");
             return Err(ProtocolError::new(ErrorCode::Version, reason));
         }
         self.lottery.admit(agency)?;
-        let Some(session) = shared.sessions.get(connection) else { return Ok(()) };
-        let ip = session.ip();
-        if !shared.config.agency_addresses.allow(agency, ip) {
+        session.check_identity(agency, self.agencies.has_shown_certificate(agency))?;
+        if !config.agency_addresses.allow(agency, ip) {
             let reason = format!("agency {agency} may not connect from {ip}");
             return Err(ProtocolError::new(ErrorCode::WrongAddress, reason));
         }
-        let Some(session) = session.lottery() else { return Ok(()) };
-        session.check_identity(agency, self.agencies.has_shown_certificate(agency))?;
-        if let Err(known) = session.introduce(agency) {
-            let reason = format!("this connection has introduced itself as agency {known} before");
-            return Err(ProtocolError::new(ErrorCode::AlreadyIntroduced, reason));
-        }
-        if session.is_identified() {
-            self.agencies.note_certificate(agency);
-        }
-        cx.protect(connection);
-        if let Some(old) = self.agencies.introduce(agency, connection, ip) {
-            let reason = format!(
-                "another connection has introduced itself as agency {agency}: if two programs run as \
-                 this agency (CLI_ID), end one"
-            );
-            let error = ProtocolError::new(ErrorCode::Superseded, reason);
-            self.close_with_error(cx, shared, old, error);
-        }
-        let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
-        let reply = Reply::Welcome(self.lottery.agency_standing(agency));
-        self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
         Ok(())
     }
 
@@ -329,7 +341,11 @@ impl<S: Store> LotteryService<S> {
             session.await_winners();
             cx.pause_reading(connection);
         }
+        let has_ended = matches!(reply, Reply::Finished { .. });
         self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
+        if has_ended && let Some(session) = shared.sessions.get(connection) {
+            agency_log::log_end(&mut shared.log, &session.peer());
+        }
         // At most one request more than `is_large` asks for is staged at any time, so a commit always
         // fits into the wal.
         if self.commits.is_large(&self.lottery) {
@@ -347,13 +363,12 @@ impl<S: Store> LotteryService<S> {
         error: ProtocolError,
     ) {
         let Some(session) = shared.sessions.get(connection) else { return };
-        let (agency, ip) = (session.agency(), session.ip());
+        let peer = session.peer();
         let is_owed_replies = session.refuse();
         self.forget(connection);
-        if let Some(agency) = agency {
-            self.remove_connection(shared, agency, connection, ip, &error.reason);
-        }
-        let (agency, reply) = (agency.unwrap_or_default(), Reply::Error(error));
+        self.remove_connection(shared, connection, &peer, &error.reason);
+        let agency = peer.agency.unwrap_or_default();
+        let reply = Reply::Error { error, serial: peer.serial };
         let last = PendingReply { to: connection, agency, reply };
         if is_owed_replies {
             self.outbox.queue_last_reply(last);
@@ -362,20 +377,20 @@ impl<S: Store> LotteryService<S> {
         }
     }
 
-    /// A connection is no longer the agency's, for this reason.
+    /// A connection is no longer its agency's, for this reason.
     fn remove_connection(
         &mut self,
         shared: &mut Shared,
-        agency: Agency,
         connection: ConnectionId,
-        ip: IpAddr,
+        peer: &Peer,
         reason: &impl Display,
     ) {
+        let Some(agency) = peer.agency else { return };
         let was_its = self.agencies.remove(agency, connection);
         let awaited = self.lottery.awaits_draw() && !self.lottery.has_finished(agency);
         if was_its && awaited && !shared.shutting_down {
             let consumed = self.lottery.agency_standing(agency).consumed;
-            draw_progress::log_lost(&mut shared.log, agency, ip, consumed, reason);
+            draw_progress::log_lost(&mut shared.log, peer, consumed, reason);
         }
     }
 
@@ -448,4 +463,13 @@ impl<S: Store> LotteryService<S> {
             cx.set_timer(timer, Some(after));
         }
     }
+}
+
+/// For the connection that an agency had before.
+fn superseded_by(agency: Agency) -> ProtocolError {
+    let reason = format!(
+        "another connection has introduced itself as agency {agency}: if two programs run as this \
+         agency (CLI_ID), end one"
+    );
+    ProtocolError::new(ErrorCode::Superseded, reason)
 }

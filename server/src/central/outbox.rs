@@ -12,6 +12,7 @@ use reactor::{ConnectionId, Context};
 use wire::Agency;
 
 use super::lottery_session::LotterySession;
+use super::peer::Peer;
 use super::reply::Reply;
 use super::reply_log;
 use super::reply_queue::{PendingReply, ReplyQueue};
@@ -90,9 +91,11 @@ impl Outbox {
         }
         match reply {
             Reply::Winners if shared.sessions.lottery(to).is_some() => self.winners.request(to),
-            Reply::Error(error) => {
+            Reply::Error { error, serial } => {
                 if let Some(session) = shared.sessions.get(to) {
-                    reply_log::log_error(&mut shared.log, session.ip(), agency, &error);
+                    let agency = (agency != 0).then_some(agency);
+                    let peer = Peer { agency, ip: session.ip(), serial };
+                    reply_log::log_error(&mut shared.log, &peer, &error);
                 }
                 cx.close(to);
             }

@@ -57,7 +57,11 @@ pub(crate) enum Reply {
     /// The winners, as soon as the draw has run.
     Winners,
     /// The connection is refused, and closes.
-    Error(ProtocolError),
+    Error {
+        error: ProtocolError,
+        /// The serial number of its certificate, if it has shown one: for the log.
+        serial: Option<String>,
+    },
     /// The peer sends nothing more: the connection closes when everything else has been sent.
     CloseAfterReplies,
 }
@@ -82,7 +86,7 @@ impl Reply {
             | Self::Winners => true,
             Self::Welcome(_)
             | Self::Unavailable { .. }
-            | Self::Error(_)
+            | Self::Error { .. }
             | Self::CloseAfterReplies => false,
         }
     }
@@ -110,7 +114,9 @@ impl Reply {
             Self::Finished { stored, rejected } => {
                 Response::Finished { stored: *stored, rejected: *rejected }
             }
-            Self::Error(ProtocolError { code, reason }) => Response::Error { code: *code, reason },
+            Self::Error { error: ProtocolError { code, reason }, .. } => {
+                Response::Error { code: *code, reason }
+            }
             Self::Winners | Self::CloseAfterReplies => return None,
         })
     }

@@ -1,12 +1,11 @@
 //! Log lines of the replies that leave: the course's, and those of refusals.
 
-use std::net::IpAddr;
-
 use runtime::logging::{Fail, InProgress, Level, Line, Success};
 use runtime::{log_line, log_within};
 use wire::{Agency, Batch, ErrorCode};
 
 use super::log_budget::{Cause, Event, LogBudget};
+use super::peer::Peer;
 use super::protocol_error::ProtocolError;
 use super::reply::{BatchLog, Reply};
 
@@ -57,7 +56,7 @@ pub(crate) fn log_reply(log: &mut LogBudget, agency: Agency, reply: &Reply) {
         Reply::Duplicate { .. }
         | Reply::Unavailable { .. }
         | Reply::Winners
-        | Reply::Error(_)
+        | Reply::Error { .. }
         | Reply::CloseAfterReplies => {}
     }
 }
@@ -82,8 +81,8 @@ fn log_batch(log: &mut LogBudget, stored: bool, batch: &BatchLog) {
     }
 }
 
-/// Logs that a connection from `ip` is refused; `agency` is 0 when it hasn't introduced itself.
-pub(crate) fn log_error(log: &mut LogBudget, ip: IpAddr, agency: Agency, error: &ProtocolError) {
+/// Logs that a connection is refused.
+pub(crate) fn log_error(log: &mut LogBudget, peer: &Peer, error: &ProtocolError) {
     let ProtocolError { code, reason } = error;
     if !log.allows(Cause::Agency(*code)) {
         return;
@@ -91,9 +90,10 @@ pub(crate) fn log_error(log: &mut LogBudget, ip: IpAddr, agency: Agency, error: 
     // The agency comes back after these: nothing has finally failed.
     let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
     let line = Line::new("refuse_connection", if passing { InProgress } else { Fail })
-        .with("ip", ip)
-        .with_some("agency", (agency != 0).then_some(agency))
+        .with("ip", peer.ip)
+        .with_some("agency", peer.agency)
         .with("code", *code as u8)
-        .with("error", reason);
+        .with("error", reason)
+        .with_some("serial", peer.serial.as_ref());
     log_line!(Level::Warn, line);
 }

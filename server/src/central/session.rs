@@ -23,8 +23,9 @@ use runtime::logging::Level;
 use wire::{Agency, MAGIC};
 
 use super::echo::EchoSession;
-use super::identity::Security;
+use super::identity::{Identity, Security};
 use super::lottery_session::LotterySession;
+use super::peer::Peer;
 use crate::healthcheck;
 
 /// The first byte of TLS: the type of a record that holds part of a handshake.
@@ -105,6 +106,25 @@ impl Session {
 
     pub(crate) fn ip(&self) -> IpAddr {
         self.ip
+    }
+
+    /// Who it is, as far as that is known.
+    pub(crate) fn peer(&self) -> Peer {
+        let serial = self.identity().map(|identity| identity.serial.clone());
+        Peer { agency: self.agency(), ip: self.ip, serial }
+    }
+
+    /// Whose certificate it has shown, if any.
+    fn identity(&self) -> Option<&Identity> {
+        let security = match &self.state {
+            State::Secured(security) => security,
+            State::Lottery(session) => session.security(),
+            _ => return None,
+        };
+        match security {
+            Security::Identified(identity) => Some(identity),
+            Security::Plain | Security::Anonymous => None,
+        }
     }
 
     /// How important what an echo connection does is in the log: the health check's is not.
@@ -278,6 +298,20 @@ mod tests {
             };
             assert_eq!(session(first).protocol(), expected, "{first:#04x}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_named_by_its_certificate_and_by_what_it_introduces_itself_as() {
+        let ip = [192, 0, 2, 1].into();
+        let mut session = session(TLS_HANDSHAKE);
+        assert_eq!(session.peer(), Peer { agency: None, ip, serial: None });
+        let identity = Identity { serial: "1f".into(), agency: Ok(7) };
+        session.secure(Security::Identified(Box::new(identity)));
+        let serial = Some("1f".to_owned());
+        assert_eq!(session.peer(), Peer { agency: None, ip, serial: serial.clone() });
+        session.identify(MAGIC, 100);
+        session.lottery().unwrap().introduce(7).unwrap();
+        assert_eq!(session.peer(), Peer { agency: Some(7), ip, serial });
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Frames in short, and responses in words.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, VERSION};
+
+use crate::reads;
 
 /// The responses in these bytes, in words, and what follows the last whole one.
 pub fn responses(bytes: &[u8]) -> (Vec<String>, &[u8]) {
@@ -10,6 +15,22 @@ pub fn responses(bytes: &[u8]) -> (Vec<String>, &[u8]) {
         input = &input[frame.used()..];
     }
     (decoded, input)
+}
+
+/// Sends a request, and gives the one response in words.
+pub fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
+    stream.write_all(request).expect("it takes input");
+    let mut input = Vec::new();
+    loop {
+        let (mut decoded, _) = responses(&input);
+        if let Some(response) = decoded.pop() {
+            return response;
+        }
+        let mut bytes = [0; 1024];
+        let count = reads::read(stream, &mut bytes).expect("it answers");
+        assert!(count > 0, "it has ended");
+        input.extend_from_slice(&bytes[..count]);
+    }
 }
 
 fn words(response: &Response<'_>) -> String {

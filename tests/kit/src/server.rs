@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, Read, Seek, SeekFrom};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 use crate::log;
 use crate::process::{TIMEOUT, memory};
@@ -186,6 +187,18 @@ impl Server {
     /// A connection to it, on which nothing is waited for longer than [`TIMEOUT`].
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("set");
+        stream
+    }
+
+    /// The same from an address of the test's choice: all of 127.0.0.0/8 is this machine.
+    pub fn connect_from(&self, address: Ipv4Addr) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((address, 0)).into()).expect("it is this machine's");
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        socket.connect(&server.into()).expect("it listens");
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         stream.set_write_timeout(Some(TIMEOUT)).expect("set");
         stream
