@@ -172,7 +172,7 @@ fn remedy(code: ErrorCode) -> &'static str {
              central's operator made for this agency"
         }
         ErrorCode::CertificateRequired => {
-            "; set CLI_TLS_CERT and CLI_TLS_KEY to this agency's certificate and its key"
+            "; set CLI_TLS=on, and CLI_TLS_CERT and CLI_TLS_KEY to this agency's certificate and its key"
         }
         ErrorCode::CertificateRevoked => {
             "; ask the central's operator for another certificate, and set CLI_TLS_CERT and \
@@ -230,7 +230,7 @@ mod tests {
     fn a_refusal_for_want_of_trust_says_what_to_set() {
         for (code, settings) in [
             (ErrorCode::TlsRequired, ["CLI_TLS=on", "CLI_TLS_CERT"]),
-            (ErrorCode::CertificateRequired, ["CLI_TLS_CERT", "CLI_TLS_KEY"]),
+            (ErrorCode::CertificateRequired, ["CLI_TLS=on", "CLI_TLS_CERT and CLI_TLS_KEY"]),
             (ErrorCode::CertificateRevoked, ["CLI_TLS_CERT", "CLI_TLS_KEY"]),
             (ErrorCode::WrongAgency, ["CLI_ID", "CLI_TLS_CERT"]),
             (ErrorCode::WrongAddress, ["CLI_ID", "SERVER_AGENCY_ADDRESSES"]),
