@@ -1,50 +1,98 @@
 //! Why a connection's TLS can't go on, in words for the log of an operator who doesn't know rustls.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 
+use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// Why a connection's TLS can't go on.
-#[derive(Debug, thiserror::Error)]
+use crate::timestamp::Timestamp;
+
+/// Names of a peer's certificate that are shown.
+const NAMES_SHOWN: usize = 4;
+
+/// Why a connection's TLS can't go on. Displayed, it calls the other side "the peer".
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsError {
     /// The peer answers with something else than TLS.
-    #[error("the peer doesn't speak TLS; it says: {}", printable(.said))]
     NotTls {
         /// How it begins, 64 bytes at most.
         said: Vec<u8>,
     },
     /// The stream ended before the handshake was complete.
-    #[error("the peer ended the connection during the TLS handshake")]
     EndedInHandshake,
     /// The stream ended in the middle of a record: somebody may have cut it.
-    #[error("the connection ended in the middle of a TLS record, after {found} bytes of it")]
     Truncated {
         /// Bytes of the record that had arrived.
         found: usize,
     },
     /// The peer's certificate isn't good.
-    #[error("the peer's certificate isn't trusted: {}", reason(.0))]
     Certificate(CertificateError),
     /// The peer has shown no certificate where one is required.
-    #[error("the peer shows no certificate, and one is required")]
     NoCertificate,
     /// The peer has ended it with an alert.
-    #[error("the peer refuses: {}", meaning(*.0))]
     Alert(AlertDescription),
     /// The peer speaks another version of TLS, or breaks the protocol.
-    #[error("TLS: {0}")]
     Protocol(Error),
     /// More came out of a record than it can hold.
-    #[error("a TLS record holds {length} bytes more than there is room for")]
     Overrun {
         /// Bytes that came out.
         length: usize,
     },
 }
 
+/// What the certificate of a peer fails at: where to look for the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is no certificate of an authority that is trusted.
+    Authority,
+    /// It is for another name.
+    Name,
+    /// It has expired, or isn't valid yet.
+    Time,
+    /// It is revoked, or no list in force says that it isn't.
+    Revocation,
+    /// It is broken, or for another purpose.
+    Certificate,
+}
+
 impl TlsError {
+    /// The same, with the other side called by this name: `the central`.
+    pub fn about<'a>(&'a self, peer: &'a str) -> impl fmt::Display + 'a {
+        About { error: self, peer }
+    }
+
+    fn describe(&self, peer: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotTls { said } => {
+                write!(f, "{peer} doesn't speak TLS; it says: {}", printable(said))
+            }
+            Self::EndedInHandshake => {
+                write!(f, "{peer} ended the connection during the TLS handshake")
+            }
+            Self::Truncated { found } => write!(
+                f,
+                "the connection ended in the middle of a TLS record, after {found} bytes of it"
+            ),
+            Self::Certificate(error) => {
+                write!(f, "{peer}'s certificate isn't trusted: {}", reason(error))
+            }
+            Self::NoCertificate => write!(f, "{peer} shows no certificate, and one is required"),
+            Self::Alert(alert) => write!(f, "{peer} refuses: {}", meaning(*alert)),
+            Self::Protocol(error) => write!(f, "TLS: {error}"),
+            Self::Overrun { length } => {
+                write!(f, "a TLS record holds {length} bytes more than there is room for")
+            }
+        }
+    }
+
+    /// What the peer's certificate fails at, if that is why.
+    pub fn fault(&self) -> Option<Fault> {
+        let Self::Certificate(error) = self else { return None };
+        Some(fault(error))
+    }
+
     /// Whether a certificate, of this side or of the peer, is why: to try again is no use.
     pub fn is_about_certificates(&self) -> bool {
         match self {
@@ -58,6 +106,26 @@ impl TlsError {
         Self::Protocol(Error::General(error.to_string()))
     }
 }
+
+/// An error, and what the other side is called in it.
+struct About<'a> {
+    error: &'a TlsError,
+    peer: &'a str,
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.describe(self.peer, f)
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("the peer", f)
+    }
+}
+
+impl std::error::Error for TlsError {}
 
 impl From<Error> for TlsError {
     fn from(error: Error) -> Self {
@@ -104,7 +172,8 @@ fn meaning(alert: AlertDescription) -> String {
             "the certificate that it was shown has expired, or isn't valid yet, by its clock"
         }
         AlertDescription::UnknownCA => {
-            "the certificate that it was shown is of a certificate authority that it doesn't trust"
+            "the certificate that it was shown is of a certificate authority that it doesn't trust, or \
+             has no revocation list of"
         }
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
@@ -122,20 +191,52 @@ fn meaning(alert: AlertDescription) -> String {
     format!("{meaning} (TLS alert {alert:?})")
 }
 
+fn fault(error: &CertificateError) -> Fault {
+    match error {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Fault::Authority,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Fault::Name
+        }
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Fault::Time,
+        CertificateError::Revoked
+        | CertificateError::UnknownRevocationStatus
+        | CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => Fault::Revocation,
+        _ => Fault::Certificate,
+    }
+}
+
 /// What is wrong with a certificate.
 fn reason(error: &CertificateError) -> String {
     let reason = match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it isn't valid yet"
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            return format!("it is for {}, and not for {}", names(presented), expected.to_str());
         }
+        CertificateError::ExpiredContext { time, not_after } => {
+            return format!("it expired at {}, and it is {} now", at(*not_after), at(*time));
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            return format!("it is valid from {} on, and it is {} now", at(*not_before), at(*time));
+        }
+        CertificateError::ExpiredRevocationListContext { time, next_update } => {
+            return format!(
+                "the revocation list that would say whether it is revoked expired at {}, and it is {} now",
+                at(*next_update),
+                at(*time)
+            );
+        }
+        CertificateError::NotValidForName => "it is for another name",
+        CertificateError::Expired => "it has expired",
+        CertificateError::NotValidYet => "it isn't valid yet",
         CertificateError::Revoked => "it is revoked",
         CertificateError::UnknownIssuer => "it is of another certificate authority",
         CertificateError::UnknownRevocationStatus => {
             "no revocation list of its certificate authority says whether it is revoked"
         }
-        CertificateError::ExpiredRevocationList
-        | CertificateError::ExpiredRevocationListContext { .. } => {
+        CertificateError::ExpiredRevocationList => {
             "the revocation list that would say whether it is revoked has expired"
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
@@ -148,5 +249,110 @@ fn reason(error: &CertificateError) -> String {
     match error.to_string() {
         plain if plain == format!("{error:?}") => reason.to_owned(),
         details => format!("{reason} ({details})"),
+    }
+}
+
+fn at(time: UnixTime) -> Timestamp {
+    Timestamp::from_unix(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The first names of a certificate, out of how rustls shows each: `DnsName("localhost")`.
+fn names(presented: &[String]) -> String {
+    let bare = |shown: &String| {
+        let inside = shown.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inside.unwrap_or(shown).trim_matches('"').to_owned()
+    };
+    let shown: Vec<_> = presented.iter().take(NAMES_SHOWN).map(bare).collect();
+    match presented.len() {
+        0 => "no name at all".to_owned(),
+        count if count > NAMES_SHOWN => {
+            format!("{} and {} others", shown.join(", "), count - NAMES_SHOWN)
+        }
+        _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use std::time::Duration;
+
+    fn unix(second: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(second))
+    }
+
+    fn misnamed(presented: &[&str]) -> CertificateError {
+        let expected = ServerName::try_from("central.example").unwrap();
+        let presented = presented.iter().map(ToString::to_string).collect();
+        CertificateError::NotValidForNameContext { expected, presented }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_said_in_words() {
+        for (error, expected, text) in [
+            (
+                CertificateError::UnknownIssuer,
+                Fault::Authority,
+                "it is of another certificate authority",
+            ),
+            (
+                misnamed(&["DnsName(\"localhost\")", "IpAddress(127.0.0.1)", "IpAddress(::1)"]),
+                Fault::Name,
+                "it is for localhost, 127.0.0.1, ::1, and not for central.example",
+            ),
+            (misnamed(&[]), Fault::Name, "it is for no name at all, and not for central.example"),
+            (
+                misnamed(&["DirectoryName"; 9]),
+                Fault::Name,
+                "it is for DirectoryName, DirectoryName, DirectoryName, DirectoryName and 5 others, and \
+                 not for central.example",
+            ),
+            (
+                CertificateError::ExpiredContext { time: unix(9), not_after: unix(7) },
+                Fault::Time,
+                "it expired at 1970-01-01T00:00:07Z, and it is 1970-01-01T00:00:09Z now",
+            ),
+            (
+                CertificateError::NotValidYetContext { time: unix(7), not_before: unix(9) },
+                Fault::Time,
+                "it is valid from 1970-01-01T00:00:09Z on, and it is 1970-01-01T00:00:07Z now",
+            ),
+            (CertificateError::Revoked, Fault::Revocation, "it is revoked"),
+            (
+                CertificateError::ExpiredRevocationListContext {
+                    time: unix(9),
+                    next_update: unix(7),
+                },
+                Fault::Revocation,
+                "the revocation list that would say whether it is revoked expired at \
+                 1970-01-01T00:00:07Z, and it is 1970-01-01T00:00:09Z now",
+            ),
+            (CertificateError::BadEncoding, Fault::Certificate, "it isn't a certificate"),
+        ] {
+            let error = TlsError::Certificate(error);
+            assert_eq!(error.fault(), Some(expected), "{error}");
+            assert_eq!(error.to_string(), format!("the peer's certificate isn't trusted: {text}"));
+            assert!(error.is_about_certificates());
+        }
+        assert_eq!(TlsError::NoCertificate.fault(), None);
+    }
+
+    #[test]
+    fn the_other_side_is_called_by_its_name() {
+        let name = |error: TlsError| error.about("the central").to_string();
+        assert_eq!(
+            name(TlsError::Alert(AlertDescription::CertificateRevoked)),
+            "the central refuses: the certificate that it was shown is revoked (TLS alert \
+             CertificateRevoked)"
+        );
+        assert_eq!(
+            name(TlsError::NotTls { said: b"-\xff".to_vec() }),
+            "the central doesn't speak TLS; it says: -\\xff"
+        );
+        assert_eq!(
+            name(TlsError::EndedInHandshake),
+            "the central ended the connection during the TLS handshake"
+        );
     }
 }

@@ -38,7 +38,7 @@ mod trust;
 
 pub use client::{ClientOptions, ClientTls, Name};
 pub use credentials::KeyFiles;
-pub use error::TlsError;
+pub use error::{Fault, TlsError};
 pub use layer::TlsLayer;
 pub use pem::SectionError;
 pub use record::HANDSHAKE;
