@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use runtime::logging::LevelFilter;
 use runtime::settings::{Declared, SettingErrors, Settings};
+use tls::{ClientOptions, Name};
 use wire::Agency;
 
 use crate::exit_schedule::ExitDelays;
@@ -59,6 +60,17 @@ pub struct Config {
     pub exit_delays: ExitDelays,
     /// How much of what a central can repeat is logged.
     pub log_limits: LogLimits,
+    /// TLS towards the central; `None` for plaintext.
+    pub tls: Option<TlsConfig>,
+}
+
+/// How connections to the central are secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The files, and what is accepted.
+    pub options: ClientOptions,
+    /// What the central's certificate must be for.
+    pub name: Name,
 }
 
 /// How attempts to reach the central are repeated.
@@ -131,6 +143,7 @@ impl Config {
                 interval: layers.get(&settings::LOG_INTERVAL)?,
                 suppressed_interval: layers.get(&settings::SUPPRESSED_LOG_INTERVAL)?,
             },
+            tls: None,
         })
     }
 

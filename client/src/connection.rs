@@ -5,6 +5,7 @@
 //! | [`driver`] | drives a session over real connections |
 //! | `dialer` | connects to the central, attempt by attempt |
 //! | `resolver` | names into addresses, without blocking the loop |
+//! | [`security`] | TLS: its beginning, its failures, its files |
 //! | [`backoff`] | the pauses between attempts |
 //! | [`foreign_service`] | recognizes another service at the central's address |
 
@@ -13,3 +14,4 @@ pub(crate) mod dialer;
 pub mod driver;
 pub mod foreign_service;
 pub(crate) mod resolver;
+pub mod security;

@@ -3,7 +3,7 @@
 //! | step | is over when | then |
 //! |---|---|---|
 //! | `Connecting`, see [`Dialer`] | the connection is established | `Sent` |
-//! | | the attempts ran out | the end, [`End::Failed`] |
+//! | | the attempts ran out, or the central isn't trusted | the end, [`End::Failed`] |
 //! | `Sent` | the message came back | `Answered` |
 //! | | anything else came, or nothing in time, or the connection was lost | the end, [`End::Failed`] |
 //! | `Answered` | the connection is closed and the pause over | `Connecting` for the next message; the end after the last |
@@ -19,6 +19,7 @@ use wire::LineDecoder;
 use crate::config::Config;
 use crate::connection::dialer::{DIAL, Dialer};
 use crate::connection::foreign_service;
+use crate::connection::security::{EXPIRY, Security};
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
 
@@ -65,6 +66,12 @@ impl EchoLoop {
         }
     }
 
+    /// The same, over TLS.
+    #[must_use]
+    pub fn secured(self, security: Option<Security>) -> Self {
+        Self { dialer: self.dialer.secured(security), ..self }
+    }
+
     /// Logs what was only counted; returns how the run ended.
     pub fn close(mut self) -> End {
         self.log_budget.report();
@@ -97,6 +104,13 @@ impl EchoLoop {
         if let Err(error) = dialed {
             self.retry(cx, &error.to_string());
         }
+    }
+
+    /// The connection is established: sends the message.
+    fn send(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        self.step = Step::Sent;
+        cx.send(connection, format!("{}\n", self.message()).as_bytes());
+        cx.set_deadline(connection, Some(self.config.response_timeout));
     }
 
     fn on_connect_failed(&mut self, cx: &mut impl Context, reason: &str) {
@@ -154,14 +168,22 @@ impl Handler for EchoLoop {
 
     fn on_start(&mut self, cx: &mut impl Context) {
         self.exit_schedule.on_start(cx);
+        self.dialer.warn_of_expiry(cx);
         self.next_message(cx);
     }
 
-    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _peer: SocketAddr) {
-        self.dialer.on_connect();
-        self.step = Step::Sent;
-        cx.send(connection, format!("{}\n", self.message()).as_bytes());
-        cx.set_deadline(connection, Some(self.config.response_timeout));
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
+        match self.dialer.on_open(cx, connection, peer) {
+            Ok(true) => self.send(cx, connection),
+            Ok(false) => {}
+            Err(error) => self.fail(cx, &error.to_string()),
+        }
+    }
+
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        if self.dialer.on_handshake(cx, connection).is_some() {
+            self.send(cx, connection);
+        }
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
@@ -200,6 +222,9 @@ impl Handler for EchoLoop {
             let timeout = humantime::format_duration(self.config.response_timeout);
             self.fail(cx, &format!("no answer within {timeout}"));
         }
+        if self.dialer.is_securing() {
+            return self.dialer.on_connect_timeout(cx, connection);
+        }
         cx.abort(connection);
     }
 
@@ -207,6 +232,7 @@ impl Handler for EchoLoop {
         match timer {
             DIAL => self.dial(cx),
             EXIT => self.exit(cx),
+            EXPIRY => self.dialer.warn_of_expiry(cx),
             other if self.log_budget.on_timer(other) => {}
             _ => self.next_message(cx),
         }
@@ -217,9 +243,7 @@ impl Handler for EchoLoop {
             let dialed = self.dialer.on_resolver_closed(cx, reason);
             return self.on_dialed(cx, dialed);
         }
-        if !self.dialer.on_close(connection) {
-            return;
-        }
+        let Some(lost) = self.dialer.on_close(connection, reason) else { return };
         if self.end.is_some() {
             log_line!(Level::Info, Line::new("close_connection", Success).with("reason", reason));
             return;
@@ -231,8 +255,9 @@ impl Handler for EchoLoop {
             Line::new("close_connection", Success).with("reason", reason)
         );
         match self.step {
-            Step::Connecting => self.on_connect_failed(cx, &reason.to_string()),
-            Step::Sent => self.fail(cx, &format!("no answer: {reason}")),
+            Step::Connecting if lost.is_final => self.fail(cx, &lost.reason),
+            Step::Connecting => self.on_connect_failed(cx, &lost.reason),
+            Step::Sent => self.fail(cx, &format!("no answer: {}", lost.reason)),
             Step::Answered if self.number == self.config.loop_amount => self.next_message(cx),
             Step::Answered => cx.set_timer(PAUSE, Some(self.config.loop_period)),
         }
@@ -251,7 +276,7 @@ impl Handler for EchoLoop {
             Signal::User2 => {
                 log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
             }
-            Signal::Hangup => {}
+            Signal::Hangup => self.dialer.reload(cx),
         }
     }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use client::check_files::CheckFiles;
 use client::config::{CheckConfig, Config, Mode};
 use client::connection::driver::Driver;
+use client::connection::security::Security;
 use client::echo::EchoLoop;
 use client::exit_schedule::End;
 use client::progress_bar::Bar;
@@ -19,6 +20,7 @@ use reactor::{Hangup, Limits, Outcome};
 use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
 use runtime::{EventLoop, exit_code, log_line};
+use tls::timestamp::Clock;
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -117,12 +119,16 @@ fn reason(error: &Failed) -> String {
 fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     // Before anything else: process 1 of a container ignores signals without a handler.
     let mut event_loop = runtime::event_loop(Limits::default())?;
-    event_loop.handle_signals(Hangup::Shutdown)?;
+    // With TLS there is something to reload.
+    let hangup = if config.tls.is_some() { Hangup::Notify } else { Hangup::Shutdown };
+    event_loop.handle_signals(hangup)?;
+    let load = |tls| Security::load(tls, Clock::system());
+    let security = config.tls.as_ref().map(load).transpose()?;
     // Agencies that are started together must not retry at the same time.
     let seed = fastrand::u64(..);
     match &config.mode {
         Mode::Echo => {
-            let mut echo = EchoLoop::new(config, seed);
+            let mut echo = EchoLoop::new(config, seed).secured(security);
             let outcome = event_loop.run(&mut echo)?;
             Ok((outcome, echo.close()))
         }
@@ -131,7 +137,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             if config.data_check {
                 session = session.checking_first();
             }
-            drive(event_loop, Driver::new(session, config, seed, None))
+            drive(event_loop, Driver::new(session, config, seed, None).secured(security))
         }
         Mode::Lottery { path } => {
             if !config.data_check {
@@ -151,7 +157,8 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             if config.data_check {
                 agency = agency.checking_first();
             }
-            drive(event_loop, Driver::new(agency, config, seed, Bar::on_terminal()))
+            let driver = Driver::new(agency, config, seed, Bar::on_terminal());
+            drive(event_loop, driver.secured(security))
         }
     }
 }

@@ -1,14 +1,22 @@
 //! The world of an agency's unit tests: a handler over the loop in memory, and the central that it
 //! connects to, in the test's hands.
 
+mod central;
+mod certificates;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reactor::testing::{
     Attached, Call, Ending, MemoryLoop, MemoryNetwork, NoHandler, Peer, Recorder,
 };
-use reactor::{ConnectionId, Context, Handler, Limits, TimerId};
+use reactor::{ConnectionId, Context, Handler, Limits, Signal, TimerId};
+use rustls::ServerConfig;
+
+use self::central::Central;
+pub(crate) use self::certificates::{Certificates, PAST, span};
 
 /// A handler, its loop, and the other end of its connection. Every verb ends with all that follows
 /// from it.
@@ -16,8 +24,10 @@ use reactor::{ConnectionId, Context, Handler, Limits, TimerId};
 pub(crate) struct World<H: Handler> {
     network: MemoryNetwork,
     event_loop: MemoryLoop<Recorder<H>>,
+    /// What the central takes TLS with, if it does.
+    tls: Option<Arc<ServerConfig>>,
     /// The central's end, while there is a connection.
-    peer: Option<Peer>,
+    central: Option<Central>,
     /// What has arrived there and no test has looked at.
     received: Vec<u8>,
 }
@@ -35,7 +45,8 @@ impl<H: Handler> World<H> {
         let network = MemoryNetwork::new();
         network.hold_connects();
         let event_loop = MemoryLoop::new(&network, Limits::default(), Recorder::new(handler));
-        let mut world = Self { network, event_loop, peer: None, received: Vec::new() };
+        let mut world =
+            Self { network, event_loop, tls: None, central: None, received: Vec::new() };
         assert!(world.event_loop.start().is_ok(), "an agency has no fatal errors");
         world.run_until_quiescent();
         world
@@ -58,11 +69,11 @@ impl<H: Handler> World<H> {
     fn run_until_quiescent(&mut self) {
         loop {
             assert!(self.event_loop.run_until_quiescent().is_ok(), "an agency has no fatal errors");
-            let Some(peer) = &self.peer else { return };
-            match peer.read(usize::MAX) {
-                Ok(Some(bytes)) if bytes.is_empty() => return,
+            let Some(central) = &mut self.central else { return };
+            match central.read() {
+                Ok(Some(bytes)) if bytes.is_empty() && self.event_loop.is_quiescent() => return,
                 Ok(Some(bytes)) => self.received.extend(bytes),
-                Ok(None) | Err(_) => self.peer = None,
+                Ok(None) | Err(_) => self.central = None,
             }
         }
     }
@@ -116,11 +127,27 @@ impl<H: Handler> World<H> {
         self.event_loop.handler.calls.iter().filter(aborted).count()
     }
 
+    /// The central takes TLS from the next connection on.
+    pub(crate) fn speak_tls(&mut self, config: Arc<ServerConfig>) {
+        self.tls = Some(config);
+    }
+
+    /// The central takes the next connection as plaintext.
+    pub(crate) fn speak_no_tls(&mut self) {
+        self.tls = None;
+    }
+
+    /// Handshakes of TLS that were complete.
+    pub(crate) fn handshakes(&self) -> usize {
+        let handshake = |call: &&Call| matches!(call, Call::Handshake(_));
+        self.event_loop.handler.calls.iter().filter(handshake).count()
+    }
+
     /// The connection that was asked for is established. What was sent on an earlier one is forgotten.
     pub(crate) fn open(&mut self) {
         self.received.clear();
         let (link, _) = self.network.pending()[0];
-        self.peer = Some(self.network.establish(link));
+        self.central = Some(Central::new(self.network.establish(link), self.tls.as_ref()));
         self.run_until_quiescent();
     }
 
@@ -143,16 +170,32 @@ impl<H: Handler> World<H> {
         std::mem::take(&mut self.received)
     }
 
+    fn central(&mut self) -> &mut Central {
+        self.central.as_mut().expect("it is connected")
+    }
+
     /// These bytes arrive from the central.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
-        self.peer.as_ref().expect("it is connected").write_all(bytes);
+        self.central().send(bytes);
+        self.run_until_quiescent();
+    }
+
+    /// The same, but of the bytes on the wire only so many; then it sends nothing more, and doesn't
+    /// say so.
+    pub(crate) fn receive_cut(&mut self, bytes: &[u8], kept: usize) {
+        self.central().send_cut(bytes, kept);
+        self.run_until_quiescent();
+    }
+
+    /// The central is gone, and hasn't said that it would be.
+    pub(crate) fn cut(&mut self) {
+        self.central().shutdown();
         self.run_until_quiescent();
     }
 
     /// The central sends nothing more.
     pub(crate) fn end(&mut self) {
-        let peer = self.peer.as_ref().expect("it is connected");
-        peer.shutdown().expect("the connection is open");
+        self.central().end();
         self.run_until_quiescent();
     }
 
@@ -208,6 +251,12 @@ impl<H: Handler> World<H> {
         assert_eq!(self.timers().len(), 1, "one timer at a time, not only {timer:?}");
         self.pass(after);
         after
+    }
+
+    /// A signal comes that asks for something else than the end.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.event_loop.notify(signal);
+        self.run_until_quiescent();
     }
 
     /// A signal comes.

@@ -136,13 +136,19 @@ fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, us
 /// In every mode, and whether or not it ends with a line.
 #[test]
 fn another_service_is_distinguished_from_a_central() {
-    let services: [(Script, &str); 4] = [
-        (|peer| peer.greet(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH"),
-        (|peer| peer.greet(b"220 mail.example ESMTP\r\n"), "SMTP or FTP"),
-        (|peer| peer.greet(b"\x15\x03\x01\x00\x02\x02\x46"), "TLS, an alert"),
-        (|peer| peer.greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP"),
+    let other = "another service, not a central of the lottery,";
+    let services: [(Script, &str, &str, &str); 4] = [
+        (|peer| peer.greet(b"SSH-2.0-OpenSSH_9.2\r\n"), other, "SSH", ""),
+        (|peer| peer.greet(b"220 mail.example ESMTP\r\n"), other, "SMTP or FTP", ""),
+        (|peer| peer.greet(b"HTTP/1.1 400 Bad Request\r\n\r\n"), other, "HTTP", ""),
+        (
+            |peer| peer.greet(b"\x15\x03\x01\x00\x02\x02\x46"),
+            "no central that takes plaintext",
+            "TLS, an alert",
+            "set CLI_TLS=on if it is one that takes TLS, or ",
+        ),
     ];
-    for (script, name) in services {
+    for (script, who, name, remedy) in services {
         for mode in ["loteria", "apuesta", "echo"] {
             let bet = [
                 ("CLI_MODE", mode),
@@ -154,8 +160,8 @@ fn another_service_is_distinguished_from_a_central() {
             ];
             let (code, log, calls) = run(script, &bet);
             let expected = format!(
-                ": another service, not a central of the lottery, answers there (it looks like {name}): \
-                 check CLI_SERVER_ADDRESS (server.address); it says: "
+                ": {who} answers there (it looks like {name}): {remedy}check CLI_SERVER_ADDRESS \
+                 (server.address); it says: "
             );
             assert!(log.contains(&expected), "{mode}: {expected}: {log}");
             assert_eq!((code, calls), (Some(1), 1), "{mode}: {log}");

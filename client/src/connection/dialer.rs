@@ -1,12 +1,15 @@
-//! Reaching the central: resolves its name, tries the addresses, pauses between attempts.
+//! Reaching the central: resolves its name, tries the addresses, secures the connection, pauses between
+//! attempts.
 //!
 //! | state | is over when | then |
 //! |---|---|---|
 //! | `Idle` | [`DIAL`] fires, or its owner wants a connection | `Resolving`; `Connecting` when the name is an address |
 //! | `Resolving` | the addresses arrived | `Connecting` to the first |
 //! | | there are none, or not in time | `Idle` |
-//! | `Connecting` | the connection is established | `Connected` |
+//! | `Connecting` | the connection is open | `Connected`; with TLS `Securing` |
 //! | | it failed | `Connecting` to the next address; `Idle` after the last |
+//! | `Securing` | the handshake is complete | `Connected` |
+//! | | it failed | as of `Connecting`; `Idle` if another attempt is no use |
 //! | `Connected` | the connection is gone | `Idle` |
 
 use std::collections::VecDeque;
@@ -14,16 +17,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reactor::{CloseReason, ConnectionId, Context, TimerId};
+use reactor::{CloseReason, ConnectionId, Context, LayerError, TimerId};
 use runtime::logging::{Fail, InProgress, Level, Line};
 use runtime::{log_line, log_within};
+use tls::TlsError;
 
 use crate::config::Retry;
 use crate::connection::backoff::Backoff;
+use crate::connection::foreign_service;
 #[cfg(test)]
 use crate::connection::resolver::Resolve;
 use crate::connection::resolver::Resolver;
+use crate::connection::security::{EXPIRY, EXPIRY_INTERVAL, Identity, Security};
 use crate::log_budget::{Kind, LogBudget};
+
+/// What the other side is called in messages.
+const CENTRAL: &str = "the central";
 
 /// Fires when it is time for another attempt.
 pub(crate) const DIAL: TimerId = TimerId(0);
@@ -44,6 +53,10 @@ pub(crate) struct Dialer {
     last: Option<Tried>,
     backoff: Backoff,
     timeout: Duration,
+    /// None: the central is spoken to in plaintext.
+    security: Option<Security>,
+    /// Why the connection was given up here, until it is gone.
+    given_up: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +64,37 @@ enum State {
     Idle,
     Resolving,
     Connecting(ConnectionId),
+    Securing(ConnectionId, SocketAddr),
     Connected(ConnectionId),
+}
+
+/// A connection that is secured.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    pub(crate) peer: SocketAddr,
+    /// The central, unless its certificate can't be read.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// A connection that is gone.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) reached: Reached,
+    /// Why, for a log line.
+    pub(crate) reason: String,
+    /// Whether it would be the same the next time.
+    pub(crate) is_final: bool,
+}
+
+/// How far a connection had come when it was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It was never open.
+    Nothing,
+    /// It was open, and its TLS handshake not complete.
+    Peer,
+    /// It was established.
+    Central,
 }
 
 /// The address that was tried last.
@@ -72,7 +115,14 @@ impl Dialer {
             last: None,
             backoff: Backoff::new(retry, seed),
             timeout,
+            security: None,
+            given_up: None,
         }
+    }
+
+    /// The same, over TLS.
+    pub(crate) fn secured(self, security: Option<Security>) -> Self {
+        Self { security, ..self }
     }
 
     /// The same, with a test's resolver.
@@ -84,7 +134,9 @@ impl Dialer {
     /// The connection to the central, established or on its way.
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         match self.state {
-            State::Connecting(connection) | State::Connected(connection) => Some(connection),
+            State::Connecting(connection)
+            | State::Securing(connection, _)
+            | State::Connected(connection) => Some(connection),
             State::Idle | State::Resolving => None,
         }
     }
@@ -94,12 +146,18 @@ impl Dialer {
         matches!(self.state, State::Connected(_))
     }
 
+    /// Whether its TLS handshake isn't complete.
+    pub(crate) fn is_securing(&self) -> bool {
+        matches!(self.state, State::Securing(..))
+    }
+
     /// The state, for a log line.
     pub(crate) fn state_name(&self) -> &'static str {
         match self.state {
             State::Idle => "none",
             State::Resolving => "looking_up",
             State::Connecting(_) => "connecting",
+            State::Securing(..) => "securing",
             State::Connected(_) => "open",
         }
     }
@@ -182,9 +240,41 @@ impl Dialer {
         }
     }
 
+    /// The connection is open. Returns whether it is established; with TLS only
+    /// [`on_handshake`](Self::on_handshake) means that. Until then its deadline stays.
+    ///
+    /// # Errors
+    /// There is no TLS to be had, and won't be.
+    pub(crate) fn on_open(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        peer: SocketAddr,
+    ) -> Result<bool, LayerError> {
+        let Some(security) = &self.security else {
+            self.on_connect();
+            return Ok(true);
+        };
+        cx.start_layer(connection, security.layer()?);
+        self.state = State::Securing(connection, peer);
+        Ok(false)
+    }
+
+    /// The TLS handshake is complete, and with it the connection established.
+    pub(crate) fn on_handshake(
+        &mut self,
+        cx: &impl Context,
+        connection: ConnectionId,
+    ) -> Option<Secured> {
+        let State::Securing(_, peer) = self.state else { return None };
+        self.on_connect();
+        let identity = Security::identify(&cx.peer_certificates(connection));
+        Some(Secured { peer, identity })
+    }
+
     /// The connection is established.
-    pub(crate) fn on_connect(&mut self) {
-        if let State::Connecting(connection) = self.state {
+    fn on_connect(&mut self) {
+        if let Some(connection) = self.connection() {
             self.state = State::Connected(connection);
         }
         self.untried.clear();
@@ -193,13 +283,72 @@ impl Dialer {
         }
     }
 
-    /// A connection is gone; returns whether it was the one to the central.
-    pub(crate) fn on_close(&mut self, connection: ConnectionId) -> bool {
-        let is_ours = self.connection() == Some(connection);
-        if is_ours {
-            self.state = State::Idle;
+    /// A connection is gone; returns how, if it was the one to the central.
+    pub(crate) fn on_close(
+        &mut self,
+        connection: ConnectionId,
+        reason: &CloseReason,
+    ) -> Option<Lost> {
+        let reached = match self.state {
+            State::Connecting(ours) if ours == connection => Reached::Nothing,
+            State::Securing(ours, _) if ours == connection => Reached::Peer,
+            State::Connected(ours) if ours == connection => Reached::Central,
+            _ => return None,
+        };
+        self.state = State::Idle;
+        let given_up = self.given_up.take();
+        let refusal = self.refusal(reason);
+        let is_final = refusal.is_some();
+        let reason = refusal.or(given_up).unwrap_or_else(|| loss(reached, reason));
+        Some(Lost { reached, reason, is_final })
+    }
+
+    /// Why another connection would fail as this one, if TLS says so.
+    fn refusal(&self, reason: &CloseReason) -> Option<String> {
+        let error = tls_error(reason)?;
+        if let TlsError::NotTls { said } = error {
+            return Some(foreign_service::describe_plaintext(&self.address, said));
         }
-        is_ours
+        let security = self.security.as_ref().filter(|_| error.is_about_certificates())?;
+        Some(format!("{}{}", error.about(CENTRAL), security.remedy(error)))
+    }
+
+    /// The deadline of a connection that isn't established has passed.
+    pub(crate) fn on_connect_timeout(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        let timeout = humantime::format_duration(self.timeout);
+        let what = if self.is_securing() { "TLS handshake" } else { "connection" };
+        self.give_up(cx, connection, format!("no {what} within {timeout}"));
+    }
+
+    fn give_up(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: String) {
+        self.given_up = Some(reason);
+        cx.abort(connection);
+    }
+
+    /// Reads the files of TLS again. A connection that they don't allow any more is given up.
+    pub(crate) fn reload(&mut self, cx: &mut impl Context) {
+        let Some(security) = &mut self.security else { return };
+        security.reload();
+        let reason = match self.state {
+            State::Securing(..) => "its TLS handshake had begun with what was read before",
+            State::Connected(connection)
+                if security.is_revoked(&cx.peer_certificates(connection)) =>
+            {
+                "the central's certificate is revoked"
+            }
+            _ => return,
+        };
+        if let Some(connection) = self.connection() {
+            self.give_up(cx, connection, reason.to_owned());
+        }
+    }
+
+    /// Warns of what ends soon, now and every [`EXPIRY_INTERVAL`].
+    pub(crate) fn warn_of_expiry(&self, cx: &mut impl Context) {
+        if let Some(security) = &self.security {
+            security.warn_of_expiry();
+            cx.set_timer(EXPIRY, Some(EXPIRY_INTERVAL));
+        }
     }
 
     /// Goes on with the attempt at its next address; returns whether there is one.
@@ -259,6 +408,22 @@ impl Dialer {
             last.made_progress = true;
         }
         self.backoff.reset();
+    }
+}
+
+/// Why a connection was lost that the next one needn't be lost for.
+fn loss(reached: Reached, reason: &CloseReason) -> String {
+    match (tls_error(reason), reached) {
+        (Some(error), _) => error.about(CENTRAL).to_string(),
+        (None, Reached::Peer) => format!("{reason} (during the TLS handshake)"),
+        (None, Reached::Nothing | Reached::Central) => reason.to_string(),
+    }
+}
+
+fn tls_error(reason: &CloseReason) -> Option<&TlsError> {
+    match reason {
+        CloseReason::Layer(error) => error.downcast_ref(),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | preparing | the session is [`Prepared::Ready`] | dialing |
 //! | dialing, see [`Dialer`] | the connection is established | in session |
-//! | | the attempts ran out | ending, [`End::Failed`] |
+//! | | the attempts ran out, or the central isn't trusted | ending, [`End::Failed`] |
 //! | in session | the session is [`Action::Done`] | ending, [`End::Complete`] if nothing was rejected |
 //! | | the connection is lost, or its [`Failure`] is transient | dialing |
 //! | | another [`Failure`], or no frame of this protocol | ending, [`End::Failed`] |
@@ -21,8 +21,9 @@ use runtime::{log_line, log_within};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
-use crate::connection::dialer::{DIAL, Dialer};
+use crate::connection::dialer::{DIAL, Dialer, Lost, Reached, Secured};
 use crate::connection::foreign_service;
+use crate::connection::security::{EXPIRY, Identity, Security};
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
 use crate::progress::Progress;
@@ -79,6 +80,12 @@ impl<S: AgencySession> Driver<S> {
         }
     }
 
+    /// The same, over TLS.
+    #[must_use]
+    pub fn secured(self, security: Option<Security>) -> Self {
+        Self { dialer: self.dialer.secured(security), ..self }
+    }
+
     /// Closes the session; returns how the run ended.
     pub fn close(mut self) -> End {
         self.session.log_budget().report();
@@ -129,6 +136,25 @@ impl<S: AgencySession> Driver<S> {
 
     fn exit(&mut self, cx: &mut impl Context) {
         self.exit_schedule.advance(cx, || self.session.announce());
+    }
+
+    /// The connection is established: the session begins.
+    fn begin(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        peer: SocketAddr,
+        identity: Option<&Identity>,
+    ) {
+        log_within!(
+            self.session.log_budget(),
+            Kind::Connected,
+            Level::Debug,
+            connected(peer, identity)
+        );
+        self.has_received_frame = false;
+        self.session.on_connect(&mut self.out);
+        self.perform(cx, connection, Ok(Action::AwaitResponse));
     }
 
     /// Sends the session's requests, and does what it asks for next.
@@ -218,11 +244,11 @@ impl<S: AgencySession> Driver<S> {
     }
 
     /// Why the connection was closed, for a log line.
-    fn close_reason(&mut self, reason: &CloseReason) -> String {
-        match (self.lost.take(), reason) {
+    fn close_reason(&mut self, Lost { reached, reason, .. }: Lost) -> String {
+        match (self.lost.take(), reached) {
             (Some(lost), _) => lost,
-            (None, CloseReason::NotConnected(_)) => reason.to_string(),
-            (None, _) => format!("{reason}{}", self.expectation("before")),
+            (None, Reached::Nothing | Reached::Peer) => reason,
+            (None, Reached::Central) => format!("{reason}{}", self.expectation("before")),
         }
     }
 }
@@ -232,20 +258,22 @@ impl<S: AgencySession> Handler for Driver<S> {
 
     fn on_start(&mut self, cx: &mut impl Context) {
         self.exit_schedule.on_start(cx);
+        self.dialer.warn_of_expiry(cx);
         self.prepare(cx);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
-        log_within!(
-            self.session.log_budget(),
-            Kind::Connected,
-            Level::Debug,
-            Line::new("connect", Success).with("server_address", peer)
-        );
-        self.dialer.on_connect();
-        self.has_received_frame = false;
-        self.session.on_connect(&mut self.out);
-        self.perform(cx, connection, Ok(Action::AwaitResponse));
+        match self.dialer.on_open(cx, connection, peer) {
+            Ok(true) => self.begin(cx, connection, peer, None),
+            Ok(false) => {}
+            Err(error) => self.fail(cx, &error.to_string()),
+        }
+    }
+
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        if let Some(Secured { peer, identity }) = self.dialer.on_handshake(cx, connection) {
+            self.begin(cx, connection, peer, identity.as_ref());
+        }
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
@@ -293,13 +321,12 @@ impl<S: AgencySession> Handler for Driver<S> {
             let dialed = self.dialer.on_resolve_timeout(cx);
             return self.on_dialed(cx, dialed);
         }
+        if !self.dialer.is_connected() {
+            return self.dialer.on_connect_timeout(cx, connection);
+        }
         let timeout = humantime::format_duration(self.config.response_timeout);
-        let lost = if self.dialer.is_connected() {
-            format!("no whole answer within {timeout}{}", self.expectation("expected:"))
-        } else {
-            format!("no connection within {timeout}")
-        };
-        self.lost = Some(lost);
+        let expectation = self.expectation("expected:");
+        self.lost = Some(format!("no whole answer within {timeout}{expectation}"));
         cx.abort(connection);
     }
 
@@ -308,6 +335,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             DIAL => return self.dial(cx),
             PREPARE => return self.prepare(cx),
             EXIT => return self.exit(cx),
+            EXPIRY => return self.dialer.warn_of_expiry(cx),
             other if self.session.log_budget().on_timer(other) => return,
             _ => {}
         }
@@ -321,15 +349,16 @@ impl<S: AgencySession> Handler for Driver<S> {
             let dialed = self.dialer.on_resolver_closed(cx, reason);
             return self.on_dialed(cx, dialed);
         }
-        if !self.dialer.on_close(connection) {
-            return;
-        }
+        let Some(lost) = self.dialer.on_close(connection, reason) else { return };
         if self.end.is_some() {
             log_line!(Level::Info, Line::new("close_connection", Success).with("reason", reason));
             return;
         }
         cx.set_timer(RESUME, None);
-        let reason = self.close_reason(reason);
+        if lost.is_final && self.lost.is_none() {
+            return self.fail(cx, &lost.reason);
+        }
+        let reason = self.close_reason(lost);
         if !self.dialer.try_next(cx, &reason, self.session.log_budget()) {
             self.retry(cx, &reason);
         }
@@ -352,7 +381,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             Signal::User2 => {
                 log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
             }
-            Signal::Hangup => {}
+            Signal::Hangup => self.dialer.reload(cx),
         }
     }
 
@@ -377,6 +406,14 @@ impl<S: AgencySession> Handler for Driver<S> {
             bar.show(self.session.progress(), self.end.is_some());
         }
         Ok(())
+    }
+}
+
+fn connected(peer: SocketAddr, identity: Option<&Identity>) -> Line {
+    let line = Line::new("connect", Success).with("server_address", peer);
+    match identity {
+        Some(identity) => line.with_all(identity),
+        None => line,
     }
 }
 

@@ -28,13 +28,35 @@ pub fn protocol_of(first: &[u8]) -> Option<&'static str> {
 
 /// The error message for a service at `address` that begins with these bytes.
 pub fn describe(address: &str, first: &[u8]) -> String {
-    let guess = protocol_of(first).map_or(String::new(), |name| format!(" (it looks like {name})"));
+    let protocol = protocol_of(first);
+    let guess = protocol.map_or(String::new(), |name| format!(" (it looks like {name})"));
+    let (who, remedy) = match protocol {
+        Some(name) if name.starts_with("TLS") => {
+            ("no central that takes plaintext", "set CLI_TLS=on if it is one that takes TLS, or ")
+        }
+        _ => ("another service, not a central of the lottery,", ""),
+    };
     format!(
-        "{}: another service, not a central of the lottery, answers there{guess}: check \
-         CLI_SERVER_ADDRESS (server.address); it says: {}",
+        "{}: {who} answers there{guess}: {remedy}check CLI_SERVER_ADDRESS (server.address); it says: {}",
         Escaped(address.as_bytes()),
-        Escaped(&first[..cut(first, SHOWN_MAX)])
+        shown(first)
     )
+}
+
+/// The error message for what answers TLS at `address` with these bytes, which aren't TLS.
+pub fn describe_plaintext(address: &str, first: &[u8]) -> String {
+    if protocol_of(first).is_some() {
+        return describe(address, first);
+    }
+    format!(
+        "{}: the central answers in plaintext; does it take TLS (SERVER_TLS)? It says: {}",
+        Escaped(address.as_bytes()),
+        shown(first.trim_ascii_end())
+    )
+}
+
+fn shown(first: &[u8]) -> Escaped<'_> {
+    Escaped(&first[..cut(first, SHOWN_MAX)])
 }
 
 #[cfg(test)]
@@ -54,6 +76,26 @@ mod tests {
         ] {
             assert_eq!(protocol_of(first), expected);
         }
+    }
+
+    #[test]
+    fn tls_is_met_with_the_setting_that_turns_it_on_and_plaintext_with_the_central_s() {
+        assert_eq!(
+            describe("central:12345", b"\x15\x03\x01\x00\x02\x02\x0a"),
+            "central:12345: no central that takes plaintext answers there (it looks like TLS, an alert): \
+             set CLI_TLS=on if it is one that takes TLS, or check CLI_SERVER_ADDRESS (server.address); it \
+             says: \\x15\\x03\\x01\\x00\\x02\\x02\\n"
+        );
+        assert_eq!(
+            describe_plaintext(
+                "central:12345",
+                b"error: this central takes no TLS (SERVER_TLS=off)\n"
+            ),
+            "central:12345: the central answers in plaintext; does it take TLS (SERVER_TLS)? It says: \
+             error: this central takes no TLS (SERVER_TLS=off)"
+        );
+        let http = b"HTTP/1.1 400 Bad Request\r\n";
+        assert_eq!(describe_plaintext("central:12345", http), describe("central:12345", http));
     }
 
     #[test]

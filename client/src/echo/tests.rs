@@ -1,5 +1,7 @@
 //! The echo loop, event by event.
 
+mod security;
+
 use super::*;
 use crate::config::{Mode, Retry};
 use crate::exit_schedule::ExitDelays;
@@ -28,6 +30,7 @@ fn echoing(loop_amount: u32, max_attempts: u32) -> World<EchoLoop> {
         response_timeout: TIMEOUT,
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
+        tls: None,
     };
     World::new(EchoLoop::new(&config, 1))
 }

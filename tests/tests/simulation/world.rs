@@ -627,5 +627,6 @@ fn config(id: Agency, pace: Pace) -> Config {
         response_timeout: Duration::from_mins(1),
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
+        tls: None,
     }
 }

@@ -1,5 +1,7 @@
 //! Attempts, event by event.
 
+mod security;
+
 use super::*;
 use crate::test_world::World;
 use reactor::testing::NoHandler;

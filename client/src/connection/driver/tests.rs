@@ -1,6 +1,7 @@
 //! A driver with a real agency, over buffers: every way in which a connection can go.
 
 mod patience;
+mod security;
 
 use super::*;
 use crate::config::{Mode, Retry};
@@ -35,6 +36,7 @@ fn config(max_attempts: u32) -> Config {
         response_timeout: TIMEOUT,
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
+        tls: None,
     }
 }
 
