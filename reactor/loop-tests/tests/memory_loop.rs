@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use loop_tests::{Event, Script, pattern};
 use reactor::testing::{Call, Ending, MemoryLoop, MemoryNetwork, Peer, Recorder, Side};
 use reactor::{
     CloseReason, ConnectionId, Context, Handler, Limits, Outcome, ShutdownCause, Signal, TimerId,
@@ -200,6 +201,51 @@ fn what_has_arrived_comes_before_what_is_due() {
         ),
         "{calls:?}"
     );
+}
+
+/// A peer wasn't read because it hadn't taken its responses. Now it has, after its deadline, because the
+/// process was stopped for a while: what it had sent in time is read before the deadline counts.
+#[test]
+fn no_deadline_passes_before_a_peer_is_read_that_takes_its_responses() {
+    const SECOND: Duration = Duration::from_secs(1);
+    const MUCH: usize = 100_000;
+    for takes_them in [true, false] {
+        let script = Script::new(|cx, call| match call {
+            loop_tests::Call::Data(id, input, _) => {
+                cx.set_deadline(id, Some(SECOND));
+                if input == b"S" {
+                    cx.send(id, &pattern(MUCH));
+                }
+            }
+            loop_tests::Call::Deadline(id) => cx.abort(id),
+            _ => {}
+        });
+        let network = MemoryNetwork::new();
+        network.set_capacity(MUCH / 2);
+        let limits =
+            Limits { write_buffer_high: MUCH / 4, write_buffer_low: MUCH / 4, ..Limits::default() };
+        let (recorder, events) = script.recorded();
+        let mut event_loop = MemoryLoop::new(&network, limits, recorder);
+        event_loop.listen(ADDRESS).expect("nobody else listens");
+        event_loop.start().expect("it isn't made to fail");
+        let (peer, other) = (network.connect(ADDRESS).unwrap(), network.connect(ADDRESS).unwrap());
+        peer.write_all(b"S");
+        event_loop.run_until_quiescent().expect("it isn't made to fail");
+        peer.write_all(b"1");
+        event_loop.run_until_quiescent().expect("it isn't made to fail");
+        let before: Vec<_> = events.try_iter().collect();
+        assert!(!before.iter().any(|call| matches!(call, Event::Data(_, input) if input == b"1")));
+
+        network.advance(2 * SECOND);
+        other.write_all(b"2");
+        event_loop.turn().expect("it isn't made to fail");
+        if takes_them {
+            peer.read(usize::MAX).unwrap();
+        }
+        event_loop.run_until_quiescent().expect("it isn't made to fail");
+        let after: Vec<_> = events.try_iter().collect();
+        assert_eq!(event_loop.id(peer.link()).is_some(), takes_them, "{after:?}");
+    }
 }
 
 #[test]
