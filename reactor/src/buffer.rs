@@ -25,7 +25,7 @@ const SMALL_CHUNK: usize = 2 * 1024;
 /// More are freed.
 const POOLED: usize = 1024;
 
-/// Most spare boxes, and the longest list of chunks that stays in one: 1 MiB at most.
+/// Most spare boxes, and the longest list of chunks that stays when it is empty: 1 MiB at most.
 const POOLED_BOXES: usize = 1024;
 const LIST_KEPT: usize = 16;
 
@@ -98,8 +98,7 @@ impl Pool {
     }
 
     fn put_box(&mut self, empty: Box<Pending>) {
-        let lists = empty.input.list.capacity().max(empty.output.list.capacity());
-        if self.boxes.len() < POOLED_BOXES && lists <= LIST_KEPT {
+        if self.boxes.len() < POOLED_BOXES {
             self.boxes.push(empty);
         }
     }
@@ -150,6 +149,14 @@ impl Chunks {
 
     fn clear(&mut self, pool: &mut Pool) {
         self.list.drain(..).for_each(|chunk| pool.put(chunk));
+        self.shrink();
+    }
+
+    /// Drops the memory of a long list that is empty: a connection may keep it for ever.
+    fn shrink(&mut self) {
+        if self.list.is_empty() && self.list.capacity() > LIST_KEPT {
+            self.list = VecDeque::new();
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -203,6 +210,7 @@ impl Pending {
             self.sent -= first.len();
             pool.put(first);
         }
+        self.output.shrink();
     }
 }
 
@@ -226,7 +234,6 @@ impl Buffers {
     }
 
     /// Bytes of input that the handler has not consumed.
-    #[cfg(feature = "testing")]
     pub(crate) fn unconsumed(&self) -> usize {
         self.0.as_ref().map_or(0, |pending| pending.input.len())
     }

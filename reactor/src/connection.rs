@@ -300,18 +300,28 @@ impl<S: Socket> Connection<S> {
 impl<S: Socket> Connection<S> {
     /// Whether there is something to read, and it may be read now.
     pub(crate) fn wants_read(&self) -> bool {
-        let state_allows = match self.state {
-            State::Open => self.output != Flow::Paused && self.intake == Flow::Open,
+        self.takes_input() && self.readiness.readable && !self.peer_ended
+    }
+
+    /// Whether input may be read now, to be delivered or discarded.
+    fn takes_input(&self) -> bool {
+        match self.state {
+            State::Open => self.intake == Flow::Open && !self.is_held_back(),
             State::Closing | State::Lingering => true,
             State::Connecting | State::Closed => false,
-        };
-        state_allows && self.readiness.readable && !self.peer_ended
+        }
+    }
+
+    /// Whether it isn't read because of its output. Output that waits for a layer's handshake holds
+    /// nothing back: it leaves when more has been read.
+    fn is_held_back(&self) -> bool {
+        self.output == Flow::Paused && !self.is_handshaking()
     }
 
     /// Whether it isn't read because of its output, and the socket takes more of that by now: it is
     /// written to in this turn, and may be read after that.
     pub(crate) fn may_resume_reading(&self) -> bool {
-        self.is_open() && self.output == Flow::Paused && self.readiness.writable
+        self.is_open() && self.is_held_back() && self.readiness.writable
     }
 
     pub(crate) fn pause_intake(&mut self) {
@@ -333,11 +343,11 @@ impl<S: Socket> Connection<S> {
 
     /// Whether kept input is to be delivered again now, after a pause. Ends the pause.
     pub(crate) fn take_resumed_intake(&mut self) -> bool {
-        if !self.is_open() || self.output == Flow::Paused || self.intake != Flow::Resuming {
+        if !self.is_open() || self.is_held_back() || self.intake != Flow::Resuming {
             return false;
         }
         self.intake = Flow::Open;
-        !self.buffers.is_input_empty()
+        !self.buffers.is_input_empty() && !self.has_layer_input()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::deadlines::{DeadlineQueue, Expired, Key, LoopTimer};
 use crate::handler::Context;
 use crate::handshakes::Handshakes;
 use crate::id::{ConnectionId, TimerId};
-use crate::layer::{Layer, LayerError};
+use crate::layer::{Layer, LayerError, Received};
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use crate::system::System;
@@ -49,11 +49,11 @@ pub(crate) struct Connections<S: System> {
     /// The same for attached ones, which are served before all others: replies to peers wait for
     /// what they bring.
     pub(crate) ready_attached: VecDeque<ConnectionId>,
+    /// The same for those whose layer's handshake isn't complete: few of them are served in a turn.
+    pub(crate) ready_handshakes: VecDeque<ConnectionId>,
     /// Bytes that may still be read and queued in this turn, see [`Limits::turn_budget`].
     pub(crate) turn_budget: usize,
     pub(crate) handshakes: Handshakes,
-    /// Connections that may still be served in this turn while their layer's handshake isn't complete.
-    pub(crate) handshake_budget: usize,
     /// Have output, or are closing: flushed after the turn's `before_flush`.
     pub(crate) flush: Vec<ConnectionId>,
     /// Marked as closed: removed at the end of the turn.
@@ -84,9 +84,9 @@ impl<S: System> Connections<S> {
             pool: Pool::default(),
             ready: VecDeque::new(),
             ready_attached: VecDeque::new(),
+            ready_handshakes: VecDeque::new(),
             turn_budget: 0,
             handshakes: Handshakes::default(),
-            handshake_budget: 0,
             flush: Vec::new(),
             closed: Vec::new(),
             failed_connects: Vec::new(),
@@ -108,6 +108,7 @@ impl<S: System> Connections<S> {
     pub(crate) fn has_work(&self) -> bool {
         !self.ready.is_empty()
             || !self.ready_attached.is_empty()
+            || !self.ready_handshakes.is_empty()
             || !self.flush.is_empty()
             || !self.closed.is_empty()
             || !self.failed_connects.is_empty()
@@ -155,11 +156,14 @@ impl<S: System> Connections<S> {
         if !connection.queue_ready() {
             return;
         }
-        if connection.is_attached() {
-            self.ready_attached.push_back(id);
+        let list = if connection.is_attached() {
+            &mut self.ready_attached
+        } else if connection.is_handshaking() {
+            &mut self.ready_handshakes
         } else {
-            self.ready.push_back(id);
-        }
+            &mut self.ready
+        };
+        list.push_back(id);
     }
 
     fn queue_flush(&mut self, id: ConnectionId) {
@@ -202,35 +206,24 @@ impl<S: System> Connections<S> {
 
 /// Layers.
 impl<S: System> Connections<S> {
-    /// Whether a connection is to be served in a later turn, because its layer's handshake isn't
-    /// complete and this turn has served enough of those.
-    pub(crate) fn defers_handshake(&mut self, id: ConnectionId) -> bool {
-        if !self.table.get(id).is_some_and(Connection::is_handshaking) {
-            return false;
-        }
-        let defers = self.handshake_budget == 0;
-        self.handshake_budget = self.handshake_budget.saturating_sub(1);
-        defers
-    }
-
-    /// Passes bytes that have arrived through a connection's layer. Returns how many they are for the
-    /// handler.
-    pub(crate) fn receive(&mut self, id: ConnectionId, wire: &[u8], plain: &mut [u8]) -> usize {
-        let Some(connection) = self.table.get_mut(id) else { return 0 };
+    /// Passes bytes that have arrived through the layer of an open connection.
+    pub(crate) fn receive(
+        &mut self,
+        id: ConnectionId,
+        wire: &[u8],
+        plain: &mut [u8],
+    ) -> Option<Received> {
+        let connection = self.table.get_mut(id).filter(|connection| connection.is_open())?;
         let received = connection.receive(&mut self.pool, wire, plain);
         self.queue_flush_if_unsent(id);
-        received.unwrap_or_else(|error| {
-            self.fail_layer(id, error);
-            0
-        })
+        received
     }
 
-    /// Whether a connection's handshake has just been completed. What was sent before leaves now.
+    /// Whether a connection's handshake has just been completed.
     pub(crate) fn take_established(&mut self, id: ConnectionId) -> bool {
         let established = self.get(id).is_some_and(Connection::take_established);
         if established {
             self.handshakes.end();
-            self.queue_flush_if_unsent(id);
         }
         established
     }
@@ -250,7 +243,8 @@ impl<S: System> Connections<S> {
         self.table.get_mut(id)?.take_layer_input(&mut self.pool)
     }
 
-    fn fail_layer(&mut self, id: ConnectionId, error: LayerError) {
+    /// A connection's layer can't go on.
+    pub(crate) fn fail_layer(&mut self, id: ConnectionId, error: LayerError) {
         self.give_handshake_up(id);
         let Some(connection) = self.table.get_mut(id) else { return };
         connection.fail_layer(&mut self.pool, error);
@@ -258,7 +252,8 @@ impl<S: System> Connections<S> {
     }
 
     fn give_handshake_up(&mut self, id: ConnectionId) {
-        if self.get(id).is_some_and(Connection::give_handshake_up) {
+        let Some(connection) = self.table.get_mut(id) else { return };
+        if connection.give_handshake_up(&mut self.pool) {
             self.handshakes.end();
         }
     }
@@ -286,7 +281,8 @@ impl<S: System> Connections<S> {
     ) {
         let Some(connection) = self.table.get_mut(id) else { return };
         let rest = if connection.is_open() { &input[consumed..] } else { &[] };
-        if rest.len() > self.limits.max_unconsumed && !connection.is_intake_paused() {
+        let may_keep_all = connection.is_intake_paused() || connection.has_layer_input();
+        if rest.len() > self.limits.max_unconsumed && !may_keep_all {
             self.mark_closed(id, CloseReason::InputOverflow { rest: rest.len() });
         } else if rest.len() == input.len() {
             connection.buffers.extend_input(&mut self.pool, rest, kept);

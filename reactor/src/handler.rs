@@ -158,10 +158,12 @@ pub trait Context {
 
     /// Passes everything that arrives from now on and everything that isn't sent yet through a layer.
     /// What the handler leaves unconsumed in the very call of [`Handler::on_data`] is the layer's
-    /// first input. [`Handler::on_handshake`] follows, or [`Handler::on_close`] with
+    /// first input, however much it is. [`Handler::on_handshake`] follows, or [`Handler::on_close`] with
     /// [`CloseReason::Layer`].
     ///
-    /// No effect on a connection that has a layer.
+    /// What is sent before the handshake is complete leaves after it; [`close`](Self::close) drops it.
+    ///
+    /// No effect on a connection that isn't open, has a layer, or whose peer has ended.
     fn start_layer(&mut self, connection: ConnectionId, layer: Box<dyn Layer>);
 
     /// Certificates that the peer has proved to be its own, see [`Layer::peer_certificates`]; none

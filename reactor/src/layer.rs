@@ -14,6 +14,15 @@ pub const KEPT_MAX: usize = 17 * 1024;
 /// Why a layer can't go on.
 pub type LayerError = Box<dyn Error + Send + Sync>;
 
+/// What bytes that have arrived come to.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes for the handler.
+    pub length: usize,
+    /// Why the layer can't go on behind them, if it can't.
+    pub failure: Option<LayerError>,
+}
+
 /// What stands between the wire and a connection's handler.
 ///
 /// ```text
@@ -24,15 +33,16 @@ pub type LayerError = Box<dyn Error + Send + Sync>;
 /// ```
 ///
 /// Until its [handshake](Self::is_handshaking) is complete, it takes nothing of what the handler sends,
-/// and delivers nothing.
+/// and delivers nothing. Once it has failed it gets nothing more to receive.
 pub trait Layer: fmt::Debug + Send {
     /// Takes all of `wire`, the bytes that have arrived, and writes what they hold for the handler into
-    /// `plain`, which is at least [`KEPT_MAX`] bytes longer. Returns how many bytes those are.
+    /// `plain`, which is at least [`KEPT_MAX`] bytes longer. `wire` is empty when the layer has just
+    /// been started and nothing has arrived yet.
     ///
-    /// # Errors
-    /// When the peer breaks the protocol or can't be trusted. The layer may still have something to
-    /// [write](Self::write_to): why.
-    fn receive(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<usize, LayerError>;
+    /// It fails when the peer breaks the protocol or can't be trusted. The layer may still have something
+    /// to [write](Self::write_to) then: why. What the peer had sent before is delivered nevertheless, so
+    /// that nothing depends on how its bytes are cut.
+    fn receive(&mut self, wire: &[u8], plain: &mut [u8]) -> Received;
 
     /// Nothing more arrives.
     ///
@@ -43,14 +53,14 @@ pub trait Layer: fmt::Debug + Send {
     /// Whether the peer has said that it sends nothing more.
     fn has_peer_ended(&self) -> bool;
 
-    /// Whether its handshake isn't complete.
+    /// Whether its handshake isn't complete. It is completed by what is [received](Self::receive).
     fn is_handshaking(&self) -> bool;
 
     /// Takes bytes for the peer; returns how many. It takes no more than a bounded number before they
     /// are [written](Self::write_to).
     fn send(&mut self, plain: &[IoSlice<'_>]) -> usize;
 
-    /// Tells the peer that nothing more is sent.
+    /// Tells the peer that nothing more is sent. Called at most once, and not after a failure.
     fn close(&mut self);
 
     /// Writes once; returns how many bytes `socket` took. Called only while something is
@@ -78,7 +88,7 @@ pub(crate) struct Layered {
     /// Its handshake isn't complete, or isn't known to be.
     pub(crate) is_handshaking: bool,
     /// The input that was kept when it was started is its own, and wasn't passed to it yet.
-    pub(crate) starts_with_input: bool,
+    pub(crate) awaits_first_input: bool,
     /// It was told that nothing more is sent.
     is_closed: bool,
     /// Why it can't go on.
@@ -90,7 +100,7 @@ impl Layered {
         Self {
             layer,
             is_handshaking: true,
-            starts_with_input: true,
+            awaits_first_input: true,
             is_closed: false,
             failure: None,
         }

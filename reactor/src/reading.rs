@@ -39,21 +39,37 @@ impl Reader {
         hook: &impl TurnHook,
     ) {
         connections.turn_budget = connections.limits.turn_budget;
-        connections.handshake_budget = connections.limits.handshake_budget;
         for _ in 0..connections.ready_attached.len() {
             let Some(id) = connections.ready_attached.pop_front() else { break };
             self.serve_one(connections, handler, id);
         }
+        self.serve_handshakes(connections, handler, hook);
         for _ in 0..connections.ready.len() {
             if hook.is_exhausted() || connections.read_room() == 0 {
                 return;
             }
             let Some(id) = connections.ready.pop_front() else { return };
-            if connections.defers_handshake(id) {
-                connections.ready.push_back(id);
-            } else {
-                self.serve_one(connections, handler, id);
+            self.serve_one(connections, handler, id);
+        }
+    }
+
+    /// They come before the others, which may use up what a turn may read.
+    fn serve_handshakes<H: Handler>(
+        &mut self,
+        connections: &mut Connections<impl System>,
+        handler: &mut H,
+        hook: &impl TurnHook,
+    ) {
+        let mut budget = connections.limits.handshake_budget;
+        for _ in 0..connections.ready_handshakes.len() {
+            if budget == 0 || hook.is_exhausted() || connections.read_room() == 0 {
+                return;
             }
+            let Some(id) = connections.ready_handshakes.pop_front() else { return };
+            // Those that were closed meanwhile cost nothing.
+            let costs = connections.get(id).is_some_and(|found| found.is_handshaking());
+            budget -= usize::from(costs);
+            self.serve_one(connections, handler, id);
         }
     }
 
@@ -198,18 +214,37 @@ fn pass<H: Handler>(
     handler: &mut H,
     id: ConnectionId,
 ) {
-    let Some(connection) = connections.get(id).filter(|connection| connection.is_open()) else {
-        return;
-    };
-    let kept = connection.buffers.copy_input(buffer);
-    let received = connections.receive(id, wire, &mut buffer[kept..]);
+    let Some(connection) = connections.get(id) else { return };
+    let kept = connection.buffers.unconsumed();
+    let Some(received) = connections.receive(id, wire, &mut buffer[kept..]) else { return };
     if connections.take_established(id) {
         handler.on_handshake(connections, id);
     }
-    if received > 0 {
-        connections.count_redelivered(kept);
-        deliver(&buffer[..kept + received], kept, connections, handler, id);
+    if received.length > 0 {
+        deliver_received(&mut buffer[..kept + received.length], kept, connections, handler, id);
     }
+    if let Some(error) = received.failure {
+        connections.fail_layer(id, error);
+    }
+}
+
+/// Delivers what has come out of a layer behind the input that is kept, for which there is room at the
+/// beginning of `input`.
+fn deliver_received<H: Handler>(
+    input: &mut [u8],
+    kept: usize,
+    connections: &mut Connections<impl System>,
+    handler: &mut H,
+    id: ConnectionId,
+) {
+    let Some(connection) = connections.get(id) else { return };
+    connection.buffers.copy_input(input);
+    connections.count_redelivered(kept);
+    if connections.get(id).is_some_and(|found| found.is_intake_paused()) {
+        // By the handler, when the handshake was completed.
+        return connections.keep_input(id, input, kept, 0);
+    }
+    deliver(input, kept, connections, handler, id);
 }
 
 /// Delivers the peer's end if it has come within the layer.

@@ -43,8 +43,8 @@ impl Central {
         let mut plain = vec![0; PLAIN_MAX];
         let received = tls.receive(&wire, &mut plain);
         self.flush();
-        plain.truncate(received.ok()?);
-        Some(plain)
+        plain.truncate(received.length);
+        received.failure.is_none().then_some(plain)
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) {

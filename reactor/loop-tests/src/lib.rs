@@ -10,6 +10,7 @@
 //! | `running` | a loop that listens, runs in a thread, and ends |
 //! | `script` | the scripted handler: calls recorded, checked, and handed to a test's closure |
 //! | `peer` | the other side of a connection |
+//! | [`toy`] | a layer, and what it says on the wire |
 //! | `amounts` | how long is long, how much is much |
 //! | `harness` | tests one after the other in the main thread |
 //!
@@ -23,6 +24,7 @@ mod harness;
 mod peer;
 mod running;
 mod script;
+pub mod toy;
 
 pub use amounts::{HUGE, NEVER, PATIENCE, SOON};
 pub use harness::run_all;
@@ -31,4 +33,4 @@ pub use peer::{
 };
 pub use reactor::testing::Ending;
 pub use running::{Finished, Running, listening, run, spawn};
-pub use script::{Call, DynContext, Event, Refused, Script, echo};
+pub use script::{Call, DynContext, Event, Recorder, Refused, Script, echo};

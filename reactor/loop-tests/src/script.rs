@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use reactor::testing::Ending;
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, ListenerEvent, RefuseReason, ShutdownCause,
+    CloseReason, ConnectionId, Context, Handler, Layer, ListenerEvent, RefuseReason, ShutdownCause,
     Signal, TimerId,
 };
 
@@ -32,6 +32,10 @@ pub trait DynContext {
     fn send_with(&mut self, to: ConnectionId, write: &mut dyn FnMut(&mut Vec<u8>));
     /// [`Context::unsent`].
     fn unsent(&self, connection: ConnectionId) -> usize;
+    /// [`Context::start_layer`].
+    fn start_layer(&mut self, connection: ConnectionId, layer: Box<dyn Layer>);
+    /// [`Context::peer_certificates`].
+    fn peer_certificates(&self, connection: ConnectionId) -> Vec<&[u8]>;
     /// [`Context::close`].
     fn close(&mut self, connection: ConnectionId);
     /// [`Context::protect`].
@@ -79,6 +83,14 @@ impl<I: Context> DynContext for Recorded<'_, I> {
 
     fn unsent(&self, connection: ConnectionId) -> usize {
         self.cx.unsent(connection)
+    }
+
+    fn start_layer(&mut self, connection: ConnectionId, layer: Box<dyn Layer>) {
+        self.cx.start_layer(connection, layer);
+    }
+
+    fn peer_certificates(&self, connection: ConnectionId) -> Vec<&[u8]> {
+        self.cx.peer_certificates(connection)
     }
 
     fn close(&mut self, connection: ConnectionId) {
@@ -133,6 +145,8 @@ pub enum Call<'a> {
     Start,
     /// [`Handler::on_open`].
     Open(ConnectionId),
+    /// [`Handler::on_handshake`].
+    Handshake(ConnectionId),
     /// [`Handler::on_data`]. The last is how many bytes are consumed; all of them if the script changes
     /// nothing.
     Data(ConnectionId, &'a [u8], &'a mut usize),
@@ -159,6 +173,7 @@ impl Call<'_> {
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Open(id)
+            | Self::Handshake(id)
             | Self::Data(id, ..)
             | Self::Eof(id, _)
             | Self::Writable(id)
@@ -178,6 +193,8 @@ pub enum Event {
     Start,
     /// [`Handler::on_open`].
     Open(ConnectionId),
+    /// [`Handler::on_handshake`].
+    Handshake(ConnectionId),
     /// [`Handler::on_data`], and what came.
     Data(ConnectionId, Vec<u8>),
     /// [`Handler::on_eof`], and what was left over.
@@ -283,6 +300,7 @@ impl Script {
             calls: 0,
             phases: HashMap::new(),
             closed_by_script: HashSet::new(),
+            established: HashSet::new(),
             sender,
         };
         (recorder, events)
@@ -318,6 +336,8 @@ pub struct Recorder {
     phases: HashMap<ConnectionId, Phase>,
     /// Closed or aborted by the script.
     closed_by_script: HashSet<ConnectionId>,
+    /// Their layer's handshake is complete.
+    established: HashSet<ConnectionId>,
     sender: Sender<Event>,
 }
 
@@ -365,6 +385,13 @@ impl Handler for Recorder {
         let mut consumed = input.len();
         self.play(cx, Call::Data(connection, input, &mut consumed));
         consumed
+    }
+
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        self.record(Event::Handshake(connection));
+        self.expect(connection, &[Phase::Open], "on_handshake");
+        assert!(self.established.insert(connection), "a second time: {connection:?}");
+        self.play(cx, Call::Handshake(connection));
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {

@@ -219,3 +219,18 @@ fn the_pool_is_bounded() {
     assert_eq!((pool.spare.len(), pool.boxes.len()), (POOLED, POOLED_BOXES));
     assert_eq!(pool.held(), POOLED * CHUNK);
 }
+
+/// A connection with a layer keeps its lists as long as it lives.
+#[test]
+fn a_peak_leaves_no_long_list_behind() {
+    let (mut pool, mut buffers) = (Pool::default(), Buffers::default());
+    for _ in 0..2 {
+        buffers.append(&mut pool, &vec![0; 1000 * CHUNK]);
+        buffers.extend_input(&mut pool, &vec![0; 1000 * CHUNK], 0);
+        buffers.0.as_mut().unwrap().advance(&mut pool, 1000 * CHUNK);
+        buffers.0.as_mut().unwrap().input.clear(&mut pool);
+        let pending = buffers.0.as_ref().unwrap();
+        let lists = [&pending.input.list, &pending.output.list];
+        assert!(lists.iter().all(|list| list.capacity() <= LIST_KEPT), "{lists:?}");
+    }
+}

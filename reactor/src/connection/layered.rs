@@ -2,9 +2,9 @@
 
 use std::io::{self, IoSlice};
 
-use super::{Connection, Flow, State};
+use super::{Connection, State};
 use crate::buffer::Pool;
-use crate::layer::{Layer, LayerError, Layered};
+use crate::layer::{Layer, LayerError, Layered, Received};
 use crate::stream::Flush;
 use crate::system::Socket;
 
@@ -20,7 +20,7 @@ impl<S: Socket> Connection<S> {
     /// Passes everything through a layer from now on, beginning with the input that is kept. Returns
     /// whether it does: a connection has one layer at most.
     pub(crate) fn start_layer(&mut self, pool: &mut Pool, layer: Box<dyn Layer>) -> bool {
-        let starts = self.is_open() && !self.has_layer();
+        let starts = self.is_open() && !self.has_layer() && !self.peer_ended;
         if starts {
             self.buffers.set_layer(pool, Layered::new(layer));
         }
@@ -32,10 +32,14 @@ impl<S: Socket> Connection<S> {
         self.buffers.layered().is_some_and(|layered| layered.is_handshaking)
     }
 
-    /// Waits no longer for its layer's handshake. Returns whether it did.
-    pub(crate) fn give_handshake_up(&mut self) -> bool {
-        let layered = self.buffers.layered_mut();
-        layered.is_some_and(|layered| std::mem::take(&mut layered.is_handshaking))
+    /// Waits no longer for its layer's handshake, and drops what waited for it. Returns whether it did.
+    pub(crate) fn give_handshake_up(&mut self, pool: &mut Pool) -> bool {
+        let gives_up = self.is_handshaking();
+        if let Some(layered) = self.buffers.layered_mut().filter(|_| gives_up) {
+            layered.is_handshaking = false;
+            self.buffers.drop_output(pool);
+        }
+        gives_up
     }
 
     /// Whether its layer's handshake has just been completed.
@@ -43,10 +47,18 @@ impl<S: Socket> Connection<S> {
         self.is_open() && self.buffers.layered_mut().is_some_and(Layered::take_established)
     }
 
+    /// Whether the input that is kept is its layer's, which hasn't got it yet.
+    pub(crate) fn has_layer_input(&self) -> bool {
+        self.buffers.layered().is_some_and(|layered| layered.awaits_first_input)
+    }
+
     /// The input that was kept when the layer was started, once.
     pub(crate) fn take_layer_input(&mut self, pool: &mut Pool) -> Option<Vec<u8>> {
+        if !self.takes_input() {
+            return None;
+        }
         let layered = self.buffers.layered_mut()?;
-        if !std::mem::take(&mut layered.starts_with_input) {
+        if !std::mem::take(&mut layered.awaits_first_input) {
             return None;
         }
         Some(self.buffers.take_input(pool))
@@ -58,11 +70,10 @@ impl<S: Socket> Connection<S> {
         pool: &mut Pool,
         wire: &[u8],
         plain: &mut [u8],
-    ) -> Result<usize, LayerError> {
-        let Some(layered) = self.buffers.layered_mut() else { return Ok(0) };
-        let received = layered.layer.receive(wire, plain);
+    ) -> Option<Received> {
+        let received = self.buffers.layered_mut()?.layer.receive(wire, plain);
         self.buffers.count_layer(pool);
-        received
+        Some(received)
     }
 
     /// Tells the layer that nothing more arrives.
@@ -73,13 +84,8 @@ impl<S: Socket> Connection<S> {
     /// Whether the peer's end has arrived within the layer, and is to be delivered now: then it is as
     /// if the socket had ended.
     pub(crate) fn take_layer_end(&mut self) -> bool {
-        let delivers = match self.state {
-            State::Open => self.output != Flow::Paused && self.intake == Flow::Open,
-            State::Closing | State::Lingering => true,
-            State::Connecting | State::Closed => false,
-        };
         let ended = self.layer().is_some_and(Layer::has_peer_ended);
-        let takes = delivers && ended && !self.peer_ended;
+        let takes = ended && self.takes_input() && !self.peer_ended;
         self.peer_ended |= takes;
         takes
     }
@@ -120,14 +126,10 @@ impl<S: Socket> Connection<S> {
     }
 
     fn pass_output(&mut self, pool: &mut Pool) {
-        let closes = self.state == State::Closing;
-        if closes && self.layer().is_some_and(Layer::is_handshaking) {
-            // It takes none, and won't.
-            self.buffers.drop_output(pool);
-        }
         let left = self.buffers.pass_output(pool);
+        let closes = self.state == State::Closing && left == 0;
         let Some(layered) = self.buffers.layered_mut() else { return };
-        if closes && left == 0 && layered.failure.is_none() {
+        if closes && layered.failure.is_none() {
             layered.close();
         }
     }

@@ -51,6 +51,11 @@ impl<H: Handler> MemoryLoop<H> {
         connection.map_or(0, |connection| connection.buffers.unconsumed())
     }
 
+    /// Bytes of memory in the buffers and layers of all connections, and in spare chunks.
+    pub fn held(&self) -> usize {
+        self.connections().pool.held()
+    }
+
     /// Time from the last turn to a connection's deadline, if the handler has set one.
     pub fn deadline(&self, id: ConnectionId) -> Option<Duration> {
         let due = self.connections().table.get(id)?.deadlines.handler_deadline()?;

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 
-use reactor::{Layer, LayerError};
+use reactor::{Layer, LayerError, Received};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, IoState, ServerConfig, ServerConnection};
 
@@ -23,9 +23,11 @@ use crate::record::{RecordTracker, is_tls};
 /// beside what waits unencrypted.
 const UNSENT_MAX: usize = 64 * 1024;
 
-/// Bytes that an idle connection holds: rustls's state with its keys and the peer's certificate, and
-/// its smallest buffer of 4 KiB. Measured: `cargo bench -p tls -- idle`.
+/// Bytes that an idle connection holds: rustls's state with its keys, and its smallest buffer of 4 KiB. Measured: `cargo bench -p tls -- idle`.
 const IDLE_HELD: usize = 8 * 1024;
+
+/// Most bytes of handshake messages that rustls gathers until they are whole.
+const GATHERED_MAX: usize = 64 * 1024;
 
 /// Bytes of a peer that doesn't speak TLS which are shown.
 const SHOWN_MAX: usize = 64;
@@ -34,8 +36,11 @@ const SHOWN_MAX: usize = 64;
 pub struct TlsLayer {
     tls: Connection,
     records: RecordTracker,
-    /// Bytes that have arrived until the handshake was complete: its messages may be kept.
-    handshake_bytes: usize,
+    /// Something has arrived.
+    has_begun: bool,
+    /// Bytes that have arrived since the last that were for the handler. rustls may gather all of them:
+    /// parts of handshake messages, which come after the handshake too.
+    gathered: usize,
     /// As rustls counts them.
     unsent: usize,
     peer_ended: bool,
@@ -65,7 +70,8 @@ impl TlsLayer {
         let mut layer = Self {
             tls,
             records: RecordTracker::default(),
-            handshake_bytes: 0,
+            has_begun: false,
+            gathered: 0,
             unsent: 0,
             peer_ended: false,
         };
@@ -75,25 +81,57 @@ impl TlsLayer {
     }
 
     /// Passes `wire` to rustls piece by piece, and takes out what comes of each: so it never holds as
-    /// much that it would refuse more.
-    fn pass(&mut self, mut wire: &[u8], plain: &mut [u8]) -> Result<usize, TlsError> {
-        let mut length = 0;
-        while !wire.is_empty() {
+    /// much that it would refuse more. Counts in `length` what comes out, also before an error.
+    fn pass(
+        &mut self,
+        mut wire: &[u8],
+        plain: &mut [u8],
+        length: &mut usize,
+    ) -> Result<(), TlsError> {
+        self.begin(wire)?;
+        self.records.pass(wire);
+        // What follows the peer's end is to be ignored.
+        while !wire.is_empty() && !self.peer_ended {
+            let before = (*length, self.tls.is_handshaking());
             let taken = self.tls.read_tls(&mut wire).map_err(|error| TlsError::from_io(&error))?;
-            let state = self.tls.process_new_packets().map_err(TlsError::from)?;
+            let state = self.process(plain, length)?;
             self.unsent = state.tls_bytes_to_write();
-            length += self.take_plain(&state, &mut plain[length..])?;
             self.peer_ended = state.peer_has_closed();
-            if self.peer_ended || taken == 0 {
-                // What follows the peer's end is to be ignored.
-                break;
-            }
+            let moved = before != (*length, self.tls.is_handshaking());
+            self.gathered = if moved { 0 } else { self.gathered + taken };
         }
-        Ok(length)
+        self.trim();
+        Ok(())
     }
 
-    fn take_plain(&mut self, state: &IoState, plain: &mut [u8]) -> Result<usize, TlsError> {
-        let length = state.plaintext_bytes_to_read();
+    /// Whether the peer begins as one that speaks TLS.
+    fn begin(&mut self, wire: &[u8]) -> Result<(), TlsError> {
+        let Some(first) = wire.first() else { return Ok(()) };
+        if std::mem::replace(&mut self.has_begun, true) || is_tls(*first) {
+            return Ok(());
+        }
+        Err(TlsError::NotTls { said: wire[..wire.len().min(SHOWN_MAX)].to_vec() })
+    }
+
+    /// Processes what rustls has read, and takes out the plain bytes.
+    fn process(&mut self, plain: &mut [u8], length: &mut usize) -> Result<IoState, TlsError> {
+        match self.tls.process_new_packets() {
+            Ok(state) => {
+                let waiting = state.plaintext_bytes_to_read();
+                *length += self.take_plain(waiting, &mut plain[*length..])?;
+                Ok(state)
+            }
+            Err(error) => {
+                // rustls doesn't say how many come before it.
+                while let Ok(count @ 1..) = self.tls.reader().read(&mut plain[*length..]) {
+                    *length += count;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn take_plain(&mut self, length: usize, plain: &mut [u8]) -> Result<usize, TlsError> {
         if length == 0 {
             return Ok(0);
         }
@@ -105,9 +143,10 @@ impl TlsLayer {
     /// Lets rustls shrink its buffer, as it does when a read finds nothing: otherwise an idle
     /// connection keeps what its longest record needed.
     fn trim(&mut self) {
-        if self.records.take_trim() {
+        if self.records.partial() == 0 && !self.peer_ended {
             // It reads nothing, and says so.
             let _ = self.tls.read_tls(&mut Nothing);
+            self.records.trimmed();
         }
     }
 
@@ -121,20 +160,14 @@ impl TlsLayer {
 }
 
 impl Layer for TlsLayer {
-    fn receive(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<usize, LayerError> {
-        if self.handshake_bytes == 0 && wire.first().is_some_and(|first| !is_tls(*first)) {
-            let said = wire[..wire.len().min(SHOWN_MAX)].to_vec();
-            return Err(TlsError::NotTls { said }.into());
-        }
-        if self.tls.is_handshaking() {
-            self.handshake_bytes += wire.len();
-        }
-        self.records.pass(wire);
-        let received = self.pass(wire, plain).inspect_err(|_| {
+    fn receive(&mut self, wire: &[u8], plain: &mut [u8]) -> Received {
+        let mut length = 0;
+        let failure = self.pass(wire, plain, &mut length).err();
+        if failure.is_some() {
+            // rustls doesn't say how long the alert is.
             self.unsent = usize::from(self.tls.wants_write());
-        })?;
-        self.trim();
-        Ok(received)
+        }
+        Received { length, failure: failure.map(Into::into) }
     }
 
     fn finish(&mut self) -> Result<(), LayerError> {
@@ -184,8 +217,10 @@ impl Layer for TlsLayer {
     }
 
     fn held(&self) -> usize {
-        let handshake = if self.tls.is_handshaking() { self.handshake_bytes } else { 0 };
-        IDLE_HELD + self.records.partial().max(handshake) + self.unsent()
+        let buffered = self.records.held().max(self.gathered.min(GATHERED_MAX));
+        let certificates = self.tls.peer_certificates().into_iter().flatten();
+        let certificates = certificates.map(|der| der.len()).sum::<usize>();
+        IDLE_HELD + buffered + certificates + self.unsent()
     }
 
     fn peer_certificates(&self) -> Vec<&[u8]> {

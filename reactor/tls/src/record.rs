@@ -10,9 +10,6 @@ const ALERT: u8 = 0x15;
 /// The first byte of a connection that begins with TLS: a client's handshake message.
 pub const HANDSHAKE: u8 = 0x16;
 
-/// Longest record that rustls keeps in its smallest buffer.
-const SMALL: usize = 4096;
-
 /// Whether a peer that speaks TLS may begin with this byte.
 pub(crate) fn is_tls(first: u8) -> bool {
     matches!(first, ALERT | HANDSHAKE)
@@ -24,14 +21,24 @@ pub(crate) struct RecordTracker {
     header: [u8; HEADER],
     /// Bytes of the record that have arrived; 0 between two.
     arrived: usize,
-    /// A record that was longer than [`SMALL`] has arrived.
-    grown: bool,
+    /// The longest whole record since [`trimmed`](Self::trimmed).
+    longest: usize,
 }
 
 impl RecordTracker {
     /// Bytes that have arrived of a record that isn't whole.
     pub(crate) fn partial(&self) -> usize {
         self.arrived
+    }
+
+    /// Bytes of a buffer that grows with the records, and isn't given back before it is trimmed.
+    pub(crate) fn held(&self) -> usize {
+        self.arrived.max(self.longest)
+    }
+
+    /// The buffer's memory was given back.
+    pub(crate) fn trimmed(&mut self) {
+        self.longest = 0;
     }
 
     /// More has arrived.
@@ -44,16 +51,11 @@ impl RecordTracker {
             }
             self.arrived += now.len();
             if self.arrived >= HEADER && self.missing() == 0 {
-                self.grown |= self.arrived > SMALL;
+                self.longest = self.longest.max(self.arrived);
                 self.arrived = 0;
             }
             wire = later;
         }
-    }
-
-    /// Whether memory is left of a long record, and no record has begun: once for each.
-    pub(crate) fn take_trim(&mut self) -> bool {
-        self.arrived == 0 && std::mem::take(&mut self.grown)
     }
 
     /// Bytes until the header is whole, or else until the record is.
@@ -93,13 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_left_of_long_records_alone() {
+    fn the_longest_record_is_held_until_the_buffer_is_trimmed() {
         let mut tracker = RecordTracker::default();
-        tracker.pass(&record(4000));
-        assert!(!tracker.take_trim());
-        tracker.pass(&[record(9000), vec![23]].concat());
-        assert!(!tracker.take_trim(), "another has begun");
-        tracker.pass(&[3, 3, 0, 0]);
-        assert!(tracker.take_trim() && !tracker.take_trim());
+        tracker.pass(&[record(9000), record(400), vec![23; 3]].concat());
+        assert_eq!(tracker.held(), 9005);
+        tracker.trimmed();
+        assert_eq!(tracker.held(), 3);
     }
 }
