@@ -108,7 +108,7 @@ charts: ## Draw docs/benchmarks/*.svg from the saved figures
 	$(SETUP) charts
 	$(CARGO) test -q -p load --bench end_to_end --locked -- --charts
 
-docker-image: ## Build the images server:latest, client:latest and dataset:latest
+docker-image: ## Build the images server:latest, client:latest, dataset:latest and pki:latest
 	$(SETUP) docker-image
 	@docker/images.sh
 

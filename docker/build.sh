@@ -12,7 +12,7 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 
 compile() {
     cargo build --release --locked --target "$target" \
-        -p server --bin server -p client --bin client -p load --bin dataset
+        -p server --bin server -p client --bin client -p load --bin dataset -p pki --bin pki
 }
 
 # An empty source for each target that a manifest names, as "kind name": cargo wants them to be there.
@@ -43,7 +43,7 @@ programs() {
     compile
     # lottery/ is where a program runs, ledger/ where a volume may be mounted: both for its user.
     mkdir -p /image/folders/lottery /image/folders/ledger
-    for program in server client dataset; do
+    for program in server client dataset pki; do
         cp "target/$target/release/$program" /image/
     done
 }

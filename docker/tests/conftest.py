@@ -15,7 +15,8 @@ def pytest_sessionstart(session):
     if others:
         pytest.exit(f"a system is up already ({', '.join(others)}): make docker-compose-down first",
                     returncode=3)
-    for image in ("server:latest", "client:latest", "dataset:latest", "busybox:latest"):
+    for image in ("server:latest", "client:latest", "dataset:latest", "pki:latest",
+                  "busybox:latest"):
         found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, timeout=60)
         if found.returncode != 0:
             pytest.exit(f"there is no image {image}: make docker-image docker-base-images",

@@ -15,7 +15,7 @@ def inspect(name):
     return json.loads(checked("docker", "inspect", name))[0]
 
 
-@pytest.mark.parametrize("image", ["server", "client", "dataset"])
+@pytest.mark.parametrize("image", ["server", "client", "dataset", "pki"])
 def test_an_image_holds_its_program_and_nothing_else(image):
     found = inspect(f"{image}:latest")
     assert found["Size"] < FEW_BYTES
@@ -33,7 +33,7 @@ def test_an_image_holds_its_program_and_nothing_else(image):
 def test_the_images_share_their_builder_stage():
     builders = [text[text.index("FROM rust"):text.index("FROM scratch")].split("\n\n")[0]
                 for text in ((REPOSITORY / name / "Dockerfile").read_text()
-                             for name in ("server", "client", "client/load"))]
+                             for name in ("server", "client", "client/load", "server/pki"))]
     assert len(set(builders)) == 1
 
 

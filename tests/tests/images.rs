@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-const DOCKERFILES: [&str; 3] = ["server/Dockerfile", "client/Dockerfile", "client/load/Dockerfile"];
+const DOCKERFILES: [&str; 4] =
+    ["server/Dockerfile", "client/Dockerfile", "client/load/Dockerfile", "server/pki/Dockerfile"];
 
 #[test]
 fn every_manifest_is_copied_and_reaches_docker() {

@@ -1,10 +1,11 @@
-//! A certificate authority in a folder: makes it, issues certificates, revokes them.
+//! A certificate authority in a folder: makes it, issues certificates, installs them, revokes them.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use rcgen::{
@@ -13,7 +14,7 @@ use rcgen::{
 
 use crate::certificate::{Certificate, RevocationList};
 use crate::error::Error;
-use crate::files::{self, Readers, failed};
+use crate::files::{self, Owner, Readers, failed};
 use crate::key::KeyKind;
 use crate::names::{ServerName, TrustDomain};
 use crate::register::{Entry, Kind, Register};
@@ -64,6 +65,47 @@ pub struct Leaf {
 impl Default for Leaf {
     fn default() -> Self {
         Self { key: KeyKind::default(), days: LEAF_DAYS }
+    }
+}
+
+/// The program that a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The central.
+    Server,
+    /// An agency, by its number.
+    Agency(u32),
+}
+
+impl Holder {
+    /// The name of its files, without their endings, and of its folder.
+    fn stem(self) -> String {
+        match self {
+            Self::Server => "server".to_owned(),
+            Self::Agency(agency) => format!("agency-{agency}"),
+        }
+    }
+
+    /// The command that issues its certificate.
+    fn command(self) -> String {
+        match self {
+            Self::Server => "server NAME...".to_owned(),
+            Self::Agency(agency) => format!("agency {agency}"),
+        }
+    }
+}
+
+impl FromStr for Holder {
+    type Err = Error;
+
+    /// `server`, or an agency's number.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match (text, text.parse()) {
+            ("server", _) => Ok(Self::Server),
+            (_, Ok(0)) => Err(Error::AgencyZero),
+            (_, Ok(agency)) => Ok(Self::Agency(agency)),
+            _ => Err(Error::NoHolder(text.to_owned())),
+        }
     }
 }
 
@@ -232,7 +274,7 @@ impl Authority {
         let request = Request {
             kind: Kind::Server,
             name: texts.join(" "),
-            stem: "server".to_owned(),
+            stem: Holder::Server.stem(),
             common_name: first.to_string(),
             names: names
                 .iter()
@@ -271,7 +313,7 @@ impl Authority {
             return Err(Error::AgencyZero);
         }
         let uri = template::uri(&self.trust_domain.agency_uri(agency));
-        let stem = format!("agency-{agency}");
+        let stem = Holder::Agency(agency).stem();
         Ok(Request {
             kind: Kind::Agency,
             name: agency.to_string(),
@@ -320,6 +362,47 @@ impl Authority {
         }
         files::sync_folder(&self.folder)?;
         Ok(made.into_iter().map(|(issued, ..)| issued).collect())
+    }
+
+    /// Copies what a program needs into a folder of its own below `to`, `server` or `agency-N`: the
+    /// authority's certificate, its own and its key; for the central the revocation list too. Copies that
+    /// are there are replaced. Returns the folder.
+    ///
+    /// The files are `owner`'s, if there is one, which only a privileged process may do; `owner` may also
+    /// enter the folder.
+    ///
+    /// # Errors
+    /// When the certificate wasn't issued, or a file can't be read or written.
+    pub fn install(
+        &self,
+        holder: Holder,
+        to: &Path,
+        owner: Option<Owner>,
+    ) -> Result<PathBuf, Error> {
+        let [certificate, key] = self.paths(&holder.stem());
+        if !certificate.exists() {
+            return Err(Error::NotIssued { path: certificate, command: holder.command() });
+        }
+        let folder = to.join(holder.stem());
+        fs::create_dir_all(&folder).map_err(failed(&folder, "create"))?;
+        if owner.is_some() {
+            let entered = Permissions::from_mode(0o755);
+            fs::set_permissions(&folder, entered).map_err(failed(&folder, "open"))?;
+        }
+        let list = (holder == Holder::Server).then(|| self.crl_path());
+        let copies = [
+            (Some(self.certificate_path()), Readers::Everybody),
+            (list, Readers::Everybody),
+            (Some(certificate), Readers::Everybody),
+            (Some(key), Readers::Owner),
+        ];
+        for (path, readers) in copies {
+            let Some(path) = path else { continue };
+            let name = path.file_name().unwrap_or_default();
+            files::copy(&path, &folder.join(name), readers, owner)?;
+        }
+        files::sync_folder(&folder)?;
+        Ok(folder)
     }
 
     /// Revokes certificates, and reissues the revocation list, to be valid for `days` days. One that is

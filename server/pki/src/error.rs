@@ -14,7 +14,7 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried: read, create, replace, lock.
+        /// What was tried: read, write, create, replace, remove, give away, sync, lock.
         action: &'static str,
         /// What the system said.
         source: io::Error,
@@ -66,6 +66,20 @@ pub enum Error {
         "{0:?}: expected a trust domain: 1 to 255 lower-case letters, digits, dots, hyphens and underscores"
     )]
     NoTrustDomain(String),
+    /// Not the numbers of a user and a group.
+    #[error("{0:?}: expected the numbers of a user and a group, as 1000:1000")]
+    NoOwner(String),
+    /// No program that has a certificate.
+    #[error("{0:?}: expected server or the number of an agency")]
+    NoHolder(String),
+    /// What is to be installed wasn't issued.
+    #[error("{}: there is no such file: issue it first, by `pki {}`", .path.display(), .command)]
+    NotIssued {
+        /// The certificate's file.
+        path: PathBuf,
+        /// The command that issues it.
+        command: String,
+    },
     /// Agencies are numbered from 1.
     #[error("agency 0: expected a number from 1")]
     AgencyZero,

@@ -22,11 +22,11 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | `authority` | the folder: makes, issues, revokes |
+//! | `authority` | the folder: makes, issues, installs, revokes |
 //! | `template` | what stands in each kind of certificate and in a revocation list |
 //! | `certificate` | reading them |
 //! | `register` | `issued.csv` |
-//! | `files` | files that are created and never overwritten, or replaced as a whole |
+//! | `files` | files that are created and never overwritten, or replaced as a whole; copies for another user |
 //! | `names`, `serial`, `validity`, `key`, `random` | what they are made of |
 //! | `error` | what can go wrong |
 //! | `testing` | certificates in memory, odd ones too, for tests |
@@ -57,9 +57,10 @@ mod template;
 pub mod testing;
 mod validity;
 
-pub use authority::{Authority, Issued, Leaf, Options, Revocation};
+pub use authority::{Authority, Holder, Issued, Leaf, Options, Revocation};
 pub use certificate::{RevocationList, serial_of};
 pub use error::Error;
+pub use files::Owner;
 pub use key::KeyKind;
 pub use names::{ServerName, TrustDomain};
 pub use register::{Entry, Kind};

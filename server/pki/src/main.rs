@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pki::{
-    Authority, CA_DAYS, CRL_DAYS, Entry, Error, Issued, KeyKind, LEAF_DAYS, Leaf, Options,
-    RevocationList, Serial, TrustDomain, serial_of,
+    Authority, CA_DAYS, CRL_DAYS, Entry, Error, Holder, Issued, KeyKind, LEAF_DAYS, Leaf, Options,
+    Owner, RevocationList, Serial, TrustDomain, serial_of,
 };
 use runtime::{console, logging};
 
@@ -41,7 +41,7 @@ fn command() -> Command {
                 .help("The authority's folder"),
         )
         .subcommand_required(true)
-        .subcommands([init(), server(), agency(), revoke(), crl(), list()])
+        .subcommands([init(), server(), agency(), install(), revoke(), crl(), list()])
         .after_help(
             "Nothing that exists is overwritten, but for crl.pem, issued.csv and crl-number. Keys are \
              readable by their owner alone. Validity begins 5 minutes before now, because clocks \
@@ -93,6 +93,35 @@ fn agency() -> Command {
             key("Kind of the keys"),
         ])
         .after_help("If a file of any of them exists, none is issued.")
+}
+
+fn install() -> Command {
+    Command::new("install")
+        .about("Copies what a program needs into a folder of its own: TO/server, TO/agency-N")
+        .args([
+            Arg::new("holder")
+                .value_name("server|N")
+                .required(true)
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(Holder))
+                .help("The central, or the number of an agency"),
+            Arg::new("to")
+                .long("to")
+                .value_name("TO")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("Folder of these folders"),
+            Arg::new("owner")
+                .long("owner")
+                .value_name("UID:GID")
+                .value_parser(value_parser!(Owner))
+                .help("User and group that the copies are for (as root) [default: one's own]"),
+        ])
+        .after_help(
+            "Copied are the authority's certificate, the program's own and its key; for the central \
+             the revocation list too. Copies that are there are replaced, each as a whole: a running \
+             program takes the new ones when it gets SIGHUP.",
+        )
 }
 
 fn revoke() -> Command {
@@ -155,6 +184,7 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
         "init" => create(folder, arguments),
         "server" => issue_server(folder, arguments),
         "agency" => issue_agencies(folder, arguments),
+        "install" => install_all(folder, arguments),
         "revoke" => return revoke_all(folder, arguments),
         "crl" => reissue(folder, arguments),
         _ => return show(folder),
@@ -196,6 +226,18 @@ fn issue_agencies(folder: &Path, arguments: &ArgMatches) -> Result<(), Error> {
     let agencies: Vec<_> = agencies.copied().collect();
     let issued = Authority::open(folder)?.issue_agencies(&agencies, &leaf_of(arguments))?;
     issued.iter().for_each(print_issued);
+    Ok(())
+}
+
+fn install_all(folder: &Path, arguments: &ArgMatches) -> Result<(), Error> {
+    let holders = arguments.get_many::<Holder>("holder").expect("it is required");
+    let to: &PathBuf = arguments.get_one("to").expect("it is required");
+    let owner = arguments.get_one::<Owner>("owner").copied();
+    let authority = Authority::open(folder)?;
+    for holder in holders {
+        let installed = authority.install(*holder, to, owner)?;
+        console::print(&format!("{}: certificate and key\n", installed.display()));
+    }
     Ok(())
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use pki::testing::{Ca, LeafOptions};
+use rustix::process::{getegid, geteuid};
 use tempfile::TempDir;
 
 /// Runs `pki --dir FOLDER ARGUMENTS`.
@@ -91,6 +93,16 @@ fn errors_say_what_is_wrong() {
         ("agency 1 --days 0", 2, "'0'"),
         ("agency 1 --days 3651", 1, "3651 days"),
         ("agency 1 --key rsa", 2, "p256, ed25519"),
+        ("install server --to x", 1, "server.pem: there is no such file: issue it first"),
+        ("install 7 --to x", 1, "by `pki agency 7`"),
+        ("install ca --to x", 2, "\"ca\": expected server or the number of an agency"),
+        ("install 0 --to x", 2, "agency 0"),
+        ("install 7", 2, "--to <TO>"),
+        (
+            "install 7 --to x --owner root",
+            2,
+            "\"root\": expected the numbers of a user and a group",
+        ),
         ("revoke agency-7.pem", 1, "\"agency-7.pem\": expected a serial"),
         ("revoke 4001", 1, "4001: no certificate of this authority"),
         ("frobnicate", 2, "frobnicate"),
@@ -167,6 +179,69 @@ fn another_key_signs_nothing() {
     refuse(folder, "crl", 1, "private/ca.key: can't read");
     // Nobody needs it to see what was issued.
     succeed(folder, "list");
+}
+
+/// The names of what is in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_program_gets_what_it_needs_and_nothing_else() {
+    let (authority, to) = (initialised(), tempfile::tempdir().unwrap());
+    let (authority, to) = (authority.path(), to.path());
+    succeed(authority, "server localhost");
+    succeed(authority, "agency 1 2");
+    let command = format!("install server 2 --to {}", to.display());
+    let printed = succeed(authority, &command);
+    let folders = ["server", "agency-2"].map(|name| to.join(name));
+    let [server, agency] = folders.each_ref().map(|path| path.display());
+    assert_eq!(printed, format!("{server}: certificate and key\n{agency}: certificate and key\n"));
+    assert_eq!(names(to), ["agency-2", "server"]);
+    assert_eq!(names(&folders[0]), ["ca.pem", "crl.pem", "server.key", "server.pem"]);
+    assert_eq!(names(&folders[1]), ["agency-2.key", "agency-2.pem", "ca.pem"]);
+    // What is newer takes the place of what is there, and of what was left by a run that was killed.
+    succeed(authority, "crl");
+    fs::write(folders[0].join(".server.key.tmp"), "half").unwrap();
+    succeed(authority, &command);
+    for folder in folders {
+        for name in names(&folder) {
+            let [copy, original] = [&folder, authority].map(|at| fs::read(at.join(&name)).unwrap());
+            assert_eq!(copy, original, "{name}");
+            let mode = fs::metadata(folder.join(&name)).unwrap().permissions().mode() & 0o777;
+            let expected = if name.contains("key") { 0o600 } else { 0o644 };
+            assert_eq!(mode, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn copies_are_for_the_user_who_is_named() {
+    let (authority, to) = (initialised(), tempfile::tempdir().unwrap());
+    let (authority, to) = (authority.path(), to.path());
+    succeed(authority, "agency 1");
+    let folder = to.join("agency-1");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let [user, group] = [geteuid().as_raw(), getegid().as_raw()];
+    let other = format!("install 1 --to {} --owner 65532:65533", to.display());
+    if geteuid().is_root() {
+        succeed(authority, &other);
+        let key = fs::metadata(folder.join("agency-1.key")).unwrap();
+        assert_eq!((key.uid(), key.gid(), key.mode() & 0o777), (65532, 65533, 0o600));
+    } else {
+        let output = pki(authority, &other);
+        assert!(text(&output.stderr).contains("can't give away"), "{output:?}");
+        assert_eq!(names(&folder), [""; 0]);
+    }
+    succeed(authority, &format!("install 1 --to {} --owner {user}:{group}", to.display()));
+    let key = fs::metadata(folder.join("agency-1.key")).unwrap();
+    assert_eq!((key.uid(), key.gid(), key.mode() & 0o777), (user, group, 0o600));
+    assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o755);
 }
 
 /// A mode that is set after the file is there leaves a moment in which others can open it.
