@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::logging::LevelFilter;
-use runtime::settings::{Declared, SettingErrors, Settings};
-use tls::{ClientOptions, Name};
+use runtime::settings::{Declared, Setting, SettingErrors, Settings};
+use tls::{ClientOptions, KeyFiles, Name, TrustFiles};
 use wire::Agency;
 
 use crate::exit_schedule::ExitDelays;
@@ -121,6 +121,7 @@ impl Config {
     fn take(layers: &mut Settings) -> Option<Self> {
         let mode = Self::mode(layers);
         let retry = Self::retry(layers);
+        let tls = Self::tls(layers);
         Some(Self {
             id: layers.get(&settings::ID)?,
             address: layers.get(&settings::SERVER_ADDRESS)?,
@@ -143,7 +144,7 @@ impl Config {
                 interval: layers.get(&settings::LOG_INTERVAL)?,
                 suppressed_interval: layers.get(&settings::SUPPRESSED_LOG_INTERVAL)?,
             },
-            tls: None,
+            tls,
         })
     }
 
@@ -152,11 +153,71 @@ impl Config {
             ModeName::Echo => Some(Mode::Echo),
             ModeName::SingleBet => Self::bet(layers).map(Mode::SingleBet),
             ModeName::Lottery => {
-                let (path, id) = (layers.get(&settings::DATA_PATH)?, layers.get(&settings::ID)?);
-                let path = path.replace("{id}", &id.to_string());
-                layers.read_as(&settings::DATA_PATH, path.clone());
-                Some(Mode::Lottery { path: path.into() })
+                let path = Self::path_of_agency(layers, &settings::DATA_PATH)?;
+                Some(Mode::Lottery { path })
             }
+        }
+    }
+
+    /// A path in which `{id}` stands for the agency's number.
+    fn path_of_agency(layers: &mut Settings, setting: &'static Setting<String>) -> Option<PathBuf> {
+        let (path, id) = (layers.get(setting)?, layers.get(&settings::ID)?);
+        let path = path.replace("{id}", &id.to_string());
+        layers.read_as(setting, path.clone());
+        Some(path.into())
+    }
+
+    /// `None` without TLS, and when something is missing or wrong, which is then remembered.
+    fn tls(layers: &mut Settings) -> Option<TlsConfig> {
+        if !layers.get(&settings::TLS)? {
+            Self::doubt_unused_files(layers);
+            return None;
+        }
+        let authorities = layers.get(&settings::TLS_CA);
+        let (own, name) = (Self::own_files(layers), Self::server_name(layers));
+        let options = ClientOptions {
+            own,
+            servers: TrustFiles {
+                authorities: authorities?,
+                revocations: layers.get_if_set(&settings::TLS_CRL),
+                allow_expired_lists: false,
+            },
+        };
+        Some(TlsConfig { options, name: name? })
+    }
+
+    /// `None` without a certificate, which an echo doesn't need; and as above.
+    fn own_files(layers: &mut Settings) -> Option<KeyFiles> {
+        let files = [&settings::TLS_CERT, &settings::TLS_KEY];
+        if !files.iter().any(|setting| layers.is_set(*setting)) {
+            return None;
+        }
+        let [certificate, key] = files.map(|setting| Self::path_of_agency(layers, setting));
+        let allow_open_key = layers.get(&settings::TLS_ALLOW_OPEN_KEY)?;
+        Some(KeyFiles { certificate: certificate?, key: key?, allow_open_key })
+    }
+
+    fn server_name(layers: &mut Settings) -> Option<Name> {
+        let setting = &settings::TLS_SERVER_NAME;
+        if layers.is_set(setting) {
+            return layers.get(setting);
+        }
+        let address = layers.get(&settings::SERVER_ADDRESS)?;
+        let (host, _) = address.rsplit_once(':')?;
+        let name = Name::parse(host).ok();
+        if name.is_none() {
+            let expected = "with TLS, a host that a certificate can be for; or set";
+            layers.reject(&settings::SERVER_ADDRESS, expected, setting);
+        }
+        name
+    }
+
+    /// Who sets files of certificates most likely wants TLS.
+    fn doubt_unused_files(layers: &mut Settings) {
+        let files: [&dyn Declared; 4] =
+            [&settings::TLS_CA, &settings::TLS_CERT, &settings::TLS_KEY, &settings::TLS_CRL];
+        for setting in files {
+            layers.doubt(setting, "it isn't used: CLI_TLS is off");
         }
     }
 
@@ -236,5 +297,89 @@ mod tests {
             assert!(text.contains(&format!("error: {name} is not set: expected ")), "{text}");
         }
         assert!(!text.contains("NOMBRE"));
+    }
+
+    const TLS: [&str; 8] =
+        ["--config", SHIPPED, "--id", "3", "--tls", "on", "--tls-ca", "certs/ca.pem"];
+
+    fn tls(arguments: &[&str]) -> Result<TlsConfig, String> {
+        let mut layers = layers(&[&TLS, arguments].concat());
+        let config = Config::new(&mut layers).map_err(|errors| errors.to_string())?;
+        assert!(layers.warnings().is_empty());
+        Ok(config.tls.unwrap())
+    }
+
+    #[test]
+    fn tls_is_as_it_was_set() {
+        let plain = Config::new(&mut layers(&TLS[..4])).unwrap();
+        assert_eq!(plain.tls, None);
+        let TlsConfig { options, name } = tls(&[]).unwrap();
+        assert_eq!((options.own, name), (None, Name::parse("server").unwrap()));
+        let ClientOptions { own, servers } = tls(&[
+            "--tls-cert=certs/agency-{id}.pem",
+            "--tls-key=certs/agency-{id}.key",
+            "--tls-crl=crl.pem",
+            "--tls-allow-open-key=on",
+        ])
+        .unwrap()
+        .options;
+        let own = own.unwrap();
+        assert_eq!(own.certificate, PathBuf::from("certs/agency-3.pem"));
+        assert_eq!((own.key, own.allow_open_key), ("certs/agency-3.key".into(), true));
+        let revocations = Some("crl.pem".into());
+        let authorities = "certs/ca.pem".into();
+        let expected = TrustFiles { authorities, revocations, allow_expired_lists: false };
+        assert_eq!(servers, expected);
+    }
+
+    #[test]
+    fn the_central_is_who_the_address_says_or_another_one() {
+        for (arguments, expected) in [
+            (&["--server-address", "central.example:5"][..], "central.example"),
+            (&["--server-address", "10.0.0.1:5"], "10.0.0.1"),
+            (&["--server-address", "[::1]:5"], "::1"),
+            (&["--server-address", "[fe80::1%2]:5"], "fe80::1"),
+            (&["--tls-server-name", "other"], "other"),
+            (&["--tls-server-name", "::1", "--server-address", "lotería:5"], "::1"),
+        ] {
+            assert_eq!(tls(arguments).unwrap().name, Name::parse(expected).unwrap(), "{expected}");
+        }
+        assert_eq!(
+            tls(&["--server-address", "lotería:5"]).unwrap_err(),
+            "error: command line: --server-address = \"lotería:5\": expected with TLS, a host that a \
+             certificate can be for; or set CLI_TLS_SERVER_NAME\n"
+        );
+        assert_eq!(
+            tls(&["--tls-server-name", "a b"]).unwrap_err(),
+            "error: command line: --tls-server-name = \"a b\": expected a host's name or an IP address\n"
+        );
+    }
+
+    #[test]
+    fn what_tls_lacks_is_named() {
+        let lacks = |arguments: &[&str], expected: &str| {
+            let mut layers = layers(arguments);
+            let text = Config::new(&mut layers).unwrap_err().to_string();
+            assert!(text.starts_with(expected), "{text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        };
+        let ca =
+            "error: CLI_TLS_CA is not set: expected the path of a file, needed with TLS, as tls.ca";
+        lacks(&TLS[..6], ca);
+        let key = "error: CLI_TLS_KEY is not set: expected a path; {id} stands for the agency's number, \
+                   needed with tls-cert, as tls.key in the file";
+        lacks(&[&TLS[..], &["--tls-cert", "a.pem"]].concat(), key);
+        lacks(&[&TLS[..], &["--tls-key", "a.key"]].concat(), "error: CLI_TLS_CERT is not set");
+    }
+
+    #[test]
+    fn files_without_tls_are_doubted() {
+        let files = ["--tls-ca=a", "--tls-cert=b", "--tls-key=c", "--tls-crl=d"];
+        let mut layers = layers(&[&TLS[..4], &files].concat());
+        assert_eq!(Config::new(&mut layers).unwrap().tls, None);
+        let warnings: Vec<_> = layers.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 4);
+        let first = "warning: command line: --tls-ca = \"a\": it isn't used: CLI_TLS is off";
+        assert_eq!(warnings[0], first);
     }
 }

@@ -5,10 +5,12 @@
 //! [`config`](crate::config)'s.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::logging::LevelFilter;
 use runtime::settings::{DURATION_MAX, Names, Program, Setting, Subcommand};
+use tls::Name;
 use wire::Agency;
 use wire::field::{FIELD_MAX, FIELDS};
 
@@ -150,6 +152,44 @@ runtime::settings! {
                 .details("that of the name server too; waiting for the draw has no limit");
     }
 
+    "TLS" {
+        TLS: bool = Names::new("CLI_TLS", "tls.enabled", "tls")
+            .boolean("on or off")
+            .default("off")
+            .help("Whether connections use TLS 1.3");
+        TLS_CA: PathBuf = Names::new("CLI_TLS_CA", "tls.ca", "tls-ca")
+            .text("PATH", "the path of a file", file)
+            .unset("needed with TLS")
+            .help("Who issues the central's certificate")
+            .details("PEM: the certificates of one authority or more");
+        TLS_CERT: String = Names::new("CLI_TLS_CERT", "tls.cert", "tls-cert")
+            .text("PATH", "a path; {id} stands for the agency's number", |text| Some(text.to_owned()))
+            .unset("needed with tls-key")
+            .help("The agency's certificate")
+            .details("PEM; behind it those of the authorities between it and its root; without both the central takes no bets");
+        TLS_KEY: String = Names::new("CLI_TLS_KEY", "tls.key", "tls-key")
+            .text("PATH", "a path; {id} stands for the agency's number", |text| Some(text.to_owned()))
+            .unset("needed with tls-cert")
+            .help("Its private key")
+            .details("PEM: PKCS #8, PKCS #1 or SEC 1, without passphrase; may be in the certificate's file");
+        TLS_CRL: PathBuf = Names::new("CLI_TLS_CRL", "tls.crl", "tls-crl")
+            .text("PATH", "the path of a file", file)
+            .unset("none")
+            .help("Revocation lists of who issues the central's")
+            .details("PEM, one of each authority, also of those between; without it no revocation is noticed");
+        TLS_SERVER_NAME: Name = Names::new("CLI_TLS_SERVER_NAME", "tls.serverName", "tls-server-name")
+            .parsed("NAME", "a host's name or an IP address", |text| Name::parse(text.trim()).ok())
+            .unset("host of server-address")
+            .help("Who the central must be")
+            .details("one of the names or addresses in its certificate");
+        TLS_ALLOW_OPEN_KEY: bool =
+            Names::new("CLI_TLS_ALLOW_OPEN_KEY", "tls.allowOpenKey", "tls-allow-open-key")
+                .boolean("on or off")
+                .default("off")
+                .help("Take a key that others can read")
+                .details("or write; for secrets that are mounted with fixed permissions");
+    }
+
     "End" {
         ANNOUNCE_DELAY: Duration = Names::new("CLI_ANNOUNCE_DELAY", "announce.delay", "announce-delay")
             .duration(ANY)
@@ -209,6 +249,12 @@ runtime::settings! {
 /// The fields of a single bet, in the order in which they travel.
 pub(crate) static BET_FIELDS: [&Setting<String>; FIELDS] =
     [&NOMBRE, &APELLIDO, &DOCUMENTO, &NACIMIENTO, &NUMERO];
+
+/// A path that can be that of a file: it doesn't end as those of folders do.
+fn file(path: &str) -> Option<PathBuf> {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    (!matches!(last, "" | "." | "..")).then(|| path.into())
+}
 
 /// A field of any content that fits into a request: the central validates it.
 fn field(text: &str) -> Option<String> {

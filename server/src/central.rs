@@ -212,8 +212,8 @@ impl<S: Store> Central<S> {
 
     fn warn_of_expiry(&self, cx: &mut impl Context) {
         if let Some(trust) = &self.trust {
-            trust.warn_of_expiry();
-            cx.set_timer(timers::EXPIRY, Some(tls_service::EXPIRY_PERIOD));
+            let after = trust.warn_of_expiry();
+            cx.set_timer(timers::EXPIRY, Some(after));
         }
     }
 

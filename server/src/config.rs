@@ -10,10 +10,11 @@ use ledger::Options;
 use reactor::Limits;
 use runtime::logging::LevelFilter;
 use runtime::settings::{SettingErrors, Settings, write_size};
+use tls::{KeyFiles, ServerOptions, TrustFiles};
 use wire::{Agency, FRAME_MAX};
 
-use crate::central::ProtocolConfig;
-use crate::settings;
+use crate::central::{Plaintext, ProtocolConfig};
+use crate::settings::{self, TlsMode};
 
 /// A wal's segments are whole blocks of the disk.
 const BLOCK: usize = 4096;
@@ -41,6 +42,19 @@ pub struct Config {
     group_commit_chosen: bool,
     /// The loop's limits.
     pub limits: Limits,
+    /// How connections are secured; `None` without TLS.
+    pub tls: Option<TlsConfig>,
+}
+
+/// How connections are secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Whether connections without TLS are taken too.
+    pub plaintext: Plaintext,
+    /// The files, and what is accepted.
+    pub options: ServerOptions,
+    /// The one of agencies' certificates.
+    pub trust_domain: String,
 }
 
 impl Config {
@@ -55,6 +69,7 @@ impl Config {
     fn take(layers: &mut Settings) -> Option<Self> {
         Self::check_write_buffer(layers);
         Self::check_agency_addresses(layers);
+        let tls = Self::tls(layers);
         let segment_size = Self::wal_segment_size(layers)?;
         let group_commit_bytes = Self::group_commit_bytes(layers, segment_size / 4)?;
         let protocol = Self::protocol(layers, group_commit_bytes)?;
@@ -79,6 +94,7 @@ impl Config {
             plaintext_warning: layers.get(&settings::PLAINTEXT_WARNING)?,
             protocol,
             group_commit_chosen: !layers.is_default(&settings::GROUP_COMMIT_BYTES),
+            tls,
         })
     }
 
@@ -115,6 +131,44 @@ impl Config {
         }
     }
 
+    /// `None` without TLS, and when something is missing or wrong, which is then remembered.
+    fn tls(layers: &mut Settings) -> Option<TlsConfig> {
+        let plaintext = match layers.get(&settings::TLS)? {
+            TlsMode::Off => {
+                Self::doubt_unused_files(layers);
+                return None;
+            }
+            TlsMode::Optional => Plaintext::Taken,
+            TlsMode::Required => Plaintext::Refused,
+        };
+        let needed = [&settings::TLS_CERT, &settings::TLS_KEY, &settings::TLS_CLIENT_CA];
+        let [certificate, key, authorities] = needed.map(|setting| layers.get(setting));
+        let options = ServerOptions {
+            own: KeyFiles {
+                certificate: certificate?,
+                key: key?,
+                allow_open_key: layers.get(&settings::TLS_ALLOW_OPEN_KEY)?,
+            },
+            clients: TrustFiles {
+                authorities: authorities?,
+                revocations: layers.get_if_set(&settings::TLS_CRL),
+                allow_expired_lists: layers.get(&settings::TLS_ALLOW_EXPIRED_CRL)?,
+            },
+            allow_anonymous: layers.get(&settings::TLS_ANONYMOUS_ECHO)?,
+        };
+        let trust_domain = layers.get(&settings::TLS_TRUST_DOMAIN)?;
+        Some(TlsConfig { plaintext, options, trust_domain })
+    }
+
+    /// Who sets files of certificates most likely wants TLS.
+    fn doubt_unused_files(layers: &mut Settings) {
+        let files =
+            [&settings::TLS_CERT, &settings::TLS_KEY, &settings::TLS_CLIENT_CA, &settings::TLS_CRL];
+        for setting in files {
+            layers.doubt(setting, "it isn't used: SERVER_TLS is off");
+        }
+    }
+
     fn wal_segment_size(layers: &mut Settings) -> Option<usize> {
         let size = layers.get(&settings::WAL_SEGMENT_SIZE)?.next_multiple_of(BLOCK);
         layers.read_as(&settings::WAL_SEGMENT_SIZE, write_size(size as u64));
@@ -126,7 +180,7 @@ impl Config {
             echo_keep_alive: layers.get(&settings::ECHO_KEEP_ALIVE)?,
             max_line_size: layers.get(&settings::MAX_LINE_SIZE)?,
             first_byte_timeout: layers.get(&settings::FIRST_BYTE_TIMEOUT)?,
-            handshake_timeout: Some(std::time::Duration::from_secs(10)),
+            handshake_timeout: layers.get(&settings::TLS_HANDSHAKE_TIMEOUT)?,
             frame_timeout: layers.get(&settings::FRAME_TIMEOUT)?,
             idle_timeout: layers.get(&settings::IDLE_TIMEOUT)?,
             agency_addresses: layers.get(&settings::AGENCY_ADDRESSES)?,
@@ -170,6 +224,8 @@ impl Config {
             accept_budget: layers.get(&settings::ACCEPT_BUDGET)?,
             read_budget: layers.get(&settings::READ_BUDGET)?,
             turn_budget: layers.get(&settings::TURN_BUDGET)?,
+            handshake_budget: layers.get(&settings::HANDSHAKE_BUDGET)?,
+            max_handshakes: layers.get(&settings::MAX_HANDSHAKES)?,
             max_buffered_bytes: layers.get(&settings::MAX_BUFFERED_BYTES)?,
             socket_buffer_size: layers.get(&settings::SOCKET_BUFFER_SIZE)?,
             write_buffer_high: layers.get(&settings::WRITE_BUFFER_HIGH)?,

@@ -3,6 +3,7 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`central`] | both protocols of the port: echo and the lottery, as a handler of the event loop |
+//! | [`certificates`] | the certificates, keys and revocation lists that are in force |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
 //! | [`lottery`] | how far each agency is, what a request does, the draw |
 //! | [`row`] | a bet as a row of `bets.csv`, and back (`store_bets`, `load_bets`) |
@@ -17,6 +18,7 @@
 //! | [`healthcheck`] | whether a running central answers |
 
 pub mod central;
+pub mod certificates;
 pub mod config;
 pub mod disk_thread;
 pub mod healthcheck;

@@ -10,12 +10,14 @@ use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
 use runtime::{console, exit_code, log_line};
 use server::central::{Central, ProtocolConfig};
+use server::certificates::Certificates;
 use server::config::Config;
 use server::lottery::Lottery;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::{disk_thread, healthcheck, opening, startup_log};
+use tls::timestamp::Clock;
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -80,6 +82,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
     event_loop.handle_signals(Hangup::Notify).map_err(ServerError::EventLoop)?;
+    // Before anything is opened or made: most likely to be wrong.
+    let load = |tls| Certificates::load(tls, Clock::system());
+    let certificates = config.tls.as_ref().map(load).transpose()?;
     startup_log::warn_of_plaintext(config);
     startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
     logging::flush();
@@ -104,6 +109,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         }
     };
     let mut central = central(store, lottery, prepared);
+    if let Some(certificates) = certificates {
+        central = central.with_trust(certificates);
+    }
     let line = Line::new("listen", Success).with("ip", listening.ip());
     log_line!(Level::Info, line.with("port", listening.port()));
     let outcome = event_loop.run(&mut central);

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use reactor::RunError;
 use rustix::io::Errno;
 
+use crate::certificates::CertificatesError;
 use crate::store::{StoreError, advice};
 
 /// The first port that takes no privilege, unless the system is configured otherwise.
@@ -18,6 +19,9 @@ pub enum ServerError {
     /// The ledger can't be opened, or not be relied on any more.
     #[error("ledger: {0}")]
     Ledger(#[from] StoreError),
+    /// A certificate, a key or a revocation list can't be used.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     /// Commits don't fit into the wal as it is.
     #[error(
         "SERVER_GROUP_COMMIT_BYTES = {asked}: the ledger's wal, which keeps the size that it was made with, \

@@ -68,6 +68,17 @@ pub static PROGRAM: Program = Program {
     read: ini::read,
 };
 
+/// Whether connections use TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsMode {
+    /// None may.
+    Off,
+    /// Each as it likes.
+    Optional,
+    /// All must.
+    Required,
+}
+
 /// The name in the file is the one in the environment.
 const fn names(key: &'static str, flag: &'static str) -> Names {
     Names::new(key, key, flag)
@@ -137,7 +148,7 @@ runtime::settings! {
 
     "Storage" {
         STORAGE_PATH: PathBuf = names("SERVER_STORAGE_PATH", "storage-path")
-            .text("PATH", "the path of a file", |text| names_a_file(text).then(|| text.into()))
+            .text("PATH", "the path of a file", file)
             .default("./bets.csv")
             .help("The ledger, a regular file")
             .details("its WAL is beside it, as `bets.csv.wal`");
@@ -206,6 +217,79 @@ runtime::settings! {
             .limit(
                 "an error line, then the connection is closed",
                 "a line without end would fill the memory",
+            );
+    }
+
+    "TLS" {
+        TLS: TlsMode = names("SERVER_TLS", "tls")
+            .parsed("off|optional|required", "off, optional or required", parse_tls_mode)
+            .default("off")
+            .help("Whether connections use TLS 1.3")
+            .details("`optional`: as each likes; `required`: without, only the health check is served");
+        TLS_CERT: PathBuf = names("SERVER_TLS_CERT", "tls-cert")
+            .text("PATH", "the path of a file", file)
+            .unset("needed with TLS")
+            .help("The server's certificate")
+            .details("PEM; behind it those of the authorities between it and its root");
+        TLS_KEY: PathBuf = names("SERVER_TLS_KEY", "tls-key")
+            .text("PATH", "the path of a file", file)
+            .unset("needed with TLS")
+            .help("Its private key")
+            .details("PEM: PKCS #8, PKCS #1 or SEC 1, without passphrase; may be in the certificate's file");
+        TLS_CLIENT_CA: PathBuf = names("SERVER_TLS_CLIENT_CA", "tls-client-ca")
+            .text("PATH", "the path of a file", file)
+            .unset("needed with TLS")
+            .help("Who issues agencies' certificates")
+            .details("PEM: the certificates of one authority or more");
+        TLS_CRL: PathBuf = names("SERVER_TLS_CRL", "tls-crl")
+            .text("PATH", "the path of a file", file)
+            .unset("none")
+            .help("Their revocation lists")
+            .details("PEM, one of each authority, also of those between; without it no revocation is noticed");
+        TLS_TRUST_DOMAIN: String = names("SERVER_TLS_TRUST_DOMAIN", "tls-trust-domain")
+            .parsed(
+                "NAME",
+                "a trust domain of a-z, 0-9, dots, dashes and underscores, as loteria",
+                trust_domain,
+            )
+            .default("loteria")
+            .help("Trust domain of the agencies")
+            .details("in its certificate agency 7 is `spiffe://loteria/agencia/7`");
+        TLS_ANONYMOUS_ECHO: bool = names("SERVER_TLS_ANONYMOUS_ECHO", "tls-anonymous-echo")
+            .boolean("true or false")
+            .default("true")
+            .help("Echo without a client certificate");
+        TLS_ALLOW_OPEN_KEY: bool = names("SERVER_TLS_ALLOW_OPEN_KEY", "tls-allow-open-key")
+            .boolean("true or false")
+            .default("false")
+            .help("Take a key that others can read")
+            .details("or write; for secrets that are mounted with fixed permissions");
+        TLS_ALLOW_EXPIRED_CRL: bool = names("SERVER_TLS_ALLOW_EXPIRED_CRL", "tls-allow-expired-crl")
+            .boolean("true or false")
+            .default("false")
+            .help("Take expired revocation lists")
+            .details("otherwise no agency gets in until there are new ones, and the server doesn't start");
+        TLS_HANDSHAKE_TIMEOUT: Option<Duration> =
+            names("SERVER_TLS_HANDSHAKE_TIMEOUT", "tls-handshake-timeout")
+                .duration_or_none("no limit")
+                .default("10s")
+                .help("For a TLS handshake")
+                .limit("the connection is closed", "half a handshake holds memory");
+        MAX_HANDSHAKES: usize = names("SERVER_MAX_HANDSHAKES", "max-handshakes")
+            .number(COUNT)
+            .default("1024")
+            .help("TLS handshakes at the same time")
+            .limit(
+                "the one that began first is closed for each new one",
+                "handshakes that are begun and left don't hold slots and memory until their timeout",
+            );
+        HANDSHAKE_BUDGET: usize = names("SERVER_HANDSHAKE_BUDGET", "handshake-budget")
+            .number(COUNT)
+            .default("4")
+            .help("Handshakes served in a turn")
+            .limit(
+                "the others are served in the next turn",
+                "a handshake costs as much as hundreds of requests: many of them don't starve agencies",
             );
     }
 
@@ -454,10 +538,30 @@ runtime::settings! {
     }
 }
 
-/// Whether a path can be that of a file: it doesn't end as those of folders do.
-fn names_a_file(path: &str) -> bool {
+/// A path that can be that of a file: it doesn't end as those of folders do.
+fn file(path: &str) -> Option<PathBuf> {
     let last = path.rsplit('/').next().unwrap_or_default();
-    !matches!(last, "" | "." | "..")
+    (!matches!(last, "" | "." | "..")).then(|| path.into())
+}
+
+fn parse_tls_mode(text: &str) -> Option<TlsMode> {
+    match text.trim() {
+        "off" => Some(TlsMode::Off),
+        "optional" => Some(TlsMode::Optional),
+        "required" => Some(TlsMode::Required),
+        _ => None,
+    }
+}
+
+/// Longest trust domain of SPIFFE, in bytes.
+const TRUST_DOMAIN_MAX: usize = 255;
+
+/// A trust domain by the rules of the SPIFFE ID specification, section 2.1.
+fn trust_domain(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_of_domain = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    let fits = (1..=TRUST_DOMAIN_MAX).contains(&text.len());
+    (fits && text.bytes().all(is_of_domain)).then(|| text.to_owned())
 }
 
 /// Networks with commas between them; an empty text has none.

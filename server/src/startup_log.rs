@@ -6,6 +6,7 @@ use ledger::{Durability, Paths, WAL_SUFFIX};
 use runtime::log_line;
 use runtime::logging::{Escaped, InProgress, Level, Line, Pairs, Success};
 
+use crate::central::Plaintext;
 use crate::config::Config;
 use crate::store::Recovery;
 
@@ -34,8 +35,9 @@ pub fn warn_of_plaintext(config: &Config) {
         return;
     }
     let warning = "without TLS an agency's number is only a claim: anybody who reaches the port can \
-                   send bets and END in the name of any agency. SERVER_AGENCY_ADDRESSES says from \
-                   where each may connect; SERVER_PLAINTEXT_WARNING=false silences this";
+                   send bets and END in the name of any agency. SERVER_TLS=required has each prove it; \
+                   SERVER_AGENCY_ADDRESSES says from where each may connect; \
+                   SERVER_PLAINTEXT_WARNING=false silences this";
     let line = Line::new("config", InProgress).with("ip", config.address.ip());
     log_line!(Level::Warn, line.with("warning", warning));
 }
@@ -44,12 +46,12 @@ pub fn warn_of_plaintext(config: &Config) {
 fn takes_claims(config: &Config) -> bool {
     let is_reachable = !config.address.ip().to_canonical().is_loopback();
     let anywhere = config.protocol.agency_addresses.is_empty();
-    is_reachable && anywhere && config.agencies > 0 && !requires_tls()
+    is_reachable && anywhere && config.agencies > 0 && !requires_tls(config)
 }
 
 /// Whether agencies have to prove who they are.
-fn requires_tls() -> bool {
-    false
+fn requires_tls(config: &Config) -> bool {
+    config.tls.as_ref().is_some_and(|tls| tls.plaintext == Plaintext::Refused)
 }
 
 /// Logs that the ledger is open, and what its opening found.
@@ -144,6 +146,17 @@ mod tests {
             let matches = PROGRAM.command().get_matches_from(["server", "--bind", bind]);
             let config = Config::new(&mut PROGRAM.layer(&matches, [])).unwrap();
             assert_eq!(takes_claims(&config), expected, "{bind}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_claims_unless_tls_is_required() {
+        for (mode, expected) in [("off", true), ("optional", true), ("required", false)] {
+            let files = ["--tls-cert=a", "--tls-key=b", "--tls-client-ca=c"];
+            let arguments = [&["server", "--tls", mode], &files[..]].concat();
+            let matches = PROGRAM.command().get_matches_from(arguments);
+            let config = Config::new(&mut PROGRAM.layer(&matches, [])).unwrap();
+            assert_eq!(takes_claims(&config), expected, "{mode}");
         }
     }
 

@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use runtime::logging::{InProgress, Line};
+
 use crate::certificate::{Certificate, Serial};
 use crate::revocation_list::{ListVersion, RevocationList};
 use crate::timestamp::Timestamp;
 
 /// How long before its end a certificate is warned of.
 pub const CERTIFICATE_WARNING: Duration = Duration::from_hours(30 * 24);
+
+/// Between two warnings of the same.
+const WARNING_INTERVAL: Duration = Duration::from_hours(24);
 
 /// Which part of a list's validity is left when it is warned of, at most [`CERTIFICATE_WARNING`]: a
 /// list that is replaced in time, after half of it or two thirds, is never warned of.
@@ -70,5 +75,98 @@ impl Expiry {
     /// Whether it is over.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.at
+    }
+
+    /// The line of a log that warns of it.
+    pub fn line(&self, now: Timestamp) -> Line {
+        let line = Line::new("check_expiry", InProgress).with_path("file", &self.path);
+        let line = match &self.what {
+            Ending::Certificate(serial) => line.with("serial", serial),
+            Ending::RevocationList(version) => line.with("list", version),
+        };
+        let line = line.with_bytes("name", &self.name);
+        line.with("expires", self.at).with("warning", self.warning(now))
+    }
+
+    fn warning(&self, now: Timestamp) -> String {
+        const DAY: u64 = 24 * 60 * 60;
+        match self.at.since(now).as_secs() / DAY {
+            _ if self.is_over(now) => "it has expired".to_owned(),
+            0 => "it expires in less than a day".to_owned(),
+            1 => "it expires in 1 day".to_owned(),
+            days => format!("it expires in {days} days"),
+        }
+    }
+}
+
+/// How long it is until something is worth a warning again: a day, or less when something comes near
+/// its end earlier, or to it.
+pub fn until_next_warning(expiries: &[Expiry], now: Timestamp) -> Duration {
+    let times = expiries.iter().flat_map(|expiry| [expiry.warn_from, expiry.at]);
+    let ahead = times.filter(|time| *time > now).map(|time| time.since(now));
+    ahead.fold(WARNING_INTERVAL, Duration::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 60 * 60;
+
+    fn at(days: i64) -> Timestamp {
+        Timestamp::from_unix(days * DAY)
+    }
+
+    /// A certificate that ends at day 100.
+    fn certificate() -> Expiry {
+        Expiry {
+            path: "a.pem".into(),
+            what: Ending::Certificate(Serial::new(&[1, 2])),
+            name: "CN=a|b".to_owned(),
+            at: at(100),
+            warn_from: at(70),
+        }
+    }
+
+    #[test]
+    fn a_warning_says_what_ends_and_when() {
+        assert_eq!(
+            certificate().line(at(90)).to_string(),
+            "action: check_expiry | result: in_progress | file: a.pem | serial: 0102 | name: \
+             CN=a\\x7cb | expires: 1970-04-11T00:00:00Z | warning: it expires in 10 days"
+        );
+        let list = Expiry {
+            what: Ending::RevocationList(ListVersion { number: None, this_update: at(92) }),
+            ..certificate()
+        };
+        let text = list.line(at(100)).to_string();
+        assert!(text.contains(" | list: of 1970-04-03T00:00:00Z | "), "{text}");
+        assert!(text.ends_with(" | warning: it has expired"), "{text}");
+        let second = Duration::from_secs(1);
+        for (now, expected) in [
+            (at(98), "it expires in 2 days"),
+            (at(98).before(second), "it expires in 2 days"),
+            (at(99), "it expires in 1 day"),
+            (at(100).before(second), "it expires in less than a day"),
+            (at(300), "it has expired"),
+        ] {
+            assert_eq!(certificate().warning(now), expected);
+        }
+    }
+
+    #[test]
+    fn the_next_warning_comes_in_a_day_or_with_the_next_thing_that_ends() {
+        let day = Duration::from_hours(24);
+        let hour = Duration::from_hours(1);
+        assert_eq!(until_next_warning(&[], at(0)), day);
+        for (now, expected) in [
+            (at(0), day),
+            (at(70).before(hour), hour),
+            (at(70), day),
+            (at(100).before(hour), hour),
+            (at(100), day),
+        ] {
+            assert_eq!(until_next_warning(&[certificate()], now), expected, "{now}");
+        }
     }
 }

@@ -175,6 +175,6 @@ mod tests {
         let (loaded, attempts) = load(path, |_| drop(fs::remove_file(path.join("1/b"))));
         let error = loaded.unwrap_err();
         assert_eq!((error.path, attempts), (path.join("data/b"), 1));
-        assert!(matches!(error.problem, Problem::Open(OpenError::Io(_))));
+        assert!(matches!(*error.problem, Problem::Open(OpenError::Io(_))));
     }
 }

@@ -18,7 +18,7 @@ pub struct LoadError {
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// What is wrong with a file.
@@ -215,7 +215,7 @@ pub enum Problem {
 impl Problem {
     /// The error of that file.
     pub(crate) fn of(self, path: impl Into<PathBuf>) -> LoadError {
-        LoadError { path: path.into(), problem: self }
+        LoadError { path: path.into(), problem: Box::new(self) }
     }
 }
 

@@ -1,8 +1,6 @@
 //! Serves what is between a connection's first byte and its protocol when that is TLS: begins the
 //! handshake, learns who the peer is, and ends connections whose certificate was revoked.
 
-use std::time::Duration;
-
 use reactor::{ConnectionId, Context};
 use runtime::log_line;
 use runtime::logging::{Fail, Level, Line};
@@ -15,9 +13,6 @@ use super::protocol_error::ProtocolError;
 use super::session::Protocol;
 use super::shared::Shared;
 use super::trust::{Plaintext, Trust};
-
-/// Between two warnings of what ends soon.
-pub(crate) const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
 
 /// Begins TLS on a connection whose first byte asks for it, if this central takes it.
 pub(crate) fn begin(

@@ -2,6 +2,7 @@
 //! theirs.
 
 use std::fmt;
+use std::time::Duration;
 
 use reactor::{Layer, LayerError};
 
@@ -41,6 +42,6 @@ pub trait Trust: fmt::Debug {
     /// in force.
     fn reload(&mut self);
 
-    /// Warns in the log of what ends soon.
-    fn warn_of_expiry(&self);
+    /// Warns in the log of what ends soon; returns how long until it is to be looked again.
+    fn warn_of_expiry(&self) -> Duration;
 }

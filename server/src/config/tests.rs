@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use ledger::Durability;
+use runtime::settings::Kind;
 
 use super::*;
 use crate::settings::{AGENCIES_MAX, PROGRAM, TABLE, WAL_SEGMENT_MIN};
@@ -121,7 +122,8 @@ fn every_bad_value_says_what_was_expected() {
     for setting in TABLE {
         let declaration = setting.declaration();
         let flag = declaration.names.flag;
-        if matches!(flag, "ip" | "storage-path") {
+        // A name or a path may be anything, and a trust domain this too.
+        if matches!(declaration.kind, Kind::Text { .. }) || flag == "tls-trust-domain" {
             continue;
         }
         let mut layers = layers(&[&format!("--{flag}"), "-x"]);
@@ -156,5 +158,84 @@ fn what_is_above_a_maximum_is_refused() {
         let flag = format!("--{flag}");
         let text = Config::new(&mut layers(&[&flag, value])).unwrap_err().to_string();
         assert!(text.contains(maximum), "{text}");
+    }
+}
+
+#[test]
+fn tls_needs_its_files_and_names_all_that_are_missing() {
+    let config = Config::new(&mut layers(&[])).unwrap();
+    assert_eq!(config.tls, None);
+    for mode in ["optional", "required"] {
+        let text = Config::new(&mut layers(&["--tls", mode])).unwrap_err().to_string();
+        for (key, flag) in [
+            ("SERVER_TLS_CERT", "tls-cert"),
+            ("SERVER_TLS_KEY", "tls-key"),
+            ("SERVER_TLS_CLIENT_CA", "tls-client-ca"),
+        ] {
+            let expected = format!(
+                "error: {key} is not set: expected the path of a file, needed with TLS, as {key} \
+                 in the file, environment variable {key} or --{flag}\n"
+            );
+            assert!(text.contains(&expected), "{text}");
+        }
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
+}
+
+const FILES: [&str; 6] = ["--tls-cert", "s.pem", "--tls-key", "s.key", "--tls-client-ca", "ca.pem"];
+
+#[test]
+fn tls_is_as_it_was_set() {
+    let with = |arguments: &[&str]| {
+        let mut layers = layers(&[&FILES, arguments].concat());
+        let config = Config::new(&mut layers).unwrap();
+        assert!(layers.warnings().is_empty());
+        config
+    };
+    let config = with(&["--tls", "required"]);
+    let tls = config.tls.unwrap();
+    assert_eq!((tls.plaintext, tls.trust_domain.as_str()), (Plaintext::Refused, "loteria"));
+    let ServerOptions { own, clients, allow_anonymous } = tls.options;
+    assert_eq!((own.certificate, own.key), ("s.pem".into(), "s.key".into()));
+    assert_eq!((clients.authorities, clients.revocations), ("ca.pem".into(), None));
+    assert!(allow_anonymous && !own.allow_open_key && !clients.allow_expired_lists);
+    assert_eq!(config.protocol.handshake_timeout, Some(Duration::from_secs(10)));
+    assert_eq!((config.limits.handshake_budget, config.limits.max_handshakes), (4, 1024));
+
+    let config = with(&[
+        "--tls=optional",
+        "--tls-crl=crl.pem",
+        "--tls-trust-domain=lottery-2.example",
+        "--tls-anonymous-echo=false",
+        "--tls-allow-open-key=true",
+        "--tls-allow-expired-crl=true",
+        "--tls-handshake-timeout=0s",
+        "--max-handshakes=7",
+        "--handshake-budget=2",
+    ]);
+    let tls = config.tls.unwrap();
+    assert_eq!((tls.plaintext, &*tls.trust_domain), (Plaintext::Taken, "lottery-2.example"));
+    let ServerOptions { own, clients, allow_anonymous } = tls.options;
+    assert_eq!(clients.revocations, Some("crl.pem".into()));
+    assert!(!allow_anonymous && own.allow_open_key && clients.allow_expired_lists);
+    assert_eq!(config.protocol.handshake_timeout, None);
+    assert_eq!((config.limits.handshake_budget, config.limits.max_handshakes), (2, 7));
+}
+
+#[test]
+fn files_without_tls_are_doubted() {
+    let mut layers = layers(&[&FILES[..], &["--tls-crl", "crl.pem"]].concat());
+    assert_eq!(Config::new(&mut layers).unwrap().tls, None);
+    let warnings: Vec<_> = layers.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 4);
+    let first = "warning: command line: --tls-cert = \"s.pem\": it isn't used: SERVER_TLS is off";
+    assert_eq!(warnings[0], first);
+}
+
+#[test]
+fn a_trust_domain_is_one_of_spiffe() {
+    for text in ["", "Loteria", "a/b", "a:1", "a b", "ñ", &"a".repeat(256)] {
+        let error = Config::new(&mut layers(&["--tls-trust-domain", text])).unwrap_err();
+        assert!(error.to_string().contains("expected a trust domain of "), "{text}");
     }
 }

@@ -15,7 +15,8 @@ use crate::logging::Escaped;
 
 impl Settings {
     /// Checks the settings of `asked`, and returns what `take` makes of their values. It is called even
-    /// if one of them is wrong: it may find that others contradict each other.
+    /// if one of them is wrong: it may find that others contradict each other. Settings that needn't be
+    /// set are left to `take`, which knows when they are needed.
     ///
     /// # Errors
     /// All that is wrong, together.
@@ -28,7 +29,9 @@ impl Settings {
         take: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Result<T, SettingErrors> {
         for setting in asked {
-            self.check(*setting);
+            if setting.declaration().unset.is_none() {
+                self.check(*setting);
+            }
         }
         let value = take(self);
         self.check_texts();
@@ -47,6 +50,25 @@ impl Settings {
         self.check(setting);
         let value = self.values.get(setting.declaration().names.key)?;
         setting.parse(value.text.as_ref().ok()?)
+    }
+
+    /// The value of a setting that may be left out; `None` also when it has a wrong one, which is then
+    /// remembered.
+    pub fn get_if_set<T: std::fmt::Debug>(&mut self, setting: &'static Setting<T>) -> Option<T> {
+        if self.is_set(setting) { self.get(setting) } else { None }
+    }
+
+    /// Whether it has a value: the default, or any other.
+    pub fn is_set(&self, setting: &dyn Declared) -> bool {
+        self.values.contains_key(setting.declaration().names.key)
+    }
+
+    /// Remembers that a value, if there is one, is most likely not as it was meant.
+    pub fn doubt(&mut self, setting: &dyn Declared, reason: &str) {
+        let Some(value) = self.values.get(setting.declaration().names.key) else { return };
+        let (origin, value) = (value.name_at_origin(), String::from_utf8_lossy(value.bytes()));
+        let (value, reason) = (value.into_owned(), reason.to_owned());
+        self.warnings.push(Warning::Suspicious { origin, value, reason });
     }
 
     /// Remembers that a value contradicts another one: it must be `relation`, as `less than`, the other.
@@ -77,7 +99,7 @@ impl Settings {
         }
         let Some(value) = self.values.get(key) else {
             self.wrong.insert(key);
-            let expected = declaration.expected();
+            let expected = declaration.missing();
             self.errors.push(SettingError::Missing { names: declaration.names, expected });
             return;
         };

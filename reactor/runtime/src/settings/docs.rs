@@ -119,11 +119,11 @@ fn table_of(group: &[&Declaration]) -> String {
 }
 
 fn row(declaration: &Declaration, with_limits: bool) -> String {
-    let Declaration { names, default, help, details, limit, .. } = declaration;
+    let Declaration { names, default, unset, help, details, limit, .. } = declaration;
     let (name, range) = (name(*names), declaration.range());
     let separator = if details.is_empty() { "" } else { "; " };
-    let mut row =
-        format!("| {name} | {} | {range} | {help}{separator}{details} |", default.unwrap_or(""));
+    let default = default.or(*unset).unwrap_or("");
+    let mut row = format!("| {name} | {default} | {range} | {help}{separator}{details} |");
     if with_limits {
         let (reached, reason) = limit.map_or(("", ""), |limit| (limit.reached, limit.reason));
         write!(row, " {reached} | {reason} |").expect("a String takes everything");
@@ -159,7 +159,8 @@ mod tests {
                 .details("a digit");
         }
         "Two" {
-            LAST: u8 = Names::new("X_LAST", "X_LAST", "last").number(0..=9).help("Last");
+            LAST: u8 =
+                Names::new("X_LAST", "X_LAST", "last").number(0..=9).unset("none").help("Last");
         }
     }
 
@@ -175,7 +176,7 @@ mod tests {
              \n### Two\n\n\
              | name | default | values | what it is |\n\
              |---|---|---|---|\n\
-             | `X_LAST` |  | 0 to 9 | Last |\n\n"
+             | `X_LAST` | none | 0 to 9 | Last |\n\n"
         );
         assert_eq!(
             former_names(TABLE),

@@ -96,11 +96,12 @@ impl Program {
 
     /// A setting's flag, and a hidden one by the name that it had.
     fn arguments(&self, declaration: &'static Declaration) -> impl Iterator<Item = Arg> {
-        let Declaration { names, former, default, kind, zero, group, help, .. } = declaration;
+        let Declaration { names, former, default, unset, kind, zero, group, help, .. } =
+            declaration;
         let usual = format!("{}{}", self.prefixes[0], names.flag.to_uppercase().replace('-', "_"));
         let env = if names.key == usual { String::new() } else { format!(" [env: {}]", names.key) };
         let default = match (default, zero) {
-            (None, _) => " [required]".to_owned(),
+            (None, _) => format!(" [{}]", unset.unwrap_or("required")),
             (Some("0"), Some(meaning)) => format!(" [default: 0, {meaning}]"),
             (Some(text), _) => format!(" [default: {text}]"),
         };

@@ -41,8 +41,10 @@ pub struct Declaration {
     pub names: Names,
     /// What it was called before. These names are still read, with a warning.
     pub former: Option<Names>,
-    /// Its value when it isn't set; `None` when it must be.
+    /// Its value when it isn't set; `None` when it has none then.
     pub default: Option<&'static str>,
+    /// When it is needed, or what it means that it isn't set; `None` when it has a default or must be set.
+    pub unset: Option<&'static str>,
     /// Of what kind its values are.
     pub kind: Kind,
     /// What zero means, when that isn't just a small value: `no limit`.
@@ -67,6 +69,12 @@ impl Declaration {
     /// The same for a column of a table.
     pub(super) fn range(&self) -> String {
         format!("{}{}", self.kind.range(), self.zero_note())
+    }
+
+    /// What a value that is missing must be.
+    pub(super) fn missing(&self) -> String {
+        let when = self.unset.map_or_else(String::new, |when| format!(", {when}"));
+        format!("{}{when}", self.expected())
     }
 
     fn zero_note(&self) -> String {
@@ -218,6 +226,7 @@ impl Names {
             names: self,
             former: None,
             default: None,
+            unset: None,
             kind,
             zero: None,
             group: "",
@@ -235,6 +244,14 @@ impl<T> Setting<T> {
     #[must_use]
     pub const fn default(mut self, text: &'static str) -> Self {
         self.declaration.default = Some(text);
+        self
+    }
+
+    /// It has no default and needn't be set: when it is needed, as `needed with TLS`, or what it means
+    /// that it isn't set, as `none`.
+    #[must_use]
+    pub const fn unset(mut self, meaning: &'static str) -> Self {
+        self.declaration.unset = Some(meaning);
         self
     }
 
