@@ -79,7 +79,7 @@ pub use counters::Counters;
 pub use event_loop::EventLoop;
 pub use handler::{Context, Handler, ShutdownCause};
 pub use id::{ConnectionId, TimerId};
-pub use layer::{Layer, LayerError, Received};
+pub use layer::{KEPT_MAX, Layer, LayerError, Received};
 pub use limits::Limits;
 pub use listener::Bound;
 pub use listener_event::{ListenerEvent, RefuseReason};
