@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kit::frames::{hello, responses};
 use reactor::testing::{MemoryLoop, MemoryNetwork, Peer};
-use reactor::{ConnectionId, Limits};
-use server::central::{AgencyAddresses, Central, ProtocolConfig};
+use reactor::{ConnectionId, Limits, Signal};
+use server::central::{AgencyAddresses, Central, ProtocolConfig, Trust};
 use server::lottery::winners::WinnerIndex;
 use server::lottery::{Entry, Lottery, State};
 use server::store::{Store, StoreError};
@@ -116,6 +116,20 @@ impl<S: Store> World<S> {
         let disk_thread = event_loop.take_attached().map(|attached| attached.peer);
         let (disk, peers, cut) = (Rc::default(), BTreeMap::new(), BTreeMap::new());
         Self { network, event_loop, disk, peers, cut, disk_thread }
+    }
+
+    /// From now on it takes TLS.
+    #[must_use]
+    pub(crate) fn trusting(self, trust: impl Trust + 'static) -> Self {
+        let (limits, disk) = (self.event_loop.limits().clone(), self.disk);
+        let central = self.event_loop.handler.with_trust(trust);
+        Self { disk, ..Self::start(central, limits) }
+    }
+
+    /// The certificates' files are read again.
+    pub(crate) fn reload(&mut self) {
+        self.event_loop.notify(Signal::Hangup);
+        self.end_turn();
     }
 
     /// From now on a thread waits for the disk, see [`disk_answers`](Self::disk_answers).

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reactor::testing::{LinkId, Traffic};
 use server::lottery::State;
 use server::row::load_bets;
 use wire::{Agency, ErrorCode, FrameDecoder, Position, Response};
@@ -56,8 +55,6 @@ pub(crate) struct Invariants {
     pub(crate) responses: BTreeMap<&'static str, u64>,
     /// Hash of all responses: the same seed must give the same.
     pub(crate) hash: u64,
-    sent: BTreeMap<LinkId, ResponseStream>,
-    received: BTreeMap<LinkId, ResponseStream>,
     /// All agencies had finished, by the ledger's last state.
     pub(crate) all_finished: bool,
     /// Final refusals that processes of an agency have received, and not ended from yet.
@@ -66,7 +63,7 @@ pub(crate) struct Invariants {
 
 /// One connection's responses, as far as they have come.
 #[derive(Debug, Default)]
-struct ResponseStream {
+pub(crate) struct ResponseStream {
     rest: Vec<u8>,
     winners: Vec<Vec<u8>>,
 }
@@ -93,27 +90,27 @@ impl Invariants {
             winners: BTreeMap::new(),
             responses: BTreeMap::new(),
             hash: 0,
-            sent: BTreeMap::new(),
-            received: BTreeMap::new(),
             all_finished: false,
             refusals: BTreeMap::new(),
         }
     }
 
     /// Observes what the central sends: from then on it is bound by it.
-    pub(crate) fn observe_sent(&mut self, traffic: &Traffic) {
-        let caller = Caller::at(traffic.caller);
-        let mut stream = self.sent.remove(&traffic.link).unwrap_or_default();
-        stream.decode(&traffic.bytes, |response, _| self.check_response(caller, response));
-        self.sent.insert(traffic.link, stream);
+    pub(crate) fn observe_sent(&mut self, caller: Caller, bytes: &[u8]) {
+        let mut stream = ResponseStream::default();
+        stream.decode(bytes, |response, _| self.check_response(caller, response));
+        assert!(stream.rest.is_empty(), "the central sends whole frames");
     }
 
-    /// Observes what an agency receives.
-    pub(crate) fn observe_received(&mut self, traffic: &Traffic) {
-        let Caller { agency, .. } = Caller::at(traffic.caller);
-        let stream = self.received.entry(traffic.link).or_default();
+    /// Observes what an agency receives on a connection.
+    pub(crate) fn observe_received(
+        &mut self,
+        agency: Agency,
+        stream: &mut ResponseStream,
+        bytes: &[u8],
+    ) {
         let (complete, refusals) = (&mut self.winners, &mut self.refusals);
-        stream.decode(&traffic.bytes, |response, so_far| {
+        stream.decode(bytes, |response, so_far| {
             if matches!(response, Response::Error { code, .. } if !code.is_transient()) {
                 *refusals.entry(agency).or_default() += 1;
             }

@@ -7,15 +7,19 @@
 //! |---|---|
 //! | `world` | who is next, and what goes wrong |
 //! | `network` | bytes that arrive late, in pieces, or not at all |
+//! | `observed` | what passes between a handler and its connections |
+//! | `certificates` | for the seeds in which all speak TLS |
 //! | `invariants` | what must hold |
 //! | `misbehaving_agency` | an agency that sends batches out of order |
 //!
 //! `make simulate SEEDS=1000000` runs more of them than a plain test does, and `FIRST=50000000` others; a
 //! failure names the seed, and how to replay it step by step.
 
+mod certificates;
 mod invariants;
 mod misbehaving_agency;
 mod network;
+mod observed;
 mod world;
 
 use std::cell::Cell;

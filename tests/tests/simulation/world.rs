@@ -20,7 +20,7 @@ use client::source::memory_source::MemorySource;
 use fastrand::Rng;
 use ledger::testing::{Content, Machine, MemoryStorage};
 use ledger::{Durability, Lsn, Options, Storage as _, SyncTarget};
-use reactor::testing::{LinkId, MemoryLoop, MemoryNetwork, Peer, Side};
+use reactor::testing::{LinkId, MemoryLoop, MemoryNetwork, Peer};
 use reactor::{Handler, Limits};
 use server::central::{AgencyAddresses, Central, ProtocolConfig};
 use server::lottery::Lottery;
@@ -30,9 +30,11 @@ use server::store::{FileStore, Opened, ReadRows as _, Store as _};
 use server::winners_scan::PIECE_MIN;
 use wire::{Agency, FRAME_MAX};
 
-use crate::invariants::{Bet, Fields, Invariants};
+use crate::certificates;
+use crate::invariants::{Bet, Fields, Invariants, ResponseStream};
 use crate::misbehaving_agency::{AnySession, MisbehavingAgency};
 use crate::network::{self, CENTRAL, Caller, Disconnect};
+use crate::observed::{Observed, Passed};
 
 /// Each segment of the wal: a few commits fill it.
 const SEGMENT_SIZE: u64 = 8192;
@@ -50,13 +52,15 @@ const QUIET: usize = 12;
 const WRITE_BUFFER_HIGH: usize = 150;
 const WRITE_BUFFER_LOW: usize = 50;
 
-type CentralLoop = MemoryLoop<Central<FileStore<MemoryStorage>>>;
-type AgencyLoop = MemoryLoop<Driver<AnySession>>;
+type CentralLoop = MemoryLoop<Observed<Central<FileStore<MemoryStorage>>>>;
+type AgencyLoop = MemoryLoop<Observed<Driver<AnySession>>>;
 
 /// A process of an agency. An agency may have two.
 struct AgencyProcess {
     caller: Caller,
     event_loop: AgencyLoop,
+    /// Responses on its connection.
+    responses: ResponseStream,
 }
 
 /// Files of the ledger that aren't what the central left.
@@ -84,6 +88,8 @@ pub(crate) struct World {
     stopped_until: Option<Instant>,
     /// Centrals leave syncing to a disk thread.
     disk_waits: bool,
+    /// Central and agencies speak TLS.
+    secured: bool,
     /// The result of a sync that the disk thread hasn't reported yet.
     synced: Option<io::Result<()>>,
     is_traced: bool,
@@ -98,7 +104,6 @@ impl World {
         let inputs = (1..=agencies).map(|agency| (agency, input(&mut random))).collect();
         let network = MemoryNetwork::new();
         network.deliver_by_hand();
-        network.record_traffic();
         Self {
             random,
             network,
@@ -111,6 +116,7 @@ impl World {
             tampering: None,
             stopped_until: None,
             disk_waits: seed % 2 == 1,
+            secured: seed % 16 >= 14,
             synced: None,
             is_traced: trace,
             quiet: 0,
@@ -219,7 +225,8 @@ impl World {
             self.disk_waits || !unsynced,
             "responses are about to be sent, and the WAL isn't synced"
         );
-        let (lottery, store) = (central.handler.lottery(), central.handler.store());
+        let inner = &central.handler.handler;
+        let (lottery, store) = (inner.lottery(), inner.store());
         self.invariants.all_finished = lottery.is_drawn();
         if let Some(tampering) = &self.tampering {
             assert_eq!(store.appended_lsn(), tampering.appended, "nothing is taken any more");
@@ -230,9 +237,9 @@ impl World {
         }
         central.flush();
         check_buffers(&central);
-        for traffic in self.network.take_traffic() {
-            if traffic.side == Side::Callee && !traffic.is_read {
-                self.invariants.observe_sent(&traffic);
+        for passed in central.handler.take_passed() {
+            if let Passed::Sent(to, bytes) = passed {
+                self.invariants.observe_sent(Caller::at(to), &bytes);
             }
         }
         self.central = Some(central);
@@ -261,7 +268,7 @@ impl World {
     }
 
     fn turn_of_agency(&mut self, index: usize) -> bool {
-        let AgencyProcess { caller, event_loop } = &mut self.agencies[index];
+        let AgencyProcess { caller, event_loop, responses } = &mut self.agencies[index];
         if event_loop.is_quiescent() && !event_loop.is_over() {
             return false;
         }
@@ -271,14 +278,18 @@ impl World {
         let Ok(()) = event_loop.turn();
         check_buffers(event_loop);
         let is_over = event_loop.is_over();
-        for traffic in self.network.take_traffic() {
-            if traffic.side == Side::Caller && traffic.is_read {
-                self.invariants.observe_received(&traffic);
+        for passed in event_loop.handler.take_passed() {
+            match passed {
+                Passed::Opened => *responses = ResponseStream::default(),
+                Passed::Taken(bytes) => {
+                    self.invariants.observe_received(agency, responses, &bytes);
+                }
+                Passed::Sent(..) => {}
             }
         }
         if is_over {
             let AgencyProcess { event_loop, .. } = self.agencies.remove(index);
-            let end = event_loop.handler.close();
+            let end = event_loop.handler.handler.close();
             self.trace(&format!("agency {agency} ends: {end:?}"));
             if end == End::Failed {
                 self.invariants.agency_failed(agency, misbehaves);
@@ -379,7 +390,7 @@ impl World {
         let Some(central) = self.central.as_ref().filter(|_| self.tampering.is_none()) else {
             return;
         };
-        let appended = central.handler.store().appended_lsn();
+        let appended = central.handler.handler.store().appended_lsn();
         let rows = self.machine.borrow().rows.live.clone();
         self.tampering = Some(Tampering { appended, rows });
         change(&mut self.machine.borrow_mut());
@@ -457,8 +468,11 @@ impl World {
             let (stream, _) = UnixStream::pair().expect("there are descriptors");
             central = central.with_disk_thread(stream);
         }
+        if self.secured {
+            central = central.with_trust(certificates::of_central());
+        }
         let limits = self.limits();
-        let mut event_loop = MemoryLoop::new(&self.network, limits, central);
+        let mut event_loop = MemoryLoop::new(&self.network, limits, Observed::new(central));
         event_loop.listen(CENTRAL).expect("no other central runs");
         let started = event_loop.start();
         self.disk_thread = event_loop.take_attached().map(|attached| attached.peer);
@@ -526,12 +540,15 @@ impl World {
 
     fn start(&mut self, caller: Caller, session: AnySession, pace: Pace) {
         let seed = self.random.u64(..);
+        let security = self.secured.then(|| certificates::of_agency(caller.agency));
         let driver = Driver::new(session, &config(caller.agency, pace), seed, None);
         let limits = self.limits();
+        let driver = Observed::new(driver.secured(security));
         let event_loop = MemoryLoop::new(&self.network, limits, driver);
         let mut event_loop = event_loop.at(caller.ip());
         let Ok(()) = event_loop.start();
-        self.agencies.push(AgencyProcess { caller, event_loop });
+        let responses = ResponseStream::default();
+        self.agencies.push(AgencyProcess { caller, event_loop, responses });
     }
 
     /// Limits of a loop that are reached often.
