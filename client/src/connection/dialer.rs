@@ -28,7 +28,7 @@ use crate::connection::foreign_service;
 #[cfg(test)]
 use crate::connection::resolver::Resolve;
 use crate::connection::resolver::Resolver;
-use crate::connection::security::{EXPIRY, EXPIRY_INTERVAL, Identity, Security};
+use crate::connection::security::{EXPIRY, Identity, Security};
 use crate::log_budget::{Kind, LogBudget};
 
 /// What the other side is called in messages.
@@ -343,11 +343,11 @@ impl Dialer {
         }
     }
 
-    /// Warns of what ends soon, now and every [`EXPIRY_INTERVAL`].
+    /// Warns of what ends soon, now and again every day.
     pub(crate) fn warn_of_expiry(&self, cx: &mut impl Context) {
         if let Some(security) = &self.security {
-            security.warn_of_expiry();
-            cx.set_timer(EXPIRY, Some(EXPIRY_INTERVAL));
+            let after = security.warn_of_expiry();
+            cx.set_timer(EXPIRY, Some(after));
         }
     }
 

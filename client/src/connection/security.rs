@@ -9,20 +9,17 @@ use std::time::Duration;
 
 use reactor::{Layer, LayerError, TimerId};
 use runtime::log_line;
-use runtime::logging::{Fail, InProgress, Level, Line, Pairs, Success};
+use runtime::logging::{Fail, Level, Line, Pairs, Success};
 use tls::certificate::Certificate;
-use tls::expiry::{Ending, Expiry};
-use tls::problem::LoadError;
-use tls::timestamp::{Clock, Timestamp};
+use tls::expiry::until_next_warning;
+use tls::problem::{LoadError, Problem};
+use tls::timestamp::Clock;
 use tls::{ClientTls, Fault, TlsError, TlsLayer};
 
 use crate::config::TlsConfig;
 
 /// Fires when it is to be looked again what ends soon.
 pub(crate) const EXPIRY: TimerId = TimerId(6);
-
-/// Between two warnings of what ends soon.
-pub(crate) const EXPIRY_INTERVAL: Duration = Duration::from_hours(24);
 
 /// What connections to the central are secured with: the files as they were read last.
 #[derive(Debug)]
@@ -146,12 +143,13 @@ impl Security {
             .with_some("lists", Some(lists).filter(|lists| !lists.is_empty()))
     }
 
-    /// Logs what ends soon.
-    pub(crate) fn warn_of_expiry(&self) {
-        let now = self.clock.now();
-        for expiry in self.tls.expiries().iter().filter(|expiry| expiry.is_near(now)) {
-            log_line!(Level::Warn, expiry_line(expiry, now));
+    /// Logs what ends soon; returns how long until it is to be looked again.
+    pub(crate) fn warn_of_expiry(&self) -> Duration {
+        let (expiries, now) = (self.tls.expiries(), self.clock.now());
+        for expiry in expiries.iter().filter(|expiry| expiry.is_near(now)) {
+            log_line!(Level::Warn, expiry.line(now));
         }
+        until_next_warning(&expiries, now)
     }
 }
 
@@ -159,28 +157,12 @@ fn shown(path: Option<&Path>) -> String {
     path.map_or_else(|| "not set".to_owned(), |path| path.display().to_string())
 }
 
-fn expiry_line(expiry: &Expiry, now: Timestamp) -> Line {
-    let line = Line::new("check_expiry", InProgress).with_path("file", &expiry.path);
-    let line = match &expiry.what {
-        Ending::Certificate(serial) => line.with("serial", serial),
-        Ending::RevocationList(version) => line.with("list", version),
-    };
-    let days = expiry.at.since(now).as_secs() / (24 * 60 * 60);
-    let warning = match days {
-        _ if expiry.is_over(now) => "it has expired".to_owned(),
-        0 => "it expires in less than a day".to_owned(),
-        1 => "it expires in 1 day".to_owned(),
-        days => format!("it expires in {days} days"),
-    };
-    line.with("name", &expiry.name).with("expires", expiry.at).with("warning", warning)
-}
-
 /// A file that can't be used, and the setting that names it.
 #[derive(Debug, thiserror::Error)]
-#[error("{setting}: {error}")]
+#[error("{setting}: {error}{}", advice(.error))]
 pub struct SecurityError {
     setting: &'static str,
-    error: Box<LoadError>,
+    error: LoadError,
 }
 
 impl SecurityError {
@@ -188,7 +170,9 @@ impl SecurityError {
         let files = &config.options;
         let own = files.own.as_ref();
         let is_that = |path: Option<&Path>| path == Some(&error.path);
-        let setting = if is_that(own.map(|own| &*own.certificate)) {
+        let is_key = matches!(*error.problem, Problem::OpenKey { .. } | Problem::WrongKey { .. });
+        // The key may be in the certificate's file.
+        let setting = if !is_key && is_that(own.map(|own| &*own.certificate)) {
             "CLI_TLS_CERT"
         } else if is_that(own.map(|own| &*own.key)) {
             "CLI_TLS_KEY"
@@ -197,6 +181,13 @@ impl SecurityError {
         } else {
             "CLI_TLS_CA"
         };
-        Self { setting, error: error.into() }
+        Self { setting, error }
+    }
+}
+
+fn advice(error: &LoadError) -> &'static str {
+    match *error.problem {
+        Problem::OpenKey { .. } => ", or set CLI_TLS_ALLOW_OPEN_KEY to on",
+        _ => "",
     }
 }

@@ -13,7 +13,7 @@ use crate::timestamp::Timestamp;
 pub const CERTIFICATE_WARNING: Duration = Duration::from_hours(30 * 24);
 
 /// Between two warnings of the same.
-const WARNING_INTERVAL: Duration = Duration::from_hours(24);
+pub const WARNING_INTERVAL: Duration = Duration::from_hours(24);
 
 /// Which part of a list's validity is left when it is warned of, at most [`CERTIFICATE_WARNING`]: a
 /// list that is replaced in time, after half of it or two thirds, is never warned of.

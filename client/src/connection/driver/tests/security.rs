@@ -1,16 +1,17 @@
 //! Sessions over TLS, whole and broken.
 
 use super::*;
-use crate::connection::security::{EXPIRY, EXPIRY_INTERVAL};
+use crate::connection::security::EXPIRY;
 use crate::test_world::{Certificates, PAST, span};
 use pki::testing::{CrlOptions, LeafOptions};
 use reactor::Signal;
+use tls::expiry::WARNING_INTERVAL;
 
 /// An agency that calls `localhost`, and a central that requires its certificate.
 fn driving_over_tls(certificates: &Certificates) -> Driving {
     let driver = driving().into_handler().secured(Some(certificates.security()));
     let mut world = World::new(driver);
-    assert_eq!(world.take_timer(EXPIRY), Some(EXPIRY_INTERVAL));
+    assert_eq!(world.take_timer(EXPIRY), Some(WARNING_INTERVAL));
     world.speak_tls(certificates.server(&LeafOptions::server()));
     world
 }
@@ -169,9 +170,9 @@ fn what_ends_soon_is_looked_for_every_day_and_never_without_tls() {
     for _ in 0..3 {
         assert_eq!(
             world.timers(),
-            [(EXPIRY, EXPIRY_INTERVAL)].into(),
+            [(EXPIRY, WARNING_INTERVAL)].into(),
             "while it waits for the draw"
         );
-        world.pass(EXPIRY_INTERVAL);
+        world.pass(WARNING_INTERVAL);
     }
 }
