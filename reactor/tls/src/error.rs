@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use crate::timestamp::Timestamp;
 
@@ -80,7 +80,7 @@ impl TlsError {
             }
             Self::NoCertificate => write!(f, "{peer} shows no certificate, and one is required"),
             Self::Alert(alert) => write!(f, "{peer} refuses: {}", meaning(*alert)),
-            Self::Protocol(error) => write!(f, "TLS: {error}"),
+            Self::Protocol(error) => describe_breach(error, peer, f),
             Self::Overrun { length } => {
                 write!(f, "a TLS record holds {length} bytes more than there is room for")
             }
@@ -132,9 +132,37 @@ impl From<Error> for TlsError {
         match error {
             Error::InvalidCertificate(error) => Self::Certificate(error),
             Error::NoCertificatesPresented => Self::NoCertificate,
+            // Afterwards it is no error.
+            Error::AlertReceived(AlertDescription::CloseNotify) => Self::EndedInHandshake,
             Error::AlertReceived(alert) => Self::Alert(alert),
             error => Self::Protocol(error),
         }
+    }
+}
+
+/// What the peer does wrong.
+fn describe_breach(error: &Error, peer: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error {
+        Error::PeerIncompatible(
+            PeerIncompatible::SupportedVersionsExtensionRequired
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled,
+        ) => write!(f, "{peer} speaks no TLS 1.3"),
+        Error::PeerIncompatible(why) => {
+            write!(f, "{peer} has no cipher, key exchange or signature in common ({why:?})")
+        }
+        Error::DecryptError => write!(
+            f,
+            "what {peer} sent can't be decrypted: it was changed on the way, or isn't for this connection"
+        ),
+        Error::PeerMisbehaved(why) => write!(f, "{peer} breaks the TLS protocol: {why:?}"),
+        Error::InvalidMessage(why) => write!(f, "{peer} breaks the TLS protocol: {why:?}"),
+        Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerSentOversizedRecord => write!(f, "{peer} breaks the TLS protocol: {error}"),
+        _ => write!(f, "TLS: {error}"),
     }
 }
 
@@ -180,12 +208,14 @@ fn meaning(alert: AlertDescription) -> String {
         | AlertDescription::CertificateUnknown
         | AlertDescription::AccessDenied => "it doesn't take the certificate that it was shown",
         AlertDescription::DecryptError => "a signature that it was sent doesn't hold",
+        AlertDescription::BadRecordMac => "what it was sent can't be decrypted",
         AlertDescription::ProtocolVersion => "it speaks no TLS 1.3",
         AlertDescription::HandshakeFailure => "it has no cipher or key exchange in common",
         AlertDescription::UnrecognisedName => {
             "it has no certificate for the name that was asked for"
         }
         AlertDescription::InternalError => "it failed by itself",
+        AlertDescription::Unknown(number) => return format!("TLS alert {number}"),
         _ => return format!("TLS alert {alert:?}"),
     };
     format!("{meaning} (TLS alert {alert:?})")

@@ -29,6 +29,13 @@ const IDLE_HELD: usize = 8 * 1024;
 /// Most bytes of handshake messages that rustls gathers until they are whole.
 const GATHERED_MAX: usize = 64 * 1024;
 
+/// Most bytes of its own handshake messages, and what records add to what they hold.
+const ADDED_MAX: usize = 16 * 1024;
+
+/// Most bytes that a layer says it [holds](Layer::held): messages that are gathered, certificates, and
+/// what is unsent.
+pub const HELD_MAX: usize = IDLE_HELD + 2 * GATHERED_MAX + UNSENT_MAX + ADDED_MAX;
+
 /// Bytes of a peer that doesn't speak TLS which are shown.
 const SHOWN_MAX: usize = 64;
 
@@ -41,7 +48,7 @@ pub struct TlsLayer {
     /// Bytes that have arrived since the last that were for the handler. rustls may gather all of them:
     /// parts of handshake messages, which come after the handshake too.
     gathered: usize,
-    /// As rustls counts them.
+    /// As rustls counts them: it doesn't say how long the alert of a failure is.
     unsent: usize,
     peer_ended: bool,
 }
@@ -151,23 +158,17 @@ impl TlsLayer {
     }
 
     fn count_unsent(&mut self) {
-        self.unsent = match self.tls.process_new_packets() {
-            Ok(state) => state.tls_bytes_to_write(),
-            // The alert that is left: rustls doesn't say how long it is.
-            Err(_) => usize::from(self.tls.wants_write()),
-        };
+        if let Ok(state) = self.tls.process_new_packets() {
+            self.unsent = state.tls_bytes_to_write();
+        }
     }
 }
 
 impl Layer for TlsLayer {
     fn receive(&mut self, wire: &[u8], plain: &mut [u8]) -> Received {
         let mut length = 0;
-        let failure = self.pass(wire, plain, &mut length).err();
-        if failure.is_some() {
-            // rustls doesn't say how long the alert is.
-            self.unsent = usize::from(self.tls.wants_write());
-        }
-        Received { length, failure: failure.map(Into::into) }
+        let failure = self.pass(wire, plain, &mut length).err().map(Into::into);
+        Received { length, failure }
     }
 
     fn finish(&mut self) -> Result<(), LayerError> {

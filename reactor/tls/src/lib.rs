@@ -39,7 +39,7 @@ mod trust;
 pub use client::{ClientOptions, ClientTls, Name};
 pub use credentials::KeyFiles;
 pub use error::{Fault, TlsError};
-pub use layer::TlsLayer;
+pub use layer::{HELD_MAX, TlsLayer};
 pub use pem::SectionError;
 pub use record::HANDSHAKE;
 pub use server::{ServerOptions, ServerTls};

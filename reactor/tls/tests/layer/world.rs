@@ -6,63 +6,12 @@ use std::sync::Arc;
 
 use reactor::testing::{Call, Ending, MemoryLoop, MemoryNetwork, Recorder, Side};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Limits};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use tls::{HANDSHAKE, TlsLayer};
 
+use crate::credentials::{Credentials, server_name};
+
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7000);
-
-pub(crate) struct Certificates {
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
-}
-
-/// A certificate authority, a server's certificate and a client's.
-pub(crate) fn certificates() -> Certificates {
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let mut params = rcgen::CertificateParams::default();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let root = params.self_signed(&key).expect("a certificate");
-    let issuer = rcgen::Issuer::new(params, key);
-    let leaf = |name: &str| {
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        let chain = vec![certificate.der().clone()];
-        (chain, PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
-    };
-    configurations(root.der().clone(), leaf("localhost"), leaf("agency"))
-}
-
-type Leaf = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn configurations(root: CertificateDer<'static>, server: Leaf, client: Leaf) -> Certificates {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = [&rustls::version::TLS13];
-    let mut roots = RootCertStore::empty();
-    roots.add(root).expect("a root");
-    let roots = Arc::new(roots);
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
-            .build()
-            .expect("a verifier");
-    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&versions)
-        .expect("versions")
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(server.0, server.1)
-        .expect("a certificate");
-    server.send_tls13_tickets = 0;
-    server.session_storage = Arc::new(NoServerSessionStorage {});
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions)
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_client_auth_cert(client.0, client.1)
-        .expect("a certificate");
-    Certificates { server: Arc::new(server), client: Arc::new(client) }
-}
 
 /// Sends back what comes.
 pub(crate) struct Server {
@@ -114,8 +63,7 @@ impl Handler for Client {
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _: SocketAddr) {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let layer = TlsLayer::client(&self.config, name).expect("a configuration");
+        let layer = TlsLayer::client(&self.config, server_name()).expect("a configuration");
         cx.start_layer(connection, Box::new(layer));
     }
 
@@ -138,13 +86,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(certificates: &Certificates) -> Self {
+    pub(crate) fn new(credentials: &Credentials) -> Self {
         let network = MemoryNetwork::new();
-        let server = Server { config: Arc::clone(&certificates.server), secured: false };
+        let server = Server { config: credentials.server(), secured: false };
         let mut server = MemoryLoop::new(&network, Limits::default(), Recorder::new(server));
         server.listen(ADDRESS).expect("nobody else listens");
         let Ok(()) = server.start();
-        let config = Arc::clone(&certificates.client);
+        let config = credentials.client();
         let client = Client { config, connection: None, received: Vec::new() };
         let mut client = MemoryLoop::new(&network, Limits::default(), Recorder::new(client));
         let Ok(()) = client.start();
