@@ -153,7 +153,8 @@ impl EchoLoop {
 
     fn on_line(&mut self, cx: &mut impl Context, connection: ConnectionId, line: &[u8]) {
         if line != self.message().as_bytes() {
-            let reason = format!("another answer than expected: {}", Escaped(line));
+            let remedy = if is_refusal_of_plaintext(line) { "; set CLI_TLS=on" } else { "" };
+            let reason = format!("another answer than expected: {}{remedy}", Escaped(line));
             return self.fail_after(cx, line, &reason);
         }
         self.step = Step::Answered;
@@ -296,6 +297,12 @@ impl Handler for EchoLoop {
         self.log_budget.set_timers(cx);
         Ok(())
     }
+}
+
+/// Whether a central that takes nothing but TLS says so.
+fn is_refusal_of_plaintext(line: &[u8]) -> bool {
+    let setting = b"SERVER_TLS=required";
+    line.starts_with(b"error: ") && memchr::memmem::find(line, setting).is_some()
 }
 
 /// The last line, when every message was answered.
