@@ -328,26 +328,27 @@ impl Dialer {
     /// Reads the files of TLS again. A connection that they don't allow any more is given up.
     pub(crate) fn reload(&mut self, cx: &mut impl Context) {
         let Some(security) = &mut self.security else { return };
-        security.reload();
+        if !security.reload() {
+            return;
+        }
+        let is_revoked = |connection| security.is_revoked(&cx.peer_certificates(connection));
         let reason = match self.state {
-            State::Securing(..) => "its TLS handshake had begun with what was read before",
-            State::Connected(connection)
-                if security.is_revoked(&cx.peer_certificates(connection)) =>
-            {
-                "the central's certificate is revoked"
+            State::Securing(..) => Some("its TLS handshake had begun with what was read before"),
+            State::Connected(connection) if is_revoked(connection) => {
+                Some("the central's certificate is revoked")
             }
-            _ => return,
+            _ => None,
         };
-        if let Some(connection) = self.connection() {
+        self.warn_of_expiry(cx);
+        if let Some((connection, reason)) = self.connection().zip(reason) {
             self.give_up(cx, connection, reason.to_owned());
         }
     }
 
-    /// Warns of what ends soon, now and again every day.
+    /// Warns of what ends soon, now and whenever [`EXPIRY`] fires.
     pub(crate) fn warn_of_expiry(&self, cx: &mut impl Context) {
         if let Some(security) = &self.security {
-            let after = security.warn_of_expiry();
-            cx.set_timer(EXPIRY, Some(after));
+            cx.set_timer(EXPIRY, Some(security.warn_of_expiry()));
         }
     }
 

@@ -3,23 +3,37 @@
 //!
 //! Knows no session, no address and no attempt.
 
-use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use reactor::{Layer, LayerError, TimerId};
 use runtime::log_line;
 use runtime::logging::{Fail, Level, Line, Pairs, Success};
+use runtime::regular_file::OpenError;
 use tls::certificate::Certificate;
 use tls::expiry::until_next_warning;
 use tls::problem::{LoadError, Problem};
 use tls::timestamp::Clock;
-use tls::{ClientTls, Fault, TlsError, TlsLayer};
+use tls::{ClientOptions, ClientTls, Fault, TlsError, TlsLayer, TrustFiles};
 
 use crate::config::TlsConfig;
 
 /// Fires when it is to be looked again what ends soon.
 pub(crate) const EXPIRY: TimerId = TimerId(6);
+
+const OF_CENTRALS_AUTHORITY: &str =
+    "it must hold the certificate of the authority that the central's is of";
+
+const OTHER_NAME: &str = "; set CLI_TLS_SERVER_NAME to one of its names, if it is the right central \
+                          (without it the host of CLI_SERVER_ADDRESS counts)";
+
+const OTHER_TIME: &str =
+    "; look at the clock of this machine, and at the central's certificate (SERVER_TLS_CERT)";
+
+const IF_NEWEST: &str = "if that is the newest list, the central needs another certificate";
+
+const BAD_CERTIFICATE: &str = "; look at the central's certificate (SERVER_TLS_CERT)";
 
 /// What connections to the central are secured with: the files as they were read last.
 #[derive(Debug)]
@@ -40,13 +54,14 @@ impl Pairs for Identity {
 }
 
 impl Security {
-    /// Reads all files. Certificates are compared with the time of `clock`.
+    /// Reads all files, and logs what is in force. Certificates are compared with the time of `clock`.
     ///
     /// # Errors
     /// What is wrong with which file, and which setting names it.
     pub fn load(config: &TlsConfig, clock: Clock) -> Result<Self, SecurityError> {
         let tls = ClientTls::load(config.options.clone(), clock.clone())
-            .map_err(|error| SecurityError::new(config, error))?;
+            .map_err(|error| SecurityError::new(&config.options, error))?;
+        log_line!(Level::Debug, Line::new("load_certificates", Success).with_all(&InForce(&tls)));
         Ok(Self { config: config.clone(), clock, tls })
     }
 
@@ -71,28 +86,20 @@ impl Security {
 
     /// What to look at after a failure that is about certificates, for the end of its message.
     pub(crate) fn remedy(&self, error: &TlsError) -> String {
-        let files = &self.config.options;
+        let TrustFiles { authorities, revocations, .. } = &self.config.options.servers;
+        let list = || revocations.as_deref().unwrap_or(Path::new("not set")).display();
         match error.fault() {
-            Some(Fault::Authority) => format!(
-                "; CLI_TLS_CA is {}: it must hold the certificate of the authority that the central's \
-                 is of",
-                files.servers.authorities.display()
-            ),
-            Some(Fault::Name) => {
-                "; set CLI_TLS_SERVER_NAME to one of its names, if it is the right \
-                                  central (without it the host of CLI_SERVER_ADDRESS counts)"
-                    .to_owned()
+            Some(Fault::Authority) => {
+                let file = authorities.display();
+                format!("; CLI_TLS_CA is {file}: {OF_CENTRALS_AUTHORITY}")
             }
-            Some(Fault::Time) => "; look at the clock of this machine, and at the central's \
-                                  certificate (SERVER_TLS_CERT)"
-                .to_owned(),
-            Some(Fault::Revocation) => format!(
-                "; CLI_TLS_CRL is {}: if that is the newest list, the central needs another certificate",
-                shown(files.servers.revocations.as_deref())
-            ),
-            Some(Fault::Certificate) => {
-                "; look at the central's certificate (SERVER_TLS_CERT)".to_owned()
+            Some(Fault::Name) => OTHER_NAME.to_owned(),
+            Some(Fault::Time) => OTHER_TIME.to_owned(),
+            Some(Fault::Revoked) => format!("; CLI_TLS_CRL is {}: {IF_NEWEST}", list()),
+            Some(Fault::RevocationList) => {
+                format!("; CLI_TLS_CRL is {}: get the operator's newest list", list())
             }
+            Some(Fault::Certificate) => BAD_CERTIFICATE.to_owned(),
             None => self.own_remedy(),
         }
     }
@@ -112,35 +119,24 @@ impl Security {
         }
     }
 
-    /// Reads all files again, for the connections from now on, and logs what came of it. What can't be
-    /// used leaves in force what was there before.
-    pub(crate) fn reload(&mut self) {
+    /// Reads all files again, for the connections from now on, and logs what came of it. Returns whether
+    /// they can be used; otherwise what was there before stays in force.
+    pub(crate) fn reload(&mut self) -> bool {
         match self.tls.reload() {
             Ok(tls) => {
                 self.tls = tls;
-                log_line!(Level::Info, self.reloaded());
-                self.warn_of_expiry();
+                let line = Line::new("reload", Success).with("cause", "SIGHUP");
+                log_line!(Level::Info, line.with_all(&InForce(&self.tls)));
+                true
             }
             Err(error) => {
-                let error = SecurityError::new(&self.config, error);
+                let error = SecurityError::new(&self.config.options, error);
                 let line = Line::new("reload", Fail).with("cause", "SIGHUP").with("error", error);
-                log_line!(Level::Error, line);
+                let in_force = self.tls.certificate().map(Certificate::serial);
+                log_line!(Level::Error, line.with_some("in_force", in_force));
+                false
             }
         }
-    }
-
-    fn reloaded(&self) -> Line {
-        let own = self.tls.certificate();
-        let lists = self.tls.revocation_lists().iter().fold(String::new(), |mut text, list| {
-            let comma = if text.is_empty() { "" } else { ", " };
-            let _ = write!(text, "{comma}{} {}", list.issuer(), list.version());
-            text
-        });
-        Line::new("reload", Success)
-            .with("cause", "SIGHUP")
-            .with_some("serial", own.map(Certificate::serial))
-            .with_some("expires", own.map(Certificate::not_after))
-            .with_some("lists", Some(lists).filter(|lists| !lists.is_empty()))
     }
 
     /// Logs what ends soon; returns how long until it is to be looked again.
@@ -153,41 +149,65 @@ impl Security {
     }
 }
 
-fn shown(path: Option<&Path>) -> String {
-    path.map_or_else(|| "not set".to_owned(), |path| path.display().to_string())
+/// What was read, for the log.
+struct InForce<'a>(&'a ClientTls);
+
+impl Pairs for InForce<'_> {
+    fn add_to(&self, line: Line) -> Line {
+        let line = match self.0.certificate() {
+            Some(own) => line
+                .with_bytes("name", own.subject())
+                .with("serial", own.serial())
+                .with("expires", own.not_after()),
+            None => line.with("serial", "none, the central takes no bets"),
+        };
+        let line = line.with("authorities", self.0.authorities().len());
+        let lists = self.0.revocation_lists();
+        if lists.is_empty() {
+            return line.with("lists", "none, a revoked certificate is taken");
+        }
+        let lists = lists.iter().map(|list| {
+            format!("{} {}, {} revoked", list.issuer(), list.version(), list.revoked())
+        });
+        line.with_bytes("lists", lists.collect::<Vec<_>>().join("; "))
+    }
 }
 
-/// A file that can't be used, and the setting that names it.
+/// A file that can't be used, the setting that names it, and what can be done.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {error}{}", advice(.error))]
 pub struct SecurityError {
     setting: &'static str,
+    #[source]
     error: LoadError,
 }
 
 impl SecurityError {
-    fn new(config: &TlsConfig, error: LoadError) -> Self {
-        let files = &config.options;
-        let own = files.own.as_ref();
-        let is_that = |path: Option<&Path>| path == Some(&error.path);
-        let is_key = matches!(*error.problem, Problem::OpenKey { .. } | Problem::WrongKey { .. });
-        // The key may be in the certificate's file.
-        let setting = if !is_key && is_that(own.map(|own| &*own.certificate)) {
-            "CLI_TLS_CERT"
-        } else if is_that(own.map(|own| &*own.key)) {
-            "CLI_TLS_KEY"
-        } else if is_that(files.servers.revocations.as_deref()) {
-            "CLI_TLS_CRL"
-        } else {
-            "CLI_TLS_CA"
+    fn new(options: &ClientOptions, error: LoadError) -> Self {
+        let ClientOptions { own, servers } = options;
+        let is_of = |path: &Path| *path == *error.path;
+        let setting = match &*error.problem {
+            // The key may be in the certificate's file.
+            Problem::OpenKey { .. } | Problem::WrongKey { .. } => "CLI_TLS_KEY",
+            _ if own.as_ref().is_some_and(|own| is_of(&own.certificate)) => "CLI_TLS_CERT",
+            _ if own.as_ref().is_some_and(|own| is_of(&own.key)) => "CLI_TLS_KEY",
+            _ if is_of(&servers.authorities) => "CLI_TLS_CA",
+            _ => "CLI_TLS_CRL",
         };
         Self { setting, error }
     }
 }
 
-fn advice(error: &LoadError) -> &'static str {
-    match *error.problem {
-        Problem::OpenKey { .. } => ", or set CLI_TLS_ALLOW_OPEN_KEY to on",
-        _ => "",
+fn advice(error: &LoadError) -> String {
+    match &*error.problem {
+        Problem::OpenKey { .. } => ", or set CLI_TLS_ALLOW_OPEN_KEY to on".to_owned(),
+        Problem::ExpiredList { .. } => {
+            ": get a new one, or set no CLI_TLS_CRL: then no revocation is noticed".to_owned()
+        }
+        Problem::Open(OpenError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            let user = rustix::process::geteuid().as_raw();
+            format!(": the agency runs as user {user}, who must be able to read it")
+        }
+        _ => String::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::net::IpAddr;
 
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
@@ -51,8 +52,10 @@ pub enum Fault {
     Name,
     /// It has expired, or isn't valid yet.
     Time,
-    /// It is revoked, or no list in force says that it isn't.
-    Revocation,
+    /// It is revoked.
+    Revoked,
+    /// No revocation list in force says that it isn't revoked.
+    RevocationList,
     /// It is broken, or for another purpose.
     Certificate,
 }
@@ -207,7 +210,10 @@ fn meaning(alert: AlertDescription) -> String {
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::AccessDenied => "it doesn't take the certificate that it was shown",
-        AlertDescription::DecryptError => "a signature that it was sent doesn't hold",
+        AlertDescription::DecryptError => {
+            "a signature that it was sent doesn't hold, as when the certificate is of another authority \
+             with the same name"
+        }
         AlertDescription::BadRecordMac => "what it was sent can't be decrypted",
         AlertDescription::ProtocolVersion => "it speaks no TLS 1.3",
         AlertDescription::HandshakeFailure => "it has no cipher or key exchange in common",
@@ -231,10 +237,10 @@ fn fault(error: &CertificateError) -> Fault {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => Fault::Time,
-        CertificateError::Revoked
-        | CertificateError::UnknownRevocationStatus
+        CertificateError::Revoked => Fault::Revoked,
+        CertificateError::UnknownRevocationStatus
         | CertificateError::ExpiredRevocationList
-        | CertificateError::ExpiredRevocationListContext { .. } => Fault::Revocation,
+        | CertificateError::ExpiredRevocationListContext { .. } => Fault::RevocationList,
         _ => Fault::Certificate,
     }
 }
@@ -272,7 +278,9 @@ fn reason(error: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is for another purpose: a client's isn't a server's"
         }
-        CertificateError::BadSignature => "its signature doesn't hold",
+        CertificateError::BadSignature => {
+            "its signature doesn't hold: it may be of another authority with the same name"
+        }
         CertificateError::BadEncoding => "it isn't a certificate",
         other => return other.to_string(),
     };
@@ -290,7 +298,8 @@ fn at(time: UnixTime) -> Timestamp {
 fn names(presented: &[String]) -> String {
     let bare = |shown: &String| {
         let inside = shown.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-        inside.unwrap_or(shown).trim_matches('"').to_owned()
+        let name = inside.unwrap_or(shown).trim_matches('"');
+        name.parse().map_or_else(|_| name.to_owned(), |address: IpAddr| address.to_string())
     };
     let shown: Vec<_> = presented.iter().take(NAMES_SHOWN).map(bare).collect();
     match presented.len() {
@@ -327,7 +336,7 @@ mod tests {
                 "it is of another certificate authority",
             ),
             (
-                misnamed(&["DnsName(\"localhost\")", "IpAddress(127.0.0.1)", "IpAddress(::1)"]),
+                misnamed(&["DnsName(\"localhost\")", "IpAddress(127.0.0.1)", "IpAddress(0::1)"]),
                 Fault::Name,
                 "it is for localhost, 127.0.0.1, ::1, and not for central.example",
             ),
@@ -348,13 +357,13 @@ mod tests {
                 Fault::Time,
                 "it is valid from 1970-01-01T00:00:09Z on, and it is 1970-01-01T00:00:07Z now",
             ),
-            (CertificateError::Revoked, Fault::Revocation, "it is revoked"),
+            (CertificateError::Revoked, Fault::Revoked, "it is revoked"),
             (
                 CertificateError::ExpiredRevocationListContext {
                     time: unix(9),
                     next_update: unix(7),
                 },
-                Fault::Revocation,
+                Fault::RevocationList,
                 "the revocation list that would say whether it is revoked expired at \
                  1970-01-01T00:00:07Z, and it is 1970-01-01T00:00:09Z now",
             ),

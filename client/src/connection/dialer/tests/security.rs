@@ -201,7 +201,8 @@ fn a_list_that_expires_meanwhile_is_final_too() {
     let (reached, is_final, text) = lost(&mut world, &certificates);
     assert_eq!((reached, is_final), (Reached::Peer, true), "{text}");
     assert!(text.contains("the revocation list that would say whether it is revoked expired at "));
-    assert!(text.contains("; CLI_TLS_CRL is crl.pem: "), "{text}");
+    let remedy = "; CLI_TLS_CRL is crl.pem: get the operator's newest list";
+    assert!(text.ends_with(remedy), "{text}");
 }
 
 /// The agency's own certificate isn't good: of that it learns only when it takes the connection for
@@ -338,6 +339,11 @@ fn a_reload_ends_a_handshake_that_began_before_it() {
     world.signal(Signal::Hangup);
     let reason = "its TLS handshake had begun with what was read before".to_owned();
     assert_eq!(lost(&mut world, &certificates), (Reached::Peer, false, reason));
+    let mut world = calling(&certificates);
+    world.open();
+    certificates.write("ca.pem", "");
+    world.signal(Signal::Hangup);
+    assert!(world.handler().lost.is_empty(), "what was read before is still in force");
 }
 
 #[test]

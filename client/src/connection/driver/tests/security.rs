@@ -147,6 +147,11 @@ fn a_reload_leaves_a_revoked_central_for_its_successor() {
     certificates.write_list(&CrlOptions { number: 2, revoked, ..CrlOptions::default() });
     world.signal(Signal::Hangup);
     assert!(world.ids().is_empty() && !world.is_stopping());
+    assert_eq!(
+        world.take_timer(EXPIRY),
+        Some(WARNING_INTERVAL),
+        "what was read may end another day"
+    );
     world.speak_tls(certificates.server(&LeafOptions::server()));
     redial(&mut world);
     assert_eq!(requests(&mut world), ["hello 7"]);
