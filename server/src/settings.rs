@@ -253,8 +253,8 @@ runtime::settings! {
                 trust_domain,
             )
             .default("loteria")
-            .help("Trust domain of the agencies")
-            .details("in its certificate agency 7 is `spiffe://loteria/agencia/7`");
+            .help("The agencies' trust domain")
+            .details("agency 7 is `spiffe://loteria/agencia/7`");
         TLS_ANONYMOUS_ECHO: bool = names("SERVER_TLS_ANONYMOUS_ECHO", "tls-anonymous-echo")
             .boolean("true or false")
             .default("true")
@@ -263,7 +263,7 @@ runtime::settings! {
             .boolean("true or false")
             .default("false")
             .help("Take a key that others can read")
-            .details("or write; for secrets that are mounted with fixed permissions");
+            .details("others than its owner, or write; for secrets that are mounted with fixed permissions");
         TLS_ALLOW_EXPIRED_CRL: bool = names("SERVER_TLS_ALLOW_EXPIRED_CRL", "tls-allow-expired-crl")
             .boolean("true or false")
             .default("false")
