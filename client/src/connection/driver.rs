@@ -355,7 +355,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             return;
         }
         cx.set_timer(RESUME, None);
-        if lost.is_final && self.lost.is_none() {
+        if lost.is_final {
             return self.fail(cx, &lost.reason);
         }
         let reason = self.close_reason(lost);

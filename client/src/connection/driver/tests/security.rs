@@ -181,3 +181,19 @@ fn what_ends_soon_is_looked_for_every_day_and_never_without_tls() {
         world.pass(WARNING_INTERVAL);
     }
 }
+
+#[test]
+fn a_handshake_that_comes_to_nothing_is_followed_by_the_next_address() {
+    let certificates = Certificates::new();
+    let driver = driving_by_name(0, |_| {
+        Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()])
+    });
+    let mut world = World::new(driver.into_handler().secured(Some(certificates.security())));
+    world.resolve();
+    world.open();
+    world.end();
+    assert_eq!(world.address(world.id()), "10.0.0.2:12345", "without a pause");
+    world.speak_tls(certificates.server(&LeafOptions::server()));
+    world.open();
+    assert_eq!(requests(&mut world), ["hello 7"]);
+}
