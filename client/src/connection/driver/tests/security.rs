@@ -185,10 +185,12 @@ fn what_ends_soon_is_looked_for_every_day_and_never_without_tls() {
 #[test]
 fn a_handshake_that_comes_to_nothing_is_followed_by_the_next_address() {
     let certificates = Certificates::new();
-    let driver = driving_by_name(0, |_| {
-        Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()])
-    });
-    let mut world = World::new(driver.into_handler().secured(Some(certificates.security())));
+    let mut driver = driving().into_handler();
+    let dialer = Dialer::new("central:12345".into(), config(0).retry, TIMEOUT, 1);
+    driver.dialer = dialer
+        .secured(Some(certificates.security()))
+        .resolving(|_| Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()]));
+    let mut world = World::new(driver);
     world.resolve();
     world.open();
     world.end();
