@@ -138,21 +138,20 @@ impl Ca {
         self.certificate.pem()
     }
 
+    /// What somebody makes of a leaf of this authority: an authority of his own, which it must not be
+    /// taken for.
+    #[must_use]
+    pub fn impostor(&self, options: &LeafOptions) -> Self {
+        let (params, key) = leaf(options, &serial(options.serial.as_ref()));
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let chain = [slice::from_ref(&certificate), &self.chain[..]].concat();
+        Self { issuer: Issuer::new(params, key), certificate, chain }
+    }
+
     /// Issues a certificate.
     pub fn issue(&self, options: &LeafOptions) -> Certified {
         let serial = serial(options.serial.as_ref());
-        let dns = options.dns.iter().map(|name| ServerName::Dns(name.clone()));
-        let hosts = dns.chain(options.addresses.iter().copied().map(ServerName::Ip));
-        let hosts = hosts.map(|name| template::server_name(&name).expect("ASCII"));
-        let uris = options.uris.iter().map(|uri| template::uri(uri).expect("ASCII"));
-        let names: Vec<SanType> = hosts.chain(uris).collect();
-        let usages = options.usages.iter().map(|usage| match usage {
-            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
-            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
-        });
-        let params =
-            template::leaf(&options.name, &serial, options.validity, names, usages.collect());
-        let key = options.key.key();
+        let (params, key) = leaf(options, &serial);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let chain = [&[certificate], &self.chain[..]].concat();
         Certified {
@@ -179,6 +178,20 @@ fn authority(options: &CaOptions) -> (CertificateParams, KeyPair) {
     // Room for authorities below.
     let levels = 8;
     let params = template::authority(&options.name, &serial, options.validity, levels);
+    (params, options.key.key())
+}
+
+fn leaf(options: &LeafOptions, serial: &Serial) -> (CertificateParams, KeyPair) {
+    let dns = options.dns.iter().map(|name| ServerName::Dns(name.clone()));
+    let hosts = dns.chain(options.addresses.iter().copied().map(ServerName::Ip));
+    let hosts = hosts.map(|name| template::server_name(&name).expect("ASCII"));
+    let uris = options.uris.iter().map(|uri| template::uri(uri).expect("ASCII"));
+    let names: Vec<SanType> = hosts.chain(uris).collect();
+    let usages = options.usages.iter().map(|usage| match usage {
+        Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+        Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+    });
+    let params = template::leaf(&options.name, serial, options.validity, names, usages.collect());
     (params, options.key.key())
 }
 

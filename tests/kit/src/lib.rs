@@ -10,14 +10,20 @@
 //! | [`reads`] | reads that end, of output and sockets |
 //! | [`lottery`] | a central and its agencies as processes, and what must come of them |
 //! | [`inputs`] | agencies' files, and what the ledger must hold of them |
+//! | [`certificates`] | certificates of a central and its agencies, in files |
+//! | [`stream`] | a connection with or without TLS |
+//! | [`tls_client`] | a TLS client whose records are in the test's hands |
+//! | [`conversation`] | a request and a response at a time |
 //! | [`frames`] | the protocol's frames, and responses in words |
 //!
-//! Knows only `wire` and the log lines of `runtime`: then tests and benches of the crates above can use
+//! Knows only `wire`, `pki` and the log lines of `runtime`: then tests and benches of the crates above can use
 //! it, and no crate depends on itself by way of its tests.
 
 #![allow(clippy::missing_panics_doc, reason = "what doesn't hold in a test fails it")]
 
+pub mod certificates;
 pub mod client;
+pub mod conversation;
 pub mod frames;
 pub mod inputs;
 pub mod log;
@@ -28,3 +34,5 @@ pub mod programs;
 pub mod reads;
 pub mod server;
 pub mod strace;
+pub mod stream;
+pub mod tls_client;

@@ -247,6 +247,12 @@ impl Server {
         }
     }
 
+    /// Its log, as far as it was waited for.
+    pub fn log_so_far(&self) -> &str {
+        let Log::Pipe(lines, _) = &self.log else { panic!("its log is elsewhere") };
+        lines
+    }
+
     /// Sends SIGSTOP, and waits until it is stopped; SIGCONT lets it go on.
     pub fn suspend(&self) {
         self.signal(Signal::STOP);
