@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::attack::{Attack, attacked_command};
-use crate::conversation::{Conversation, HOSTILE, connect_with};
+use crate::conversation::{HOSTILE, connect_with};
 use crate::honest::Latencies;
 use crate::scale;
+use kit::conversation::Conversation;
 use kit::frames::{batch, hello};
 use kit::process::{TIMEOUT, output, raise_descriptors};
 use kit::server::Server;

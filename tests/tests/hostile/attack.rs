@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::honest::{self, Honest, Latencies, Progress, Served};
+use crate::scale;
+use kit::certificates::Certificates;
 use kit::process::{TIMEOUT, try_memory};
 use kit::server::{Server, command};
 
@@ -15,6 +17,8 @@ use kit::server::{Server, command};
 pub(crate) struct Attack {
     name: &'static str,
     pub(crate) server: Server,
+    /// With TLS.
+    certificates: Option<Certificates>,
     honest: Option<Honest>,
     begun: Instant,
 }
@@ -24,9 +28,13 @@ pub(crate) struct Attack {
 const ENVIRONMENT: [(&str, &str); 2] =
     [("SERVER_ECHO_KEEP_ALIVE", "true"), ("SERVER_LISTEN_BACKLOG", "1024")];
 
+/// Agencies with a certificate, where there are certificates: the lottery's.
+const AGENCIES: u32 = 5;
+
 /// Memory that a server takes at most, as docs/testing.md has it: the default of
-/// `SERVER_MAX_BUFFERED_BYTES` and a tenth, and 32 MiB for everything else.
+/// `SERVER_MAX_BUFFERED_BYTES` and a tenth, with TLS a quarter, and 32 MiB for everything else.
 const MEMORY_MAX: usize = (256 + 26 + 32) << 20;
+const MEMORY_MAX_TLS: usize = (256 + 64 + 32) << 20;
 
 pub(crate) fn attacked_command(environment: &[(&str, &str)]) -> Command {
     command(&[&ENVIRONMENT[..], environment].concat())
@@ -54,8 +62,35 @@ impl Attack {
         command: Command,
     ) -> Self {
         let server = Server::start_with_log_file(folder, command);
-        let honest = Some(Honest::start(&server));
-        Self { name, server, honest, begun: Instant::now() }
+        let honest = Some(Honest::start(&server, None));
+        Self { name, server, certificates: None, honest, begun: Instant::now() }
+    }
+
+    /// On a central that takes nothing but TLS, and whose honest peers have been served alone for a
+    /// while.
+    pub(crate) fn begin_tls(name: &'static str, environment: &[(&str, &str)]) -> Self {
+        let certificates = Certificates::new(AGENCIES);
+        let mut command = attacked_command(environment);
+        command.envs(certificates.server_settings("required"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start_with_log_file(folder, command);
+        let honest = Honest::start(&server, Some(&certificates));
+        let mut attack = Self {
+            name,
+            server,
+            certificates: Some(certificates),
+            honest: Some(honest),
+            begun: Instant::now(),
+        };
+        attack.wait_for(|progress| &progress.stored, scale(200, 5_000));
+        attack.honest.as_ref().expect("it is at work").note_attack();
+        attack.begun = Instant::now();
+        attack
+    }
+
+    /// The certificates of a central that takes TLS.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("it takes TLS")
     }
 
     /// Most memory that the server has had resident, in bytes; none when it has ended.
@@ -94,7 +129,7 @@ impl Attack {
         let stored = served.expect("the honest agency is served").stored;
         echo.expect("the honest echo peer is served");
         honest::finish(&self.server, stored);
-        self.honest = Some(Honest::start(&self.server));
+        self.honest = Some(Honest::start(&self.server, None));
     }
 
     /// Ends the attack, and prints its row; see [`Ended::report`].
@@ -114,7 +149,8 @@ impl Attack {
         let status = self.server.terminate();
         let ending = begun.elapsed();
         let name = self.name;
-        Ended { name, folder, peak, spent, processor, log_bytes, honest, status, ending }
+        let most = if self.certificates.is_some() { MEMORY_MAX_TLS } else { MEMORY_MAX };
+        Ended { name, folder, most, peak, spent, processor, log_bytes, honest, status, ending }
     }
 }
 
@@ -122,6 +158,8 @@ impl Attack {
 pub(crate) struct Ended {
     name: &'static str,
     folder: tempfile::TempDir,
+    /// Memory that it may have taken.
+    most: usize,
     peak: Option<usize>,
     spent: Duration,
     processor: Option<Duration>,
@@ -148,7 +186,7 @@ impl Ended {
         let agency =
             latencies_or_failure(agency.as_ref().map(|served| &served.latencies), &mut broken);
         let echo = latencies_or_failure(echo.as_ref(), &mut broken);
-        if let Some(peak) = self.peak.filter(|peak| *peak > MEMORY_MAX) {
+        if let Some(peak) = self.peak.filter(|peak| *peak > self.most) {
             broken.push(format!("{} of memory", mebibytes(peak)));
         }
         let log_bytes = usize::try_from(self.log_bytes).expect("it fits");

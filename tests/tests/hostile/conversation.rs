@@ -1,12 +1,10 @@
-//! One connection, a request and a response at a time.
+//! Where connections come from.
 
-use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use wire::HEADER_LEN;
 
-use kit::frames::{hello, responses};
+use kit::conversation::Conversation;
 use kit::process::TIMEOUT;
 use kit::server::Server;
 
@@ -40,50 +38,11 @@ pub(crate) fn connect_with(
     Ok(stream)
 }
 
-/// A connection that uses the lottery's protocol.
-pub(crate) struct Conversation(pub(crate) TcpStream);
-
-impl Conversation {
-    pub(crate) fn new(server: &Server, host: u8) -> Self {
-        Self(connect_from(server, host))
-    }
-
-    /// One that has introduced itself, and the response to that.
-    pub(crate) fn introduced(server: &Server, host: u8, agency: u32) -> (Self, String) {
-        let mut conversation = Self::new(server, host);
-        let welcome = conversation.ask(&hello(agency));
-        (conversation, welcome)
-    }
-
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).expect("it takes input");
-    }
-
-    /// The next response, in words; "end" when the connection ended instead.
-    pub(crate) fn receive(&mut self) -> String {
-        self.try_receive().expect("a response, or an orderly end")
-    }
-
-    pub(crate) fn try_receive(&mut self) -> std::io::Result<String> {
-        let mut frame = vec![0; HEADER_LEN];
-        match self.0.read_exact(&mut frame) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok("end".to_owned()),
-            Err(error) => return Err(error),
-        }
-        let length = usize::from(u16::from_be_bytes([frame[2], frame[3]]));
-        frame.resize(length, 0);
-        self.0.read_exact(&mut frame[HEADER_LEN..])?;
-        Ok(responses(&frame).0.remove(0))
-    }
-
-    pub(crate) fn ask(&mut self, bytes: &[u8]) -> String {
-        self.send(bytes);
-        self.receive()
-    }
-
-    pub(crate) fn try_ask(&mut self, bytes: &[u8]) -> std::io::Result<String> {
-        self.0.write_all(bytes)?;
-        self.try_receive()
-    }
+/// An agency that has introduced itself, and the response to that.
+pub(crate) fn introduce(
+    server: &Server,
+    host: u8,
+    agency: u32,
+) -> (Conversation<TcpStream>, String) {
+    Conversation::introduced(connect_from(server, host), agency)
 }

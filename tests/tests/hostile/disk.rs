@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, RawPid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::attack::{Attack, attacked_command};
-use crate::conversation::{Conversation, HOSTILE, connect_from};
+use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, numbered, run};
 use crate::scale;
+use kit::conversation::Conversation;
 use kit::frames::{batch, hello};
 use kit::log::in_progress;
 use kit::strace::traced;
@@ -120,7 +122,7 @@ fn begin_with_slow_syncs(name: &'static str, delay: &str, settings: &[(&str, &st
 fn a_disk_that_takes_very_long_for_a_sync_holds_up_no_other() {
     let name = scale("a sync takes 0.5 s", "a sync takes 2 s");
     let attack = begin_with_slow_syncs(name, scale("500ms", "2s"), &[]);
-    let (mut agency, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
+    let (mut agency, _) = introduce(&attack.server, HOSTILE, 2);
     let mut echo = connect_from(&attack.server, HOSTILE);
     let mut broken = Vec::new();
     let mut position = 0;
@@ -152,8 +154,8 @@ fn a_disk_that_takes_longer_than_a_frame_may_cuts_no_peer_off() {
     let settings = [("SERVER_FRAME_TIMEOUT", "500ms"), ("SERVER_MAX_PENDING_REPLIES", "1")];
     let name = "a sync takes longer than a frame may";
     let attack = begin_with_slow_syncs(name, scale("700ms", "4s"), &settings);
-    let (mut first, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
-    let (mut second, _) = Conversation::introduced(&attack.server, HOSTILE, 3);
+    let (mut first, _) = introduce(&attack.server, HOSTILE, 2);
+    let (mut second, _) = introduce(&attack.server, HOSTILE, 3);
     let frame = batch(0, &[("1", "7")]);
     let mut echo = connect_from(&attack.server, HOSTILE);
     // What was sent before the line has been read when it comes back.
@@ -174,7 +176,7 @@ fn a_disk_that_takes_longer_than_a_frame_may_cuts_no_peer_off() {
 }
 
 /// Nothing has come for it.
-fn is_silent(agency: &Conversation) -> bool {
+fn is_silent(agency: &Conversation<TcpStream>) -> bool {
     agency.0.set_nonblocking(true).expect("set");
     let nothing = agency.0.peek(&mut [0]);
     agency.0.set_nonblocking(false).expect("set");

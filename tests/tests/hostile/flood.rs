@@ -1,13 +1,13 @@
 //! Peers that send as fast as they can, any number of them from one thread.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::HEADER_LEN;
 
 use kit::process::TIMEOUT;
+use kit::stream::Stream;
 
 /// Bytes that a script adds at a time.
 const CHUNK: usize = 64 << 10;
@@ -54,7 +54,7 @@ pub(crate) enum Reading {
 
 /// One of them.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    stream: Stream,
     script: Script,
     reading: Reading,
     output: Vec<u8>,
@@ -101,8 +101,9 @@ impl FrameCount {
 }
 
 impl Peer {
-    pub(crate) fn new(stream: TcpStream, script: Script, reading: Reading) -> Self {
-        stream.set_nonblocking(true).expect("set");
+    pub(crate) fn new(stream: impl Into<Stream>, script: Script, reading: Reading) -> Self {
+        let stream = stream.into();
+        stream.socket().set_nonblocking(true).expect("set");
         Self {
             stream,
             script,
@@ -127,8 +128,9 @@ impl Peer {
 
     /// Whether the server has ended its connection, which one that doesn't read learns late.
     pub(crate) fn is_cut_off(&self) -> bool {
-        let failed = self.stream.take_error().expect("it is a socket").is_some();
-        let ended = match self.stream.peek(&mut [0]) {
+        let socket = self.stream.socket();
+        let failed = socket.take_error().expect("it is a socket").is_some();
+        let ended = match socket.peek(&mut [0]) {
             Ok(count) => count == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
@@ -142,21 +144,30 @@ impl Peer {
 
     /// Everything was sent, and everything it waits for has come.
     pub(crate) fn is_done(&self) -> bool {
-        self.silent && !self.waits_for_input()
+        self.silent && !self.stream.has_unsent() && !self.waits_for_input()
     }
 
     fn events(&self) -> PollFlags {
         let mut events = PollFlags::empty();
-        events.set(PollFlags::OUT, !self.silent);
+        events.set(PollFlags::OUT, !self.silent || self.stream.has_unsent());
         events.set(PollFlags::IN, self.waits_for_input());
         if self.ended { PollFlags::empty() } else { events }
     }
 
     /// Sends and receives; returns whether anything moved.
     fn go_on(&mut self, scratch: &mut [u8]) -> bool {
-        let sent = !self.silent && self.send();
+        let sent = if self.silent { self.flush() } else { self.send() };
         let received = self.waits_for_input() && self.receive(scratch);
         sent || received || self.ended
+    }
+
+    /// Sends what the stream has kept; returns whether it went.
+    fn flush(&mut self) -> bool {
+        if !self.stream.has_unsent() {
+            return false;
+        }
+        let flushed = self.stream.flush().map(|()| 0);
+        self.note(flushed).is_some()
     }
 
     fn send(&mut self) -> bool {
@@ -178,6 +189,14 @@ impl Peer {
     }
 
     fn receive(&mut self, scratch: &mut [u8]) -> bool {
+        let mut received = self.receive_once(scratch);
+        while received && self.stream.is_buffered() && !self.ended && self.waits_for_input() {
+            received = self.receive_once(scratch);
+        }
+        received
+    }
+
+    fn receive_once(&mut self, scratch: &mut [u8]) -> bool {
         let count = self.stream.read(scratch);
         self.note(count).is_some_and(|count| {
             self.ended = count == 0;
@@ -226,7 +245,7 @@ pub(crate) fn run(peers: &mut [Peer], most: Duration) {
 /// Which of these are ready; none after a while.
 fn wait(peers: &mut [&mut Peer]) -> Vec<usize> {
     let mut polled: Vec<_> =
-        peers.iter().map(|peer| PollFd::new(&peer.stream, peer.events())).collect();
+        peers.iter().map(|peer| PollFd::new(peer.stream.socket(), peer.events())).collect();
     let timeout = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     poll(&mut polled, Some(&timeout)).expect("polled");
     let ready = polled.iter().enumerate().filter(|(_, one)| !one.revents().is_empty());

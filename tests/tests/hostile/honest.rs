@@ -12,9 +12,13 @@ use std::time::{Duration, Instant};
 
 use wire::Request;
 
-use crate::conversation::{Conversation, HONEST, connect_from};
+use crate::conversation::{HONEST, connect_from};
+use kit::certificates::Certificates;
+use kit::conversation::Conversation;
 use kit::frames::{batch, bytes, end, hello};
 use kit::server::Server;
+use kit::stream::Stream;
+use kit::tls_client::{TlsClient, client_config};
 
 /// Which agency is honest.
 pub(crate) const AGENCY: u32 = 1;
@@ -33,24 +37,42 @@ const TIMES_MAX: usize = 1_000_000;
 
 /// How long responses took.
 #[derive(Debug, Default)]
-pub(crate) struct Latencies(Vec<Duration>);
+pub(crate) struct Latencies {
+    /// Before the attack, if the peer was served alone first.
+    alone: Vec<Duration>,
+    times: Vec<Duration>,
+}
 
 impl Latencies {
     pub(crate) fn add(&mut self, since: Instant) {
-        if self.0.len() < TIMES_MAX {
-            self.0.push(since.elapsed());
+        if self.times.len() < TIMES_MAX {
+            self.times.push(since.elapsed());
         }
+    }
+
+    /// The attack begins.
+    fn note_attack(&mut self) {
+        self.alone.append(&mut self.times);
     }
 }
 
 impl fmt::Display for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted = self.0.clone();
-        sorted.sort_unstable();
-        let Some(longest) = sorted.last() else { return f.write_str("none answered") };
-        let most = sorted[(sorted.len() - 1) * 99 / 100];
-        write!(f, "{}, {} ms", milliseconds(most), milliseconds(*longest))
+        let Some((most, longest)) = most_and_longest(&self.times) else {
+            return f.write_str("none answered");
+        };
+        write!(f, "{}, {} ms", milliseconds(most), milliseconds(longest))?;
+        let Some((alone, _)) = most_and_longest(&self.alone) else { return Ok(()) };
+        write!(f, "; {:.1} times that alone", most.as_secs_f64() / alone.as_secs_f64())
     }
+}
+
+/// What 99 % of them aren't longer than, and the longest.
+fn most_and_longest(times: &[Duration]) -> Option<(Duration, Duration)> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let longest = *sorted.last()?;
+    Some((sorted[(sorted.len() - 1) * 99 / 100], longest))
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -72,6 +94,8 @@ pub(crate) struct Progress {
     pub(crate) stored: AtomicU64,
     /// UNAVAILABLE responses.
     pub(crate) unavailable: AtomicU64,
+    /// The attack has begun.
+    is_attacked: AtomicBool,
 }
 
 /// The two peers, at work until [`stop`](Self::stop).
@@ -99,24 +123,32 @@ pub(crate) fn rows(stored: u64) -> impl Iterator<Item = String> {
 }
 
 impl Honest {
-    pub(crate) fn start(server: &Server) -> Self {
+    /// Inside TLS, when there are certificates.
+    pub(crate) fn start(server: &Server, certificates: Option<&Certificates>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (conversation, welcome) = Conversation::introduced(server, HONEST, AGENCY);
-        let echo = connect_from(server, HONEST);
+        let (conversation, welcome) =
+            Conversation::introduced(connect(server, certificates, Some(AGENCY)), AGENCY);
+        let echo = connect(server, certificates, None);
         let progress = Arc::new(Progress::default());
-        let (agency_stop, echo_stop, shown) = (stop.clone(), stop.clone(), progress.clone());
+        let (agency_stop, shown) = (stop.clone(), progress.clone());
+        let (echo_stop, seen) = (stop.clone(), progress.clone());
         Self {
             stop,
             progress,
             agency: std::thread::spawn(move || {
                 run_agency(conversation, &welcome, &agency_stop, &shown)
             }),
-            echo: std::thread::spawn(move || run_echo(echo, &echo_stop)),
+            echo: std::thread::spawn(move || run_echo(echo, &echo_stop, &seen.is_attacked)),
         }
     }
 
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// How long responses took so far is what they take without an attack.
+    pub(crate) fn note_attack(&self) {
+        self.progress.is_attacked.store(true, Ordering::Relaxed);
     }
 
     /// Lets both have the response they wait for, and takes what they found.
@@ -126,8 +158,17 @@ impl Honest {
     }
 }
 
+/// A connection of this agency, or of one that shows no certificate.
+fn connect(server: &Server, certificates: Option<&Certificates>, agency: Option<u32>) -> Stream {
+    let socket = connect_from(server, HONEST);
+    let Some(certificates) = certificates else { return socket.into() };
+    let own = agency.map(|agency| certificates.agency(agency));
+    let config = Arc::new(client_config(certificates.ca(), own));
+    TlsClient::connect(socket, &config).expect("a handshake").into()
+}
+
 fn run_agency(
-    mut conversation: Conversation,
+    mut conversation: Conversation<Stream>,
     welcome: &str,
     stop: &AtomicBool,
     progress: &Progress,
@@ -137,7 +178,12 @@ fn run_agency(
         panic!("an honest agency was answered: {welcome}");
     };
     let mut served = Served { stored: consumed.parse().expect("a number"), ..Served::default() };
+    let mut is_alone = true;
     while !stop.load(Ordering::Relaxed) {
+        if is_alone && progress.is_attacked.load(Ordering::Relaxed) {
+            is_alone = false;
+            served.latencies.note_attack();
+        }
         let begun = Instant::now();
         if phase == "Drawn" {
             ask_winners(&mut conversation, served.stored)?;
@@ -151,7 +197,7 @@ fn run_agency(
 }
 
 fn store(
-    conversation: &mut Conversation,
+    conversation: &mut Conversation<Stream>,
     served: &mut Served,
     progress: &Progress,
 ) -> io::Result<()> {
@@ -169,11 +215,12 @@ fn store(
     Ok(())
 }
 
-fn ask_winners(conversation: &mut Conversation, stored: u64) -> io::Result<()> {
+fn ask_winners(conversation: &mut Conversation<Stream>, stored: u64) -> io::Result<()> {
     let lucky = (0..stored).filter(|index| index % LUCKY == 0);
     let expected: Vec<_> = lucky.map(document).collect();
     let mut found = Vec::new();
     conversation.0.write_all(&bytes(&Request::Winners))?;
+    conversation.0.flush()?;
     loop {
         let response = conversation.try_receive()?;
         let Some(("winners", list)) = response.split_once(' ') else {
@@ -191,13 +238,22 @@ fn ask_winners(conversation: &mut Conversation, stored: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn run_echo(mut stream: std::net::TcpStream, stop: &AtomicBool) -> io::Result<Latencies> {
+fn run_echo(
+    mut stream: Stream,
+    stop: &AtomicBool,
+    is_attacked: &AtomicBool,
+) -> io::Result<Latencies> {
     let mut latencies = Latencies::default();
-    let mut count = 0_u64;
+    let (mut count, mut is_alone) = (0_u64, true);
     while !stop.load(Ordering::Relaxed) {
+        if is_alone && is_attacked.load(Ordering::Relaxed) {
+            is_alone = false;
+            latencies.note_attack();
+        }
         let begun = Instant::now();
         let line = format!("honest line {count:012}\n");
         stream.write_all(line.as_bytes())?;
+        stream.flush()?;
         let mut response = vec![0; line.len()];
         stream.read_exact(&mut response)?;
         assert_eq!(String::from_utf8_lossy(&response), line);
@@ -210,7 +266,7 @@ fn run_echo(mut stream: std::net::TcpStream, stop: &AtomicBool) -> io::Result<La
 
 /// Ends the honest agency's input, which must be at `stored`.
 pub(crate) fn finish(server: &Server, stored: u64) {
-    let mut conversation = Conversation::new(server, HONEST);
+    let mut conversation = Conversation(connect_from(server, HONEST));
     let welcome = conversation.ask(&hello(AGENCY));
     assert!(welcome.starts_with(&format!("welcome {stored} rejected 0 ")), "{welcome}");
     assert_eq!(conversation.ask(&end(stored)), format!("finished {stored} 0"));

@@ -24,6 +24,7 @@ mod rejections;
 mod repetition;
 mod signals;
 mod slow;
+mod tls;
 mod winners;
 
 /// How large an attack is: so much in the short form, so much in full.

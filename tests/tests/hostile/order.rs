@@ -1,14 +1,16 @@
 //! Requests whose responses could overtake each other, and ends by the ten thousand.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use wire::{MAGIC, Request};
 
 use crate::attack::{Attack, attacked_command};
-use crate::conversation::{Conversation, HOSTILE, connect_from};
+use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, repeat, run};
 use crate::scale;
+use kit::conversation::Conversation;
 use kit::frames::{batch, bytes, end, hello};
 use kit::process::raise_descriptors;
 use kit::server::Server;
@@ -51,10 +53,10 @@ fn winners() -> Vec<u8> {
 }
 
 /// A server whose draw was held: its only agency has stored winning bets and ended its input.
-fn drawn() -> (Server, Conversation) {
+fn drawn() -> (Server, Conversation<TcpStream>) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start_with_log_file(folder, attacked_command(&[("SERVER_AGENCIES", "1")]));
-    let (mut agency, _) = Conversation::introduced(&server, HOSTILE, 1);
+    let (mut agency, _) = introduce(&server, HOSTILE, 1);
     for position in (0..WINNERS).step_by(150) {
         let documents: Vec<_> = (position..position + 150).map(document).collect();
         let bets: Vec<_> = documents.iter().map(|document| (&document[..], "7574")).collect();
@@ -69,7 +71,7 @@ fn document(index: u64) -> String {
 }
 
 /// Takes one list of winners, which must be whole.
-fn receive_winners(agency: &mut Conversation) {
+fn receive_winners(agency: &mut Conversation<TcpStream>) {
     let mut found = Vec::new();
     loop {
         let response = agency.receive();
@@ -135,7 +137,7 @@ fn after_the_draw_new_bets_and_another_end_are_errors() {
     let (server, mut agency) = drawn();
     assert_eq!(agency.ask(&end(WINNERS)), format!("finished {WINNERS} 0"), "the same as before");
     for request in [batch(WINNERS, &[("1", "7")]), end(WINNERS + 1)] {
-        let (mut agency, welcome) = Conversation::introduced(&server, HOSTILE, 1);
+        let (mut agency, welcome) = introduce(&server, HOSTILE, 1);
         assert_eq!(welcome, format!("welcome {WINNERS} rejected 0 Drawn"));
         assert_eq!(agency.ask(&request), "error Drawn");
         assert_eq!(agency.receive(), "end");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wire::{MAGIC, Request, VERSION};
 
 use crate::attack::{Attack, mebibytes};
-use crate::conversation::{Conversation, HOSTILE, connect_from};
+use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, Script, repeat, run};
 use crate::scale;
 use kit::frames::{batch, bytes, end, hello, responses};
@@ -103,7 +103,7 @@ fn halves(attack: &Attack) {
 /// Ends the input of every agency that repeats, after its first batch.
 fn end_inputs(attack: &Attack, first: &[u8]) {
     for agency in REPEATING {
-        let (mut conversation, welcome) = Conversation::introduced(&attack.server, HOSTILE, agency);
+        let (mut conversation, welcome) = introduce(&attack.server, HOSTILE, agency);
         if welcome == "welcome 0 rejected 0 Open" {
             assert_eq!(conversation.ask(first), "stored 2");
         }
@@ -163,7 +163,7 @@ fn no_request_costs_memory_when_it_is_repeated() {
             refused(&attack, &hello(8), request, &mut broken);
         }
         if phase == "finished" {
-            let (mut last, _) = Conversation::introduced(&attack.server, HOSTILE, LAST);
+            let (mut last, _) = introduce(&attack.server, HOSTILE, LAST);
             assert_eq!(last.ask(&end(0)), "finished 0 0");
             attack.draw();
         }

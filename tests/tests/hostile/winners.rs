@@ -5,7 +5,7 @@ use std::time::Duration;
 use wire::Request;
 
 use crate::attack::{Attack, mebibytes};
-use crate::conversation::{Conversation, HOSTILE, connect_from};
+use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, numbered, run};
 use crate::scale;
 use kit::frames::{batch, bytes, end, hello};
@@ -55,7 +55,7 @@ fn memory_does_not_grow_with_the_winners() {
 
 /// Asks for the agency's winners, and counts them.
 fn count_winners(attack: &Attack) -> u64 {
-    let (mut conversation, _) = Conversation::introduced(&attack.server, HOSTILE, 2);
+    let (mut conversation, _) = introduce(&attack.server, HOSTILE, 2);
     conversation.send(&bytes(&Request::Winners));
     let mut count = 0;
     loop {
