@@ -199,6 +199,7 @@ impl<S: Store> Central<S> {
         for connection in tls_service::revoked(cx, &self.shared, &**trust) {
             self.close_revoked(cx, connection);
         }
+        self.warn_of_expiry(cx);
     }
 
     fn close_revoked(&mut self, cx: &mut impl Context, connection: ConnectionId) {

@@ -90,7 +90,6 @@ impl Trust for Certificates {
                 self.generation = self.generation.wrapping_add(1);
                 let line = Line::new("reload", Success).with("cause", "SIGHUP");
                 log_line!(Level::Info, line.with_all(&InForce(&self.tls)));
-                self.warn_of_expiry();
             }
             Err(error) => {
                 let error = CertificatesError::new(&self.config.options, error);

@@ -6,6 +6,9 @@ use runtime::logging::{Escaped, cut};
 /// Bytes of its greeting that are shown.
 const SHOWN_MAX: usize = 64;
 
+/// How a central's refusal in words begins, where it can't know that an agency calls.
+const REFUSAL: &[u8] = b"error: ";
+
 /// How common protocols begin.
 const KNOWN: [(&[u8], &str); 11] = [
     (b"HTTP/", "HTTP"),
@@ -28,6 +31,10 @@ pub fn protocol_of(first: &[u8]) -> Option<&'static str> {
 
 /// The error message for a service at `address` that begins with these bytes.
 pub fn describe(address: &str, first: &[u8]) -> String {
+    if let Some(refusal) = first.strip_prefix(REFUSAL) {
+        let (address, refusal) = (Escaped(address.as_bytes()), shown(refusal.trim_ascii_end()));
+        return format!("{address}: the central refuses the connection: {refusal}");
+    }
     let protocol = protocol_of(first);
     let guess = protocol.map_or(String::new(), |name| format!(" (it looks like {name})"));
     let (who, remedy) = match protocol {
@@ -96,6 +103,14 @@ mod tests {
         );
         let http = b"HTTP/1.1 400 Bad Request\r\n";
         assert_eq!(describe_plaintext("central:12345", http), describe("central:12345", http));
+    }
+
+    #[test]
+    fn a_refusal_in_words_is_the_centrals() {
+        assert_eq!(
+            describe("central:12345", b"error: the certificate is revoked\n"),
+            "central:12345: the central refuses the connection: the certificate is revoked"
+        );
     }
 
     #[test]

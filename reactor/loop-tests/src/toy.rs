@@ -181,7 +181,7 @@ impl Layer for Toy {
 
     fn send(&mut self, plain: &[IoSlice<'_>]) -> usize {
         assert!(!self.closed, "nothing follows the end");
-        if self.handshaking {
+        if self.handshaking || self.failed {
             return 0;
         }
         let mut taken = 0;

@@ -90,9 +90,10 @@ impl<S: Socket> Connection<S> {
         takes
     }
 
-    /// Open to closing, because the layer can't go on: only what it has to say still leaves.
+    /// Open or closing to closing, because the layer can't go on: only what it has to say still leaves.
     pub(crate) fn fail_layer(&mut self, pool: &mut Pool, error: LayerError) {
-        if !self.close(pool) {
+        self.close(pool);
+        if self.state != State::Closing {
             return;
         }
         self.buffers.drop_output(pool);
@@ -110,10 +111,13 @@ impl<S: Socket> Connection<S> {
     pub(super) fn flush_layered(&mut self, pool: &mut Pool) -> Flush {
         let mut sent = 0;
         loop {
-            self.pass_output(pool);
+            let left = self.pass_output(pool);
             let flushed = self.write_layer();
             self.buffers.count_layer(pool);
             match flushed {
+                Ok(0) if left > 0 && self.refuses_output() => {
+                    return Flush::Failed(io::Error::other("its layer takes nothing more"));
+                }
                 Ok(0) => return Flush::Sent(sent),
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -125,13 +129,22 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    fn pass_output(&mut self, pool: &mut Pool) {
+    /// Returns how much output is left.
+    fn pass_output(&mut self, pool: &mut Pool) -> usize {
         let left = self.buffers.pass_output(pool);
         let closes = self.state == State::Closing && left == 0;
-        let Some(layered) = self.buffers.layered_mut() else { return };
-        if closes && layered.failure.is_none() {
+        if let Some(layered) = self.buffers.layered_mut().filter(|_| closes)
+            && layered.failure.is_none()
+        {
             layered.close();
         }
+        left
+    }
+
+    /// Whether the layer takes no output though it has room: nothing would ever leave, and nothing would
+    /// end the connection.
+    fn refuses_output(&self) -> bool {
+        self.layer().is_some_and(|layer| !layer.is_handshaking() && layer.unsent() == 0)
     }
 
     /// Bytes of the layer that the socket took; none when there are none, or it is full.

@@ -18,6 +18,7 @@ use crate::provider::{VERSIONS, provider};
 use crate::revocation_list::RevocationList;
 use crate::timestamp::Clock;
 use crate::trust::{Trust, TrustFiles};
+use crate::verifier::BoundedServerVerifier;
 
 /// Where everything is, and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +152,9 @@ fn config(
     let builder = ClientConfig::builder_with_details(Arc::clone(provider), Arc::new(clock.clone()))
         .with_protocol_versions(VERSIONS)
         .map_err(|error| Problem::Refused { reason: error.to_string() }.of(authorities))?
-        .with_webpki_verifier(verifier);
+        // What is dangerous is a verifier that is laxer than rustls's; this one is stricter.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(BoundedServerVerifier(verifier)));
     let mut config = match credentials {
         Some(own) => {
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.certified())))

@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 
 use crate::timestamp::Timestamp;
 
@@ -186,7 +186,6 @@ fn is_about_certificates(alert: AlertDescription) -> bool {
             | AlertDescription::UnsupportedCertificate
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateRequired
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
@@ -203,12 +202,13 @@ fn meaning(alert: AlertDescription) -> String {
             "the certificate that it was shown has expired, or isn't valid yet, by its clock"
         }
         AlertDescription::UnknownCA => {
-            "the certificate that it was shown is of a certificate authority that it doesn't trust, or \
-             has no revocation list of"
+            "the certificate that it was shown is of a certificate authority that it doesn't trust"
+        }
+        AlertDescription::CertificateUnknown => {
+            "it can't judge the certificate that it was shown: its revocation list may have expired"
         }
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateUnknown
         | AlertDescription::AccessDenied => "it doesn't take the certificate that it was shown",
         AlertDescription::DecryptError => {
             "a signature that it was sent doesn't hold, as when the certificate is of another authority \
@@ -246,7 +246,7 @@ fn fault(error: &CertificateError) -> Fault {
 }
 
 /// What is wrong with a certificate.
-fn reason(error: &CertificateError) -> String {
+pub(crate) fn reason(error: &CertificateError) -> String {
     let reason = match error {
         CertificateError::NotValidForNameContext { expected, presented } => {
             return format!("it is for {}, and not for {}", names(presented), expected.to_str());
@@ -281,6 +281,7 @@ fn reason(error: &CertificateError) -> String {
         CertificateError::BadSignature => {
             "its signature doesn't hold: it may be of another authority with the same name"
         }
+        CertificateError::Other(OtherError(why)) => return why.to_string(),
         CertificateError::BadEncoding => "it isn't a certificate",
         other => return other.to_string(),
     };

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use reactor::{Layer, LayerError, Received};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Connection, IoState, ServerConfig, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, Error, IoState, ServerConfig, ServerConnection,
+};
 
 use crate::error::TlsError;
 use crate::record::{RecordTracker, is_tls};
@@ -110,6 +112,10 @@ impl TlsLayer {
             let before = (*length, self.tls.is_handshaking());
             let taken = self.tls.read_tls(&mut wire).map_err(|error| TlsError::from_io(&error))?;
             let state = self.process(plain, length)?;
+            if taken == 0 && !state.peer_has_closed() {
+                // It never does; if it did, this would go on for ever.
+                return Err(TlsError::Protocol(Error::General("no room for input".into())));
+            }
             self.unsent = state.tls_bytes_to_write();
             self.peer_ended = state.peer_has_closed();
             let moved = before != (*length, self.tls.is_handshaking());

@@ -8,6 +8,7 @@
 //! | [`server`], [`client`] | all that the connections of a server or of a client need, loaded from files |
 //! | `credentials` | a program's own certificate and key |
 //! | `trust` | what peers are checked with: authorities and revocation lists |
+//! | `verifier` | bounds what checking a peer costs |
 //! | [`expiry`] | when certificates and lists end |
 //! | [`certificate`] | what a certificate says of itself |
 //! | [`revocation_list`] | what a revocation list says, and who signed it |
@@ -35,6 +36,7 @@ pub mod revocation_list;
 pub mod server;
 pub mod timestamp;
 mod trust;
+mod verifier;
 
 pub use client::{ClientOptions, ClientTls, Name};
 pub use credentials::KeyFiles;

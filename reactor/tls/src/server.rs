@@ -20,6 +20,7 @@ use crate::provider::{VERSIONS, provider};
 use crate::revocation_list::RevocationList;
 use crate::timestamp::Clock;
 use crate::trust::{Trust, TrustFiles};
+use crate::verifier::BoundedClientVerifier;
 
 /// Where everything is, and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +118,7 @@ fn config(
         .map_err(|error| {
             Problem::Refused { reason: error.to_string() }.of(&options.own.certificate)
         })?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(BoundedClientVerifier(verifier)))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.certified())));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -30,7 +30,9 @@ pub(crate) fn begin(
             cx.start_layer(connection, layer);
         }
         Err(error) => {
-            log_line!(Level::Error, Line::new("tls_handshake", Fail).with("error", error));
+            if shared.log.allows(Cause::TlsFailed) {
+                log_line!(Level::Error, Line::new("tls_handshake", Fail).with("error", error));
+            }
             shared.close(cx, connection);
         }
     }
@@ -70,8 +72,10 @@ pub(crate) fn refusal(
     match was {
         Protocol::Unknown => {
             let refused = trust.is_some_and(|trust| trust.plaintext() == Plaintext::Refused);
-            // The health check is this program itself, on this machine.
-            let refused = refused && !session.is_probe() && session.protocol() != Protocol::Tls;
+            // The health check is this program itself, on this machine; whoever else may use its
+            // address gets echo, and nothing more.
+            let is_health_check = session.is_probe() && session.protocol() == Protocol::Echo;
+            let refused = refused && !is_health_check && session.protocol() != Protocol::Tls;
             refused
                 .then(|| ProtocolError::new(ErrorCode::TlsRequired, Cause::Plaintext.to_string()))
         }

@@ -4,6 +4,7 @@ use kit::frames::{batch, bytes, end, hello};
 use pki::testing::{Certified, LeafOptions};
 use reactor::ConnectionId;
 use server::central::Plaintext;
+use server::healthcheck::PROBE;
 use wire::Request;
 
 use crate::tls_peer::{Authority, TlsPeer};
@@ -90,6 +91,19 @@ fn plaintext_is_refused_in_words_where_tls_is_required() {
     world.send(lottery, &hello(1));
     assert_eq!(world.responses(lottery), ["error TlsRequired"]);
     assert!(world.is_closed(echo) && world.is_closed(lottery));
+}
+
+/// Any program on the central's machine may call from the health check's address.
+#[test]
+fn the_health_check_has_echo_in_plaintext_and_no_lottery() {
+    let authority = Authority::new();
+    let mut world = world(&authority, Plaintext::Refused);
+    let echo = world.open_from(PROBE.into());
+    world.send(echo, b"hola\n");
+    assert_eq!(world.take_output(echo), b"hola\n");
+    let lottery = world.open_from(PROBE.into());
+    world.send(lottery, &hello(1));
+    assert_eq!(world.responses(lottery), ["error TlsRequired"]);
 }
 
 #[test]

@@ -155,7 +155,12 @@ impl<S: Store> World<S> {
     }
 
     pub(crate) fn open(&mut self) -> ConnectionId {
-        let peer = self.network.connect(ADDRESS).expect("the central listens");
+        self.open_from(Ipv4Addr::LOCALHOST.into())
+    }
+
+    pub(crate) fn open_from(&mut self, ip: IpAddr) -> ConnectionId {
+        let from = SocketAddr::new(ip, 40_000);
+        let peer = self.network.connect_from(from, ADDRESS).expect("the central listens");
         let link = peer.link();
         self.end_turn();
         let id = self.event_loop.id(link).expect("it was accepted");

@@ -4,11 +4,11 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use loop_tests::toy::{self, End, HELLO, Toy, record};
-use loop_tests::{Call, Ending, Event, Script, echo, pattern};
+use loop_tests::{Call, DynContext, Ending, Event, Script, echo, pattern};
 use reactor::testing::Peer;
 use reactor::{Context as _, Limits};
 
-use crate::world::{World, at_once, delivered, echo_behind};
+use crate::world::{World, at_once, delivered, echo_behind, serve};
 
 fn world() -> World {
     World::new(Limits::default(), echo_behind(Toy::server))
@@ -42,6 +42,26 @@ fn a_peer_that_is_refused_and_does_not_go_is_waited_for_so_long() {
     world.run();
     assert_eq!(world.endings(), [Ending::Layer]);
     assert_eq!(world.read(&peer).0.end, End::Refused);
+}
+
+/// The handler has answered and closed the connection when its layer fails, in one piece of input: the
+/// answer can't leave any more, and nothing else would end the connection.
+#[test]
+fn a_failure_behind_a_close_ends_it_too() {
+    let script = Script::new(|cx, call| match call {
+        Call::Data(id, ..) if !cx.peer_certificates(id).is_empty() => {
+            cx.send(id, b"answer");
+            cx.close(id);
+        }
+        call => serve(cx, call, Toy::server, |_: &mut dyn DynContext, _: &Call<'_>| {}),
+    });
+    let mut world = World::new(Limits::default(), script);
+    let (peer, _) = world.connect();
+    peer.write_all(&[&HELLO[..], &record(b"1"), &[0xff; 8]].concat());
+    world.run();
+    drop(peer);
+    world.run();
+    assert_eq!(world.endings(), [Ending::Layer]);
 }
 
 /// What the peer had sent before is delivered, wherever its bytes are cut.
