@@ -375,7 +375,7 @@ impl Buffers {
         self.release_if_empty(pool);
     }
 
-    /// Drops input, output and layer, and returns the memory of both to the pool.
+    /// Drops input, output and layer, and returns what is the pool's to it.
     pub(crate) fn discard(&mut self, pool: &mut Pool) {
         let Some(pending) = &mut self.0 else { return };
         pending.layered = None;
@@ -392,7 +392,7 @@ impl Buffers {
         self.0 = None;
     }
 
-    /// Returns the box to the pool when both are empty.
+    /// Returns the box to the pool when nothing is left in it.
     fn release_if_empty(&mut self, pool: &mut Pool) {
         let empty = self.0.take_if(|pending| {
             pending.output.is_empty() && pending.input.is_empty() && pending.layered.is_none()

@@ -188,8 +188,7 @@ fn malformed(extension: &'static str) -> impl Fn(X509Error) -> CertificateError 
     move |error| CertificateError::Extension { extension, reason: error.to_string() }
 }
 
-/// A certificate's number. Shown as `openssl x509 -serial` prints it, in
-/// lower case: `4d2a`.
+/// A certificate's number. Shown as `openssl x509 -serial` prints it, in lower case: `4d2a`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial {
     /// Big-endian, without zeros in front.

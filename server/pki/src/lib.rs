@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `ca.pem` | the authority's certificate: what both sides trust |
 //! | `private/ca.key` | its key, in a folder that only its owner may enter; no program but this one needs it |
-//! | `crl.pem` | the revocation list, which the central reads |
+//! | `crl.pem` | the revocation list: for the central, and for agencies that look the central's certificate up |
 //! | `server.pem`, `server.key` | the central's certificate and key |
 //! | `agency-N.pem`, `agency-N.key` | those of agency N |
 //! | `issued.csv` | what was issued: serial, kind, name, expiry, and since when it is revoked |
