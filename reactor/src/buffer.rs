@@ -248,12 +248,15 @@ impl Buffers {
         copied
     }
 
+    /// Bytes of output that neither the socket nor the layer has taken.
+    pub(crate) fn queued(&self) -> usize {
+        self.0.as_ref().map_or(0, |pending| pending.unsent)
+    }
+
     /// Bytes that the socket has not taken: of output, and of the layer.
     pub(crate) fn unsent(&self) -> usize {
-        self.0.as_ref().map_or(0, |pending| {
-            let layer = pending.layered.as_ref().map_or(0, |layered| layered.layer.unsent());
-            pending.unsent + layer
-        })
+        let layer = self.layered().map_or(0, |layered| layered.layer.unsent());
+        self.queued() + layer
     }
 
     /// Bytes of memory in input, output and layer, used or not.

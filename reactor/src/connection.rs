@@ -356,14 +356,14 @@ impl<S: Socket> Connection<S> {
     /// Pauses if more than `high` bytes wait. Called before a flush, not after it: a handler that
     /// stops producing at the high mark relies on `on_writable`.
     pub(crate) fn pause_above(&mut self, high: usize) {
-        if self.buffers.unsent() > high {
+        if self.buffers.queued() > high {
             self.output = Flow::Paused;
         }
     }
 
     /// Ends the pause if at most `low` bytes wait. Returns whether it does.
     pub(crate) fn resume_below(&mut self, low: usize) -> bool {
-        let resumes = self.output == Flow::Paused && self.buffers.unsent() <= low;
+        let resumes = self.output == Flow::Paused && self.buffers.queued() <= low;
         if resumes {
             self.output = Flow::Resuming;
         }

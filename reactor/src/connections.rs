@@ -395,7 +395,7 @@ impl<S: System> Context for Connections<S> {
     }
 
     fn unsent(&self, id: ConnectionId) -> usize {
-        self.table.get(id).map_or(0, |connection| connection.buffers.unsent())
+        self.table.get(id).map_or(0, |connection| connection.buffers.queued())
     }
 
     fn close(&mut self, id: ConnectionId) {

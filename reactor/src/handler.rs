@@ -69,7 +69,7 @@ pub trait Handler {
     /// read: replies reach it. A handler that has no more of them calls [`Context::close`].
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]);
 
-    /// Unsent output was above [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) and is
+    /// Queued output was above [`Limits::write_buffer_high`](crate::Limits::write_buffer_high) and is
     /// below [`Limits::write_buffer_low`](crate::Limits::write_buffer_low) again: a handler that has
     /// more of it resumes sending.
     fn on_writable(&mut self, cx: &mut impl Context, connection: ConnectionId) {
@@ -153,7 +153,7 @@ pub trait Context {
     /// holds earlier output. Not called when the connection takes no output.
     fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>));
 
-    /// Bytes queued for the peer that its socket has not taken yet.
+    /// Bytes queued for the peer that neither its socket nor its layer has taken yet.
     fn unsent(&self, connection: ConnectionId) -> usize;
 
     /// Passes everything that arrives from now on and everything that isn't sent yet through a layer.

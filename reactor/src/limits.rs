@@ -58,9 +58,9 @@ pub struct Limits {
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.
     pub max_unconsumed: usize,
-    /// Unsent bytes above which a connection isn't read.
+    /// Queued bytes, which neither the socket nor a layer has taken, above which a connection isn't read.
     pub write_buffer_high: usize,
-    /// Unsent bytes below which it is read again.
+    /// Queued bytes below which it is read again.
     pub write_buffer_low: usize,
     /// A connection whose socket takes nothing for this long, while output waits, is closed.
     pub write_timeout: Duration,

@@ -39,9 +39,10 @@ const GATHERED_MAX: usize = 64 * 1024;
 /// Most bytes of its own handshake messages, and what records add to what they hold.
 const ADDED_MAX: usize = 16 * 1024;
 
-/// Most bytes that a layer says it [holds](Layer::held): messages that are gathered, certificates, and
+/// Most bytes that a layer says it [holds](Layer::held): certificates, messages that are gathered, and
 /// what is unsent.
-pub const HELD_MAX: usize = IDLE_HELD + 2 * GATHERED_MAX + UNSENT_MAX + ADDED_MAX;
+pub const HELD_MAX: usize =
+    IDLE_HELD + GATHERED_MAX + (GATHERED_MAX + UNSENT_MAX + ADDED_MAX + RECORD_MAX) / 4 * 5;
 
 /// Bytes of a peer that doesn't speak TLS which are shown.
 const SHOWN_MAX: usize = 64;

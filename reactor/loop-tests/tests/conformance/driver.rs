@@ -10,6 +10,7 @@ use reactor::{Counters, EventLoop, Limits, RunError, TurnHook};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::interpreter::{Failure, Interpreter};
+use crate::security::Security;
 
 /// Longer than the kernel takes for anything here.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,11 +76,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(security: Security, limits: &Limits) -> Self {
         let network = MemoryNetwork::new();
         network.listen(TEST_LISTENING).expect("nothing else listens");
         let refusing = SocketAddr::from((Ipv4Addr::LOCALHOST, 7002));
-        let handler = Recorder::new(Interpreter::new(TEST_LISTENING, refusing));
+        let handler = Recorder::new(Interpreter::new(security, TEST_LISTENING, refusing));
         let mut event_loop = MemoryLoop::new(&network, limits.clone(), handler);
         event_loop.listen(LISTENING).expect("nothing else listens");
         event_loop.start().expect("it isn't made to fail");
@@ -169,26 +170,35 @@ pub(crate) struct Kernel {
     handler: Recorder<Interpreter>,
     address: SocketAddr,
     listener: TcpListener,
+    barrier: Barrier,
     failure: Option<Failure>,
     turns: u32,
     step_began: Instant,
 }
 
 impl Kernel {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(security: Security, limits: &Limits) -> Self {
         let localhost = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind(localhost).expect("a port is free");
         listener.set_nonblocking(true).expect("it can be set");
         let listening = listener.local_addr().expect("it listens");
         let refusing = TcpListener::bind(localhost).expect("a port is free");
         let refusing = refusing.local_addr().expect("it listened");
-        let mut handler = Recorder::new(Interpreter::new(listening, refusing));
+        let mut handler = Recorder::new(Interpreter::new(security, listening, refusing));
         let event_loop = EventLoop::with_hook(limits.clone(), Brief);
         let mut event_loop = event_loop.expect("there are descriptors");
         let address = event_loop.listen(localhost, 100).expect("a port is free");
         event_loop.start(&mut handler).expect("it isn't made to fail");
-        let (turns, step_began) = (0, Instant::now());
-        Self { event_loop, handler, address, listener, failure: None, turns, step_began }
+        Self {
+            event_loop,
+            handler,
+            address,
+            listener,
+            barrier: Barrier::new(),
+            failure: None,
+            turns: 0,
+            step_began: Instant::now(),
+        }
     }
 }
 
@@ -226,6 +236,7 @@ impl Driver for Kernel {
             return false;
         }
         self.turns += 1;
+        self.barrier.pass();
         match self.event_loop.turn(&mut self.handler) {
             Ok(()) => {}
             Err(RunError::Handler(failure)) => self.failure = Some(failure),
@@ -248,6 +259,26 @@ impl Driver for Kernel {
 
     fn counters(&self) -> Counters {
         self.event_loop.counters()
+    }
+}
+
+/// A connection of the test with itself. The kernel delivers what is sent on this machine in the order
+/// in which it was sent, but on a busy machine not at once: when a byte has passed here, everything has
+/// arrived that was sent before, the end of a connection behind its last bytes.
+struct Barrier(TcpStream, TcpStream);
+
+impl Barrier {
+    fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let address = listener.local_addr().expect("it listens");
+        let caller = TcpStream::connect(address).expect("it listens");
+        caller.set_nodelay(true).expect("it can be set");
+        Self(caller, listener.accept().expect("it was called").0)
+    }
+
+    fn pass(&mut self) {
+        self.0.write_all(&[0]).expect("it is open");
+        self.1.read_exact(&mut [0]).expect("it is open");
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
 
+use crate::security::Security;
+
 /// Bytes that [`BIG`](commands::BIG) sends: more than the sockets of both sides hold.
 pub(crate) const BIG: usize = 4 * 1024 * 1024;
 
@@ -77,6 +79,10 @@ impl std::error::Error for Failure {}
 pub(crate) struct Interpreter {
     listening: SocketAddr,
     refusing: SocketAddr,
+    security: Security,
+    /// Those that bytes pass without a layer: none is to be started, or it was.
+    passing: BTreeSet<ConnectionId>,
+    called: BTreeSet<ConnectionId>,
     open: BTreeSet<ConnectionId>,
     staying: BTreeSet<ConnectionId>,
     holding: BTreeSet<ConnectionId>,
@@ -87,10 +93,13 @@ pub(crate) struct Interpreter {
 
 impl Interpreter {
     /// One that connects to these addresses: where the test listens, and where nothing does.
-    pub(crate) fn new(listening: SocketAddr, refusing: SocketAddr) -> Self {
+    pub(crate) fn new(security: Security, listening: SocketAddr, refusing: SocketAddr) -> Self {
         Self {
             listening,
             refusing,
+            security,
+            passing: BTreeSet::new(),
+            called: BTreeSet::new(),
             open: BTreeSet::new(),
             staying: BTreeSet::new(),
             holding: BTreeSet::new(),
@@ -112,7 +121,7 @@ impl Interpreter {
             commands::PAUSE => cx.pause_reading(id),
             commands::RESUME => self.open.iter().for_each(|id| cx.resume_reading(*id)),
             commands::STAY => drop(self.staying.insert(id)),
-            commands::CONNECT => drop(cx.connect(self.listening)),
+            commands::CONNECT => drop(self.called.insert(cx.connect(self.listening))),
             commands::CONNECT_IN_VAIN => drop(cx.connect(self.refusing)),
             commands::ATTACH => self.attach(cx),
             commands::PROTECT => cx.protect(id),
@@ -141,18 +150,39 @@ impl Interpreter {
         let (ours, theirs) = UnixStream::pair().expect("there are descriptors");
         let id = cx.attach(ours).expect("it can be registered");
         self.open.insert(id);
+        self.passing.insert(id);
         self.attached.push_back(theirs);
+    }
+
+    /// Begins the layer of a peer that has begun, as a central does at its first byte. Returns whether
+    /// it does.
+    fn begin_layer(&mut self, cx: &mut impl Context, id: ConnectionId) -> bool {
+        if !self.passing.insert(id) {
+            return false;
+        }
+        let Some(layer) = self.security.called() else { return false };
+        cx.start_layer(id, layer);
+        true
     }
 }
 
 impl Handler for Interpreter {
     type Fatal = Failure;
 
-    fn on_open(&mut self, _cx: &mut impl Context, connection: ConnectionId, _: SocketAddr) {
+    fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _: SocketAddr) {
         self.open.insert(connection);
+        if self.called.contains(&connection)
+            && let Some(layer) = self.security.calling()
+        {
+            self.passing.insert(connection);
+            cx.start_layer(connection, layer);
+        }
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
+        if self.begin_layer(cx, connection) {
+            return 0;
+        }
         for (index, byte) in input.iter().enumerate() {
             if *byte == commands::KEEP && input.len() - index < KEPT {
                 return index;

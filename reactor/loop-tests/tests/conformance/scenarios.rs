@@ -8,7 +8,8 @@ use reactor::testing::{Call, Ending};
 use reactor::{Limits, RefuseReason, TimerId};
 
 use crate::interpreter::{BIG, NEVER, SOON};
-use crate::script::{End, Record, Seen, Step, compare, patient};
+use crate::script::{End, Record, Seen, Step, compare, compare_apart, compare_over, patient};
+use crate::security::Security;
 
 use Step::{Accept, Advance, AtOnce, Connect, Drop, Read, Reset, Shutdown, TakeAttached};
 
@@ -208,10 +209,19 @@ mod endings {
     fn the_peer_resets_behind_what_it_has_sent() {
         let record = run(&[Connect, AtOnce(vec![write(0, "1"), Reset(0)])]);
         assert_eq!(record.count(is_data), 1);
-        run(&[AtOnce(vec![Connect, Reset(0)])]);
-        run(&[AtOnce(vec![Connect, write(0, "1"), Reset(0)])]);
-        run(&[AtOnce(vec![Connect, write(0, "1"), Drop(0)])]);
-        run(&[AtOnce(vec![Connect, write(0, "c1"), Shutdown(0), Reset(0)])]);
+    }
+
+    /// With a layer it hasn't begun.
+    #[test]
+    fn the_peer_goes_before_it_is_accepted() {
+        for steps in [
+            vec![Connect, Reset(0)],
+            vec![Connect, write(0, "1"), Reset(0)],
+            vec![Connect, write(0, "1"), Drop(0)],
+            vec![Connect, write(0, "c1"), Shutdown(0), Reset(0)],
+        ] {
+            compare_apart(&patient(), &[AtOnce(steps)]);
+        }
     }
 
     #[test]
@@ -508,6 +518,46 @@ mod accepting {
         let limits = Limits { accept_budget: 2, ..patient() };
         let record = compare(&limits, &[AtOnce(vec![Connect; 5]), write(4, "1"), Read(4)]);
         assert_eq!(record.count(|call| matches!(call, Call::Open(_))), 5);
+    }
+}
+
+/// What a layer changes.
+mod layers {
+    use super::*;
+
+    fn over(security: Security, steps: &[Step]) -> Record {
+        compare_over(security, &patient(), steps)
+    }
+
+    #[test]
+    fn an_end_is_told_from_a_cut() {
+        for security in Security::LAYERED {
+            for (text, expected) in [("sc", End::Eof), ("sx", End::Eof), ("sa", End::Cut)] {
+                let record = over(security, &[Connect, write(0, text), Read(0), Drop(0)]);
+                assert_eq!(record.read(2).1, expected, "{text} over {security:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_side_shakes_hands_once() {
+        for security in Security::LAYERED {
+            let record = over(
+                security,
+                &[Connect, write(0, "o"), Accept, write(1, "1"), Read(1), write(0, "2"), Read(0)],
+            );
+            assert_eq!((record.read(4).0, record.read(6).0), ("1".into(), "2".into()));
+            assert_eq!(record.count(|call| matches!(call, Call::Handshake(_))), 2);
+        }
+    }
+
+    #[test]
+    fn one_that_goes_before_its_handshake_is_complete() {
+        let reset = Ending::Failed(ErrorKind::ConnectionReset);
+        for (gone, expected) in [(Drop(0), Ending::Layer), (Reset(0), reset)] {
+            let record = over(Security::Tls, &[AtOnce(vec![Connect, gone])]);
+            assert_eq!(record.endings(), [expected]);
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! What peers do with a loop, step by step, and what came of it.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use reactor::testing::{Call, Ending};
-use reactor::{Counters, Limits};
+use reactor::{ConnectionId, Counters, Layer, Limits};
 
-use crate::driver::{Driver, Kernel, Memory, Wire};
+use crate::driver::{Driver, Kernel, Memory};
 use crate::interpreter::{Failure, NEVER};
+use crate::secured::Secured;
+use crate::security::Security;
 
 /// Something that the test does. Peers are numbered in the order in which they come; who isn't there
 /// does nothing.
@@ -40,11 +43,27 @@ pub(crate) enum Seen {
     Read(Vec<u8>, End),
 }
 
+impl Seen {
+    /// The same without what depends on a layer: whether the end of one side was unread when the other
+    /// closed its socket, which resets the connection, and whether an end is told from a cut.
+    fn whatever_the_layer(&self) -> Self {
+        match self {
+            Self::Read(bytes, End::Cut | End::Error(ErrorKind::ConnectionReset)) => {
+                Self::Read(bytes.clone(), End::Eof)
+            }
+            Self::Written(count, Some(_)) => Self::Written(*count, Some(ErrorKind::BrokenPipe)),
+            seen => seen.clone(),
+        }
+    }
+}
+
 /// How reading has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     NoneYet,
     Eof,
+    /// The socket has ended, and its layer hadn't.
+    Cut,
     Error(ErrorKind),
 }
 
@@ -72,10 +91,28 @@ pub(crate) struct Record {
     counters: Counters,
 }
 
-/// Runs a script over both loops and compares. Returns what came of it.
+/// Runs a script over both loops, plain and behind each layer, and compares. Returns what came of it
+/// without a layer.
 pub(crate) fn compare(limits: &Limits, steps: &[Step]) -> Record {
-    let memory = Run::new(Memory::new(limits), None).play(steps);
-    let kernel = Run::new(Kernel::new(limits), Some(&memory)).play(steps);
+    let plain = compare_apart(limits, steps);
+    for security in Security::LAYERED {
+        plain.assert_same_as(&compare_over(security, limits, steps), security);
+    }
+    plain
+}
+
+/// The same for a script of which a layer makes something else, because it is about bytes on the wire.
+pub(crate) fn compare_apart(limits: &Limits, steps: &[Step]) -> Record {
+    for security in Security::LAYERED {
+        compare_over(security, limits, steps);
+    }
+    compare_over(Security::Plain, limits, steps)
+}
+
+/// Runs a script over both loops and compares.
+pub(crate) fn compare_over(security: Security, limits: &Limits, steps: &[Step]) -> Record {
+    let memory = Run::new(security, Memory::new(security, limits), None).play(steps);
+    let kernel = Run::new(security, Kernel::new(security, limits), Some(&memory)).play(steps);
     for (index, (step, seen)) in steps.iter().zip(&memory.seen).enumerate() {
         let other = kernel.seen.get(index);
         assert!(other == Some(seen), "{}", differ(index, step, seen, other, &memory, &kernel));
@@ -87,6 +124,58 @@ pub(crate) fn compare(limits: &Limits, steps: &[Step]) -> Record {
     memory
 }
 
+impl Record {
+    /// A layer has changed nothing that the handler or the peers notice but the handshakes.
+    fn assert_same_as(&self, layered: &Self, security: Security) {
+        let (plain, over) = (Noticed::of(&self.calls), Noticed::of(&layered.calls));
+        assert_eq!(plain, over, "calls without a layer, and over {security:?}");
+        for (index, (plain, over)) in self.seen.iter().zip(&layered.seen).enumerate() {
+            let same = plain.whatever_the_layer() == over.whatever_the_layer();
+            assert!(
+                same,
+                "step {index}, without a layer {} and over {security:?} {}",
+                short(plain),
+                short(over)
+            );
+        }
+        assert_eq!(self.failure, layered.failure, "over {security:?}");
+        assert_eq!(self.is_over, layered.is_over, "over {security:?}");
+    }
+}
+
+/// What a handler notices whatever is between it and the wire. In which order connections have their
+/// calls depends on how many bytes there are.
+#[derive(Debug, PartialEq)]
+struct Noticed {
+    connections: BTreeMap<ConnectionId, Vec<Call>>,
+    others: Vec<Call>,
+}
+
+impl Noticed {
+    fn of(calls: &[Call]) -> Self {
+        let mut noticed = Self { connections: BTreeMap::new(), others: Vec::new() };
+        for call in calls {
+            let call = match call {
+                Call::Handshake(_) => continue,
+                // A peer that goes with the layer's end unread resets the connection, as anyone does who
+                // goes with something unread; which call notices is an accident.
+                Call::Close(
+                    id,
+                    Ending::Done
+                    | Ending::PeerEnded
+                    | Ending::Failed(ErrorKind::ConnectionReset | ErrorKind::NotConnected),
+                ) => Call::Close(*id, Ending::Done),
+                call => call.clone(),
+            };
+            match call.connection() {
+                Some(id) => add(noticed.connections.entry(id).or_default(), call),
+                None => noticed.others.push(call),
+            }
+        }
+        noticed
+    }
+}
+
 /// The message of a test that fails, without megabytes of it.
 fn differ(
     index: usize,
@@ -96,28 +185,32 @@ fn differ(
     left: &Record,
     right: &Record,
 ) -> String {
-    let short = |text: String| text.chars().take(300).collect::<String>();
     format!(
         "step {index}, {}:\n in memory {}\n over the kernel {}\n calls in memory {}\n and over the kernel {}",
-        short(format!("{step:?}")),
-        short(format!("{memory:?}")),
-        short(format!("{kernel:?}")),
-        short(format!("{:?}", left.calls)),
-        short(format!("{:?}", right.calls)),
+        short(step),
+        short(memory),
+        short(&kernel),
+        short(&left.calls),
+        short(&right.calls),
     )
+}
+
+fn short(shown: &impl std::fmt::Debug) -> String {
+    format!("{shown:?}").chars().take(300).collect()
 }
 
 /// One run of a script.
 struct Run<'a, D: Driver> {
+    security: Security,
     driver: D,
     /// What the same script has come to already.
     goal: Option<&'a Record>,
-    peers: Vec<Option<D::Wire>>,
+    peers: Vec<Option<Secured<D::Wire>>>,
     record: Record,
 }
 
 impl<'a, D: Driver> Run<'a, D> {
-    fn new(driver: D, goal: Option<&'a Record>) -> Self {
+    fn new(security: Security, driver: D, goal: Option<&'a Record>) -> Self {
         let record = Record {
             calls: Vec::new(),
             seen: Vec::new(),
@@ -126,7 +219,7 @@ impl<'a, D: Driver> Run<'a, D> {
             is_over: false,
             counters: driver.counters(),
         };
-        Self { driver, goal, peers: Vec::new(), record }
+        Self { security, driver, goal, peers: Vec::new(), record }
     }
 
     fn play(mut self, steps: &[Step]) -> Record {
@@ -147,8 +240,8 @@ impl<'a, D: Driver> Run<'a, D> {
         match *step {
             Step::Write(peer, ref bytes) => return self.write(peer, bytes),
             Step::Read(peer) => return self.read(peer),
-            Step::Accept => return self.take(D::accept),
-            Step::TakeAttached => return self.take(D::take_attached),
+            Step::Accept => return self.take(D::accept, self.security.called()),
+            Step::TakeAttached => return self.take(D::take_attached, None),
             ref step => self.begin(step),
         }
         Seen::Nothing
@@ -158,18 +251,19 @@ impl<'a, D: Driver> Run<'a, D> {
     fn begin(&mut self, step: &Step) {
         match *step {
             Step::Connect => {
-                let peer = self.driver.connect();
+                let mut peer = Secured::new(self.driver.connect(), self.security.calling());
+                peer.pump();
                 self.peers.push(Some(peer));
             }
             Step::Write(peer, ref bytes) => {
                 let _ = self.peer(peer).map(|peer| peer.write(bytes));
             }
             Step::Shutdown(peer) => {
-                let _ = self.peer(peer).map(Wire::shutdown);
+                let _ = self.peer(peer).map(Secured::shutdown);
             }
             Step::Drop(peer) => drop(self.peers[peer].take()),
             Step::Reset(peer) => {
-                let _ = self.peers[peer].take().map(Wire::reset);
+                let _ = self.peers[peer].take().map(Secured::reset);
             }
             Step::Advance(time) => self.driver.advance(time),
             Step::AtOnce(ref steps) => steps.iter().for_each(|step| self.begin(step)),
@@ -179,18 +273,22 @@ impl<'a, D: Driver> Run<'a, D> {
         }
     }
 
-    fn peer(&mut self, index: usize) -> Option<&mut D::Wire> {
+    fn peer(&mut self, index: usize) -> Option<&mut Secured<D::Wire>> {
         self.peers[index].as_mut()
     }
 
     /// Another peer, if there is one.
-    fn take(&mut self, take: impl Fn(&mut D) -> Option<D::Wire>) -> Seen {
+    fn take(
+        &mut self,
+        take: impl Fn(&mut D) -> Option<D::Wire>,
+        layer: Option<Box<dyn Layer>>,
+    ) -> Seen {
         loop {
             let taken = take(&mut self.driver);
             let seen = Seen::Came(taken.is_some());
             let wanted = self.seen_before() != Some(&seen);
             if taken.is_some() || !self.turn(wanted) {
-                self.peers.push(taken);
+                self.peers.push(taken.map(|wire| Secured::new(wire, layer)));
                 return seen;
             }
         }
@@ -227,7 +325,7 @@ impl<'a, D: Driver> Run<'a, D> {
             let arrived = match peer.read() {
                 Ok(Some(arrived)) => arrived,
                 Ok(None) => {
-                    end = End::Eof;
+                    end = if peer.has_ended_in_order() { End::Eof } else { End::Cut };
                     Vec::new()
                 }
                 Err(error) => {
@@ -273,7 +371,8 @@ impl<'a, D: Driver> Run<'a, D> {
         for call in self.driver.take_calls() {
             add(&mut self.record.calls, call);
         }
-        turned
+        let moved = self.peers.iter_mut().flatten().filter_map(|peer| peer.pump().then_some(()));
+        moved.count() > 0 || turned
     }
 }
 
