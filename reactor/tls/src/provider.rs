@@ -19,6 +19,9 @@ const KEY_EXCHANGES: [&dyn SupportedKxGroup; 4] =
 /// AWS-LC with the cipher suites of TLS 1.3 alone.
 pub fn provider() -> Arc<CryptoProvider> {
     let mut provider = default_provider();
+    // Its first random byte takes tens of milliseconds: now, and not when the first connection waits
+    // for it. If there is none, handshakes say so.
+    let _ = provider.secure_random.fill(&mut [0]);
     provider.cipher_suites.retain(|suite| suite.tls13().is_some());
     provider.kx_groups = KEY_EXCHANGES.to_vec();
     Arc::new(provider)
