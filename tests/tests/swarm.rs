@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use kit::certificates::Certificates;
 use kit::process::output;
 use kit::programs::binary;
 use kit::server::Server;
@@ -84,4 +85,72 @@ fn no_figures_without_a_server_or_when_it_hangs_up() {
         complaint.starts_with("error: connection 1 of 1") && complaint.contains("KEEP_ALIVE=true"),
         "{complaint}"
     );
+}
+
+/// A central that takes TLS alone.
+fn secured(certificates: &Certificates, settings: &[(&str, &str)]) -> Server {
+    let files = certificates.server_settings("required");
+    let files = files.iter().map(|(name, value)| (*name, value.as_str()));
+    Server::start(&files.chain(settings.iter().copied()).collect::<Vec<_>>())
+}
+
+/// What makes it speak TLS, with the certificate and key of these names.
+fn tls(certificates: &Certificates, own: &str) -> Vec<String> {
+    let file = |name: &str| certificates.path(name).display().to_string();
+    let (certificate, key) = (format!("{own}.pem"), format!("{own}.key"));
+    [("--tls-ca", "ca.pem"), ("--tls-cert", &certificate), ("--tls-key", &key)]
+        .into_iter()
+        .flat_map(|(argument, name)| [argument.to_owned(), file(name)])
+        .collect()
+}
+
+fn secured_swarm(server: &Server, arguments: &[&str], tls: &[String]) -> Output {
+    let tls = tls.iter().map(String::as_str);
+    swarm(&server.address(), &arguments.iter().copied().chain(tls).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_lottery_over_tls_shows_a_certificate_for_each_agency() {
+    let certificates = Certificates::new(3);
+    let server = secured(&certificates, &[("SERVER_AGENCIES", "3")]);
+    let load = ["lottery", "--agencies", "3", "--max-amount", "9", "--batches", "20"];
+    let one = secured_swarm(&server, &load, &tls(&certificates, "agency-1"));
+    let complaint = String::from_utf8(one.stderr).expect("text");
+    assert!(complaint.contains("the server refused: "), "{complaint}");
+    assert_eq!((one.status.code(), one.stdout.len()), (Some(1), 0));
+    let each = tls(&certificates, "agency-{id}");
+    assert_eq!(report(&secured_swarm(&server, &load, &each))["bets"], 540);
+    assert_eq!(server.stop().matches("action: sorteo | result: success").count(), 1);
+}
+
+#[test]
+fn handshakes_are_counted_when_the_central_has_answered_over_them() {
+    let certificates = Certificates::new(5);
+    let server = secured(&certificates, &[]);
+    let load = ["handshakes", "--connections", "5", "--handshakes", "40"];
+    let report = report(&secured_swarm(&server, &load, &tls(&certificates, "agency-{id}")));
+    assert_eq!((&report["connections"], &report["messages"]), (&5.into(), &40.into()));
+    assert!(report["latency_us"]["min"].as_f64() > Some(0.0), "{report}");
+    let log = server.stop();
+    assert_eq!(log.matches("action: receive_message | result: success").count(), 40);
+}
+
+#[test]
+fn no_figures_of_a_central_that_isnt_trusted_or_trusts_nobody() {
+    let (certificates, others) = (Certificates::new(1), Certificates::new(1));
+    let server = secured(&certificates, &[]);
+    let load = ["handshakes", "--connections", "1", "--handshakes", "1"];
+    let [own, other] = [&certificates, &others].map(|files| tls(files, "agency-1"));
+    for (arguments, expected) in [
+        (other.clone(), "certificate isn't trusted"),
+        // The central's authority, and a certificate of another one.
+        ([&own[..2], &other[2..]].concat(), "the peer refuses: "),
+        (own[2..].to_vec(), "TLS needs --tls-ca too"),
+        (Vec::new(), "handshakes need --tls-ca"),
+    ] {
+        let output = secured_swarm(&server, &load, &arguments);
+        let complaint = String::from_utf8(output.stderr).expect("text");
+        assert!(complaint.contains(expected), "{expected}: {complaint}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    }
 }

@@ -7,13 +7,16 @@
 //! ```
 //!
 //! Only what happens between the second and the third is measured. What a member sends is in
-//! [`echo`], [`lottery`] and [`idle`]; this decides when they all may send, and counts.
+//! [`echo`], [`lottery`] and [`idle`]; this decides when they all may send, and counts. Connections
+//! that are made and closed all the time are in [`handshakes`].
 
 pub mod cpu;
 pub mod echo;
+pub mod handshakes;
 pub mod idle;
 pub mod lottery;
 pub mod report;
+pub mod security;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,6 +27,7 @@ use hdrhistogram::Histogram;
 use reactor::{
     CloseReason, ConnectionId, Context, Handler, Hangup, Limits, ShutdownCause, TimerId,
 };
+use security::Security;
 
 /// Fires when the members have held on for long enough.
 const HELD: TimerId = TimerId(0);
@@ -141,7 +145,7 @@ pub enum SwarmError {
         members: usize,
         /// The central.
         address: SocketAddr,
-        /// Whether it was established before.
+        /// Whether it was established before, and is none that TLS has ended.
         established: bool,
         /// Why.
         reason: String,
@@ -171,6 +175,15 @@ pub enum SwarmError {
     Interrupted(&'static str),
 }
 
+/// Runs a handler to the end.
+fn run<H: Handler>(handler: &mut H) -> Result<(), SwarmError> {
+    let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
+    let limits = Limits { shutdown_timeout: Duration::from_secs(5), ..Limits::default() };
+    let mut event_loop = runtime::event_loop(limits).map_err(|error| failed(&error))?;
+    event_loop.handle_signals(Hangup::Shutdown).map_err(|error| failed(&error))?;
+    event_loop.run(handler).map(drop).map_err(|error| failed(&error))
+}
+
 /// What a run came to.
 #[derive(Debug, Clone)]
 pub struct Measured {
@@ -196,6 +209,8 @@ pub struct Swarm<M> {
     stage: Stage,
     /// Members that aren't.
     behind: usize,
+    /// What their connections are secured with, if they are.
+    security: Option<Security>,
     watch: Option<cpu::Watch>,
     bar: Option<Bar>,
     /// Messages of all members together, for the bar.
@@ -220,6 +235,7 @@ impl<M: Member> Swarm<M> {
             members,
             established: 0,
             stage: Stage::Connecting,
+            security: None,
             watch: None,
             bar: None,
             expected,
@@ -230,6 +246,12 @@ impl<M: Member> Swarm<M> {
             error: None,
             out: Vec::new(),
         }
+    }
+
+    /// Speaks TLS on each connection.
+    #[must_use]
+    pub fn secured(self, security: Option<Security>) -> Self {
+        Self { security, ..self }
     }
 
     /// Measures the processor time of the process under load too.
@@ -249,15 +271,19 @@ impl<M: Member> Swarm<M> {
     /// # Errors
     /// [`SwarmError`]: a load that wasn't carried through has no figures.
     pub fn run(mut self) -> Result<Measured, SwarmError> {
-        let failed = |error: &dyn std::error::Error| SwarmError::Loop(error.to_string());
-        let limits = Limits { shutdown_timeout: Duration::from_secs(5), ..Limits::default() };
-        let mut event_loop = runtime::event_loop(limits).map_err(|error| failed(&error))?;
-        event_loop.handle_signals(Hangup::Shutdown).map_err(|error| failed(&error))?;
-        let _ = event_loop.run(&mut self).map_err(|error| failed(&error))?;
+        run(&mut self)?;
         match self.error {
             Some(error) => Err(error),
             None => Ok(Measured { tally: self.tally, time: self.time, cpu: self.cpu }),
         }
+    }
+
+    /// A member's connection can be used.
+    fn connected(&mut self, cx: &mut impl Context, member: usize) {
+        self.established += 1;
+        self.with_member(cx, member, |member, _, out| member.connected(out));
+        self.connect_more(cx);
+        self.advance(cx);
     }
 
     fn connect_more(&mut self, cx: &mut impl Context) {
@@ -358,11 +384,16 @@ impl<M: Member> Handler for Swarm<M> {
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, _peer: SocketAddr) {
-        self.established += 1;
         let member = self.member_of(connection);
-        self.with_member(cx, member, |member, _, out| member.connected(out));
-        self.connect_more(cx);
-        self.advance(cx);
+        let Some(security) = &self.security else { return self.connected(cx, member) };
+        match security.layer(member) {
+            Ok(layer) => cx.start_layer(connection, layer),
+            Err(error) => self.fail(cx, SwarmError::Loop(error.to_string())),
+        }
+    }
+
+    fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        self.connected(cx, self.member_of(connection));
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
@@ -403,7 +434,7 @@ impl<M: Member> Handler for Swarm<M> {
         }
         let index = self.connections.iter().position(|found| *found == connection);
         let (member, members) = (index.map_or(0, |index| index + 1), self.members.len());
-        let established = !matches!(reason, CloseReason::NotConnected(_));
+        let established = !matches!(reason, CloseReason::NotConnected(_) | CloseReason::Layer(_));
         let (address, reason) = (self.plan.address, reason.to_string());
         self.fail(cx, SwarmError::Lost { member, members, address, established, reason });
     }

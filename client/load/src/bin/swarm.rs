@@ -1,15 +1,18 @@
-//! Makes load and measures it: `swarm echo`, `swarm lottery`, `swarm idle`.
+//! Makes load and measures it: `swarm echo`, `swarm lottery`, `swarm idle`, `swarm handshakes`.
 
 use std::io::IsTerminal;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use client::progress_bar::Bar;
 use load::swarm::cpu::Watch;
+use load::swarm::handshakes::{self, Handshakes};
 use load::swarm::report::{Report, Subject};
-use load::swarm::{Member, Plan, Swarm, SwarmError, echo, idle, lottery};
+use load::swarm::security::{Files, Security};
+use load::swarm::{Measured, Member, Plan, Swarm, SwarmError, echo, idle, lottery};
 use runtime::{console, logging};
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn command() -> Command {
                 .global(true)
                 .help("Print JSON instead of a table"),
         ])
+        .args(security())
         .subcommand(
             Command::new("echo")
                 .about("Lines that must come back; the server needs SERVER_ECHO_KEEP_ALIVE=true")
@@ -83,6 +87,33 @@ fn command() -> Command {
                 .about("Idle connections, held for --hold")
                 .arg(argument("connections", "9000", "Connections").value_parser(few())),
         )
+        .subcommand(
+            Command::new("handshakes")
+                .about("Connections that echo a line over TLS and are closed again")
+                .args([
+                    argument("connections", "50", "Connections at a time").value_parser(few()),
+                    argument("handshakes", "10000", "Handshakes in all").value_parser(count()),
+                ]),
+        )
+}
+
+/// What TLS needs.
+fn security() -> [Arg; 4] {
+    let file = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FILE").global(true).help(help)
+    };
+    [
+        file("tls-ca", "Speak TLS; the server's certificate must be of an authority in this file")
+            .value_parser(value_parser!(PathBuf)),
+        file("tls-cert", "Certificate of each connection, with {id} for its number from 1 on")
+            .requires("tls-key"),
+        file("tls-key", "Its key, likewise").requires("tls-cert"),
+        Arg::new("tls-server-name")
+            .long("tls-server-name")
+            .value_name("NAME")
+            .global(true)
+            .help("Name in the server's certificate [default: the host of the address]"),
+    ]
 }
 
 fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
@@ -99,31 +130,67 @@ fn size(matches: &ArgMatches, name: &str) -> usize {
 
 fn run(matches: &ArgMatches) -> Result<(), String> {
     let (work, own) = matches.subcommand().expect("one is required");
-    let plan = Plan {
-        address: resolve(&value::<String>(own, "address"))?,
-        connecting: size(own, "connecting"),
-        hold: value(own, "hold"),
-        timeout: value(own, "timeout"),
-    };
     match work {
         "echo" => {
             let pipeline: u32 = value(own, "pipeline");
             let lines: u64 = value(own, "lines");
             let load = echo::Plan { pipeline, size: size(own, "size"), lines };
             let members = echo::Echo::members(&load, size(own, "connections"));
-            measure("echo", own, plan, pipeline as usize, members, lines)
+            measure("echo", own, pipeline as usize, members, lines)
         }
         "lottery" => {
             let (window, batches) = (size(own, "window"), value(own, "batches"));
             let load = lottery::Plan { window, max_amount: value(own, "max-amount"), batches };
             let members = lottery::Agency::members(&load, value(own, "agencies"));
-            measure("lottery", own, plan, window, members, batches)
+            measure("lottery", own, window, members, batches)
         }
+        "handshakes" => measure_handshakes(own),
         _ => {
             let members = vec![idle::Idle::new(); size(own, "connections")];
-            measure("idle", own, plan, 0, members, 0)
+            measure("idle", own, 0, members, 0)
         }
     }
+}
+
+fn plan(own: &ArgMatches) -> Result<Plan, String> {
+    Ok(Plan {
+        address: resolve(&value::<String>(own, "address"))?,
+        connecting: size(own, "connecting"),
+        hold: value(own, "hold"),
+        timeout: value(own, "timeout"),
+    })
+}
+
+/// What so many connections are secured with, if they are.
+fn load_security(own: &ArgMatches, members: usize) -> Result<Option<Security>, String> {
+    let text = |name| own.get_one::<String>(name).cloned();
+    let own_files = text("tls-cert").zip(text("tls-key"));
+    let Some(authorities) = own.get_one::<PathBuf>("tls-ca").cloned() else {
+        let unused = own_files.is_some() || text("tls-server-name").is_some();
+        return if unused { Err("TLS needs --tls-ca too".to_owned()) } else { Ok(None) };
+    };
+    let address: String = value(own, "address");
+    let host = address.rsplit_once(':').map_or(&*address, |(host, _)| host).to_owned();
+    let name = text("tls-server-name").unwrap_or(host);
+    let files = Files { authorities, own: own_files };
+    Security::load(&files, &name, members).map(Some).map_err(|error| error.to_string())
+}
+
+fn measure_handshakes(own: &ArgMatches) -> Result<(), String> {
+    let connections = size(own, "connections");
+    let Some(security) = load_security(own, connections)? else {
+        return Err("handshakes need --tls-ca".to_owned());
+    };
+    let (address, timeout) = (resolve(&value::<String>(own, "address"))?, value(own, "timeout"));
+    let handshakes = value(own, "handshakes");
+    let plan = handshakes::Plan { address, connections, handshakes, timeout };
+    let swarm = Handshakes::new(plan, security, watch(own));
+    let measured = swarm.run().map_err(|error| error.to_string())?;
+    report(own, Subject { work: "handshakes", connections, pipeline: 0 }, &measured)
+}
+
+fn watch(own: &ArgMatches) -> Option<Watch> {
+    own.get_one::<u32>("pid").map(|pid| Watch::process(*pid))
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, String> {
@@ -149,18 +216,22 @@ fn advice(work: &str, error: &SwarmError) -> String {
 fn measure<M: Member>(
     work: &'static str,
     matches: &ArgMatches,
-    plan: Plan,
     pipeline: usize,
     members: Vec<M>,
     messages_each: u64,
 ) -> Result<(), String> {
     let connections = members.len();
-    let watch = matches.get_one::<u32>("pid").map(|pid| Watch::process(*pid));
+    let security = load_security(matches, connections)?;
     let bar = std::io::stderr().is_terminal().then(|| Bar::new("answers")).flatten();
     let expected = messages_each.saturating_mul(connections as u64);
-    let swarm = Swarm::new(plan, members, expected).watching(watch).shown(bar);
+    let swarm = Swarm::new(plan(matches)?, members, expected);
+    let swarm = swarm.secured(security).watching(watch(matches)).shown(bar);
     let measured = swarm.run().map_err(|error| format!("{error}{}", advice(work, &error)))?;
-    let report = Report::new(Subject { work, connections, pipeline }, &measured);
+    report(matches, Subject { work, connections, pipeline }, &measured)
+}
+
+fn report(matches: &ArgMatches, subject: Subject, measured: &Measured) -> Result<(), String> {
+    let report = Report::new(subject, measured);
     let text = if matches.get_flag("json") {
         serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"
     } else {

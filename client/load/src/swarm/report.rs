@@ -11,7 +11,7 @@ use super::Measured;
 /// Figures of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// What was done: `echo`, `lottery` or `idle`.
+    /// What was done: `echo`, `lottery`, `idle` or `handshakes`.
     pub work: &'static str,
     /// Connections at the same time.
     pub connections: usize,
@@ -19,9 +19,9 @@ pub struct Report {
     pub pipeline: usize,
     /// From the first message to the last response.
     pub seconds: f64,
-    /// Responses: lines, or frames.
+    /// Responses: lines, or frames; or handshakes.
     pub messages: u64,
-    /// Responses a second.
+    /// The same a second.
     pub messages_per_second: f64,
     /// Bets confirmed.
     pub bets: u64,
@@ -75,7 +75,7 @@ impl Latency {
 /// What was asked for, as the report repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject {
-    /// `echo`, `lottery` or `idle`.
+    /// `echo`, `lottery`, `idle` or `handshakes`.
     pub work: &'static str,
     /// Connections.
     pub connections: usize,
@@ -118,14 +118,24 @@ fn approximate(count: u64) -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { work, connections, pipeline, seconds, messages, bets, .. } = self;
-        writeln!(f, "{work}: {connections} connections, {pipeline} under way on each")?;
+        write!(f, "{work}: {connections} connections")?;
+        if *pipeline > 0 {
+            write!(f, ", {pipeline} under way on each")?;
+        }
+        writeln!(f)?;
         writeln!(f, "  time        {seconds:>14.3} s")?;
-        let answered = if *work == "lottery" { "frames" } else { "messages" };
+        let answered = match *work {
+            "lottery" => "frames",
+            "handshakes" => "handshakes",
+            _ => "messages",
+        };
         writeln!(f, "  {answered:<11} {messages:>14}   {:>14.0} /s", self.messages_per_second)?;
         if *bets > 0 {
             writeln!(f, "  bets        {bets:>14}   {:>14.0} /s", self.bets_per_second)?;
         }
-        writeln!(f, "  sent        {:>31.1} MB/s", self.megabytes_per_second)?;
+        if *work != "handshakes" {
+            writeln!(f, "  sent        {:>31.1} MB/s", self.megabytes_per_second)?;
+        }
         if let Some(Latency { min, p50, p90, p99, p99_9, max }) = self.latency_us {
             writeln!(
                 f,
