@@ -1,5 +1,6 @@
 //! A process under load: the central, a yardstick, or what would be taken instead.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
-use crate::yardstick::{self, Space};
+use crate::secured;
+use crate::yardstick::{self, Bytes, Lottery, Space};
 use kit::process::{free_port, memory};
 use kit::programs::binary;
 
@@ -22,9 +24,31 @@ pub(crate) enum Kind {
     BareLedger,
     /// Writes it over a file that was filled before.
     BareLog,
+    /// Echoes over TLS.
+    SecuredEcho,
+    /// Appends what comes over TLS to a file.
+    SecuredLedger,
+    /// Does with the bets what the central does.
+    SecuredLottery,
+    TokioEcho,
+    /// Does the same with the bets.
+    TokioLottery,
 }
 
 impl Kind {
+    const ALL: [Self; 10] = [
+        Self::Central,
+        Self::BareEcho,
+        Self::LinesCodec,
+        Self::BareLedger,
+        Self::BareLog,
+        Self::SecuredEcho,
+        Self::SecuredLedger,
+        Self::SecuredLottery,
+        Self::TokioEcho,
+        Self::TokioLottery,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Central => "central",
@@ -32,6 +56,10 @@ impl Kind {
             Self::BareLedger => "bare mio loop, appending",
             Self::BareLog => "bare mio loop, pre-filled",
             Self::LinesCodec => "tokio LinesCodec",
+            Self::SecuredEcho | Self::SecuredLedger | Self::SecuredLottery => {
+                "bare mio + rustls loop"
+            }
+            Self::TokioEcho | Self::TokioLottery => "tokio-rustls",
         }
     }
 
@@ -42,6 +70,11 @@ impl Kind {
             Self::LinesCodec => Some("lines-codec"),
             Self::BareLedger => Some("bare-ledger"),
             Self::BareLog => Some("bare-log"),
+            Self::SecuredEcho => Some("secured-echo"),
+            Self::SecuredLedger => Some("secured-ledger"),
+            Self::SecuredLottery => Some("secured-lottery"),
+            Self::TokioEcho => Some("tokio-echo"),
+            Self::TokioLottery => Some("tokio-lottery"),
         }
     }
 }
@@ -61,16 +94,33 @@ struct Process(Child);
 /// This bench starts itself anew as the contender that these arguments name.
 pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     let [role, port, folder, sync] = arguments else { return None };
-    let (port, frames) = (port.parse().ok()?, Path::new(folder).join("frames"));
-    let outcome = match role.as_str() {
-        "bare-echo" => yardstick::echo(port),
-        "lines-codec" => yardstick::lines_codec(port),
-        "bare-ledger" => yardstick::ledger(port, &frames, Space::Appended, sync == "always"),
-        "bare-log" => yardstick::ledger(port, &frames, Space::Filled, sync == "always"),
-        _ => return None,
-    };
+    let role = Kind::ALL.into_iter().find(|kind| kind.role() == Some(role))?;
+    let outcome = role.play(port.parse().ok()?, Path::new(folder), sync == "always");
     // They run until they are killed.
     Some(ExitCode::from(u8::from(outcome.is_err())))
+}
+
+impl Kind {
+    fn play(self, port: u16, folder: &Path, is_synced: bool) -> io::Result<()> {
+        let bytes = |space| Bytes::create(&folder.join("frames"), space, is_synced);
+        let lottery = || Lottery::create(&folder.join("bets.csv"), secured::AGENCIES);
+        match self {
+            Self::Central => Err(io::ErrorKind::Unsupported.into()),
+            Self::BareEcho => yardstick::echo(port),
+            Self::LinesCodec => yardstick::lines_codec(port),
+            Self::BareLedger => yardstick::ledger(port, bytes(Space::Appended)?),
+            Self::BareLog => yardstick::ledger(port, bytes(Space::Filled)?),
+            Self::SecuredEcho => yardstick::secured_echo(port, &secured::config()?),
+            Self::SecuredLedger => {
+                yardstick::secured_ledger(port, &secured::config()?, bytes(Space::Appended)?)
+            }
+            Self::SecuredLottery => {
+                yardstick::secured_ledger(port, &secured::config()?, lottery()?)
+            }
+            Self::TokioEcho => yardstick::tokio_lines(port, &secured::config()?),
+            Self::TokioLottery => yardstick::tokio_ledger(port, &secured::config()?, lottery()?),
+        }
+    }
 }
 
 impl Contender {
@@ -86,6 +136,7 @@ impl Contender {
             Some(role) => {
                 let mut command = Command::new(std::env::current_exe().expect("it has a name"));
                 command.arg(role).arg(port.to_string()).arg(folder.path()).arg(sync);
+                command.envs(environment.iter().copied());
                 command
             }
             None => central(port, folder.path(), sync, environment),

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p load                      everything
 //! cargo bench -p load -- echo lottery      what has one of these words in its name
+//! cargo bench -p load -- tls               the same over TLS
 //! cargo bench -p load -- --save echo       the same, kept for the documentation, with new charts
 //! cargo bench -p load -- --charts          no measurement: the charts of what is kept
 //! ```
@@ -19,6 +20,7 @@ mod files;
 mod machine;
 mod recovery;
 mod results;
+mod secured;
 mod table;
 mod yardstick;
 
@@ -60,6 +62,9 @@ fn main() -> ExitCode {
     }
     for case in LotteryCase::all().filter(|case| wanted(&case.name())) {
         publish(&case.run(), is_saved);
+    }
+    if wanted("tls") {
+        secured::run(|table| publish(table, is_saved));
     }
     if wanted("crowd") {
         crowd::run();

@@ -4,18 +4,25 @@
 //! Written for the bench alone. They check nothing, limit nothing, close in no order and log
 //! nothing: a peer that fails loses its connection, anything else ends the process.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, Write};
+mod requests;
+mod secured;
+mod secured_tokio;
+mod sink;
+
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
-use std::path::Path;
 
 use futures_util::StreamExt;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tokio_util::codec::{Framed, LinesCodec};
-use wire::{Checksum, FrameDecoder, Phase, Request, Response, WinnersBuilder};
+
+use requests::Agency;
+
+pub(crate) use secured::{echo as secured_echo, ledger as secured_ledger};
+pub(crate) use secured_tokio::{ledger as tokio_ledger, lines as tokio_lines};
+pub(crate) use sink::{Bytes, Lottery, Sink, Space};
 
 const LISTENER: Token = Token(usize::MAX);
 const BUFFER: usize = 64 * 1024;
@@ -23,15 +30,22 @@ const BACKLOG: i32 = 1024;
 
 struct Connection {
     stream: TcpStream,
+    agency: Agency,
     /// What isn't a whole message yet.
     rest: Vec<u8>,
     /// What the socket hasn't taken yet.
     output: Vec<u8>,
 }
 
+impl From<TcpStream> for Connection {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream, agency: Agency::default(), rest: Vec::new(), output: Vec::new() }
+    }
+}
+
 /// Lines come back as they are: what came is written at once, out of the buffer it was read into.
 pub(crate) fn echo(port: u16) -> io::Result<()> {
-    let mut bare = Bare::listen(port)?;
+    let mut bare = Bare::listen(port, Connection::from)?;
     loop {
         bare.wait()?;
         for slot in std::mem::take(&mut bare.ready) {
@@ -78,47 +92,20 @@ fn send_rest(connection: &mut Connection) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Where frames go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Space {
-    /// To the end of a file.
-    Appended,
-    /// Over a file that was filled with zeros, from its beginning again when it is full.
-    Filled,
-}
-
-/// Bytes of a file that is filled: as large as both segments of the central's WAL.
-const FILLED: u64 = 16 << 20;
-
-/// Frames are written to a file as they are, all of a turn with one write, and one sync if at all.
-pub(crate) fn ledger(port: u16, path: &Path, space: Space, sync: bool) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    if space == Space::Filled {
-        io::copy(&mut io::repeat(0).take(FILLED), &mut file)?;
-        file.sync_all()?;
-        file.rewind()?;
-    }
-    let mut bare = Bare::listen(port)?;
-    let (mut staged, mut touched) = (Vec::new(), Vec::new());
+/// Frames go to `sink`, all of a turn together.
+pub(crate) fn ledger(port: u16, mut sink: impl Sink) -> io::Result<()> {
+    let mut bare = Bare::listen(port, Connection::from)?;
+    let mut touched = Vec::new();
     loop {
         bare.wait()?;
         for slot in std::mem::take(&mut bare.ready) {
             let Some(connection) = bare.connections.get_mut(slot) else { continue };
-            match append_one(connection, &mut bare.buffer, &mut staged) {
+            match take_frames(connection, &mut bare.buffer, &mut sink) {
                 Ok(()) => touched.push(slot),
                 Err(_) => drop(bare.connections.remove(slot)),
             }
         }
-        if !staged.is_empty() {
-            if space == Space::Filled && file.stream_position()? + staged.len() as u64 > FILLED {
-                file.rewind()?;
-            }
-            file.write_all(&staged)?;
-            staged.clear();
-            if sync {
-                rustix::fs::fdatasync(file.as_fd())?;
-            }
-        }
+        sink.commit()?;
         for slot in touched.drain(..) {
             let Some(connection) = bare.connections.get_mut(slot) else { continue };
             if send_rest(connection).is_err() {
@@ -128,10 +115,10 @@ pub(crate) fn ledger(port: u16, path: &Path, space: Space, sync: bool) -> io::Re
     }
 }
 
-fn append_one(
+fn take_frames(
     connection: &mut Connection,
     buffer: &mut [u8],
-    staged: &mut Vec<u8>,
+    sink: &mut impl Sink,
 ) -> io::Result<()> {
     loop {
         let rest = connection.rest.len();
@@ -143,7 +130,7 @@ fn append_one(
             Err(error) => return Err(error),
         };
         let input = &buffer[..rest + count];
-        let used = respond(input, &mut connection.output, staged);
+        let used = connection.agency.respond(input, &mut connection.output, sink)?;
         connection.rest.clear();
         connection.rest.extend_from_slice(&input[used..]);
         if input.len() < buffer.len() {
@@ -152,50 +139,26 @@ fn append_one(
     }
 }
 
-fn respond(input: &[u8], output: &mut Vec<u8>, staged: &mut Vec<u8>) -> usize {
-    let (decoder, mut used) = (FrameDecoder::default(), 0);
-    while let Some(frame) = decoder.decode(&input[used..]).expect("the load is good") {
-        used += frame.used();
-        let response = match Request::decode(frame).expect("the load is good") {
-            Request::Hello { .. } => Response::Welcome {
-                consumed: 0,
-                checksum: Checksum::default(),
-                rejected: 0,
-                phase: Phase::Open,
-            },
-            Request::Bet(batch) | Request::Batch(batch) => {
-                staged.extend_from_slice(batch.encoded);
-                Response::Stored { consumed: batch.position + u64::from(batch.count) }
-            }
-            Request::End { total } => Response::Finished { stored: total, rejected: 0 },
-            Request::Winners => {
-                WinnersBuilder::new(output).finish(true);
-                continue;
-            }
-        };
-        response.encode(output);
-    }
-    used
-}
-
-/// What both have in common: a poll, a listener, connections.
-struct Bare {
+/// What all have in common: a poll, a listener, connections.
+struct Bare<C, F> {
     poll: Poll,
     events: Events,
     listener: TcpListener,
-    connections: Slab<Connection>,
+    connections: Slab<C>,
+    /// Makes a connection of a socket.
+    connect: F,
     ready: Vec<usize>,
     buffer: Vec<u8>,
 }
 
-impl Bare {
-    fn listen(port: u16) -> io::Result<Self> {
+impl<C, F: FnMut(TcpStream) -> C> Bare<C, F> {
+    fn listen(port: u16, connect: F) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::from_std(listener(port)?);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (events, connections) = (Events::with_capacity(1024), Slab::new());
         let (ready, buffer) = (Vec::new(), vec![0; BUFFER]);
-        Ok(Self { poll, events, listener, connections, ready, buffer })
+        Ok(Self { poll, events, listener, connections, connect, ready, buffer })
     }
 
     fn wait(&mut self) -> io::Result<()> {
@@ -210,7 +173,7 @@ impl Bare {
                 let entry = self.connections.vacant_entry();
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 self.poll.registry().register(&mut stream, Token(entry.key()), interest)?;
-                entry.insert(Connection { stream, rest: Vec::new(), output: Vec::new() });
+                entry.insert((self.connect)(stream));
             }
         }
         Ok(())
