@@ -9,5 +9,6 @@ mod foreign;
 mod handshakes;
 mod identities;
 mod records;
+mod relay;
 mod reloads;
 mod world;
