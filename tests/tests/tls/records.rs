@@ -256,6 +256,30 @@ fn a_record_of_16_kib_split_over_segments_at_every_byte() {
 }
 
 #[test]
+fn a_record_that_never_ends() {
+    let settings = [
+        ("SERVER_ECHO_KEEP_ALIVE", "true"),
+        ("SERVER_FIRST_BYTE_TIMEOUT", "300ms"),
+        ("SERVER_IDLE_TIMEOUT", "300ms"),
+    ];
+    let mut world = World::with("required", &settings);
+    for has_spoken in [false, true] {
+        let mut client = world.connect(None);
+        if has_spoken {
+            client.write_all(b"hola\n").expect("sent");
+            client.read_exact(&mut [0; 5]).expect("it comes back");
+        }
+        let record = client.seal(&[b'x'; RECORD_MAX]);
+        client.send_raw(&record[..record.len() - 1]).expect("sent");
+        let mut response = Vec::new();
+        client.read_to_end(&mut response).expect("an end in order");
+        assert_eq!(response, b"");
+        world.goes_on();
+    }
+    world.end_with_line(&["receive_message | result: fail", "waited too long for a line or frame"]);
+}
+
+#[test]
 fn a_record_of_16_kib_byte_by_byte() {
     let world = World::new();
     let mut client = world.connect(None);
