@@ -405,6 +405,7 @@ runtime::settings! {
             .size(1 << 20..=MEMORY_MAX)
             .default("256MiB")
             .help("Input and output held for all connections")
+            .details("a connection with TLS counts at least 16 KiB: ten thousand are 157 MiB of it")
             .limit(
                 "nothing more is read in this turn; then the connections that hold the most are closed, until seven eighths are held",
                 "a thousand peers that each stay within their limits are too much together",
