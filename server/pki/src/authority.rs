@@ -365,8 +365,8 @@ impl Authority {
     }
 
     /// Copies what a program needs into a folder of its own below `to`, `server` or `agency-N`: the
-    /// authority's certificate, its own and its key; for the central the revocation list too. Copies that
-    /// are there are replaced. Returns the folder.
+    /// authority's certificate and revocation list, its own certificate and its key. Copies that are there
+    /// are replaced. Returns the folder.
     ///
     /// The files are `owner`'s, if there is one, which only a privileged process may do; `owner` may also
     /// enter the folder.
@@ -389,15 +389,13 @@ impl Authority {
             let entered = Permissions::from_mode(0o755);
             fs::set_permissions(&folder, entered).map_err(failed(&folder, "open"))?;
         }
-        let list = (holder == Holder::Server).then(|| self.crl_path());
         let copies = [
-            (Some(self.certificate_path()), Readers::Everybody),
-            (list, Readers::Everybody),
-            (Some(certificate), Readers::Everybody),
-            (Some(key), Readers::Owner),
+            (self.certificate_path(), Readers::Everybody),
+            (self.crl_path(), Readers::Everybody),
+            (certificate, Readers::Everybody),
+            (key, Readers::Owner),
         ];
         for (path, readers) in copies {
-            let Some(path) = path else { continue };
             let name = path.file_name().unwrap_or_default();
             files::copy(&path, &folder.join(name), readers, owner)?;
         }

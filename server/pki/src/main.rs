@@ -118,9 +118,9 @@ fn install() -> Command {
                 .help("User and group that the copies are for (as root) [default: one's own]"),
         ])
         .after_help(
-            "Copied are the authority's certificate, the program's own and its key; for the central \
-             the revocation list too. Copies that are there are replaced, each as a whole: a running \
-             program takes the new ones when it gets SIGHUP.",
+            "Copied are the authority's certificate and revocation list, the program's own certificate \
+             and its key. Copies that are there are replaced, each as a whole: a running program takes \
+             the new ones when it gets SIGHUP.",
         )
 }
 

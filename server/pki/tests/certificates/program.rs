@@ -203,7 +203,7 @@ fn a_program_gets_what_it_needs_and_nothing_else() {
     assert_eq!(printed, format!("{server}: certificate and key\n{agency}: certificate and key\n"));
     assert_eq!(names(to), ["agency-2", "server"]);
     assert_eq!(names(&folders[0]), ["ca.pem", "crl.pem", "server.key", "server.pem"]);
-    assert_eq!(names(&folders[1]), ["agency-2.key", "agency-2.pem", "ca.pem"]);
+    assert_eq!(names(&folders[1]), ["agency-2.key", "agency-2.pem", "ca.pem", "crl.pem"]);
     // What is newer takes the place of what is there, and of what was left by a run that was killed.
     succeed(authority, "crl");
     fs::write(folders[0].join(".server.key.tmp"), "half").unwrap();
