@@ -88,6 +88,29 @@ fn the_tool_ends_with_a_table_and_a_verdict() {
     assert!(log.ends_with("central: exit code 0; OK\n"), "{log}");
 }
 
+/// A serial is that of an agency's certificate.
+#[test]
+fn over_tls_it_ends_as_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = lottery(folder.path(), 20, &[]);
+    command.arg("--tls").arg("--storage").arg(folder.path().join("kept.csv"));
+    let ended = output(command.stdin(Stdio::null()));
+    let log = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "{log}");
+    for agency in 1..=AGENCIES {
+        let end =
+            format!("receive_end | result: success | agency: {agency} | ip: 127.0.0.1 | serial: ");
+        assert!(log.contains(&end), "{log}");
+    }
+    assert!(log.ends_with("central: exit code 0; OK\n"), "{log}");
+    let names =
+        fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().expect("UTF-8")).collect();
+    names.sort();
+    let kept = ["agency-1.csv", "agency-2.csv", "kept.csv", "kept.csv.wal"];
+    assert_eq!(names, kept, "certificates are thrown away");
+}
+
 /// The terminal's signal comes to the tool alone, and it asks each process once.
 #[test]
 fn ctrl_c_and_a_hangup_at_a_terminal_end_every_process_in_order() {

@@ -11,8 +11,9 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use load::verify::{self, LEGEND, Line, Table};
+use pki::{Authority, Leaf, Options};
 use reactor::REPEAT_SPAN;
 use runtime::{console, logging};
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,6 +53,8 @@ fn command() -> clap::Command {
                 .value_parser(value_parser!(PathBuf)),
             argument("storage", "Ledger to go on with [default: a new one that is thrown away]")
                 .value_parser(value_parser!(PathBuf)),
+            argument("tls", "Run it over TLS, with certificates that are thrown away")
+                .action(ArgAction::SetTrue),
             argument("timeout", "Longest time that it may take")
                 .default_value("10m")
                 .value_parser(|text: &str| humantime::parse_duration(text)),
@@ -92,6 +95,53 @@ enum Cause {
     Signal(i32, Instant),
 }
 
+/// Certificates for a lottery on this machine, of an authority in a folder.
+struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    fn issue(folder: PathBuf, agencies: u32) -> Result<Self, pki::Error> {
+        let authority = Authority::create(&folder, &Options::default())?;
+        authority.issue_server(&["localhost", "127.0.0.1", "::1"], &Leaf::default())?;
+        let agencies: Vec<_> = (1..=agencies).collect();
+        authority.issue_agencies(&agencies, &Leaf::default())?;
+        Ok(Self { folder })
+    }
+
+    fn set_for_central(&self, command: &mut Command) {
+        command.env("SERVER_TLS", "required");
+        self.set_files(
+            command,
+            &[
+                ("SERVER_TLS_CERT", "server.pem"),
+                ("SERVER_TLS_KEY", "server.key"),
+                ("SERVER_TLS_CLIENT_CA", "ca.pem"),
+                ("SERVER_TLS_CRL", "crl.pem"),
+            ],
+        );
+    }
+
+    fn set_for_agency(&self, command: &mut Command, agency: u32) {
+        command.env("CLI_TLS", "on");
+        self.set_files(
+            command,
+            &[
+                ("CLI_TLS_CA", "ca.pem"),
+                ("CLI_TLS_CRL", "crl.pem"),
+                ("CLI_TLS_CERT", &format!("agency-{agency}.pem")),
+                ("CLI_TLS_KEY", &format!("agency-{agency}.key")),
+            ],
+        );
+    }
+
+    fn set_files(&self, command: &mut Command, files: &[(&str, &str)]) {
+        for (setting, file) in files {
+            command.env(setting, self.folder.join(file));
+        }
+    }
+}
+
 /// The central's index among the processes; agencies follow in their order.
 const CENTRAL: usize = 0;
 
@@ -103,6 +153,8 @@ struct Lottery {
     last_errors: Vec<Option<String>>,
     lines: Vec<Line>,
     files: Vec<PathBuf>,
+    /// None without TLS.
+    certificates: Option<Certificates>,
     /// The central's, once it listens.
     port: Option<u16>,
     cause: Option<Cause>,
@@ -118,14 +170,16 @@ fn run(matches: &ArgMatches) -> Result<Outcome, String> {
     let timeout: Duration = *matches.get_one("timeout").expect("it has a default");
     let throw_away = std::env::temp_dir().join(format!("lottery-{}", std::process::id()));
     let storage = matches.get_one::<PathBuf>("storage").cloned();
-    if storage.is_none() {
-        std::fs::create_dir(&throw_away).map_err(|error| named(&throw_away, &error))?;
-    }
-    let ledger = storage.clone().unwrap_or_else(|| throw_away.join("bets.csv"));
-    let outcome = run_with(data, agencies, &ledger, timeout);
-    if storage.is_none() {
-        std::fs::remove_dir_all(&throw_away).map_err(|error| named(&throw_away, &error))?;
-    }
+    std::fs::create_dir(&throw_away).map_err(|error| named(&throw_away, &error))?;
+    let ledger = storage.unwrap_or_else(|| throw_away.join("bets.csv"));
+    let certificates = matches
+        .get_flag("tls")
+        .then(|| Certificates::issue(throw_away.join("pki"), agencies))
+        .transpose();
+    let outcome = certificates
+        .map_err(|error| error.to_string())
+        .and_then(|certificates| run_with(data, agencies, &ledger, certificates, timeout));
+    std::fs::remove_dir_all(&throw_away).map_err(|error| named(&throw_away, &error))?;
     outcome
 }
 
@@ -137,9 +191,10 @@ fn run_with(
     data: &Path,
     agencies: u32,
     ledger: &Path,
+    certificates: Option<Certificates>,
     timeout: Duration,
 ) -> Result<Outcome, String> {
-    let mut lottery = Lottery::new(timeout)?;
+    let mut lottery = Lottery::new(certificates, timeout)?;
     for agency in 1..=agencies {
         let file = data.join(format!("agency-{agency}.csv"));
         let counted = verify::count_file(&file).map_err(|error| named(&file, &error))?;
@@ -163,7 +218,7 @@ fn run_with(
 }
 
 impl Lottery {
-    fn new(timeout: Duration) -> Result<Self, String> {
+    fn new(certificates: Option<Certificates>, timeout: Duration) -> Result<Self, String> {
         let (sender, events) = channel();
         let hangup = (!reactor::is_ignored(Signal::HUP)).then_some(SIGHUP);
         let signals = [SIGINT, SIGTERM, SIGQUIT].into_iter().chain(hangup);
@@ -182,6 +237,7 @@ impl Lottery {
             last_errors: Vec::new(),
             lines: Vec::new(),
             files: Vec::new(),
+            certificates,
             port: None,
             cause: None,
             sender,
@@ -195,6 +251,9 @@ impl Lottery {
         let mut command = program("server")?;
         command.env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", "0");
         command.env("SERVER_AGENCIES", agencies.to_string()).env("SERVER_STORAGE_PATH", ledger);
+        if let Some(certificates) = &self.certificates {
+            certificates.set_for_central(&mut command);
+        }
         self.start("server".to_owned(), command)
     }
 
@@ -203,6 +262,9 @@ impl Lottery {
         let file = &self.files[agency as usize - 1];
         command.env("CLI_ID", agency.to_string()).env("CLI_DATA_PATH", file);
         command.env("CLI_SERVER_ADDRESS", format!("127.0.0.1:{port}")).env("CLI_MODE", "loteria");
+        if let Some(certificates) = &self.certificates {
+            certificates.set_for_agency(&mut command, agency);
+        }
         self.start(format!("client{agency}"), command)
     }
 
