@@ -12,6 +12,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
 OVERRIDE = $(if $(PERSISTENT),-f docker/persistent.yaml)
+TLS_OVERRIDE = $(if $(TLS),-f .tls/compose.yaml)
 COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(OVERRIDE)
 PYTEST = target/pytest/bin/python -m pytest
 # What a target needs is there, or is installed, or it is said what is missing.
@@ -38,9 +39,9 @@ dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE
 	$(CARGO) run --release --locked -q -p load --bin dataset -- \
 		$(DATASET_PLAN) $(if $(FORCE),--force) --agencies $(DATASET_AGENCIES) --out .data
 
-run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED)
+run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED; TLS=1)
 	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
-	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data
+	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data $(if $(TLS),--tls)
 
 settings-docs: ## Write the tables of docs/configuration.md from the programs' settings
 	$(SETUP) settings-docs
@@ -115,10 +116,11 @@ docker-image: ## Build the images server:latest, client:latest, dataset:latest a
 $(COMPOSE_FILE):
 	./generar-compose.sh $@ $(DATASET_AGENCIES)
 
-docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them)
+docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them; TLS=1)
 	$(SETUP) docker-compose-up
+	$(if $(TLS),@docker/tls.sh $(COMPOSE_FILE))
 	@DATASET_AGENCIES=$(if $(call asked_for,DATASET_AGENCIES),$(DATASET_AGENCIES)) \
-		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) -- $(DATASET)
+		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) $(TLS_OVERRIDE) -- $(DATASET)
 
 docker-compose-down: $(COMPOSE_FILE) ## Stop the containers and remove them
 	$(SETUP) docker-compose-down

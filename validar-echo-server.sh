@@ -48,7 +48,12 @@ ask='
         waited=$((waited + 1))
     done
     cat /tmp/error >&2
-    [ "$(cat /tmp/answer)" = "$1" ]
+    answer=$(cat /tmp/answer)
+    if [ "$answer" = "$1" ]; then exit; fi
+    if [ -n "$answer" ]; then
+        printf "validar-echo-server.sh: the server answered %s\n" "$answer" | head -c 300 >&2
+    fi
+    exit 1
 '
 
 # What a person can do about an answer that can't come; the verdict is the same.

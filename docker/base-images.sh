@@ -68,10 +68,10 @@ make_busybox() {
     import_image "$root" busybox:latest 'ENV PATH=/bin' 'CMD ["sh"]'
 }
 
-# A Debian with a C linker, and what cargo needs to fetch crates as this machine fetches them.
+# A Debian with a C compiler, and what cargo needs to fetch crates as this machine fetches them.
 debian_root() {
     install_package debootstrap
-    say "unpacking Debian $SUITE with a linker (most of a minute)"
+    say "unpacking Debian $SUITE with a C compiler (most of a minute)"
     debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev \
         "$SUITE" "$1" "$(debian_archive)" > "$work/debootstrap.log" 2>&1 ||
         { tail "$work/debootstrap.log" >&2 && return 1; }

@@ -103,7 +103,7 @@ class System:
                      "docker/persistent.yaml", "server/config.ini", "client/config.yaml"):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(REPOSITORY / name, folder / name)
-        (folder / ".data").mkdir()
+        (folder / ".data").mkdir(exist_ok=True)
         self.agencies = 0
         self.files = []
 
