@@ -79,10 +79,11 @@ winners: ## Draw among WINNERS winning bets in 64 MiB of memory
 FUZZ = mkdir -p fuzz/found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $$target \
 	fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS)
 
-fuzz: ## Fuzz every decoder for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
+fuzz: ## Fuzz every decoder and TLS for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
 	$(SETUP) fuzz
 	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
 	cd server && for target in batches rows ledger; do $(FUZZ) || exit 1; done
+	cd reactor/tls && for target in handshakes records; do $(FUZZ) || exit 1; done
 
 fmt: ## Format the code
 	$(SETUP) fmt
@@ -93,6 +94,7 @@ lint: ## Check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path wire/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path server/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path reactor/tls/fuzz/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 doc: ## Build the documentation
