@@ -105,6 +105,24 @@ fn a_reset_loses_what_is_in_flight_and_both_ends_learn_of_it() {
     assert!(network.in_flight().is_empty() && network.intact().is_empty());
 }
 
+/// A socket that is closed with something unread resets the connection: the end that it had sent is lost
+/// with the bytes before it.
+#[test]
+fn an_end_in_flight_is_lost_with_a_reset() {
+    let (network, mut event_loop) = listening();
+    let (peer, _) = connected(&network, &mut event_loop);
+    peer.write_all(b"1");
+    run_until_quiescent(&mut event_loop);
+    network.deliver_by_hand();
+    let link = peer.link();
+    peer.write_all(b"2");
+    peer.shutdown().unwrap();
+    drop(peer);
+    network.deliver(link, Side::Caller, usize::MAX);
+    run_until_quiescent(&mut event_loop);
+    assert_eq!(endings(&event_loop), [Ending::Failed(ErrorKind::ConnectionReset)]);
+}
+
 #[test]
 fn a_machine_that_vanishes_is_noticed_by_keepalive() {
     let (network, mut event_loop) = listening();

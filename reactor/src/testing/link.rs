@@ -43,6 +43,8 @@ enum Fin {
     NotSent,
     InFlight,
     Arrived,
+    /// It was in flight when the connection was reset.
+    Lost,
 }
 
 /// One direction.
@@ -278,7 +280,12 @@ impl Link {
     }
 
     fn lose_in_flight(&mut self) {
-        self.pipes.iter_mut().for_each(|pipe| pipe.in_flight.clear());
+        for pipe in &mut self.pipes {
+            pipe.in_flight.clear();
+            if pipe.fin == Fin::InFlight {
+                pipe.fin = Fin::Lost;
+            }
+        }
     }
 
     fn fail(&mut self, side: Side, error: Option<ErrorKind>) {
