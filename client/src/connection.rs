@@ -5,13 +5,13 @@
 //! | [`driver`] | drives a session over real connections |
 //! | `dialer` | connects to the central, attempt by attempt |
 //! | `resolver` | names into addresses, without blocking the loop |
-//! | [`security`] | TLS: its beginning, its failures, its files |
+//! | [`certificates`] | TLS: its beginning, its failures, its files |
 //! | [`backoff`] | the pauses between attempts |
 //! | [`foreign_service`] | recognizes another service at the central's address |
 
 pub mod backoff;
+pub mod certificates;
 pub(crate) mod dialer;
 pub mod driver;
 pub mod foreign_service;
 pub(crate) mod resolver;
-pub mod security;

@@ -17,9 +17,9 @@ use runtime::{log_line, log_within};
 use wire::LineDecoder;
 
 use crate::config::Config;
+use crate::connection::certificates::{Certificates, EXPIRY};
 use crate::connection::dialer::{DIAL, Dialer};
 use crate::connection::foreign_service;
-use crate::connection::security::{EXPIRY, Security};
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
 
@@ -68,8 +68,8 @@ impl EchoLoop {
 
     /// The same, over TLS.
     #[must_use]
-    pub fn secured(self, security: Option<Security>) -> Self {
-        Self { dialer: self.dialer.secured(security), ..self }
+    pub fn secured(self, certificates: Option<Certificates>) -> Self {
+        Self { dialer: self.dialer.secured(certificates), ..self }
     }
 
     /// Logs what was only counted; returns how the run ended.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use client::check_files::CheckFiles;
 use client::config::{CheckConfig, Config, Mode};
+use client::connection::certificates::Certificates;
 use client::connection::driver::Driver;
-use client::connection::security::Security;
 use client::echo::EchoLoop;
 use client::exit_schedule::End;
 use client::progress_bar::Bar;
@@ -122,7 +122,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     // With TLS there is something to reload.
     let hangup = if config.tls.is_some() { Hangup::Notify } else { Hangup::Shutdown };
     event_loop.handle_signals(hangup)?;
-    let load = |tls| Security::load(tls, Clock::system());
+    let load = |tls| Certificates::load(tls, Clock::system());
     let security = config.tls.as_ref().map(load).transpose()?;
     // Agencies that are started together must not retry at the same time.
     let seed = fastrand::u64(..);

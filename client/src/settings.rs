@@ -187,7 +187,7 @@ runtime::settings! {
                 .boolean("on or off")
                 .default("off")
                 .help("Take a key that others can read")
-                .details("others than its owner, or write; for secrets that are mounted with fixed permissions");
+                .details("or write, others than its owner; for secrets that are mounted with fixed permissions");
     }
 
     "End" {

@@ -16,7 +16,7 @@ use reactor::{ConnectionId, Context, Handler, Limits, Signal, TimerId};
 use rustls::ServerConfig;
 
 use self::central::Central;
-pub(crate) use self::certificates::{Certificates, PAST, span};
+pub(crate) use self::certificates::{CertificateFolder, PAST, span};
 
 /// A handler, its loop, and the other end of its connection. Every verb ends with all that follows
 /// from it.

@@ -35,4 +35,4 @@ pub use network::MemoryNetwork;
 pub use no_handler::NoHandler;
 pub use peer::Peer;
 pub use recorder::{Call, Ending, Recorder};
-pub use state::{LinkId, Traffic};
+pub use state::LinkId;

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use reactor::RunError;
 use rustix::io::Errno;
 
-use crate::certificates::CertificatesError;
 use crate::store::{StoreError, advice};
 
 /// The first port that takes no privilege, unless the system is configured otherwise.
@@ -21,7 +20,7 @@ pub enum ServerError {
     Ledger(#[from] StoreError),
     /// A certificate, a key or a revocation list can't be used.
     #[error(transparent)]
-    Certificates(#[from] CertificatesError),
+    Certificates(#[from] tls::SettingError),
     /// Commits don't fit into the wal as it is.
     #[error(
         "SERVER_GROUP_COMMIT_BYTES = {asked}: the ledger's wal, which keeps the size that it was made with, \

@@ -263,7 +263,7 @@ runtime::settings! {
             .boolean("true or false")
             .default("false")
             .help("Take a key that others can read")
-            .details("others than its owner, or write; for secrets that are mounted with fixed permissions");
+            .details("or write, others than its owner; for secrets that are mounted with fixed permissions");
         TLS_ALLOW_EXPIRED_CRL: bool = names("SERVER_TLS_ALLOW_EXPIRED_CRL", "tls-allow-expired-crl")
             .boolean("true or false")
             .default("false")

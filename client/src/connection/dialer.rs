@@ -24,11 +24,11 @@ use tls::TlsError;
 
 use crate::config::Retry;
 use crate::connection::backoff::Backoff;
+use crate::connection::certificates::{Certificates, EXPIRY, Identity};
 use crate::connection::foreign_service;
 #[cfg(test)]
 use crate::connection::resolver::Resolve;
 use crate::connection::resolver::Resolver;
-use crate::connection::security::{EXPIRY, Identity, Security};
 use crate::log_budget::{Kind, LogBudget};
 
 /// What the other side is called in messages.
@@ -54,7 +54,7 @@ pub(crate) struct Dialer {
     backoff: Backoff,
     timeout: Duration,
     /// None: the central is spoken to in plaintext.
-    security: Option<Security>,
+    certificates: Option<Certificates>,
     /// Why the connection was given up here, until it is gone.
     given_up: Option<String>,
 }
@@ -115,14 +115,14 @@ impl Dialer {
             last: None,
             backoff: Backoff::new(retry, seed),
             timeout,
-            security: None,
+            certificates: None,
             given_up: None,
         }
     }
 
     /// The same, over TLS.
-    pub(crate) fn secured(self, security: Option<Security>) -> Self {
-        Self { security, ..self }
+    pub(crate) fn secured(self, certificates: Option<Certificates>) -> Self {
+        Self { certificates, ..self }
     }
 
     /// The same, with a test's resolver.
@@ -251,11 +251,11 @@ impl Dialer {
         connection: ConnectionId,
         peer: SocketAddr,
     ) -> Result<bool, LayerError> {
-        let Some(security) = &self.security else {
+        let Some(certificates) = &self.certificates else {
             self.on_connect();
             return Ok(true);
         };
-        cx.start_layer(connection, security.layer()?);
+        cx.start_layer(connection, certificates.layer()?);
         self.state = State::Securing(connection, peer);
         Ok(false)
     }
@@ -268,7 +268,7 @@ impl Dialer {
     ) -> Option<Secured> {
         let State::Securing(_, peer) = self.state else { return None };
         self.on_connect();
-        let identity = Security::identify(&cx.peer_certificates(connection));
+        let identity = Certificates::identify(&cx.peer_certificates(connection));
         Some(Secured { peer, identity })
     }
 
@@ -309,8 +309,8 @@ impl Dialer {
         if let TlsError::NotTls { said } = error {
             return Some(foreign_service::describe_plaintext(&self.address, said));
         }
-        let security = self.security.as_ref().filter(|_| error.is_about_certificates())?;
-        Some(format!("{}{}", error.about(CENTRAL), security.remedy(error)))
+        let certificates = self.certificates.as_ref().filter(|_| error.is_about_certificates())?;
+        Some(format!("{}{}", error.about(CENTRAL), certificates.remedy(error)))
     }
 
     /// The deadline of a connection that isn't established has passed.
@@ -327,11 +327,11 @@ impl Dialer {
 
     /// Reads the files of TLS again. A connection that they don't allow any more is given up.
     pub(crate) fn reload(&mut self, cx: &mut impl Context) {
-        let Some(security) = &mut self.security else { return };
-        if !security.reload() {
+        let Some(certificates) = &mut self.certificates else { return };
+        if !certificates.reload() {
             return;
         }
-        let is_revoked = |connection| security.is_revoked(&cx.peer_certificates(connection));
+        let is_revoked = |connection| certificates.is_revoked(&cx.peer_certificates(connection));
         let reason = match self.state {
             State::Securing(..) => Some("its TLS handshake had begun with what was read before"),
             State::Connected(connection) if is_revoked(connection) => {
@@ -347,8 +347,8 @@ impl Dialer {
 
     /// Warns of what ends soon, now and whenever [`EXPIRY`] fires.
     pub(crate) fn warn_of_expiry(&self, cx: &mut impl Context) {
-        if let Some(security) = &self.security {
-            cx.set_timer(EXPIRY, Some(security.warn_of_expiry()));
+        if let Some(certificates) = &self.certificates {
+            cx.set_timer(EXPIRY, Some(certificates.warn_of_expiry()));
         }
     }
 

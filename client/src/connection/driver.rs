@@ -21,9 +21,9 @@ use runtime::{log_line, log_within};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
+use crate::connection::certificates::{Certificates, EXPIRY, Identity};
 use crate::connection::dialer::{DIAL, Dialer, Lost, Reached, Secured};
 use crate::connection::foreign_service;
-use crate::connection::security::{EXPIRY, Identity, Security};
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
 use crate::progress::Progress;
@@ -82,8 +82,8 @@ impl<S: AgencySession> Driver<S> {
 
     /// The same, over TLS.
     #[must_use]
-    pub fn secured(self, security: Option<Security>) -> Self {
-        Self { dialer: self.dialer.secured(security), ..self }
+    pub fn secured(self, certificates: Option<Certificates>) -> Self {
+        Self { dialer: self.dialer.secured(certificates), ..self }
     }
 
     /// Closes the session; returns how the run ended.

@@ -15,17 +15,17 @@ use tls::timestamp::Clock;
 use tls::{ClientOptions, KeyFiles, Name, ServerOptions, ServerTls, TrustFiles};
 
 use crate::config::TlsConfig;
-use crate::connection::security::Security;
+use crate::connection::certificates::Certificates;
 
 /// An authority, a central's certificate, agency 7's, and a revocation list of nothing.
 #[derive(Debug)]
-pub(crate) struct Certificates {
+pub(crate) struct CertificateFolder {
     pub(crate) ca: Ca,
     pub(crate) agency: Certified,
     folder: TempDir,
 }
 
-impl Certificates {
+impl CertificateFolder {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let ca = Ca::default();
@@ -81,8 +81,8 @@ impl Certificates {
     }
 
     /// TLS of an agency that calls `localhost`.
-    pub(crate) fn security(&self) -> Security {
-        Security::load(&self.config("localhost"), Clock::system()).expect("good files")
+    pub(crate) fn load(&self) -> Certificates {
+        Certificates::load(&self.config("localhost"), Clock::system()).expect("good files")
     }
 
     /// TLS of a central with such a certificate, which requires one of this authority.

@@ -313,20 +313,6 @@ fn a_thread_is_played_by_the_test_or_heard() {
     assert!(event_loop.take_attached().is_none());
 }
 
-#[test]
-fn what_is_sent_and_read_can_be_recorded() {
-    let (network, mut event_loop) = listening();
-    network.record_traffic();
-    let (peer, _) = connected(&network, &mut event_loop);
-    peer.write_all(b"1");
-    run_until_quiescent(&mut event_loop);
-    let traffic = network.take_traffic();
-    let seen: Vec<_> = traffic.iter().map(|one| (one.side, one.is_read)).collect();
-    assert_eq!(seen, [(Side::Caller, false), (Side::Callee, true), (Side::Callee, false)]);
-    assert!(traffic.iter().all(|one| one.bytes == b"1" && one.link == peer.link()));
-    assert!(network.take_traffic().is_empty());
-}
-
 /// Loops reach each other, with no end in the test's hands.
 #[test]
 fn two_loops_in_one_network() {

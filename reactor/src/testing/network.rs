@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::testing::link::{Link, Side};
 use crate::testing::peer::Peer;
-use crate::testing::state::{LinkId, Shared, Traffic};
+use crate::testing::state::{LinkId, Shared};
 
 /// A network in memory, and the clock of everyone in it. Clones are the same network.
 ///
@@ -176,18 +176,5 @@ impl MemoryNetwork {
             state.change(id, Link::time_out);
         }
         !vanished.is_empty()
-    }
-}
-
-/// Listening in.
-impl MemoryNetwork {
-    /// From now on all bytes that are sent and read on connections are recorded, those of pairs aside.
-    pub fn record_traffic(&self) {
-        self.0.get().traffic.get_or_insert_default();
-    }
-
-    /// What was sent and read since the last time, in order.
-    pub fn take_traffic(&self) -> Vec<Traffic> {
-        self.0.get().traffic.as_mut().map(std::mem::take).unwrap_or_default()
     }
 }

@@ -24,21 +24,6 @@ pub struct LinkId(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HostId(u64);
 
-/// Bytes that an end of a connection has sent or read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traffic {
-    /// On which link.
-    pub link: LinkId,
-    /// Where the end is that has called.
-    pub caller: SocketAddr,
-    /// By which end.
-    pub side: Side,
-    /// Whether it has read them; if not, it has sent them.
-    pub is_read: bool,
-    /// Which.
-    pub bytes: Vec<u8>,
-}
-
 /// A link, and who is at its ends. Arrays are by [`Side`].
 #[derive(Debug)]
 pub(super) struct Placed {
@@ -104,7 +89,6 @@ pub(super) struct State {
     pub(super) delivers_at_once: bool,
     /// Calls where nobody listens wait for the test's decision.
     pub(super) holds_connects: bool,
-    pub(super) traffic: Option<Vec<Traffic>>,
 }
 
 impl Default for State {
@@ -120,7 +104,6 @@ impl Default for State {
             capacity: CAPACITY,
             delivers_at_once: true,
             holds_connects: false,
-            traffic: None,
         }
     }
 }
@@ -315,25 +298,11 @@ impl State {
 
     pub(super) fn read(&mut self, id: LinkId, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.change(id, |link| link.read(side, buffer)).unwrap_or(Ok(0));
-        let count = result.map_err(io::Error::from)?;
-        self.record(id, side, true, &buffer[..count]);
-        Ok(count)
+        result.map_err(io::Error::from)
     }
 
     pub(super) fn write(&mut self, id: LinkId, side: Side, bytes: &[u8]) -> io::Result<usize> {
         let result = self.change(id, |link| link.write(side, bytes));
-        let count = result.unwrap_or(Err(ErrorKind::BrokenPipe)).map_err(io::Error::from)?;
-        self.record(id, side, false, &bytes[..count]);
-        Ok(count)
-    }
-
-    fn record(&mut self, link: LinkId, side: Side, is_read: bool, bytes: &[u8]) {
-        let (Some(traffic), Some(placed)) = (&mut self.traffic, self.links.get(&link)) else {
-            return;
-        };
-        if !bytes.is_empty() && !placed.link.is_pair() {
-            let [caller, _] = placed.addresses;
-            traffic.push(Traffic { link, caller, side, is_read, bytes: bytes.to_vec() });
-        }
+        result.unwrap_or(Err(ErrorKind::BrokenPipe)).map_err(io::Error::from)
     }
 }

@@ -13,9 +13,11 @@ use crate::certificate::{Certificate, Purpose};
 use crate::credentials::{Credentials, KeyFiles};
 use crate::expiry::Expiry;
 use crate::files::load_together;
+use crate::in_force::InForce;
 use crate::problem::{LoadError, Problem};
 use crate::provider::{VERSIONS, provider};
 use crate::revocation_list::RevocationList;
+use crate::setting_error::{SettingError, SettingNames};
 use crate::timestamp::Clock;
 use crate::trust::{Trust, TrustFiles};
 use crate::verifier::BoundedServerVerifier;
@@ -27,6 +29,13 @@ pub struct ClientOptions {
     pub own: Option<KeyFiles>,
     /// What the server's certificate is checked with.
     pub servers: TrustFiles,
+}
+
+impl ClientOptions {
+    /// An error of loading, in the words of the settings that name the files.
+    pub fn name_setting(&self, names: &SettingNames, error: LoadError) -> SettingError {
+        SettingError::new(names, self.own.as_ref(), &self.servers, error)
+    }
 }
 
 /// A name that a server's certificate must be for: a host's name, or an address.
@@ -131,6 +140,12 @@ impl ClientTls {
     /// are older than these lists. Also true for one that can't be read.
     pub fn is_revoked(&self, chain: &[&[u8]]) -> bool {
         self.trust.is_revoked(chain)
+    }
+
+    /// What is loaded, for a log.
+    pub fn in_force(&self) -> InForce<'_> {
+        let (own, authorities) = (self.certificate(), self.authorities());
+        InForce { own, authorities, lists: self.revocation_lists() }
     }
 
     /// When each certificate and each list ends.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runtime::logging::{InProgress, Line};
+use runtime::log_line;
+use runtime::logging::{InProgress, Level, Line};
 
 use crate::certificate::{Certificate, Serial};
 use crate::revocation_list::{ListVersion, RevocationList};
@@ -99,9 +100,17 @@ impl Expiry {
     }
 }
 
-/// How long it is until something is worth a warning again: a day, or less when something comes near
-/// its end earlier, or to it.
-pub fn until_next_warning(expiries: &[Expiry], now: Timestamp) -> Duration {
+/// Logs a warning of each that is near its end. Returns how long it is until something is worth one
+/// again.
+pub fn warn(expiries: &[Expiry], now: Timestamp) -> Duration {
+    for expiry in expiries.iter().filter(|expiry| expiry.is_near(now)) {
+        log_line!(Level::Warn, expiry.line(now));
+    }
+    until_next_warning(expiries, now)
+}
+
+/// A day, or less when something comes near its end earlier, or to it.
+fn until_next_warning(expiries: &[Expiry], now: Timestamp) -> Duration {
     let times = expiries.iter().flat_map(|expiry| [expiry.warn_from, expiry.at]);
     let ahead = times.filter(|time| *time > now).map(|time| time.since(now));
     ahead.fold(WARNING_INTERVAL, Duration::min)

@@ -14,6 +14,8 @@
 //! | [`revocation_list`] | what a revocation list says, and who signed it |
 //! | `contents`, `pem` | certificates, keys and lists out of a file's bytes |
 //! | [`files`] | reads several files that belong together |
+//! | `in_force` | what is loaded, for a log |
+//! | `setting_error` | a file that can't be used, in the words of the settings that name it |
 //! | [`problem`] | what is wrong with a file |
 //! | [`timestamp`] | points in time, and the clock that certificates are compared with |
 //! | [`provider`](mod@provider) | the cryptography |
@@ -27,6 +29,7 @@ mod credentials;
 mod error;
 pub mod expiry;
 pub mod files;
+mod in_force;
 mod layer;
 mod pem;
 pub mod problem;
@@ -34,6 +37,7 @@ pub mod provider;
 mod record;
 pub mod revocation_list;
 pub mod server;
+mod setting_error;
 pub mod timestamp;
 mod trust;
 mod verifier;
@@ -41,8 +45,10 @@ mod verifier;
 pub use client::{ClientOptions, ClientTls, Name};
 pub use credentials::KeyFiles;
 pub use error::{Fault, TlsError};
+pub use in_force::InForce;
 pub use layer::{HELD_MAX, TlsLayer};
 pub use pem::SectionError;
 pub use record::HANDSHAKE;
 pub use server::{ServerOptions, ServerTls};
+pub use setting_error::{SettingError, SettingNames};
 pub use trust::TrustFiles;

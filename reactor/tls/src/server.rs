@@ -15,9 +15,11 @@ use crate::certificate::{Certificate, Purpose};
 use crate::credentials::{Credentials, KeyFiles};
 use crate::expiry::Expiry;
 use crate::files::load_together;
+use crate::in_force::InForce;
 use crate::problem::{LoadError, Problem};
 use crate::provider::{VERSIONS, provider};
 use crate::revocation_list::RevocationList;
+use crate::setting_error::{SettingError, SettingNames};
 use crate::timestamp::Clock;
 use crate::trust::{Trust, TrustFiles};
 use crate::verifier::BoundedClientVerifier;
@@ -31,6 +33,13 @@ pub struct ServerOptions {
     pub clients: TrustFiles,
     /// Whether a client without a certificate may connect. One with a bad certificate never may.
     pub allow_anonymous: bool,
+}
+
+impl ServerOptions {
+    /// An error of loading, in the words of the settings that name the files.
+    pub fn name_setting(&self, names: &SettingNames, error: LoadError) -> SettingError {
+        SettingError::new(names, Some(&self.own), &self.clients, error)
+    }
 }
 
 /// What was loaded from files, checked: all that a connection needs. It doesn't change; a reload
@@ -96,6 +105,12 @@ impl ServerTls {
     /// are older than these lists. Also true for one that can't be read.
     pub fn is_revoked(&self, chain: &[&[u8]]) -> bool {
         self.trust.is_revoked(chain)
+    }
+
+    /// What is loaded, for a log.
+    pub fn in_force(&self) -> InForce<'_> {
+        let (own, authorities) = (Some(self.certificate()), self.authorities());
+        InForce { own, authorities, lists: self.revocation_lists() }
     }
 
     /// When each certificate and each list ends.

@@ -41,7 +41,7 @@ mod tests {
         for (agency, serial, level, expected) in [
             (None, None, Level::Debug, "ip: 192.0.2.1"),
             (Some(7), None, Level::Debug, "agency: 7 | ip: 192.0.2.1"),
-            (Some(7), Some("0a:ff"), Level::Info, "agency: 7 | ip: 192.0.2.1 | serial: 0a:ff"),
+            (Some(7), Some("0aff"), Level::Info, "agency: 7 | ip: 192.0.2.1 | serial: 0aff"),
         ] {
             let peer = Peer { agency, ip, serial: serial.map(str::to_owned) };
             let line = Line::new("run", Success).with_all(&peer).to_string();

@@ -6,7 +6,7 @@
 //! ```text
 //!            another byte
 //!   Unknown ──────────────> Echo ──────────────────────────close──> Closing
-//!      │ TLS_HANDSHAKE                                                 ^
+//!      │ HANDSHAKE                                                     ^
 //!      ├──────> Tls ──secure──> Secured, from which on it is like Unknown, but that TLS doesn't begin
 //!      │ MAGIC                                                         │
 //!      └──────> Lottery ───refuse, nothing is owed─────────────────────┤
@@ -20,6 +20,7 @@ use std::net::IpAddr;
 
 use reactor::ConnectionId;
 use runtime::logging::Level;
+use tls::HANDSHAKE;
 use wire::{Agency, MAGIC};
 
 use super::echo::EchoSession;
@@ -27,9 +28,6 @@ use super::identity::{Identity, Security};
 use super::lottery_session::LotterySession;
 use super::peer::Peer;
 use crate::healthcheck;
-
-/// The first byte of TLS: the type of a record that holds part of a handshake.
-const TLS_HANDSHAKE: u8 = 0x16;
 
 /// One connection. Kept small: thousands of them are idle most of the time.
 #[derive(Debug)]
@@ -45,8 +43,8 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum State {
     Unknown,
-    /// The handshake goes on, by the certificates of this generation.
-    Tls(u32),
+    /// It has begun TLS. If that is taken, the handshake goes on by the certificates of this generation.
+    Tls(Option<u32>),
     Secured(Security),
     Echo(EchoSession),
     Lottery(Box<LotterySession>),
@@ -140,8 +138,8 @@ impl Session {
     /// Decides by the first byte, unless it is decided.
     pub(crate) fn identify(&mut self, first: u8, max_line: usize) {
         let security = match &mut self.state {
-            State::Unknown if first == TLS_HANDSHAKE => {
-                self.state = State::Tls(0);
+            State::Unknown if first == HANDSHAKE => {
+                self.state = State::Tls(None);
                 return;
             }
             State::Unknown => Security::Plain,
@@ -156,13 +154,13 @@ impl Session {
 
     /// TLS begins, by the certificates of this generation.
     pub(crate) fn begin_tls(&mut self, generation: u32) {
-        self.state = State::Tls(generation);
+        self.state = State::Tls(Some(generation));
     }
 
     /// Which certificates its handshake goes by, if it goes on.
     pub(crate) fn tls_generation(&self) -> Option<u32> {
         match self.state {
-            State::Tls(generation) => Some(generation),
+            State::Tls(generation) => generation,
             _ => None,
         }
     }
@@ -303,7 +301,7 @@ mod tests {
     #[test]
     fn a_peer_is_named_by_its_certificate_and_by_what_it_introduces_itself_as() {
         let ip = [192, 0, 2, 1].into();
-        let mut session = session(TLS_HANDSHAKE);
+        let mut session = session(HANDSHAKE);
         assert_eq!(session.peer(), Peer { agency: None, ip, serial: None });
         let identity = Identity { serial: "1f".into(), agency: Ok(7) };
         session.secure(Security::Identified(Box::new(identity)));

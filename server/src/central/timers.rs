@@ -11,9 +11,6 @@ pub(crate) const LOG_REFILL: TimerId = TimerId(1);
 /// Asks for another turn while winners are read.
 pub(crate) const WINNERS: TimerId = TimerId(2);
 
-/// Warns of certificates that end soon.
-pub(crate) const EXPIRY: TimerId = TimerId(6);
-
 /// Fires when a commit may be tried again after one had no effect.
 pub(crate) const COMMIT_RETRY: TimerId = TimerId(3);
 
@@ -22,3 +19,6 @@ pub(crate) const DRAW_PAUSE: TimerId = TimerId(4);
 
 /// Ends a period without such a line.
 pub(crate) const DRAW_PERIOD: TimerId = TimerId(5);
+
+/// Warns of certificates that end soon.
+pub(crate) const EXPIRY: TimerId = TimerId(6);

@@ -32,7 +32,7 @@ fn begin_bounded(name: &'static str) -> Attack {
 }
 
 /// What the server has beside its buffers, more than at its start.
-const BESIDE: usize = 8 << 20;
+const BESIDE: usize = 16 << 20;
 
 /// Threads of an attack that has handshakes to calculate.
 const THREADS: usize = 4;
@@ -144,6 +144,7 @@ fn half_handshakes_that_are_held() {
         .collect();
     // The last of them has been answered, so all before it have had their turn.
     begun.last().expect("one").peek(&mut [0]).expect("an answer");
+    attack.wait_for(|progress| &progress.stored, 10);
     let open = count - cut_off(&begun);
     let broken = (open > 1024).then(|| format!("{open} are held"));
     let measured = format!("{count} handshakes begun, {open} stay open");

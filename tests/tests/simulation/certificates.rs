@@ -12,11 +12,11 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use client::config::TlsConfig as ClientConfig;
-use client::connection::security::Security;
+use client::connection::certificates::Certificates as OfAgency;
 use pki::testing::{Ca, CaOptions, CrlOptions, KeySource, LeafOptions};
 use pki::{Serial, Validity};
 use server::central::Plaintext;
-use server::certificates::Certificates;
+use server::certificates::Certificates as OfCentral;
 use server::config::TlsConfig as ServerConfig;
 use tempfile::TempDir;
 use tls::timestamp::Clock;
@@ -30,7 +30,7 @@ const AGENCIES: Agency = 3;
 const NOW: u64 = 1_800_000_000;
 
 /// What the central has loaded.
-pub(crate) fn of_central() -> Certificates {
+pub(crate) fn of_central() -> OfCentral {
     let folder = folder();
     let options = ServerOptions {
         own: own(folder, "server"),
@@ -39,16 +39,16 @@ pub(crate) fn of_central() -> Certificates {
     };
     let config =
         ServerConfig { plaintext: Plaintext::Refused, options, trust_domain: "loteria".into() };
-    Certificates::load(&config, clock()).expect("good files")
+    OfCentral::load(&config, clock()).expect("good files")
 }
 
 /// What an agency has loaded.
-pub(crate) fn of_agency(agency: Agency) -> Security {
+pub(crate) fn of_agency(agency: Agency) -> OfAgency {
     let folder = folder();
     let own = Some(own(folder, &name(agency)));
     let options = ClientOptions { servers: trust(folder), own };
     let config = ClientConfig { options, name: Name::parse("localhost").expect("a name") };
-    Security::load(&config, clock()).expect("good files")
+    OfAgency::load(&config, clock()).expect("good files")
 }
 
 fn name(agency: Agency) -> String {

@@ -1,11 +1,11 @@
 //! Messages over TLS.
 
 use super::*;
-use crate::test_world::{Certificates, PAST, span};
+use crate::test_world::{CertificateFolder, PAST, span};
 use pki::testing::{CrlOptions, LeafOptions};
 
-fn echoing_over_tls(certificates: &Certificates, loop_amount: u32) -> World<EchoLoop> {
-    let mut echo = echoing(loop_amount, 0).into_handler().secured(Some(certificates.security()));
+fn echoing_over_tls(certificates: &CertificateFolder, loop_amount: u32) -> World<EchoLoop> {
+    let mut echo = echoing(loop_amount, 0).into_handler().secured(Some(certificates.load()));
     echo.number = 0;
     let mut world = World::new(echo);
     world.take_timer(EXPIRY);
@@ -15,7 +15,7 @@ fn echoing_over_tls(certificates: &Certificates, loop_amount: u32) -> World<Echo
 
 #[test]
 fn each_message_has_a_handshake_of_its_own() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let mut world = echoing_over_tls(&certificates, 2);
     for number in 1..=2 {
         assert_eq!(world.deadline(world.id()), Some(TIMEOUT));
@@ -33,7 +33,7 @@ fn each_message_has_a_handshake_of_its_own() {
 
 #[test]
 fn a_handshake_that_comes_to_nothing_is_tried_again() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let mut world = echoing_over_tls(&certificates, 1);
     let failures: [fn(&mut World<EchoLoop>); 2] = [World::expire, World::end];
     for failure in failures {
@@ -54,7 +54,7 @@ fn a_certificate_that_is_not_trusted_ends_it_at_once() {
     let bad = LeafOptions { validity: span(PAST), ..good.clone() };
     let expired = LeafOptions { validity: span(PAST), ..LeafOptions::agency(7) };
     for (central, agency) in [(bad, LeafOptions::agency(7)), (good, expired)] {
-        let certificates = Certificates::new();
+        let certificates = CertificateFolder::new();
         certificates.write_agency(&certificates.ca.issue(&agency));
         let mut world = echoing_over_tls(&certificates, 2);
         world.speak_tls(certificates.server(&central));
@@ -67,7 +67,7 @@ fn a_certificate_that_is_not_trusted_ends_it_at_once() {
 /// There is no other connection for the same message.
 #[test]
 fn a_reload_that_revokes_the_central_ends_it_while_an_answer_is_awaited() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let serial = pki::Serial::from_bytes(&[0x4d, 0x2a]);
     let central = LeafOptions { serial: serial.clone(), ..LeafOptions::server() };
     let mut world = echoing_over_tls(&certificates, 2);

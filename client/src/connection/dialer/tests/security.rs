@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::TlsConfig;
-use crate::test_world::{Certificates, PAST, span};
+use crate::test_world::{CertificateFolder, PAST, span};
 use pki::testing::{Ca, CaOptions, CrlOptions, LeafOptions};
 use reactor::{Handler, Signal};
 use rustls::ServerConfig;
@@ -63,17 +63,18 @@ impl Handler for Calling {
 /// What happens to a connection.
 type Event = fn(&mut World<Calling>);
 
-fn calling_with(security: Security) -> World<Calling> {
-    let dialer = Dialer::new("10.0.0.1:12345".into(), RETRY, TIMEOUT, 7).secured(Some(security));
+fn calling_with(certificates: Certificates) -> World<Calling> {
+    let dialer =
+        Dialer::new("10.0.0.1:12345".into(), RETRY, TIMEOUT, 7).secured(Some(certificates));
     World::new(Calling { dialer, secured: Vec::new(), lost: Vec::new() })
 }
 
-fn calling(certificates: &Certificates) -> World<Calling> {
-    calling_with(certificates.security())
+fn calling(certificates: &CertificateFolder) -> World<Calling> {
+    calling_with(certificates.load())
 }
 
 /// How the one connection was lost: how far it had come, whether it would be the same again, and why.
-fn lost(world: &mut World<Calling>, certificates: &Certificates) -> (Reached, bool, String) {
+fn lost(world: &mut World<Calling>, certificates: &CertificateFolder) -> (Reached, bool, String) {
     let [Lost { reached, reason, is_final }] = &world.handler().lost[..] else {
         panic!("once: {:?}", world.handler().lost)
     };
@@ -82,7 +83,7 @@ fn lost(world: &mut World<Calling>, certificates: &Certificates) -> (Reached, bo
 
 #[test]
 fn a_connection_is_established_when_its_handshake_is_complete() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let mut world = calling(&certificates);
     world.open();
     assert_eq!(world.handler().dialer.state_name(), "securing");
@@ -106,13 +107,13 @@ fn a_connection_is_established_when_its_handshake_is_complete() {
 
 /// Calls such a central; the agency is otherwise configured so. It must be the end; returns why.
 fn refusal(
-    certificates: &Certificates,
+    certificates: &CertificateFolder,
     central: Arc<ServerConfig>,
     configure: impl FnOnce(&mut TlsConfig),
 ) -> String {
     let mut config = certificates.config("localhost");
     configure(&mut config);
-    let mut world = calling_with(Security::load(&config, Clock::system()).expect("good files"));
+    let mut world = calling_with(Certificates::load(&config, Clock::system()).expect("good files"));
     world.speak_tls(central);
     world.open();
     let (_, is_final, text) = lost(&mut world, certificates);
@@ -128,7 +129,7 @@ fn other_authority() -> Ca {
 /// operator, with what to look at.
 #[test]
 fn a_central_that_is_not_trusted_is_called_once() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     certificates.write_authority("other.pem", &other_authority());
     let revoked = pki::Serial::from_bytes(&[0x4d, 0x2a]);
     let list =
@@ -187,14 +188,14 @@ fn a_central_that_is_not_trusted_is_called_once() {
 /// Nobody says any more whether the central's certificate is revoked.
 #[test]
 fn a_list_that_expires_meanwhile_is_final_too() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     certificates.write_list(&CrlOptions { validity: span(-1..1), ..CrlOptions::default() });
     let ahead = Arc::new(AtomicU64::new(0));
     let hours = Arc::clone(&ahead);
     let now = move || SystemTime::now() + Duration::from_hours(hours.load(Ordering::Relaxed));
     let config = certificates.config("localhost");
-    let security = Security::load(&config, Clock::new(now)).expect("good files");
-    let mut world = calling_with(security);
+    let loaded = Certificates::load(&config, Clock::new(now)).expect("good files");
+    let mut world = calling_with(loaded);
     world.speak_tls(certificates.server(&LeafOptions::server()));
     ahead.store(2, Ordering::Relaxed);
     world.open();
@@ -209,7 +210,7 @@ fn a_list_that_expires_meanwhile_is_final_too() {
 /// established.
 #[test]
 fn an_agency_that_is_not_trusted_learns_why_after_its_handshake() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     certificates.write_authority("other.pem", &other_authority());
     let revoked = vec![certificates.agency.serial.clone()];
     certificates.write_list(&CrlOptions { revoked, ..CrlOptions::default() });
@@ -252,7 +253,7 @@ fn an_agency_that_is_not_trusted_learns_why_after_its_handshake() {
 
 #[test]
 fn what_answers_in_plaintext_is_final() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     for (said, expected) in [
         (
             &b"error: this central takes no TLS (SERVER_TLS=off)\n"[..],
@@ -275,7 +276,7 @@ fn what_answers_in_plaintext_is_final() {
 /// What may pass: the next attempt may meet a central that is up again.
 #[test]
 fn a_handshake_that_comes_to_nothing_is_tried_again() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let events: [(Event, &str); 6] = [
         (World::end, "the central ended the connection during the TLS handshake"),
         (
@@ -312,7 +313,7 @@ fn a_handshake_that_comes_to_nothing_is_tried_again() {
 
 #[test]
 fn an_established_connection_that_is_cut_is_lost() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let events: [(Event, &str); 4] = [
         (World::end, "closed by the peer"),
         (World::cut, "closed by the peer"),
@@ -333,7 +334,7 @@ fn an_established_connection_that_is_cut_is_lost() {
 
 #[test]
 fn a_reload_ends_a_handshake_that_began_before_it() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let mut world = calling(&certificates);
     world.open();
     world.signal(Signal::Hangup);
@@ -348,7 +349,7 @@ fn a_reload_ends_a_handshake_that_began_before_it() {
 
 #[test]
 fn a_reload_ends_a_connection_to_a_central_that_is_revoked_now_and_no_other() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let serial = pki::Serial::from_bytes(&[0x4d, 0x2a]);
     let central = LeafOptions { serial: serial.clone(), ..LeafOptions::server() };
     let mut world = calling(&certificates);
@@ -368,7 +369,7 @@ fn a_reload_ends_a_connection_to_a_central_that_is_revoked_now_and_no_other() {
 /// The old list, key and authority stay in force.
 #[test]
 fn a_reload_of_bad_files_changes_nothing() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let newer = CrlOptions { number: 2, ..CrlOptions::default() };
     certificates.write_list(&newer);
     let mut world = calling(&certificates);

@@ -1,15 +1,15 @@
 //! Sessions over TLS, whole and broken.
 
 use super::*;
-use crate::connection::security::EXPIRY;
-use crate::test_world::{Certificates, PAST, span};
+use crate::connection::certificates::EXPIRY;
+use crate::test_world::{CertificateFolder, PAST, span};
 use pki::testing::{CrlOptions, LeafOptions};
 use reactor::Signal;
 use tls::expiry::WARNING_INTERVAL;
 
 /// An agency that calls `localhost`, and a central that requires its certificate.
-fn driving_over_tls(certificates: &Certificates) -> Driving {
-    let driver = driving().into_handler().secured(Some(certificates.security()));
+fn driving_over_tls(certificates: &CertificateFolder) -> Driving {
+    let driver = driving().into_handler().secured(Some(certificates.load()));
     let mut world = World::new(driver);
     assert_eq!(world.take_timer(EXPIRY), Some(WARNING_INTERVAL));
     world.speak_tls(certificates.server(&LeafOptions::server()));
@@ -18,7 +18,7 @@ fn driving_over_tls(certificates: &Certificates) -> Driving {
 
 #[test]
 fn a_whole_session_is_the_same_over_tls() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let mut world = driving_over_tls(&certificates);
     assert_eq!(world.deadline(world.id()), Some(TIMEOUT), "of the handshake too");
     world.open();
@@ -36,8 +36,8 @@ fn a_whole_session_is_the_same_over_tls() {
 
 #[test]
 fn the_session_begins_when_the_handshake_is_complete() {
-    let certificates = Certificates::new();
-    let driver = driving().into_handler().secured(Some(certificates.security()));
+    let certificates = CertificateFolder::new();
+    let driver = driving().into_handler().secured(Some(certificates.load()));
     let mut world = World::new(driver);
     world.open();
     assert!(world.sent().starts_with(b"\x16\x03"), "nothing but the handshake");
@@ -70,7 +70,7 @@ fn a_stream_that_ends_early_is_taken_up_where_the_central_stands() {
         |world, half| world.receive_cut(half, 7),
     ];
     for end in ends {
-        let certificates = Certificates::new();
+        let certificates = CertificateFolder::new();
         let mut world = driving_over_tls(&certificates);
         world.open();
         world.receive(&welcome(0));
@@ -92,7 +92,7 @@ fn a_certificate_that_is_not_trusted_ends_it_at_once() {
     for (central, agency, is_established) in
         [(bad, LeafOptions::agency(7), false), (good, expired, true)]
     {
-        let certificates = Certificates::new();
+        let certificates = CertificateFolder::new();
         certificates.write_agency(&certificates.ca.issue(&agency));
         let mut world = driving_over_tls(&certificates);
         world.speak_tls(certificates.server(&central));
@@ -105,8 +105,8 @@ fn a_certificate_that_is_not_trusted_ends_it_at_once() {
 
 #[test]
 fn a_central_in_plaintext_ends_it_at_once() {
-    let certificates = Certificates::new();
-    let driver = driving().into_handler().secured(Some(certificates.security()));
+    let certificates = CertificateFolder::new();
+    let driver = driving().into_handler().secured(Some(certificates.load()));
     let mut world = World::new(driver);
     world.take_timer(EXPIRY);
     world.open();
@@ -123,7 +123,7 @@ fn a_refusal_for_want_of_trust_is_final() {
         ErrorCode::WrongAgency,
         ErrorCode::WrongAddress,
     ] {
-        let certificates = Certificates::new();
+        let certificates = CertificateFolder::new();
         let mut world = driving_over_tls(&certificates);
         world.open();
         world.receive(&error(code));
@@ -136,7 +136,7 @@ fn a_refusal_for_want_of_trust_is_final() {
 /// of both, goes on.
 #[test]
 fn a_reload_leaves_a_revoked_central_for_its_successor() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let serial = pki::Serial::from_bytes(&[0x4d, 0x2a]);
     let central = LeafOptions { serial: serial.clone(), ..LeafOptions::server() };
     let mut world = driving_over_tls(&certificates);
@@ -165,8 +165,8 @@ fn a_reload_leaves_a_revoked_central_for_its_successor() {
 #[test]
 fn what_ends_soon_is_looked_for_every_day_and_never_without_tls() {
     assert!(driving().timers().is_empty());
-    let certificates = Certificates::new();
-    let driver = driving().into_handler().secured(Some(certificates.security()));
+    let certificates = CertificateFolder::new();
+    let driver = driving().into_handler().secured(Some(certificates.load()));
     let mut world = World::new(driver);
     world.speak_tls(certificates.server(&LeafOptions::server()));
     world.open();
@@ -184,11 +184,11 @@ fn what_ends_soon_is_looked_for_every_day_and_never_without_tls() {
 
 #[test]
 fn a_handshake_that_comes_to_nothing_is_followed_by_the_next_address() {
-    let certificates = Certificates::new();
+    let certificates = CertificateFolder::new();
     let mut driver = driving().into_handler();
     let dialer = Dialer::new("central:12345".into(), config(0).retry, TIMEOUT, 1);
     driver.dialer = dialer
-        .secured(Some(certificates.security()))
+        .secured(Some(certificates.load()))
         .resolving(|_| Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()]));
     let mut world = World::new(driver);
     world.resolve();

@@ -3,24 +3,31 @@
 //!
 //! Knows no session, no address and no attempt.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use reactor::{Layer, LayerError, TimerId};
 use runtime::log_line;
 use runtime::logging::{Fail, Level, Line, Pairs, Success};
-use runtime::regular_file::OpenError;
 use tls::certificate::Certificate;
-use tls::expiry::until_next_warning;
-use tls::problem::{LoadError, Problem};
 use tls::timestamp::Clock;
-use tls::{ClientOptions, ClientTls, Fault, TlsError, TlsLayer, TrustFiles};
+use tls::{ClientTls, Fault, SettingError, SettingNames, TlsError, TlsLayer, TrustFiles, expiry};
 
 use crate::config::TlsConfig;
 
 /// Fires when it is to be looked again what ends soon.
 pub(crate) const EXPIRY: TimerId = TimerId(6);
+
+/// What the settings are called.
+const SETTINGS: SettingNames = SettingNames {
+    certificate: "CLI_TLS_CERT",
+    key: "CLI_TLS_KEY",
+    authorities: "CLI_TLS_CA",
+    revocations: "CLI_TLS_CRL",
+    program: "the agency",
+    if_key_is_open: "set CLI_TLS_ALLOW_OPEN_KEY to on",
+    if_list_expired: "get a new one, or set no CLI_TLS_CRL: then no revocation is noticed",
+};
 
 const OF_CENTRALS_AUTHORITY: &str =
     "it must hold the certificate of the authority that the central's is of";
@@ -37,7 +44,7 @@ const BAD_CERTIFICATE: &str = "; look at the central's certificate (SERVER_TLS_C
 
 /// What connections to the central are secured with: the files as they were read last.
 #[derive(Debug)]
-pub struct Security {
+pub struct Certificates {
     config: TlsConfig,
     clock: Clock,
     tls: ClientTls,
@@ -53,15 +60,15 @@ impl Pairs for Identity {
     }
 }
 
-impl Security {
+impl Certificates {
     /// Reads all files, and logs what is in force. Certificates are compared with the time of `clock`.
     ///
     /// # Errors
     /// What is wrong with which file, and which setting names it.
-    pub fn load(config: &TlsConfig, clock: Clock) -> Result<Self, SecurityError> {
+    pub fn load(config: &TlsConfig, clock: Clock) -> Result<Self, SettingError> {
         let tls = ClientTls::load(config.options.clone(), clock.clone())
-            .map_err(|error| SecurityError::new(&config.options, error))?;
-        log_line!(Level::Debug, Line::new("load_certificates", Success).with_all(&InForce(&tls)));
+            .map_err(|error| config.options.name_setting(&SETTINGS, error))?;
+        log_line!(Level::Debug, Line::new("load_certificates", Success).with_all(&tls.in_force()));
         Ok(Self { config: config.clone(), clock, tls })
     }
 
@@ -126,11 +133,11 @@ impl Security {
             Ok(tls) => {
                 self.tls = tls;
                 let line = Line::new("reload", Success).with("cause", "SIGHUP");
-                log_line!(Level::Info, line.with_all(&InForce(&self.tls)));
+                log_line!(Level::Info, line.with_all(&self.tls.in_force()));
                 true
             }
             Err(error) => {
-                let error = SecurityError::new(&self.config.options, error);
+                let error = self.config.options.name_setting(&SETTINGS, error);
                 let line = Line::new("reload", Fail).with("cause", "SIGHUP").with("error", error);
                 let in_force = self.tls.certificate().map(Certificate::serial);
                 log_line!(Level::Error, line.with_some("in_force", in_force));
@@ -141,73 +148,6 @@ impl Security {
 
     /// Logs what ends soon; returns how long until it is to be looked again.
     pub(crate) fn warn_of_expiry(&self) -> Duration {
-        let (expiries, now) = (self.tls.expiries(), self.clock.now());
-        for expiry in expiries.iter().filter(|expiry| expiry.is_near(now)) {
-            log_line!(Level::Warn, expiry.line(now));
-        }
-        until_next_warning(&expiries, now)
-    }
-}
-
-/// What was read, for the log.
-struct InForce<'a>(&'a ClientTls);
-
-impl Pairs for InForce<'_> {
-    fn add_to(&self, line: Line) -> Line {
-        let line = match self.0.certificate() {
-            Some(own) => line
-                .with_bytes("name", own.subject())
-                .with("serial", own.serial())
-                .with("expires", own.not_after()),
-            None => line.with("serial", "none, the central takes no bets"),
-        };
-        let line = line.with("authorities", self.0.authorities().len());
-        let lists = self.0.revocation_lists();
-        if lists.is_empty() {
-            return line.with("lists", "none, a revoked certificate is taken");
-        }
-        let lists = lists.iter().map(|list| {
-            format!("{} {}, {} revoked", list.issuer(), list.version(), list.revoked())
-        });
-        line.with_bytes("lists", lists.collect::<Vec<_>>().join("; "))
-    }
-}
-
-/// A file that can't be used, the setting that names it, and what can be done.
-#[derive(Debug, thiserror::Error)]
-#[error("{setting}: {error}{}", advice(.error))]
-pub struct SecurityError {
-    setting: &'static str,
-    #[source]
-    error: LoadError,
-}
-
-impl SecurityError {
-    fn new(options: &ClientOptions, error: LoadError) -> Self {
-        let ClientOptions { own, servers } = options;
-        let is_of = |path: &Path| *path == *error.path;
-        let setting = match &*error.problem {
-            // The key may be in the certificate's file.
-            Problem::OpenKey { .. } | Problem::WrongKey { .. } => "CLI_TLS_KEY",
-            _ if own.as_ref().is_some_and(|own| is_of(&own.certificate)) => "CLI_TLS_CERT",
-            _ if own.as_ref().is_some_and(|own| is_of(&own.key)) => "CLI_TLS_KEY",
-            _ if is_of(&servers.authorities) => "CLI_TLS_CA",
-            _ => "CLI_TLS_CRL",
-        };
-        Self { setting, error }
-    }
-}
-
-fn advice(error: &LoadError) -> String {
-    match &*error.problem {
-        Problem::OpenKey { .. } => ", or set CLI_TLS_ALLOW_OPEN_KEY to on".to_owned(),
-        Problem::ExpiredList { .. } => {
-            ": get a new one, or set no CLI_TLS_CRL: then no revocation is noticed".to_owned()
-        }
-        Problem::Open(OpenError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
-            let user = rustix::process::geteuid().as_raw();
-            format!(": the agency runs as user {user}, who must be able to read it")
-        }
-        _ => String::new(),
+        expiry::warn(&self.tls.expiries(), self.clock.now())
     }
 }

@@ -1,0 +1,72 @@
+//! A file that can't be used, in the words of the settings that name it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use runtime::regular_file::OpenError;
+
+use crate::credentials::KeyFiles;
+use crate::problem::{LoadError, Problem};
+use crate::trust::TrustFiles;
+
+/// What a program calls its settings, and what it advises.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingNames {
+    /// Of the file of its certificate.
+    pub certificate: &'static str,
+    /// Of the file of its key.
+    pub key: &'static str,
+    /// Of the file of authorities.
+    pub authorities: &'static str,
+    /// Of the file of revocation lists.
+    pub revocations: &'static str,
+    /// Who is to be able to read the files: `the server`.
+    pub program: &'static str,
+    /// What else can be done about a key that others can read.
+    pub if_key_is_open: &'static str,
+    /// What can be done about a list that has expired.
+    pub if_list_expired: &'static str,
+}
+
+/// A file that can't be used, the setting that names it, and what can be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {error}{advice}")]
+pub struct SettingError {
+    setting: &'static str,
+    #[source]
+    error: LoadError,
+    advice: String,
+}
+
+impl SettingError {
+    pub(crate) fn new(
+        names: &SettingNames,
+        own: Option<&KeyFiles>,
+        trust: &TrustFiles,
+        error: LoadError,
+    ) -> Self {
+        let is_of = |path: &Path| *path == *error.path;
+        let setting = match &*error.problem {
+            // The key may be in the certificate's file.
+            Problem::OpenKey { .. } | Problem::WrongKey { .. } => names.key,
+            _ if own.is_some_and(|own| is_of(&own.certificate)) => names.certificate,
+            _ if own.is_some_and(|own| is_of(&own.key)) => names.key,
+            _ if is_of(&trust.authorities) => names.authorities,
+            _ => names.revocations,
+        };
+        Self { setting, advice: advice(names, &error.problem), error }
+    }
+}
+
+fn advice(names: &SettingNames, problem: &Problem) -> String {
+    match problem {
+        Problem::OpenKey { .. } => format!(", or {}", names.if_key_is_open),
+        Problem::ExpiredList { .. } => format!(": {}", names.if_list_expired),
+        Problem::Open(OpenError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            let user = rustix::process::geteuid().as_raw();
+            let program = names.program;
+            format!(": {program} runs as user {user}, who must be able to read it")
+        }
+        _ => String::new(),
+    }
+}
