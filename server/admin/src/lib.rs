@@ -1,0 +1,9 @@
+//! What an operator sees of a central: metrics, health, status, a live page, over HTTP.
+//!
+//! Sans-IO: knows no socket, no clock and no lottery; what there is to see, a central fills in.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`status`] | how the lottery stands: what `/status.json`, the page and its events show |
+
+pub mod status;
