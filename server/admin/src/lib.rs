@@ -4,6 +4,10 @@
 //!
 //! | file | what it is for |
 //! |---|---|
+//! | [`exposition`] | metrics as Prometheus' text format |
+//! | [`process`] | the standard metrics of a process |
 //! | [`status`] | how the lottery stands: what `/status.json`, the page and its events show |
 
+pub mod exposition;
+pub mod process;
 pub mod status;
