@@ -1,6 +1,7 @@
 //! What an operator sees of a central: metrics, health, status, a live page, over HTTP.
 //!
-//! Sans-IO: knows no socket, no clock and no lottery; what there is to see, a central fills in.
+//! Sans-IO: knows no socket, no clock and no lottery; what there is to see, a central fills in. Only
+//! [`process`] reads anything itself: what the kernel says of this process.
 //!
 //! | file | what it is for |
 //! |---|---|
