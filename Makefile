@@ -82,6 +82,7 @@ FUZZ = mkdir -p fuzz/found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s no
 fuzz: ## Fuzz every decoder and TLS for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
 	$(SETUP) fuzz
 	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
+	cd wire/http1 && for target in heads; do $(FUZZ) || exit 1; done
 	cd server && for target in batches rows ledger; do $(FUZZ) || exit 1; done
 	cd reactor/tls && for target in handshakes records; do $(FUZZ) || exit 1; done
 
@@ -93,6 +94,7 @@ lint: ## Check format and lints
 	$(SETUP) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path wire/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path wire/http1/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path server/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path reactor/tls/fuzz/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings

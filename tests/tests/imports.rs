@@ -10,13 +10,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates' sources.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     "wire/src",
+    "wire/http1/src",
     "reactor/src",
     "reactor/loop-tests/src",
     "reactor/runtime/src",
     "reactor/tls/src",
     "server/src",
+    "server/admin/src",
     "server/ledger/src",
     "server/pki/src",
     "client/src",
