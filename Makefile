@@ -13,6 +13,7 @@ PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
 OVERRIDE = $(if $(PERSISTENT),-f docker/persistent.yaml)
 TLS_OVERRIDE = $(if $(TLS),-f .tls/compose.yaml)
+MONITORING_OVERRIDE = $(if $(MONITORING),-f docker/monitoring.yaml)
 COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(OVERRIDE)
 PYTEST = target/pytest/bin/python -m pytest
 # What a target needs is there, or is installed, or it is said what is missing.
@@ -50,6 +51,13 @@ settings-docs: ## Write the tables of docs/configuration.md from the programs' s
 test: ## Run every test
 	$(SETUP) test
 	$(CARGO) test --workspace --locked
+
+# .ci/setup unpacks Prometheus where it isn't installed.
+alarms-test: ## Test the alarms (docker/prometheus) with Prometheus' promtool
+	$(SETUP) alarms-test
+	PATH="$$PATH:$(CURDIR)/target/prometheus/usr/bin"; cd docker/prometheus; \
+		promtool check config prometheus.yaml && promtool check rules --lint-fatal loteria.rules.yaml && \
+		promtool test rules loteria.test.yaml
 
 kills: ## Kill central and agencies KILLS times, and at every system call
 	$(SETUP) kills
@@ -120,11 +128,12 @@ docker-image: ## Build the images server:latest, client:latest, dataset:latest a
 $(COMPOSE_FILE):
 	./generar-compose.sh $@ $(DATASET_AGENCIES)
 
-docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them; TLS=1)
+docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them; TLS=1; MONITORING=1: Prometheus)
 	$(SETUP) docker-compose-up
 	$(if $(TLS),@docker/tls.sh $(COMPOSE_FILE))
+	$(if $(MONITORING),@docker/images.sh prometheus:docker/prometheus)
 	@DATASET_AGENCIES=$(if $(call asked_for,DATASET_AGENCIES),$(DATASET_AGENCIES)) \
-		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) $(TLS_OVERRIDE) -- $(DATASET)
+		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) $(TLS_OVERRIDE) $(MONITORING_OVERRIDE) -- $(DATASET)
 
 docker-compose-down: $(COMPOSE_FILE) ## Stop the containers and remove them
 	$(SETUP) docker-compose-down
@@ -157,5 +166,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+.PHONY: help build dataset run test alarms-test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
 	docker-compose-down docker-compose-logs docker-base-images docker-test branches clean

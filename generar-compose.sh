@@ -125,7 +125,8 @@ put() {
 # written anew (not one of the repository's own), an empty one holds nothing.
 check_overwriting() {
     local target=$1 own first=
-    for own in client/config.yaml docker/persistent.yaml; do
+    for own in client/config.yaml docker/{persistent,monitoring}.yaml \
+        docker/prometheus/{prometheus,loteria.rules,loteria.test}.yaml; do
         if [ "$target" -ef "$repository/$own" ]; then fail "FILE is $own, which is no generated file"; fi
     done
     case $target in

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the images server:latest, client:latest, dataset:latest and pki:latest. Where the image that they
-# are made from is neither on this machine nor to be pulled, it says what can be done.
+# Builds the images server:latest, client:latest, dataset:latest and pki:latest, or those that are named,
+# each as NAME:FOLDER. Where the image that they are made from is neither on this machine nor to be pulled,
+# it says what can be done.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,7 +18,8 @@ if ! has_base; then
 make docker-base-images makes one (as root, on Debian)" >&2
     exit 1
 fi
-for image in server:server client:client dataset:client/load pki:server/pki; do
+[ $# -gt 0 ] || set -- server:server client:client dataset:client/load pki:server/pki
+for image; do
     name=${image%:*} folder=${image#*:}
     echo "building $name:latest"
     docker build -f "./$folder/Dockerfile" -t "$name:latest" .

@@ -113,7 +113,8 @@ def test_its_own_files_empty_ones_and_those_named_as_compose_files_are_overwritt
             assert len(yaml.safe_load((tmp_path / name).read_text())["services"]) == agencies + 1
 
 
-@pytest.mark.parametrize("name", ["client/config.yaml", "docker/persistent.yaml"])
+@pytest.mark.parametrize("name", ["client/config.yaml", "docker/persistent.yaml",
+                                  "docker/monitoring.yaml", "docker/prometheus/loteria.rules.yaml"])
 def test_files_of_the_repository_are_not_overwritten(tmp_path, name):
     clone = copy_repository(tmp_path / "clone")
     before = (clone / name).read_text()

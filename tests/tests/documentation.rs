@@ -1,5 +1,6 @@
 //! The documentation against the repository: every file, folder and heading that a page points to
-//! exists, so does every setting and source file that it names; every knob of a test and every dependency is documented;
+//! exists, so does every setting and source file that it names; every knob of a test, every dependency and every alarm
+//! is documented;
 //! every page is reached from the README, and the README stays short.
 
 use std::collections::BTreeSet;
@@ -230,6 +231,28 @@ fn every_dependency_has_its_reason() {
     for (name, _) in lines.filter(is_foreign).filter_map(|line| line.split_once(" = ")) {
         assert!(named.contains(name), "docs/architecture.md says no reason for {name}");
     }
+}
+
+/// What follows a key in the lines of a YAML file.
+fn values_of<'t>(text: &'t str, key: &str) -> BTreeSet<&'t str> {
+    let lines = text.lines().map(|line| line.trim_start_matches([' ', '-']));
+    lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).collect()
+}
+
+#[test]
+fn every_alarm_has_a_section_that_it_points_to() {
+    let page = fs::read_to_string(repository().join("docs/monitoring.md")).expect("the page");
+    let section = page.split("\n## Alarms\n").nth(1).expect("a section of alarms");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rules = repository().join("docker/prometheus/loteria.rules.yaml");
+    let rules = fs::read_to_string(rules).expect("the rules");
+    let alarms = values_of(&rules, "alert");
+    assert!(!alarms.is_empty());
+    let explained = section.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(alarms, explained, "the rules' alarms and the page's sections");
+    let anchors = alarms.iter().map(|name| format!("docs/monitoring.md#{}", name.to_lowercase()));
+    let pointers = values_of(&rules, "runbook").into_iter().map(str::to_owned);
+    assert_eq!(pointers.collect::<BTreeSet<_>>(), anchors.collect());
 }
 
 #[test]
