@@ -6,9 +6,11 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`exposition`] | metrics as Prometheus' text format |
+//! | [`page`] | the live page, with its script, style and texts in `page/` |
 //! | [`process`] | the standard metrics of a process |
 //! | [`status`] | how the lottery stands: what `/status.json`, the page and its events show |
 
 pub mod exposition;
+pub mod page;
 pub mod process;
 pub mod status;
