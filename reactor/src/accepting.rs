@@ -1,4 +1,4 @@
-//! Step 5 of a turn: accepting connections, and when it is worth trying.
+//! Step 5 of a turn: accepting connections at a listener, and when it is worth trying.
 //!
 //! ```text
 //!            event                limit reached, accept failed
@@ -17,11 +17,12 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::addresses::Excess;
+use crate::addresses::{AddressId, Excess};
 use crate::connections::Connections;
 use crate::deadlines::LoopTimer;
 use crate::eviction::Eviction;
 use crate::handler::Handler;
+use crate::id::ListenerId;
 use crate::listener::{self, Accept};
 use crate::listener_event::{ListenerEvent, RefuseReason};
 use crate::system::System;
@@ -42,6 +43,7 @@ enum State {
 /// Accepts connections at a listening socket.
 #[derive(Debug)]
 pub(crate) struct Acceptor<S: System> {
+    id: ListenerId,
     listener: S::Listener,
     state: State,
     /// A connection was accepted since the last [`ListenerEvent::Waiting`].
@@ -50,14 +52,25 @@ pub(crate) struct Acceptor<S: System> {
 }
 
 impl<S: System> Acceptor<S> {
-    pub(crate) fn new(listener: S::Listener) -> Self {
+    pub(crate) fn new(id: ListenerId, listener: S::Listener) -> Self {
         Self {
+            id,
             listener,
             // What connected before the registration gave no event.
             state: State::Ready,
             accepted_since_idle: true,
-            eviction: Eviction::default(),
+            eviction: Eviction::new(id),
         }
+    }
+
+    /// The name of its listener.
+    pub(crate) fn id(&self) -> ListenerId {
+        self.id
+    }
+
+    /// Closes the listening socket. Returns its name.
+    pub(crate) fn close(self) -> ListenerId {
+        self.id
     }
 
     /// An event reports a connection.
@@ -98,13 +111,13 @@ impl<S: System> Acceptor<S> {
                 Accept::WouldBlock => {
                     self.succeed(State::Idle, connections, handler);
                     if std::mem::take(&mut self.accepted_since_idle) {
-                        handler.on_listener_event(connections, &ListenerEvent::Waiting);
+                        handler.on_listener_event(connections, self.id, &ListenerEvent::Waiting);
                     }
                 }
                 Accept::ConnectionFailed(error) => {
                     let event = ListenerEvent::Failed { error: copy_of(&error) };
                     failure = Some(error);
-                    handler.on_listener_event(connections, &event);
+                    handler.on_listener_event(connections, self.id, &event);
                 }
                 Accept::Failed(error) => self.pause(connections, handler, Some(error)),
             }
@@ -122,7 +135,8 @@ impl<S: System> Acceptor<S> {
         connections: &mut Connections<S>,
         handler: &mut H,
     ) -> bool {
-        if self.eviction.remaining(connections) < connections.limits.max_connections {
+        let most = connections.shares[self.id].limits.max_connections;
+        if self.eviction.remaining(connections) < most {
             return true;
         }
         if self.eviction.is_exhausted() {
@@ -145,7 +159,7 @@ impl<S: System> Acceptor<S> {
         let was_paused = self.is_paused();
         self.state = next;
         if was_paused {
-            handler.on_listener_event(connections, &ListenerEvent::Resumed);
+            handler.on_listener_event(connections, self.id, &ListenerEvent::Resumed);
         }
     }
 
@@ -161,7 +175,9 @@ impl<S: System> Acceptor<S> {
         handler: &mut H,
         error: Option<io::Error>,
     ) {
-        if error.is_some() || !connections.limits.eviction_delay.is_zero() {
+        let share = &connections.shares[self.id];
+        let (peers, eviction_delay) = (share.peers, share.limits.eviction_delay);
+        if error.is_some() || !eviction_delay.is_zero() {
             let delay = connections.limits.accept_retry_delay;
             connections.set_loop_timer(LoopTimer::Accept, delay);
         }
@@ -169,8 +185,8 @@ impl<S: System> Acceptor<S> {
         self.state = State::Paused;
         if !was_paused {
             connections.counters.accept_pauses += 1;
-            let event = ListenerEvent::Paused { connections: connections.table.peers(), error };
-            handler.on_listener_event(connections, &event);
+            let event = ListenerEvent::Paused { connections: peers, error };
+            handler.on_listener_event(connections, self.id, &event);
         }
     }
 
@@ -183,19 +199,19 @@ impl<S: System> Acceptor<S> {
         peer: SocketAddr,
     ) -> io::Result<()> {
         let now = connections.clock.moment();
-        let address = match connections.addresses.admit(peer.ip(), now) {
+        let address = match self.admit_address(connections, peer) {
             Ok(address) => address,
             Err(excess) => {
-                refuse(connections, handler, peer, reason_of(excess));
+                self.refuse(connections, handler, peer, reason_of(excess));
                 return Ok(());
             }
         };
         if !self.make_room(connections, handler, peer) {
             connections.addresses.leave(address, now);
-            refuse(connections, handler, peer, RefuseReason::Reserved);
+            self.refuse(connections, handler, peer, RefuseReason::Reserved);
             return Ok(());
         }
-        let inserted = connections.insert_open(socket);
+        let inserted = connections.insert_accepted(socket, self.id);
         if inserted.is_err() {
             connections.addresses.leave(address, now);
         }
@@ -208,6 +224,32 @@ impl<S: System> Acceptor<S> {
         Ok(())
     }
 
+    /// Counts a peer's connection, if the limits of each address allow it: they are the main
+    /// listener's.
+    fn admit_address(
+        &self,
+        connections: &mut Connections<S>,
+        peer: SocketAddr,
+    ) -> Result<AddressId, Excess> {
+        if self.id != ListenerId::MAIN {
+            return Ok(AddressId::NONE);
+        }
+        let now = connections.clock.moment();
+        connections.addresses.admit(peer.ip(), now)
+    }
+
+    fn refuse<H: Handler>(
+        &self,
+        connections: &mut Connections<S>,
+        handler: &mut H,
+        peer: SocketAddr,
+        reason: RefuseReason,
+    ) {
+        connections.counters.refused += 1;
+        let event = ListenerEvent::Refused { peer, reason };
+        handler.on_listener_event(connections, self.id, &event);
+    }
+
     /// Whether there is room for a peer, maybe by eviction.
     fn make_room<H: Handler>(
         &mut self,
@@ -215,24 +257,19 @@ impl<S: System> Acceptor<S> {
         handler: &H,
         peer: SocketAddr,
     ) -> bool {
-        let limits = &connections.limits;
-        let left = limits.max_connections.saturating_sub(self.eviction.remaining(connections));
-        if left > limits.reserved_connections {
+        let most = connections.shares[self.id].limits.max_connections;
+        let left = most.saturating_sub(self.eviction.remaining(connections));
+        if left > self.reserved(connections) {
             return true;
         }
         let trusted = || connections.addresses.is_unlimited(peer.ip()) || handler.is_trusted(peer);
         (left > 0 && trusted()) || self.eviction.evict(connections)
     }
-}
 
-fn refuse<H: Handler>(
-    connections: &mut Connections<impl System>,
-    handler: &mut H,
-    peer: SocketAddr,
-    reason: RefuseReason,
-) {
-    connections.counters.refused += 1;
-    handler.on_listener_event(connections, &ListenerEvent::Refused { peer, reason });
+    /// Connections that are kept for trusted peers.
+    fn reserved(&self, connections: &Connections<S>) -> usize {
+        if self.id == ListenerId::MAIN { connections.limits.reserved_connections } else { 0 }
+    }
 }
 
 fn reason_of(excess: Excess) -> RefuseReason {

@@ -21,6 +21,7 @@ use crate::buffer::{Buffers, Pool};
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::deadlines::Deadlines;
+use crate::id::ListenerId;
 use crate::stream::Established;
 use crate::system::Socket;
 
@@ -92,14 +93,22 @@ pub(crate) struct Connection<S> {
     /// When it was opened, or last read from.
     last_active: Tick,
     address: AddressId,
+    /// Which has accepted it; `None` if the handler has asked for it or attached it.
+    listener: Option<ListenerId>,
     /// Input that the handler has not consumed, output that the socket has not taken.
     pub(crate) buffers: Buffers,
     pub(crate) deadlines: Deadlines,
 }
 
 impl<S: Socket> Connection<S> {
-    /// A connection that is established.
-    pub(crate) fn open(socket: S, generation: u32, now: Tick) -> Self {
+    /// A connection that a listener has accepted.
+    pub(crate) fn accepted(socket: S, generation: u32, now: Tick, listener: ListenerId) -> Self {
+        let connection = Self::new(socket, generation, State::Open, now);
+        Self { listener: Some(listener), ..connection }
+    }
+
+    /// One end of a pair.
+    pub(crate) fn attached(socket: S, generation: u32, now: Tick) -> Self {
         Self::new(socket, generation, State::Open, now)
     }
 
@@ -122,6 +131,7 @@ impl<S: Socket> Connection<S> {
             protected: false,
             last_active: now,
             address: AddressId::NONE,
+            listener: None,
             buffers: Buffers::default(),
             deadlines: Deadlines::default(),
         }
@@ -139,6 +149,16 @@ impl<S: Socket> Connection<S> {
 
     pub(crate) fn set_address(&mut self, address: AddressId) {
         self.address = address;
+    }
+
+    /// Which listener has accepted it, if one has.
+    pub(crate) fn listener(&self) -> Option<ListenerId> {
+        self.listener
+    }
+
+    /// The listener of whose share it takes: see [`Shares`](crate::shares::Shares).
+    pub(crate) fn share(&self) -> ListenerId {
+        self.listener.unwrap_or(ListenerId::MAIN)
     }
 
     /// When it was opened, or last read from.

@@ -19,9 +19,10 @@ use crate::counters::Counters;
 use crate::deadlines::{DeadlineQueue, Expired, Key, LoopTimer};
 use crate::handler::Context;
 use crate::handshakes::Handshakes;
-use crate::id::{ConnectionId, TimerId};
+use crate::id::{ConnectionId, ListenerId, TimerId};
 use crate::layer::{Layer, LayerError, Received};
-use crate::limits::Limits;
+use crate::limits::{Limits, ListenerLimits};
+use crate::shares::Shares;
 use crate::shutdown::Shutdown;
 use crate::system::System;
 use crate::table::Table;
@@ -37,22 +38,21 @@ const DELAY_MIN: Duration = Duration::from_nanos(1);
 pub(crate) struct Connections<S: System> {
     pub(crate) system: S,
     pub(crate) limits: Limits,
+    /// Connections of the main listener that there are descriptors for.
+    allowed: usize,
     pub(crate) counters: Counters,
     pub(crate) clock: Clock,
     pub(crate) table: Table<S::Socket>,
     pub(crate) addresses: PeerAddresses,
     pub(crate) deadlines: DeadlineQueue,
     pub(crate) shutdown: Shutdown,
-    pub(crate) pool: Pool,
-    /// To be served, from the front: there may be something to read, or a call due.
-    pub(crate) ready: VecDeque<ConnectionId>,
-    /// The same for attached ones, which are served before all others: replies to peers wait for
-    /// what they bring.
+    /// What the connections of each listener have to themselves, the list of those to be served too.
+    pub(crate) shares: Shares,
+    /// To be served, from the front, before all others: replies to peers wait for what attached ones
+    /// bring.
     pub(crate) ready_attached: VecDeque<ConnectionId>,
-    /// The same for those whose layer's handshake isn't complete: few of them are served in a turn.
+    /// To be served, whose layer's handshake isn't complete: few of them are served in a turn.
     pub(crate) ready_handshakes: VecDeque<ConnectionId>,
-    /// Bytes that may still be read and queued in this turn, see [`Limits::turn_budget`].
-    pub(crate) turn_budget: usize,
     pub(crate) handshakes: Handshakes,
     /// Have output, or are closing: flushed after the turn's `before_flush`.
     pub(crate) flush: Vec<ConnectionId>,
@@ -63,9 +63,12 @@ pub(crate) struct Connections<S: System> {
 }
 
 impl<S: System> Connections<S> {
-    pub(crate) fn new(limits: Limits, system: S) -> Self {
+    /// No connections yet; there are descriptors for so many.
+    pub(crate) fn new(limits: Limits, allowed: usize, system: S) -> Self {
+        let limits = limits.effective(allowed);
         let clock = Clock::new(system.now());
         let room = limits.max_connections.min(SLOTS_RESERVED);
+        let shares = Shares::new(limits.main());
         let addresses = PeerAddresses::new(
             limits.max_connections_per_address,
             limits.max_connects_per_address,
@@ -75,17 +78,16 @@ impl<S: System> Connections<S> {
         Self {
             system,
             limits,
+            allowed,
             counters: Counters::default(),
             clock,
             table: Table::with_capacity(room),
             addresses,
             deadlines: DeadlineQueue::with_capacity(room),
             shutdown: Shutdown::default(),
-            pool: Pool::default(),
-            ready: VecDeque::new(),
+            shares,
             ready_attached: VecDeque::new(),
             ready_handshakes: VecDeque::new(),
-            turn_budget: 0,
             handshakes: Handshakes::default(),
             flush: Vec::new(),
             closed: Vec::new(),
@@ -104,9 +106,19 @@ impl<S: System> Connections<S> {
         peers.map(|(id, _)| id).collect()
     }
 
+    /// Adds the share of the listener with the [next name](Shares::next_id). Its descriptors are taken off
+    /// the main listener's.
+    pub(crate) fn add_share(&mut self, limits: ListenerLimits) {
+        let limits = limits.effective(self.allowed);
+        self.allowed = self.allowed.saturating_sub(limits.descriptors()).max(1);
+        self.limits = self.limits.clone().effective(self.allowed);
+        self.shares[ListenerId::MAIN].limits = self.limits.main();
+        self.shares.add(limits);
+    }
+
     /// Whether work is left that no event will announce.
     pub(crate) fn has_work(&self) -> bool {
-        !self.ready.is_empty()
+        self.shares.has_ready()
             || !self.ready_attached.is_empty()
             || !self.ready_handshakes.is_empty()
             || !self.flush.is_empty()
@@ -115,9 +127,15 @@ impl<S: System> Connections<S> {
             || self.shutdown.is_requested()
     }
 
-    /// Inserts a connection that is established.
-    pub(crate) fn insert_open(&mut self, socket: S::Socket) -> io::Result<ConnectionId> {
-        self.insert(socket, Connection::open)
+    /// Inserts a connection that a listener has accepted.
+    pub(crate) fn insert_accepted(
+        &mut self,
+        socket: S::Socket,
+        listener: ListenerId,
+    ) -> io::Result<ConnectionId> {
+        self.insert(socket, |socket, generation, now| {
+            Connection::accepted(socket, generation, now, listener)
+        })
     }
 
     fn insert(
@@ -127,7 +145,9 @@ impl<S: System> Connections<S> {
     ) -> io::Result<ConnectionId> {
         let id = self.table.next_id().ok_or(io::ErrorKind::OutOfMemory)?;
         self.system.register(&mut socket, id)?;
-        self.table.insert(make(socket, id.generation(), self.clock.moment().into()));
+        let connection = make(socket, id.generation(), self.clock.moment().into());
+        self.shares[connection.share()].peers += usize::from(!connection.is_attached());
+        self.table.insert(connection);
         Ok(id)
     }
 
@@ -136,7 +156,9 @@ impl<S: System> Connections<S> {
         let mut connection = self.table.remove(id);
         self.addresses.leave(connection.address(), self.clock.moment());
         self.system.deregister(connection.socket_mut());
-        connection.buffers.discard(&mut self.pool);
+        let share = &mut self.shares[connection.share()];
+        share.peers -= usize::from(!connection.is_attached());
+        connection.buffers.discard(&mut share.pool);
     }
 
     /// Marks a connection as closed. The first reason counts.
@@ -161,7 +183,7 @@ impl<S: System> Connections<S> {
         } else if connection.is_handshaking() {
             &mut self.ready_handshakes
         } else {
-            &mut self.ready
+            &mut self.shares[connection.share()].ready
         };
         list.push_back(id);
     }
@@ -188,8 +210,9 @@ impl<S: System> Connections<S> {
         let Some(connection) = self.table.get_mut(to).filter(|found| found.is_open()) else {
             return;
         };
-        let count = append(&mut connection.buffers, &mut self.pool);
-        self.turn_budget = self.turn_budget.saturating_sub(count);
+        let share = &mut self.shares[connection.share()];
+        let count = append(&mut connection.buffers, &mut share.pool);
+        share.spend(count);
         if connection.queue_flush() {
             self.flush.push(to);
         }
@@ -214,7 +237,8 @@ impl<S: System> Connections<S> {
         plain: &mut [u8],
     ) -> Option<Received> {
         let connection = self.table.get_mut(id).filter(|connection| connection.is_open())?;
-        let received = connection.receive(&mut self.pool, wire, plain);
+        let pool = &mut self.shares[connection.share()].pool;
+        let received = connection.receive(pool, wire, plain);
         self.queue_flush_if_unsent(id);
         received
     }
@@ -240,20 +264,21 @@ impl<S: System> Connections<S> {
 
     /// The input that was kept when a connection's layer was started, once.
     pub(crate) fn take_layer_input(&mut self, id: ConnectionId) -> Option<Vec<u8>> {
-        self.table.get_mut(id)?.take_layer_input(&mut self.pool)
+        let connection = self.table.get_mut(id)?;
+        connection.take_layer_input(&mut self.shares[connection.share()].pool)
     }
 
     /// A connection's layer can't go on.
     pub(crate) fn fail_layer(&mut self, id: ConnectionId, error: LayerError) {
         self.give_handshake_up(id);
         let Some(connection) = self.table.get_mut(id) else { return };
-        connection.fail_layer(&mut self.pool, error);
+        connection.fail_layer(&mut self.shares[connection.share()].pool, error);
         self.queue_flush(id);
     }
 
     fn give_handshake_up(&mut self, id: ConnectionId) {
         let Some(connection) = self.table.get_mut(id) else { return };
-        if connection.give_handshake_up(&mut self.pool) {
+        if connection.give_handshake_up(&mut self.shares[connection.share()].pool) {
             self.handshakes.end();
         }
     }
@@ -281,38 +306,33 @@ impl<S: System> Connections<S> {
     ) {
         let Some(connection) = self.table.get_mut(id) else { return };
         let rest = if connection.is_open() { &input[consumed..] } else { &[] };
+        let pool = &mut self.shares[connection.share()].pool;
         let may_keep_all = connection.is_intake_paused() || connection.has_layer_input();
         if rest.len() > self.limits.max_unconsumed && !may_keep_all {
             self.mark_closed(id, CloseReason::InputOverflow { rest: rest.len() });
         } else if rest.len() == input.len() {
-            connection.buffers.extend_input(&mut self.pool, rest, kept);
+            connection.buffers.extend_input(pool, rest, kept);
         } else {
-            connection.buffers.set_input(&mut self.pool, rest);
+            connection.buffers.set_input(pool, rest);
         }
     }
 
     /// What the handler did not consume, which is kept no longer.
     pub(crate) fn take_input(&mut self, id: ConnectionId) -> Vec<u8> {
-        let found = self.table.get_mut(id);
-        found.map(|connection| connection.buffers.take_input(&mut self.pool)).unwrap_or_default()
+        let Some(connection) = self.table.get_mut(id) else { return Vec::new() };
+        connection.buffers.take_input(&mut self.shares[connection.share()].pool)
     }
 
-    /// Bytes that may be read now: what is left of the turn's budget, and of the memory for buffers.
-    pub(crate) fn read_room(&self) -> usize {
-        let memory = self.limits.max_buffered_bytes.saturating_sub(self.pool.held());
-        self.turn_budget.min(memory)
+    /// Counts kept input that is delivered again to a connection with this share. It was read long ago
+    /// and counts as if it was read now: one byte may bring all of it again.
+    pub(crate) fn count_redelivered(&mut self, share: ListenerId, bytes: usize) {
+        self.shares[share].spend(bytes);
     }
 
-    /// Counts kept input that is delivered again. It was read long ago and counts as if it was read
-    /// now: one byte may bring all of it again.
-    pub(crate) fn count_redelivered(&mut self, bytes: usize) {
-        self.turn_budget = self.turn_budget.saturating_sub(bytes);
-    }
-
-    /// Counts bytes that were read.
-    pub(crate) fn count_read(&mut self, bytes: usize) {
+    /// Counts bytes that were read from a connection with this share.
+    pub(crate) fn count_read(&mut self, share: ListenerId, bytes: usize) {
         self.counters.bytes_read += bytes as u64;
-        self.turn_budget = self.turn_budget.saturating_sub(bytes);
+        self.shares[share].spend(bytes);
     }
 }
 
@@ -383,6 +403,10 @@ impl<S: System> Context for Connections<S> {
         self.clock.turn_start()
     }
 
+    fn listener(&self, id: ConnectionId) -> Option<ListenerId> {
+        self.table.get(id)?.listener()
+    }
+
     fn send(&mut self, to: ConnectionId, bytes: &[u8]) {
         self.queue_output(to, |buffers, pool| {
             buffers.append(pool, bytes);
@@ -402,7 +426,7 @@ impl<S: System> Context for Connections<S> {
         let Some(connection) = self.table.get_mut(id) else { return };
         if connection.is_connecting() {
             self.mark_closed(id, CloseReason::Aborted);
-        } else if connection.close(&mut self.pool) {
+        } else if connection.close(&mut self.shares[connection.share()].pool) {
             self.give_handshake_up(id);
             self.queue_flush(id);
         }
@@ -414,7 +438,8 @@ impl<S: System> Context for Connections<S> {
 
     fn start_layer(&mut self, id: ConnectionId, layer: Box<dyn Layer>) {
         let Some(connection) = self.table.get_mut(id) else { return };
-        if connection.start_layer(&mut self.pool, layer) {
+        let pool = &mut self.shares[connection.share()].pool;
+        if connection.start_layer(pool, layer) {
             self.begin_handshake(id);
             self.queue_ready(id);
             self.queue_flush(id);
@@ -467,7 +492,7 @@ impl<S: System> Context for Connections<S> {
 
     fn attach(&mut self, stream: UnixStream) -> io::Result<ConnectionId> {
         let socket = self.system.attach(stream)?;
-        self.insert_open(socket)
+        self.insert(socket, Connection::attached)
     }
 
     fn counters(&self) -> Counters {

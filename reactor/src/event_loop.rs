@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use crate::counters::Counters;
 use crate::handler::Handler;
+use crate::id::ListenerId;
 use crate::kernel::Kernel;
-use crate::limits::{Limits, connections_allowed};
+use crate::limits::{Limits, ListenerLimits, connections_allowed};
 use crate::listener::Bound;
 use crate::outcome::{Outcome, RunError};
 use crate::signals::Hangup;
@@ -40,8 +41,8 @@ impl<T: TurnHook> EventLoop<T> {
     /// # Errors
     /// When the kernel gives no poll.
     pub fn with_hook(limits: Limits, hook: T) -> io::Result<Self> {
-        let limits = limits.effective(connections_allowed());
-        Ok(Self(Reactor::new(Kernel::new()?, limits, hook)))
+        let allowed = connections_allowed();
+        Ok(Self(Reactor::new(Kernel::new()?, limits, allowed, hook)))
     }
 
     /// Handles signals: SIGTERM, SIGINT and SIGQUIT shut the loop down, and a second one ends it at
@@ -71,14 +72,38 @@ impl<T: TurnHook> EventLoop<T> {
     }
 
     /// Listens at a bound address, with a kernel backlog of `backlog` connections; returns the
-    /// address.
+    /// address. This is the main listener, [`ListenerId::MAIN`].
     ///
     /// # Errors
     /// When another process that has bound it too listens already.
     pub fn listen_at(&mut self, bound: Bound, backlog: u32) -> io::Result<SocketAddr> {
-        let listener = self.0.connections.system.listen(bound, backlog)?;
+        self.accept_at(ListenerId::MAIN, bound, backlog)
+    }
+
+    /// Listens at one more bound address. Returns the listener's name, and the address.
+    ///
+    /// Its connections have limits of their own, and are served before those of the main listener. The
+    /// descriptors that they may take are reserved: [`Limits::max_connections`] is lowered if there are
+    /// too few for all.
+    ///
+    /// # Errors
+    /// When another process that has bound it too listens already, or the loop has 255 listeners.
+    pub fn listen_apart(
+        &mut self,
+        bound: Bound,
+        backlog: u32,
+        limits: ListenerLimits,
+    ) -> io::Result<(ListenerId, SocketAddr)> {
+        let id = self.0.connections.shares.next_id()?;
+        let address = self.accept_at(id, bound, backlog)?;
+        self.0.connections.add_share(limits);
+        Ok((id, address))
+    }
+
+    fn accept_at(&mut self, id: ListenerId, bound: Bound, backlog: u32) -> io::Result<SocketAddr> {
+        let listener = self.0.connections.system.listen(id, bound, backlog)?;
         let address = listener.local_addr()?;
-        self.0.accept_from(listener);
+        self.0.accept_from(id, listener);
         Ok(address)
     }
 

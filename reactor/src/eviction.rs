@@ -1,4 +1,5 @@
-//! Which connection is closed to let another one in at the limit: the one that has been silent longest.
+//! Which connection is closed to let another one in at the limit: of those of the same listener, the one
+//! that has been silent longest.
 //!
 //! A scan of all connections for each new one would cost more than the storm of connects itself. So
 //! one scan takes a share of them, the most silent, and these are evicted one by one; one that was
@@ -7,20 +8,21 @@
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::connections::Connections;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::system::System;
 
 /// A scan takes one in so many of the evictable connections, and at least [`BATCH_MIN`].
 const BATCH_SHARE: usize = 8;
 const BATCH_MIN: usize = 16;
 
-/// Most connections that are evicted in one turn. They keep their descriptors until its end, beside
-/// those that take their place: descriptors for both are reserved.
-const BUDGET: usize = 16;
+/// Most connections of a listener that are evicted in one turn. They keep their descriptors until its
+/// end, beside those that take their place: descriptors for both are reserved.
+pub(crate) const EVICTION_BUDGET: usize = 16;
 
-/// The next to be evicted.
-#[derive(Debug, Default)]
+/// The next to be evicted of a listener's connections.
+#[derive(Debug)]
 pub(crate) struct Eviction {
+    listener: ListenerId,
     /// When each was last active; the most silent one is last.
     candidates: Vec<(Tick, ConnectionId)>,
     /// In this turn.
@@ -62,18 +64,22 @@ impl Eviction {
 }
 
 impl Eviction {
+    pub(crate) fn new(listener: ListenerId) -> Self {
+        Self { listener, candidates: Vec::new(), evicted: 0, none_at: None }
+    }
+
     pub(crate) fn begin_turn(&mut self) {
         self.evicted = 0;
     }
 
     /// Whether as many were evicted in this turn as may be.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.evicted >= BUDGET
+        self.evicted >= EVICTION_BUDGET
     }
 
     /// How many connections to peers will be there after this turn.
     pub(crate) fn remaining(&self, connections: &Connections<impl System>) -> usize {
-        connections.table.peers().saturating_sub(self.evicted)
+        connections.shares[self.listener].peers.saturating_sub(self.evicted)
     }
 
     /// Whether there is a connection to evict.
@@ -95,12 +101,14 @@ impl Eviction {
         &mut self,
         connections: &Connections<impl System>,
     ) -> Option<(Tick, ConnectionId)> {
-        let delay = connections.limits.eviction_delay;
+        let delay = connections.shares[self.listener].limits.eviction_delay;
         if delay.is_zero() || self.is_exhausted() {
             return None;
         }
         let now = Tick::from(connections.clock.moment());
-        let silent = connections.table.iter().filter_map(|(id, connection)| {
+        let listener = self.listener;
+        let own = connections.table.iter().filter(|(_, found)| found.share() == listener);
+        let silent = own.filter_map(|(id, connection)| {
             let last_active = connection.last_active();
             let long = now.since(last_active) >= delay;
             (long && connection.is_evictable()).then_some((last_active, id))
@@ -129,7 +137,7 @@ mod tests {
         let last_active = |index: u32| tick(u64::from(index * 7919 % ALL));
         let mut left: Vec<_> =
             (0..ALL).map(|index| (last_active(index), ConnectionId::new(index, 1))).collect();
-        let (now, mut eviction, mut scans) = (tick(20_000), Eviction::default(), 0);
+        let (now, mut eviction, mut scans) = (tick(20_000), Eviction::new(ListenerId::MAIN), 0);
         let mut gone = Vec::new();
         for _ in 0..ALL / 2 {
             scans += usize::from(eviction.candidates.is_empty());
@@ -147,7 +155,7 @@ mod tests {
     fn who_has_spoken_since_is_passed_over() {
         let all: Vec<_> =
             (0..10).map(|index| (Tick::default(), ConnectionId::new(index, 1))).collect();
-        let mut eviction = Eviction::default();
+        let mut eviction = Eviction::new(ListenerId::MAIN);
         let first = eviction.next(Tick::default(), all.iter().copied(), |_, _| true).unwrap();
         let next = eviction.next(Tick::default(), std::iter::empty(), |_, id| id.slot() == 3);
         assert_ne!(first.1.slot(), 3);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::counters::Counters;
-use crate::id::{ConnectionId, TimerId};
+use crate::id::{ConnectionId, ListenerId, TimerId};
 use crate::layer::Layer;
 use crate::listener_event::ListenerEvent;
 use crate::signals::Signal;
@@ -41,7 +41,8 @@ pub trait Handler {
         let _ = cx;
     }
 
-    /// A peer was accepted, or an outgoing connection was established.
+    /// A peer was accepted, or an outgoing connection was established; [`Context::listener`] says by
+    /// whom.
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr);
 
     /// The loop is about to read from a connection. A handler that can take nothing from it now
@@ -97,9 +98,14 @@ pub trait Handler {
         false
     }
 
-    /// Something happened to the listening socket that an operator may want to read.
-    fn on_listener_event(&mut self, cx: &mut impl Context, event: &ListenerEvent) {
-        let _ = (cx, event);
+    /// Something happened to a listening socket that an operator may want to read.
+    fn on_listener_event(
+        &mut self,
+        cx: &mut impl Context,
+        listener: ListenerId,
+        event: &ListenerEvent,
+    ) {
+        let _ = (cx, listener, event);
     }
 
     /// A signal came that doesn't ask for a shutdown, see [`EventLoop::handle_signals`]. Called at
@@ -141,6 +147,10 @@ pub trait Handler {
 pub trait Context {
     /// When this turn began. Stays the same throughout a turn.
     fn now(&self) -> Instant;
+
+    /// The listener that has accepted a connection; `None` for one that the handler has asked for or
+    /// attached.
+    fn listener(&self, connection: ConnectionId) -> Option<ListenerId>;
 
     /// Queues bytes for the peer. They leave after the turn's [`Handler::before_flush`].
     ///

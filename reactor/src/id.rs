@@ -1,6 +1,7 @@
-//! Names of connections and timers, as a handler sees them.
+//! Names of connections, timers and listeners, as a handler sees them.
 
 use std::fmt;
+use std::num::NonZeroU8;
 
 /// Name of one connection, for as long as it lives.
 ///
@@ -58,3 +59,30 @@ impl fmt::Debug for ConnectionId {
 /// Name of a timer of the handler, chosen by the handler. Setting one again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerId(pub u32);
+
+/// Name of a listener of a loop.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(NonZeroU8);
+
+impl ListenerId {
+    /// The one that [`EventLoop::listen`](crate::EventLoop::listen) makes. The others are apart, see
+    /// [`EventLoop::listen_apart`](crate::EventLoop::listen_apart).
+    pub const MAIN: Self = Self(NonZeroU8::MIN);
+
+    /// The main listener is the first, with index 0; `None` when there are too many.
+    pub(crate) fn from_index(index: usize) -> Option<Self> {
+        let number = u8::try_from(index).ok()?.checked_add(1)?;
+        NonZeroU8::new(number).map(Self)
+    }
+
+    /// The others have small numbers above it, in the order in which they were made.
+    pub(crate) fn index(self) -> u8 {
+        self.0.get() - 1
+    }
+}
+
+impl fmt::Debug for ListenerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listener {}", self.index())
+    }
+}

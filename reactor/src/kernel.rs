@@ -11,7 +11,7 @@ use mio::{Interest, Poll, Token};
 use socket2::SockRef;
 
 use crate::clock::Polled;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::limits::Limits;
 use crate::listener::Bound;
 use crate::signals::{Hangup, Signal, Signals};
@@ -19,9 +19,10 @@ use crate::socket_options;
 use crate::stream::Stream;
 use crate::system::{Events, Listener, Readiness, Source, System};
 
-/// The loop's own sources. Connections have smaller numbers, see `table::SLOTS_MAX`.
-const LISTENER: Token = Token(usize::MAX);
-const SIGNALS: Token = Token(usize::MAX - 1);
+/// The loop's own sources are in slots that no connection has, see `table::SLOTS_MAX`: each listener
+/// in one of them, with its index for a generation.
+const LISTENER_SLOT: u32 = u32::MAX;
+const SIGNALS_SLOT: u32 = u32::MAX - 1;
 
 /// The kernel, as far as a loop uses it.
 #[derive(Debug)]
@@ -37,14 +38,21 @@ impl Kernel {
 
     /// Installs the handlers of signals.
     pub(crate) fn handle_signals(&mut self, hangup: Hangup) -> io::Result<()> {
-        self.signals = Some(Signals::register(self.poll.registry(), SIGNALS, hangup)?);
+        self.signals =
+            Some(Signals::register(self.poll.registry(), Source::Signals.into(), hangup)?);
         Ok(())
     }
 
     /// Listens at a bound address, with a backlog of so many connections.
-    pub(crate) fn listen(&self, bound: Bound, backlog: u32) -> io::Result<TcpListener> {
+    pub(crate) fn listen(
+        &self,
+        id: ListenerId,
+        bound: Bound,
+        backlog: u32,
+    ) -> io::Result<TcpListener> {
         let mut listener = bound.listen(backlog)?;
-        self.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let token = Source::Listener(id).into();
+        self.poll.registry().register(&mut listener, token, Interest::READABLE)?;
         Ok(listener)
     }
 }
@@ -133,10 +141,22 @@ impl Listener for TcpListener {
 
 impl From<Token> for Source {
     fn from(token: Token) -> Self {
-        match token {
-            LISTENER => Self::Listener,
-            SIGNALS => Self::Signals,
-            token => Self::Connection(token.into()),
+        let id = ConnectionId::from(token);
+        let listener = || ListenerId::from_index(id.generation() as usize);
+        match id.raw_slot() {
+            SIGNALS_SLOT => Self::Signals,
+            LISTENER_SLOT => listener().map_or(Self::Connection(id), Self::Listener),
+            _ => Self::Connection(id),
+        }
+    }
+}
+
+impl From<Source> for Token {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Signals => ConnectionId::new(SIGNALS_SLOT, 0).into(),
+            Source::Listener(id) => ConnectionId::new(LISTENER_SLOT, id.index().into()).into(),
+            Source::Connection(id) => id.into(),
         }
     }
 }

@@ -15,11 +15,12 @@
 //! | `handshakes` | how many layers haven't completed their handshake |
 //! | `connection` | one socket, its readiness, its bytes in between, its states |
 //! | `close_reason` | why a connection is closed, in words |
+//! | `shares` | what the connections of each listener have to themselves |
 //! | `shutdown` | the states of the shutdown |
 //! | `system` | what the loop asks of the system that it runs on |
 //! | `kernel` | the system in production |
 //! | `stream` | a peer's socket, or the end of a pair that the handler has attached |
-//! | `listener` | the listening socket |
+//! | `listener` | a listening socket |
 //! | `listener_event` | what happens to it, for an operator |
 //! | `socket_options` | options of TCP sockets |
 //! | [`addresses`] | limits of each address: connections, and connects in a second |
@@ -33,7 +34,7 @@
 //! | `testing` | the loop in memory, for tests; a feature of its own |
 //! | `counters` | what has happened, in numbers |
 //! | [`limits`] | every limit of the loop, with its reason |
-//! | [`id`] | names of connections and timers |
+//! | [`id`] | names of connections, timers and listeners |
 //!
 //! Knows no log, no setting, and nothing of what the bytes mean. There is one thread and no shared
 //! state: no lock, no channel, no atomic. Blocking work that a handler leaves to another thread
@@ -61,6 +62,7 @@ mod listener_event;
 mod outcome;
 mod output;
 mod reading;
+mod shares;
 mod shutdown;
 mod signals;
 mod socket_options;
@@ -78,9 +80,9 @@ pub use close_reason::CloseReason;
 pub use counters::Counters;
 pub use event_loop::EventLoop;
 pub use handler::{Context, Handler, ShutdownCause};
-pub use id::{ConnectionId, TimerId};
+pub use id::{ConnectionId, ListenerId, TimerId};
 pub use layer::{KEPT_MAX, Layer, LayerError, Received};
-pub use limits::Limits;
+pub use limits::{Limits, ListenerLimits};
 pub use listener::Bound;
 pub use listener_event::{ListenerEvent, RefuseReason};
 pub use outcome::{Outcome, RunError};

@@ -5,15 +5,23 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::addresses::Network;
+use crate::eviction::EVICTION_BUDGET;
 
 /// Least memory for all buffers together: room for what one connection is served with.
 const BUFFERED_MIN: usize = 64 * 1024;
 
 /// Descriptors reserved for what isn't a connection: standard streams, poll, signals, listener, the
-/// files of the handler.
+/// files of the handler; and for connections that are evicted, until the end of the turn.
 const RESERVED_DESCRIPTORS: u64 = 32;
 
+/// Descriptors reserved for each further listener beside its connections: its socket, and its
+/// connections that are evicted, until the end of the turn.
+const RESERVED_PER_LISTENER: usize = 1 + EVICTION_BUDGET;
+
 /// What one process, one peer and one turn may cost.
+///
+/// Numbers, budgets and memory of all connections together are those of the main listener's; a further
+/// listener has [`ListenerLimits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at the same time. At the limit, each new one evicts the one that has been silent
@@ -80,6 +88,53 @@ pub struct Limits {
     pub accept_retry_delay: Duration,
 }
 
+/// Limits of a further listener. They are apart from those of the main one: its connections don't count
+/// towards [`Limits::max_connections`], [`Limits::turn_budget`] and [`Limits::max_buffered_bytes`], and
+/// the limits of each address don't apply to them. What a single connection may cost is the same as
+/// everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Connections at the same time, at least one. At the limit, each new one evicts the one of this
+    /// listener that has been silent longest; if none is evictable, accepting at this listener pauses.
+    /// At most a quarter of the connections that the process's limit of descriptors allows.
+    pub max_connections: usize,
+    /// Silence after which a connection is evictable; zero for never.
+    pub eviction_delay: Duration,
+    /// Bytes read from its connections and queued for them while they are served in one turn, at least
+    /// one. They are served before those of the main listener, whatever these may still read; so this
+    /// bounds how long they keep the others waiting.
+    pub turn_budget: usize,
+    /// Bytes of memory in the buffers of its connections together, at least 64 KiB, as
+    /// [`Limits::max_buffered_bytes`].
+    pub max_buffered_bytes: usize,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 256,
+            eviction_delay: Duration::from_secs(1),
+            turn_budget: 256 * 1024,
+            max_buffered_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl ListenerLimits {
+    /// The limits that a loop can keep which has room for `allowed` connections.
+    pub(crate) fn effective(mut self, allowed: usize) -> Self {
+        self.max_connections = self.max_connections.min(allowed / 4).max(1);
+        self.turn_budget = self.turn_budget.max(1);
+        self.max_buffered_bytes = self.max_buffered_bytes.max(BUFFERED_MIN);
+        self
+    }
+
+    /// Descriptors that are reserved for this listener.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.max_connections.saturating_add(RESERVED_PER_LISTENER)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -121,6 +176,16 @@ impl Limits {
         self.max_buffered_bytes = self.max_buffered_bytes.max(BUFFERED_MIN);
         self.accept_budget = self.accept_budget.max(1);
         self
+    }
+
+    /// Those of the connections of the main listener.
+    pub(crate) fn main(&self) -> ListenerLimits {
+        ListenerLimits {
+            max_connections: self.max_connections,
+            eviction_delay: self.eviction_delay,
+            turn_budget: self.turn_budget,
+            max_buffered_bytes: self.max_buffered_bytes,
+        }
     }
 }
 

@@ -1,18 +1,20 @@
-//! What happens to the listening socket, for an operator.
+//! What happens to a listening socket, for an operator.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// What can happen to the listening socket.
+/// What can happen to a listening socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenerEvent {
     /// Every connection was accepted: it waits for the next.
     Waiting,
     /// Accepting pauses: no descriptors or no memory are left, `accept` failed otherwise, or there are
-    /// [`Limits::max_connections`](crate::Limits::max_connections). The loop tries again by itself.
+    /// [`Limits::max_connections`](crate::Limits::max_connections) or, at a further listener,
+    /// [`ListenerLimits::max_connections`](crate::ListenerLimits::max_connections). The loop tries again by
+    /// itself.
     Paused {
-        /// Connections there are.
+        /// Connections there are of this listener.
         connections: usize,
         /// What `accept` returned; `None` at the limit.
         error: Option<io::Error>,

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::close_reason::CloseReason;
 use crate::connections::Connections;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::stream::Flush;
 use crate::system::System;
 
@@ -26,7 +26,7 @@ impl<S: System> Connections<S> {
             return;
         }
         connection.pause_above(self.limits.write_buffer_high);
-        match connection.flush(&mut self.pool) {
+        match connection.flush(&mut self.shares[connection.share()].pool) {
             Flush::Failed(error) => self.mark_closed(id, CloseReason::Failed(error)),
             Flush::Sent(sent) => self.after_flush(id, sent),
         }
@@ -67,34 +67,41 @@ impl<S: System> Connections<S> {
         }
     }
 
-    /// Closes the connections that hold the most memory when all together hold nearly as much as
-    /// [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes). Begins a little below it,
-    /// so that the next turn has room to read; ends well below it, so that the next turn doesn't do
+    /// Closes the connections that hold the most memory when all of a listener together hold nearly as
+    /// much as [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes). Begins a little below
+    /// it, so that the next turn has room to read; ends well below it, so that the next turn doesn't do
     /// it again.
-    pub(crate) fn enforce_buffer_limit(&mut self) {
-        let most = self.limits.max_buffered_bytes;
-        if self.pool.held() <= most / 16 * 15 {
+    pub(crate) fn enforce_buffer_limits(&mut self) {
+        for listener in self.shares.all() {
+            self.enforce_buffer_limit(listener);
+        }
+    }
+
+    fn enforce_buffer_limit(&mut self, listener: ListenerId) {
+        let share = &mut self.shares[listener];
+        let most = share.limits.max_buffered_bytes;
+        if share.pool.held() <= most / 16 * 15 {
             return;
         }
-        self.pool.drop_spare();
-        if self.pool.held() <= most / 16 * 15 {
+        share.pool.drop_spare();
+        if share.pool.held() <= most / 16 * 15 {
             return;
         }
         let mut holders: Vec<_> = self
             .table
             .iter()
-            .filter(|(_, connection)| !connection.is_attached())
+            .filter(|(_, found)| found.share() == listener && !found.is_attached())
             .map(|(id, connection)| (connection.buffers.capacity(), id))
             .filter(|(buffered, _)| *buffered > 0)
             .collect();
         holders.sort_unstable_by_key(|(buffered, _)| Reverse(*buffered));
         for (buffered, id) in holders {
-            if self.pool.held() <= most / 8 * 7 {
+            if self.shares[listener].pool.held() <= most / 8 * 7 {
                 return;
             }
             self.mark_closed(id, CloseReason::BufferLimit { buffered });
             if let Some(connection) = self.table.get_mut(id) {
-                connection.buffers.drop_all(&mut self.pool);
+                connection.buffers.drop_all(&mut self.shares[listener].pool);
             }
         }
     }

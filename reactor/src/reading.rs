@@ -5,7 +5,7 @@ use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use crate::connections::Connections;
 use crate::handler::Handler;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::layer::KEPT_MAX;
 use crate::limits::Limits;
 use crate::stream::Read;
@@ -28,32 +28,49 @@ impl Reader {
         Self { buffer: vec![0; size].into_boxed_slice(), wire: Box::default() }
     }
 
-    /// Serves each ready connection once, as far as the turn's budget goes.
+    /// Serves each ready connection once, as far as the turn's budget of its listener goes.
     ///
-    /// Attached ones come first. The next turn begins with those that weren't served; those that
-    /// have more left come last.
+    /// Attached ones come first; those of further listeners are next, because they are few and their
+    /// budgets are small. The next turn begins with those that weren't served; those that have more
+    /// left come last.
     pub(crate) fn serve<H: Handler>(
         &mut self,
         connections: &mut Connections<impl System>,
         handler: &mut H,
         hook: &impl TurnHook,
     ) {
-        connections.turn_budget = connections.limits.turn_budget;
+        connections.shares.begin_turn();
         for _ in 0..connections.ready_attached.len() {
             let Some(id) = connections.ready_attached.pop_front() else { break };
             self.serve_one(connections, handler, id);
         }
+        for listener in connections.shares.apart() {
+            self.serve_share(connections, handler, listener, || false);
+        }
         self.serve_handshakes(connections, handler, hook);
-        for _ in 0..connections.ready.len() {
-            if hook.is_exhausted() || connections.read_room() == 0 {
+        self.serve_share(connections, handler, ListenerId::MAIN, || hook.is_exhausted());
+    }
+
+    /// Serves the connections of a listener, until what they may cost in a turn is used up.
+    fn serve_share<H: Handler>(
+        &mut self,
+        connections: &mut Connections<impl System>,
+        handler: &mut H,
+        listener: ListenerId,
+        is_exhausted: impl Fn() -> bool,
+    ) {
+        for _ in 0..connections.shares[listener].ready.len() {
+            let share = &mut connections.shares[listener];
+            if is_exhausted() || share.read_room() == 0 {
                 return;
             }
-            let Some(id) = connections.ready.pop_front() else { return };
+            let Some(id) = share.ready.pop_front() else { return };
             self.serve_one(connections, handler, id);
         }
     }
 
-    /// They come before the others, which may use up what a turn may read.
+    /// They come before the others of the main listener, which may use up what a turn may read. Those
+    /// of all listeners take turns; one that may read nothing now is passed over.
     fn serve_handshakes<H: Handler>(
         &mut self,
         connections: &mut Connections<impl System>,
@@ -62,13 +79,17 @@ impl Reader {
     ) {
         let mut budget = connections.limits.handshake_budget;
         for _ in 0..connections.ready_handshakes.len() {
-            if budget == 0 || hook.is_exhausted() || connections.read_room() == 0 {
+            if budget == 0 || hook.is_exhausted() {
                 return;
             }
             let Some(id) = connections.ready_handshakes.pop_front() else { return };
+            let Some(connection) = connections.table.get(id) else { continue };
+            if connections.shares[connection.share()].read_room() == 0 {
+                connections.ready_handshakes.push_back(id);
+                continue;
+            }
             // Those that were closed meanwhile cost nothing.
-            let costs = connections.get(id).is_some_and(|found| found.is_handshaking());
-            budget -= usize::from(costs);
+            budget -= usize::from(connection.is_handshaking());
             self.serve_one(connections, handler, id);
         }
     }
@@ -86,10 +107,12 @@ impl Reader {
         }
         handler.before_read(connections, id);
         self.redeliver(connections, handler, id);
-        if connections.get(id).is_some_and(|found| found.has_layer()) {
-            self.serve_layered(connections, handler, id);
+        let Some(connection) = connections.table.get(id) else { return };
+        let share = connection.share();
+        if connection.has_layer() {
+            self.serve_layered(connections, handler, id, share);
         } else {
-            self.serve_plain(connections, handler, id);
+            self.serve_plain(connections, handler, id, share);
         }
     }
 
@@ -98,11 +121,12 @@ impl Reader {
         connections: &mut Connections<impl System>,
         handler: &mut H,
         id: ConnectionId,
+        share: ListenerId,
     ) {
         let now = Tick::from(connections.clock.moment());
         let mut budget = connections.limits.read_budget;
         loop {
-            let room = budget.min(connections.read_room());
+            let room = budget.min(connections.shares[share].read_room());
             if room == 0 {
                 break;
             }
@@ -113,11 +137,11 @@ impl Reader {
             };
             let kept = connection.buffers.copy_input(&mut self.buffer);
             let read = connection.read(&mut self.buffer[kept..kept + room], now);
-            connections.count_redelivered(kept);
+            connections.count_redelivered(share, kept);
             match read {
                 Read::Bytes(count) => {
                     budget -= count;
-                    connections.count_read(count);
+                    connections.count_read(share, count);
                     deliver(&self.buffer[..kept + count], kept, connections, handler, id);
                 }
                 Read::Eof => deliver_eof(connections, handler, id),
@@ -133,6 +157,7 @@ impl Reader {
         connections: &mut Connections<impl System>,
         handler: &mut H,
         id: ConnectionId,
+        share: ListenerId,
     ) {
         let now = Tick::from(connections.clock.moment());
         let mut budget = connections.limits.read_budget;
@@ -143,7 +168,7 @@ impl Reader {
         }
         loop {
             deliver_layer_end(connections, handler, id);
-            let room = budget.min(connections.read_room());
+            let room = budget.min(connections.shares[share].read_room());
             if room == 0 {
                 break;
             }
@@ -153,7 +178,7 @@ impl Reader {
             match connection.read(&mut wire[..room], now) {
                 Read::Bytes(count) => {
                     budget -= count;
-                    connections.count_read(count);
+                    connections.count_read(share, count);
                     pass(&wire[..count], buffer, connections, handler, id);
                 }
                 Read::Eof => {
@@ -184,8 +209,8 @@ impl Reader {
         if !connection.take_resumed_intake() {
             return;
         }
-        let kept = connection.buffers.copy_input(&mut self.buffer);
-        connections.count_redelivered(kept);
+        let (kept, share) = (connection.buffers.copy_input(&mut self.buffer), connection.share());
+        connections.count_redelivered(share, kept);
         deliver(&self.buffer[..kept], kept, connections, handler, id);
     }
 }
@@ -239,7 +264,8 @@ fn deliver_received<H: Handler>(
 ) {
     let Some(connection) = connections.get(id) else { return };
     connection.buffers.copy_input(input);
-    connections.count_redelivered(kept);
+    let share = connection.share();
+    connections.count_redelivered(share, kept);
     if connections.get(id).is_some_and(|found| found.is_intake_paused()) {
         // By the handler, when the handshake was completed.
         return connections.keep_input(id, input, kept, 0);

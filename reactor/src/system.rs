@@ -10,14 +10,14 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::clock::Polled;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::limits::Limits;
 use crate::signals::Signal;
 
 /// A source of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    Listener,
+    Listener(ListenerId),
     Signals,
     Connection(ConnectionId),
 }

@@ -15,14 +15,12 @@ pub(crate) struct Table<S> {
     slots: Slab<Connection<S>>,
     /// Of the youngest connection.
     generation: u32,
-    /// Connections that the handler has attached.
-    attached: usize,
 }
 
 impl<S: Socket> Table<S> {
     /// No connections yet, with room for so many.
     pub(crate) fn with_capacity(connections: usize) -> Self {
-        Self { slots: Slab::with_capacity(connections), generation: 0, attached: 0 }
+        Self { slots: Slab::with_capacity(connections), generation: 0 }
     }
 
     /// The id that the next connection gets; `None` when there are too many.
@@ -44,15 +42,12 @@ impl<S: Socket> Table<S> {
 
     /// Inserts a connection that was made with [`next_id`](Self::next_id).
     pub(crate) fn insert(&mut self, connection: Connection<S>) {
-        self.attached += usize::from(connection.is_attached());
         self.slots.insert(connection);
     }
 
     /// Takes out a connection, which must be there.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Connection<S> {
-        let connection = self.slots.remove(id.slot());
-        self.attached -= usize::from(connection.is_attached());
-        connection
+        self.slots.remove(id.slot())
     }
 
     /// The connection that an id names, unless it was removed.
@@ -67,11 +62,6 @@ impl<S: Socket> Table<S> {
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
-    }
-
-    /// How many connections to peers there are: those that limits count and that a shutdown closes.
-    pub(crate) fn peers(&self) -> usize {
-        self.slots.len() - self.attached
     }
 
     /// All connections with their ids.

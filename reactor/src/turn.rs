@@ -3,14 +3,16 @@
 //! ```text
 //!  1. wait      poll, until the next deadline; not at all when work is left over
 //!  2. events    what became ready; signals -> Handler::on_signal
-//!  3. read      each ready connection once, attached ones first, up to `read_budget` bytes
-//!               -> Handler::on_data; `turn_budget` for all of them together
+//!  3. read      each ready connection once, up to `read_budget` bytes -> Handler::on_data; first
+//!               attached ones, then those of further listeners, handshakes, and those of the main
+//!               listener; `turn_budget` for all connections of a listener together
 //!  4. expire    deadlines and timers that have passed -> Handler::on_deadline, Handler::on_timer
-//!  5. accept    up to `accept_budget` connections; at the limit, the most silent one is evicted
+//!  5. accept    up to `accept_budget` connections at each listener; at its limit, its most silent one
+//!               is evicted
 //!  6. commit    Handler::before_flush
 //!  7. log       TurnHook::flush: the turn's lines leave, before the replies that they explain
 //!  8. flush     the only place that writes to a socket; the connections that hold the most memory
-//!               are closed if all together hold too much
+//!               are closed if all of their listener hold too much
 //!  9. reap      connections that were marked as closed are removed -> Handler::on_close;
 //!               TurnHook::flush again
 //! ```
@@ -31,7 +33,7 @@ use crate::close_reason::CloseReason;
 use crate::connections::Connections;
 use crate::deadlines::{Key, LoopTimer};
 use crate::handler::{Context as _, Handler, ShutdownCause};
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::limits::Limits;
 use crate::listener_event::ListenerEvent;
 use crate::outcome::{Outcome, RunError};
@@ -41,7 +43,7 @@ use crate::stream::Established;
 use crate::system::{Events as _, Readiness, Source, System};
 use crate::turn_hook::TurnHook;
 
-/// Sources that are no connections, and more.
+/// Sources that are neither connections nor listeners, and more.
 const OWN_SOURCES: usize = 16;
 
 /// Room for events at the beginning; it grows with the connections. Each source has one event in a
@@ -54,7 +56,7 @@ pub(crate) struct Reactor<S: System, T = ()> {
     pub(crate) connections: Connections<S>,
     events: S::Events,
     reader: Reader,
-    acceptor: Option<Acceptor<S>>,
+    acceptors: Vec<Acceptor<S>>,
     shutdown_signals: ShutdownSignals,
     /// A second signal ends it at once.
     forced: bool,
@@ -68,13 +70,14 @@ pub(crate) struct Reactor<S: System, T = ()> {
 }
 
 impl<S: System, T: TurnHook> Reactor<S, T> {
-    /// A loop without listener and without connections.
-    pub(crate) fn new(system: S, limits: Limits, hook: T) -> Self {
+    /// A loop without listener and without connections, which has descriptors for so many of these.
+    pub(crate) fn new(system: S, limits: Limits, allowed: usize, hook: T) -> Self {
+        let connections = Connections::new(limits, allowed, system);
         Self {
-            reader: Reader::new(&limits),
-            connections: Connections::new(limits, system),
+            reader: Reader::new(&connections.limits),
+            connections,
             events: S::Events::with_capacity(EVENTS_MIN),
-            acceptor: None,
+            acceptors: Vec::new(),
             shutdown_signals: ShutdownSignals::default(),
             forced: false,
             progress_before: 0,
@@ -84,9 +87,10 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         }
     }
 
-    /// Accepts connections from now on.
-    pub(crate) fn accept_from(&mut self, listener: S::Listener) {
-        self.acceptor = Some(Acceptor::new(listener));
+    /// Accepts connections from now on, and no longer at another socket of the same name.
+    pub(crate) fn accept_from(&mut self, id: ListenerId, listener: S::Listener) {
+        self.acceptors.retain(|acceptor| acceptor.id() != id);
+        self.acceptors.push(Acceptor::new(id, listener));
     }
 
     /// The signal that asks for a shutdown, if one has come.
@@ -101,11 +105,11 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        let Connections { table, failed_connects, shutdown, .. } = &self.connections;
+        let Connections { shares, failed_connects, shutdown, .. } = &self.connections;
         // Failed connects are no reason to go on when the timeout is exceeded: a handler may request
         // another one whenever one has failed.
         let all_reported = failed_connects.is_empty() || shutdown.is_timed_out();
-        self.forced || (shutdown.is_closing() && table.peers() == 0 && all_reported)
+        self.forced || (shutdown.is_closing() && shares.peers() == 0 && all_reported)
     }
 
     /// The first turn, which waits for nothing.
@@ -153,12 +157,12 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
 
     /// Whether work is left that no event will announce.
     fn has_work(&self) -> bool {
-        let can_accept = self.acceptor.as_ref().is_some_and(Acceptor::wants_accept);
+        let can_accept = self.acceptors.iter().any(Acceptor::wants_accept);
         self.connections.has_work() || can_accept || self.became_idle
     }
 
     fn make_room_for_events(&mut self) {
-        let sources = self.connections.table.len() + OWN_SOURCES;
+        let sources = self.connections.table.len() + self.acceptors.len() + OWN_SOURCES;
         if sources > self.events.capacity() {
             self.events = S::Events::with_capacity(sources.next_power_of_two());
         }
@@ -179,7 +183,12 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         let mut signaled = false;
         for (source, readiness) in self.events.iter() {
             match source {
-                Source::Listener => self.acceptor.iter_mut().for_each(Acceptor::on_event),
+                Source::Listener(id) => {
+                    self.acceptors
+                        .iter_mut()
+                        .filter(|found| found.id() == id)
+                        .for_each(Acceptor::on_event);
+                }
                 Source::Signals => signaled = true,
                 Source::Connection(id) => on_event(&mut self.connections, handler, id, readiness),
             }
@@ -217,17 +226,23 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
             match key {
                 Key::Connection(id) => on_deadline(&mut self.connections, handler, id),
                 Key::Handler(timer) => handler.on_timer(&mut self.connections, timer),
-                Key::Loop(LoopTimer::Accept) => self.acceptor.iter_mut().for_each(Acceptor::retry),
+                Key::Loop(LoopTimer::Accept) => self.retry_accept(),
                 Key::Loop(LoopTimer::Shutdown) => self.time_out_shutdown(),
             }
         }
     }
 
-    /// 5. Accepts up to `accept_budget` connections.
+    /// 5. Accepts up to `accept_budget` connections at each listener.
     fn accept<H: Handler>(&mut self, handler: &mut H) {
-        if let Some(acceptor) = &mut self.acceptor {
+        for acceptor in &mut self.acceptors {
             acceptor.accept(&mut self.connections, handler);
         }
+    }
+
+    /// What made accepting pause may be over. A descriptor that has become free is of use to each
+    /// listener.
+    fn retry_accept(&mut self) {
+        self.acceptors.iter_mut().for_each(Acceptor::retry);
     }
 
     /// 6. Lets the handler commit, and begins to end what is to end.
@@ -244,7 +259,7 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
     fn flush_and_reap<H: Handler>(&mut self, handler: &mut H) {
         self.hook.flush();
         self.connections.flush_all();
-        self.connections.enforce_buffer_limit();
+        self.connections.enforce_buffer_limits();
         self.reap(handler);
         self.became_idle = self.connections.shutdown.waits_for_handler() && handler.is_idle();
         self.hook.flush();
@@ -259,7 +274,7 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         counters.idle_turns += u64::from(idle);
     }
 
-    /// Closes the listener and calls [`Handler::on_shutdown`], once. Connections are closed when the
+    /// Closes the listeners and calls [`Handler::on_shutdown`], once. Connections are closed when the
     /// handler is idle.
     fn begin_shutdown<H: Handler>(&mut self, handler: &mut H) {
         let cause = match self.shutdown_signals.first() {
@@ -273,8 +288,9 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         self.connections.clock.count_long_turns();
         let timeout = self.connections.limits.shutdown_timeout;
         self.connections.set_loop_timer(LoopTimer::Shutdown, timeout);
-        if self.acceptor.take().is_some() {
-            handler.on_listener_event(&mut self.connections, &ListenerEvent::Closed);
+        for acceptor in std::mem::take(&mut self.acceptors) {
+            let listener = acceptor.close();
+            handler.on_listener_event(&mut self.connections, listener, &ListenerEvent::Closed);
         }
         handler.on_shutdown(&mut self.connections, cause);
     }
@@ -305,7 +321,7 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         for (id, reason) in closed.drain(..) {
             self.connections.remove(id);
             self.connections.counters.closed += 1;
-            self.acceptor.iter_mut().for_each(Acceptor::retry);
+            self.retry_accept();
             handler.on_close(&mut self.connections, id, &reason);
         }
         // A handler may have marked more of them meanwhile: they are left to the next turn.

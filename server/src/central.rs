@@ -71,7 +71,8 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, ListenerEvent, ShutdownCause, Signal, TimerId,
+    CloseReason, ConnectionId, Context, Handler, ListenerEvent, ListenerId, ShutdownCause, Signal,
+    TimerId,
 };
 use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line, Success};
@@ -339,7 +340,7 @@ impl<S: Store> Handler for Central<S> {
         ip == healthcheck::PROBE || self.lottery.knows(ip)
     }
 
-    fn on_listener_event(&mut self, _: &mut impl Context, event: &ListenerEvent) {
+    fn on_listener_event(&mut self, _: &mut impl Context, _: ListenerId, event: &ListenerEvent) {
         self.listener_log.log(&mut self.shared.log, event);
     }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use reactor::testing::Ending;
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, Layer, ListenerEvent, RefuseReason, ShutdownCause,
-    Signal, TimerId,
+    CloseReason, ConnectionId, Context, Handler, Layer, ListenerEvent, ListenerId, RefuseReason,
+    ShutdownCause, Signal, TimerId,
 };
 
 use crate::amounts::PATIENCE;
@@ -26,6 +26,8 @@ const CALLS_PER_TURN: usize = 100_000;
 pub trait DynContext {
     /// [`Context::now`].
     fn now(&self) -> Instant;
+    /// [`Context::listener`].
+    fn listener(&self, connection: ConnectionId) -> Option<ListenerId>;
     /// [`Context::send`].
     fn send(&mut self, to: ConnectionId, bytes: &[u8]);
     /// [`Context::send_with`].
@@ -71,6 +73,10 @@ struct Recorded<'a, I> {
 impl<I: Context> DynContext for Recorded<'_, I> {
     fn now(&self) -> Instant {
         self.cx.now()
+    }
+
+    fn listener(&self, connection: ConnectionId) -> Option<ListenerId> {
+        self.cx.listener(connection)
     }
 
     fn send(&mut self, to: ConnectionId, bytes: &[u8]) {
@@ -223,6 +229,8 @@ pub enum Event {
     Refused(RefuseReason),
     /// The listener was closed.
     ListenerClosed,
+    /// One of these at another listener than the main one.
+    Apart(ListenerId, Box<Self>),
 }
 
 impl Event {
@@ -433,7 +441,12 @@ impl Handler for Recorder {
         self.play(cx, Call::Close(connection));
     }
 
-    fn on_listener_event(&mut self, _cx: &mut impl Context, event: &ListenerEvent) {
+    fn on_listener_event(
+        &mut self,
+        _cx: &mut impl Context,
+        listener: ListenerId,
+        event: &ListenerEvent,
+    ) {
         let event = match event {
             ListenerEvent::Waiting => Event::Waiting,
             ListenerEvent::Paused { connections, error } => {
@@ -445,7 +458,10 @@ impl Handler for Recorder {
             ListenerEvent::Closed => Event::ListenerClosed,
             other => panic!("an event that no test knows: {other:?}"),
         };
-        self.record(event);
+        self.record(match listener {
+            ListenerId::MAIN => event,
+            listener => Event::Apart(listener, Box::new(event)),
+        });
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {

@@ -7,10 +7,10 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{Shutdown, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::process::ExitCode;
 
-use reactor::{EventLoop, Limits, TimerId};
+use reactor::{EventLoop, Limits, ListenerLimits, TimerId};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
     run_all(&[
         ("the_limit_of_connections_leaves_room", the_limit_of_connections_leaves_room),
+        ("a_further_listener_has_its_own_descriptors", a_further_listener_has_its_own_descriptors),
         ("accepting_goes_on_by_itself", accepting_goes_on_by_itself),
         ("a_closed_connection_frees_a_descriptor", a_closed_connection_frees_a_descriptor),
         ("connecting_without_descriptors_fails", connecting_without_descriptors_fails),
@@ -55,6 +56,19 @@ fn the_limit_of_connections_leaves_room() {
     for (asked, given) in [(10_000, allowed), (allowed, allowed), (3, 3)] {
         let limits = Limits { max_connections: asked, ..Limits::default() };
         assert_eq!(EventLoop::new(limits).unwrap().limits().max_connections, given);
+    }
+}
+
+/// A further listener has at most a quarter of them. Beside its connections it needs a descriptor for
+/// itself, and sixteen for connections that are evicted.
+fn a_further_listener_has_its_own_descriptors() {
+    let allowed = usize::try_from(DESCRIPTORS).unwrap() - RESERVED;
+    for (asked, given) in [(10_000, allowed / 4), (3, 3)] {
+        let (mut event_loop, _) = listening(Limits::default());
+        let bound = event_loop.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let limits = ListenerLimits { max_connections: asked, ..ListenerLimits::default() };
+        event_loop.listen_apart(bound, 10, limits).unwrap();
+        assert_eq!(event_loop.limits().max_connections, allowed - given - 17);
     }
 }
 

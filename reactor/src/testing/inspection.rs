@@ -53,7 +53,7 @@ impl<H: Handler> MemoryLoop<H> {
 
     /// Bytes of memory in the buffers and layers of all connections, and in spare chunks.
     pub fn held(&self) -> usize {
-        self.connections().pool.held()
+        self.connections().shares.held()
     }
 
     /// Time from the last turn to a connection's deadline, if the handler has set one.

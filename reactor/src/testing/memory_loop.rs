@@ -9,7 +9,8 @@ use std::time::Instant;
 use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::handler::{Context, Handler};
-use crate::limits::Limits;
+use crate::id::ListenerId;
+use crate::limits::{Limits, ListenerLimits};
 use crate::outcome::{Outcome, RunError};
 use crate::signals::Signal;
 use crate::system::System as _;
@@ -47,7 +48,7 @@ impl<H: Handler> MemoryLoop<H> {
     /// One that hasn't been [started](Self::start).
     pub fn new(network: &MemoryNetwork, limits: Limits, handler: H) -> Self {
         let system = MemorySystem::new(&network.0);
-        let reactor = Reactor::new(system, limits.effective(usize::MAX), ());
+        let reactor = Reactor::new(system, limits, usize::MAX, ());
         Self { handler, reactor }
     }
 
@@ -63,8 +64,27 @@ impl<H: Handler> MemoryLoop<H> {
     /// # Errors
     /// When another loop does so.
     pub fn listen(&mut self, address: SocketAddr) -> io::Result<()> {
-        let listener = MemoryListener::new(&self.reactor.connections.system, address)?;
-        self.reactor.accept_from(listener);
+        self.accept_at(ListenerId::MAIN, address)
+    }
+
+    /// Listens at one more address, with limits of its own. Returns the listener's name.
+    ///
+    /// # Errors
+    /// When another loop does so, or this one has 255 listeners.
+    pub fn listen_apart(
+        &mut self,
+        address: SocketAddr,
+        limits: ListenerLimits,
+    ) -> io::Result<ListenerId> {
+        let id = self.reactor.connections.shares.next_id()?;
+        self.accept_at(id, address)?;
+        self.reactor.connections.add_share(limits);
+        Ok(id)
+    }
+
+    fn accept_at(&mut self, id: ListenerId, address: SocketAddr) -> io::Result<()> {
+        let listener = MemoryListener::new(&self.reactor.connections.system, id, address)?;
+        self.reactor.accept_from(id, listener);
         Ok(())
     }
 

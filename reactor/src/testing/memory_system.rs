@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::clock::Polled;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::limits::Limits;
 use crate::signals::Signal;
 use crate::system::{Events, Listener, Readiness, Socket, Source, System};
@@ -228,8 +228,12 @@ pub(super) struct MemoryListener {
 }
 
 impl MemoryListener {
-    pub(super) fn new(system: &MemorySystem, address: SocketAddr) -> io::Result<Self> {
-        system.shared.get().listen(Some(system.host), address)?;
+    pub(super) fn new(
+        system: &MemorySystem,
+        id: ListenerId,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
+        system.shared.get().listen(Some((system.host, id)), address)?;
         Ok(Self { shared: system.shared.clone(), address })
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, ShutdownCause};
-use crate::id::{ConnectionId, TimerId};
+use crate::id::{ConnectionId, ListenerId, TimerId};
 use crate::listener_event::{ListenerEvent, RefuseReason};
 use crate::signals::Signal;
 
@@ -48,6 +48,8 @@ pub enum Call {
     Refused(RefuseReason),
     /// The same: the listener is closed.
     ListenerClosed,
+    /// One of these at another listener than the main one.
+    Apart(ListenerId, Box<Self>),
 }
 
 impl Call {
@@ -191,8 +193,13 @@ impl<H: Handler> Handler for Recorder<H> {
         self.handler.is_trusted(peer)
     }
 
-    fn on_listener_event(&mut self, cx: &mut impl Context, event: &ListenerEvent) {
-        self.calls.push(match event {
+    fn on_listener_event(
+        &mut self,
+        cx: &mut impl Context,
+        listener: ListenerId,
+        event: &ListenerEvent,
+    ) {
+        let call = match event {
             ListenerEvent::Waiting => Call::Waiting,
             ListenerEvent::Paused { connections, error } => {
                 Call::Paused(*connections, error.as_ref().map(io::Error::kind))
@@ -201,8 +208,12 @@ impl<H: Handler> Handler for Recorder<H> {
             ListenerEvent::Failed { error } => Call::AcceptFailed(error.kind()),
             ListenerEvent::Refused { reason, .. } => Call::Refused(*reason),
             ListenerEvent::Closed => Call::ListenerClosed,
+        };
+        self.calls.push(match listener {
+            ListenerId::MAIN => call,
+            listener => Call::Apart(listener, Box::new(call)),
         });
-        self.handler.on_listener_event(cx, event);
+        self.handler.on_listener_event(cx, listener, event);
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {

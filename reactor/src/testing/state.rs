@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::system::{Readiness, Source};
 use crate::testing::link::{Kind, Link, Side};
 
@@ -37,8 +37,8 @@ pub(super) struct Placed {
 
 #[derive(Debug)]
 struct Listener {
-    /// `None` if the test listens.
-    host: Option<HostId>,
+    /// The loop that listens, and what it calls this; `None` if the test listens.
+    host: Option<(HostId, ListenerId)>,
     backlog: VecDeque<LinkId>,
     /// What the next calls of `accept` return.
     failures: VecDeque<io::Error>,
@@ -48,7 +48,7 @@ struct Listener {
 #[derive(Debug, Clone, Copy)]
 enum Edge {
     End(LinkId, Side),
-    Listener,
+    Listener(ListenerId),
 }
 
 /// One state for the network's handles, its loops and its peers.
@@ -130,9 +130,9 @@ impl State {
         let edges = self.edges.get_mut(&host).map(std::mem::take).unwrap_or_default();
         for edge in edges {
             match edge {
-                Edge::Listener => {
+                Edge::Listener(id) => {
                     let readiness = Readiness { readable: true, ..Readiness::default() };
-                    events.push((Source::Listener, readiness));
+                    events.push((Source::Listener(id), readiness));
                 }
                 Edge::End(id, side) => {
                     let Some(placed) = self.links.get_mut(&id) else { continue };
@@ -152,7 +152,11 @@ impl State {
 
 /// Listeners.
 impl State {
-    pub(super) fn listen(&mut self, host: Option<HostId>, address: SocketAddr) -> io::Result<()> {
+    pub(super) fn listen(
+        &mut self,
+        host: Option<(HostId, ListenerId)>,
+        address: SocketAddr,
+    ) -> io::Result<()> {
         if self.listeners.contains_key(&address) {
             return Err(ErrorKind::AddrInUse.into());
         }
@@ -216,9 +220,11 @@ impl State {
         listener.backlog.push_back(id);
         let host = listener.host;
         self.insert(Link::established(Kind::Tcp, self.capacity), [from, to]);
-        if let Some(edges) = host.and_then(|host| self.edges.get_mut(&host)) {
-            edges.retain(|edge| !matches!(edge, Edge::Listener));
-            edges.push_back(Edge::Listener);
+        if let Some((host, name)) = host
+            && let Some(edges) = self.edges.get_mut(&host)
+        {
+            edges.retain(|edge| !matches!(edge, Edge::Listener(other) if *other == name));
+            edges.push_back(Edge::Listener(name));
         }
         id
     }

@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use reactor::{
-    CloseReason, ConnectionId, Context, Counters, Handler, Layer, ListenerEvent, ShutdownCause,
-    Signal, TimerId,
+    CloseReason, ConnectionId, Context, Counters, Handler, Layer, ListenerEvent, ListenerId,
+    ShutdownCause, Signal, TimerId,
 };
 
 /// Something that has passed.
@@ -112,9 +112,14 @@ impl<H: Handler> Handler for Observed<H> {
         self.handler.is_trusted(peer)
     }
 
-    fn on_listener_event(&mut self, cx: &mut impl Context, event: &ListenerEvent) {
+    fn on_listener_event(
+        &mut self,
+        cx: &mut impl Context,
+        listener: ListenerId,
+        event: &ListenerEvent,
+    ) {
         let (handler, mut cx) = self.parts(cx);
-        handler.on_listener_event(&mut cx, event);
+        handler.on_listener_event(&mut cx, listener, event);
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
@@ -147,6 +152,10 @@ struct Observing<'o, C> {
 impl<C: Context> Context for Observing<'_, C> {
     fn now(&self) -> Instant {
         self.cx.now()
+    }
+
+    fn listener(&self, connection: ConnectionId) -> Option<ListenerId> {
+        self.cx.listener(connection)
     }
 
     fn send_with(&mut self, to: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {

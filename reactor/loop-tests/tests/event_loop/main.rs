@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value in its message")]
 
 mod accepting;
+mod apart;
 mod attached;
 mod budgets;
 mod closing;
