@@ -8,6 +8,7 @@ SEEDS ?= 100000
 FIRST ?= 0
 WINNERS ?= 10000000
 FUZZ_SECONDS ?= 60
+DEMO_TIME ?= 2m
 CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
@@ -40,9 +41,13 @@ dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE
 	$(CARGO) run --release --locked -q -p load --bin dataset -- \
 		$(DATASET_PLAN) $(if $(FORCE),--force) --agencies $(DATASET_AGENCIES) --out .data
 
-run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED; TLS=1)
+run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED; TLS=1; STAY=1: until Ctrl-C)
 	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
-	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data $(if $(TLS),--tls)
+	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data \
+		$(if $(TLS),--tls) $(if $(STAY),--stay)
+
+demo: build ## Run a slow lottery to watch, of about DEMO_TIME (2m), and stay up until Ctrl-C
+	$(CARGO) run --release --locked -q -p load --bin lottery -- --demo $(DEMO_TIME) --stay $(if $(TLS),--tls)
 
 settings-docs: ## Write the tables of docs/configuration.md from the programs' settings
 	$(SETUP) settings-docs
@@ -166,5 +171,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run test alarms-test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+.PHONY: help build dataset run demo test alarms-test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
 	docker-compose-down docker-compose-logs docker-base-images docker-test branches clean

@@ -12,7 +12,7 @@ use kit::process::output;
 use kit::programs::binary;
 use kit::reads::{self, Lines};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 const AGENCIES: u32 = 2;
@@ -141,6 +141,44 @@ fn a_signal_to_its_process_group_ends_every_process_in_order() {
         kill_process_group(Pid::from_child(&running.0), signal).expect("it runs");
         assert_interrupted(running, name);
     }
+}
+
+/// Nothing is left to be done then: a signal is what it waits for.
+#[test]
+fn after_the_draw_the_central_stays_up_until_a_signal_where_it_is_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = lottery(folder.path(), 20, &[]);
+    let command = command.arg("--stay").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let mut lines = reads::lines(child.stdout.take().expect("piped"));
+    let mut log = String::new();
+    while !log.contains("the central stays up until Ctrl-C") {
+        let read = lines.read_line(&mut log);
+        assert!(matches!(read, Ok(1..)), "{read:?}: {log}");
+    }
+    assert!(log.contains("action: sorteo") && !log.contains("action: shutdown"), "{log}");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
+    let read = lines.read_to_string(&mut log);
+    assert!(read.is_ok(), "{read:?}: {log}");
+    assert_eq!(child.wait().expect("its output has ended").code(), Some(0), "{log}");
+    assert!(log.ends_with("central: exit code 0; OK\n"), "{log}");
+}
+
+#[test]
+fn in_a_demonstration_an_agency_is_killed_and_comes_back_and_a_batch_is_rejected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(binary("lottery"));
+    command.args(["--demo", "2s"]).env_clear().env("TMPDIR", folder.path());
+    let ended = output(command.stdin(Stdio::null()));
+    let log = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "{log}");
+    let places = ["client4 is killed, and will come back", "client4 comes back", "action: sorteo"]
+        .map(|text| log.find(text));
+    assert!(places.is_sorted() && !places.contains(&None), "{places:?}: {log}");
+    assert!(log.contains("apuesta_recibida | result: fail | cantidad: 40\n"), "{log}");
+    assert!(!log.contains("apuesta_recibida | result: success"), "the few lines that count: {log}");
+    assert!(log.contains("          1  <- a batch was rejected, as it must be\n"), "{log}");
+    assert!(log.ends_with("central: exit code 0; OK\n"), "{log}");
 }
 
 /// The draw can't come any more: it isn't waited for.

@@ -27,6 +27,8 @@ pub struct Line {
     pub bets: u64,
     /// Winning bets in its file.
     pub expected_winners: u64,
+    /// Bets that the central is to reject; with any its process ends with exit code 1.
+    pub rejected: u64,
     /// Its rows in the ledger.
     pub stored: u64,
     /// Winners that it received; `None` when the draw didn't come.
@@ -38,8 +40,8 @@ pub struct Line {
 impl Line {
     /// Whether everything is as it must be.
     pub fn is_good(&self) -> bool {
-        self.exit_code == Some(0)
-            && self.stored == self.bets
+        self.exit_code == Some(i32::from(self.rejected > 0))
+            && self.stored + self.rejected == self.bets
             && self.winners == Some(self.expected_winners)
     }
 }
@@ -90,6 +92,11 @@ pub fn port_in(line: &str) -> Option<u16> {
     line.value("port").filter(|_| line.is("listen", LineResult::Success))
 }
 
+/// Whether a line says that a batch was stored, as thousands do.
+pub fn is_of_stored_batch(line: &str) -> bool {
+    LogLine::parse(line).is_some_and(|line| line.is("apuesta_recibida", LineResult::Success))
+}
+
 /// The error in a line of a process: one of its log, or one on standard error.
 pub fn error_in(line: &str) -> Option<&str> {
     if line.starts_with("error: ") {
@@ -124,6 +131,7 @@ impl fmt::Display for Table<'_> {
             let winners = line.winners.map_or("-".to_owned(), |winners| winners.to_string());
             let exit = line.exit_code.map_or("signal".to_owned(), |code| code.to_string());
             let remark = match (line.is_good(), line.exit_code, line.winners) {
+                (true, ..) if line.rejected > 0 => "  <- a batch was rejected, as it must be",
                 (true, ..) => "",
                 (false, Some(0), None) => "  <- stopped before the draw",
                 _ => "  <- MISMATCH",
@@ -146,6 +154,7 @@ mod tests {
         agency: 1,
         bets: 3,
         expected_winners: 1,
+        rejected: 0,
         stored: 3,
         winners: Some(1),
         exit_code: Some(0),
@@ -159,6 +168,9 @@ mod tests {
         let line = "2024-01-01 00:00:00 INFO     action: listen | result: success | ip: 127.0.0.1 | port: 4711\n";
         assert_eq!(port_in(line), Some(4711));
         assert_eq!(port_in("port: 1"), None);
+        let line =
+            "2024-01-01 00:00:00 INFO     action: apuesta_recibida | result: success | cantidad: 9";
+        assert!(is_of_stored_batch(line) && !is_of_stored_batch(&line.replace("success", "fail")));
     }
 
     #[test]
@@ -212,6 +224,15 @@ mod tests {
             Line { exit_code: None, ..GOOD },
         ] {
             assert!(!bad.is_good());
+            assert!(Table(&[bad]).to_string().contains("<- MISMATCH"));
+        }
+        let rejected = Line { stored: 1, rejected: 2, exit_code: Some(1), ..GOOD };
+        assert!(rejected.is_good());
+        assert!(Table(std::slice::from_ref(&rejected)).to_string().contains("as it must be"));
+        for bad in [
+            Line { stored: 3, ..rejected.clone() },
+            Line { exit_code: Some(0), ..rejected.clone() },
+        ] {
             assert!(Table(&[bad]).to_string().contains("<- MISMATCH"));
         }
         let stopped = Line { winners: None, ..GOOD };
