@@ -97,6 +97,7 @@ fuzz: ## Fuzz every decoder and TLS for FUZZ_SECONDS each (needs `cargo install 
 	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
 	cd wire/http1 && for target in heads; do $(FUZZ) || exit 1; done
 	cd server && for target in batches rows ledger; do $(FUZZ) || exit 1; done
+	cd server/admin && for target in sessions; do $(FUZZ) || exit 1; done
 	cd reactor/tls && for target in handshakes records; do $(FUZZ) || exit 1; done
 
 fmt: ## Format the code
@@ -109,6 +110,7 @@ lint: ## Check format and lints
 	$(CARGO) fmt --check --manifest-path wire/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path wire/http1/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path server/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path server/admin/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path reactor/tls/fuzz/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 

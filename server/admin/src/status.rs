@@ -33,6 +33,14 @@ pub struct Status {
     pub agencies: Vec<Agency>,
 }
 
+impl Status {
+    /// As JSON, in one line.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Numbers, texts, lists and names of fields: there is nothing in it that JSON hasn't.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 /// How far the lottery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

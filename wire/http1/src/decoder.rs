@@ -136,6 +136,11 @@ mod tests {
             assert_eq!(decoder.decode(rest).map(|found| found.map(|d| d.used)), Ok(Some(27)));
         }
         assert_eq!(decoder.decode(b""), Ok(None));
+        // Shorter than what was searched of the one before.
+        assert_eq!(decoder.decode(&SHORT[..26]), Ok(None));
+        assert!(decoder.decode(SHORT).is_ok_and(|found| found.is_some()));
+        let short = decoder.decode(b"GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(short.map(|found| found.map(|decoded| decoded.used)), Ok(Some(18)));
     }
 
     #[test]

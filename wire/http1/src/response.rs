@@ -46,6 +46,11 @@ impl<'a> Response<'a> {
         Self::new(status_code, "text/plain; charset=utf-8")
     }
 
+    /// How the request ended.
+    pub fn status_code(&self) -> StatusCode {
+        self.status_code
+    }
+
     /// With this Content-Security-Policy instead of [`NO_CONTENT`].
     #[must_use]
     pub fn content_security_policy(self, policy: &'a str) -> Self {

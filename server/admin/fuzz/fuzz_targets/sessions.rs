@@ -1,0 +1,108 @@
+//! Any bytes to the admin listener, cut anywhere: the same responses as in one piece, a bounded output
+//! at once, little held of the input; and once a connection closes, or is a stream, nothing more comes
+//! of it.
+
+#![no_main]
+
+use admin::events::Events;
+use admin::exposition::Exposition;
+use admin::host::Hosts;
+use admin::limits::{AdminLimits, OUTPUT_MAX, RESPONSES_MAX};
+use admin::session::{Next, Session};
+use admin::shared::{Responses, Shared};
+use admin::status::{Commits, Connections, Lottery, Stage, Status, Usage};
+use admin::view::{NotReady, View};
+use libfuzzer_sys::fuzz_target;
+
+const MAX_HEAD: usize = 512;
+
+/// More than one response has here.
+const RESPONSE_MAX: usize = 128 * 1024;
+
+struct Central;
+
+impl View for Central {
+    fn status(&self) -> Status {
+        Status {
+            time: 1000.5,
+            started: 1000.0,
+            version: "0.1.0",
+            ready: false,
+            problems: Vec::new(),
+            lottery: Lottery {
+                stage: Stage::Echo,
+                agencies: 0,
+                finished: 0,
+                stored: 0,
+                rejected: 0,
+                winners: None,
+                drawn: None,
+            },
+            commits: Commits { count: 0, p50: None, p99: None },
+            connections: Connections { open: 0, limit: 100, agencies: 0, admin: 1 },
+            buffers: Usage { bytes: 0, limit: Some(100) },
+            ledger: Usage { bytes: 0, limit: None },
+            agencies: Vec::new(),
+        }
+    }
+
+    fn readiness(&self) -> Result<(), NotReady> {
+        Err(NotReady::Recovering)
+    }
+
+    fn metrics(&self, out: &mut Exposition) {
+        out.gauge("loteria_agencies", "Agencies.").value(0_u64);
+    }
+}
+
+/// What a connection comes to.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    out: Vec<u8>,
+    responses: Responses,
+    streams: usize,
+    next: Next,
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&step, stream)) = input.split_first() else { return };
+    let cut = answer(stream, usize::from(step).max(1));
+    assert_eq!(cut, answer(stream, stream.len().max(1)));
+});
+
+/// Answers a stream that arrives `step` bytes at a time.
+fn answer(stream: &[u8], step: usize) -> Outcome {
+    let limits = AdminLimits { max_head_bytes: MAX_HEAD, ..AdminLimits::default() };
+    let mut shared = Shared::new(limits, Hosts::default(), Events::new(7));
+    let (mut session, mut out) = (Session::new(&shared), Vec::new());
+    let (mut from, mut to, mut next) = (0, 0, Next::Continue);
+    while to < stream.len() {
+        to = stream.len().min(to + step);
+        loop {
+            let (before, had_ended) = (out.len(), matches!(next, Next::Close | Next::Stream));
+            let had = total(shared.responses);
+            let progress = session.on_data(&stream[from..to], &mut shared, &Central, &mut out);
+            assert!(progress.consumed <= to - from);
+            assert!(out.len() - before < OUTPUT_MAX + RESPONSE_MAX);
+            assert!(total(shared.responses) - had <= RESPONSES_MAX as u64);
+            if had_ended {
+                assert_eq!((out.len(), progress.next), (before, next), "nothing more comes of it");
+            }
+            from += progress.consumed;
+            next = progress.next;
+            if next != Next::AwaitOutput {
+                break;
+            }
+            assert!(progress.consumed > 0, "it goes on");
+        }
+        assert!(to - from < MAX_HEAD, "more is held than a head may have");
+    }
+    let outcome = Outcome { out, responses: shared.responses, streams: shared.streams(), next };
+    session.on_close(&mut shared);
+    assert_eq!(shared.streams(), 0);
+    outcome
+}
+
+fn total(responses: Responses) -> u64 {
+    responses.answered + responses.refused + responses.failed
+}
