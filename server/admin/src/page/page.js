@@ -2,14 +2,16 @@
 // (standing.rs, words.rs): a test compares the two. Texts come from the document, so that the script is
 // the same in each language.
 'use strict';
-(() => {
+document.documentElement.classList.add('scripted');
+document.addEventListener('DOMContentLoaded', () => {
   const TABLE_INTERVAL = 500;       // ms between two paints
-  const FRAME_BUDGET = 8;           // ms of a frame that rows may take; the others wait for the next
+  const FRAME_BUDGET = 5;           // ms of a frame that rows may take; the others wait for the next
   const SAMPLES = 60;               // seconds of an agency's sparkline
   const TOTAL_SAMPLES = 120;        // seconds of the large graph
   const RATE_SAMPLES = 4;           // seconds over which a rate is a mean
   const SILENCE = 30000;            // ms without an event after which the central is asked whether it lives
   const RETRY_MIN = 1000, RETRY_MAX = 30000;
+  const ROWS_AT_ONCE = 100;         // a table of 1,000 takes too long to lay out at each change; page.css knows it, too
   const NAMED_AGENCIES = 7, QUIET_SECONDS = 60, LEDGER_FILLING = 90, FEW = 12;
   const MISSING = new Set(['cut', 'quiet', 'wait', 'here', 'send']);
   const URGENCY = ['cut', 'quiet', 'wait', 'here', 'send', 'done', 'won'];
@@ -72,13 +74,13 @@
   let received = 0;                 // when, by this page's own clock
   let largest = 0;                  // bets of the agency with the most
   const rows = new Map();
+  const text = cell => cell.firstChild.firstChild;
   [...body.rows].forEach(tr => {
     const cells = [...tr.cells];
     rows.set(Number(cells[0].textContent), {
       tr, number: Number(cells[0].textContent), agency: null, ball: null, state: tr.className, share: -1,
-      label: cells[1].lastChild, stored: cells[2].firstChild, bar: cells[2].lastChild,
-      rate: cells[3].firstChild, rateCell: cells[3], path: null, spoken: null, rejectedCell: cells[4],
-      rejected: cells[4].firstChild, progress: cells[5].firstChild, winners: cells[6].firstChild,
+      label: cells[1].firstChild.lastChild, stored: text(cells[2]), bar: cells[2].lastChild, rate: text(cells[3]),
+      path: null, spoken: null, rejected: text(cells[4]), progress: text(cells[5]), winners: text(cells[6]),
       before: 0, samples: [], moving: 0, speed: null, visible: false,
     });
   });
@@ -125,7 +127,7 @@
   // Painting: only what differs, at most every TABLE_INTERVAL, in an animation frame.
 
   const dirty = new Set();
-  let painting = false, painted = 0, sorted = 0, held = false;
+  let painting = false, painted = 0, sorted = 0, drawing = false, held = false;
 
   function schedule() {
     if (painting) return;
@@ -133,9 +135,14 @@
     setTimeout(() => requestAnimationFrame(paint), Math.max(painted + TABLE_INTERVAL - performance.now(), 0));
   }
 
-  function put(element, text) {
-    if (element.textContent !== text) element.textContent = text;
+  /** Assigns what differs: the browser lays out anew for an equal value, too. */
+  function assign(target, key, value) {
+    if (target[key] !== value) target[key] = value;
   }
+
+  const size = text => text.length <= 7 ? 'short' : text.length <= 10 ? 'middle' : 'long';
+
+  const put = (element, text) => assign(element, 'textContent', text);
 
   function paint() {
     painting = false;
@@ -147,6 +154,8 @@
     paintCount();
     paintFacts(time);
     paintChips();
+    assign(root.dataset, 'stage', status.lottery.stage);
+    if (drawing) celebrate();
     if (!held) drain();
   }
 
@@ -155,7 +164,8 @@
     row.shown = stateOf(row.agency, time);
     row.ago = row.agency.last_progress === null ? texts.nothing : age(between(row.agency.last_progress, time));
     row.part = percent(row.agency.stored, largest);
-    if (row.shown !== row.state || row.ago !== row.progress.data || row.part !== row.share) dirty.add(row);
+    const differs = !row.tr.hidden && (row.ago !== row.progress.data || row.part !== row.share);
+    if (differs || row.shown !== row.state) dirty.add(row);
   }
 
   function drain() {
@@ -169,25 +179,27 @@
     else arrange();
   }
 
-  function set(node, text) {
-    if (node.data !== text) node.data = text;
-  }
-
   function paintRow(row) {
     const { agency, shown } = row;
     if (row.state !== shown) {
       row.state = row.tr.className = shown;
       if (row.ball) row.ball.className = shown;
-      set(row.label, texts['state_' + shown]);
+      assign(row.label, 'data', texts['state_' + shown]);
       unsorted = true;
     }
+    if (!row.tr.hidden) paintTexts(row);
+  }
+
+  /** Those of a hidden row are painted when it is shown. */
+  function paintTexts(row) {
+    const { agency } = row;
     const winners = agency.winners === null ? texts.nothing : number(agency.winners);
-    set(row.stored, number(agency.stored));
-    set(row.rejected, number(agency.rejected));
-    set(row.progress, row.ago);
-    set(row.winners, winners);
-    set(row.rate, row.speed === null ? texts.nothing : number(row.speed));
-    row.rejectedCell.className = agency.rejected ? 'some' : '';
+    assign(row.stored, 'data', number(agency.stored));
+    assign(row.rejected, 'data', number(agency.rejected));
+    assign(row.progress, 'data', row.ago);
+    assign(row.winners, 'data', winners);
+    assign(row.rate, 'data', row.speed === null ? texts.nothing : number(row.speed));
+    if (agency.rejected) row.tr.cells[4].className = 'some';
     if (row.share !== row.part) row.bar.value = row.share = row.part;
     const below = row.ball && row.ball.lastElementChild;
     if (below && agency.winners !== null) put(below, winners);
@@ -197,7 +209,7 @@
     const found = issues();
     const headline = found.length ? found[0].text : texts.good;
     const changed = byId.headline.lastChild.textContent !== headline;
-    root.dataset.level = ['good', 'warning', 'bad'][found.length ? found[0].level : 0];
+    assign(root.dataset, 'level', ['good', 'warning', 'bad'][found.length ? found[0].level : 0]);
     put(byId.headline.lastChild, headline);
     put(byId.also, found.slice(1).map(it => it.text).join(' '));
     put(byId.waits, waits());
@@ -213,7 +225,7 @@
     const total = stage === 'echo' ? status.connections.open : stored;
     const text = number(total);
     put(byId.total, text);
-    byId.total.className = text.length <= 7 ? 'short' : text.length <= 10 ? 'middle' : 'long';
+    assign(byId.total, 'className', size(text));
     put(byId['total-label'], plural(stage === 'echo' ? 'open_connections' : 'stored', total));
     put(byId['winners-label'], winners === null ? texts.winners_unknown : plural('winners', winners));
     put(byId['winners-of'], say('winners_of', { stored: text, agencies: number(agencies) }));
@@ -224,6 +236,7 @@
     const spoken = byId.winners.firstElementChild;
     if (spoken.textContent === text) return;
     spoken.textContent = text;
+    byId.digits.className = size(text);
     byId.digits.replaceChildren(...[...text].map((digit, turn) => {
       const ball = document.createElement(digit >= '0' && digit <= '9' ? 'i' : 's');
       ball.textContent = digit;
@@ -240,12 +253,12 @@
     put(byId.connections, number(connections.open));
     put(byId['connections-note'], say('connections_note',
       { limit: number(connections.limit), agencies: number(connections.agencies), admin: number(connections.admin) }));
-    byId['connections-bar'].value = percent(connections.open, connections.limit);
+    assign(byId['connections-bar'], 'value', percent(connections.open, connections.limit));
     for (const name of ['buffers', 'ledger']) {
       const { bytes: taken, limit } = status[name];
       put(byId[name], bytes(taken));
       put(byId[name + '-note'], limit === null ? texts.unlimited : say('of', { limit: bytes(limit) }));
-      byId[name + '-bar'].value = percent(taken, limit);
+      assign(byId[name + '-bar'], 'value', percent(taken, limit));
     }
     put(byId.uptime, span(between(status.started, time)));
     put(byId['uptime-note'], say('uptime_note', { clock: clock(status.started) }));
@@ -310,12 +323,12 @@
   }
 
   function paintSpark(row) {
-    if (row.samples.length < 2) return;
+    if (row.samples.length < 2 || !row.samples.some(Boolean)) return;
     if (!row.path) {
-      row.rateCell.append(byId.spark.content.cloneNode(true));
-      row.path = row.rateCell.querySelector('path');
-      row.spoken = row.rateCell.lastElementChild;
-      row.rateCell.prepend(row.path.parentNode);
+      const cell = row.tr.cells[3].firstChild;
+      cell.append(byId.spark.content.cloneNode(true));
+      row.path = cell.querySelector('path');
+      row.spoken = cell.lastElementChild;
     }
     row.path.setAttribute('d', line(row.samples, SAMPLES, 16));
     put(row.spoken, say('spark', extent(row.samples)));
@@ -332,6 +345,7 @@
 
   // Filter and order.
 
+  let order = [...rows.values()], limit = ROWS_AT_ONCE;
   let kind = 'all', wanted = null, column = null, ascending = true, unsorted = false;
 
   const KINDS = {
@@ -361,7 +375,7 @@
     unsorted = false;
     sorted = performance.now();
     const value = column ? VALUES[column] : urgency;
-    const order = inOrder.slice().sort((one, other) =>
+    order = inOrder.slice().sort((one, other) =>
       (ascending ? value(one) - value(other) : value(other) - value(one)) || one.number - other.number);
     let at = body.firstElementChild;
     for (const row of order) {
@@ -372,14 +386,25 @@
   }
 
   function choose() {
-    let shown = 0;
-    for (const row of inOrder) {
-      const chosen = KINDS[kind](row) && (!wanted || wanted(row.number));
-      if (row.tr.hidden === chosen) row.tr.hidden = !chosen;
-      shown += chosen;
+    let found = 0;
+    for (const row of order) {
+      const chosen = row.agency === null || (KINDS[kind](row) && (!wanted || wanted(row.number)));
+      found += chosen;
+      const hidden = !chosen || found > limit;
+      if (row.tr.hidden === hidden) continue;
+      row.tr.hidden = hidden;
+      if (!hidden && row.agency) paintTexts(row);
     }
-    byId['no-match'].hidden = shown > 0;
-    return shown;
+    byId['no-match'].hidden = found > 0;
+    byId.rest.hidden = found <= limit;
+    put(byId.rest.firstElementChild, say('shown', { shown: number(Math.min(limit, found)), n: number(found) }));
+    return found;
+  }
+
+  /** Filters anew, from the first rows on. */
+  function filter() {
+    limit = ROWS_AT_ONCE;
+    announce(say('found', { n: number(choose()) }));
   }
 
   /** `7, 20-29`: these agencies; null for all. */
@@ -404,27 +429,33 @@
       chip.addEventListener('click', () => {
         kind = chip.dataset.kind;
         for (const other of byId.chips.children) other.setAttribute('aria-pressed', other === chip);
-        announce(say('found', { n: number(choose()) }));
+        filter();
       });
     }
     for (const header of document.querySelectorAll('thead th')) {
-      const button = document.createElement('button');
+      const [name, button] = [header.className, document.createElement('button')];
       button.type = 'button';
       button.textContent = header.textContent;
       button.title = say('sort_hint', { column: header.textContent });
-      button.addEventListener('click', () => sortBy(header.className, header));
+      button.addEventListener('click', () => sortBy(name, header));
       header.replaceChildren(button);
+      header.classList.add('sorts');
     }
     byId.search.hidden = rows.size <= FEW;
     byId.find.addEventListener('input', () => {
       wanted = parseWanted(byId.find.value);
-      announce(say('found', { n: number(choose()) }));
+      filter();
+    });
+    byId.more.addEventListener('click', () => {
+      limit *= 2;
+      choose();
     });
   }
 
   // The draw.
 
   function celebrate() {
+    drawing = false;
     announce(say('say_drawn', { winners: number(status.lottery.winners || 0) }));
     if (calm.matches) return;
     root.classList.add('moment');
@@ -518,8 +549,7 @@
     largest = inOrder.reduce((most, row) => Math.max(most, row.agency.stored), 0);
     if (whole) restartSamples();
     setLink('live');
-    if (stage === 'open' && next.lottery.stage === 'drawn') celebrate();
-    root.dataset.stage = next.lottery.stage;
+    if (stage === 'open' && next.lottery.stage === 'drawn') drawing = true;
     schedule();
   }
 
@@ -579,6 +609,8 @@
 
   byId.pause.hidden = false;
   enableTools();
+  choose();
   setInterval(everySecond, 1000);
+  root.classList.add('ready');
   open();
-})();
+});

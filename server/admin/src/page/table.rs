@@ -33,9 +33,9 @@ fn row(agency: &Agency, state: State, largest: u64, time: f64, words: &Words, ou
     let winners = agency.winners.map(|winners| words.number(winners));
     let _ = write!(
         out,
-        "<tr class={state}><th scope=row>{number}</th><td><i></i>{label}</td>\
-         <td>{stored}<progress max=100 value={share} aria-hidden=true></progress></td><td>{nothing}</td>\
-         <td{some}>{rejected}</td><td>{progress}</td><td>{winners}</td></tr>",
+        "<tr class={state}><th scope=row>{number}</th><td><p><i></i>{label}</p></td>\
+         <td><p>{stored}</p><progress max=100 value={share} aria-hidden=true></progress></td><td><p>{nothing}</p></td>\
+         <td{some}><p>{rejected}</p></td><td><p>{progress}</p></td><td><p>{winners}</p></td></tr>",
         state = state.name(),
         number = agency.agency,
         label = words.say(&format!("state_{}", state.name())),

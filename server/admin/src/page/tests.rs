@@ -370,9 +370,9 @@ fn a_row_says_everything_of_its_agency() {
         ..agency(2, Phase::Drawn)
     };
     let page = render(&status, Language::Spanish);
-    let expected = "<tr class=won><th scope=row>2</th><td><i></i>Sorteada</td>\
-        <td>1.500<progress max=100 value=100 aria-hidden=true></progress></td><td>—</td>\
-        <td class=some>20</td><td>3 min</td><td>1.234</td></tr>";
+    let expected = "<tr class=won><th scope=row>2</th><td><p><i></i>Sorteada</p></td>\
+        <td><p>1.500</p><progress max=100 value=100 aria-hidden=true></progress></td><td><p>—</p></td>\
+        <td class=some><p>20</p></td><td><p>3 min</p></td><td><p>1.234</p></td></tr>";
     assert!(page.contains(expected), "{page}");
 }
 
