@@ -104,8 +104,8 @@ fn the_policy_allows_this_script_and_style_and_nothing_else() {
     let expected = format!(
         "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash(SCRIPT),
-        hash(STYLE)
+        hash(&SCRIPT),
+        hash(&STYLE)
     );
     assert_eq!(CONTENT_SECURITY_POLICY, expected, "page.js or page.css has changed");
 }
@@ -114,8 +114,8 @@ fn the_policy_allows_this_script_and_style_and_nothing_else() {
 fn the_script_and_style_are_in_the_page_as_they_were_hashed() {
     for language in LANGUAGES {
         let page = render(&lottery(5), language);
-        assert!(page.contains(&format!("<script>{SCRIPT}</script>")));
-        assert!(page.contains(&format!("<style>{STYLE}</style>")));
+        assert!(page.contains(&format!("<script>{}</script>", *SCRIPT)));
+        assert!(page.contains(&format!("<style>{}</style>", *STYLE)));
         assert_eq!(page.matches("<script").count(), 2, "the script, and the texts");
         assert!(!page.contains(" style="), "the policy forbids styles in attributes");
     }
@@ -139,7 +139,7 @@ fn a_page_without_rows_is_small() {
         status.problems =
             vec![Problem::StorageFailing, Problem::CertificateExpired, Problem::LogDropped];
         let size = render(&status, language).len();
-        assert!(size <= 50 * 1024, "{size} bytes");
+        assert!(size <= 50_000, "{size} bytes");
     }
 }
 
@@ -166,10 +166,10 @@ fn every_marker_is_filled_and_every_key_has_its_text() {
     for language in LANGUAGES {
         for status in [lottery(0), lottery(5), drawn(5)] {
             let page = render(&status, language);
-            let (document, _) = page.split_once("<script").expect("a script");
+            let document = page.replace(STYLE.as_str(), "").replace(SCRIPT.as_str(), "");
+            let (document, _) = document.split_once("<script type").expect("texts");
             for trace in ["{{", "}}", "t.", "column_", "state_", "link_", "_one"] {
-                let without_style = document.replace(STYLE, "");
-                assert!(!without_style.contains(trace), "{trace} in {without_style}");
+                assert!(!document.contains(trace), "{trace} in {document}");
             }
         }
     }
