@@ -105,6 +105,11 @@ impl Clock {
         self.turn_start = now;
     }
 
+    /// How long this turn has taken.
+    pub(crate) fn turn_duration(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.turn_start)
+    }
+
     /// The turn is over and the next poll begins: leaves out what the turn took beyond
     /// [`LONG_TURN`].
     pub(crate) fn begin_poll(&mut self, now: Instant) -> Moment {
@@ -125,7 +130,7 @@ impl Clock {
         if self.counts_long_turns {
             return Duration::ZERO;
         }
-        now.saturating_duration_since(self.turn_start).saturating_sub(LONG_TURN)
+        self.turn_duration(now).saturating_sub(LONG_TURN)
     }
 
     /// When this turn began.

@@ -17,13 +17,16 @@ use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::deadlines::{DeadlineQueue, Expired, Key, LoopTimer};
+use crate::gauges::Gauges;
 use crate::handler::Context;
 use crate::handshakes::Handshakes;
+use crate::histogram::{Histogram, TURN_BOUNDS, TurnDurations};
 use crate::id::{ConnectionId, ListenerId, TimerId};
 use crate::layer::{Layer, LayerError, Received};
 use crate::limits::{Limits, ListenerLimits};
 use crate::shares::Shares;
 use crate::shutdown::Shutdown;
+use crate::stream::Established;
 use crate::system::System;
 use crate::table::Table;
 
@@ -41,6 +44,7 @@ pub(crate) struct Connections<S: System> {
     /// Connections of the main listener that there are descriptors for.
     allowed: usize,
     pub(crate) counters: Counters,
+    pub(crate) turn_durations: TurnDurations,
     pub(crate) clock: Clock,
     pub(crate) table: Table<S::Socket>,
     pub(crate) addresses: PeerAddresses,
@@ -54,6 +58,8 @@ pub(crate) struct Connections<S: System> {
     /// To be served, whose layer's handshake isn't complete: few of them are served in a turn.
     pub(crate) ready_handshakes: VecDeque<ConnectionId>,
     pub(crate) handshakes: Handshakes,
+    /// Outgoing connections that aren't established.
+    connecting: usize,
     /// Have output, or are closing: flushed after the turn's `before_flush`.
     pub(crate) flush: Vec<ConnectionId>,
     /// Marked as closed: removed at the end of the turn.
@@ -80,6 +86,7 @@ impl<S: System> Connections<S> {
             limits,
             allowed,
             counters: Counters::default(),
+            turn_durations: Histogram::new(TURN_BOUNDS),
             clock,
             table: Table::with_capacity(room),
             addresses,
@@ -89,6 +96,7 @@ impl<S: System> Connections<S> {
             ready_attached: VecDeque::new(),
             ready_handshakes: VecDeque::new(),
             handshakes: Handshakes::default(),
+            connecting: 0,
             flush: Vec::new(),
             closed: Vec::new(),
             failed_connects: Vec::new(),
@@ -164,6 +172,7 @@ impl<S: System> Connections<S> {
     /// Marks a connection as closed. The first reason counts.
     pub(crate) fn mark_closed(&mut self, id: ConnectionId, reason: CloseReason) {
         let Some(connection) = self.table.get_mut(id) else { return };
+        self.connecting -= usize::from(connection.is_connecting());
         if !connection.mark_closed() {
             return;
         }
@@ -223,7 +232,20 @@ impl<S: System> Connections<S> {
             return Err(io::Error::other("the loop is shutting down"));
         }
         let socket = self.system.connect(address, &self.limits)?;
-        self.insert(socket, Connection::connecting)
+        let id = self.insert(socket, Connection::connecting)?;
+        self.connecting += 1;
+        Ok(id)
+    }
+
+    /// Whether the system has established an outgoing connection, which is open then.
+    pub(crate) fn establish(&mut self, id: ConnectionId) -> Established {
+        let Some(connection) = self.table.get_mut(id) else { return Established::NotYet };
+        let established = connection.establish();
+        if matches!(established, Established::Yes(_)) {
+            self.counters.established += 1;
+            self.connecting -= 1;
+        }
+        established
     }
 }
 
@@ -497,6 +519,23 @@ impl<S: System> Context for Connections<S> {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn gauges(&self, listener: ListenerId) -> Gauges {
+        let Some(share) = self.shares.get(listener) else { return Gauges::default() };
+        Gauges {
+            connections: share.peers,
+            connections_limit: share.limits.max_connections,
+            connecting: if listener == ListenerId::MAIN { self.connecting } else { 0 },
+            handshakes: self.handshakes.in_flight(),
+            handshakes_limit: self.limits.max_handshakes,
+            buffered_bytes: share.pool.held(),
+            buffered_bytes_limit: share.limits.max_buffered_bytes,
+        }
+    }
+
+    fn turn_durations(&self) -> &TurnDurations {
+        &self.turn_durations
     }
 
     fn shutdown(&mut self) {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::counters::Counters;
+use crate::gauges::Gauges;
+use crate::histogram::TurnDurations;
 use crate::id::{ConnectionId, ListenerId, TimerId};
 use crate::layer::Layer;
 use crate::listener_event::ListenerEvent;
@@ -232,6 +234,14 @@ pub trait Context {
     fn counters(&self) -> Counters {
         Counters::default()
     }
+
+    /// How much the connections of a listener take now, and may take; zeros for a listener that never
+    /// was.
+    fn gauges(&self, listener: ListenerId) -> Gauges;
+
+    /// How long the turns before this one took: from the moment at which the loop stopped waiting until
+    /// the moment at which it would wait again.
+    fn turn_durations(&self) -> &TurnDurations;
 
     /// Shuts the loop down as a signal would, see [`Handler::on_shutdown`].
     fn shutdown(&mut self);

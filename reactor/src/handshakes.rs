@@ -28,6 +28,11 @@ impl Handshakes {
         self.in_flight += 1;
     }
 
+    /// How many aren't complete.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// One is complete, or isn't waited for any more.
     pub(crate) fn end(&mut self) {
         self.in_flight -= 1;

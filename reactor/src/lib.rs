@@ -33,6 +33,8 @@
 //! | `outcome` | how a loop ends |
 //! | `testing` | the loop in memory, for tests; a feature of its own |
 //! | `counters` | what has happened, in numbers |
+//! | `gauges` | how much there is now, of what is bounded |
+//! | `histogram` | how often a duration was how long |
 //! | [`limits`] | every limit of the loop, with its reason |
 //! | [`id`] | names of connections, timers and listeners |
 //!
@@ -51,8 +53,10 @@ mod counters;
 mod deadlines;
 mod event_loop;
 mod eviction;
+mod gauges;
 pub mod handler;
 mod handshakes;
+mod histogram;
 pub mod id;
 mod kernel;
 pub mod layer;
@@ -79,7 +83,9 @@ pub use addresses::{BadNetwork, Network};
 pub use close_reason::CloseReason;
 pub use counters::Counters;
 pub use event_loop::EventLoop;
+pub use gauges::Gauges;
 pub use handler::{Context, Handler, ShutdownCause};
+pub use histogram::{Histogram, TurnDurations, exponential_bounds};
 pub use id::{ConnectionId, ListenerId, TimerId};
 pub use layer::{KEPT_MAX, Layer, LayerError, Received};
 pub use limits::{Limits, ListenerLimits};

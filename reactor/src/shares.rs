@@ -63,6 +63,10 @@ impl Shares {
         self.0.push(Share::new(limits));
     }
 
+    pub(crate) fn get(&self, listener: ListenerId) -> Option<&Share> {
+        self.0.get(usize::from(listener.index()))
+    }
+
     /// Those of all listeners but the main one.
     pub(crate) fn apart(&self) -> impl Iterator<Item = ListenerId> + use<> {
         (1..self.0.len()).filter_map(ListenerId::from_index)

@@ -147,8 +147,10 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
             self.hook.flush();
         }
         self.make_room_for_events();
-        let Connections { system, clock, .. } = &mut self.connections;
-        let entered = clock.begin_poll(system.now());
+        let Connections { system, clock, turn_durations, .. } = &mut self.connections;
+        let now = system.now();
+        turn_durations.observe(clock.turn_duration(now));
+        let entered = clock.begin_poll(now);
         let timeout = self.poll_timeout(entered);
         let polled = self.connections.system.poll(&mut self.events, timeout)?;
         self.connections.clock.end_poll(entered, timeout, polled);
@@ -341,11 +343,8 @@ fn on_event<H: Handler>(
     let Some(connection) = connections.get(id) else { return };
     connection.record_event(event);
     if connection.is_connecting() {
-        match connection.establish() {
-            Established::Yes(peer) => {
-                connections.counters.established += 1;
-                handler.on_open(connections, id, peer);
-            }
+        match connections.establish(id) {
+            Established::Yes(peer) => handler.on_open(connections, id, peer),
             Established::NotYet => return,
             Established::Failed(error) => {
                 return connections.mark_closed(id, CloseReason::NotConnected(error));

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use reactor::testing::Ending;
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, Layer, ListenerEvent, ListenerId, RefuseReason,
-    ShutdownCause, Signal, TimerId,
+    CloseReason, ConnectionId, Context, Gauges, Handler, Layer, ListenerEvent, ListenerId,
+    RefuseReason, ShutdownCause, Signal, TimerId, TurnDurations,
 };
 
 use crate::amounts::PATIENCE;
@@ -28,6 +28,10 @@ pub trait DynContext {
     fn now(&self) -> Instant;
     /// [`Context::listener`].
     fn listener(&self, connection: ConnectionId) -> Option<ListenerId>;
+    /// [`Context::gauges`].
+    fn gauges(&self, listener: ListenerId) -> Gauges;
+    /// [`Context::turn_durations`].
+    fn turn_durations(&self) -> &TurnDurations;
     /// [`Context::send`].
     fn send(&mut self, to: ConnectionId, bytes: &[u8]);
     /// [`Context::send_with`].
@@ -77,6 +81,14 @@ impl<I: Context> DynContext for Recorded<'_, I> {
 
     fn listener(&self, connection: ConnectionId) -> Option<ListenerId> {
         self.cx.listener(connection)
+    }
+
+    fn gauges(&self, listener: ListenerId) -> Gauges {
+        self.cx.gauges(listener)
+    }
+
+    fn turn_durations(&self) -> &TurnDurations {
+        self.cx.turn_durations()
     }
 
     fn send(&mut self, to: ConnectionId, bytes: &[u8]) {

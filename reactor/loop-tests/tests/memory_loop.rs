@@ -10,7 +10,8 @@ use std::time::Duration;
 use loop_tests::{Event, Script, pattern};
 use reactor::testing::{Call, Ending, MemoryLoop, MemoryNetwork, Peer, Recorder, Side};
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, Limits, Outcome, ShutdownCause, Signal, TimerId,
+    CloseReason, ConnectionId, Context, Gauges, Handler, Limits, ListenerId, ListenerLimits,
+    Outcome, ShutdownCause, Signal, TimerId,
 };
 
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7000);
@@ -334,4 +335,51 @@ fn two_loops_in_one_network() {
     assert!(received(&server) > 3 && received(&client) > 3);
     let [from, to] = client.addresses(id).unwrap();
     assert_eq!((from.ip(), to), ([10, 0, 0, 7].into(), ADDRESS));
+}
+
+#[test]
+fn gauges_say_what_each_listener_takes() {
+    let (network, mut event_loop) = listening();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7001));
+    let limits = ListenerLimits { max_connections: 7, ..ListenerLimits::default() };
+    let apart = event_loop.listen_apart(address, limits.clone()).expect("nobody else listens");
+    network.set_capacity(0);
+    network.hold_connects();
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 7002));
+    let calling = event_loop.context().connect(nowhere);
+    let _main = connected(&network, &mut event_loop);
+    let _apart = network.connect(address).expect("the loop listens");
+    run_until_quiescent(&mut event_loop);
+    let id = event_loop.ids()[2];
+    event_loop.context().send(id, b"hola");
+
+    let gauges = |event_loop: &mut EchoLoop, listener| event_loop.context().gauges(listener);
+    let main = gauges(&mut event_loop, ListenerId::MAIN);
+    assert_eq!((main.connections, main.connecting, main.handshakes), (2, 1, 0));
+    assert_eq!(main.connections_limit, Limits::default().max_connections);
+    assert_eq!(main.buffered_bytes, 0);
+    let own = gauges(&mut event_loop, apart);
+    assert_eq!((own.connections, own.connecting, own.connections_limit), (1, 0, 7));
+    assert!(own.buffered_bytes >= 4, "{own:?}");
+    assert_eq!(own.buffered_bytes_limit, limits.max_buffered_bytes);
+
+    event_loop.context().abort(calling);
+    event_loop.context().abort(id);
+    run_until_quiescent(&mut event_loop);
+    let main = gauges(&mut event_loop, ListenerId::MAIN);
+    assert_eq!((main.connections, main.connecting), (1, 0));
+    assert_eq!(gauges(&mut event_loop, apart).connections, 0);
+    let mut other = MemoryLoop::new(&MemoryNetwork::new(), Limits::default(), Echo);
+    assert_eq!(other.context().gauges(apart), Gauges::default(), "it has no such listener");
+}
+
+/// No time passes in a turn in memory: all of them are in the first bucket.
+#[test]
+fn every_turn_but_the_last_is_observed() {
+    let (network, mut event_loop) = listening();
+    let _peer = connected(&network, &mut event_loop);
+    let turns = event_loop.counters().turns;
+    let durations = event_loop.context().turn_durations();
+    assert_eq!(durations.count(), turns);
+    assert_eq!(durations.sum(), Duration::ZERO);
 }

@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use reactor::{
-    CloseReason, ConnectionId, Context, Counters, Handler, Layer, ListenerEvent, ListenerId,
-    ShutdownCause, Signal, TimerId,
+    CloseReason, ConnectionId, Context, Counters, Gauges, Handler, Layer, ListenerEvent,
+    ListenerId, ShutdownCause, Signal, TimerId, TurnDurations,
 };
 
 /// Something that has passed.
@@ -219,6 +219,14 @@ impl<C: Context> Context for Observing<'_, C> {
 
     fn counters(&self) -> Counters {
         self.cx.counters()
+    }
+
+    fn gauges(&self, listener: ListenerId) -> Gauges {
+        self.cx.gauges(listener)
+    }
+
+    fn turn_durations(&self) -> &TurnDurations {
+        self.cx.turn_durations()
     }
 
     fn shutdown(&mut self) {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use reactor::testing::{Call, MemoryLoop, MemoryNetwork, Peer, Recorder};
-use reactor::{Counters, EventLoop, Limits, RunError, TurnHook};
+use reactor::{Counters, EventLoop, Limits, ListenerLimits, RunError, TurnHook};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::interpreter::{Failure, Interpreter};
@@ -31,6 +31,13 @@ pub(crate) trait Wire {
     fn reset(self);
 }
 
+/// Which listener of the loop is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Main,
+    Apart,
+}
+
 /// A loop with an [`Interpreter`], and what is around it.
 pub(crate) trait Driver {
     type Wire: Wire;
@@ -38,8 +45,8 @@ pub(crate) trait Driver {
     /// What was waited for until now is over.
     fn begin_step(&mut self);
 
-    /// Connects to the loop.
-    fn connect(&mut self) -> Self::Wire;
+    /// Connects to the loop, at one of its listeners.
+    fn connect(&mut self, door: Door) -> Self::Wire;
 
     /// Takes a connection that the loop has asked for, if there is one.
     fn accept(&mut self) -> Option<Self::Wire>;
@@ -66,6 +73,8 @@ pub(crate) trait Driver {
 }
 
 const LISTENING: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7000);
+const LISTENING_APART: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7003);
 const TEST_LISTENING: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7001);
 
 /// The loop in memory.
@@ -76,13 +85,14 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(security: Security, limits: &Limits) -> Self {
+    pub(crate) fn new(security: Security, limits: &Limits, apart: &ListenerLimits) -> Self {
         let network = MemoryNetwork::new();
         network.listen(TEST_LISTENING).expect("nothing else listens");
         let refusing = SocketAddr::from((Ipv4Addr::LOCALHOST, 7002));
         let handler = Recorder::new(Interpreter::new(security, TEST_LISTENING, refusing));
         let mut event_loop = MemoryLoop::new(&network, limits.clone(), handler);
         event_loop.listen(LISTENING).expect("nothing else listens");
+        event_loop.listen_apart(LISTENING_APART, apart.clone()).expect("nothing else listens");
         event_loop.start().expect("it isn't made to fail");
         Self { network, event_loop, failure: None }
     }
@@ -93,8 +103,12 @@ impl Driver for Memory {
 
     fn begin_step(&mut self) {}
 
-    fn connect(&mut self) -> Peer {
-        self.network.connect(LISTENING).expect("the loop listens")
+    fn connect(&mut self, door: Door) -> Peer {
+        let address = match door {
+            Door::Main => LISTENING,
+            Door::Apart => LISTENING_APART,
+        };
+        self.network.connect(address).expect("the loop listens")
     }
 
     fn accept(&mut self) -> Option<Peer> {
@@ -169,6 +183,7 @@ pub(crate) struct Kernel {
     event_loop: EventLoop<Brief>,
     handler: Recorder<Interpreter>,
     address: SocketAddr,
+    address_apart: SocketAddr,
     listener: TcpListener,
     barrier: Barrier,
     failure: Option<Failure>,
@@ -177,7 +192,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn new(security: Security, limits: &Limits) -> Self {
+    pub(crate) fn new(security: Security, limits: &Limits, apart: &ListenerLimits) -> Self {
         let localhost = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind(localhost).expect("a port is free");
         listener.set_nonblocking(true).expect("it can be set");
@@ -188,11 +203,15 @@ impl Kernel {
         let event_loop = EventLoop::with_hook(limits.clone(), Brief);
         let mut event_loop = event_loop.expect("there are descriptors");
         let address = event_loop.listen(localhost, 100).expect("a port is free");
+        let bound = event_loop.bind(localhost).expect("a port is free");
+        let apart = event_loop.listen_apart(bound, 100, apart.clone());
+        let (_, address_apart) = apart.expect("nothing else listens");
         event_loop.start(&mut handler).expect("it isn't made to fail");
         Self {
             event_loop,
             handler,
             address,
+            address_apart,
             listener,
             barrier: Barrier::new(),
             failure: None,
@@ -209,11 +228,15 @@ impl Driver for Kernel {
         (self.turns, self.step_began) = (0, Instant::now());
     }
 
-    fn connect(&mut self) -> KernelWire {
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None);
+    fn connect(&mut self, door: Door) -> KernelWire {
+        let address = match door {
+            Door::Main => self.address,
+            Door::Apart => self.address_apart,
+        };
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
         let socket = socket.expect("there are descriptors");
         socket.set_recv_buffer_size(RECEIVE_BUFFER).expect("it can be set");
-        socket.connect(&self.address.into()).expect("the loop listens");
+        socket.connect(&address.into()).expect("the loop listens");
         KernelWire::tcp(socket.into())
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, TimerId};
+use reactor::{CloseReason, ConnectionId, Context, Handler, ListenerId, ShutdownCause, TimerId};
 
 use crate::security::Security;
 
@@ -55,6 +55,8 @@ pub(crate) mod commands {
     pub(crate) const CONNECT_IN_VAIN: u8 = b'O';
     pub(crate) const ATTACH: u8 = b'A';
     pub(crate) const PROTECT: u8 = b'P';
+    /// Sends which listener has accepted this connection, in a byte: `m`, `a`, or `-` for none.
+    pub(crate) const LISTENER: u8 = b'L';
     pub(crate) const SHUTDOWN: u8 = b'x';
     /// The end has to wait for this connection.
     pub(crate) const HOLD_SHUTDOWN: u8 = b'h';
@@ -125,6 +127,7 @@ impl Interpreter {
             commands::CONNECT_IN_VAIN => drop(cx.connect(self.refusing)),
             commands::ATTACH => self.attach(cx),
             commands::PROTECT => cx.protect(id),
+            commands::LISTENER => cx.send(id, &[letter(cx.listener(id))]),
             commands::SHUTDOWN => cx.shutdown(),
             commands::HOLD_SHUTDOWN => drop(self.holding.insert(id)),
             commands::FAIL => self.fails = true,
@@ -163,6 +166,14 @@ impl Interpreter {
         let Some(layer) = self.security.called() else { return false };
         cx.start_layer(id, layer);
         true
+    }
+}
+
+fn letter(listener: Option<ListenerId>) -> u8 {
+    match listener {
+        Some(ListenerId::MAIN) => b'm',
+        Some(_) => b'a',
+        None => b'-',
     }
 }
 

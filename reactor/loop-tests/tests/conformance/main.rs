@@ -20,7 +20,7 @@
 //! and how that ends. Three things differ and are left out: handshakes; in which order connections have
 //! their calls, because budgets count bytes on the wire; and that who closes a socket with the end of a
 //! layer unread resets the connection. Scripts about just these things aren't compared between the three
-//! (`compare_apart`).
+//! (`compare_each`).
 //!
 //! A script runs in memory first. Over the kernel each step waits until as much has come of it as did
 //! in memory, or in vain: so nothing here depends on how long the kernel takes, and what differs is

@@ -3,10 +3,10 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use reactor::Limits;
+use reactor::{Limits, ListenerLimits};
 
 use crate::interpreter::{SOON, commands};
-use crate::script::{Step, compare, compare_apart, patient};
+use crate::script::{Step, compare_both, compare_each, patient, patient_apart};
 
 /// Peers that there are at most.
 const PEERS_MAX: usize = 6;
@@ -14,7 +14,8 @@ const PEERS_MAX: usize = 6;
 /// What happens next; an index picks one of the peers that are there.
 #[derive(Debug, Clone)]
 enum Op {
-    Connect,
+    /// To the main listener, or to the other one.
+    Connect(Step),
     Write(Index, Vec<u8>),
     /// Two peers write before the loop does anything.
     WriteBoth(Index, Vec<u8>, Index, Vec<u8>),
@@ -74,7 +75,8 @@ fn op(much: bool) -> impl Strategy<Value = Op> {
     // has left is the kernel's own business too.
     let dial = move |peer| if much { Op::Attach(peer) } else { Op::Dial(peer) };
     prop_oneof![
-        4 => Just(Op::Connect),
+        3 => Just(Op::Connect(Step::Connect)),
+        2 => Just(Op::Connect(Step::ConnectApart)),
         10 => (peer(), input()).prop_map(|(peer, bytes)| Op::Write(peer, bytes)),
         3 => (peer(), calm(), peer(), calm())
             .prop_map(|(one, bytes, other, more)| Op::WriteBoth(one, bytes, other, more)),
@@ -93,9 +95,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 /// Limits that are reached.
-fn limits() -> impl Strategy<Value = Limits> {
-    let few = prop_oneof![3 => Just(usize::MAX), 1 => Just(2_usize)];
-    (few, any::<bool>(), any::<bool>()).prop_map(|(connections, narrow, slow)| {
+fn limits() -> impl Strategy<Value = (Limits, ListenerLimits)> {
+    let few = || prop_oneof![3 => Just(usize::MAX), 1 => Just(2_usize)];
+    (few(), few(), any::<bool>(), any::<bool>()).prop_map(|(connections, apart, narrow, slow)| {
         let mut limits = patient();
         limits.max_connections = limits.max_connections.min(connections);
         if narrow {
@@ -104,7 +106,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         if slow {
             (limits.read_budget, limits.max_unconsumed) = (2, 3);
         }
-        limits
+        (limits, ListenerLimits { max_connections: apart, ..patient_apart() })
     })
 }
 
@@ -147,9 +149,9 @@ impl Writer {
 
     fn op(&mut self, op: Op) -> Option<()> {
         match op {
-            Op::Connect if self.has_room() => {
+            Op::Connect(connect) if self.has_room() => {
                 self.peers.push(Some(false));
-                self.add(Step::Connect);
+                self.add(connect);
             }
             Op::Write(peer, bytes) => {
                 let peer = self.pick_writer(peer)?;
@@ -181,7 +183,7 @@ impl Writer {
             }
             Op::Dial(peer) => self.command(peer, commands::CONNECT, Step::Accept)?,
             Op::Attach(peer) => self.command(peer, commands::ATTACH, Step::TakeAttached)?,
-            Op::Connect => {}
+            Op::Connect(_) => {}
         }
         Some(())
     }
@@ -217,7 +219,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
-    fn any_script_comes_to_the_same(limits in limits(), ops in ops()) {
+    fn any_script_comes_to_the_same((limits, apart) in limits(), ops in ops()) {
         let mut writer = Writer::default();
         for op in ops {
             writer.op(op);
@@ -226,10 +228,11 @@ proptest! {
         // Who waits for its turn to connect has begun no handshake. Of what follows a close less is read
         // if less is read at a time.
         let Limits { max_connections, read_budget, .. } = patient();
-        if (limits.max_connections, limits.read_budget) == (max_connections, read_budget) {
-            compare(&limits, &steps);
+        let all_connect = limits.max_connections == max_connections && apart.max_connections > PEERS_MAX;
+        if all_connect && limits.read_budget == read_budget {
+            compare_both(&limits, &apart, &steps);
         } else {
-            compare_apart(&limits, &steps);
+            compare_each(&limits, &apart, &steps);
         }
     }
 }

@@ -5,13 +5,18 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use reactor::testing::{Call, Ending};
-use reactor::{Limits, RefuseReason, TimerId};
+use reactor::{Limits, ListenerLimits, RefuseReason, TimerId};
 
 use crate::interpreter::{BIG, NEVER, SOON};
-use crate::script::{End, Record, Seen, Step, compare, compare_apart, compare_over, patient};
+use crate::script::{
+    End, Record, Seen, Step, compare, compare_both, compare_each, compare_over, patient,
+    patient_apart,
+};
 use crate::security::Security;
 
-use Step::{Accept, Advance, AtOnce, Connect, Drop, Read, Reset, Shutdown, TakeAttached};
+use Step::{
+    Accept, Advance, AtOnce, Connect, ConnectApart, Drop, Read, Reset, Shutdown, TakeAttached,
+};
 
 fn write(peer: usize, text: &str) -> Step {
     Step::Write(peer, text.as_bytes().to_vec())
@@ -220,7 +225,7 @@ mod endings {
             vec![Connect, write(0, "1"), Drop(0)],
             vec![Connect, write(0, "c1"), Shutdown(0), Reset(0)],
         ] {
-            compare_apart(&patient(), &[AtOnce(steps)]);
+            compare_each(&patient(), &patient_apart(), &[AtOnce(steps)]);
         }
     }
 
@@ -521,12 +526,168 @@ mod accepting {
     }
 }
 
+/// A listener with limits of its own.
+mod apart {
+    use super::*;
+
+    /// The calls about the second listener, by what they would be at the main one.
+    fn is_apart(call: &Call, wanted: &Call) -> bool {
+        matches!(call, Call::Apart(_, call) if **call == *wanted)
+    }
+
+    /// In which order connections have got their input, by their letters.
+    fn served(record: &Record) -> String {
+        let input = |call: &Call| match call {
+            Call::Data(_, input, _) => Some(String::from_utf8_lossy(input).into_owned()),
+            _ => None,
+        };
+        record.calls.iter().filter_map(input).collect()
+    }
+
+    #[test]
+    fn a_connection_knows_which_has_accepted_it() {
+        let record = run(&[
+            Connect,
+            ConnectApart,
+            write(0, "L"),
+            write(1, "L"),
+            Read(0),
+            Read(1),
+            write(0, "A"),
+            TakeAttached,
+            write(2, "L"),
+            Read(2),
+        ]);
+        let letters = [4, 5, 9].map(|step| record.read(step).0);
+        assert_eq!(letters, ["m", "a", "-"]);
+    }
+
+    #[test]
+    fn neither_takes_the_connections_of_the_other() {
+        let limits = Limits { max_connections: 1, ..patient() };
+        let apart = ListenerLimits { max_connections: 1, ..patient_apart() };
+        let steps = [
+            Connect,
+            ConnectApart,
+            Connect,
+            ConnectApart,
+            write(0, "1"),
+            write(1, "2"),
+            Read(0),
+            Read(1),
+            Drop(0),
+            write(2, "3"),
+            Read(2),
+            Drop(1),
+            write(3, "4"),
+            Read(3),
+        ];
+        // Who waits for its turn to connect has begun no handshake.
+        let record = compare_each(&limits, &apart, &steps);
+        let read = [6, 7, 10, 13].map(|step| record.read(step).0);
+        assert_eq!(read, ["1", "2", "3", "4"]);
+        let paused = Call::Paused(1, None);
+        assert_eq!(record.count(|call| *call == paused), 2);
+        assert_eq!(record.count(|call| is_apart(call, &paused)), 2);
+    }
+
+    #[test]
+    fn the_limits_of_each_address_are_those_of_the_main_listener() {
+        let limits =
+            Limits { max_connections_per_address: 1, max_connects_per_address: 1, ..patient() };
+        let steps = [Connect, ConnectApart, ConnectApart, write(2, "1"), Read(2), Drop(2)];
+        let record = compare(&limits, &steps);
+        assert_eq!(record.read(4).0, "1");
+        assert_eq!(record.count(|call| matches!(call, Call::Refused(_))), 0);
+    }
+
+    #[test]
+    fn it_is_served_first() {
+        let both = AtOnce(vec![write(0, "1"), write(1, "2")]);
+        let record = run(&[Connect, ConnectApart, both, Read(0), Read(1)]);
+        assert_eq!(served(&record), "21");
+    }
+
+    #[test]
+    fn its_budget_bounds_how_long_the_others_wait() {
+        let apart = ListenerLimits { turn_budget: 2, ..patient_apart() };
+        let all = AtOnce(vec![write(0, "1"), write(1, "22222"), write(2, "33333")]);
+        let steps = [Connect, ConnectApart, ConnectApart, all];
+        // In which order those behind a layer are ready depends on how the kernel cuts their handshakes.
+        let record = compare_over(Security::Plain, &patient(), &apart, &steps);
+        assert_eq!(served(&record), "22133223323");
+    }
+
+    #[test]
+    fn it_is_served_whatever_the_main_listener_may_still_read() {
+        let limits = Limits { turn_budget: 1, read_budget: 1, ..patient() };
+        let both = AtOnce(vec![write(0, "1111"), write(1, "22")]);
+        let record = compare_each(&limits, &patient_apart(), &[Connect, ConnectApart, both]);
+        assert_eq!(served(&record), "212111");
+    }
+
+    #[test]
+    fn the_most_silent_of_its_own_makes_room() {
+        // Longer than all connect, however busy the machine is.
+        const SILENCE: Duration = Duration::from_millis(500);
+        let limits = Limits { accept_retry_delay: SILENCE / 10, ..patient() };
+        let apart =
+            ListenerLimits { max_connections: 1, eviction_delay: SILENCE, ..patient_apart() };
+        let wait = || Advance(2 * SILENCE);
+        let steps = [Connect, ConnectApart, ConnectApart, wait(), wait(), Read(1), write(0, "1")];
+        let record = compare_both(&limits, &apart, &[&steps[..], &[Read(0)]].concat());
+        assert_eq!((record.endings(), record.read(7).0), (vec![Ending::Evicted], "1".into()));
+        let steps = [ConnectApart, write(0, "P"), ConnectApart, wait(), write(0, "1"), Read(0)];
+        assert_eq!(compare_both(&limits, &apart, &steps).endings(), [], "it is protected");
+    }
+
+    #[test]
+    fn it_is_served_while_the_others_use_up_their_memory() {
+        let limits = Limits { max_buffered_bytes: 1024 * 1024, ..patient() };
+        let all = AtOnce(vec![write(0, "S"), write(1, "S"), write(2, "1")]);
+        let steps = [Connect, Connect, ConnectApart, all, Read(2)];
+        for security in [Security::Plain, Security::Toy, Security::Tls] {
+            let record = compare_over(security, &limits, &patient_apart(), &steps);
+            assert_eq!(record.read(4).0, "1", "over {security:?}");
+            assert_eq!(record.endings(), [Ending::BufferLimit(0); 2], "over {security:?}");
+        }
+    }
+
+    /// It holds more than the main listener may.
+    #[test]
+    fn it_takes_no_memory_of_the_others() {
+        let limits = Limits { max_buffered_bytes: 1024 * 1024, ..patient() };
+        let steps = [Connect, ConnectApart, write(1, "S"), write(0, "1"), Read(0), Read(1)];
+        let record = compare(&limits, &steps);
+        assert_eq!((record.read(4).0, record.read(5).0.len()), ("1".into(), BIG));
+        assert_eq!(record.endings(), []);
+    }
+
+    #[test]
+    fn it_has_a_limit_of_memory() {
+        let apart = ListenerLimits { max_buffered_bytes: 1024 * 1024, ..patient_apart() };
+        let steps = [Connect, ConnectApart, write(0, "S"), write(1, "S"), Read(0)];
+        let record = compare_both(&patient(), &apart, &steps);
+        assert_eq!((record.endings(), record.read(4).0.len()), (vec![Ending::BufferLimit(0)], BIG));
+    }
+
+    #[test]
+    fn the_end_of_the_loop_closes_both() {
+        let steps = [Connect, ConnectApart, write(1, "s"), write(0, "x"), Read(1), Read(0)];
+        let record = run(&[&steps[..], &[Drop(0), Drop(1)]].concat());
+        assert_eq!(record.read(4), (".".repeat(100), End::Eof));
+        assert_eq!(record.count(|call| *call == Call::ListenerClosed), 1);
+        assert_eq!(record.count(|call| is_apart(call, &Call::ListenerClosed)), 1);
+        assert_eq!((record.endings(), record.is_over), (vec![Ending::Done; 2], true));
+    }
+}
+
 /// What a layer changes.
 mod layers {
     use super::*;
 
     fn over(security: Security, steps: &[Step]) -> Record {
-        compare_over(security, &patient(), steps)
+        compare_over(security, &patient(), &patient_apart(), steps)
     }
 
     #[test]

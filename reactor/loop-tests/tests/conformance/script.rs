@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use reactor::testing::{Call, Ending};
-use reactor::{ConnectionId, Counters, Layer, Limits};
+use reactor::{ConnectionId, Counters, Layer, Limits, ListenerLimits};
 
-use crate::driver::{Driver, Kernel, Memory};
+use crate::driver::{Door, Driver, Kernel, Memory};
 use crate::interpreter::{Failure, NEVER};
 use crate::secured::Secured;
 use crate::security::Security;
@@ -18,6 +18,8 @@ use crate::security::Security;
 pub(crate) enum Step {
     /// Another peer connects.
     Connect,
+    /// Another peer connects to the listener with limits of its own.
+    ConnectApart,
     /// The test takes a connection that the loop has asked for: another peer.
     Accept,
     /// The test takes the other end of an attached pair: another peer.
@@ -78,6 +80,11 @@ pub(crate) fn patient() -> Limits {
     }
 }
 
+/// The same for the listener with limits of its own.
+pub(crate) fn patient_apart() -> ListenerLimits {
+    ListenerLimits { eviction_delay: Duration::ZERO, ..ListenerLimits::default() }
+}
+
 /// What came of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record {
@@ -94,25 +101,37 @@ pub(crate) struct Record {
 /// Runs a script over both loops, plain and behind each layer, and compares. Returns what came of it
 /// without a layer.
 pub(crate) fn compare(limits: &Limits, steps: &[Step]) -> Record {
-    let plain = compare_apart(limits, steps);
+    compare_both(limits, &patient_apart(), steps)
+}
+
+/// The same, with limits of the second listener.
+pub(crate) fn compare_both(limits: &Limits, apart: &ListenerLimits, steps: &[Step]) -> Record {
+    let plain = compare_over(Security::Plain, limits, apart, steps);
     for security in Security::LAYERED {
-        plain.assert_same_as(&compare_over(security, limits, steps), security);
+        plain.assert_same_as(&compare_over(security, limits, apart, steps), security);
     }
     plain
 }
 
 /// The same for a script of which a layer makes something else, because it is about bytes on the wire.
-pub(crate) fn compare_apart(limits: &Limits, steps: &[Step]) -> Record {
+pub(crate) fn compare_each(limits: &Limits, apart: &ListenerLimits, steps: &[Step]) -> Record {
     for security in Security::LAYERED {
-        compare_over(security, limits, steps);
+        compare_over(security, limits, apart, steps);
     }
-    compare_over(Security::Plain, limits, steps)
+    compare_over(Security::Plain, limits, apart, steps)
 }
 
 /// Runs a script over both loops and compares.
-pub(crate) fn compare_over(security: Security, limits: &Limits, steps: &[Step]) -> Record {
-    let memory = Run::new(security, Memory::new(security, limits), None).play(steps);
-    let kernel = Run::new(security, Kernel::new(security, limits), Some(&memory)).play(steps);
+pub(crate) fn compare_over(
+    security: Security,
+    limits: &Limits,
+    apart: &ListenerLimits,
+    steps: &[Step],
+) -> Record {
+    let memory = Memory::new(security, limits, apart);
+    let memory = Run::new(security, memory, None).play(steps);
+    let kernel = Kernel::new(security, limits, apart);
+    let kernel = Run::new(security, kernel, Some(&memory)).play(steps);
     for (index, (step, seen)) in steps.iter().zip(&memory.seen).enumerate() {
         let other = kernel.seen.get(index);
         assert!(other == Some(seen), "{}", differ(index, step, seen, other, &memory, &kernel));
@@ -250,11 +269,8 @@ impl<'a, D: Driver> Run<'a, D> {
     /// Does what doesn't take more than one call.
     fn begin(&mut self, step: &Step) {
         match *step {
-            Step::Connect => {
-                let mut peer = Secured::new(self.driver.connect(), self.security.calling());
-                peer.pump();
-                self.peers.push(Some(peer));
-            }
+            Step::Connect => self.connect(Door::Main),
+            Step::ConnectApart => self.connect(Door::Apart),
             Step::Write(peer, ref bytes) => {
                 let _ = self.peer(peer).map(|peer| peer.write(bytes));
             }
@@ -271,6 +287,12 @@ impl<'a, D: Driver> Run<'a, D> {
                 unreachable!("these may take turns of the loop")
             }
         }
+    }
+
+    fn connect(&mut self, door: Door) {
+        let mut peer = Secured::new(self.driver.connect(door), self.security.calling());
+        peer.pump();
+        self.peers.push(Some(peer));
     }
 
     fn peer(&mut self, index: usize) -> Option<&mut Secured<D::Wire>> {
