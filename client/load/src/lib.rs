@@ -7,6 +7,7 @@
 //! | [`generated`] | which files it has made, so that it overwrites no others |
 //! | [`demo`] | a lottery to watch: who sends what, how fast, and what befalls whom (binary `lottery`) |
 //! | [`certificates`] | those of a lottery over TLS on one machine (binary `lottery`) |
+//! | [`processes`] | programs of this project side by side (binary `lottery`) |
 //! | [`verify`] | whether a lottery came out right: files, ledger and winners compared (binary `lottery`) |
 //!
 //! Knows the central by its protocol, its ledger file and its log lines alone.
@@ -15,5 +16,6 @@ pub mod certificates;
 pub mod dataset;
 pub mod demo;
 pub mod generated;
+pub mod processes;
 pub mod swarm;
 pub mod verify;

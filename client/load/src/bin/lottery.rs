@@ -1,31 +1,24 @@
 //! The whole lottery on this machine: a central and its agencies as processes on loopback, their
 //! logs side by side, and a table of what came of it.
 //!
-//! A tool, not the server: it reads several pipes at once with a thread for each. The processes have
-//! process groups of their own: a terminal's signals go to this one alone, which ends them in order.
+//! A tool, not the server: what it waits for may block.
 
-use std::io::{BufRead, BufReader, IsTerminal, PipeReader};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use load::certificates::Certificates;
 use load::demo::{self, Demo, Step};
+use load::processes::{Event, Processes, own_path, program};
 use load::verify::{self, LEGEND, Line, Table};
 use reactor::REPEAT_SPAN;
 use runtime::{console, logging};
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::Signals;
+use rustix::process::Signal;
+use signal_hook::consts::SIGHUP;
 
 /// What the processes may take to end once they are asked to; they take a second at most.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// What a process may take from its start until it ends in order at a signal.
-const START: Duration = Duration::from_secs(1);
 
 /// How long the central stays up when it is to stay.
 const FOREVER: Duration = Duration::from_hours(365 * 24);
@@ -93,13 +86,6 @@ enum Outcome {
     Interrupted,
 }
 
-/// Something that happened to one of the processes, or to this one.
-enum Event {
-    Line(usize, String),
-    Ended(usize, ExitStatus),
-    Signal(i32, Instant),
-}
-
 /// Why the processes are asked to end.
 #[derive(Clone, Copy)]
 enum Cause {
@@ -117,11 +103,7 @@ enum Cause {
 const CENTRAL: usize = 0;
 
 struct Lottery {
-    names: Vec<String>,
-    pids: Vec<Pid>,
-    ended: Vec<Option<ExitStatus>>,
-    /// The last error that each process has logged.
-    last_errors: Vec<Option<String>>,
+    processes: Processes,
     lines: Vec<Line>,
     files: Vec<PathBuf>,
     /// None if it isn't one.
@@ -134,10 +116,7 @@ struct Lottery {
     /// The central's, once it listens.
     port: Option<u16>,
     cause: Option<Cause>,
-    sender: Sender<Event>,
-    events: Receiver<Event>,
     deadline: Instant,
-    colours: bool,
 }
 
 fn run(matches: &ArgMatches) -> Result<Outcome, String> {
@@ -174,22 +153,9 @@ fn run_in(throw_away: &Path, matches: &ArgMatches) -> Result<Outcome, String> {
 
 impl Lottery {
     fn new(timeout: Duration) -> Result<Self, String> {
-        let (sender, events) = channel();
-        let hangup = (!reactor::is_ignored(Signal::HUP)).then_some(SIGHUP);
-        let signals = [SIGINT, SIGTERM, SIGQUIT].into_iter().chain(hangup);
-        let mut signals = Signals::new(signals).map_err(|error| error.to_string())?;
-        let signaled = sender.clone();
-        std::thread::spawn(move || {
-            for signal in signals.forever() {
-                // The receiver is gone when the tool itself ends.
-                let _ = signaled.send(Event::Signal(signal, Instant::now()));
-            }
-        });
+        let processes = Processes::new().map_err(|error| error.to_string())?;
         Ok(Self {
-            names: Vec::new(),
-            pids: Vec::new(),
-            ended: Vec::new(),
-            last_errors: Vec::new(),
+            processes,
             lines: Vec::new(),
             files: Vec::new(),
             demo: None,
@@ -198,10 +164,7 @@ impl Lottery {
             certificates: None,
             port: None,
             cause: None,
-            sender,
-            events,
             deadline: Instant::now() + timeout,
-            colours: std::io::stdout().is_terminal(),
         })
     }
 
@@ -254,7 +217,7 @@ impl Lottery {
     /// Whether an agency runs, or will again.
     fn is_under_way(&self) -> bool {
         let is_away = self.demo.as_ref().is_some_and(|demo| demo.is_away(demo::KILLED));
-        is_away || self.ended[1..].contains(&None)
+        is_away || self.processes.any_runs(CENTRAL + 1)
     }
 
     /// Waits for a signal, or for the central's end.
@@ -290,38 +253,28 @@ impl Lottery {
         self.start(agency as usize, command)
     }
 
-    /// Starts a process and a thread that reports its lines and its end. It is the next one, or one that
-    /// has ended and comes back.
-    fn start(&mut self, index: usize, mut command: Command) -> Result<(), String> {
+    fn start(&mut self, index: usize, command: Command) -> Result<(), String> {
         let name = if index == CENTRAL { "server".to_owned() } else { format!("client{index}") };
-        let failed = |error| format!("can't start {name}: {error}");
-        let (log, output) = std::io::pipe().map_err(failed)?;
-        let errors = output.try_clone().map_err(failed)?;
-        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
-        let child = command.spawn().map_err(failed)?;
-        if index == self.names.len() {
-            self.names.push(name);
-            self.pids.push(Pid::from_child(&child));
-            self.ended.push(None);
-            self.last_errors.push(None);
-        } else {
-            self.pids[index] = Pid::from_child(&child);
-            self.ended[index] = None;
-        }
-        let sender = self.sender.clone();
-        std::thread::spawn(move || report(index, child, log, &sender));
-        Ok(())
+        self.processes.start(index, &name, command)
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.processes.list()[index].name
+    }
+
+    fn end(&self, index: usize) -> Option<ExitStatus> {
+        self.processes.list().get(index).and_then(|process| process.ended)
     }
 
     /// Takes what happens as long as it is so.
     fn wait_while(&mut self, waits: impl Fn(&Self) -> bool) -> Result<(), String> {
         while waits(self) {
-            match self.events.recv_timeout(self.patience()) {
-                Ok(Event::Line(index, line)) => self.take_line(index, &line),
-                Ok(Event::Ended(index, status)) => self.take_end(index, status),
-                Ok(Event::Signal(signal, at)) => self.take_signal(signal, at),
-                Err(_) if Instant::now() >= self.deadline => self.time_is_over(),
-                Err(_) => {}
+            match self.processes.next(self.patience()) {
+                Some(Event::Line(index, line)) => self.take_line(index, &line),
+                Some(Event::Ended(index, status)) => self.take_end(index, status),
+                Some(Event::Signal(signal, at)) => self.take_signal(signal, at),
+                None if Instant::now() >= self.deadline => self.time_is_over(),
+                None => {}
             }
             self.play()?;
         }
@@ -337,7 +290,9 @@ impl Lottery {
 
     /// The demonstration, while all of its agencies were started and nothing ends.
     fn playing(&self) -> Option<&Demo> {
-        self.demo.as_ref().filter(|_| self.names.len() > self.files.len() && self.cause.is_none())
+        self.demo
+            .as_ref()
+            .filter(|_| self.processes.list().len() > self.files.len() && self.cause.is_none())
     }
 
     /// Takes the demonstration's next step, when its time has come.
@@ -345,19 +300,19 @@ impl Lottery {
         let index = demo::KILLED as usize;
         let Some(mut demo) = self.playing().cloned() else { return Ok(()) };
         // Where the machine is slow, one who is killed ends later than it should come back.
-        if demo.is_away(demo::KILLED) && self.ended[index].is_none() {
+        if demo.is_away(demo::KILLED) && self.end(index).is_none() {
             return Ok(());
         }
         let step = demo.take(self.started.elapsed());
         self.demo = Some(demo);
         match (step, self.port) {
             (Some(Step::Kill), _) => {
-                console::print(&format!("{} is killed, and will come back\n", self.names[index]));
-                self.running(index).take(1).for_each(|pid| send(pid, Signal::KILL));
+                console::print(&format!("{} is killed, and will come back\n", self.name(index)));
+                self.processes.kill(index);
                 Ok(())
             }
             (Some(Step::Return), Some(port)) => {
-                console::print(&format!("{} comes back\n", self.names[index]));
+                console::print(&format!("{} comes back\n", self.name(index)));
                 self.start_agency(demo::KILLED, port)
             }
             _ => Ok(()),
@@ -370,18 +325,14 @@ impl Lottery {
         } else if let Some(winners) = verify::winners_in(line) {
             self.lines[index - 1].winners = Some(winners);
         }
-        if let Some(error) = verify::error_in(line) {
-            self.last_errors[index] = Some(error.to_owned());
-        }
         // Of a demonstration thousands of these would hide the few that tell something.
         if self.demo.is_none() || !verify::is_of_stored_batch(line) {
-            self.show(index, line);
+            self.processes.show(index, line);
         }
     }
 
     /// An agency that knows its winners has seen the draw, so that the others will, however it ends.
     fn take_end(&mut self, index: usize, status: ExitStatus) {
-        self.ended[index] = Some(status);
         let is_killed = |demo: &Demo| demo.is_away(demo::KILLED) && index == demo::KILLED as usize;
         let fine = index != CENTRAL
             && (status.success()
@@ -390,7 +341,7 @@ impl Lottery {
         if fine || self.cause.is_some() {
             return;
         }
-        let end = format!("{} ended with {}", self.names[index], verify::end(status));
+        let end = format!("{} ended with {}", self.name(index), verify::end(status));
         let rest =
             if self.is_staying { "" } else { " before the draw was over: the others are stopped" };
         complain(&format!("{end}{rest}"));
@@ -402,7 +353,7 @@ impl Lottery {
             // A second one ends the processes at once. A terminal that is gone is no impatience, and make
             // and the terminal both send the same.
             if signal != SIGHUP && at.saturating_duration_since(first) > REPEAT_SPAN {
-                self.signal_all(Signal::TERM);
+                self.processes.signal_all(Signal::TERM);
             }
             return;
         }
@@ -421,7 +372,7 @@ impl Lottery {
             return;
         }
         complain("some don't end when they are asked to: they are killed");
-        self.signal_all(Signal::KILL);
+        self.processes.signal_all(Signal::KILL);
         self.deadline = Instant::now() + GRACE;
     }
 
@@ -436,56 +387,29 @@ impl Lottery {
     /// Waits until all have ended, the central last.
     fn finish(&mut self) -> Result<(), String> {
         self.stop(Cause::Done);
-        self.wait_while(|lottery| lottery.ended.iter().skip(1).any(Option::is_none))?;
+        self.wait_while(|lottery| lottery.processes.any_runs(CENTRAL + 1))?;
         self.ask_to_end(CENTRAL);
-        self.wait_while(|lottery| lottery.ended.contains(&None))
+        self.wait_while(|lottery| lottery.processes.any_runs(CENTRAL))
     }
 
     /// Asks those that run to end in order, from this index on.
     fn ask_to_end(&mut self, first: usize) {
-        let started = Instant::now() + START;
-        for pid in self.running(first) {
-            while !verify::takes_signals(pid) && Instant::now() < started {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            send(pid, Signal::TERM);
-        }
+        self.processes.ask_to_end(first);
         self.deadline = Instant::now() + GRACE;
     }
 
-    fn running(&self, first: usize) -> impl Iterator<Item = Pid> {
-        let processes = self.pids.iter().zip(&self.ended).skip(first);
-        processes.filter(|(_, ended)| ended.is_none()).map(|(pid, _)| *pid)
-    }
-
-    fn signal_all(&self, signal: Signal) {
-        self.running(CENTRAL).for_each(|pid| send(pid, signal));
-    }
-
-    /// One line behind its process's name, as compose shows it.
-    fn show(&self, index: usize, line: &str) {
-        const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
-        let name = format!("{:<8} |", self.names[index]);
-        let colour = COLOURS[index % COLOURS.len()];
-        console::print(&if self.colours {
-            format!("\x1b[{colour}m{name}\x1b[0m {line}\n")
-        } else {
-            format!("{name} {line}\n")
-        });
-    }
-
     fn conclude(&mut self) -> Outcome {
-        for (line, status) in self.lines.iter_mut().zip(self.ended.iter().skip(1)) {
-            line.exit_code = status.and_then(|status| status.code());
+        for (line, process) in self.lines.iter_mut().zip(self.processes.list().iter().skip(1)) {
+            line.exit_code = process.ended.and_then(|status| status.code());
         }
         if let Some(Cause::Signal(signal, _)) = self.cause {
             self.print_interruption(signal);
             return Outcome::Interrupted;
         }
-        if self.ended.len() > 1 {
+        if self.processes.list().len() > 1 {
             console::print(&format!("\n{}({LEGEND})\n", Table(&self.lines)));
         }
-        let central = self.ended[CENTRAL];
+        let central = self.end(CENTRAL);
         let good = matches!(self.cause, Some(Cause::Done | Cause::Dismissed(_)))
             && central.is_some_and(|status| status.success())
             && self.lines.iter().all(Line::is_good);
@@ -500,8 +424,9 @@ impl Lottery {
 
     fn print_interruption(&self, signal: i32) {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-        let ends = self.names.iter().zip(&self.ended).map(|(process, status)| {
-            format!("{process}: {}", status.map_or("no end".to_owned(), verify::end))
+        let ends = self.processes.list().iter().map(|process| {
+            let end = process.ended.map_or("no end".to_owned(), verify::end);
+            format!("{}: {end}", process.name)
         });
         let ends = ends.collect::<Vec<_>>().join(", ");
         console::print(&format!("\ninterrupted by {name}; {ends}\n"));
@@ -509,9 +434,10 @@ impl Lottery {
 
     /// Who failed, of what, and what to look at.
     fn print_failure(&self, index: usize) {
-        let name = &self.names[index];
-        let end = self.ended[index].map_or("no end".to_owned(), verify::end);
-        let error = self.last_errors[index].as_deref().unwrap_or("it logged no error");
+        let process = &self.processes.list()[index];
+        let name = &process.name;
+        let end = process.ended.map_or("no end".to_owned(), verify::end);
+        let error = process.last_error.as_deref().unwrap_or("it logged no error");
         console::print(&format!("{name} failed, with {end}: {error}\n"));
         console::print(&format!("look at its lines above, behind \"{name:<8} |\"\n"));
         if let Some(file) = index.checked_sub(1).map(|agency| self.files[agency].display()) {
@@ -530,33 +456,4 @@ impl Drop for Lottery {
         // Only a demonstration that goes on could fail, and it ends here.
         let _ = self.finish();
     }
-}
-
-fn send(pid: Pid, signal: Signal) {
-    // Fails for a process that has just ended: its end is on its way.
-    let _ = kill_process(pid, signal);
-}
-
-fn report(index: usize, mut child: Child, log: PipeReader, events: &Sender<Event>) {
-    for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
-        // The receiver is gone when the tool itself ends.
-        let _ = events.send(Event::Line(index, String::from_utf8_lossy(&line).into_owned()));
-    }
-    if let Ok(status) = child.wait() {
-        let _ = events.send(Event::Ended(index, status));
-    }
-}
-
-/// A program of this project: it is beside this one.
-fn program(name: &str) -> Result<Command, String> {
-    let path = own_path(name)?;
-    if path.exists() {
-        return Ok(Command::new(path));
-    }
-    Err(format!("{} is missing: run make build first", path.display()))
-}
-
-fn own_path(name: &str) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    Ok(own.with_file_name(name))
 }
