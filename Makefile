@@ -166,6 +166,18 @@ target/pytest/installed: docker/tests/requirements.txt .ci/setup
 	target/pytest/bin/pip install -q -r $<
 	touch $@
 
+browser-test: build target/browser/installed ## Test the live page in Chromium, against a real central; screenshots go to target/screenshots
+	$(SETUP) browser-test
+	target/browser/bin/python -m pytest tests/browser
+
+# What the browser's tests are run by. Of axe's package only its script is wanted, not the browsers that it would bring.
+target/browser/installed: tests/browser/requirements.txt tests/browser/axe.txt .ci/setup
+	$(SETUP) browser-test
+	$(PYTHON) -m venv target/browser
+	target/browser/bin/pip install -q -r tests/browser/requirements.txt
+	target/browser/bin/pip install -q --no-deps -r tests/browser/axe.txt
+	touch $@
+
 branches: ## Make the delivery branches ej1 to ej8
 	docker/branches.sh
 
@@ -174,4 +186,4 @@ clean: ## Remove what was built and the generated dataset
 	@.ci/clean-dataset .data
 
 .PHONY: help build dataset run demo test alarms-test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
-	docker-compose-down docker-compose-logs docker-base-images docker-test branches clean
+	docker-compose-down docker-compose-logs docker-base-images docker-test browser-test branches clean
