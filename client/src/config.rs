@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::logging::LevelFilter;
+use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{Declared, Setting, SettingErrors, Settings};
 use tls::{ClientOptions, KeyFiles, Name, TrustFiles};
 use wire::Agency;
@@ -42,6 +42,8 @@ pub struct Config {
     pub loop_period: Duration,
     /// Minimum level of the lines that are logged.
     pub level: LevelFilter,
+    /// Their form.
+    pub format: Format,
     /// Most bets in a batch.
     pub max_amount: u16,
     /// Batches that may be unanswered.
@@ -89,6 +91,8 @@ pub struct Retry {
 pub struct CheckConfig {
     /// Minimum level of the lines that are logged.
     pub level: LevelFilter,
+    /// Their form.
+    pub format: Format,
     /// How long a file whose last line has no end must have been left alone.
     pub quiet_delay: Duration,
 }
@@ -99,10 +103,14 @@ impl CheckConfig {
     /// # Errors
     /// Everything that can't be used, together.
     pub fn new(layers: &mut Settings) -> Result<Self, SettingErrors> {
-        static ASKED: [&dyn Declared; 2] = [&settings::LOG_LEVEL, &settings::DATA_QUIET_DELAY];
+        static ASKED: [&dyn Declared; 3] =
+            [&settings::LOG_LEVEL, &settings::LOG_FORMAT, &settings::DATA_QUIET_DELAY];
         layers.read(&ASKED, |layers| {
-            let level = layers.get(&settings::LOG_LEVEL)?;
-            Some(Self { level, quiet_delay: layers.get(&settings::DATA_QUIET_DELAY)? })
+            Some(Self {
+                level: layers.get(&settings::LOG_LEVEL)?,
+                format: layers.get(&settings::LOG_FORMAT)?,
+                quiet_delay: layers.get(&settings::DATA_QUIET_DELAY)?,
+            })
         })
     }
 }
@@ -128,6 +136,7 @@ impl Config {
             loop_amount: layers.get(&settings::LOOP_AMOUNT)?,
             loop_period: layers.get(&settings::LOOP_PERIOD)?,
             level: layers.get(&settings::LOG_LEVEL)?,
+            format: layers.get(&settings::LOG_FORMAT)?,
             max_amount: layers.get(&settings::BATCH_MAXAMOUNT)?,
             window: layers.get(&settings::BATCH_WINDOW)?,
             mode: mode?,

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(errors) => return settings::refuse(&errors),
     };
-    let _flushed_at_the_end = logging::init(config.level);
+    let _flushed_at_the_end = logging::init(config.level, config.format);
     log_configuration(&settings, &config);
     match run(&config) {
         Ok((Outcome::Forced, _)) => {
@@ -62,7 +62,7 @@ fn check(settings: &mut Settings) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return settings::refuse(&errors),
     };
-    let _flushed_at_the_end = logging::init(config.level);
+    let _flushed_at_the_end = logging::init(config.level, config.format);
     settings.log_warnings();
     let files = settings.operands().iter().map(Into::into).collect();
     let mut files = CheckFiles::new(files, config.quiet_delay);

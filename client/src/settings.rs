@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::logging::LevelFilter;
+use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, Setting, Subcommand};
 use tls::Name;
 use wire::Agency;
@@ -86,6 +86,11 @@ runtime::settings! {
             .default("INFO")
             .help("Minimum log level")
             .details("WARN means WARNING, CRITICAL means ERROR, TRACE means DEBUG");
+        LOG_FORMAT: Format = Names::new("CLI_LOG_FORMAT", "log.format", "log-format")
+            .parsed("text|json", "text or json", |text| text.parse().ok())
+            .default("text")
+            .help("Form of log lines")
+            .details("`json`: one object a line, see [log lines as JSON](operations.md#log-lines-as-json)");
         MODE: ModeName = Names::new("CLI_MODE", "mode", "mode")
             .parsed("loteria|apuesta|echo", "loteria, apuesta or echo", mode_named)
             .default("loteria")

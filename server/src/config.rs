@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ledger::Options;
 use reactor::Limits;
-use runtime::logging::LevelFilter;
+use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{SettingErrors, Settings, write_size};
 use tls::{KeyFiles, ServerOptions, TrustFiles};
 use wire::{Agency, FRAME_MAX};
@@ -28,6 +28,8 @@ pub struct Config {
     pub backlog: u32,
     /// Minimum level of the lines that are logged.
     pub level: LevelFilter,
+    /// Their form.
+    pub format: Format,
     /// Agencies that the draw waits for.
     pub agencies: Agency,
     /// The ledger.
@@ -78,6 +80,7 @@ impl Config {
             address: SocketAddr::new(layers.get(&settings::BIND)?, layers.get(&settings::PORT)?),
             backlog: layers.get(&settings::LISTEN_BACKLOG)?,
             level: layers.get(&settings::LOGGING_LEVEL)?,
+            format: layers.get(&settings::LOGGING_FORMAT)?,
             agencies,
             storage: layers.get(&settings::STORAGE_PATH)?,
             ledger: Options {

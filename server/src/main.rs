@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     if settings.subcommand() == Some(HEALTHCHECK) {
         return check_health(&config);
     }
-    let _flushed_at_the_end = logging::init(config.level);
+    let _flushed_at_the_end = logging::init(config.level, config.format);
     log_configuration(&settings);
     match run(&config) {
         Ok(Outcome::Graceful) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ledger::Durability;
 use reactor::Network;
-use runtime::logging::LevelFilter;
+use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
 use wire::Agency;
 
@@ -109,6 +109,11 @@ runtime::settings! {
             .default("INFO")
             .help("Minimum log level")
             .details("WARN means WARNING, CRITICAL means ERROR, TRACE means DEBUG");
+        LOGGING_FORMAT: Format = names("LOGGING_FORMAT", "logging-format")
+            .parsed("text|json", "text or json", |text| text.parse().ok())
+            .default("text")
+            .help("Form of log lines")
+            .details("`json`: one object a line, see [log lines as JSON](operations.md#log-lines-as-json)");
         IP: String = names("SERVER_IP", "ip")
             .text("NAME", "a name", |text| Some(text.to_owned()))
             .default("server")

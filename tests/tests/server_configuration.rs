@@ -200,7 +200,7 @@ fn names_of_the_environment_that_are_not_read_are_reported_and_others_are_not() 
     let (code, shown, _) = Place::new(b"").check(&[
         ("server_port", "1"),
         ("SERVER_PROT", "1"),
-        ("LOGGING_FORMAT", "1"),
+        ("LOGGING_DESTINATION", "1"),
         ("CLI_IDD", "1"),
         ("SERVER_SERVICE_HOST", "10.0.0.1"),
         ("SERVER_PORT_12345_TCP_ADDR", "10.0.0.1"),
@@ -211,7 +211,7 @@ fn names_of_the_environment_that_are_not_read_are_reported_and_others_are_not() 
     assert_eq!(
         warnings,
         [
-            "unknown: environment variable LOGGING_FORMAT",
+            "unknown: environment variable LOGGING_DESTINATION",
             "unknown: environment variable SERVER_PROT (did you mean SERVER_PORT?)",
             "unknown: environment variable server_port (names are exact here: SERVER_PORT)",
         ]

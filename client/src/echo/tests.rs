@@ -7,7 +7,7 @@ use crate::config::{Mode, Retry};
 use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
 use crate::test_world::World;
-use runtime::logging::LevelFilter;
+use runtime::logging::{Format, LevelFilter};
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(5);
@@ -21,6 +21,7 @@ fn echoing(loop_amount: u32, max_attempts: u32) -> World<EchoLoop> {
         loop_amount,
         loop_period: PERIOD,
         level: LevelFilter::Off,
+        format: Format::Text,
         max_amount: 100,
         window: 8,
         mode: Mode::Echo,

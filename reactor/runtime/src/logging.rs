@@ -14,6 +14,8 @@
 //! | `thread_log` | the thread's log: what waits, where it goes, and when it is written |
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
 //! | `message` | time and level before it |
+//! | [`Format`] | text or JSON |
+//! | `json` | a line as a JSON object |
 //! | `output` | standard output or error, polled before each write that might block |
 //! | `file_writer` | a thread that writes when that output is a file: a write to a file always blocks |
 //! | `readiness` | whether a descriptor would block |
@@ -31,6 +33,8 @@
 pub mod budget;
 mod escaped;
 mod file_writer;
+mod format;
+mod json;
 mod line;
 mod lines;
 mod log_line;
@@ -48,9 +52,11 @@ use std::io::{self, Write};
 use log::Record;
 
 pub use escaped::{Escaped, cut};
+pub use format::Format;
 pub use line::LineResult::{self, Fail, InProgress, Success};
 pub use line::{Line, Pairs};
 pub use log::{Level, LevelFilter};
+use log_line::TARGET;
 pub use log_line::{is_logged, write};
 use message::write_message;
 pub use panics::catch_panics;
@@ -71,13 +77,14 @@ impl Drop for Guard {
 }
 
 /// Lets [`log_line`](crate::log_line) write lines of the form
-/// `2024-08-21 22:11:15 INFO     action: ... | result: ...`, time in UTC. Panics are among them from
-/// now on, see [`catch_panics`]. At level OFF there are none, and the last error still goes to
+/// `2024-08-21 22:11:15 INFO     action: ... | result: ...`, time in UTC, or the same as JSON. Panics
+/// are among them from now on, see [`catch_panics`]. At level OFF there are none, and the last error still goes to
 /// standard error at the end: a program that fails says why.
 ///
 /// # Panics
 /// When a logger has been set already.
-pub fn init(level: LevelFilter) -> Guard {
+pub fn init(level: LevelFilter, format: Format) -> Guard {
+    format::set(format);
     LOG.with_borrow_mut(|log| log.is_off = level == LevelFilter::Off);
     env_logger::Builder::new()
         .filter_level(level.max(LevelFilter::Error))
@@ -107,5 +114,8 @@ impl Write for ToLog {
 
 fn write_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     LOG.with_borrow_mut(|log| log.level = record.level());
+    if format::current() == Format::Json && record.target() != TARGET {
+        return json::write_object(out, record.level(), json::foreign_message(record.args()));
+    }
     write_message(out, record.level(), record.args())
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use reactor::{CloseReason, ConnectionId, Context, Handler, Limits, Outcome};
 use runtime::log_line;
-use runtime::logging::{self, Fail, Level, LevelFilter, Line, LogLine, Success};
+use runtime::logging::{self, Fail, Format, Level, LevelFilter, Line, LogLine, Success};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 
 /// Turns of ten lines each.
 fn log_lines(count: usize) -> ExitCode {
-    let _flushed_at_the_end = logging::init(LevelFilter::Info);
+    let _flushed_at_the_end = logging::init(LevelFilter::Info, Format::Text);
     for number in 0..count {
         log_line!(Level::Info, Line::new("count", Success).with("number", number));
         log_line!(Level::Debug, Line::new("count", Fail).with("level", "too low"));
@@ -82,7 +82,7 @@ fn log_lines(count: usize) -> ExitCode {
 }
 
 fn log_and_panic() -> ExitCode {
-    let guard = logging::init(LevelFilter::Info);
+    let guard = logging::init(LevelFilter::Info, Format::Text);
     // As if the process ended right after the hook, which is what an abort does.
     std::mem::forget(guard);
     log_line!(Level::Error, Line::new("count", Fail).with("number", 0));
@@ -95,7 +95,7 @@ fn panic_before_the_log() -> ExitCode {
 }
 
 fn panic_in_a_thread() -> ExitCode {
-    let _flushed_at_the_end = logging::init(LevelFilter::Off);
+    let _flushed_at_the_end = logging::init(LevelFilter::Off, Format::Text);
     let thread = std::thread::Builder::new().name("disk".to_owned());
     let thread = thread.spawn(|| panic!("on purpose")).unwrap();
     // None of them waits for long: the process ends.
@@ -104,7 +104,7 @@ fn panic_in_a_thread() -> ExitCode {
 }
 
 fn fail_without_a_log() -> ExitCode {
-    let _flushed_at_the_end = logging::init(LevelFilter::Off);
+    let _flushed_at_the_end = logging::init(LevelFilter::Off, Format::Text);
     log_line!(Level::Info, Line::new("count", Success).with("number", 0));
     log_line!(Level::Error, Line::new("count", Fail).with("number", 1));
     logging::print("for a person");
@@ -153,7 +153,7 @@ impl Handler for Talkative {
 
 fn serve_who_make_it_log() -> ExitCode {
     const PEERS: usize = 5 * SERVED;
-    let _flushed_at_the_end = logging::init(LevelFilter::Info);
+    let _flushed_at_the_end = logging::init(LevelFilter::Info, Format::Text);
     let limits = Limits { shutdown_timeout: Duration::from_millis(1), ..Limits::default() };
     let mut event_loop = runtime::event_loop(limits).unwrap();
     let address = event_loop.listen((Ipv4Addr::LOCALHOST, 0).into(), 1024).unwrap();

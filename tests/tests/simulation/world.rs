@@ -631,6 +631,7 @@ fn config(id: Agency, pace: Pace) -> Config {
         loop_amount: 0,
         loop_period: pace.period,
         level: log::LevelFilter::Off,
+        format: runtime::logging::Format::Text,
         max_amount: pace.max_amount,
         window: pace.window,
         mode: Mode::Lottery { path: "in memory".into() },

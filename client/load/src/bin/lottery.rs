@@ -233,6 +233,8 @@ impl Lottery {
         command.env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", "0");
         command.env("SERVER_AGENCIES", self.agencies().to_string());
         command.env("SERVER_STORAGE_PATH", ledger);
+        // Their lines are read here.
+        command.env("LOGGING_FORMAT", "text");
         if let Some(certificates) = &self.certificates {
             certificates.set_for_central(&mut command);
         }
@@ -244,6 +246,7 @@ impl Lottery {
         let file = &self.files[agency as usize - 1];
         command.env("CLI_ID", agency.to_string()).env("CLI_DATA_PATH", file);
         command.env("CLI_SERVER_ADDRESS", format!("127.0.0.1:{port}")).env("CLI_MODE", "loteria");
+        command.env("CLI_LOG_FORMAT", "text");
         if let Some(certificates) = &self.certificates {
             certificates.set_for_agency(&mut command, agency);
         }

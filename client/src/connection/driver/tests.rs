@@ -11,7 +11,7 @@ use crate::session::agency::{Agency, Pace};
 use crate::source::memory_source::MemorySource;
 use crate::test_world::World;
 use proptest::prelude::*;
-use runtime::logging::LevelFilter;
+use runtime::logging::{Format, LevelFilter};
 use std::io;
 use std::time::Duration;
 use wire::{BatchBuilder, Bet, Checksum, ErrorCode, Phase, Request, WinnersBuilder};
@@ -27,6 +27,7 @@ fn config(max_attempts: u32) -> Config {
         loop_amount: 5,
         loop_period: Duration::ZERO,
         level: LevelFilter::Off,
+        format: Format::Text,
         max_amount: 2,
         window: 2,
         mode: Mode::Echo,

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 /// Most bytes of a value that are shown; four times as many characters when all are escaped.
-const VALUE_MAX: usize = 1024;
+pub(super) const VALUE_MAX: usize = 1024;
 
 /// Any bytes as the value of a log line: readable text stays, everything that could end the value
 /// or the line, or mislead a terminal, is escaped.
@@ -65,8 +65,8 @@ impl fmt::Write for EscapingWriter<'_, '_> {
 }
 
 /// Of a value that is cut, how long it is.
-fn write_length(f: &mut fmt::Formatter<'_>, shown: usize, length: usize) -> fmt::Result {
-    if shown < length { write!(f, "... ({length} bytes)") } else { Ok(()) }
+pub(super) fn write_length(out: &mut impl fmt::Write, shown: usize, length: usize) -> fmt::Result {
+    if shown < length { write!(out, "... ({length} bytes)") } else { Ok(()) }
 }
 
 /// How many bytes to keep of `bytes`: at most `most`, and no character of UTF-8 in part.
@@ -116,7 +116,7 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
 
 /// Control characters, line and paragraph separators, and what turns the direction of writing
 /// (Unicode's `Bidi_Control`).
-fn is_unsafe(character: char) -> bool {
+pub(super) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

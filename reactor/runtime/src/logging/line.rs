@@ -1,12 +1,15 @@
 //! The only way to write a log line: an action, its result, and pairs of a key and a value.
 //!
-//! A line is `action: NAME | result: RESULT | key: value | ...`. Values are escaped and cut on their way
-//! in, so none can end itself or the line. Knows neither level nor logger.
+//! A line is `action: NAME | result: RESULT | key: value | ...`, or the same as members of a JSON object.
+//! Values are escaped and cut on their way in, so none can end itself or the line. Knows neither level
+//! nor logger.
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use super::escaped::{Escaped, EscapedOnce};
+use super::format::{self, Format};
+use super::json;
 
 /// Most lines are shorter.
 const CAPACITY: usize = 160;
@@ -47,12 +50,23 @@ pub trait Pairs {
 #[must_use = "a line that isn't written is lost"]
 pub struct Line {
     text: String,
+    format: Format,
+    /// Pairs that had no room in JSON, which can't be cut anywhere.
+    omitted: u32,
 }
 
 impl Line {
     /// A line without pairs.
     pub fn new(action: &'static str, result: LineResult) -> Self {
-        let mut line = Self { text: String::with_capacity(CAPACITY) };
+        Self::in_format(format::current(), action, result)
+    }
+
+    pub(super) fn in_format(format: Format, action: &'static str, result: LineResult) -> Self {
+        let mut line = Self { text: String::with_capacity(CAPACITY), format, omitted: 0 };
+        if format == Format::Json {
+            json::push_head(&mut line.text, action, result);
+            return line;
+        }
         for piece in ["action: ", action, " | result: ", result.name()] {
             line.text.push_str(piece);
         }
@@ -62,12 +76,18 @@ impl Line {
     /// The same with a number, an address, an error or another text, which may hold values that are
     /// escaped already: in it `\` stays, what is harmful is escaped, and it is cut at 1 KiB.
     pub fn with(self, key: &str, value: impl fmt::Display) -> Self {
-        self.push(key, EscapedOnce(value))
+        match self.format {
+            Format::Text => self.push(key, EscapedOnce(value)),
+            Format::Json => self.push_json(key, value.to_string().as_bytes()),
+        }
     }
 
     /// The same with text or bytes as they came from outside: see [`Escaped`].
     pub fn with_bytes(self, key: &str, value: impl AsRef<[u8]>) -> Self {
-        self.push(key, Escaped(value.as_ref()))
+        match self.format {
+            Format::Text => self.push(key, Escaped(value.as_ref())),
+            Format::Json => self.push_json(key, value.as_ref()),
+        }
     }
 
     /// The same with the path of a file, as [`with_bytes`](Self::with_bytes) has it.
@@ -96,11 +116,20 @@ impl Line {
         write!(self.text, "{value}").expect("a String takes everything");
         self
     }
+
+    #[cold]
+    fn push_json(mut self, key: &str, value: &[u8]) -> Self {
+        if !json::push_pair(&mut self.text, key, value) {
+            self.omitted += 1;
+        }
+        self
+    }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.text)?;
+        if self.omitted > 0 { json::write_omitted(f, self.omitted) } else { Ok(()) }
     }
 }
 

@@ -15,7 +15,7 @@ use super::message::write_message;
 const WAITING_MAX: usize = 1024 * 1024;
 
 /// Most bytes of a line, its newline included. What is longer is cut, never dropped.
-const LINE_MAX: usize = 16 * 1024;
+pub(super) const LINE_MAX: usize = 16 * 1024;
 
 /// Room for the note that a line was cut.
 const CUT_MAX: usize = 64;

@@ -15,6 +15,9 @@ macro_rules! log_line {
     }};
 }
 
+/// Of lines that are a [`Line`]: those of other crates are any text.
+pub(super) const TARGET: &str = "line";
+
 /// Whether lines of this level are logged.
 pub fn is_logged(level: Level) -> bool {
     level <= log::max_level()
@@ -23,5 +26,5 @@ pub fn is_logged(level: Level) -> bool {
 /// Logs a line that was made, see [`log_line`].
 #[expect(clippy::disallowed_macros, reason = "the one place that all lines pass")]
 pub fn write(level: Level, line: &Line) {
-    log::log!(level, "{line}");
+    log::log!(target: TARGET, level, "{line}");
 }

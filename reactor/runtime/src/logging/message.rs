@@ -1,18 +1,27 @@
-//! A message as a line: time and level before it.
+//! A message as a line: time and level before it, in the form in force.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
 use log::Level;
 
+use super::format::{self, Format};
+use super::json;
 use super::timestamp::Timestamp;
 
-/// Writes a message as a line.
+/// Writes a [`Line`](super::Line) or its text as a line.
 pub(super) fn write_message(
     out: &mut impl Write,
     level: Level,
     message: impl Display,
 ) -> io::Result<()> {
+    match format::current() {
+        Format::Text => write_text(out, level, message),
+        Format::Json => json::write_object(out, level, message),
+    }
+}
+
+fn write_text(out: &mut impl Write, level: Level, message: impl Display) -> io::Result<()> {
     writeln!(out, "{} {:8} {message}", Timestamp::now(), level_name(level))
 }
 
