@@ -9,16 +9,13 @@ from selenium.webdriver.common.by import By
 
 from central import wait_until
 
-# The table lays out at most twice a second, and a frame must not be missed for it.
-LONGEST_TASK = "window.longTasks = []; new PerformanceObserver(list => longTasks.push(...list.getEntries())).observe({type: 'longtask', buffered: true});"
-
 
 class Page:
     """A tab with one page, in a browser of its own."""
 
     def __init__(self, size=(1280, 800), dark=False, reduced_motion=True, javascript=True):
         options = webdriver.ChromeOptions()
-        options.binary_location = shutil.which("chromium")
+        options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser")
         for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                          "--disable-dev-shm-usage", "--disable-background-networking"):
             options.add_argument(argument)

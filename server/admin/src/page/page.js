@@ -140,7 +140,7 @@ document.addEventListener('DOMContentLoaded', () => {
     if (target[key] !== value) target[key] = value;
   }
 
-  const size = text => text.length <= 7 ? 'short' : text.length <= 10 ? 'middle' : 'long';
+  const size = text => text.length <= 3 ? 'tiny' : text.length <= 7 ? 'short' : text.length <= 10 ? 'middle' : 'long';
 
   const put = (element, text) => assign(element, 'textContent', text);
 
@@ -580,7 +580,7 @@ document.addEventListener('DOMContentLoaded', () => {
       schedule();
     }
     const silent = performance.now() - Math.max(heard, opened) > SILENCE;
-    if (source && silent && !asking) ask();
+    if (source && silent && !asking && link !== 'lost') ask();
   }
 
   byId.pause.addEventListener('click', () => {

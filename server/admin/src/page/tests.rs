@@ -396,7 +396,7 @@ fn without_a_lottery_the_page_shows_connections() {
     status.connections.open = 1;
     let page = render(&status, Language::English);
     assert!(page.contains("data-stage=\"echo\""));
-    assert_eq!(text_after(&page, "<b id=\"total\" class=\"short\">"), "1");
+    assert_eq!(text_after(&page, "<b id=\"total\" class=\"tiny\">"), "1");
     assert!(page.contains(">open connection<"));
     assert_eq!(
         waits(&status, Language::English),
