@@ -11,7 +11,7 @@ document.addEventListener('DOMContentLoaded', () => {
   const RATE_SAMPLES = 4;           // seconds over which a rate is a mean
   const SILENCE = 30000;            // ms without an event after which the central is asked whether it lives
   const RETRY_MIN = 1000, RETRY_MAX = 30000;
-  const ROWS_AT_ONCE = 100;         // a table of 1,000 takes too long to lay out at each change; page.css knows it, too
+  const ROWS_AT_ONCE = 60;          // a table of 1,000 takes too long to lay out at each change; page.css knows it, too
   const NAMED_AGENCIES = 7, QUIET_SECONDS = 60, LEDGER_FILLING = 90, FEW = 12;
   const MISSING = new Set(['cut', 'quiet', 'wait', 'here', 'send']);
   const URGENCY = ['cut', 'quiet', 'wait', 'here', 'send', 'done', 'won'];
@@ -176,7 +176,7 @@ document.addEventListener('DOMContentLoaded', () => {
       if (performance.now() > until) break;
     }
     if (dirty.size) requestAnimationFrame(drain);
-    else arrange();
+    else requestAnimationFrame(() => arrange());
   }
 
   function paintRow(row) {
@@ -368,10 +368,11 @@ document.addEventListener('DOMContentLoaded', () => {
     }
   }
 
-  /** Puts rows into order: at once when one changed its state, else every two seconds. */
+  /** Puts rows into order: after one has changed its state at most once a second, else every two. */
   function arrange(asked = false) {
-    const moves = column && column !== 'agency' && performance.now() - sorted > 2000;
-    if (!asked && !unsorted && !moves) return;
+    const since = performance.now() - sorted;
+    const moves = column && column !== 'agency' && since > 2000;
+    if (!asked && !moves && (!unsorted || since < 1000)) return;
     unsorted = false;
     sorted = performance.now();
     const value = column ? VALUES[column] : urgency;
