@@ -100,9 +100,9 @@ class Agency:
     def send(self, bets, winning=0):
         """Sends so many bets, the first of them winning ones."""
         numbers = [WINNING_NUMBER] * winning + ["1"] * (bets - winning)
-        fields = ([str(self.number), "Ana", "Paz", str(30_000_000 + at), "1999-03-17", number][1:]
+        fields = (["Ana", "Paz", str(30_000_000 + at), "1999-03-17", number]
                   for at, number in enumerate(numbers))
-        rows = [b"".join(protocol.short(field) for field in row) for row in fields]
+        rows = [b"".join(protocol.short(field) for field in bet) for bet in fields]
         for position, count, data in protocol.batches(rows, 0):
             protocol.send(self.stream, protocol.BATCH,
                           protocol.struct.pack("!QH", self.sent + position, count) + data)
