@@ -19,6 +19,7 @@
 //! | [`problem`] | what is wrong with a file |
 //! | [`timestamp`] | points in time, and the clock that certificates are compared with |
 //! | [`provider`](mod@provider) | the cryptography |
+//! | `testing` | both sides, ready to meet, for tests |
 //!
 //! Knows no protocol that goes through a connection, and not what a certificate's names mean.
 
@@ -38,6 +39,8 @@ mod record;
 pub mod revocation_list;
 pub mod server;
 mod setting_error;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod timestamp;
 mod trust;
 mod verifier;
