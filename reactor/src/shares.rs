@@ -95,6 +95,7 @@ impl Shares {
     }
 
     /// Bytes of memory in the buffers of all connections.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn held(&self) -> usize {
         self.0.iter().map(|share| share.pool.held()).sum()
     }

@@ -29,6 +29,8 @@
 //! | `winners_delivery` | lists of winners on their way |
 //! | `draw_progress` | when the log says what the draw waits for |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
+//! | [`sight`] | how the central is at one moment, as an operator sees it |
+//! | `tally` | what has happened since the start, in numbers |
 //! | `peer` | who is at the other end, as log lines name it |
 //! | `connection_log`, `listener_log` | connections and the listening socket, as log lines |
 //! | `protocol_config` | what can be set |
@@ -62,6 +64,8 @@ mod requests;
 mod session;
 mod sessions;
 mod shared;
+mod sight;
+mod tally;
 mod timers;
 mod tls_service;
 mod trust;
@@ -71,8 +75,8 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, ListenerEvent, ListenerId, ShutdownCause, Signal,
-    TimerId,
+    CloseReason, ConnectionId, Context, Handler, Layer, LayerError, ListenerEvent, ListenerId,
+    ShutdownCause, Signal, TimerId,
 };
 use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line, Success};
@@ -80,6 +84,7 @@ use runtime::logging::{InProgress, Level, Line, Success};
 pub use self::agency_addresses::{AgencyAddresses, BadEntry};
 pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
+pub use self::sight::{AdminUsage, Sight, Times};
 pub use self::trust::{Plaintext, Trust};
 
 use self::listener_log::ListenerLog;
@@ -128,6 +133,14 @@ impl<S: Store> Central<S> {
     pub fn with_disk_thread(mut self, stream: UnixStream) -> Self {
         self.lottery.use_disk_thread(stream);
         self
+    }
+
+    /// TLS for a connection of another listener, which goes by the same certificates.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    pub(crate) fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {
+        self.trust.as_deref().ok_or("there is no certificate")?.layer()
     }
 
     /// The lottery.
@@ -270,7 +283,7 @@ impl<S: Store> Handler for Central<S> {
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
         if self.lottery.is_disk(connection) {
-            return self.lottery.on_disk_data(input);
+            return self.lottery.on_disk_data(cx.now(), input);
         }
         let consumed = self.consume(cx, connection, input);
         self.arm_deadline(cx, connection, consumed, input.len() - consumed);

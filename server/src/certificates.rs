@@ -8,8 +8,9 @@ use reactor::{Layer, LayerError};
 use runtime::log_line;
 use runtime::logging::{Fail, Level, Line, Success};
 use tls::certificate::Certificate;
+use tls::expiry::{self, Expiry};
 use tls::timestamp::Clock;
-use tls::{ServerTls, SettingError, SettingNames, TlsLayer, expiry};
+use tls::{ServerTls, SettingError, SettingNames, TlsLayer};
 
 use crate::central::{Identity, IdentityError, Plaintext, Trust, agency_of};
 use crate::config::TlsConfig;
@@ -95,6 +96,10 @@ impl Trust for Certificates {
                 log_line!(Level::Error, line.with("in_force", in_force));
             }
         }
+    }
+
+    fn expiries(&self) -> Vec<Expiry> {
+        self.tls.expiries()
     }
 
     fn warn_of_expiry(&self) -> Duration {

@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use admin::host::Hosts;
+use admin::limits::AdminLimits;
 use ledger::Options;
 use reactor::Limits;
 use runtime::logging::{Format, LevelFilter};
@@ -46,6 +48,23 @@ pub struct Config {
     pub limits: Limits,
     /// How connections are secured; `None` without TLS.
     pub tls: Option<TlsConfig>,
+    /// Where an operator looks; `None` for nowhere.
+    pub admin: Option<AdminConfig>,
+}
+
+/// Where an operator looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// By HTTPS.
+    pub tls: bool,
+    /// Which hosts requests may be meant for.
+    pub hosts: Hosts,
+    /// What its connections may cost.
+    pub limits: AdminLimits,
+    /// Agencies that have metrics of their own.
+    pub metrics_agencies: Agency,
 }
 
 /// How connections are secured.
@@ -97,8 +116,34 @@ impl Config {
             plaintext_warning: layers.get(&settings::PLAINTEXT_WARNING)?,
             protocol,
             group_commit_chosen: !layers.is_default(&settings::GROUP_COMMIT_BYTES),
+            admin: Self::admin(layers, tls.is_some())?,
             tls,
         })
+    }
+
+    /// `Some(None)` without an admin listener; `None` when something is wrong, which is then remembered.
+    #[expect(clippy::option_option, reason = "the outer one is that of all settings")]
+    fn admin(layers: &mut Settings, has_tls: bool) -> Option<Option<AdminConfig>> {
+        let tls = layers.get(&settings::ADMIN_TLS)?;
+        let limits = AdminLimits {
+            connections: layers.get(&settings::ADMIN_CONNECTIONS)?,
+            streams: layers.get(&settings::ADMIN_STREAMS)?,
+            max_head_bytes: layers.get(&settings::ADMIN_MAX_HEAD_SIZE)?,
+            request_timeout: layers.get(&settings::ADMIN_HEAD_TIMEOUT)?,
+            idle_timeout: layers.get(&settings::ADMIN_IDLE_TIMEOUT)?,
+        };
+        let hosts = Hosts::new(layers.get(&settings::ADMIN_HOSTS)?);
+        let metrics_agencies = layers.get(&settings::METRICS_AGENCIES)?;
+        let Some(address) = layers.get(&settings::ADMIN_ADDRESS)? else { return Some(None) };
+        if tls && !has_tls {
+            layers.reject(
+                &settings::ADMIN_TLS,
+                "false, or certificates and a mode other than off in",
+                &settings::TLS,
+            );
+            return None;
+        }
+        Some(Some(AdminConfig { address, tls, hosts, limits, metrics_agencies }))
     }
 
     /// The same for a ledger in which a commit of `room` bytes fits: its wal may be older than this

@@ -3,6 +3,8 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`central`] | both protocols of the port: echo and the lottery, as a handler of the event loop |
+//! | [`admin_service`] | serves the admin listener: what an operator sees |
+//! | [`with_admin`] | both together, as one handler of the event loop |
 //! | [`certificates`] | the certificates, keys and revocation lists that are in force |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
 //! | [`lottery`] | how far each agency is, what a request does, the draw |
@@ -17,6 +19,7 @@
 //! | [`ini`] | the file that it is set in |
 //! | [`healthcheck`] | whether a running central answers |
 
+pub mod admin_service;
 pub mod central;
 pub mod certificates;
 pub mod config;
@@ -31,3 +34,4 @@ pub mod settings;
 pub mod startup_log;
 pub mod store;
 pub mod winners_scan;
+pub mod with_admin;

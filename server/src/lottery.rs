@@ -105,6 +105,11 @@ impl Lottery {
         }
     }
 
+    /// Agencies that take part, from number 1 on.
+    pub fn agencies(&self) -> Agency {
+        self.agencies
+    }
+
     /// Whether there is such an agency.
     ///
     /// # Errors

@@ -3,21 +3,29 @@
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use admin::events::Events;
+use admin::shared::Shared;
 use ledger::Durability;
-use reactor::{Hangup, Outcome};
+use reactor::{Bound, Hangup, ListenerLimits, Outcome};
 use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
-use runtime::{console, exit_code, log_line};
+use runtime::{EventLoop, console, exit_code, log_line};
+use server::admin_service::AdminService;
 use server::central::{Central, ProtocolConfig};
 use server::certificates::Certificates;
-use server::config::Config;
+use server::config::{AdminConfig, Config};
 use server::lottery::Lottery;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
+use server::with_admin::{Overview, WithAdmin};
 use server::{disk_thread, healthcheck, opening, startup_log};
 use tls::timestamp::Clock;
+
+/// Clients of the admin listener that wait to be accepted.
+const ADMIN_BACKLOG: u32 = 128;
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -78,6 +86,7 @@ fn configuration(settings: &Settings) -> Line {
 }
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {
+    let started = SystemTime::now();
     // First of all: the first process of a container loses a signal that it has no handler for.
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
@@ -93,6 +102,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let address = config.address;
     let listen_error = |source| ServerError::Listen { address, source };
     let bound = event_loop.bind(address).map_err(listen_error)?;
+    let admin_bound = bind_admin(config, &event_loop)?;
     let Some((store, lottery)) = opening::open(config, &mut event_loop)? else {
         return Ok(Outcome::Graceful);
     };
@@ -114,7 +124,12 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     }
     let line = Line::new("listen", Success).with("ip", listening.ip());
     log_line!(Level::Info, line.with("port", listening.port()));
-    let outcome = event_loop.run(&mut central);
+    let admin = admin_bound.map(|(admin, bound)| listen_admin(&mut event_loop, admin, bound));
+    let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
+    let overview = Overview { started, clock: SystemTime::now, metrics_agencies };
+    let mut handler = WithAdmin::new(central, admin.transpose()?, overview);
+    let outcome = event_loop.run(&mut handler);
+    let mut central = handler.into_central();
     central.report_log();
     let outcome = outcome?;
     log_line!(Level::Debug, Line::new("count", Success).with_all(&event_loop.counters()));
@@ -124,6 +139,39 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         opening::close(store, &appended)?;
     }
     Ok(outcome)
+}
+
+type AdminBound<'a> = (&'a AdminConfig, Bound);
+
+/// Before the ledger, like the port of the agencies.
+fn bind_admin<'a>(
+    config: &'a Config,
+    event_loop: &EventLoop,
+) -> Result<Option<AdminBound<'a>>, ServerError> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let address = admin.address;
+    let bound = event_loop.bind(address);
+    let bound = bound.map_err(|source| ServerError::ListenAdmin { address, source })?;
+    Ok(Some((admin, bound)))
+}
+
+fn listen_admin(
+    event_loop: &mut EventLoop,
+    admin: &AdminConfig,
+    bound: Bound,
+) -> Result<AdminService, ServerError> {
+    let AdminConfig { address, tls, hosts, limits, .. } = admin;
+    let listener_limits =
+        ListenerLimits { max_connections: limits.connections, ..ListenerLimits::default() };
+    let (listener, listening) = event_loop
+        .listen_apart(bound, ADMIN_BACKLOG, listener_limits)
+        .map_err(|source| ServerError::ListenAdmin { address: *address, source })?;
+    let line = Line::new("listen_admin", Success).with("ip", listening.ip());
+    log_line!(Level::Info, line.with("port", listening.port()));
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    let shared = Shared::new(limits.clone(), hosts.clone(), Events::new(epoch));
+    Ok(AdminService::new(listener, *tls, shared))
 }
 
 /// What the central needs beside an open ledger.

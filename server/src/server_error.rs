@@ -21,6 +21,14 @@ pub enum ServerError {
     /// A certificate, a key or a revocation list can't be used.
     #[error(transparent)]
     Certificates(#[from] tls::SettingError),
+    /// The admin listener's address can't be had.
+    #[error("SERVER_ADMIN_ADDRESS = {address}: can't listen there: {source}")]
+    ListenAdmin {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel returned.
+        source: io::Error,
+    },
     /// Commits don't fit into the wal as it is.
     #[error(
         "SERVER_GROUP_COMMIT_BYTES = {asked}: the ledger's wal, which keeps the size that it was made with, \

@@ -5,7 +5,7 @@
 //! [`config`](crate::config)'s; the loop's limits are enforced by [`reactor::Limits`], the protocols'
 //! by [`ProtocolConfig`](crate::central::ProtocolConfig).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,7 +99,8 @@ runtime::settings! {
         LISTEN_BACKLOG: u32 = names("SERVER_LISTEN_BACKLOG", "listen-backlog")
             .number(1..=65_535)
             .default("1024")
-            .help("Connections that the kernel queues until accepted")
+            .help("Connections that wait to be accepted")
+            .details("in the kernel")
             .limit(
                 "further SYNs are dropped; clients retransmit after about 1 s",
                 "5 is the original's, and in the shipped file; where hundreds connect at once, most wait for a retransmission with it",
@@ -149,6 +150,64 @@ runtime::settings! {
             .default("true")
             .help("Warn when any host may speak for an agency")
             .details("at the start: it listens beyond loopback, no certificates are required, and `SERVER_AGENCY_ADDRESSES` is empty");
+    }
+
+    "Monitoring" {
+        ADMIN_ADDRESS: Option<SocketAddr> = names("SERVER_ADMIN_ADDRESS", "admin-address")
+            .parsed("IP:PORT", "an IP address and a port, as 127.0.0.1:8080 or [::1]:8080, or off", admin_address)
+            .default("off")
+            .help("Where an operator looks: page, metrics, health")
+            .details("by HTTP, without a password: whoever reaches it can look, and change nothing; with port 0 the log says which it is");
+        ADMIN_HOSTS: Vec<String> = names("SERVER_ADMIN_HOSTS", "admin-hosts")
+            .parsed("NAMES", "host names, as loteria.example,monitor, or nothing", host_names)
+            .default("")
+            .help("Names that it may be called by")
+            .details("beside addresses and `localhost`; requests to others are refused with 421: a page elsewhere could have a browser ask in its name");
+        ADMIN_TLS: bool = names("SERVER_ADMIN_TLS", "admin-tls")
+            .boolean("true or false")
+            .default("false")
+            .help("HTTPS instead of HTTP")
+            .details("with the certificate of `SERVER_TLS_CERT`; no client certificate is asked for if `SERVER_TLS_ANONYMOUS_ECHO` is true");
+        METRICS_AGENCIES: Agency = names("SERVER_METRICS_AGENCIES", "metrics-agencies")
+            .number(0..=AGENCIES_MAX as u64)
+            .default("100")
+            .help("Agencies with metrics of their own")
+            .limit(
+                "agencies with higher numbers are in the sums, and in `/status.json`",
+                "each has three series, which Prometheus keeps for every scrape",
+            );
+        ADMIN_CONNECTIONS: usize = names("SERVER_ADMIN_CONNECTIONS", "admin-connections")
+            .number(1..=10_000)
+            .default("256")
+            .help("Connections of the admin listener")
+            .details("apart from `SERVER_MAX_CONNECTIONS`")
+            .limit(
+                "for each new one the one silent longest is closed, never one that has a stream",
+                "memory and descriptors",
+            );
+        ADMIN_STREAMS: usize = names("SERVER_ADMIN_STREAMS", "admin-streams")
+            .number(0..=10_000)
+            .default("128")
+            .help("Pages that are kept up to date")
+            .limit(
+                "a further one is refused with 503, and tries again",
+                "each is sent what changes, four times a second",
+            );
+        ADMIN_MAX_HEAD_SIZE: usize = names("SERVER_ADMIN_MAX_HEAD_SIZE", "admin-max-head-size")
+            .size(1 << 10..=64 << 10)
+            .default("16KiB")
+            .help("Head of a request")
+            .limit("refused with 431", "memory of each connection");
+        ADMIN_HEAD_TIMEOUT: Duration = names("SERVER_ADMIN_HEAD_TIMEOUT", "admin-head-timeout")
+            .duration(POSITIVE)
+            .default("10s")
+            .help("For the rest of a request that has begun")
+            .limit("the connection is closed", "slow heads hold connections");
+        ADMIN_IDLE_TIMEOUT: Duration = names("SERVER_ADMIN_IDLE_TIMEOUT", "admin-idle-timeout")
+            .duration(POSITIVE)
+            .default("60s")
+            .help("For the next request of a connection")
+            .limit("the connection is closed", "connections that nobody uses");
     }
 
     "Storage" {
@@ -548,6 +607,32 @@ runtime::settings! {
 fn file(path: &str) -> Option<PathBuf> {
     let last = path.rsplit('/').next().unwrap_or_default();
     (!matches!(last, "" | "." | "..")).then(|| path.into())
+}
+
+#[expect(clippy::option_option, reason = "an address, `off`, or neither")]
+fn admin_address(text: &str) -> Option<Option<SocketAddr>> {
+    match text.trim() {
+        "off" => Some(None),
+        text => text.parse().ok().map(Some),
+    }
+}
+
+/// Longest name of DNS, in bytes.
+const HOST_NAME_MAX: usize = 253;
+
+fn host_names(text: &str) -> Option<Vec<String>> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(|name| is_host_name(name).then(|| name.to_ascii_lowercase())).collect()
+}
+
+/// As a browser has it in its address, without a port.
+fn is_host_name(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| {
+        let has_ends = !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        has_ends && label.bytes().all(is_inner)
+    };
+    name.len() <= HOST_NAME_MAX && name.split('.').all(is_label)
 }
 
 fn parse_tls_mode(text: &str) -> Option<TlsMode> {

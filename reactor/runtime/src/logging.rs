@@ -55,6 +55,7 @@ pub use escaped::{Escaped, cut};
 pub use format::Format;
 pub use line::LineResult::{self, Fail, InProgress, Success};
 pub use line::{Line, Pairs};
+pub use lines::dropped_lines;
 pub use log::{Level, LevelFilter};
 use log_line::TARGET;
 pub use log_line::{is_logged, write};

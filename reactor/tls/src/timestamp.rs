@@ -27,6 +27,11 @@ impl Timestamp {
         Self { second: second.clamp(FIRST, LAST) }
     }
 
+    /// Seconds from 1970 on.
+    pub fn unix(self) -> i64 {
+        self.second
+    }
+
     /// How long after `earlier` it is; zero if it isn't.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.second - earlier.second).unwrap_or_default())

@@ -69,6 +69,11 @@ impl CommitBackoff {
         suspension.map(|suspension| suspension.reason.clone())
     }
 
+    /// Whether any commit isn't tried now.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspension.is_some()
+    }
+
     /// The timer to be set, at whose end [`on_timer`](Self::on_timer) is called.
     pub(crate) fn take_timer(&mut self) -> Option<Duration> {
         self.timer.take()

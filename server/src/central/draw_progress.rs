@@ -101,11 +101,14 @@ impl DrawProgress {
         }
     }
 
-    /// The draw is durable: logged once, and not at all when an earlier run has held it.
-    pub(crate) fn log_drawn(&mut self) {
-        if !std::mem::replace(&mut self.drawn, true) {
+    /// The draw is durable: logged once, and not at all when an earlier run has held it. Returns whether
+    /// it was logged now.
+    pub(crate) fn log_drawn(&mut self) -> bool {
+        let is_news = !std::mem::replace(&mut self.drawn, true);
+        if is_news {
             log_line!(Level::Info, Line::new("sorteo", Success));
         }
+        is_news
     }
 
     /// Timers to be set.

@@ -13,12 +13,14 @@ const ACCEPT: &str = "accept_connections";
 pub(crate) struct ListenerLog {
     /// A connection was accepted, and that the listener waits for the next one hasn't been logged.
     accepted: bool,
+    /// No connection is accepted: the limit is reached, or something has run out.
+    paused: bool,
 }
 
 impl Default for ListenerLog {
     /// The first wait matters.
     fn default() -> Self {
-        Self { accepted: true }
+        Self { accepted: true, paused: false }
     }
 }
 
@@ -28,8 +30,18 @@ impl ListenerLog {
         self.accepted |= level == Level::Info;
     }
 
+    /// Whether clients wait outside.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Logs an event. That the listener waits for the next connection matters only after one.
     pub(crate) fn log(&mut self, budget: &mut LogBudget, event: &ListenerEvent) {
+        match event {
+            ListenerEvent::Paused { .. } => self.paused = true,
+            ListenerEvent::Resumed => self.paused = false,
+            _ => {}
+        }
         let waiting = matches!(event, ListenerEvent::Waiting);
         let matters = waiting && std::mem::take(&mut self.accepted);
         log_event(budget, event, if matters { Level::Info } else { Level::Debug });

@@ -9,6 +9,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use reactor::{ConnectionId, Context, TimerId};
 use wire::{Agency, ErrorCode, Frame, Request, VERSION};
@@ -17,7 +18,7 @@ use super::agency_connections::AgencyConnections;
 use super::agency_log;
 use super::backpressure::Backpressure;
 use super::draw_progress::{self, DrawProgress};
-use super::group_commit::{Commit, GroupCommit};
+use super::group_commit::{Commit, CommitDurations, GroupCommit};
 use super::lottery_session::LotterySession;
 use super::outbox::Outbox;
 use super::peer::Peer;
@@ -27,6 +28,7 @@ use super::reply::Reply;
 use super::reply_queue::PendingReply;
 use super::requests;
 use super::shared::Shared;
+use super::tally::Tally;
 use super::timers;
 use crate::lottery::{Lottery, State};
 use crate::store::{Store, StoreError};
@@ -71,6 +73,26 @@ impl<S: Store> LotteryService<S> {
         self.commits.store()
     }
 
+    /// What has happened since the start.
+    pub(crate) fn tally(&self) -> &Tally {
+        self.outbox.tally()
+    }
+
+    /// Whether commits aren't tried now, because one had no effect.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.commits.is_suspended()
+    }
+
+    /// How long commits waited for the disk.
+    pub(crate) fn commit_durations(&self) -> &CommitDurations {
+        self.commits.durations()
+    }
+
+    /// Agencies that are connected.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = Agency> {
+        self.agencies.agencies()
+    }
+
     /// The store, and the state that all commits led to.
     pub(crate) fn into_store(self) -> (S, State) {
         (self.commits.into_store(), self.lottery.into_appended())
@@ -82,8 +104,8 @@ impl<S: Store> LotteryService<S> {
     }
 
     /// Takes what the disk's thread sends; returns how many bytes that was.
-    pub(crate) fn on_disk_data(&mut self, input: &[u8]) -> usize {
-        self.commits.on_disk_data(&mut self.lottery, input)
+    pub(crate) fn on_disk_data(&mut self, now: Instant, input: &[u8]) -> usize {
+        self.commits.on_disk_data(now, &mut self.lottery, input)
     }
 
     /// The disk's thread has ended.
@@ -447,7 +469,9 @@ impl<S: Store> LotteryService<S> {
             self.backpressure.resume(cx, shared);
         }
         if self.lottery.is_drawn() {
-            self.draw.log_drawn();
+            if self.draw.log_drawn() {
+                self.outbox.note_draw(cx.now());
+            }
             self.outbox.begin_winners(cx, shared, &self.lottery);
         }
         self.outbox.send_winners(cx, shared, &self.lottery, self.commits.store())

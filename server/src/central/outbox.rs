@@ -6,6 +6,7 @@
 //! ```
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use ledger::Lsn;
 use reactor::{ConnectionId, Context};
@@ -17,6 +18,7 @@ use super::reply::Reply;
 use super::reply_log;
 use super::reply_queue::{PendingReply, ReplyQueue};
 use super::shared::Shared;
+use super::tally::Tally;
 use super::winners_delivery::WinnersDelivery;
 use crate::lottery::{AgencyStanding, Lottery};
 use crate::store::{ReadRows, StoreError};
@@ -25,6 +27,7 @@ use crate::store::{ReadRows, StoreError};
 pub(crate) struct Outbox {
     replies: ReplyQueue,
     winners: WinnersDelivery,
+    tally: Tally,
 }
 
 impl Outbox {
@@ -35,6 +38,16 @@ impl Outbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.replies.is_empty()
+    }
+
+    /// What the replies have said that have left.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The draw is durable, and was not at the start.
+    pub(crate) fn note_draw(&mut self, now: Instant) {
+        self.tally.drawn = Some(now);
     }
 
     /// Queues the reply to a request whose effects were staged just now.
@@ -86,6 +99,7 @@ impl Outbox {
         PendingReply { to, agency, reply }: PendingReply,
     ) {
         reply_log::log_reply(&mut shared.log, agency, &reply);
+        self.tally.note(cx.now(), agency, &reply);
         if let Some(response) = reply.response() {
             cx.send_with(to, |out| response.encode(out));
         }

@@ -3,7 +3,7 @@
 use reactor::ConnectionId;
 
 use super::lottery_session::LotterySession;
-use super::session::Session;
+use super::session::{Protocol, Session};
 
 /// Slots that are allocated at the beginning: the system gives memory when it is first used, and a
 /// list that doesn't grow leaves no gaps behind.
@@ -52,5 +52,10 @@ impl Sessions {
     /// How many connections there are.
     pub(crate) fn count(&self) -> usize {
         self.slots.iter().flatten().count()
+    }
+
+    /// What each of them speaks.
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = Protocol> {
+        self.slots.iter().flatten().map(Session::protocol)
     }
 }

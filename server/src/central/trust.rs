@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reactor::{Layer, LayerError};
+use tls::expiry::Expiry;
 
 use super::identity::Identity;
 
@@ -41,6 +42,9 @@ pub trait Trust: fmt::Debug {
     /// Reads everything again, and says in the log what came of it. What can't be used leaves the old
     /// in force.
     fn reload(&mut self);
+
+    /// When which certificate and list ends.
+    fn expiries(&self) -> Vec<Expiry>;
 
     /// Warns in the log of what ends soon; returns how long until it is to be looked again.
     fn warn_of_expiry(&self) -> Duration;

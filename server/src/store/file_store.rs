@@ -25,6 +25,8 @@ const COMMIT_MIN: usize = ledger::commit_record_len(1);
 pub struct FileStore<S> {
     ledger: Ledger<S>,
     durability: Durability,
+    /// Bytes of rows that there may be at most.
+    max_size: u64,
     /// Agencies of the lottery.
     agencies: Agency,
     /// Agencies that the ledger is for, as it says itself.
@@ -101,8 +103,8 @@ impl<S: Storage> FileStore<S> {
     ) -> Opened<S> {
         let recovery = loader.recovery(files);
         let recorded = loader.recorded;
-        let durability = options.durability;
-        let store = Self { ledger, durability, agencies, recorded, snapshot: Vec::new() };
+        let Options { durability, max_size, .. } = options;
+        let store = Self { ledger, durability, max_size, agencies, recorded, snapshot: Vec::new() };
         Opened { store, state: loader.state, recovery }
     }
 
@@ -167,6 +169,10 @@ impl<S: Storage> Store for FileStore<S> {
             self.ledger.request_checkpoint();
         }
         Ok(self.ledger.append(staged.meta(), staged.rows())?)
+    }
+
+    fn max_len(&self) -> Option<u64> {
+        (self.max_size < u64::MAX).then_some(self.max_size)
     }
 
     fn commit_len(&self, staged_len: usize) -> usize {

@@ -50,6 +50,11 @@ pub trait Store: ReadRows {
     /// [`AppendError`].
     fn append(&mut self, staged: &Staged) -> Result<Lsn, AppendError>;
 
+    /// Bytes of rows that there may be at most; `None` without a limit.
+    fn max_len(&self) -> Option<u64> {
+        None
+    }
+
     /// Bytes that a commit takes, of so many bytes of rows and entries.
     fn commit_len(&self, staged_len: usize) -> usize;
 

@@ -42,7 +42,7 @@ fn every_file_is_read_as_python_reads_it() {
             }
             Read(values) => values.iter().copied().collect::<BTreeMap<_, _>>(),
         };
-        assert_eq!(errors, [], "{text:?}: {contents:?}");
+        assert!(errors.is_empty(), "{text:?}: {contents:?}: {errors:?}");
         let ours = contents.entries.iter().filter(|entry| entry.foreign_section.is_none());
         let ours: BTreeMap<_, _> =
             ours.map(|entry| (entry.name.to_lowercase(), &entry.value)).collect();

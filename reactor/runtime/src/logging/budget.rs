@@ -101,6 +101,8 @@ pub struct LogBudget<K> {
     max_lines: u64,
     /// Events first, then causes.
     counts: Box<[Count<K>]>,
+    /// Lines of all kinds that were only counted, since the start.
+    counted: u64,
     /// Until the counts are reported.
     period: Clock,
     /// Until the events' budgets are refilled.
@@ -122,6 +124,7 @@ impl<K: Kind> LogBudget<K> {
         Self {
             max_lines,
             counts: vec![Count::NONE; K::COUNT].into(),
+            counted: 0,
             period: Clock::Stopped,
             interval: Clock::Stopped,
         }
@@ -164,12 +167,23 @@ impl<K: Kind> LogBudget<K> {
         let count = &mut self.counts[kind.index()];
         count.kind = Some(kind);
         count.unreported += lines;
+        self.counted += lines;
         self.period.begin();
         // A cause has one line, and the report of its count follows soon enough.
         if is_event(kind) && !std::mem::replace(&mut count.warned, true) {
             let line = kind.line().with("log_lines", count.logged);
             log_line!(Level::Warn, line.with("warning", "more are only counted for a while"));
         }
+    }
+
+    /// How often there was one of this kind since the start, logged or not.
+    pub fn total(&self, kind: impl Into<K>) -> u64 {
+        self.counts[kind.into().index()].total
+    }
+
+    /// Lines of all kinds that were only counted, since the start.
+    pub fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// Which timers are to be set now, because something was logged or counted.
@@ -250,7 +264,7 @@ mod tests {
         budget.add(Sample::Echoed, 5);
         assert!(!budget.allows(Sample::Echoed));
         assert_eq!(unreported(&budget, Sample::Echoed), 6);
-        assert_eq!(budget.counts[Sample::Echoed.index()].total, 7);
+        assert_eq!((budget.total(Sample::Echoed), budget.counted()), (7, 6));
     }
 
     #[test]

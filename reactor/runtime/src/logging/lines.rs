@@ -3,6 +3,7 @@
 //! Knows neither logger nor descriptor: lines come in as bytes, and leave through a [`Sink`].
 
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use log::Level;
 
@@ -13,6 +14,15 @@ use super::message::write_message;
 
 /// Most bytes of lines that wait for a reader. Lines beyond it are dropped.
 const WAITING_MAX: usize = 1024 * 1024;
+
+/// Lines that were dropped since the process began, by whichever thread: the only thing of the log that
+/// threads share.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines of the log that were dropped since the process began, reports of dropped ones among them.
+pub fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Most bytes of a line, its newline included. What is longer is cut, never dropped.
 pub(super) const LINE_MAX: usize = 16 * 1024;
@@ -59,6 +69,11 @@ impl Lines {
         self.waiting.len()
     }
 
+    fn drop_lines(&mut self, count: u64) {
+        self.dropped += count;
+        DROPPED.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Whether nothing waits, and every dropped line was reported.
     pub(super) fn is_complete(&self) -> bool {
         self.waiting.is_empty() && self.dropped == 0
@@ -73,7 +88,7 @@ impl Lines {
     /// long is cut.
     pub(super) fn push(&mut self, line: &[u8]) {
         if !self.has_room_for(line) {
-            self.dropped += 1;
+            self.drop_lines(1);
             return;
         }
         if line.len() <= LINE_MAX {
@@ -107,7 +122,7 @@ impl Lines {
         let lines = self.waiting.strip_suffix(b"\n").unwrap_or(&self.waiting);
         let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         self.waiting.truncate(end);
-        self.dropped += 1;
+        self.drop_lines(1);
     }
 
     /// Writes what the sink takes without blocking; keeps the rest. What a sink that fails would
@@ -146,7 +161,7 @@ impl Lines {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    self.dropped += count_lines(rest);
+                    self.drop_lines(count_lines(rest));
                     written = self.waiting.len();
                     failed = true;
                 }

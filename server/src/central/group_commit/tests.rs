@@ -202,9 +202,9 @@ fn results_of_the_disks_thread_may_arrive_in_pieces() {
     let mut world = World::new(Outcome::Taken);
     world.commit_end(1);
     world.commits.next_sync(&mut world.lottery).unwrap().expect("a sync");
-    assert_eq!(world.commits.on_disk_data(&mut world.lottery, &[0; 3]), 0);
+    assert_eq!(world.commits.on_disk_data(Instant::now(), &mut world.lottery, &[0; 3]), 0);
     assert_eq!(world.commits.store().durable_lsn(), Lsn(0));
-    assert_eq!(world.commits.on_disk_data(&mut world.lottery, &[0; 5]), 4);
+    assert_eq!(world.commits.on_disk_data(Instant::now(), &mut world.lottery, &[0; 5]), 4);
     assert_eq!(world.commits.store().durable_lsn(), Lsn(1));
     assert!(world.commits.check().is_ok());
 }
@@ -213,7 +213,7 @@ fn results_of_the_disks_thread_may_arrive_in_pieces() {
 fn a_failed_sync_and_a_lost_thread_end_the_process() {
     let mut world = World::new(Outcome::Taken);
     // EIO.
-    world.commits.on_disk_data(&mut world.lottery, &[0, 0, 0, 5]);
+    world.commits.on_disk_data(Instant::now(), &mut world.lottery, &[0, 0, 0, 5]);
     assert!(world.commits.check().is_err());
     let mut world = World::new(Outcome::Taken);
     world.commits.on_disk_lost(&mut world.lottery);

@@ -1,0 +1,284 @@
+//! Serves the admin listener's connections: passes bytes between the loop and the sessions of the
+//! [`admin`] crate, and ticks its streams.
+//!
+//! Knows no lottery: what there is to see comes as a [`View`].
+
+use std::net::SocketAddr;
+
+use admin::events::{INTERVAL, KEEP_ALIVE_INTERVAL};
+use admin::limits::AdminLimits;
+use admin::session::{Deadline, Next, Progress, Session};
+use admin::shared::{Responses, Shared};
+use admin::view::View;
+use reactor::{ConnectionId, Context, Layer, LayerError, ListenerEvent, ListenerId, TimerId};
+use runtime::log_line;
+use runtime::logging::{Fail, InProgress, Level, Line, Success};
+use tls::HANDSHAKE;
+
+/// Sends streams what has changed. The central's timers have smaller numbers.
+pub(crate) const TICK: TimerId = TimerId(32);
+
+/// Keeps streams alive on which nothing happens.
+pub(crate) const KEEP_ALIVE: TimerId = TimerId(33);
+
+/// What a client hears that speaks HTTP to a listener of HTTPS.
+const PLAINTEXT_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+    Connection: close\r\nContent-Length: 60\r\n\r\n\
+    expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n\r\n";
+
+/// Who makes TLS for a connection.
+pub(crate) type MakeLayer<'a> = &'a dyn Fn() -> Result<Box<dyn Layer>, LayerError>;
+
+/// All connections of the admin listener.
+#[derive(Debug)]
+pub struct AdminService {
+    listener: ListenerId,
+    /// Whether connections are to begin with TLS.
+    is_tls: bool,
+    shared: Shared,
+    /// By the slots of their ids.
+    connections: Vec<Option<Connection>>,
+    /// Paused until the loop has written what they were sent.
+    paused: Vec<ConnectionId>,
+    ticks: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: ConnectionId,
+    /// TLS is still to begin.
+    awaits_tls: bool,
+    session: Session,
+}
+
+impl AdminService {
+    /// Serves the connections of this listener, with HTTPS if `is_tls`.
+    pub fn new(listener: ListenerId, is_tls: bool, shared: Shared) -> Self {
+        Self { listener, is_tls, shared, connections: Vec::new(), paused: Vec::new(), ticks: false }
+    }
+
+    pub(crate) fn listener(&self) -> ListenerId {
+        self.listener
+    }
+
+    /// What requests came to.
+    pub(crate) fn responses(&self) -> Responses {
+        self.shared.responses
+    }
+
+    /// Pages that are kept up to date.
+    pub(crate) fn streams(&self) -> usize {
+        self.shared.streams()
+    }
+
+    /// Whether this is one of its connections.
+    pub(crate) fn has(&self, id: ConnectionId) -> bool {
+        let found = self.connections.get(id.slot()).and_then(Option::as_ref);
+        found.is_some_and(|connection| connection.id == id)
+    }
+
+    pub(crate) fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, peer: SocketAddr) {
+        if self.connections.len() <= id.slot() {
+            self.connections.resize_with(id.slot() + 1, || None);
+        }
+        let session = Session::new(&self.shared);
+        self.connections[id.slot()] = Some(Connection { id, awaits_tls: self.is_tls, session });
+        self.arm(cx, id, Deadline::Idle);
+        log_line!(Level::Debug, Line::new("accept_admin", Success).with("ip", peer.ip()));
+    }
+
+    /// Returns how many bytes of `input` are done with.
+    pub(crate) fn on_data(
+        &mut self,
+        cx: &mut impl Context,
+        id: ConnectionId,
+        input: &[u8],
+        view: &dyn View,
+        make_layer: MakeLayer<'_>,
+    ) -> usize {
+        let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
+            return input.len();
+        };
+        if connection.awaits_tls {
+            return begin_tls(cx, connection, input, make_layer);
+        }
+        let mut out = Vec::new();
+        let progress = connection.session.on_data(input, &mut self.shared, view, &mut out);
+        self.proceed(cx, id, &out, progress)
+    }
+
+    pub(crate) fn on_eof(
+        &mut self,
+        cx: &mut impl Context,
+        id: ConnectionId,
+        rest: &[u8],
+        view: &dyn View,
+    ) {
+        let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
+            return;
+        };
+        if connection.awaits_tls {
+            return cx.close(id);
+        }
+        let mut out = Vec::new();
+        let progress = connection.session.on_eof(rest, &mut self.shared, view, &mut out);
+        self.proceed(cx, id, &out, progress);
+    }
+
+    fn proceed(
+        &mut self,
+        cx: &mut impl Context,
+        id: ConnectionId,
+        out: &[u8],
+        Progress { consumed, next, deadline }: Progress,
+    ) -> usize {
+        if !out.is_empty() {
+            cx.send(id, out);
+        }
+        self.arm(cx, id, deadline);
+        match next {
+            Next::Continue => {}
+            // The loop itself reads no more while much of the output hasn't left.
+            Next::AwaitOutput => {
+                cx.pause_reading(id);
+                self.paused.push(id);
+            }
+            Next::Close => cx.close(id),
+            Next::Stream => self.begin_stream(cx, id),
+        }
+        consumed
+    }
+
+    fn begin_stream(&mut self, cx: &mut impl Context, id: ConnectionId) {
+        cx.protect(id);
+        if !std::mem::replace(&mut self.ticks, true) {
+            cx.set_timer(TICK, Some(INTERVAL));
+            cx.set_timer(KEEP_ALIVE, Some(KEEP_ALIVE_INTERVAL));
+        }
+    }
+
+    fn arm(&self, cx: &mut impl Context, id: ConnectionId, deadline: Deadline) {
+        let AdminLimits { request_timeout, idle_timeout, .. } = self.shared.limits;
+        let after = match deadline {
+            Deadline::Unchanged => return,
+            Deadline::Request => Some(request_timeout),
+            Deadline::Idle => Some(idle_timeout),
+            Deadline::Never => None,
+        };
+        cx.set_deadline(id, after);
+    }
+
+    pub(crate) fn on_deadline(&mut self, cx: &mut impl Context, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
+            return;
+        };
+        let mut out = Vec::new();
+        if !connection.awaits_tls {
+            connection.session.on_deadline(&mut self.shared, &mut out);
+        }
+        cx.send(id, &out);
+        cx.close(id);
+    }
+
+    /// One of its timers has fired.
+    pub(crate) fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId, view: &dyn View) {
+        if self.shared.streams() == 0 {
+            self.ticks = false;
+            cx.set_timer(TICK, None);
+            cx.set_timer(KEEP_ALIVE, None);
+        } else if timer == TICK {
+            self.tick(cx, view);
+            cx.set_timer(TICK, Some(INTERVAL));
+        } else {
+            self.send_to_streams(cx, |session, _, has_left, out| {
+                session.on_keep_alive(has_left, out);
+            });
+            cx.set_timer(KEEP_ALIVE, Some(KEEP_ALIVE_INTERVAL));
+        }
+    }
+
+    /// Sends all streams what has changed since the last time.
+    pub(crate) fn tick(&mut self, cx: &mut impl Context, view: &dyn View) {
+        if self.shared.streams() == 0 {
+            return;
+        }
+        let event = self.shared.events.tick(view.status());
+        self.send_to_streams(cx, |session, shared, has_left, out| {
+            session.on_tick(event.as_deref(), has_left, shared, view, out);
+        });
+    }
+
+    fn send_to_streams(
+        &mut self,
+        cx: &mut impl Context,
+        mut write: impl FnMut(&mut Session, &mut Shared, bool, &mut Vec<u8>),
+    ) {
+        let mut out = Vec::new();
+        for connection in self.connections.iter_mut().flatten() {
+            if !connection.session.is_stream() {
+                continue;
+            }
+            let has_left = cx.unsent(connection.id) == 0;
+            out.clear();
+            write(&mut connection.session, &mut self.shared, has_left, &mut out);
+            if !out.is_empty() {
+                cx.send(connection.id, &out);
+            }
+        }
+    }
+
+    pub(crate) fn on_close(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::take) else {
+            return;
+        };
+        connection.session.on_close(&mut self.shared);
+        self.paused.retain(|paused| *paused != id);
+    }
+
+    /// The turn's output is about to leave: what waited for it goes on in the next one.
+    pub(crate) fn before_flush(&mut self, cx: &mut impl Context) {
+        for id in self.paused.drain(..) {
+            cx.resume_reading(id);
+        }
+    }
+}
+
+/// Logs what happens to the listening socket, for who looks for it: the course's lines are about the other.
+pub(crate) fn log_listener(event: &ListenerEvent) {
+    let line = |result| Line::new("listen_admin", result);
+    match event {
+        ListenerEvent::Paused { connections, error } => {
+            let line = line(InProgress).with("connections", connections);
+            log_line!(Level::Debug, line.with_some("error", error.as_ref()));
+        }
+        ListenerEvent::Resumed => {
+            log_line!(Level::Debug, line(InProgress).with("resumed", "after a pause"));
+        }
+        _ => {}
+    }
+}
+
+/// The first byte of a connection says whether it is TLS.
+fn begin_tls(
+    cx: &mut impl Context,
+    connection: &mut Connection,
+    input: &[u8],
+    make_layer: MakeLayer<'_>,
+) -> usize {
+    let id = connection.id;
+    if input.first() != Some(&HANDSHAKE) {
+        cx.send(id, PLAINTEXT_REFUSAL);
+        cx.close(id);
+        return input.len();
+    }
+    connection.awaits_tls = false;
+    match make_layer() {
+        Ok(layer) => cx.start_layer(id, layer),
+        Err(error) => {
+            let line = Line::new("accept_admin", Fail).with("error", error);
+            log_line!(Level::Warn, line);
+            cx.abort(id);
+        }
+    }
+    0
+}

@@ -1,0 +1,112 @@
+//! How a central is at one moment, as an operator sees it.
+//!
+//! Only looks: nothing that is asked here changes the central.
+
+mod cause_names;
+mod metrics;
+mod status;
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use admin::exposition::Exposition;
+use admin::shared::Responses;
+use admin::status::Status;
+use admin::view::{NotReady, View};
+use reactor::{Context, Counters, Gauges, ListenerId, TurnDurations};
+use tls::expiry::Expiry;
+use wire::Agency;
+
+use super::{Central, Trust};
+use crate::store::Store;
+
+/// A central, and what its loop says at the moment.
+#[derive(Debug)]
+pub struct Sight<'a, S> {
+    central: &'a Central<S>,
+    counters: Counters,
+    /// What the connections of agencies and of echo take.
+    gauges: Gauges,
+    turn_durations: TurnDurations,
+    times: Times,
+    /// Agencies that have metrics of their own.
+    metrics_agencies: Agency,
+    admin: AdminUsage,
+}
+
+/// How the admin listener is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AdminUsage {
+    /// What requests came to.
+    pub responses: Responses,
+    /// Pages that are kept up to date.
+    pub streams: usize,
+    /// Connections, those of pages included.
+    pub connections: usize,
+}
+
+/// The moments of the loop as points in time.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// When the process began.
+    pub started: SystemTime,
+    /// The turn's moment.
+    pub now: Instant,
+    /// The same as a point in time.
+    pub time: SystemTime,
+}
+
+impl Times {
+    /// Seconds since 1970 of a moment of the loop.
+    fn unix(&self, moment: Instant) -> f64 {
+        seconds(self.time) - self.now.saturating_duration_since(moment).as_secs_f64()
+    }
+}
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+impl<'a, S: Store> Sight<'a, S> {
+    /// The central as it is now; the first `metrics_agencies` have metrics of their own.
+    pub fn new(
+        central: &'a Central<S>,
+        cx: &impl Context,
+        times: Times,
+        metrics_agencies: Agency,
+        admin: AdminUsage,
+    ) -> Self {
+        Self {
+            central,
+            counters: cx.counters(),
+            gauges: cx.gauges(ListenerId::MAIN),
+            turn_durations: *cx.turn_durations(),
+            times,
+            metrics_agencies,
+            admin,
+        }
+    }
+
+    /// When which certificate and list ends; none without TLS.
+    fn expiries(&self) -> Vec<Expiry> {
+        self.central.trust.as_deref().map(Trust::expiries).unwrap_or_default()
+    }
+}
+
+impl<S: Store> View for Sight<'_, S> {
+    fn status(&self) -> Status {
+        status::of(self)
+    }
+
+    fn readiness(&self) -> Result<(), NotReady> {
+        match () {
+            () if self.central.shared.shutting_down => Err(NotReady::Stopping),
+            () if self.central.lottery.is_suspended() => Err(NotReady::StorageFailing),
+            () => Ok(()),
+        }
+    }
+
+    fn metrics(&self, out: &mut Exposition) {
+        metrics::write(self, out);
+    }
+}

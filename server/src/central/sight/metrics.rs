@@ -1,0 +1,246 @@
+//! The central's state as metrics.
+//!
+//! Names and labels are an interface, which `docs/monitoring.md` documents. Counters begin at 0 with the
+//! process; what the ledger knows is a gauge. Labels are closed sets, but for the agency, of which only
+//! the first so many have metrics of their own.
+
+use std::time::Duration;
+
+use admin::exposition::Exposition;
+use admin::process::Process;
+use admin::shared::Responses;
+use admin::status::{Phase, Status};
+use admin::view::View as _;
+use reactor::{Counters, Histogram};
+use runtime::logging;
+use tls::expiry::Ending;
+
+use super::Sight;
+use super::cause_names::CAUSE_NAMES;
+use crate::central::log_budget::Cause;
+use crate::central::session::Protocol;
+use crate::central::tally::Batches;
+use crate::store::Store;
+
+pub(super) fn write<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+    let status = sight.status();
+    out.gauge("loteria_build_info", "The central's version; always 1.").labelled(
+        "version",
+        status.version,
+        true,
+    );
+    out.gauge("loteria_ready", "Whether the central takes bets.").value(status.ready);
+    bets(sight, out);
+    lottery(&status, out);
+    agencies(sight, &status, out);
+    ledger(sight, &status, out);
+    connections(sight, &status, out);
+    event_loop(sight, out);
+    trust(sight, out);
+    log(sight, out);
+    admin(sight, out);
+    Process::this().write(out);
+}
+
+fn bets<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+    let tally = sight.central.lottery.tally();
+    out.counter("loteria_bets_stored_total", "Bets stored since the start.").value(tally.stored);
+    out.counter("loteria_bets_rejected_total", "Bets in rejected batches since the start.")
+        .value(tally.rejected);
+    let Batches { stored, rejected, duplicate, unavailable } = tally.batches;
+    out.counter("loteria_batches_total", "Batches since the start, by what they came to.")
+        .labelled("outcome", "stored", stored)
+        .labelled("outcome", "rejected", rejected)
+        .labelled("outcome", "duplicate", duplicate)
+        .labelled("outcome", "unavailable", unavailable);
+    let mut refusals = out.counter(
+        "loteria_refusals_total",
+        "What peers were refused or cut off for, and waits, since the start, by cause.",
+    );
+    for (cause, name) in CAUSE_NAMES {
+        refusals.labelled("cause", name, sight.central.shared.log.total(cause));
+    }
+}
+
+fn lottery(status: &Status, out: &mut Exposition) {
+    let lottery = &status.lottery;
+    out.gauge("loteria_ledger_bets", "Bets in the ledger.").value(lottery.stored);
+    out.gauge("loteria_ledger_rejected_bets", "Bets in rejected batches, as the ledger knows.")
+        .value(lottery.rejected);
+    out.gauge("loteria_agencies", "Agencies that take part.").value(lottery.agencies);
+    out.gauge("loteria_draw_done", "Whether the draw was held.").value(lottery.winners.is_some());
+    if let Some(drawn) = lottery.drawn {
+        out.gauge("loteria_draw_timestamp_seconds", "When this process held the draw.")
+            .value(drawn);
+    }
+    if let Some(winners) = lottery.winners {
+        out.gauge("loteria_winners", "Winning bets of all agencies.").value(winners);
+    }
+}
+
+fn agencies<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
+    let in_phase = |phase| status.agencies.iter().filter(|agency| agency.phase == phase).count();
+    out.gauge("loteria_agencies_by_phase", "Agencies by how far they are.")
+        .labelled("phase", "waiting", in_phase(Phase::Waiting))
+        .labelled("phase", "sending", in_phase(Phase::Sending))
+        .labelled("phase", "finished", in_phase(Phase::Finished))
+        .labelled("phase", "drawn", in_phase(Phase::Drawn));
+    let shown = status.agencies.iter().take(sight.metrics_agencies as usize);
+    let mut bets = out.gauge("loteria_agency_bets", "Bets of an agency in the ledger.");
+    for agency in shown.clone() {
+        bets.labelled("agency", agency.agency, agency.stored);
+    }
+    let mut rejected = out.gauge(
+        "loteria_agency_rejected_bets",
+        "Bets of an agency in rejected batches, as the ledger knows.",
+    );
+    for agency in shown.clone() {
+        rejected.labelled("agency", agency.agency, agency.rejected);
+    }
+    let mut finished =
+        out.gauge("loteria_agency_finished", "Whether an agency has sent everything.");
+    for agency in shown.clone() {
+        let is_finished = matches!(agency.phase, Phase::Finished | Phase::Drawn);
+        finished.labelled("agency", agency.agency, is_finished);
+    }
+    let mut progress = out.gauge(
+        "loteria_agency_last_progress_timestamp_seconds",
+        "When an agency came further last, if it has since the start.",
+    );
+    for agency in shown {
+        if let Some(at) = agency.last_progress {
+            progress.labelled("agency", agency.agency, at);
+        }
+    }
+}
+
+fn ledger<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
+    let (service, store) = (&sight.central.lottery, sight.central.store());
+    out.gauge("loteria_ledger_bytes", "Bytes of bets in the ledger.").value(status.ledger.bytes);
+    if let Some(limit) = status.ledger.limit {
+        out.gauge("loteria_ledger_bytes_limit", "Bytes of bets that there may be.").value(limit);
+    }
+    out.gauge("loteria_wal_position", "Number of the newest durable commit.")
+        .value(store.durable_lsn().0);
+    histogram(
+        out,
+        "loteria_commit_duration_seconds",
+        "From handing a commit to the disk until it was durable.",
+        service.commit_durations(),
+    );
+    out.counter("loteria_commit_failures_total", "Commits that had no effect since the start.")
+        .value(sight.central.shared.log.total(Cause::CommitFailed));
+}
+
+fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
+    let mut counts = [0_u64; PROTOCOLS.len()];
+    for protocol in sight.central.shared.sessions.protocols() {
+        counts[index_of(protocol)] += 1;
+    }
+    let mut connections = out.gauge("loteria_connections", "Open connections by what they speak.");
+    for (name, count) in PROTOCOLS.into_iter().zip(counts) {
+        connections.labelled("protocol", name, count);
+    }
+    connections.labelled("protocol", "admin", status.connections.admin);
+    out.gauge("loteria_connections_limit", "Connections there may be, admin's apart.")
+        .value(status.connections.limit);
+    out.gauge("loteria_agencies_connected", "Agencies that have introduced themselves.")
+        .value(status.connections.agencies);
+    let Counters { accepted, refused, closed, accept_pauses, bytes_read, bytes_written, .. } =
+        sight.counters;
+    for (name, help, value) in [
+        ("loteria_connections_accepted_total", "Connections accepted since the start.", accepted),
+        (
+            "loteria_connections_refused_total",
+            "Peers refused as they came, since the start.",
+            refused,
+        ),
+        ("loteria_connections_closed_total", "Connections closed since the start.", closed),
+        ("loteria_accept_pauses_total", "Times that accepting had to pause.", accept_pauses),
+        ("loteria_received_bytes_total", "Bytes read from sockets.", bytes_read),
+        ("loteria_sent_bytes_total", "Bytes written to sockets.", bytes_written),
+    ] {
+        out.counter(name, help).value(value);
+    }
+    out.gauge("loteria_buffered_bytes", "Bytes in buffers of all connections.")
+        .value(status.buffers.bytes);
+    if let Some(limit) = status.buffers.limit {
+        out.gauge("loteria_buffered_bytes_limit", "Bytes that all buffers together may have.")
+            .value(limit);
+    }
+}
+
+/// Names of what connections speak, by [`index_of`]. One that closes has no protocol any more.
+const PROTOCOLS: [&str; 5] = ["unknown", "tls_handshake", "echo", "lottery", "closing"];
+
+fn index_of(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Unknown | Protocol::Secured => 0,
+        Protocol::Tls => 1,
+        Protocol::Echo => 2,
+        Protocol::Lottery => 3,
+        Protocol::Refused | Protocol::Closing => 4,
+    }
+}
+
+fn event_loop<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+    out.counter("loteria_turns_total", "Turns of the loop.").value(sight.counters.turns);
+    out.counter("loteria_idle_turns_total", "Turns in which nothing happened.")
+        .value(sight.counters.idle_turns);
+    histogram(
+        out,
+        "loteria_turn_duration_seconds",
+        "How long turns took, from the events until the next wait.",
+        &sight.turn_durations,
+    );
+}
+
+fn histogram<const N: usize>(
+    out: &mut Exposition,
+    name: &'static str,
+    help: &str,
+    histogram: &Histogram<N>,
+) {
+    let buckets = histogram.cumulative().map(|(bound, count)| (seconds(bound), count));
+    out.histogram(name, help).observed(buckets, histogram.count(), histogram.sum().as_secs_f64());
+}
+
+/// Exactly what the bound was written as: a sum of whole seconds and a rest isn't.
+fn seconds(bound: Duration) -> f64 {
+    f64::from(u32::try_from(bound.as_micros()).unwrap_or(u32::MAX)) / 1e6
+}
+
+fn trust<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+    let mut ends = out.gauge(
+        "loteria_certificate_expiry_timestamp_seconds",
+        "When the first certificate, and the first revocation list, ends.",
+    );
+    let expiries = sight.expiries();
+    let of_certificates = |what: &Ending| matches!(what, Ending::Certificate(_));
+    for (kind, is_certificate) in [("certificate", true), ("revocation_list", false)] {
+        let of_kind = expiries.iter().filter(|end| of_certificates(&end.what) == is_certificate);
+        if let Some(first) = of_kind.map(|end| end.at).min() {
+            ends.labelled("kind", kind, u64::try_from(first.unix()).unwrap_or_default());
+        }
+    }
+}
+
+fn log<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+    out.counter("loteria_log_lines_dropped_total", "Log lines that nobody took.")
+        .value(logging::dropped_lines());
+    out.counter("loteria_log_lines_counted_total", "Log lines that were counted, not logged.")
+        .value(sight.central.shared.log.counted());
+}
+
+fn admin<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+    let Responses { answered, refused, failed } = sight.admin.responses;
+    out.counter(
+        "loteria_admin_requests_total",
+        "Responses of this listener, by kind of status code.",
+    )
+    .labelled("code", "2xx", answered)
+    .labelled("code", "4xx", refused)
+    .labelled("code", "5xx", failed);
+    out.gauge("loteria_admin_streams", "Pages that are kept up to date.")
+        .value(sight.admin.streams);
+}
