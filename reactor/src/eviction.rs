@@ -9,15 +9,12 @@ use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::connections::Connections;
 use crate::id::{ConnectionId, ListenerId};
+use crate::limits::EVICTION_BUDGET;
 use crate::system::System;
 
 /// A scan takes one in so many of the evictable connections, and at least [`BATCH_MIN`].
 const BATCH_SHARE: usize = 8;
 const BATCH_MIN: usize = 16;
-
-/// Most connections of a listener that are evicted in one turn. They keep their descriptors until its
-/// end, beside those that take their place: descriptors for both are reserved.
-pub(crate) const EVICTION_BUDGET: usize = 16;
 
 /// The next to be evicted of a listener's connections.
 #[derive(Debug)]

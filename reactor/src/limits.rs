@@ -5,7 +5,6 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::addresses::Network;
-use crate::eviction::EVICTION_BUDGET;
 
 /// Least memory for all buffers together: room for what one connection is served with.
 const BUFFERED_MIN: usize = 64 * 1024;
@@ -13,6 +12,10 @@ const BUFFERED_MIN: usize = 64 * 1024;
 /// Descriptors reserved for what isn't a connection: standard streams, poll, signals, listener, the
 /// files of the handler; and for connections that are evicted, until the end of the turn.
 const RESERVED_DESCRIPTORS: u64 = 32;
+
+/// Most connections of a listener that are evicted in one turn. They keep their descriptors until its
+/// end, beside those that take their place: descriptors for both are reserved.
+pub(crate) const EVICTION_BUDGET: usize = 16;
 
 /// Descriptors reserved for each further listener beside its connections: its socket, and its
 /// connections that are evicted, until the end of the turn.

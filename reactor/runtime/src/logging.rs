@@ -14,6 +14,7 @@
 //! | `thread_log` | the thread's log: what waits, where it goes, and when it is written |
 //! | `lines` | the buffer: what waits, what was dropped; no descriptor |
 //! | `message` | time and level before it |
+//! | `level_name` | what levels are called |
 //! | [`Format`] | text or JSON |
 //! | `json` | a line as a JSON object |
 //! | `output` | standard output or error, polled before each write that might block |
@@ -35,6 +36,7 @@ mod escaped;
 mod file_writer;
 mod format;
 mod json;
+mod level_name;
 mod line;
 mod lines;
 mod log_line;

@@ -4,6 +4,8 @@
 //! it follows `/events` and says the same things in the same words. Layout, look, behaviour and texts
 //! are files of their own in `page/`. Knows nothing of HTTP and of where a [`Status`] comes from.
 
+mod language;
+mod markup;
 mod standing;
 mod table;
 mod words;
@@ -11,7 +13,10 @@ mod words;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+pub use language::Language;
+
 use crate::status::{Stage, Status, Usage};
+use markup::{escape, percent};
 use standing::Standing;
 use words::Words;
 
@@ -36,16 +41,6 @@ const NUMBERED_BALLS: usize = 40;
 
 /// Agencies up to which the balls are large, and show the winners after the draw.
 const LARGE_BALLS: usize = 12;
-
-/// What the page is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Language {
-    /// The lottery's own.
-    #[default]
-    Spanish,
-    /// `?lang=en`.
-    English,
-}
 
 /// Returns the page that shows `status`, in UTF-8. About 45 KiB and 360 bytes for each agency.
 pub fn render(status: &Status, language: Language) -> String {
@@ -75,20 +70,6 @@ fn fill(template: &str, out: &mut String, mut write: impl FnMut(&str, &mut Strin
         rest = after;
     }
     out.push_str(rest);
-}
-
-/// Writes `text` so that it means itself between tags and in a quoted attribute.
-fn escape(text: &str, out: &mut String) {
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
 }
 
 /// What the page is made from.
@@ -253,12 +234,6 @@ fn total_size(number: &str) -> &'static str {
         8..=10 => "middle",
         _ => "long",
     }
-}
-
-/// How much of `limit` is taken, 0 to 100.
-fn percent(taken: u64, limit: u64) -> String {
-    let share = u128::from(taken) * 100 / u128::from(limit.max(1));
-    if limit == 0 { "0".to_owned() } else { share.min(100).to_string() }
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
+/// Most bytes of a line, its newline included. What is longer is cut, never dropped.
+pub(super) const LINE_MAX: usize = 16 * 1024;
+
 /// Most bytes of a value that are shown; four times as many characters when all are escaped.
 pub(super) const VALUE_MAX: usize = 1024;
 

@@ -12,18 +12,16 @@ use std::time::SystemTime;
 
 use log::Level;
 
-use super::escaped::{VALUE_MAX, cut, is_unsafe, write_length};
-use super::line::LineResult;
-use super::lines::LINE_MAX;
-use super::message::level_name;
+use super::escaped::{LINE_MAX, VALUE_MAX, cut, is_unsafe, write_length};
+use super::level_name::level_name;
 
 /// Most bytes of a line's members: beside them time, level and how many were left out have room.
 const MEMBERS_MAX: usize = LINE_MAX - 128;
 
 /// The members that each line has.
-pub(super) fn push_head(members: &mut String, action: &str, result: LineResult) {
+pub(super) fn push_head(members: &mut String, action: &str, result: &str) {
     push_member(members, "action", action.as_bytes());
-    push_member(members, "result", result.name().as_bytes());
+    push_member(members, "result", result.as_bytes());
 }
 
 /// One more member. Returns whether there was room for it.

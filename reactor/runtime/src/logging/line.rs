@@ -64,7 +64,7 @@ impl Line {
     pub(super) fn in_format(format: Format, action: &'static str, result: LineResult) -> Self {
         let mut line = Self { text: String::with_capacity(CAPACITY), format, omitted: 0 };
         if format == Format::Json {
-            json::push_head(&mut line.text, action, result);
+            json::push_head(&mut line.text, action, result.name());
             return line;
         }
         for piece in ["action: ", action, " | result: ", result.name()] {

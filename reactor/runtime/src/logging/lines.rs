@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use log::Level;
 
-use super::escaped::cut;
+use super::escaped::{LINE_MAX, cut};
 use super::line::Line;
 use super::line::LineResult::Fail;
 use super::message::write_message;
@@ -23,9 +23,6 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
-
-/// Most bytes of a line, its newline included. What is longer is cut, never dropped.
-pub(super) const LINE_MAX: usize = 16 * 1024;
 
 /// Room for the note that a line was cut.
 const CUT_MAX: usize = 64;

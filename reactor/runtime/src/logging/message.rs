@@ -7,6 +7,7 @@ use log::Level;
 
 use super::format::{self, Format};
 use super::json;
+use super::level_name::level_name;
 use super::timestamp::Timestamp;
 
 /// Writes a [`Line`](super::Line) or its text as a line.
@@ -23,16 +24,6 @@ pub(super) fn write_message(
 
 fn write_text(out: &mut impl Write, level: Level, message: impl Display) -> io::Result<()> {
     writeln!(out, "{} {:8} {message}", Timestamp::now(), level_name(level))
-}
-
-/// Names and padding as Python's logging has them: the course's tools read both.
-pub(super) fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Error => "ERROR",
-        Level::Warn => "WARNING",
-        Level::Info => "INFO",
-        Level::Debug | Level::Trace => "DEBUG",
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use log::Level;
 
+use super::level_name::level_name;
 use super::line::LineResult;
-use super::message::level_name;
 
 /// Bytes of `2024-08-21 22:11:15`.
 const TIME: usize = "2024-08-21 22:11:15".len();

@@ -4,9 +4,9 @@
 
 use std::fmt::Write as _;
 
+use super::markup::{escape, percent};
 use super::standing::{Standing, State, needs_review};
 use super::words::{self, Words};
-use super::{escape, percent};
 use crate::status::{Agency, Phase};
 
 /// The columns, as their classes and texts are named.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::Language;
+use super::language::Language;
 
 static SPANISH: LazyLock<Words> = LazyLock::new(|| Words::from_json(include_str!("es.json")));
 static ENGLISH: LazyLock<Words> = LazyLock::new(|| Words::from_json(include_str!("en.json")));
