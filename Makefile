@@ -14,6 +14,7 @@ PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
 OVERRIDE = $(if $(PERSISTENT),-f docker/persistent.yaml)
 TLS_OVERRIDE = $(if $(TLS),-f .tls/compose.yaml)
+ADMIN_OVERRIDE = $(if $(ADMIN),-f docker/admin.yaml)
 MONITORING_OVERRIDE = $(if $(MONITORING),-f docker/monitoring.yaml)
 COMPOSE = docker/compose.sh $(COMPOSE_FILE) $(OVERRIDE)
 PYTEST = target/pytest/bin/python -m pytest
@@ -135,12 +136,13 @@ docker-image: ## Build the images server:latest, client:latest, dataset:latest a
 $(COMPOSE_FILE):
 	./generar-compose.sh $@ $(DATASET_AGENCIES)
 
-docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them; TLS=1; MONITORING=1: Prometheus)
+docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them; TLS=1; ADMIN=8080: the page; MONITORING=1: Prometheus)
 	$(SETUP) docker-compose-up
 	$(if $(TLS),@docker/tls.sh $(COMPOSE_FILE))
 	$(if $(MONITORING),@docker/images.sh prometheus:docker/prometheus)
 	@DATASET_AGENCIES=$(if $(call asked_for,DATASET_AGENCIES),$(DATASET_AGENCIES)) \
-		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) $(TLS_OVERRIDE) $(MONITORING_OVERRIDE) -- $(DATASET)
+		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) $(TLS_OVERRIDE) $(ADMIN_OVERRIDE) $(MONITORING_OVERRIDE) -- $(DATASET)
+	$(if $(ADMIN),@echo "the page: http://127.0.0.1:$(ADMIN)/")
 
 docker-compose-down: $(COMPOSE_FILE) ## Stop the containers and remove them
 	$(SETUP) docker-compose-down

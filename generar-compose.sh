@@ -63,11 +63,13 @@ mounted() {
     printf '        read_only: true\n        bind:\n          create_host_path: false\n'
 }
 
-# Without TLS on a network that nobody else is on: the central needn't warn of that.
+# Without TLS on a network that nobody else is on: the central needn't warn of that. What watches the
+# central is on that network too, and calls it by its name.
 server() {
     printf '  server:\n    container_name: server\n    image: server:latest\n'
     printf '    environment:\n      - SERVER_AGENCIES=%s\n' "$1"
     printf '      - SERVER_PLAINTEXT_WARNING=false\n'
+    printf '      - SERVER_ADMIN_ADDRESS=0.0.0.0:8080\n      - SERVER_ADMIN_HOSTS=server\n'
     printf '    volumes:\n'
     mounted server/config.ini config.ini
     printf '    networks:\n      - testing_net\n'
@@ -125,7 +127,7 @@ put() {
 # written anew (not one of the repository's own), an empty one holds nothing.
 check_overwriting() {
     local target=$1 own first=
-    for own in client/config.yaml docker/{persistent,monitoring}.yaml \
+    for own in client/config.yaml docker/{persistent,monitoring,admin}.yaml \
         docker/prometheus/{prometheus,loteria.rules,loteria.test}.yaml; do
         if [ "$target" -ef "$repository/$own" ]; then fail "FILE is $own, which is no generated file"; fi
     done

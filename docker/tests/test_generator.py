@@ -39,7 +39,10 @@ def test_there_are_a_server_and_as_many_clients_as_asked_for(tmp_path, agencies)
     assert compose["networks"]["testing_net"]["ipam"]["config"] == [{"subnet": "172.25.125.0/24"}]
     server = compose["services"]["server"]
     assert environment_of(server) == {"SERVER_AGENCIES": str(agencies),
-                                      "SERVER_PLAINTEXT_WARNING": "false"}
+                                      "SERVER_PLAINTEXT_WARNING": "false",
+                                      "SERVER_ADMIN_ADDRESS": "0.0.0.0:8080",
+                                      "SERVER_ADMIN_HOSTS": "server"}
+    assert "ports" not in server, "nothing is published"
     assert [mount["source"] for mount in server["volumes"]] == ["./server/config.ini"]
 
 
@@ -114,7 +117,8 @@ def test_its_own_files_empty_ones_and_those_named_as_compose_files_are_overwritt
 
 
 @pytest.mark.parametrize("name", ["client/config.yaml", "docker/persistent.yaml",
-                                  "docker/monitoring.yaml", "docker/prometheus/loteria.rules.yaml"])
+                                  "docker/monitoring.yaml", "docker/admin.yaml",
+                                  "docker/prometheus/loteria.rules.yaml"])
 def test_files_of_the_repository_are_not_overwritten(tmp_path, name):
     clone = copy_repository(tmp_path / "clone")
     before = (clone / name).read_text()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, Read as _};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -157,6 +158,9 @@ fn after_the_draw_the_central_stays_up_until_a_signal_where_it_is_to() {
         assert!(matches!(read, Ok(1..)), "{read:?}: {log}");
     }
     assert!(log.contains("action: sorteo") && !log.contains("action: shutdown"), "{log}");
+    let pages: Vec<_> = log.lines().filter_map(|line| line.strip_prefix("the page: ")).collect();
+    let page = pages.first().and_then(|page| page.strip_prefix("http://")?.strip_suffix('/'));
+    assert!(TcpStream::connect(page.expect("it says where")).is_ok(), "{pages:?}");
     kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
     let read = lines.read_to_string(&mut log);
     assert!(read.is_ok(), "{read:?}: {log}");

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitStatus;
 
@@ -92,6 +93,13 @@ pub fn port_in(line: &str) -> Option<u16> {
     line.value("port").filter(|_| line.is("listen", LineResult::Success))
 }
 
+/// Where the server's page is, which it logs once it listens there.
+pub fn page_in(line: &str) -> Option<String> {
+    let line = LogLine::parse(line).filter(|line| line.is("listen_admin", LineResult::Success))?;
+    let (ip, port) = (line.value::<IpAddr>("ip")?, line.value("port")?);
+    Some(format!("http://{}/", SocketAddr::new(ip, port)))
+}
+
 /// Whether a line says that a batch was stored, as thousands do.
 pub fn is_of_stored_batch(line: &str) -> bool {
     LogLine::parse(line).is_some_and(|line| line.is("apuesta_recibida", LineResult::Success))
@@ -168,6 +176,11 @@ mod tests {
         let line = "2024-01-01 00:00:00 INFO     action: listen | result: success | ip: 127.0.0.1 | port: 4711\n";
         assert_eq!(port_in(line), Some(4711));
         assert_eq!(port_in("port: 1"), None);
+        let line = line.replace("listen", "listen_admin");
+        assert_eq!(page_in(&line), Some("http://127.0.0.1:4711/".to_owned()));
+        let line = line.replace("127.0.0.1", "::1");
+        assert_eq!(page_in(&line), Some("http://[::1]:4711/".to_owned()));
+        assert_eq!((port_in(&line), page_in("port: 1")), (None, None));
         let line =
             "2024-01-01 00:00:00 INFO     action: apuesta_recibida | result: success | cantidad: 9";
         assert!(is_of_stored_batch(line) && !is_of_stored_batch(&line.replace("success", "fail")));

@@ -23,6 +23,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long the central stays up when it is to stay.
 const FOREVER: Duration = Duration::from_hours(365 * 24);
 
+/// Where the page is; who calls this tool may say it.
+const PAGE_SETTING: &str = "SERVER_ADMIN_ADDRESS";
+
 fn main() -> ExitCode {
     logging::catch_panics();
     match run(&command().get_matches()) {
@@ -115,6 +118,8 @@ struct Lottery {
     certificates: Option<Certificates>,
     /// The central's, once it listens.
     port: Option<u16>,
+    /// Where its page is, once it is there.
+    page: Option<String>,
     cause: Option<Cause>,
     deadline: Instant,
 }
@@ -163,6 +168,7 @@ impl Lottery {
             is_staying: false,
             certificates: None,
             port: None,
+            page: None,
             cause: None,
             deadline: Instant::now() + timeout,
         })
@@ -224,7 +230,10 @@ impl Lottery {
     fn stay(&mut self) -> Result<(), String> {
         self.is_staying = true;
         self.deadline = Instant::now() + FOREVER;
-        console::print("\nall agencies have their winners; the central stays up until Ctrl-C\n");
+        let page =
+            self.page.as_ref().map_or_else(String::new, |page| format!("\nthe page: {page}"));
+        let text = "all agencies have their winners; the central stays up until Ctrl-C";
+        console::print(&format!("\n{text}{page}\n"));
         self.wait_while(|lottery| lottery.cause.is_none())
     }
 
@@ -235,6 +244,9 @@ impl Lottery {
         command.env("SERVER_STORAGE_PATH", ledger);
         // Their lines are read here.
         command.env("LOGGING_FORMAT", "text");
+        if std::env::var_os(PAGE_SETTING).is_none() {
+            command.env(PAGE_SETTING, "127.0.0.1:0");
+        }
         if let Some(certificates) = &self.certificates {
             certificates.set_for_central(&mut command);
         }
@@ -325,12 +337,21 @@ impl Lottery {
     fn take_line(&mut self, index: usize, line: &str) {
         if index == CENTRAL {
             self.port = self.port.or_else(|| verify::port_in(line));
+            self.take_page(line);
         } else if let Some(winners) = verify::winners_in(line) {
             self.lines[index - 1].winners = Some(winners);
         }
         // Of a demonstration thousands of these would hide the few that tell something.
         if self.demo.is_none() || !verify::is_of_stored_batch(line) {
             self.processes.show(index, line);
+        }
+    }
+
+    /// What the central logs soon hides it: it is said again when the draw is over.
+    fn take_page(&mut self, line: &str) {
+        if let Some(page) = verify::page_in(line) {
+            console::print(&format!("\nthe page: {page}\n\n"));
+            self.page = Some(page);
         }
     }
 
