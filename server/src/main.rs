@@ -16,6 +16,7 @@ use server::admin_service::AdminService;
 use server::central::{Central, ProtocolConfig};
 use server::certificates::Certificates;
 use server::config::{AdminConfig, Config};
+use server::healthcheck::Check;
 use server::lottery::Lottery;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
@@ -59,7 +60,11 @@ fn main() -> ExitCode {
 }
 
 fn check_health(config: &Config) -> ExitCode {
-    match healthcheck::check(config.address) {
+    let checked = match &config.admin {
+        Some(admin) if !admin.tls => healthcheck::check(Check::Readiness, admin.address),
+        _ => healthcheck::check(Check::Echo, config.address),
+    };
+    match checked {
         Ok(()) => {
             console::print("healthy\n");
             ExitCode::SUCCESS

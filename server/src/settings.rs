@@ -157,7 +157,7 @@ runtime::settings! {
             .parsed("IP:PORT", "an IP address and a port, as 127.0.0.1:8080 or [::1]:8080, or off", admin_address)
             .default("off")
             .help("Where an operator looks: page, metrics, health")
-            .details("by HTTP, without a password: whoever reaches it can look, and change nothing; with port 0 the log says which it is");
+            .details("by HTTP, without a password: whoever reaches it can look, and change nothing; with port 0 the log says which it is; `server healthcheck` asks there");
         ADMIN_HOSTS: Vec<String> = names("SERVER_ADMIN_HOSTS", "admin-hosts")
             .parsed("NAMES", "host names, as loteria.example,monitor, or nothing", host_names)
             .default("")

@@ -11,6 +11,7 @@ use wire::Agency;
 
 use crate::admin_service::{self, AdminService};
 use crate::central::{AdminUsage, Central, Sight, Times};
+use crate::healthcheck;
 use crate::store::{Store, StoreError};
 
 /// See the [module](self).
@@ -77,7 +78,13 @@ impl<S: Store> Handler for WithAdmin<S> {
 
     fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, peer: SocketAddr) {
         match &mut self.admin {
-            Some(admin) if cx.listener(id) == Some(admin.listener()) => admin.on_open(cx, id, peer),
+            Some(admin) if cx.listener(id) == Some(admin.listener()) => {
+                // As when it asks for an echo: without its ledger a central isn't ready.
+                if healthcheck::is_probe(peer.ip()) {
+                    self.central.verify_ledger();
+                }
+                admin.on_open(cx, id, peer);
+            }
             _ => self.central.on_open(cx, id, peer),
         }
     }

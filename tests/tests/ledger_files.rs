@@ -184,15 +184,21 @@ fn nothing_is_acknowledged_once_the_files_are_not_what_they_were() {
 #[test]
 fn the_health_check_and_the_end_notice_it_too() {
     for (tamper, reason) in TAMPERINGS {
-        for health in [true, false] {
-            let port = free_port().to_string();
-            let mut server = Server::start(&[("SERVER_AGENCIES", "1"), ("SERVER_PORT", &port)]);
+        let port = free_port();
+        let echo = [("SERVER_PORT", port.to_string())];
+        let readiness = [("SERVER_ADMIN_ADDRESS", format!("127.0.0.1:{port}"))];
+        for asked in [Some(&echo), Some(&readiness), None] {
+            let asked = asked.map(|[(name, value)]| (*name, value.as_str()));
+            let settings: Vec<_> = [("SERVER_AGENCIES", "1")].into_iter().chain(asked).collect();
+            let mut server = Server::start(&settings);
             let ledger = server.folder().join("bets.csv");
             acknowledged(&server, &[hello(1), batch(0, &BETS)].concat());
             tamper(&ledger);
-            if health {
-                let check = output(command(&[("SERVER_PORT", &port)]).arg("healthcheck"));
+            if asked.is_some() {
+                let check = output(command(&settings).arg("healthcheck"));
                 assert_eq!(check.status.code(), Some(1), "{reason}");
+                let error = String::from_utf8_lossy(&check.stderr);
+                assert!(error.contains("closed after 0 "), "{error}");
             } else {
                 server.signal(Signal::TERM);
             }

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use kit::process::{TIMEOUT, output};
+use kit::process::{TIMEOUT, free_port, output};
 use kit::server::{Server, command};
 
 /// Everything that the peer sends until it closes.
@@ -175,19 +175,27 @@ fn a_log_reader_that_stops_reading_stops_nothing() {
 
 #[test]
 fn a_health_check_is_answered_and_leaves_no_line_at_info() {
-    let server = Server::start(&[]);
-    let port = server.address().rsplit_once(':').expect("a port").1.to_owned();
-    let check = |port: &str| output(command(&[("SERVER_PORT", port)]).arg("healthcheck"));
-    for _ in 0..3 {
-        let output = check(&port);
+    let (port, admin) = (free_port().to_string(), format!("[::]:{}", free_port()));
+    let server = Server::start(&[("SERVER_PORT", &port), ("SERVER_ADMIN_ADDRESS", &admin)]);
+    let check = |setting| output(command(&[setting]).arg("healthcheck"));
+    let (echo, readiness) = (("SERVER_PORT", &*port), ("SERVER_ADMIN_ADDRESS", &*admin));
+    for asked in [echo, readiness].repeat(3) {
+        let output = check(asked);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
     let log = server.stop();
     assert_eq!(log.matches("accept_connections").count(), 1, "the one at the start: {log}");
-    assert!(!log.contains("receive_message") && !log.contains("close_connection"), "{log}");
-    let output = check(&port);
-    assert_eq!(output.status.code(), Some(1), "nothing listens there any more");
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: 127.0.0.1:"), "{output:?}");
+    for action in ["receive_message", "close_connection", "accept_admin"] {
+        assert!(!log.contains(action), "{log}");
+    }
+    for asked in [echo, readiness] {
+        let output = check(asked);
+        assert_eq!(output.status.code(), Some(1), "nothing listens there any more");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.starts_with("error: 127.0.0.1:"), "{error}");
+        let setting = if asked == echo { "SERVER_PORT or" } else { "SERVER_ADMIN_ADDRESS" };
+        assert!(error.contains(&format!("has another {setting}")), "{error}");
+    }
 }
 
 #[test]

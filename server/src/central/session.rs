@@ -132,7 +132,7 @@ impl Session {
 
     /// Whether the health check calls.
     pub(crate) fn is_probe(&self) -> bool {
-        self.ip == healthcheck::PROBE
+        healthcheck::is_probe(self.ip)
     }
 
     /// Decides by the first byte, unless it is decided.
