@@ -23,8 +23,8 @@ pub(crate) const KEEP_ALIVE: TimerId = TimerId(33);
 
 /// What a client hears that speaks HTTP to a listener of HTTPS.
 const PLAINTEXT_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Connection: close\r\nContent-Length: 60\r\n\r\n\
-    expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n\r\n";
+    Connection: close\r\nContent-Length: 58\r\n\r\n\
+    expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
 
 /// Who makes TLS for a connection.
 pub(crate) type MakeLayer<'a> = &'a dyn Fn() -> Result<Box<dyn Layer>, LayerError>;

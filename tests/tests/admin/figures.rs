@@ -1,0 +1,152 @@
+//! Metrics and readiness say what is so: after a lottery, after a crash, on a full disk.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use kit::frames::batch;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use crate::world::{Central, finish, send, wait_until};
+
+const AGENCIES: u32 = 3;
+
+/// Agencies 1 to 3 send 150, 250 and 350 bets, of which 4, 5 and 6 win, and one rejected batch each.
+fn hold_lottery(central: &Central) {
+    for agency in 1..=AGENCIES {
+        let mut conversation = central.agency(agency);
+        send(&mut conversation, 0, 50, 3 + agency as usize);
+        for at in 0..u64::from(agency) {
+            send(&mut conversation, 50 + at * 100, 100, 0);
+        }
+        let position = 50 + u64::from(agency) * 100;
+        let rejected = conversation.ask(&batch(position, &[("12345678", "7"), ("12345678", "x")]));
+        assert!(rejected.starts_with(&format!("rejected {} ", position + 2)), "{rejected}");
+        finish(&mut conversation, position + 2);
+    }
+}
+
+/// What the ledger says, whichever process looks at it.
+const GAUGES: [(&str, f64); 14] = [
+    ("loteria_ledger_bets", 750.0),
+    ("loteria_ledger_rejected_bets", 6.0),
+    ("loteria_agencies", 3.0),
+    ("loteria_draw_done", 1.0),
+    ("loteria_winners", 15.0),
+    ("loteria_ready", 1.0),
+    ("loteria_agencies_by_phase{phase=\"drawn\"}", 3.0),
+    ("loteria_agencies_by_phase{phase=\"waiting\"}", 0.0),
+    ("loteria_agency_bets{agency=\"1\"}", 150.0),
+    ("loteria_agency_bets{agency=\"2\"}", 250.0),
+    ("loteria_agency_bets{agency=\"3\"}", 350.0),
+    ("loteria_agency_rejected_bets{agency=\"2\"}", 2.0),
+    ("loteria_agency_finished{agency=\"3\"}", 1.0),
+    ("loteria_admin_streams", 0.0),
+];
+
+/// What a process has counted, after the lottery.
+const COUNTERS: [(&str, f64); 7] = [
+    ("loteria_bets_stored_total", 750.0),
+    ("loteria_bets_rejected_total", 6.0),
+    ("loteria_batches_total{outcome=\"stored\"}", 9.0),
+    ("loteria_batches_total{outcome=\"rejected\"}", 3.0),
+    ("loteria_batches_total{outcome=\"duplicate\"}", 0.0),
+    ("loteria_batches_total{outcome=\"unavailable\"}", 0.0),
+    ("loteria_commit_failures_total", 0.0),
+];
+
+#[test]
+fn gauges_outlive_a_crash_and_counters_begin_again() {
+    let central = Central::start(AGENCIES, &[]);
+    hold_lottery(&central);
+    central.wait_for_metric("loteria_draw_done", 1.0);
+    let metrics = central.metrics();
+    for (name, value) in GAUGES.into_iter().chain(COUNTERS) {
+        assert_eq!(metrics[name], value, "{name}");
+    }
+    assert!(metrics.contains_key("loteria_draw_timestamp_seconds"));
+    assert!(metrics["loteria_commit_duration_seconds_count"] >= 1.0);
+
+    let central = central.kill_and_restart(AGENCIES);
+    central.wait_for_metric("loteria_draw_done", 1.0);
+    let metrics = central.metrics();
+    for (name, value) in GAUGES {
+        assert_eq!(metrics[name], value, "{name} after the crash");
+    }
+    for (name, _) in COUNTERS {
+        assert_eq!(metrics[name], 0.0, "{name} after the crash");
+    }
+    let status = central.status();
+    assert_eq!(status["lottery"]["stored"], 750);
+    assert_eq!(status["lottery"]["winners"], 15);
+    assert_eq!(status["agencies"][2]["winners"], 6);
+    assert_eq!(status["agencies"][0]["last_progress"], serde_json::Value::Null);
+    central.server.stop();
+}
+
+fn promtool() -> PathBuf {
+    let unpacked =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/prometheus/usr/bin/promtool");
+    if unpacked.exists() { unpacked } else { "promtool".into() }
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let central = Central::start(AGENCIES, &[]);
+    hold_lottery(&central);
+    let metrics = central.get("/metrics").body;
+    let mut promtool = Command::new(promtool());
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = promtool.spawn().expect("`.ci/setup test` sees to promtool");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(metrics.as_bytes()).expect("read");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// Bytes of the log, which is made whole at the start: only the rows reach it.
+const FILE_SIZE_MAX: u64 = 4096 + 2 * 1024 * 1024;
+
+/// A limit on the size of files in place of a full disk, which can be lifted.
+fn limit_files(central: &Central, current: Option<u64>) {
+    let pid = Pid::from_raw(central.server.pid().try_into().expect("a number"));
+    let limit = Rlimit { current, ..getrlimit(Resource::Fsize) };
+    prlimit(pid, Resource::Fsize, limit).expect("it is our own");
+}
+
+#[test]
+fn a_full_disk_is_not_ready_until_there_is_space() {
+    let central = Central::start(1, &[("SERVER_COMMIT_RETRY_DELAY", "2s")]);
+    assert_eq!(central.get("/readyz").status, 200);
+    limit_files(&central, Some(FILE_SIZE_MAX));
+    let bets = [("12345678", "7"); 200];
+    let mut position = 0;
+    let mut agency = central.agency(1);
+    // The central hangs up behind it, so that the agency tries again later.
+    while agency.ask(&batch(position, &bets)).starts_with("stored ") {
+        position += bets.len() as u64;
+        assert!(position < 200_000, "nothing failed");
+    }
+    let mut not_ready = None;
+    wait_until("a refusal of readiness", || {
+        let answer = central.agency(1).ask(&batch(position, &bets));
+        assert!(answer.starts_with("unavailable "), "{answer}");
+        not_ready = Some(central.get("/readyz")).filter(|response| response.status == 503);
+        not_ready.is_some()
+    });
+    let line = not_ready.expect("it is there").body;
+    assert_eq!(line, "storage failing: commits fail and are tried again\n");
+    assert_eq!(central.get("/healthz").status, 200, "the loop turns");
+    let metrics = central.metrics();
+    assert!(metrics["loteria_commit_failures_total"] >= 1.0);
+    assert!(metrics["loteria_batches_total{outcome=\"unavailable\"}"] >= 1.0);
+    limit_files(&central, None);
+    let stored = format!("stored {}", position + bets.len() as u64);
+    wait_until("a bet stored", || central.agency(1).ask(&batch(position, &bets)) == stored);
+    assert_eq!(central.get("/readyz").body, "ready\n");
+    assert_eq!(central.metrics()["loteria_ready"], 1.0);
+    central.server.stop();
+}

@@ -1,0 +1,169 @@
+//! A central with its admin listener, requests and their responses, and agencies that do as told.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use kit::conversation::Conversation;
+use kit::frames::{batch, end};
+use kit::log;
+use kit::process::TIMEOUT;
+use kit::server::Server;
+
+/// Wins in every lottery.
+pub(crate) const WINNING: &str = "7574";
+
+/// A central, and where its admin listener is.
+pub(crate) struct Central {
+    pub(crate) server: Server,
+    pub(crate) port: u16,
+}
+
+/// A response, taken apart.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+pub(crate) type Agency = Conversation<TcpStream>;
+
+impl Central {
+    /// One with so many agencies, and further settings.
+    pub(crate) fn start(agencies: u32, settings: &[(&str, &str)]) -> Self {
+        let agencies = agencies.to_string();
+        let own = [("SERVER_AGENCIES", &*agencies), ("SERVER_ADMIN_ADDRESS", "127.0.0.1:0")];
+        Self::of(Server::start(&[&own, settings].concat()))
+    }
+
+    /// One that was started with an admin listener at a port that the kernel chooses.
+    pub(crate) fn of(mut server: Server) -> Self {
+        server.wait_for("action: listen_admin | result: success");
+        let port = log::successes(server.log_so_far(), "listen_admin").next();
+        let port = port.and_then(|line| line.value("port")).expect("a port");
+        Self { server, port }
+    }
+
+    /// `kill -9`, and another one on the same ledger.
+    pub(crate) fn kill_and_restart(self, agencies: u32) -> Self {
+        let agencies = agencies.to_string();
+        let own = [("SERVER_AGENCIES", &*agencies), ("SERVER_ADMIN_ADDRESS", "127.0.0.1:0")];
+        Self::of(self.server.kill_and_restart(&own))
+    }
+
+    /// A connection to the admin listener.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("set");
+        stream
+    }
+
+    /// The response to these bytes, on a connection of their own.
+    pub(crate) fn ask(&self, request: &str) -> Response {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).expect("sent");
+        receive(&mut stream).expect("a response")
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.ask(&get(target))
+    }
+
+    /// All metrics, by their names with labels.
+    pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
+        let text = self.get("/metrics").body;
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let pairs = samples.map(|line| {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            (name.to_owned(), value.parse().expect("a number"))
+        });
+        pairs.collect()
+    }
+
+    pub(crate) fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.get("/status.json").body).expect("JSON")
+    }
+
+    /// Asks again and again until the metric has this value.
+    pub(crate) fn wait_for_metric(&self, name: &str, value: f64) {
+        wait_until(name, || self.metrics()[name] == value);
+    }
+
+    /// An agency that has introduced itself.
+    pub(crate) fn agency(&self, agency: u32) -> Agency {
+        let (conversation, welcome) = Conversation::introduced(self.server.connect(), agency);
+        assert!(welcome.starts_with("welcome "), "{welcome}");
+        conversation
+    }
+}
+
+/// Asks again and again until it is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} never came to be");
+        std::thread::yield_now();
+    }
+}
+
+/// A request by GET.
+pub(crate) fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+}
+
+/// Reads a head, up to and without its empty line.
+pub(crate) fn receive_head(stream: &mut impl Read) -> io::Result<String> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.extend_from_slice(&byte);
+    }
+    head.truncate(head.len() - 4);
+    Ok(String::from_utf8(head).expect("text"))
+}
+
+/// The next response. It must say how long its body is.
+pub(crate) fn receive(stream: &mut impl Read) -> io::Result<Response> {
+    let head = receive_head(stream)?;
+    let mut response = parse(&head);
+    let length = response.headers["content-length"].parse().expect("a number");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    response.body = String::from_utf8(body).expect("text");
+    Ok(response)
+}
+
+/// A response without its body.
+pub(crate) fn parse(head: &str) -> Response {
+    let mut lines = head.split("\r\n");
+    let first = lines.next().expect("a line");
+    let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    let headers = lines.map(|line| {
+        let (name, value) = line.split_once(": ").expect("a header");
+        (name.to_ascii_lowercase(), value.to_owned())
+    });
+    Response {
+        status: status.and_then(|status| status.parse().ok()).expect("a status code"),
+        headers: headers.collect(),
+        body: String::new(),
+    }
+}
+
+/// Sends so many bets from this position on, of which the first `winning` win, and waits until they
+/// are stored.
+pub(crate) fn send(agency: &mut Agency, position: u64, bets: usize, winning: usize) {
+    let bets: Vec<_> =
+        (0..bets).map(|at| ("12345678", if at < winning { WINNING } else { "7" })).collect();
+    let stored = agency.ask(&batch(position, &bets));
+    assert_eq!(stored, format!("stored {}", position + bets.len() as u64));
+}
+
+/// Ends an agency's bets.
+pub(crate) fn finish(agency: &mut Agency, total: u64) {
+    let finished = agency.ask(&end(total));
+    assert!(finished.starts_with("finished "), "{finished}");
+}
