@@ -73,13 +73,13 @@ impl Central {
         self.ask(&get(target))
     }
 
-    /// All metrics, by their names with labels.
-    pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
+    /// All metrics as they are written, by their names with labels.
+    pub(crate) fn metrics(&self) -> BTreeMap<String, String> {
         let text = self.get("/metrics").body;
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let pairs = samples.map(|line| {
             let (name, value) = line.rsplit_once(' ').expect("a name and a value");
-            (name.to_owned(), value.parse().expect("a number"))
+            (name.to_owned(), value.to_owned())
         });
         pairs.collect()
     }
@@ -89,7 +89,7 @@ impl Central {
     }
 
     /// Asks again and again until the metric has this value.
-    pub(crate) fn wait_for_metric(&self, name: &str, value: f64) {
+    pub(crate) fn wait_for_metric(&self, name: &str, value: &str) {
         wait_until(name, || self.metrics()[name] == value);
     }
 
