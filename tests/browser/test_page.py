@@ -46,7 +46,7 @@ def test_the_page_is_right_at_each_stage(lottery, connect, browse):
     second.close()
     page.wait_text("#headline", "La agencia 2 se desconectó antes de terminar.")
     assert page.attribute("level") == "warning"
-    assert page.shown()[0] == 2, "what is wrong comes first"
+    wait_until(lambda: page.shown()[0] == 2, "what is wrong comes first")
     second = connect(central, 2)
     page.wait_text("#headline", "Todo en orden.")
 
