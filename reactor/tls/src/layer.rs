@@ -42,13 +42,7 @@ const ADDED_MAX: usize = 16 * 1024;
 /// Most bytes that a layer says it [holds](Layer::held): certificates, messages that are gathered, and
 /// what is unsent.
 pub const HELD_MAX: usize =
-    IDLE_HELD + GATHERED_MAX + with_holes(GATHERED_MAX + UNSENT_MAX + ADDED_MAX + RECORD_MAX);
-
-/// What so many bytes in pieces of all sizes up to that of a record take of the heap: it has holes where
-/// such pieces come and go. Half as much more is about what they cost, measured by `make hostile`.
-const fn with_holes(bytes: usize) -> usize {
-    bytes / 2 * 3
-}
+    IDLE_HELD + GATHERED_MAX + (GATHERED_MAX + UNSENT_MAX + ADDED_MAX + RECORD_MAX) / 4 * 5;
 
 /// Bytes of a peer that doesn't speak TLS which are shown.
 const SHOWN_MAX: usize = 64;
@@ -245,7 +239,8 @@ impl Layer for TlsLayer {
         let certificates = certificates.map(|der| der.len()).sum::<usize>();
         // A record that was written in part is held whole.
         let unsent = self.unsent() + self.written.min(RECORD_MAX);
-        IDLE_HELD + certificates + with_holes(buffered + unsent)
+        // Pieces of these sizes leave holes in the heap: a quarter more is about what they cost.
+        IDLE_HELD + certificates + (buffered + unsent) / 4 * 5
     }
 
     fn peer_certificates(&self) -> Vec<&[u8]> {

@@ -32,9 +32,9 @@ const ENVIRONMENT: [(&str, &str); 2] =
 const AGENCIES: u32 = 5;
 
 /// Memory that a server takes at most, as docs/testing.md has it: the default of
-/// `SERVER_MAX_BUFFERED_BYTES` and a tenth, with TLS a quarter, and 32 MiB for everything else.
+/// `SERVER_MAX_BUFFERED_BYTES` and a tenth, with TLS a half, and 32 MiB for everything else.
 const MEMORY_MAX: usize = (256 + 26 + 32) << 20;
-const MEMORY_MAX_TLS: usize = (256 + 64 + 32) << 20;
+const MEMORY_MAX_TLS: usize = (256 + 128 + 32) << 20;
 
 pub(crate) fn attacked_command(environment: &[(&str, &str)]) -> Command {
     command(&[&ENVIRONMENT[..], environment].concat())

@@ -16,7 +16,7 @@ use crate::conversation::{HOSTILE, connect_from, connect_with};
 use crate::flood::{Peer, Reading, Script, repeat, run};
 use crate::scale;
 
-const BUFFERED_BOUND: &str = "`SERVER_MAX_BUFFERED_BYTES` and a quarter";
+const BUFFERED_BOUND: &str = "`SERVER_MAX_BUFFERED_BYTES` and a half";
 
 /// `SERVER_MAX_BUFFERED_BYTES` here, in MiB. An idle connection is counted with 16 KiB of it.
 fn buffered_max() -> usize {
@@ -104,7 +104,7 @@ fn end_bounded(attack: Attack, before: usize, what: &str, cut_off: usize, broken
     let taken = attack.peak().map_or(usize::MAX, |peak| peak.saturating_sub(before));
     let mut broken = broken;
     let most = buffered_max() << 20;
-    if taken > most + most / 4 + BESIDE {
+    if taken > most + most / 2 + BESIDE {
         broken.push(format!("{} more", mebibytes(taken)));
     }
     let measured = format!("{what}: {} more; {cut_off} were cut off", mebibytes(taken));
