@@ -126,6 +126,15 @@ impl<T: TurnHook> EventLoop<T> {
         self.0.connections.counters
     }
 
+    /// One turn that waits for nothing, for what takes long before the loop [runs](Self::run):
+    /// connections that are accepted in it stay, and belong to the handler that runs then.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn turn_now<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
+        self.0.turn_now(handler)
+    }
+
     /// Turns until a signal or [`Context::shutdown`](crate::Context::shutdown) ends it.
     ///
     /// # Errors

@@ -129,6 +129,16 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
         Ok(())
     }
 
+    /// One turn that waits for nothing.
+    pub(crate) fn turn_now<H: Handler>(
+        &mut self,
+        handler: &mut H,
+    ) -> Result<(), RunError<H::Fatal>> {
+        // As after a shutdown that waited for the handler: the turn has work that no event announces.
+        self.became_idle = true;
+        self.turn(handler)
+    }
+
     /// 1 to 6. Nothing that the handler has sent has left yet.
     pub(crate) fn serve<H: Handler>(&mut self, handler: &mut H) -> Result<(), RunError<H::Fatal>> {
         self.progress_before = self.connections.counters.progress();

@@ -4,22 +4,31 @@
 //! Knows no lottery: what there is to see comes as a [`View`].
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use admin::events::{INTERVAL, KEEP_ALIVE_INTERVAL};
+use admin::events::{Events, INTERVAL, KEEP_ALIVE_INTERVAL};
 use admin::limits::AdminLimits;
 use admin::session::{Deadline, Next, Progress, Session};
 use admin::shared::{Responses, Shared};
 use admin::view::View;
-use reactor::{ConnectionId, Context, Layer, LayerError, ListenerEvent, ListenerId, TimerId};
-use runtime::log_line;
+use reactor::{
+    ConnectionId, Context, Layer, LayerError, ListenerEvent, ListenerId, ListenerLimits, TimerId,
+};
 use runtime::logging::{Fail, InProgress, Level, Line, Success};
+use runtime::{EventLoop, log_line};
 use tls::HANDSHAKE;
+
+use crate::config::AdminConfig;
+use crate::server_error::ServerError;
 
 /// Sends streams what has changed. The central's timers have smaller numbers.
 pub(crate) const TICK: TimerId = TimerId(32);
 
 /// Keeps streams alive on which nothing happens.
 pub(crate) const KEEP_ALIVE: TimerId = TimerId(33);
+
+/// Clients that wait to be accepted.
+const BACKLOG: u32 = 128;
 
 /// What a client hears that speaks HTTP to a listener of HTTPS.
 const PLAINTEXT_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
@@ -49,6 +58,30 @@ struct Connection {
     /// TLS is still to begin.
     awaits_tls: bool,
     session: Session,
+}
+
+/// Listens where an operator looks, and logs where that is.
+///
+/// # Errors
+/// The address can't be had.
+pub fn listen(
+    event_loop: &mut EventLoop,
+    config: &AdminConfig,
+) -> Result<AdminService, ServerError> {
+    let AdminConfig { address, tls, hosts, limits, .. } = config;
+    let listener_limits =
+        ListenerLimits { max_connections: limits.connections, ..ListenerLimits::default() };
+    let bound = event_loop.bind(*address);
+    let listening =
+        bound.and_then(|bound| event_loop.listen_apart(bound, BACKLOG, listener_limits));
+    let (listener, listening) =
+        listening.map_err(|source| ServerError::ListenAdmin { address: *address, source })?;
+    let line = Line::new("listen_admin", Success).with("ip", listening.ip());
+    log_line!(Level::Info, line.with("port", listening.port()));
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    let shared = Shared::new(limits.clone(), hosts.clone(), Events::new(epoch));
+    Ok(AdminService::new(listener, *tls, shared))
 }
 
 impl AdminService {

@@ -84,7 +84,7 @@ use runtime::logging::{InProgress, Level, Line, Success};
 pub use self::agency_addresses::{AgencyAddresses, BadEntry};
 pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
-pub use self::sight::{AdminUsage, Sight, Times};
+pub use self::sight::{AdminUsage, Sight};
 pub use self::trust::{Plaintext, Trust};
 
 use self::listener_log::ListenerLog;
@@ -98,6 +98,7 @@ use wire::ErrorCode;
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
 use crate::store::{Store, StoreError};
+use crate::with_admin::{Overseen, Overview};
 
 /// The handler.
 #[derive(Debug)]
@@ -133,20 +134,6 @@ impl<S: Store> Central<S> {
     pub fn with_disk_thread(mut self, stream: UnixStream) -> Self {
         self.lottery.use_disk_thread(stream);
         self
-    }
-
-    /// TLS for a connection of another listener, which goes by the same certificates.
-    ///
-    /// # Errors
-    /// When it can't be had.
-    pub(crate) fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {
-        self.trust.as_deref().ok_or("there is no certificate")?.layer()
-    }
-
-    /// Looks whether the ledger's files are still there; ends the process if they aren't. For the health
-    /// check: it calls as often as that is worth.
-    pub(crate) fn verify_ledger(&mut self) {
-        self.lottery.verify_ledger();
     }
 
     /// The lottery.
@@ -259,6 +246,26 @@ impl<S: Store> Central<S> {
     }
 }
 
+impl<S: Store> Overseen for Central<S> {
+    type View<'a>
+        = Sight<'a, S>
+    where
+        S: 'a;
+
+    fn look(&self, cx: &impl Context, overview: Overview, usage: AdminUsage) -> Sight<'_, S> {
+        Sight::new(self, cx, overview, usage)
+    }
+
+    /// Ends the process if the ledger's files aren't there any more.
+    fn on_probe(&mut self) {
+        self.lottery.verify_ledger();
+    }
+
+    fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {
+        self.trust.as_deref().ok_or("there is no certificate")?.layer()
+    }
+}
+
 impl<S: Store> Handler for Central<S> {
     type Fatal = StoreError;
 
@@ -272,7 +279,7 @@ impl<S: Store> Handler for Central<S> {
         connection_log::log_accepted(&mut self.shared.log, &session);
         self.listener_log.note_accepted(session.log_level());
         if session.is_probe() {
-            self.verify_ledger();
+            self.lottery.verify_ledger();
         }
         self.shared.sessions.insert(connection, session);
         cx.set_deadline(connection, self.shared.config.first_byte_timeout);

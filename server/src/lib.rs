@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols of the port: echo and the lottery, as a handler of the event loop |
 //! | [`admin_service`] | serves the admin listener: what an operator sees |
-//! | [`with_admin`] | both together, as one handler of the event loop |
+//! | [`with_admin`] | both listeners, as one handler of the event loop |
 //! | [`certificates`] | the certificates, keys and revocation lists that are in force |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
 //! | [`lottery`] | how far each agency is, what a request does, the draw |
@@ -13,6 +13,7 @@
 //! | [`winners_scan`] | reading winners from there, for all agencies that ask at once |
 //! | [`startup_log`] | log lines of a start |
 //! | [`opening`] | opens the ledger, and closes it in order |
+//! | [`recovering`] | what an operator sees while the ledger is being read |
 //! | [`server_error`] | why the server fails, and what to do about it |
 //! | [`settings`] | what can be set: each setting and limit, declared once |
 //! | [`config`] | what was set, as each part of the program takes it |
@@ -28,6 +29,7 @@ pub mod healthcheck;
 pub mod ini;
 pub mod lottery;
 pub mod opening;
+pub mod recovering;
 pub mod row;
 pub mod server_error;
 pub mod settings;

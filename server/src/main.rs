@@ -3,30 +3,25 @@
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use admin::events::Events;
-use admin::shared::Shared;
 use ledger::Durability;
-use reactor::{Bound, Hangup, ListenerLimits, Outcome};
+use reactor::{Hangup, Outcome};
 use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
-use runtime::{EventLoop, console, exit_code, log_line};
-use server::admin_service::AdminService;
+use runtime::{console, exit_code, log_line};
 use server::central::{Central, ProtocolConfig};
 use server::certificates::Certificates;
-use server::config::{AdminConfig, Config};
+use server::config::Config;
 use server::healthcheck::Check;
 use server::lottery::Lottery;
+use server::recovering::Recovering;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::with_admin::{Overview, WithAdmin};
-use server::{disk_thread, healthcheck, opening, startup_log};
+use server::{admin_service, disk_thread, healthcheck, opening, startup_log};
 use tls::timestamp::Clock;
-
-/// Clients of the admin listener that wait to be accepted.
-const ADMIN_BACKLOG: u32 = 128;
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -100,17 +95,23 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let load = |tls| Certificates::load(tls, Clock::system());
     let certificates = config.tls.as_ref().map(load).transpose()?;
     startup_log::warn_of_plaintext(config);
-    startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
-    logging::flush();
     // Before the ledger: a server that can't have the port leaves no files behind, and says that it is
     // the port. No client is accepted, nor kept waiting, before the ledger is open.
     let address = config.address;
     let listen_error = |source| ServerError::Listen { address, source };
     let bound = event_loop.bind(address).map_err(listen_error)?;
-    let admin_bound = bind_admin(config, &event_loop)?;
-    let Some((store, lottery)) = opening::open(config, &mut event_loop)? else {
+    let listen_admin = |admin| admin_service::listen(&mut event_loop, admin);
+    let admin = config.admin.as_ref().map(listen_admin).transpose()?;
+    startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
+    logging::flush();
+    let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
+    let overview = Overview { started, clock: SystemTime::now, metrics_agencies };
+    let recovering = Recovering::new(certificates.as_ref());
+    let mut recovering = WithAdmin::new(recovering, admin, overview);
+    let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {
         return Ok(Outcome::Graceful);
     };
+    let (_, admin) = recovering.into_parts();
     let prepared = prepare(config, &store).and_then(|prepared| {
         let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
         Ok((prepared, listening))
@@ -129,12 +130,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     }
     let line = Line::new("listen", Success).with("ip", listening.ip());
     log_line!(Level::Info, line.with("port", listening.port()));
-    let admin = admin_bound.map(|(admin, bound)| listen_admin(&mut event_loop, admin, bound));
-    let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
-    let overview = Overview { started, clock: SystemTime::now, metrics_agencies };
-    let mut handler = WithAdmin::new(central, admin.transpose()?, overview);
+    let mut handler = WithAdmin::new(central, admin, overview);
     let outcome = event_loop.run(&mut handler);
-    let mut central = handler.into_central();
+    let (mut central, _) = handler.into_parts();
     central.report_log();
     let outcome = outcome?;
     log_line!(Level::Debug, Line::new("count", Success).with_all(&event_loop.counters()));
@@ -144,39 +142,6 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         opening::close(store, &appended)?;
     }
     Ok(outcome)
-}
-
-type AdminBound<'a> = (&'a AdminConfig, Bound);
-
-/// Before the ledger, like the port of the agencies.
-fn bind_admin<'a>(
-    config: &'a Config,
-    event_loop: &EventLoop,
-) -> Result<Option<AdminBound<'a>>, ServerError> {
-    let Some(admin) = &config.admin else { return Ok(None) };
-    let address = admin.address;
-    let bound = event_loop.bind(address);
-    let bound = bound.map_err(|source| ServerError::ListenAdmin { address, source })?;
-    Ok(Some((admin, bound)))
-}
-
-fn listen_admin(
-    event_loop: &mut EventLoop,
-    admin: &AdminConfig,
-    bound: Bound,
-) -> Result<AdminService, ServerError> {
-    let AdminConfig { address, tls, hosts, limits, .. } = admin;
-    let listener_limits =
-        ListenerLimits { max_connections: limits.connections, ..ListenerLimits::default() };
-    let (listener, listening) = event_loop
-        .listen_apart(bound, ADMIN_BACKLOG, listener_limits)
-        .map_err(|source| ServerError::ListenAdmin { address: *address, source })?;
-    let line = Line::new("listen_admin", Success).with("ip", listening.ip());
-    log_line!(Level::Info, line.with("port", listening.port()));
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let epoch = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-    let shared = Shared::new(limits.clone(), hosts.clone(), Events::new(epoch));
-    Ok(AdminService::new(listener, *tls, shared))
 }
 
 /// What the central needs beside an open ledger.

@@ -13,29 +13,36 @@ use runtime::{EventLoop, log_line};
 use crate::config::Config;
 use crate::lottery::winners::WinnerIndex;
 use crate::lottery::{Lottery, State};
+use crate::recovering::Recovering;
 use crate::row::StoredBet;
 use crate::startup_log;
 use crate::store::{FileStore, Opened, ReadRows as _, StoreError};
+use crate::with_admin::WithAdmin;
 
 /// How often an opening logs how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Opens the ledger; returns it with the lottery that is in it, or `None` when a signal asked the
-/// process to end before all was read.
+/// process to end before all was read. `meanwhile` serves who is connected already.
 ///
 /// # Errors
 /// The ledger can't be had, or isn't what was committed.
 pub fn open(
     config: &Config,
     event_loop: &mut EventLoop,
+    meanwhile: &mut WithAdmin<Recovering<'_>>,
 ) -> Result<Option<(FileStore<File>, Lottery)>, StoreError> {
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
-    let watch = watch_progress(event_loop);
+    let watch = watch_progress(event_loop, meanwhile);
     match FileStore::open(&config.storage, config.ledger, config.agencies, visit, watch) {
         Ok(Opened { store, state, recovery }) => {
             startup_log::log_opened(config, &recovery);
             startup_log::log_wal_path(&config.storage, &store.paths().wal);
+            if is_interrupted(event_loop) {
+                close(store, &state)?;
+                return Ok(None);
+            }
             let lottery = Lottery::new(config.agencies, state, store.rows_len(), winners);
             Ok(Some((store, lottery)))
         }
@@ -49,11 +56,14 @@ pub fn open(
 
 /// Logs how far an opening has come, lets log lines leave, and stops it when a signal asks the
 /// process to end.
-fn watch_progress(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> ControlFlow<()> {
+fn watch_progress(
+    event_loop: &mut EventLoop,
+    meanwhile: &mut WithAdmin<Recovering<'_>>,
+) -> impl FnMut(Progress) -> ControlFlow<()> {
     let mut next_report = Instant::now() + PROGRESS_INTERVAL;
     move |Progress { step, done, total }| {
-        if let Some(cause) = event_loop.shutdown_signal() {
-            log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", cause));
+        // Of an operator's connections only: should the loop fail, it fails again when it runs.
+        if is_interrupted(event_loop) || event_loop.turn_now(meanwhile).is_err() {
             return ControlFlow::Break(());
         }
         let now = Instant::now();
@@ -65,6 +75,13 @@ fn watch_progress(event_loop: &mut EventLoop) -> impl FnMut(Progress) -> Control
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a signal asks the process to end; logs which.
+fn is_interrupted(event_loop: &mut EventLoop) -> bool {
+    let Some(cause) = event_loop.shutdown_signal() else { return false };
+    log_line!(Level::Info, Line::new("shutdown", InProgress).with("cause", cause));
+    true
 }
 
 /// Closes a ledger in order: its next opening needs no recovery. `appended` is the state that all

@@ -45,7 +45,12 @@ impl Handler for Recovering<'_> {
 }
 
 impl Overseen for Recovering<'_> {
-    fn look(&self, _: &impl Context, overview: Overview, _: AdminUsage) -> impl View {
+    type View<'v>
+        = Nothing
+    where
+        Self: 'v;
+
+    fn look(&self, _: &impl Context, overview: Overview, _: AdminUsage) -> Nothing {
         Nothing { started: overview.started, time: (overview.clock)() }
     }
 
@@ -55,7 +60,8 @@ impl Overseen for Recovering<'_> {
 }
 
 /// What there is to see.
-struct Nothing {
+#[derive(Debug)]
+pub struct Nothing {
     started: SystemTime,
     time: SystemTime,
 }

@@ -1,29 +1,50 @@
-//! A central and its admin listener, as one handler of the loop: each event goes to whom it belongs.
+//! The admin listener beside another handler, as one handler of the loop: each event goes to whom it
+//! belongs.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use admin::view::View;
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, ListenerEvent, ListenerId, ShutdownCause, Signal,
-    TimerId,
+    CloseReason, ConnectionId, Context, Handler, Layer, LayerError, ListenerEvent, ListenerId,
+    ShutdownCause, Signal, TimerId,
 };
 use wire::Agency;
 
 use crate::admin_service::{self, AdminService};
-use crate::central::{AdminUsage, Central, Sight, Times};
+use crate::central::AdminUsage;
 use crate::healthcheck;
-use crate::store::{Store, StoreError};
+
+/// A handler that an operator can look at.
+pub trait Overseen: Handler {
+    /// How it is in one turn.
+    type View<'a>: View
+    where
+        Self: 'a;
+
+    /// How it is in this turn.
+    fn look(&self, cx: &impl Context, overview: Overview, usage: AdminUsage) -> Self::View<'_>;
+
+    /// The health check asks: looks at what a healthy process can't be without.
+    fn on_probe(&mut self) {}
+
+    /// TLS for a connection of the admin listener.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError>;
+}
 
 /// See the [module](self).
 #[derive(Debug)]
-pub struct WithAdmin<S> {
-    central: Central<S>,
+pub struct WithAdmin<H> {
+    inner: H,
     /// None: nobody looks.
     admin: Option<AdminService>,
     overview: Overview,
 }
 
-/// How the central is shown.
+/// How it is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Overview {
     /// When the process began.
@@ -34,33 +55,23 @@ pub struct Overview {
     pub metrics_agencies: Agency,
 }
 
-impl<S: Store> WithAdmin<S> {
-    /// The central, and who serves its admin listener if it has one.
-    pub fn new(central: Central<S>, admin: Option<AdminService>, overview: Overview) -> Self {
-        Self { central, admin, overview }
+impl<H: Overseen> WithAdmin<H> {
+    /// The handler of the main listener, and who serves the admin listener if there is one.
+    pub fn new(inner: H, admin: Option<AdminService>, overview: Overview) -> Self {
+        Self { inner, admin, overview }
     }
 
-    /// The central, when the loop has ended.
-    pub fn into_central(self) -> Central<S> {
-        self.central
+    /// Both parts again.
+    pub fn into_parts(self) -> (H, Option<AdminService>) {
+        (self.inner, self.admin)
     }
 }
 
-impl Overview {
-    /// The central as it is in this turn.
-    fn of<'a, S: Store>(
-        self,
-        central: &'a Central<S>,
-        admin: &AdminService,
-        cx: &impl Context,
-    ) -> Sight<'a, S> {
-        let times = Times { started: self.started, now: cx.now(), time: (self.clock)() };
-        let usage = AdminUsage {
-            responses: admin.responses(),
-            streams: admin.streams(),
-            connections: cx.gauges(admin.listener()).connections,
-        };
-        Sight::new(central, cx, times, self.metrics_agencies, usage)
+fn usage_of(admin: &AdminService, cx: &impl Context) -> AdminUsage {
+    AdminUsage {
+        responses: admin.responses(),
+        streams: admin.streams(),
+        connections: cx.gauges(admin.listener()).connections,
     }
 }
 
@@ -69,11 +80,11 @@ fn of_admin(admin: &mut Option<AdminService>, id: ConnectionId) -> Option<&mut A
     admin.as_mut().filter(|admin| admin.has(id))
 }
 
-impl<S: Store> Handler for WithAdmin<S> {
-    type Fatal = StoreError;
+impl<H: Overseen> Handler for WithAdmin<H> {
+    type Fatal = H::Fatal;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.central.on_start(cx);
+        self.inner.on_start(cx);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, peer: SocketAddr) {
@@ -81,74 +92,74 @@ impl<S: Store> Handler for WithAdmin<S> {
             Some(admin) if cx.listener(id) == Some(admin.listener()) => {
                 // As when it asks for an echo: without its ledger a central isn't ready.
                 if healthcheck::is_probe(peer.ip()) {
-                    self.central.verify_ledger();
+                    self.inner.on_probe();
                 }
                 admin.on_open(cx, id, peer);
             }
-            _ => self.central.on_open(cx, id, peer),
+            _ => self.inner.on_open(cx, id, peer),
         }
     }
 
     fn before_read(&mut self, cx: &mut impl Context, id: ConnectionId) {
         if of_admin(&mut self.admin, id).is_none() {
-            self.central.before_read(cx, id);
+            self.inner.before_read(cx, id);
         }
     }
 
     fn on_data(&mut self, cx: &mut impl Context, id: ConnectionId, input: &[u8]) -> usize {
         let Some(admin) = of_admin(&mut self.admin, id) else {
-            return self.central.on_data(cx, id, input);
+            return self.inner.on_data(cx, id, input);
         };
-        let sight = self.overview.of(&self.central, admin, cx);
-        admin.on_data(cx, id, input, &sight, &|| self.central.make_layer())
+        let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
+        admin.on_data(cx, id, input, &sight, &|| self.inner.make_layer())
     }
 
     fn on_handshake(&mut self, cx: &mut impl Context, id: ConnectionId) {
         if of_admin(&mut self.admin, id).is_none() {
-            self.central.on_handshake(cx, id);
+            self.inner.on_handshake(cx, id);
         }
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, id: ConnectionId, rest: &[u8]) {
         let Some(admin) = of_admin(&mut self.admin, id) else {
-            return self.central.on_eof(cx, id, rest);
+            return self.inner.on_eof(cx, id, rest);
         };
-        let sight = self.overview.of(&self.central, admin, cx);
+        let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
         admin.on_eof(cx, id, rest, &sight);
     }
 
     fn on_writable(&mut self, cx: &mut impl Context, id: ConnectionId) {
         if of_admin(&mut self.admin, id).is_none() {
-            self.central.on_writable(cx, id);
+            self.inner.on_writable(cx, id);
         }
     }
 
     fn on_deadline(&mut self, cx: &mut impl Context, id: ConnectionId) {
         match of_admin(&mut self.admin, id) {
             Some(admin) => admin.on_deadline(cx, id),
-            None => self.central.on_deadline(cx, id),
+            None => self.inner.on_deadline(cx, id),
         }
     }
 
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match &mut self.admin {
             Some(admin) if matches!(timer, admin_service::TICK | admin_service::KEEP_ALIVE) => {
-                let sight = self.overview.of(&self.central, admin, cx);
+                let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
                 admin.on_timer(cx, timer, &sight);
             }
-            _ => self.central.on_timer(cx, timer),
+            _ => self.inner.on_timer(cx, timer),
         }
     }
 
     fn on_close(&mut self, cx: &mut impl Context, id: ConnectionId, reason: &CloseReason) {
         match of_admin(&mut self.admin, id) {
             Some(admin) => admin.on_close(id),
-            None => self.central.on_close(cx, id, reason),
+            None => self.inner.on_close(cx, id, reason),
         }
     }
 
     fn is_trusted(&self, peer: SocketAddr) -> bool {
-        self.central.is_trusted(peer)
+        self.inner.is_trusted(peer)
     }
 
     fn on_listener_event(
@@ -159,31 +170,31 @@ impl<S: Store> Handler for WithAdmin<S> {
     ) {
         match &self.admin {
             Some(admin) if admin.listener() == listener => admin_service::log_listener(event),
-            _ => self.central.on_listener_event(cx, listener, event),
+            _ => self.inner.on_listener_event(cx, listener, event),
         }
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
-        self.central.on_signal(cx, signal);
+        self.inner.on_signal(cx, signal);
     }
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
-        self.central.on_shutdown(cx, cause);
+        self.inner.on_shutdown(cx, cause);
         // The last that pages hear is that the central stops.
         if let Some(admin) = &mut self.admin {
-            let sight = self.overview.of(&self.central, admin, cx);
+            let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
             admin.tick(cx, &sight);
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.central.is_idle()
+        self.inner.is_idle()
     }
 
-    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), StoreError> {
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), H::Fatal> {
         if let Some(admin) = &mut self.admin {
             admin.before_flush(cx);
         }
-        self.central.before_flush(cx)
+        self.inner.before_flush(cx)
     }
 }

@@ -78,6 +78,8 @@ pub struct Lottery {
 pub enum Problem {
     /// The process ends.
     Stopping,
+    /// The ledger is still being read: nothing is known of the lottery yet.
+    Recovering,
     /// The disk takes nothing: commits fail and are tried again.
     StorageFailing,
     /// No more connections are taken: the limit is reached, or descriptors have run out.

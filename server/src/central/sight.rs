@@ -18,6 +18,7 @@ use wire::Agency;
 
 use super::{Central, Trust};
 use crate::store::Store;
+use crate::with_admin::Overview;
 
 /// A central, and what its loop says at the moment.
 #[derive(Debug)]
@@ -46,13 +47,12 @@ pub struct AdminUsage {
 
 /// The moments of the loop as points in time.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// When the process began.
-    pub started: SystemTime,
+struct Times {
+    started: SystemTime,
     /// The turn's moment.
-    pub now: Instant,
+    now: Instant,
     /// The same as a point in time.
-    pub time: SystemTime,
+    time: SystemTime,
 }
 
 impl Times {
@@ -68,20 +68,20 @@ fn seconds(time: SystemTime) -> f64 {
 }
 
 impl<'a, S: Store> Sight<'a, S> {
-    /// The central as it is now; the first `metrics_agencies` have metrics of their own.
-    pub fn new(
+    /// The central as it is now.
+    pub(crate) fn new(
         central: &'a Central<S>,
         cx: &impl Context,
-        times: Times,
-        metrics_agencies: Agency,
+        overview: Overview,
         admin: AdminUsage,
     ) -> Self {
+        let Overview { started, clock, metrics_agencies } = overview;
         Self {
             central,
             counters: cx.counters(),
             gauges: cx.gauges(ListenerId::MAIN),
             turn_durations: *cx.turn_durations(),
-            times,
+            times: Times { started, now: cx.now(), time: clock() },
             metrics_agencies,
             admin,
         }

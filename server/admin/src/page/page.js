@@ -108,7 +108,7 @@ document.addEventListener('DOMContentLoaded', () => {
     const { bytes: taken, limit } = status.ledger;
     if (limit !== null && taken >= limit) found.push({ level: 2, text: texts.ledger_full });
     else if (limit !== null && percent(taken, limit) >= LEDGER_FILLING) found.push({ level: 1, text: texts.ledger_filling });
-    if (!status.ready && found.every(it => it.level < 2 && it.key !== 'stopping')) found.push({ level: 2, text: texts.not_ready });
+    if (!status.ready && found.every(it => it.level < 2 && it.key !== 'stopping' && it.key !== 'recovering')) found.push({ level: 2, text: texts.not_ready });
     for (const state of ['cut', 'quiet']) {
       const agencies = inOrder.filter(row => row.shown === state).map(row => row.number);
       if (agencies.length) found.push({ level: 1, text: ofAgencies(state, agencies) });

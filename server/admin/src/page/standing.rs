@@ -216,6 +216,7 @@ fn missing(agencies: &[u32], words: &Words) -> String {
 fn issue_of(problem: Problem) -> Issue {
     match problem {
         Problem::Stopping => Issue::new(Level::Warning, "stopping"),
+        Problem::Recovering => Issue::new(Level::Warning, "recovering"),
         Problem::StorageFailing => Issue::new(Level::Bad, "storage_failing"),
         Problem::ConnectionsFull => Issue::new(Level::Bad, "connections_full"),
         Problem::CertificateExpired => Issue::new(Level::Bad, "certificate_expired"),

@@ -305,6 +305,7 @@ fn each_problem_has_words_of_its_own() {
     let mut seen = BTreeSet::new();
     for problem in [
         Problem::Stopping,
+        Problem::Recovering,
         Problem::StorageFailing,
         Problem::ConnectionsFull,
         Problem::CertificateExpired,
