@@ -54,6 +54,8 @@ pub(crate) struct GroupCommit<S> {
     /// Bytes staged at which a commit doesn't wait for the end of the turn.
     max_bytes: usize,
     backoff: CommitBackoff,
+    /// The last commit with rows would have made the ledger larger than it may be.
+    at_limit: bool,
     disk: Disk,
     /// When the sync that is under way was handed to the disk's thread.
     sync_began: Option<Instant>,
@@ -68,6 +70,7 @@ impl<S: Store> GroupCommit<S> {
             store,
             max_bytes,
             backoff: CommitBackoff::new(retry_delay),
+            at_limit: false,
             disk: Disk::Loop,
             sync_began: None,
             durations: CommitDurations::new(BOUNDS),
@@ -112,6 +115,11 @@ impl<S: Store> GroupCommit<S> {
         self.backoff.is_suspended()
     }
 
+    /// Whether the ledger is as large as it may be.
+    pub(crate) fn is_at_limit(&self) -> bool {
+        self.at_limit
+    }
+
     /// How long the disk's thread took for syncs: none are counted when the loop itself waits.
     pub(crate) fn durations(&self) -> &CommitDurations {
         &self.durations
@@ -153,6 +161,7 @@ impl<S: Store> GroupCommit<S> {
             Ok(lsn) => {
                 lottery.appended(lsn);
                 if with_rows {
+                    self.at_limit = false;
                     self.backoff.on_success();
                 }
                 Commit::Appended(lsn)
@@ -188,6 +197,7 @@ impl<S: Store> GroupCommit<S> {
     ) -> Commit {
         let reason = Rc::<str>::from(error.to_string());
         let rows_alone = with_rows && error.is_full();
+        self.at_limit |= error.is_at_limit();
         let what = if rows_alone { Suspended::Rows } else { Suspended::All };
         self.backoff.on_failure(what, &reason);
         if log.allows(Cause::CommitFailed) {

@@ -83,6 +83,11 @@ impl<S: Store> LotteryService<S> {
         self.commits.is_suspended()
     }
 
+    /// Whether the ledger takes no more bets, because it is as large as it may be.
+    pub(crate) fn is_at_limit(&self) -> bool {
+        self.commits.is_at_limit()
+    }
+
     /// How long commits waited for the disk.
     pub(crate) fn commit_durations(&self) -> &CommitDurations {
         self.commits.durations()

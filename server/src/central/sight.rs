@@ -101,6 +101,7 @@ impl<S: Store> View for Sight<'_, S> {
     fn readiness(&self) -> Result<(), NotReady> {
         match () {
             () if self.central.shared.shutting_down => Err(NotReady::Stopping),
+            () if self.central.lottery.is_at_limit() => Err(NotReady::LedgerFull),
             () if self.central.lottery.is_suspended() => Err(NotReady::StorageFailing),
             () => Ok(()),
         }

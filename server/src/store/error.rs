@@ -88,6 +88,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the ledger has as many bytes as it may have.
+    pub fn is_at_limit(&self) -> bool {
+        matches!(self, Self::Ledger(Error::Full { .. }))
+    }
+
     /// Whether it is for want of space, which entries without rows need none of.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Ledger(error) if error.is_full())

@@ -1,5 +1,7 @@
 //! Commits over a store that does what the test says.
 
+use wire::{BatchBuilder, Bet, Push};
+
 use super::*;
 use crate::lottery::winners::WinnerIndex;
 use crate::lottery::{Staged, State};
@@ -12,6 +14,8 @@ enum Outcome {
     /// Until the sync that is under way has ended.
     Busy,
     Full,
+    /// The ledger is as large as it may be.
+    AtLimit,
     Fatal,
 }
 
@@ -51,6 +55,10 @@ impl Store for FakeStore {
             }
             Outcome::Busy => Err(AppendError::Busy),
             Outcome::Full => Err(AppendError::Unavailable(failure(io::ErrorKind::StorageFull))),
+            Outcome::AtLimit => {
+                let error = ledger::Error::Full { len: 9, max: 9 };
+                Err(AppendError::Unavailable(error.into()))
+            }
             Outcome::Fatal => Err(AppendError::Fatal(failure(io::ErrorKind::Other))),
         }
     }
@@ -131,6 +139,16 @@ impl World {
         self.commit()
     }
 
+    /// The same of the first bet of an agency.
+    fn commit_bet(&mut self, agency: u32) {
+        let mut builder = BatchBuilder::new();
+        let fields = ["Ana", "Paz", "1", "2000-01-01", "7574"].map(str::as_bytes);
+        assert_eq!(builder.push(&Bet::from_fields(fields)), Ok(Push::Added));
+        let batch = builder.batch(0);
+        self.lottery.take(agency, &batch).expect("it has sent nothing");
+        self.commit();
+    }
+
     fn commit(&mut self) -> Commit {
         self.commits.commit(&mut self.lottery, &mut self.log)
     }
@@ -158,6 +176,24 @@ fn a_commit_without_effect_is_taken_back_and_not_tried_again_before_the_delay() 
     world.commits.store.outcome = Outcome::Fatal;
     assert_eq!(world.commit(), Commit::Appended(Lsn(0)), "it isn't asked");
     assert!(world.commits.check().is_ok());
+}
+
+#[test]
+fn a_ledger_at_its_limit_is_so_until_it_takes_rows_again() {
+    let mut world = World::new(Outcome::Full);
+    world.commit_bet(1);
+    assert!(!world.commits.is_at_limit(), "the disk is full");
+    world.commits.backoff().on_timer();
+    world.commits.store.outcome = Outcome::AtLimit;
+    world.commit_bet(1);
+    assert!(world.commits.is_at_limit() && world.commits.is_suspended());
+    world.commits.backoff().on_timer();
+    assert!(world.commits.is_at_limit() && !world.commits.is_suspended());
+    world.commits.store.outcome = Outcome::Taken;
+    world.commit_end(2);
+    assert!(world.commits.is_at_limit(), "an end has no rows");
+    world.commit_bet(1);
+    assert!(!world.commits.is_at_limit());
 }
 
 #[test]
