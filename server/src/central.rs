@@ -84,7 +84,7 @@ use runtime::logging::{InProgress, Level, Line, Success};
 pub use self::agency_addresses::{AgencyAddresses, BadEntry};
 pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
-pub use self::sight::{AdminUsage, Sight};
+pub use self::sight::Sight;
 pub use self::trust::{Plaintext, Trust};
 
 use self::listener_log::ListenerLog;
@@ -97,8 +97,8 @@ use wire::ErrorCode;
 
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
+use crate::overseen::{AdminUsage, Overseen, Overview};
 use crate::store::{Store, StoreError};
-use crate::with_admin::{Overseen, Overview};
 
 /// The handler.
 #[derive(Debug)]

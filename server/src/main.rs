@@ -15,11 +15,12 @@ use server::certificates::Certificates;
 use server::config::Config;
 use server::healthcheck::Check;
 use server::lottery::Lottery;
+use server::overseen::Overview;
 use server::recovering::Recovering;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
-use server::with_admin::{Overview, WithAdmin};
+use server::with_admin::WithAdmin;
 use server::{admin_service, disk_thread, healthcheck, opening, startup_log};
 use tls::timestamp::Clock;
 

@@ -10,9 +10,9 @@ use admin::status::{Commits, Connections, Lottery, Problem, Stage, Status, Usage
 use admin::view::{NotReady, View};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Layer, LayerError};
 
-use crate::central::{AdminUsage, Trust as _};
+use crate::central::Trust as _;
 use crate::certificates::Certificates;
-use crate::with_admin::{Overseen, Overview};
+use crate::overseen::{AdminUsage, Overseen, Overview};
 
 /// The handler of the turns between two pieces of the ledger: agencies aren't listened to yet.
 #[derive(Debug)]

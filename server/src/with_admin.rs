@@ -2,38 +2,15 @@
 //! belongs.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
 
-use admin::view::View;
 use reactor::{
-    CloseReason, ConnectionId, Context, Handler, Layer, LayerError, ListenerEvent, ListenerId,
-    ShutdownCause, Signal, TimerId,
+    CloseReason, ConnectionId, Context, Handler, ListenerEvent, ListenerId, ShutdownCause, Signal,
+    TimerId,
 };
-use wire::Agency;
 
 use crate::admin_service::{self, AdminService};
-use crate::central::AdminUsage;
 use crate::healthcheck;
-
-/// A handler that an operator can look at.
-pub trait Overseen: Handler {
-    /// How it is in one turn.
-    type View<'a>: View
-    where
-        Self: 'a;
-
-    /// How it is in this turn.
-    fn look(&self, cx: &impl Context, overview: Overview, usage: AdminUsage) -> Self::View<'_>;
-
-    /// The health check asks: looks at what a healthy process can't be without.
-    fn on_probe(&mut self) {}
-
-    /// TLS for a connection of the admin listener.
-    ///
-    /// # Errors
-    /// When it can't be had.
-    fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError>;
-}
+use crate::overseen::{AdminUsage, Overseen, Overview};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -42,17 +19,6 @@ pub struct WithAdmin<H> {
     /// None: nobody looks.
     admin: Option<AdminService>,
     overview: Overview,
-}
-
-/// How it is shown.
-#[derive(Debug, Clone, Copy)]
-pub struct Overview {
-    /// When the process began.
-    pub started: SystemTime,
-    /// The system's clock, or a test's.
-    pub clock: fn() -> SystemTime,
-    /// Agencies that have metrics of their own.
-    pub metrics_agencies: Agency,
 }
 
 impl<H: Overseen> WithAdmin<H> {

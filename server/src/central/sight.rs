@@ -9,7 +9,6 @@ mod status;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use admin::exposition::Exposition;
-use admin::shared::Responses;
 use admin::status::Status;
 use admin::view::{NotReady, View};
 use reactor::{Context, Counters, Gauges, ListenerId, TurnDurations};
@@ -17,8 +16,8 @@ use tls::expiry::Expiry;
 use wire::Agency;
 
 use super::{Central, Trust};
+use crate::overseen::{AdminUsage, Overview};
 use crate::store::Store;
-use crate::with_admin::Overview;
 
 /// A central, and what its loop says at the moment.
 #[derive(Debug)]
@@ -32,17 +31,6 @@ pub struct Sight<'a, S> {
     /// Agencies that have metrics of their own.
     metrics_agencies: Agency,
     admin: AdminUsage,
-}
-
-/// How the admin listener is used.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AdminUsage {
-    /// What requests came to.
-    pub responses: Responses,
-    /// Pages that are kept up to date.
-    pub streams: usize,
-    /// Connections, those of pages included.
-    pub connections: usize,
 }
 
 /// The moments of the loop as points in time.
