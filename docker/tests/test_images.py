@@ -42,6 +42,6 @@ def test_a_server_is_healthy_and_being_asked_leaves_no_line(system):
     system.up()
     wait_until(lambda: inspect("server")["State"]["Health"]["Status"] == "healthy")
     lines = [(line.action, line.result) for line in system.log("server")]
-    assert lines == [("open_ledger", "success"), ("open_lottery", "success"),
-                     ("listen", "success"), ("listen_admin", "success"),
+    assert lines == [("listen_admin", "success"), ("open_ledger", "success"),
+                     ("open_lottery", "success"), ("listen", "success"),
                      ("accept_connections", "in_progress")]

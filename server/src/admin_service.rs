@@ -3,7 +3,6 @@
 //!
 //! Knows no lottery: what there is to see comes as a [`View`].
 
-use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::events::{Events, INTERVAL, KEEP_ALIVE_INTERVAL};
@@ -11,10 +10,9 @@ use admin::limits::AdminLimits;
 use admin::session::{Deadline, Next, Progress, Session};
 use admin::shared::{Responses, Shared};
 use admin::view::View;
-use reactor::{
-    ConnectionId, Context, Layer, LayerError, ListenerEvent, ListenerId, ListenerLimits, TimerId,
-};
-use runtime::logging::{Fail, InProgress, Level, Line, Success};
+use http1::{AfterResponse, Method, Response, StatusCode};
+use reactor::{ConnectionId, Context, Layer, LayerError, ListenerId, ListenerLimits, TimerId};
+use runtime::logging::{Fail, Level, Line, Success};
 use runtime::{EventLoop, log_line};
 use tls::HANDSHAKE;
 
@@ -27,13 +25,16 @@ pub(crate) const TICK: TimerId = TimerId(32);
 /// Keeps streams alive on which nothing happens.
 pub(crate) const KEEP_ALIVE: TimerId = TimerId(33);
 
+/// Times in a turn that a connection's requests are looked at. Each may bring as much as a session
+/// answers at once, and HEAD has it made for nothing: without this, all connections together could keep
+/// those of agencies waiting.
+const CALLS_MAX: usize = 8;
+
 /// Clients that wait to be accepted.
 const BACKLOG: u32 = 128;
 
 /// What a client hears that speaks HTTP to a listener of HTTPS.
-const PLAINTEXT_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Connection: close\r\nContent-Length: 58\r\n\r\n\
-    expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
+const PLAINTEXT_REFUSAL: &[u8] = b"expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
 
 /// Who makes TLS for a connection.
 pub(crate) type MakeLayer<'a> = &'a dyn Fn() -> Result<Box<dyn Layer>, LayerError>;
@@ -47,8 +48,12 @@ pub struct AdminService {
     shared: Shared,
     /// By the slots of their ids.
     connections: Vec<Option<Connection>>,
-    /// Paused until the loop has written what they were sent.
+    /// Go on in the next turn: others have taken what this one had for them.
+    refused: Vec<ConnectionId>,
+    /// Go on behind those: they have been sent much.
     paused: Vec<ConnectionId>,
+    /// Calls of this turn that may still bring responses.
+    calls_left: usize,
     ticks: bool,
 }
 
@@ -87,7 +92,16 @@ pub fn listen(
 impl AdminService {
     /// Serves the connections of this listener, with HTTPS if `is_tls`.
     pub fn new(listener: ListenerId, is_tls: bool, shared: Shared) -> Self {
-        Self { listener, is_tls, shared, connections: Vec::new(), paused: Vec::new(), ticks: false }
+        Self {
+            listener,
+            is_tls,
+            shared,
+            connections: Vec::new(),
+            refused: Vec::new(),
+            paused: Vec::new(),
+            calls_left: CALLS_MAX,
+            ticks: false,
+        }
     }
 
     pub(crate) fn listener(&self) -> ListenerId {
@@ -110,14 +124,23 @@ impl AdminService {
         found.is_some_and(|connection| connection.id == id)
     }
 
-    pub(crate) fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, peer: SocketAddr) {
+    /// All of them.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections.iter().flatten().map(|connection| connection.id)
+    }
+
+    pub(crate) fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId) {
         if self.connections.len() <= id.slot() {
             self.connections.resize_with(id.slot() + 1, || None);
         }
         let session = Session::new(&self.shared);
         self.connections[id.slot()] = Some(Connection { id, awaits_tls: self.is_tls, session });
         self.arm(cx, id, Deadline::Idle);
-        log_line!(Level::Debug, Line::new("accept_admin", Success).with("ip", peer.ip()));
+    }
+
+    /// TLS is established.
+    pub(crate) fn on_handshake(&mut self, cx: &mut impl Context, id: ConnectionId) {
+        self.arm(cx, id, Deadline::Idle);
     }
 
     /// Returns how many bytes of `input` are done with.
@@ -133,7 +156,16 @@ impl AdminService {
             return input.len();
         };
         if connection.awaits_tls {
-            return begin_tls(cx, connection, input, make_layer);
+            return self.begin_tls(cx, id, input, make_layer);
+        }
+        // What a stream still sends is thrown away.
+        if !connection.session.is_stream() {
+            if self.calls_left == 0 {
+                cx.pause_reading(id);
+                self.refused.push(id);
+                return 0;
+            }
+            self.calls_left -= 1;
         }
         let mut out = Vec::new();
         let progress = connection.session.on_data(input, &mut self.shared, view, &mut out);
@@ -202,6 +234,10 @@ impl AdminService {
     }
 
     pub(crate) fn on_deadline(&mut self, cx: &mut impl Context, id: ConnectionId) {
+        // It is the central that waits.
+        if self.refused.contains(&id) {
+            return self.arm(cx, id, Deadline::Request);
+        }
         let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
             return;
         };
@@ -265,53 +301,52 @@ impl AdminService {
             return;
         };
         connection.session.on_close(&mut self.shared);
+        self.refused.retain(|refused| *refused != id);
         self.paused.retain(|paused| *paused != id);
     }
 
-    /// The turn's output is about to leave: what waited for it goes on in the next one.
+    /// The turn's output is about to leave: what waited goes on in the next one.
     pub(crate) fn before_flush(&mut self, cx: &mut impl Context) {
-        for id in self.paused.drain(..) {
+        self.calls_left = CALLS_MAX;
+        for id in self.refused.drain(..).chain(self.paused.drain(..)) {
             cx.resume_reading(id);
         }
     }
-}
 
-/// Logs what happens to the listening socket, for who looks for it: the course's lines are about the other.
-pub(crate) fn log_listener(event: &ListenerEvent) {
-    let line = |result| Line::new("listen_admin", result);
-    match event {
-        ListenerEvent::Paused { connections, error } => {
-            let line = line(InProgress).with("connections", connections);
-            log_line!(Level::Debug, line.with_some("error", error.as_ref()));
+    /// The first byte of a connection says whether it is TLS.
+    fn begin_tls(
+        &mut self,
+        cx: &mut impl Context,
+        id: ConnectionId,
+        input: &[u8],
+        make_layer: MakeLayer<'_>,
+    ) -> usize {
+        if input.first() != Some(&HANDSHAKE) {
+            self.refuse_plaintext(cx, id);
+            return input.len();
         }
-        ListenerEvent::Resumed => {
-            log_line!(Level::Debug, line(InProgress).with("resumed", "after a pause"));
+        match make_layer() {
+            Ok(layer) => {
+                self.arm(cx, id, Deadline::Request);
+                cx.start_layer(id, layer);
+            }
+            Err(error) => {
+                log_line!(Level::Debug, Line::new("accept_admin", Fail).with("error", error));
+                cx.abort(id);
+            }
         }
-        _ => {}
+        if let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) {
+            connection.awaits_tls = false;
+        }
+        0
     }
-}
 
-/// The first byte of a connection says whether it is TLS.
-fn begin_tls(
-    cx: &mut impl Context,
-    connection: &mut Connection,
-    input: &[u8],
-    make_layer: MakeLayer<'_>,
-) -> usize {
-    let id = connection.id;
-    if input.first() != Some(&HANDSHAKE) {
-        cx.send(id, PLAINTEXT_REFUSAL);
+    fn refuse_plaintext(&mut self, cx: &mut impl Context, id: ConnectionId) {
+        let response = Response::text(StatusCode::BadRequest);
+        cx.send_with(id, |out| {
+            response.write(Method::Get, AfterResponse::Close, PLAINTEXT_REFUSAL, out);
+        });
+        self.shared.responses.refused += 1;
         cx.close(id);
-        return input.len();
     }
-    connection.awaits_tls = false;
-    match make_layer() {
-        Ok(layer) => cx.start_layer(id, layer),
-        Err(error) => {
-            let line = Line::new("accept_admin", Fail).with("error", error);
-            log_line!(Level::Warn, line);
-            cx.abort(id);
-        }
-    }
-    0
 }

@@ -256,6 +256,10 @@ impl<S: Store> Overseen for Central<S> {
         Sight::new(self, cx, overview, usage)
     }
 
+    fn is_revoked(&self, chain: &[&[u8]]) -> bool {
+        !chain.is_empty() && self.trust.as_deref().is_some_and(|trust| trust.is_revoked(chain))
+    }
+
     /// Ends the process if the ledger's files aren't there any more.
     fn on_probe(&mut self) {
         self.lottery.verify_ledger();

@@ -108,9 +108,12 @@ impl Config {
                 max_size: layers.get(&settings::MAX_LEDGER_SIZE)?,
                 min_free: layers.get(&settings::MIN_FREE_BYTES)?,
             },
-            // The longest that a decoder leaves unconsumed: a line or a frame that isn't whole.
+            // The longest that a decoder leaves unconsumed: a line, a frame or a head that isn't whole.
             limits: Limits {
-                max_unconsumed: protocol.max_line_size.max(FRAME_MAX),
+                max_unconsumed: protocol
+                    .max_line_size
+                    .max(FRAME_MAX)
+                    .max(layers.get(&settings::ADMIN_MAX_HEAD_SIZE)?),
                 ..Self::limits(layers)?
             },
             plaintext_warning: layers.get(&settings::PLAINTEXT_WARNING)?,
@@ -134,6 +137,11 @@ impl Config {
         };
         let hosts = Hosts::new(layers.get(&settings::ADMIN_HOSTS)?);
         let metrics_agencies = layers.get(&settings::METRICS_AGENCIES)?;
+        // Streams are never closed for others: there must be room for who asks for health.
+        if limits.streams >= limits.connections {
+            layers.reject(&settings::ADMIN_STREAMS, "less than", &settings::ADMIN_CONNECTIONS);
+            return None;
+        }
         let Some(address) = layers.get(&settings::ADMIN_ADDRESS)? else { return Some(None) };
         if tls && !has_tls {
             layers.reject(

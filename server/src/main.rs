@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use ledger::Durability;
 use reactor::{Hangup, Outcome};
@@ -15,7 +15,7 @@ use server::certificates::Certificates;
 use server::config::Config;
 use server::healthcheck::Check;
 use server::lottery::Lottery;
-use server::overseen::Overview;
+use server::overseen::{Overview, WallClock};
 use server::recovering::Recovering;
 use server::server_error::ServerError;
 use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
@@ -106,13 +106,15 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
     logging::flush();
     let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
-    let overview = Overview { started, clock: SystemTime::now, metrics_agencies };
+    let wall = WallClock::new(Instant::now(), started);
+    let overview = Overview { started, wall, metrics_agencies };
     let recovering = Recovering::new(certificates.as_ref());
-    let mut recovering = WithAdmin::new(recovering, admin, overview);
+    let mut recovering = WithAdmin::new(recovering, admin, overview, SystemTime::now);
     let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {
         return Ok(Outcome::Graceful);
     };
-    let (_, admin) = recovering.into_parts();
+    let (recovering, admin) = recovering.into_parts();
+    let signals = recovering.into_signals();
     let prepared = prepare(config, &store).and_then(|prepared| {
         let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
         Ok((prepared, listening))
@@ -131,7 +133,8 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     }
     let line = Line::new("listen", Success).with("ip", listening.ip());
     log_line!(Level::Info, line.with("port", listening.port()));
-    let mut handler = WithAdmin::new(central, admin, overview);
+    let handler = WithAdmin::new(central, admin, overview, SystemTime::now);
+    let mut handler = handler.with_signals(signals);
     let outcome = event_loop.run(&mut handler);
     let (mut central, _) = handler.into_parts();
     central.report_log();

@@ -62,10 +62,11 @@ fn watch_progress(
 ) -> impl FnMut(Progress) -> ControlFlow<()> {
     let mut next_report = Instant::now() + PROGRESS_INTERVAL;
     move |Progress { step, done, total }| {
-        // Of an operator's connections only: should the loop fail, it fails again when it runs.
-        if is_interrupted(event_loop) || event_loop.turn_now(meanwhile).is_err() {
+        if is_interrupted(event_loop) {
             return ControlFlow::Break(());
         }
+        // For an operator alone: should the poll fail, it fails again when the loop runs.
+        let _ = event_loop.turn_now(meanwhile);
         let now = Instant::now();
         if now >= next_report {
             next_report = now + PROGRESS_INTERVAL;

@@ -1,6 +1,6 @@
 //! The seam between the admin listener and the handler that an operator looks at.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use admin::shared::Responses;
 use admin::view::View;
@@ -20,6 +20,12 @@ pub trait Overseen: Handler {
     /// The health check asks: looks at what a healthy process can't be without.
     fn on_probe(&mut self) {}
 
+    /// Whether one of these certificates of a peer is revoked now.
+    fn is_revoked(&self, chain: &[&[u8]]) -> bool {
+        let _ = chain;
+        false
+    }
+
     /// TLS for a connection of the admin listener.
     ///
     /// # Errors
@@ -32,10 +38,46 @@ pub trait Overseen: Handler {
 pub struct Overview {
     /// When the process began.
     pub started: SystemTime,
-    /// The system's clock, or a test's.
-    pub clock: fn() -> SystemTime,
+    /// What moments of the loop are as points in time.
+    pub wall: WallClock,
     /// Agencies that have metrics of their own.
     pub metrics_agencies: Agency,
+}
+
+/// Moments of the loop as points in time: the same moment is the same time whenever it is asked for,
+/// unless the system's clock was set meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct WallClock {
+    moment: Instant,
+    time: SystemTime,
+}
+
+impl WallClock {
+    /// How far the system's clock may be off before it counts as set: longer than a turn takes, which
+    /// lies between a moment of the loop and the look at that clock.
+    const TOLERANCE: Duration = Duration::from_secs(1);
+
+    /// A moment, and what the system's clock said then.
+    pub fn new(moment: Instant, time: SystemTime) -> Self {
+        Self { moment, time }
+    }
+
+    /// The system's clock says `time` now, at about `moment`.
+    pub fn follow(&mut self, moment: Instant, time: SystemTime) {
+        let expected = self.at(moment);
+        let distance = expected.duration_since(time).or_else(|_| time.duration_since(expected));
+        if distance.unwrap_or_default() > Self::TOLERANCE {
+            *self = Self { moment, time };
+        }
+    }
+
+    /// The point in time of a moment.
+    pub fn at(&self, moment: Instant) -> SystemTime {
+        match moment.checked_duration_since(self.moment) {
+            Some(after) => self.time + after,
+            None => self.time - self.moment.duration_since(moment),
+        }
+    }
 }
 
 /// How the admin listener is used.
@@ -47,4 +89,35 @@ pub struct AdminUsage {
     pub streams: usize,
     /// Connections, those of pages included.
     pub connections: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_moment_is_the_same_time_whenever_it_is_asked_for() {
+        let (begin, time) = (Instant::now(), SystemTime::UNIX_EPOCH + 1_000_000 * MS);
+        let mut wall = WallClock::new(begin, time);
+        let moment = begin + 500 * MS;
+        let at = wall.at(moment);
+        assert_eq!(at, time + 500 * MS);
+        for jitter in [0, 3, 250, 999] {
+            wall.follow(begin + 700 * MS, time + 700 * MS + jitter * MS);
+            assert_eq!(wall.at(moment), at);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_followed() {
+        let (begin, time) = (Instant::now(), SystemTime::UNIX_EPOCH + 9_000_000 * MS);
+        for set in [time + 5_000_000 * MS, time - 5_000_000 * MS] {
+            let mut wall = WallClock::new(begin, time);
+            wall.follow(begin + 10 * MS, set);
+            assert_eq!(wall.at(begin + 20 * MS), set + 10 * MS);
+            assert_eq!(wall.at(begin), set - 10 * MS, "before it too");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use admin::exposition::Exposition;
 use admin::process::Process;
 use admin::status::{Commits, Connections, Lottery, Problem, Stage, Status, Usage};
 use admin::view::{NotReady, View};
-use reactor::{CloseReason, ConnectionId, Context, Handler, Layer, LayerError};
+use reactor::{CloseReason, ConnectionId, Context, Handler, Layer, LayerError, Signal};
 
 use crate::central::Trust as _;
 use crate::certificates::Certificates;
@@ -19,12 +19,19 @@ use crate::overseen::{AdminUsage, Overseen, Overview};
 pub struct Recovering<'a> {
     /// For an operator who looks by HTTPS.
     certificates: Option<&'a Certificates>,
+    /// Have come meanwhile, and are for the central: each kind once.
+    signals: Vec<Signal>,
 }
 
 impl<'a> Recovering<'a> {
     /// With the certificates that will be in force.
     pub fn new(certificates: Option<&'a Certificates>) -> Self {
-        Self { certificates }
+        Self { certificates, signals: Vec::new() }
+    }
+
+    /// Signals that the central is to obey when it begins.
+    pub fn into_signals(self) -> Vec<Signal> {
+        self.signals
     }
 }
 
@@ -42,6 +49,12 @@ impl Handler for Recovering<'_> {
     fn on_eof(&mut self, _: &mut impl Context, _: ConnectionId, _: &[u8]) {}
 
     fn on_close(&mut self, _: &mut impl Context, _: ConnectionId, _: &CloseReason) {}
+
+    fn on_signal(&mut self, _: &mut impl Context, signal: Signal) {
+        if !self.signals.contains(&signal) {
+            self.signals.push(signal);
+        }
+    }
 }
 
 impl Overseen for Recovering<'_> {
@@ -50,8 +63,8 @@ impl Overseen for Recovering<'_> {
     where
         Self: 'v;
 
-    fn look(&self, _: &impl Context, overview: Overview, _: AdminUsage) -> Nothing {
-        Nothing { started: overview.started, time: (overview.clock)() }
+    fn look(&self, cx: &impl Context, overview: Overview, _: AdminUsage) -> Nothing {
+        Nothing { started: overview.started, time: overview.wall.at(cx.now()) }
     }
 
     fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {

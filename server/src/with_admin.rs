@@ -2,6 +2,7 @@
 //! belongs.
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use reactor::{
     CloseReason, ConnectionId, Context, Handler, ListenerEvent, ListenerId, ShutdownCause, Signal,
@@ -19,12 +20,27 @@ pub struct WithAdmin<H> {
     /// None: nobody looks.
     admin: Option<AdminService>,
     overview: Overview,
+    /// The system's clock, or a test's.
+    clock: fn() -> SystemTime,
+    /// Have come before the loop began.
+    signals: Vec<Signal>,
 }
 
 impl<H: Overseen> WithAdmin<H> {
     /// The handler of the main listener, and who serves the admin listener if there is one.
-    pub fn new(inner: H, admin: Option<AdminService>, overview: Overview) -> Self {
-        Self { inner, admin, overview }
+    pub fn new(
+        inner: H,
+        admin: Option<AdminService>,
+        overview: Overview,
+        clock: fn() -> SystemTime,
+    ) -> Self {
+        Self { inner, admin, overview, clock, signals: Vec::new() }
+    }
+
+    /// The same, with signals that have come before the loop began.
+    #[must_use]
+    pub fn with_signals(self, signals: Vec<Signal>) -> Self {
+        Self { signals, ..self }
     }
 
     /// Both parts again.
@@ -33,12 +49,21 @@ impl<H: Overseen> WithAdmin<H> {
     }
 }
 
-fn usage_of(admin: &AdminService, cx: &impl Context) -> AdminUsage {
-    AdminUsage {
+/// How it is in this turn.
+fn look<'a, H: Overseen>(
+    inner: &'a H,
+    overview: &mut Overview,
+    clock: fn() -> SystemTime,
+    admin: &AdminService,
+    cx: &impl Context,
+) -> H::View<'a> {
+    overview.wall.follow(cx.now(), clock());
+    let usage = AdminUsage {
         responses: admin.responses(),
         streams: admin.streams(),
         connections: cx.gauges(admin.listener()).connections,
-    }
+    };
+    inner.look(cx, *overview, usage)
 }
 
 /// Whether a connection is the admin listener's.
@@ -51,6 +76,9 @@ impl<H: Overseen> Handler for WithAdmin<H> {
 
     fn on_start(&mut self, cx: &mut impl Context) {
         self.inner.on_start(cx);
+        for signal in std::mem::take(&mut self.signals) {
+            self.on_signal(cx, signal);
+        }
     }
 
     fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, peer: SocketAddr) {
@@ -60,7 +88,7 @@ impl<H: Overseen> Handler for WithAdmin<H> {
                 if healthcheck::is_probe(peer.ip()) {
                     self.inner.on_probe();
                 }
-                admin.on_open(cx, id, peer);
+                admin.on_open(cx, id);
             }
             _ => self.inner.on_open(cx, id, peer),
         }
@@ -76,13 +104,14 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         let Some(admin) = of_admin(&mut self.admin, id) else {
             return self.inner.on_data(cx, id, input);
         };
-        let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
+        let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
         admin.on_data(cx, id, input, &sight, &|| self.inner.make_layer())
     }
 
     fn on_handshake(&mut self, cx: &mut impl Context, id: ConnectionId) {
-        if of_admin(&mut self.admin, id).is_none() {
-            self.inner.on_handshake(cx, id);
+        match of_admin(&mut self.admin, id) {
+            Some(admin) => admin.on_handshake(cx, id),
+            None => self.inner.on_handshake(cx, id),
         }
     }
 
@@ -90,7 +119,7 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         let Some(admin) = of_admin(&mut self.admin, id) else {
             return self.inner.on_eof(cx, id, rest);
         };
-        let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
+        let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
         admin.on_eof(cx, id, rest, &sight);
     }
 
@@ -110,7 +139,7 @@ impl<H: Overseen> Handler for WithAdmin<H> {
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match &mut self.admin {
             Some(admin) if matches!(timer, admin_service::TICK | admin_service::KEEP_ALIVE) => {
-                let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
+                let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
                 admin.on_timer(cx, timer, &sight);
             }
             _ => self.inner.on_timer(cx, timer),
@@ -135,20 +164,27 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         event: &ListenerEvent,
     ) {
         match &self.admin {
-            Some(admin) if admin.listener() == listener => admin_service::log_listener(event),
+            // Whoever reaches it can bring these about at will, and metrics say how many there are.
+            Some(admin) if admin.listener() == listener => {}
             _ => self.inner.on_listener_event(cx, listener, event),
         }
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
         self.inner.on_signal(cx, signal);
+        let Some(admin) = self.admin.as_ref().filter(|_| signal == Signal::Hangup) else { return };
+        for id in admin.ids().collect::<Vec<_>>() {
+            if self.inner.is_revoked(&cx.peer_certificates(id)) {
+                cx.close(id);
+            }
+        }
     }
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
         self.inner.on_shutdown(cx, cause);
         // The last that pages hear is that the central stops.
         if let Some(admin) = &mut self.admin {
-            let sight = self.inner.look(cx, self.overview, usage_of(admin, cx));
+            let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
             admin.tick(cx, &sight);
         }
     }

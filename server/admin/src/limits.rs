@@ -6,8 +6,8 @@ use std::time::Duration;
 /// [`OUTPUT_MAX`], [`REQUESTS_MAX`], and what [`http1`] bounds in a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminLimits {
-    /// Connections at a time, streams of events among them; 256 by default. A further one isn't
-    /// accepted until another closes.
+    /// Connections at a time, streams of events among them; 256 by default. For a further
+    /// one the one that has been silent longest is closed, never a stream.
     pub connections: usize,
     /// Streams of events at a time; 128 by default. A further one is refused with 503.
     pub streams: usize,

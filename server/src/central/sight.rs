@@ -16,7 +16,7 @@ use tls::expiry::Expiry;
 use wire::Agency;
 
 use super::{Central, Trust};
-use crate::overseen::{AdminUsage, Overview};
+use crate::overseen::{AdminUsage, Overview, WallClock};
 use crate::store::Store;
 
 /// A central, and what its loop says at the moment.
@@ -38,15 +38,14 @@ pub struct Sight<'a, S> {
 struct Times {
     started: SystemTime,
     /// The turn's moment.
-    now: Instant,
-    /// The same as a point in time.
     time: SystemTime,
+    wall: WallClock,
 }
 
 impl Times {
     /// Seconds since 1970 of a moment of the loop.
     fn unix(&self, moment: Instant) -> f64 {
-        seconds(self.time) - self.now.saturating_duration_since(moment).as_secs_f64()
+        seconds(self.wall.at(moment))
     }
 }
 
@@ -63,13 +62,13 @@ impl<'a, S: Store> Sight<'a, S> {
         overview: Overview,
         admin: AdminUsage,
     ) -> Self {
-        let Overview { started, clock, metrics_agencies } = overview;
+        let Overview { started, wall, metrics_agencies } = overview;
         Self {
             central,
             counters: cx.counters(),
             gauges: cx.gauges(ListenerId::MAIN),
             turn_durations: *cx.turn_durations(),
-            times: Times { started, now: cx.now(), time: clock() },
+            times: Times { started, time: wall.at(cx.now()), wall },
             metrics_agencies,
             admin,
         }

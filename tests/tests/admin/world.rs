@@ -40,8 +40,7 @@ impl Central {
     }
 
     /// One that was started with an admin listener at a port that the kernel chooses.
-    pub(crate) fn of(mut server: Server) -> Self {
-        server.wait_for("action: listen_admin | result: success");
+    pub(crate) fn of(server: Server) -> Self {
         let port = log::successes(server.log_so_far(), "listen_admin").next();
         let port = port.and_then(|line| line.value("port")).expect("a port");
         Self { server, port }

@@ -38,7 +38,8 @@ fn problems<S: Store>(sight: &Sight<'_, S>) -> Vec<Problem> {
     let expiring = expiries.iter().any(|expiry| expiry.is_near(now) && !expiry.is_over(now));
     [
         (central.shared.shutting_down, Problem::Stopping),
-        (central.lottery.is_suspended(), Problem::StorageFailing),
+        // Of a ledger at its limit its size says it.
+        (central.lottery.is_suspended() && !central.lottery.is_at_limit(), Problem::StorageFailing),
         (central.listener_log.is_paused(), Problem::ConnectionsFull),
         (expired, Problem::CertificateExpired),
         (expiring, Problem::CertificateExpiring),
