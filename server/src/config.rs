@@ -128,20 +128,16 @@ impl Config {
     #[expect(clippy::option_option, reason = "the outer one is that of all settings")]
     fn admin(layers: &mut Settings, has_tls: bool) -> Option<Option<AdminConfig>> {
         let tls = layers.get(&settings::ADMIN_TLS)?;
+        let connections = layers.get(&settings::ADMIN_CONNECTIONS)?;
         let limits = AdminLimits {
-            connections: layers.get(&settings::ADMIN_CONNECTIONS)?,
-            streams: layers.get(&settings::ADMIN_STREAMS)?,
+            connections,
+            streams: Self::admin_streams(layers, connections)?,
             max_head_bytes: layers.get(&settings::ADMIN_MAX_HEAD_SIZE)?,
             request_timeout: layers.get(&settings::ADMIN_HEAD_TIMEOUT)?,
             idle_timeout: layers.get(&settings::ADMIN_IDLE_TIMEOUT)?,
         };
         let hosts = Hosts::new(layers.get(&settings::ADMIN_HOSTS)?);
         let metrics_agencies = layers.get(&settings::METRICS_AGENCIES)?;
-        // Streams are never closed for others: there must be room for who asks for health.
-        if limits.streams >= limits.connections {
-            layers.reject(&settings::ADMIN_STREAMS, "less than", &settings::ADMIN_CONNECTIONS);
-            return None;
-        }
         let Some(address) = layers.get(&settings::ADMIN_ADDRESS)? else { return Some(None) };
         if tls && !has_tls {
             layers.reject(
@@ -152,6 +148,23 @@ impl Config {
             return None;
         }
         Some(Some(AdminConfig { address, tls, hosts, limits, metrics_agencies }))
+    }
+
+    /// Streams are never closed for others: there must be room for who asks for health. So the default is
+    /// lowered to half of all connections.
+    fn admin_streams(layers: &mut Settings, connections: usize) -> Option<usize> {
+        let setting = &settings::ADMIN_STREAMS;
+        let asked = layers.get(setting)?;
+        if layers.is_default(setting) {
+            let taken = asked.min(connections / 2);
+            layers.read_as(setting, taken.to_string());
+            return Some(taken);
+        }
+        if asked >= connections {
+            layers.reject(setting, "less than", &settings::ADMIN_CONNECTIONS);
+            return None;
+        }
+        Some(asked)
     }
 
     /// The same for a ledger in which a commit of `room` bytes fits: its wal may be older than this

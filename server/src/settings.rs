@@ -189,6 +189,7 @@ runtime::settings! {
             .number(0..=10_000)
             .default("128")
             .help("Pages that are kept up to date")
+            .details("less than `SERVER_ADMIN_CONNECTIONS`; at most half of it unless set")
             .limit(
                 "a further one is refused with 503, and tries again",
                 "each is sent what changes, four times a second",

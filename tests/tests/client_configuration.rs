@@ -74,7 +74,7 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
         ("log:\n  level: ~\n", format!("2: log.level = \"\": {level}; an empty value isn't the default, leave the setting out for it")),
         ("log:\n  level: true\n", format!("2: log.level = \"true\": {level}")),
         ("log:\n  level: !x INFO\n", format!("2: log.level = \"!\": {level}; its tag isn't known")),
-        ("log: INFO\n", "1: log = \"INFO\": expected a section, with level, maxLines, interval, suppressedInterval".to_owned()),
+        ("log: INFO\n", "1: log = \"INFO\": expected a section, with level, format, maxLines, interval, suppressedInterval".to_owned()),
         ("batch:\n  maxAmount: 50\nbatch:\n  window: 2\n", "3: duplicate key batch, first in line 1".to_owned()),
         ("batch:\n  maxAmount: 50\n  maxamount: 2\n", "3: duplicate key batch.maxamount, first in line 2".to_owned()),
         ("batch:\n  window: 2\nbatch.window: 3\n", "3: duplicate key batch.window, first in line 2".to_owned()),
