@@ -136,7 +136,12 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
     ) -> Result<(), RunError<H::Fatal>> {
         // As after a shutdown that waited for the handler: the turn has work that no event announces.
         self.became_idle = true;
-        self.turn(handler)
+        // What was done since the last turn is no part of it, and it is no turn of the loop for nothing.
+        self.connections.clock.begin_turn(self.connections.system.now());
+        let idle_turns = self.connections.counters.idle_turns;
+        let turned = self.turn(handler);
+        self.connections.counters.idle_turns = idle_turns;
+        turned
     }
 
     /// 1 to 6. Nothing that the handler has sent has left yet.

@@ -6,10 +6,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::events::{Events, INTERVAL, KEEP_ALIVE_INTERVAL};
+use admin::exposition::Exposition;
 use admin::limits::AdminLimits;
+use admin::process::Process;
 use admin::session::{Deadline, Next, Progress, Session};
 use admin::shared::{Responses, Shared};
-use admin::view::View;
+use admin::status::Status;
+use admin::view::{NotReady, View};
 use http1::{AfterResponse, Method, Response, StatusCode};
 use reactor::{ConnectionId, Context, Layer, LayerError, ListenerId, ListenerLimits, TimerId};
 use runtime::logging::{Fail, Level, Line, Success};
@@ -25,16 +28,60 @@ pub(crate) const TICK: TimerId = TimerId(32);
 /// Keeps streams alive on which nothing happens.
 pub(crate) const KEEP_ALIVE: TimerId = TimerId(33);
 
-/// Times in a turn that a connection's requests are looked at. Each may bring as much as a session
-/// answers at once, and HEAD has it made for nothing: without this, all connections together could keep
-/// those of agencies waiting.
-const CALLS_MAX: usize = 8;
+/// Bytes of bodies that are made in a turn; further requests are looked at in the next one. What isn't
+/// sent counts too: HEAD has a page made for nothing, and without this all connections together could
+/// keep those of agencies waiting.
+const MADE_MAX: usize = 256 * 1024;
+
+/// Bytes of events that streams are sent at a time; the others are sent all that they have missed later.
+/// A lottery of thousands of agencies may change as a whole between two events.
+const EVENTS_MAX: usize = 4 * 1024 * 1024;
 
 /// Clients that wait to be accepted.
 const BACKLOG: u32 = 128;
 
 /// What a client hears that speaks HTTP to a listener of HTTPS.
 const PLAINTEXT_REFUSAL: &[u8] = b"expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
+
+/// A view with what is known of each process that is looked at, whatever it is.
+struct Presented<'a> {
+    view: &'a dyn View,
+    responses: Responses,
+    streams: usize,
+    process: &'a Process,
+}
+
+impl View for Presented<'_> {
+    fn status(&self) -> Status {
+        self.view.status()
+    }
+
+    fn readiness(&self) -> Result<(), NotReady> {
+        self.view.readiness()
+    }
+
+    fn metrics(&self, out: &mut Exposition) {
+        out.gauge("loteria_build_info", "The central's version; always 1.").labelled(
+            "version",
+            env!("CARGO_PKG_VERSION"),
+            true,
+        );
+        out.gauge("loteria_ready", "Whether the central takes bets.")
+            .value(self.readiness().is_ok());
+        self.view.metrics(out);
+        let Responses { answered, refused, failed } = self.responses;
+        out.counter("loteria_admin_requests_total", "Responses of this listener, by kind of code.")
+            .labelled("code", "2xx", answered)
+            .labelled("code", "4xx", refused)
+            .labelled("code", "5xx", failed);
+        out.gauge("loteria_admin_streams", "Pages that are kept up to date.").value(self.streams);
+        self.process.write(out);
+    }
+}
+
+fn present<'a>(shared: &Shared, process: &'a Process, view: &'a dyn View) -> Presented<'a> {
+    Presented { view, responses: shared.responses, streams: shared.streams(), process }
+}
 
 /// Who makes TLS for a connection.
 pub(crate) type MakeLayer<'a> = &'a dyn Fn() -> Result<Box<dyn Layer>, LayerError>;
@@ -46,14 +93,17 @@ pub struct AdminService {
     /// Whether connections are to begin with TLS.
     is_tls: bool,
     shared: Shared,
+    process: Process,
     /// By the slots of their ids.
     connections: Vec<Option<Connection>>,
     /// Go on in the next turn: others have taken what this one had for them.
     refused: Vec<ConnectionId>,
     /// Go on behind those: they have been sent much.
     paused: Vec<ConnectionId>,
-    /// Calls of this turn that may still bring responses.
-    calls_left: usize,
+    /// Bytes of bodies that were made in this turn.
+    made: usize,
+    /// Slot of the stream that is first the next time.
+    first_stream: usize,
     ticks: bool,
 }
 
@@ -96,26 +146,18 @@ impl AdminService {
             listener,
             is_tls,
             shared,
+            process: Process::this(),
             connections: Vec::new(),
             refused: Vec::new(),
             paused: Vec::new(),
-            calls_left: CALLS_MAX,
+            made: 0,
+            first_stream: 0,
             ticks: false,
         }
     }
 
     pub(crate) fn listener(&self) -> ListenerId {
         self.listener
-    }
-
-    /// What requests came to.
-    pub(crate) fn responses(&self) -> Responses {
-        self.shared.responses
-    }
-
-    /// Pages that are kept up to date.
-    pub(crate) fn streams(&self) -> usize {
-        self.shared.streams()
     }
 
     /// Whether this is one of its connections.
@@ -158,17 +200,14 @@ impl AdminService {
         if connection.awaits_tls {
             return self.begin_tls(cx, id, input, make_layer);
         }
-        // What a stream still sends is thrown away.
-        if !connection.session.is_stream() {
-            if self.calls_left == 0 {
-                cx.pause_reading(id);
-                self.refused.push(id);
-                return 0;
-            }
-            self.calls_left -= 1;
+        if self.made >= MADE_MAX {
+            cx.pause_reading(id);
+            self.refused.push(id);
+            return 0;
         }
         let mut out = Vec::new();
-        let progress = connection.session.on_data(input, &mut self.shared, view, &mut out);
+        let view = present(&self.shared, &self.process, view);
+        let progress = connection.session.on_data(input, &mut self.shared, &view, &mut out);
         self.proceed(cx, id, &out, progress)
     }
 
@@ -186,7 +225,8 @@ impl AdminService {
             return cx.close(id);
         }
         let mut out = Vec::new();
-        let progress = connection.session.on_eof(rest, &mut self.shared, view, &mut out);
+        let view = present(&self.shared, &self.process, view);
+        let progress = connection.session.on_eof(rest, &mut self.shared, &view, &mut out);
         self.proceed(cx, id, &out, progress);
     }
 
@@ -195,8 +235,9 @@ impl AdminService {
         cx: &mut impl Context,
         id: ConnectionId,
         out: &[u8],
-        Progress { consumed, next, deadline }: Progress,
+        Progress { consumed, next, deadline, made }: Progress,
     ) -> usize {
+        self.made += made;
         if !out.is_empty() {
             cx.send(id, out);
         }
@@ -282,16 +323,21 @@ impl AdminService {
         cx: &mut impl Context,
         mut write: impl FnMut(&mut Session, &mut Shared, bool, &mut Vec<u8>),
     ) {
-        let mut out = Vec::new();
-        for connection in self.connections.iter_mut().flatten() {
+        let (mut out, mut left) = (Vec::new(), EVENTS_MAX);
+        let count = self.connections.len();
+        let first = self.first_stream;
+        for slot in (0..count).map(|step| (first + step) % count) {
+            let Some(connection) = &mut self.connections[slot] else { continue };
             if !connection.session.is_stream() {
                 continue;
             }
-            let has_left = cx.unsent(connection.id) == 0;
+            let has_left = left > 0 && cx.unsent(connection.id) == 0;
             out.clear();
             write(&mut connection.session, &mut self.shared, has_left, &mut out);
             if !out.is_empty() {
                 cx.send(connection.id, &out);
+                left = left.saturating_sub(out.len());
+                self.first_stream = slot + 1;
             }
         }
     }
@@ -307,7 +353,7 @@ impl AdminService {
 
     /// The turn's output is about to leave: what waited goes on in the next one.
     pub(crate) fn before_flush(&mut self, cx: &mut impl Context) {
-        self.calls_left = CALLS_MAX;
+        self.made = 0;
         for id in self.refused.drain(..).chain(self.paused.drain(..)) {
             cx.resume_reading(id);
         }

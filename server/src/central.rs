@@ -97,7 +97,7 @@ use wire::ErrorCode;
 
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
-use crate::overseen::{AdminUsage, Overseen, Overview};
+use crate::overseen::{Overseen, Overview};
 use crate::store::{Store, StoreError};
 
 /// The handler.
@@ -252,8 +252,8 @@ impl<S: Store> Overseen for Central<S> {
     where
         S: 'a;
 
-    fn look(&self, cx: &impl Context, overview: Overview, usage: AdminUsage) -> Sight<'_, S> {
-        Sight::new(self, cx, overview, usage)
+    fn look(&self, cx: &impl Context, overview: Overview, lookers: usize) -> Sight<'_, S> {
+        Sight::new(self, cx, overview, lookers)
     }
 
     fn is_revoked(&self, chain: &[&[u8]]) -> bool {

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use admin::shared::Responses;
 use admin::view::View;
 use reactor::{Context, Handler, Layer, LayerError};
 use wire::Agency;
@@ -14,8 +13,8 @@ pub trait Overseen: Handler {
     where
         Self: 'a;
 
-    /// How it is in this turn.
-    fn look(&self, cx: &impl Context, overview: Overview, usage: AdminUsage) -> Self::View<'_>;
+    /// How it is in this turn, in which the admin listener has so many connections.
+    fn look(&self, cx: &impl Context, overview: Overview, lookers: usize) -> Self::View<'_>;
 
     /// The health check asks: looks at what a healthy process can't be without.
     fn on_probe(&mut self) {}
@@ -78,17 +77,6 @@ impl WallClock {
             None => self.time - self.moment.duration_since(moment),
         }
     }
-}
-
-/// How the admin listener is used.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AdminUsage {
-    /// What requests came to.
-    pub responses: Responses,
-    /// Pages that are kept up to date.
-    pub streams: usize,
-    /// Connections, those of pages included.
-    pub connections: usize,
 }
 
 #[cfg(test)]

@@ -2,17 +2,16 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use admin::exposition::Exposition;
-use admin::process::Process;
-use admin::status::{Commits, Connections, Lottery, Problem, Stage, Status, Usage};
+use admin::status::{Problem, Status, seconds};
 use admin::view::{NotReady, View};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Layer, LayerError, Signal};
 
 use crate::central::Trust as _;
 use crate::certificates::Certificates;
-use crate::overseen::{AdminUsage, Overseen, Overview};
+use crate::overseen::{Overseen, Overview};
 
 /// The handler of the turns between two pieces of the ledger: agencies aren't listened to yet.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl Overseen for Recovering<'_> {
     where
         Self: 'v;
 
-    fn look(&self, cx: &impl Context, overview: Overview, _: AdminUsage) -> Nothing {
+    fn look(&self, cx: &impl Context, overview: Overview, _: usize) -> Nothing {
         Nothing { started: overview.started, time: overview.wall.at(cx.now()) }
     }
 
@@ -81,41 +80,14 @@ pub struct Nothing {
 
 impl View for Nothing {
     fn status(&self) -> Status {
-        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Status {
-            time: seconds(self.time).as_secs_f64(),
-            started: seconds(self.started).as_secs_f64(),
-            version: env!("CARGO_PKG_VERSION"),
-            ready: false,
-            problems: vec![Problem::Recovering],
-            lottery: Lottery {
-                stage: Stage::Open,
-                agencies: 0,
-                finished: 0,
-                stored: 0,
-                rejected: 0,
-                winners: None,
-                drawn: None,
-            },
-            commits: Commits { count: 0, p50: None, p99: None },
-            connections: Connections { open: 0, limit: 0, agencies: 0, admin: 0 },
-            buffers: Usage { bytes: 0, limit: None },
-            ledger: Usage { bytes: 0, limit: None },
-            agencies: Vec::new(),
-        }
+        let (started, time) = (seconds(self.started), seconds(self.time));
+        let problems = vec![Problem::Recovering];
+        Status { problems, ..Status::unknown(env!("CARGO_PKG_VERSION"), started, time) }
     }
 
     fn readiness(&self) -> Result<(), NotReady> {
         Err(NotReady::Recovering)
     }
 
-    fn metrics(&self, out: &mut Exposition) {
-        out.gauge("loteria_build_info", "The central's version; always 1.").labelled(
-            "version",
-            env!("CARGO_PKG_VERSION"),
-            true,
-        );
-        out.gauge("loteria_ready", "Whether the central takes bets.").value(false);
-        Process::this().write(out);
-    }
+    fn metrics(&self, _: &mut Exposition) {}
 }

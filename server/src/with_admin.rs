@@ -11,7 +11,7 @@ use reactor::{
 
 use crate::admin_service::{self, AdminService};
 use crate::healthcheck;
-use crate::overseen::{AdminUsage, Overseen, Overview};
+use crate::overseen::{Overseen, Overview};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -58,12 +58,7 @@ fn look<'a, H: Overseen>(
     cx: &impl Context,
 ) -> H::View<'a> {
     overview.wall.follow(cx.now(), clock());
-    let usage = AdminUsage {
-        responses: admin.responses(),
-        streams: admin.streams(),
-        connections: cx.gauges(admin.listener()).connections,
-    };
-    inner.look(cx, *overview, usage)
+    inner.look(cx, *overview, cx.gauges(admin.listener()).connections)
 }
 
 /// Whether a connection is the admin listener's.
@@ -200,3 +195,6 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         self.inner.before_flush(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ use words::Words;
 ///
 /// The hashes are those of `page/page.js` and `page/page.css` as they are sent; a test holds them to it.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-o1TAqbOLj3GAhMH4eulakWiSuL6qAI0y4dkkfRNOmVI='; \
+    script-src 'sha256-4fugAb+b1Eufw9tyZN2m58wkc3MsX6Jk52xJgYmtIaw='; \
     style-src 'sha256-5Gt2dwt25fH+n5MQvl3DaeXKP9WVNQNIMht8usCTKCE='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::LazyLock;
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
@@ -23,9 +22,8 @@ pub struct Process {
 
 impl Process {
     /// This process.
-    pub fn this() -> &'static Self {
-        static THIS: LazyLock<Process> = LazyLock::new(|| Process { started: read_start() });
-        &THIS
+    pub fn this() -> Self {
+        Self { started: read_start() }
     }
 
     /// Writes its metrics, read now.

@@ -61,6 +61,9 @@ pub struct Progress {
     pub next: Next,
     /// Until when that may take.
     pub deadline: Deadline,
+    /// Bytes of bodies that were made for it, those that HEAD leaves out among them: about what it has
+    /// cost.
+    pub made: usize,
 }
 
 /// What to do with a connection.
@@ -116,24 +119,25 @@ impl Session {
         view: &dyn View,
         out: &mut Vec<u8>,
     ) -> Progress {
-        let (mut consumed, mut responses, mut bytes) = (0, 0, 0);
+        let (mut consumed, mut responses, mut made) = (0, 0, 0);
         while self.state == State::Open && consumed < input.len() {
-            if responses == RESPONSES_MAX || bytes >= OUTPUT_MAX {
+            if responses == RESPONSES_MAX || made >= OUTPUT_MAX {
                 self.is_partial = false;
-                return Progress { consumed, next: Next::AwaitOutput, deadline: Deadline::Never };
+                let (next, deadline) = (Next::AwaitOutput, Deadline::Never);
+                return Progress { consumed, next, deadline, made };
             }
             let rest = &input[consumed..];
             match self.decoder.decode(rest) {
                 Ok(None) => break,
                 Ok(Some(decoded)) => {
                     consumed += decoded.used;
-                    bytes += self.respond(&decoded.request, shared, view, out);
+                    made += self.respond(&decoded.request, shared, view, out);
                 }
                 Err(error) => self.refuse(&error, rest, shared, out),
             }
             responses += 1;
         }
-        self.progress(input.len(), consumed, responses > 0)
+        Progress { made, ..self.progress(input.len(), consumed, responses > 0) }
     }
 
     fn progress(&mut self, arrived: usize, consumed: usize, has_responded: bool) -> Progress {
@@ -143,7 +147,7 @@ impl Session {
             State::Closing => Next::Close,
         };
         if next != Next::Continue {
-            return Progress { consumed: arrived, next, deadline: Deadline::Never };
+            return Progress { consumed: arrived, next, deadline: Deadline::Never, made: 0 };
         }
         let was_partial = std::mem::replace(&mut self.is_partial, consumed < arrived);
         let deadline = match (self.is_partial, was_partial) {
@@ -152,7 +156,7 @@ impl Session {
             (false, _) if has_responded => Deadline::Idle,
             (false, _) => Deadline::Unchanged,
         };
-        Progress { consumed, next, deadline }
+        Progress { consumed, next, deadline, made: 0 }
     }
 
     /// The peer sends nothing more; `rest` is the input that was never consumed. Answers what is whole
@@ -165,9 +169,9 @@ impl Session {
         view: &dyn View,
         out: &mut Vec<u8>,
     ) -> Progress {
-        let _ = self.on_data(rest, shared, view, out);
+        let Progress { made, .. } = self.on_data(rest, shared, view, out);
         self.close(shared);
-        self.progress(rest.len(), rest.len(), false)
+        Progress { made, ..self.progress(rest.len(), rest.len(), false) }
     }
 
     /// The deadline has passed: the connection closes when the output has left. A request that isn't
@@ -235,8 +239,7 @@ impl Session {
         let method = request.method;
         let resource = match find(request, shared) {
             Ok(Resource::Events) if method == Method::Head || shared.may_stream() => {
-                self.stream(method, shared, view, out);
-                return 0;
+                return self.stream(method, shared, view, out);
             }
             resource => resource,
         };
@@ -255,17 +258,25 @@ impl Session {
     }
 
     /// Begins a stream, or says only how it would begin.
-    fn stream(&mut self, method: Method, shared: &mut Shared, view: &dyn View, out: &mut Vec<u8>) {
+    fn stream(
+        &mut self,
+        method: Method,
+        shared: &mut Shared,
+        view: &dyn View,
+        out: &mut Vec<u8>,
+    ) -> usize {
         shared.count(StatusCode::Ok);
         Response::new(StatusCode::Ok, EVENTS_TYPE).write_stream_head(out);
         if method == Method::Head {
             self.state = State::Closing;
-            return;
+            return 0;
         }
         self.state = State::Stream { needs_full: false };
         shared.open_stream();
         out.extend_from_slice(RETRY);
-        out.extend_from_slice(&shared.events.full(|| view.status()));
+        let full = shared.events.full(|| view.status());
+        out.extend_from_slice(&full);
+        full.len()
     }
 
     /// Where the next request begins can't be trusted: the connection closes.

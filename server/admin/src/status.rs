@@ -4,6 +4,8 @@
 //! are seconds since 1970-01-01 UTC, durations are seconds. No name, no document and no address of an
 //! agency is in it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::Serialize;
 
 /// How the lottery stands.
@@ -39,6 +41,38 @@ impl Status {
         // Numbers, texts, lists and names of fields: there is nothing in it that JSON hasn't.
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+impl Status {
+    /// One of which nothing is known but when it was so: a central that isn't ready, without agencies.
+    pub fn unknown(version: &'static str, started: f64, time: f64) -> Self {
+        Self {
+            time,
+            started,
+            version,
+            ready: false,
+            problems: Vec::new(),
+            lottery: Lottery {
+                stage: Stage::Open,
+                agencies: 0,
+                finished: 0,
+                stored: 0,
+                rejected: 0,
+                winners: None,
+                drawn: None,
+            },
+            commits: Commits { count: 0, p50: None, p99: None },
+            connections: Connections { open: 0, limit: 0, agencies: 0, admin: 0 },
+            buffers: Usage { bytes: 0, limit: None },
+            ledger: Usage { bytes: 0, limit: None },
+            agencies: Vec::new(),
+        }
+    }
+}
+
+/// Seconds since 1970, as all times of a [`Status`] are; 0 before.
+pub fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// How far the lottery is.
@@ -82,6 +116,8 @@ pub enum Problem {
     Recovering,
     /// The disk takes nothing: commits fail and are tried again.
     StorageFailing,
+    /// The ledger is as large as it may be: no more bets are stored.
+    LedgerFull,
     /// No more connections are taken: the limit is reached, or descriptors have run out.
     ConnectionsFull,
     /// A certificate or a revocation list has expired.

@@ -56,6 +56,8 @@ pub(crate) struct GroupCommit<S> {
     backoff: CommitBackoff,
     /// The last commit with rows would have made the ledger larger than it may be.
     at_limit: bool,
+    /// Commits that had no effect, for any other reason.
+    failures: u64,
     disk: Disk,
     /// When the sync that is under way was handed to the disk's thread.
     sync_began: Option<Instant>,
@@ -71,6 +73,7 @@ impl<S: Store> GroupCommit<S> {
             max_bytes,
             backoff: CommitBackoff::new(retry_delay),
             at_limit: false,
+            failures: 0,
             disk: Disk::Loop,
             sync_began: None,
             durations: CommitDurations::new(BOUNDS),
@@ -118,6 +121,11 @@ impl<S: Store> GroupCommit<S> {
     /// Whether the ledger is as large as it may be.
     pub(crate) fn is_at_limit(&self) -> bool {
         self.at_limit
+    }
+
+    /// Commits that the disk didn't take.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures
     }
 
     /// How long the disk's thread took for syncs: none are counted when the loop itself waits.
@@ -197,7 +205,11 @@ impl<S: Store> GroupCommit<S> {
     ) -> Commit {
         let reason = Rc::<str>::from(error.to_string());
         let rows_alone = with_rows && error.is_full();
-        self.at_limit |= error.is_at_limit();
+        if error.is_at_limit() {
+            self.at_limit = true;
+        } else {
+            self.failures += 1;
+        }
         let what = if rows_alone { Suspended::Rows } else { Suspended::All };
         self.backoff.on_failure(what, &reason);
         if log.allows(Cause::CommitFailed) {

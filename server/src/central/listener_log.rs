@@ -15,12 +15,14 @@ pub(crate) struct ListenerLog {
     accepted: bool,
     /// No connection is accepted: the limit is reached, or something has run out.
     paused: bool,
+    /// How often that began.
+    pauses: u64,
 }
 
 impl Default for ListenerLog {
     /// The first wait matters.
     fn default() -> Self {
-        Self { accepted: true, paused: false }
+        Self { accepted: true, paused: false, pauses: 0 }
     }
 }
 
@@ -30,15 +32,23 @@ impl ListenerLog {
         self.accepted |= level == Level::Info;
     }
 
-    /// Whether clients wait outside.
+    /// Whether further clients have to wait outside.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// How often they had to, since the start.
+    pub(crate) fn pauses(&self) -> u64 {
+        self.pauses
     }
 
     /// Logs an event. That the listener waits for the next connection matters only after one.
     pub(crate) fn log(&mut self, budget: &mut LogBudget, event: &ListenerEvent) {
         match event {
-            ListenerEvent::Paused { .. } => self.paused = true,
+            ListenerEvent::Paused { .. } => {
+                self.paused = true;
+                self.pauses += 1;
+            }
             ListenerEvent::Resumed => self.paused = false,
             _ => {}
         }

@@ -88,6 +88,11 @@ impl<S: Store> LotteryService<S> {
         self.commits.is_at_limit()
     }
 
+    /// Commits that the disk didn't take.
+    pub(crate) fn commit_failures(&self) -> u64 {
+        self.commits.failures()
+    }
+
     /// How long commits waited for the disk.
     pub(crate) fn commit_durations(&self) -> &CommitDurations {
         self.commits.durations()

@@ -6,17 +6,17 @@ mod cause_names;
 mod metrics;
 mod status;
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use admin::exposition::Exposition;
-use admin::status::Status;
+use admin::status::{Status, seconds};
 use admin::view::{NotReady, View};
 use reactor::{Context, Counters, Gauges, ListenerId, TurnDurations};
 use tls::expiry::Expiry;
 use wire::Agency;
 
 use super::{Central, Trust};
-use crate::overseen::{AdminUsage, Overview, WallClock};
+use crate::overseen::{Overview, WallClock};
 use crate::store::Store;
 
 /// A central, and what its loop says at the moment.
@@ -30,7 +30,8 @@ pub struct Sight<'a, S> {
     times: Times,
     /// Agencies that have metrics of their own.
     metrics_agencies: Agency,
-    admin: AdminUsage,
+    /// Connections of the admin listener.
+    lookers: usize,
 }
 
 /// The moments of the loop as points in time.
@@ -49,18 +50,13 @@ impl Times {
     }
 }
 
-/// Seconds since 1970.
-fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
 impl<'a, S: Store> Sight<'a, S> {
     /// The central as it is now.
     pub(crate) fn new(
         central: &'a Central<S>,
         cx: &impl Context,
         overview: Overview,
-        admin: AdminUsage,
+        lookers: usize,
     ) -> Self {
         let Overview { started, wall, metrics_agencies } = overview;
         Self {
@@ -70,7 +66,7 @@ impl<'a, S: Store> Sight<'a, S> {
             turn_durations: *cx.turn_durations(),
             times: Times { started, time: wall.at(cx.now()), wall },
             metrics_agencies,
-            admin,
+            lookers,
         }
     }
 

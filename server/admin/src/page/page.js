@@ -101,13 +101,13 @@ document.addEventListener('DOMContentLoaded', () => {
 
   // The verdict.
 
-  const BAD = new Set(['storage_failing', 'connections_full', 'certificate_expired']);
+  const BAD = new Set(['storage_failing', 'ledger_full', 'connections_full', 'certificate_expired']);
 
   function issues() {
     const found = status.problems.map(key => ({ level: BAD.has(key) ? 2 : 1, key, text: texts[key] || key }));
     const { bytes: taken, limit } = status.ledger;
-    if (limit !== null && taken >= limit) found.push({ level: 2, text: texts.ledger_full });
-    else if (limit !== null && percent(taken, limit) >= LEDGER_FILLING) found.push({ level: 1, text: texts.ledger_filling });
+    const isFull = status.problems.includes('ledger_full');
+    if (limit !== null && !isFull && percent(taken, limit) >= LEDGER_FILLING) found.push({ level: 1, text: texts.ledger_filling });
     if (!status.ready && found.every(it => it.level < 2 && it.key !== 'stopping' && it.key !== 'recovering')) found.push({ level: 2, text: texts.not_ready });
     for (const state of ['cut', 'quiet']) {
       const agencies = inOrder.filter(row => row.shown === state).map(row => row.number);
@@ -120,6 +120,7 @@ document.addEventListener('DOMContentLoaded', () => {
     const { stage, drawn } = status.lottery;
     if (stage === 'echo') return texts.echo;
     if (stage === 'drawn') return drawn === null ? texts.drawn : say('drawn_at', { clock: clock(drawn) });
+    if (!status.lottery.agencies) return '';
     const missing = inOrder.filter(row => MISSING.has(row.shown)).map(row => row.number);
     return missing.length ? ofAgencies('missing', missing) : texts.missing_none;
   }

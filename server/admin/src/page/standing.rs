@@ -162,9 +162,11 @@ impl<'a> Standing<'a> {
         let status = self.status;
         let mut issues: Vec<Issue> =
             status.problems.iter().map(|problem| issue_of(*problem)).collect();
-        issues.extend(ledger_issue(&status.ledger));
+        if is_filling(&status.ledger) && !status.problems.contains(&Problem::LedgerFull) {
+            issues.push(Issue::new(Level::Warning, "ledger_filling"));
+        }
         if !status.ready
-            && issues.iter().all(|issue| issue.level < Level::Bad && issue.key != "stopping")
+            && issues.iter().all(|issue| issue.level < Level::Bad && !is_why(issue.key))
         {
             issues.push(Issue::new(Level::Bad, "not_ready"));
         }
@@ -201,6 +203,8 @@ impl<'a> Standing<'a> {
             (Stage::Echo, _) => words.say("echo").to_owned(),
             (Stage::Drawn, None) => words.say("drawn").to_owned(),
             (Stage::Drawn, Some(time)) => words.with("drawn_at", &[("clock", &words::clock(time))]),
+            // Nothing is known of it yet.
+            (Stage::Open, _) if lottery.agencies == 0 => String::new(),
             (Stage::Open, _) => missing(&self.numbers(State::is_missing), words),
         }
     }
@@ -218,6 +222,7 @@ fn issue_of(problem: Problem) -> Issue {
         Problem::Stopping => Issue::new(Level::Warning, "stopping"),
         Problem::Recovering => Issue::new(Level::Warning, "recovering"),
         Problem::StorageFailing => Issue::new(Level::Bad, "storage_failing"),
+        Problem::LedgerFull => Issue::new(Level::Bad, "ledger_full"),
         Problem::ConnectionsFull => Issue::new(Level::Bad, "connections_full"),
         Problem::CertificateExpired => Issue::new(Level::Bad, "certificate_expired"),
         Problem::CertificateExpiring => Issue::new(Level::Warning, "certificate_expiring"),
@@ -225,11 +230,13 @@ fn issue_of(problem: Problem) -> Issue {
     }
 }
 
-fn ledger_issue(ledger: &Usage) -> Option<Issue> {
-    let limit = ledger.limit?;
-    if ledger.bytes >= limit {
-        return Some(Issue::new(Level::Bad, "ledger_full"));
-    }
-    let parts = u128::from(ledger.bytes) * 100 / u128::from(limit);
-    (parts >= LEDGER_FILLING).then(|| Issue::new(Level::Warning, "ledger_filling"))
+/// Whether this alone is why no bets are taken.
+fn is_why(key: &str) -> bool {
+    matches!(key, "stopping" | "recovering")
+}
+
+/// Whether a ledger with a limit has little room left.
+fn is_filling(ledger: &Usage) -> bool {
+    let Some(limit) = ledger.limit else { return false };
+    u128::from(ledger.bytes) * 100 >= u128::from(limit) * LEDGER_FILLING
 }

@@ -307,6 +307,7 @@ fn each_problem_has_words_of_its_own() {
         Problem::Stopping,
         Problem::Recovering,
         Problem::StorageFailing,
+        Problem::LedgerFull,
         Problem::ConnectionsFull,
         Problem::CertificateExpired,
         Problem::CertificateExpiring,
@@ -328,11 +329,27 @@ fn a_ledger_that_fills_is_said_before_it_is_full() {
         (89, "All is well."),
         (90, "The ledger is nearly full."),
         (99, "The ledger is nearly full."),
-        (100, "The ledger is full: no more bets are stored."),
+        (100, "The ledger is nearly full."),
     ] {
         let status = Status { ledger: Usage { bytes: taken, limit: Some(100) }, ..lottery(1) };
         assert_eq!(headline(&status, Language::English), said, "{taken}");
     }
+    // The last batch that didn't fit says it, whatever room there is for smaller ones.
+    let ledger = Usage { bytes: 99, limit: Some(100) };
+    let status = Status { ledger, problems: vec![Problem::LedgerFull], ready: false, ..lottery(1) };
+    let said = headline(&status, Language::English);
+    assert_eq!(said, "The ledger is full: no more bets are stored.");
+}
+
+#[test]
+fn a_central_that_reads_its_ledger_says_that_alone() {
+    let unknown = Status::unknown("0.1.0", NOON, NOON);
+    let status = Status { problems: vec![Problem::Recovering], ..unknown };
+    let said = headline(&status, Language::English);
+    assert_eq!(said, "The central reads its ledger; then it takes bets.");
+    let page = render(&status, Language::English);
+    assert_eq!(text_after(&page, "<p id=\"also\">"), "");
+    assert_eq!(text_after(&page, "<p id=\"waits\">"), "");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use admin::exposition::Exposition;
 use admin::host::Hosts;
 use admin::limits::AdminLimits;
 use admin::shared::Shared;
-use admin::status::{Agency, Commits, Connections, Lottery, Phase, Problem, Stage, Status, Usage};
+use admin::status::{Agency, Lottery, Phase, Problem, Status};
 use admin::view::{NotReady, View};
 
 /// What there is to see.
@@ -53,25 +53,12 @@ pub(crate) fn agency(number: u32) -> Agency {
 }
 
 fn status(agencies: u32) -> Status {
+    let unknown = Status::unknown("0.1.0", 1000.0, 1000.5);
     Status {
-        time: 1000.5,
-        started: 1000.0,
-        version: "0.1.0",
         ready: true,
         problems: vec![Problem::LogDropped],
-        lottery: Lottery {
-            stage: Stage::Open,
-            agencies,
-            finished: 0,
-            stored: 0,
-            rejected: 0,
-            winners: None,
-            drawn: None,
-        },
-        commits: Commits { count: 0, p50: None, p99: None },
-        connections: Connections { open: 0, limit: 100, agencies: 0, admin: 1 },
-        buffers: Usage { bytes: 0, limit: Some(100) },
-        ledger: Usage { bytes: 0, limit: None },
+        lottery: Lottery { agencies, ..unknown.lottery },
         agencies: (1..=agencies).map(agency).collect(),
+        ..unknown
     }
 }

@@ -15,6 +15,8 @@ struct Connection {
     shared: Shared,
     central: Central,
     out: Vec<u8>,
+    /// Bytes of bodies that were made.
+    made: usize,
 }
 
 impl Connection {
@@ -24,15 +26,19 @@ impl Connection {
 
     fn with_limits(central: Central, limits: AdminLimits) -> Self {
         let shared = central::shared(limits);
-        Self { session: Session::new(&shared), shared, central, out: Vec::new() }
+        Self { session: Session::new(&shared), shared, central, out: Vec::new(), made: 0 }
     }
 
     fn data(&mut self, input: &[u8]) -> Progress {
-        self.session.on_data(input, &mut self.shared, &self.central, &mut self.out)
+        let progress = self.session.on_data(input, &mut self.shared, &self.central, &mut self.out);
+        self.made += progress.made;
+        Progress { made: 0, ..progress }
     }
 
     fn eof(&mut self, rest: &[u8]) -> Progress {
-        self.session.on_eof(rest, &mut self.shared, &self.central, &mut self.out)
+        let progress = self.session.on_eof(rest, &mut self.shared, &self.central, &mut self.out);
+        self.made += progress.made;
+        Progress { made: 0, ..progress }
     }
 
     fn sent(&mut self) -> String {
@@ -42,11 +48,29 @@ impl Connection {
     /// The response to a request that keeps the connection open.
     fn exchange(&mut self, request: &str) -> String {
         let progress = self.data(request.as_bytes());
-        let expected =
-            Progress { consumed: request.len(), next: Next::Continue, deadline: Deadline::Idle };
+        let expected = Progress {
+            consumed: request.len(),
+            next: Next::Continue,
+            deadline: Deadline::Idle,
+            made: 0,
+        };
         assert_eq!(progress, expected);
         self.sent()
     }
+}
+
+#[test]
+fn what_was_made_is_known_whether_or_not_it_is_sent() {
+    for path in ["/", "/metrics", "/status.json"] {
+        let (mut get_it, mut head_it) = [(); 2].map(|()| Connection::new(Central::new(3))).into();
+        let sent = get_it.exchange(&get(path));
+        assert_eq!(get_it.made, body(&sent).len(), "{path}");
+        head_it.exchange(&get(path).replacen("GET", "HEAD", 1));
+        assert_eq!(head_it.made, get_it.made, "{path}");
+    }
+    let mut stream = Connection::new(Central::new(3));
+    let _ = stream.data(get("/events").as_bytes());
+    assert!(stream.made > 300, "the first event: {}", stream.made);
 }
 
 fn get(path: &str) -> String {
@@ -58,7 +82,7 @@ fn body(response: &str) -> &str {
 }
 
 fn closing(consumed: usize) -> Progress {
-    Progress { consumed, next: Next::Close, deadline: Deadline::Never }
+    Progress { consumed, next: Next::Close, deadline: Deadline::Never, made: 0 }
 }
 
 #[test]
@@ -247,7 +271,7 @@ fn a_requests_deadline_begins_with_its_first_byte() {
     let mut connection = Connection::new(Central::new(1));
     let request = get("/healthz");
     let (first, more) = (&request.as_bytes()[..1], &request.as_bytes()[..9]);
-    let waiting = |deadline| Progress { consumed: 0, next: Next::Continue, deadline };
+    let waiting = |deadline| Progress { consumed: 0, next: Next::Continue, deadline, made: 0 };
     assert_eq!(connection.data(first), waiting(Deadline::Request));
     assert_eq!(connection.data(more), waiting(Deadline::Unchanged));
     // The beginning of the next one has come with the end of this one.
@@ -289,7 +313,8 @@ fn what_is_whole_is_answered_at_the_end_of_input() {
 fn a_stream_begins_with_all_there_is_and_takes_no_more_requests() {
     let mut connection = Connection::new(Central::new(2));
     let input = get("/events") + &get("/healthz");
-    let streaming = |consumed| Progress { consumed, next: Next::Stream, deadline: Deadline::Never };
+    let streaming =
+        |consumed| Progress { consumed, next: Next::Stream, deadline: Deadline::Never, made: 0 };
     assert_eq!(connection.data(input.as_bytes()), streaming(input.len()));
     let sent = connection.sent();
     assert!(sent.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"), "{sent}");

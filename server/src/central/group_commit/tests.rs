@@ -182,11 +182,12 @@ fn a_commit_without_effect_is_taken_back_and_not_tried_again_before_the_delay() 
 fn a_ledger_at_its_limit_is_so_until_it_takes_rows_again() {
     let mut world = World::new(Outcome::Full);
     world.commit_bet(1);
-    assert!(!world.commits.is_at_limit(), "the disk is full");
+    assert!(!world.commits.is_at_limit() && world.commits.failures() == 1, "the disk is full");
     world.commits.backoff().on_timer();
     world.commits.store.outcome = Outcome::AtLimit;
     world.commit_bet(1);
     assert!(world.commits.is_at_limit() && world.commits.is_suspended());
+    assert_eq!(world.commits.failures(), 1, "the disk has nothing to do with it");
     world.commits.backoff().on_timer();
     assert!(world.commits.is_at_limit() && !world.commits.is_suspended());
     world.commits.store.outcome = Outcome::Taken;

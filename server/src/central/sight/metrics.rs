@@ -7,8 +7,6 @@
 use std::time::Duration;
 
 use admin::exposition::Exposition;
-use admin::process::Process;
-use admin::shared::Responses;
 use admin::status::{Phase, Status};
 use admin::view::View as _;
 use reactor::{Counters, Histogram};
@@ -17,19 +15,12 @@ use tls::expiry::Ending;
 
 use super::Sight;
 use super::cause_names::CAUSE_NAMES;
-use crate::central::log_budget::Cause;
 use crate::central::session::Protocol;
 use crate::central::tally::Batches;
 use crate::store::Store;
 
 pub(super) fn write<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
     let status = sight.status();
-    out.gauge("loteria_build_info", "The central's version; always 1.").labelled(
-        "version",
-        status.version,
-        true,
-    );
-    out.gauge("loteria_ready", "Whether the central takes bets.").value(status.ready);
     bets(sight, out);
     lottery(&status, out);
     agencies(sight, &status, out);
@@ -38,8 +29,6 @@ pub(super) fn write<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
     event_loop(sight, out);
     trust(sight, out);
     log(sight, out);
-    admin(sight, out);
-    Process::this().write(out);
 }
 
 fn bets<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
@@ -128,8 +117,8 @@ fn ledger<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition)
         "From handing a commit to the disk until it was durable.",
         service.commit_durations(),
     );
-    out.counter("loteria_commit_failures_total", "Commits that had no effect since the start.")
-        .value(sight.central.shared.log.total(Cause::CommitFailed));
+    out.counter("loteria_commit_failures_total", "Commits that the disk didn't take.")
+        .value(service.commit_failures());
 }
 
 fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
@@ -146,23 +135,30 @@ fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposi
         .value(status.connections.limit);
     out.gauge("loteria_agencies_connected", "Agencies that have introduced themselves.")
         .value(status.connections.agencies);
-    let Counters { accepted, refused, closed, accept_pauses, bytes_read, bytes_written, .. } =
-        sight.counters;
+    let Counters { accepted, refused, closed, bytes_read, bytes_written, .. } = sight.counters;
     for (name, help, value) in [
-        ("loteria_connections_accepted_total", "Connections accepted since the start.", accepted),
+        (
+            "loteria_connections_accepted_total",
+            "Connections accepted, admin's among them.",
+            accepted,
+        ),
         (
             "loteria_connections_refused_total",
             "Peers refused as they came, since the start.",
             refused,
         ),
-        ("loteria_connections_closed_total", "Connections closed since the start.", closed),
-        ("loteria_accept_pauses_total", "Times that accepting had to pause.", accept_pauses),
+        ("loteria_connections_closed_total", "Connections closed, admin's among them.", closed),
+        (
+            "loteria_accept_pauses_total",
+            "Times that clients had to wait outside, admin's apart.",
+            sight.central.listener_log.pauses(),
+        ),
         ("loteria_received_bytes_total", "Bytes read from sockets.", bytes_read),
         ("loteria_sent_bytes_total", "Bytes written to sockets.", bytes_written),
     ] {
         out.counter(name, help).value(value);
     }
-    out.gauge("loteria_buffered_bytes", "Bytes in buffers of all connections.")
+    out.gauge("loteria_buffered_bytes", "Bytes in buffers of all connections, admin's apart.")
         .value(status.buffers.bytes);
     if let Some(limit) = status.buffers.limit {
         out.gauge("loteria_buffered_bytes_limit", "Bytes that all buffers together may have.")
@@ -230,17 +226,4 @@ fn log<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
         .value(logging::dropped_lines());
     out.counter("loteria_log_lines_counted_total", "Log lines that were counted, not logged.")
         .value(sight.central.shared.log.counted());
-}
-
-fn admin<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
-    let Responses { answered, refused, failed } = sight.admin.responses;
-    out.counter(
-        "loteria_admin_requests_total",
-        "Responses of this listener, by kind of status code.",
-    )
-    .labelled("code", "2xx", answered)
-    .labelled("code", "4xx", refused)
-    .labelled("code", "5xx", failed);
-    out.gauge("loteria_admin_streams", "Pages that are kept up to date.")
-        .value(sight.admin.streams);
 }

@@ -1,10 +1,12 @@
 //! The central's state as the status that the page shows.
 
-use admin::status::{Agency, Commits, Connections, Lottery, Phase, Problem, Stage, Status, Usage};
+use admin::status::{
+    Agency, Commits, Connections, Lottery, Phase, Problem, Stage, Status, Usage, seconds,
+};
 use admin::view::View as _;
 use runtime::logging;
 
-use super::{Sight, seconds};
+use super::Sight;
 use crate::lottery::Account;
 use crate::store::Store;
 
@@ -38,7 +40,7 @@ fn problems<S: Store>(sight: &Sight<'_, S>) -> Vec<Problem> {
     let expiring = expiries.iter().any(|expiry| expiry.is_near(now) && !expiry.is_over(now));
     [
         (central.shared.shutting_down, Problem::Stopping),
-        // Of a ledger at its limit its size says it.
+        (central.lottery.is_at_limit(), Problem::LedgerFull),
         (central.lottery.is_suspended() && !central.lottery.is_at_limit(), Problem::StorageFailing),
         (central.listener_log.is_paused(), Problem::ConnectionsFull),
         (expired, Problem::CertificateExpired),
@@ -114,6 +116,6 @@ fn connections<S: Store>(sight: &Sight<'_, S>) -> Connections {
         open: sight.gauges.connections as u64,
         limit: sight.gauges.connections_limit as u64,
         agencies: sight.central.lottery.connected().count() as u64,
-        admin: sight.admin.connections as u64,
+        admin: sight.lookers as u64,
     }
 }
