@@ -42,7 +42,7 @@ impl Certificates {
     /// What is wrong with which file.
     pub fn load(config: &TlsConfig, clock: Clock) -> Result<Self, SettingError> {
         let tls = ServerTls::load(config.options.clone(), clock.clone())
-            .map_err(|error| config.options.name_setting(&SETTINGS, error))?;
+            .map_err(|error| SettingError::new(&SETTINGS, error))?;
         let path = &config.options.own.certificate;
         let line = Line::new("load_certificates", Success).with_path("file", path);
         log_line!(Level::Info, line.with_all(&tls.in_force()));
@@ -90,7 +90,7 @@ impl Trust for Certificates {
                 log_line!(Level::Info, line.with_all(&self.tls.in_force()));
             }
             Err(error) => {
-                let error = self.config.options.name_setting(&SETTINGS, error);
+                let error = SettingError::new(&SETTINGS, error);
                 let line = Line::new("reload", Fail).with("cause", "SIGHUP").with("error", error);
                 let in_force = self.tls.certificate().serial();
                 log_line!(Level::Error, line.with("in_force", in_force));

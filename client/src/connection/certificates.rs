@@ -67,7 +67,7 @@ impl Certificates {
     /// What is wrong with which file, and which setting names it.
     pub fn load(config: &TlsConfig, clock: Clock) -> Result<Self, SettingError> {
         let tls = ClientTls::load(config.options.clone(), clock.clone())
-            .map_err(|error| config.options.name_setting(&SETTINGS, error))?;
+            .map_err(|error| SettingError::new(&SETTINGS, error))?;
         log_line!(Level::Debug, Line::new("load_certificates", Success).with_all(&tls.in_force()));
         Ok(Self { config: config.clone(), clock, tls })
     }
@@ -137,7 +137,7 @@ impl Certificates {
                 true
             }
             Err(error) => {
-                let error = self.config.options.name_setting(&SETTINGS, error);
+                let error = SettingError::new(&SETTINGS, error);
                 let line = Line::new("reload", Fail).with("cause", "SIGHUP").with("error", error);
                 let in_force = self.tls.certificate().map(Certificate::serial);
                 log_line!(Level::Error, line.with_some("in_force", in_force));

@@ -14,10 +14,9 @@ use crate::credentials::{Credentials, KeyFiles};
 use crate::expiry::Expiry;
 use crate::files::load_together;
 use crate::in_force::InForce;
-use crate::problem::{LoadError, Problem};
+use crate::problem::{LoadError, Problem, Role};
 use crate::provider::{VERSIONS, provider};
 use crate::revocation_list::RevocationList;
-use crate::setting_error::{SettingError, SettingNames};
 use crate::timestamp::Clock;
 use crate::trust::{Trust, TrustFiles};
 use crate::verifier::BoundedServerVerifier;
@@ -29,13 +28,6 @@ pub struct ClientOptions {
     pub own: Option<KeyFiles>,
     /// What the server's certificate is checked with.
     pub servers: TrustFiles,
-}
-
-impl ClientOptions {
-    /// An error of loading, in the words of the settings that name the files.
-    pub fn name_setting(&self, names: &SettingNames, error: LoadError) -> SettingError {
-        SettingError::new(names, self.own.as_ref(), &self.servers, error)
-    }
 }
 
 /// A name that a server's certificate must be for: a host's name, or an address.
@@ -166,7 +158,9 @@ fn config(
     let authorities = &options.servers.authorities;
     let builder = ClientConfig::builder_with_details(Arc::clone(provider), Arc::new(clock.clone()))
         .with_protocol_versions(VERSIONS)
-        .map_err(|error| Problem::Refused { reason: error.to_string() }.of(authorities))?
+        .map_err(|error| {
+            Problem::Refused { reason: error.to_string() }.of(Role::Authorities, authorities)
+        })?
         // What is dangerous is a verifier that is laxer than rustls's; this one is stricter.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(BoundedServerVerifier(verifier)));
@@ -194,7 +188,7 @@ fn verifier(
     if !files.allow_expired_lists {
         builder = builder.enforce_revocation_expiration();
     }
-    builder
-        .build()
-        .map_err(|error| Problem::Refused { reason: error.to_string() }.of(&files.authorities))
+    builder.build().map_err(|error| {
+        Problem::Refused { reason: error.to_string() }.of(Role::Authorities, &files.authorities)
+    })
 }

@@ -12,7 +12,7 @@ use crate::certificate::{Certificate, Purpose};
 use crate::contents::{self, Parsed};
 use crate::expiry::Expiry;
 use crate::files::Reader;
-use crate::problem::{LoadError, Problem};
+use crate::problem::{LoadError, Problem, Role};
 use crate::timestamp::Timestamp;
 
 /// Where they are.
@@ -46,15 +46,16 @@ impl Credentials {
         provider: &CryptoProvider,
     ) -> Result<Self, LoadError> {
         let path = &files.certificate;
-        let chain = reader.read(path)?;
-        let chain = contents::certificates(&chain.bytes).map_err(|problem| problem.of(path))?;
+        let in_file = |problem: Problem| problem.of(Role::Certificate, path);
+        let chain = reader.read(Role::Certificate, path)?;
+        let chain = contents::certificates(&chain.bytes).map_err(in_file)?;
         let key = read_key(reader, &files.key, files.allow_open_key)?;
         let (ders, mut certificates): (Vec<_>, Vec<_>) =
             chain.into_iter().map(|Parsed { der, certificate, .. }| (der, certificate)).unzip();
         let own = certificates.remove(0);
-        check_purpose(&own, purpose).map_err(|problem| problem.of(path))?;
+        check_purpose(&own, purpose).map_err(in_file)?;
         let certified = CertifiedKey::from_der(ders, key, provider)
-            .map_err(|error| unfit(&error, path, &own).of(&files.key))?;
+            .map_err(|error| unfit(&error, path, &own).of(Role::Key, &files.key))?;
         Ok(Self {
             path: path.clone(),
             certified: Arc::new(certified),
@@ -80,7 +81,8 @@ impl Credentials {
     pub(crate) fn check_successor(&self, new: &Self, now: Timestamp) -> Result<(), LoadError> {
         if self.own.is_valid_at(now) && !new.own.is_valid_at(now) {
             let (not_before, not_after) = (new.own.not_before(), new.own.not_after());
-            return Err(Problem::NotValidNow { not_before, not_after }.of(&new.path));
+            let problem = Problem::NotValidNow { not_before, not_after };
+            return Err(problem.of(Role::Certificate, &new.path));
         }
         Ok(())
     }
@@ -91,25 +93,30 @@ fn read_key(
     path: &Path,
     allow_open: bool,
 ) -> Result<PrivateKeyDer<'static>, LoadError> {
-    let content = reader.read(path)?;
+    let content = reader.read(Role::Key, path)?;
     let key = || {
+        // First whether it is a key at all: what else there is may be anybody's to read.
+        let key = contents::private_key(&content.bytes)?;
         if !allow_open {
             content.check_is_closed()?;
         }
-        contents::private_key(&content.bytes)
+        Ok(key)
     };
-    key().map_err(|problem| problem.of(path))
+    key().map_err(|problem: Problem| problem.of(Role::Key, path))
 }
 
 fn check_purpose(own: &Certificate, purpose: Purpose) -> Result<(), Problem> {
-    if own.allows(purpose) {
-        return Ok(());
-    }
-    let expected = match purpose {
-        Purpose::Server => "servers",
-        Purpose::Client => "clients",
+    let (expected, subject) = match purpose {
+        Purpose::Server => ("servers", own.subject().to_owned()),
+        Purpose::Client => ("clients", own.subject().to_owned()),
     };
-    Err(Problem::Purpose { expected, subject: own.subject().to_owned() })
+    if own.is_authority() {
+        return Err(Problem::Authority { expected, subject });
+    }
+    if !own.allows(purpose) {
+        return Err(Problem::Purpose { expected, subject });
+    }
+    Ok(())
 }
 
 /// Why a key can't be used with its certificate.

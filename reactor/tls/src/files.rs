@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use runtime::regular_file::{self, OpenError};
 
-use crate::problem::{LoadError, Problem};
+use crate::problem::{LoadError, Problem, Role};
 
 /// Largest file, in bytes. Each handshake hashes a whole revocation list, to check its signature: with
 /// one of this size, which has about 20,000 certificates, that takes as long as the rest of it.
@@ -63,8 +63,8 @@ impl Reader {
     ///
     /// # Errors
     /// It isn't one, or can't be read.
-    pub(crate) fn read(&mut self, path: &Path) -> Result<Content, LoadError> {
-        self.try_read(path).map_err(|problem| problem.of(path))
+    pub(crate) fn read(&mut self, role: Role, path: &Path) -> Result<Content, LoadError> {
+        self.try_read(path).map_err(|problem| problem.of(role, path))
     }
 
     fn try_read(&mut self, path: &Path) -> Result<Content, Problem> {
@@ -128,9 +128,9 @@ mod tests {
         let mut attempts = 0;
         let loaded = load_together(|reader| {
             attempts += 1;
-            let mut text = reader.read(&folder.join("data/a"))?.bytes;
+            let mut text = reader.read(Role::Certificate, &folder.join("data/a"))?.bytes;
             between(attempts);
-            text.extend(reader.read(&folder.join("data/b"))?.bytes);
+            text.extend(reader.read(Role::Key, &folder.join("data/b"))?.bytes);
             Ok(String::from_utf8(text).unwrap())
         });
         (loaded, attempts)
@@ -174,7 +174,7 @@ mod tests {
         let path = folder.path();
         let (loaded, attempts) = load(path, |_| drop(fs::remove_file(path.join("1/b"))));
         let error = loaded.unwrap_err();
-        assert_eq!((error.path, attempts), (path.join("data/b"), 1));
+        assert_eq!((error.path, error.role, attempts), (path.join("data/b"), Role::Key, 1));
         assert!(matches!(*error.problem, Problem::Open(OpenError::Io(_))));
     }
 }

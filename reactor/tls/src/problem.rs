@@ -16,9 +16,24 @@ use crate::timestamp::Timestamp;
 pub struct LoadError {
     /// Which.
     pub path: PathBuf,
+    /// What it is for: two settings may name the same one.
+    pub role: Role,
     /// What is wrong with it.
     #[source]
     pub problem: Box<Problem>,
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It holds a program's own certificate.
+    Certificate,
+    /// It holds the key of that.
+    Key,
+    /// It holds the authorities that peers' certificates must come from.
+    Authorities,
+    /// It holds their revocation lists.
+    Revocations,
 }
 
 /// What is wrong with a file.
@@ -79,6 +94,17 @@ pub enum Problem {
          isn't for them"
     )]
     Purpose {
+        /// `servers` or `clients`.
+        expected: &'static str,
+        /// Whose it is.
+        subject: String,
+    },
+    /// A program's own certificate is an authority's.
+    #[error(
+        "expected a certificate for TLS {expected}, found that of the authority \"{subject}\", which no \
+         peer takes for one: the authority's key belongs on a machine of its own"
+    )]
+    Authority {
         /// `servers` or `clients`.
         expected: &'static str,
         /// Whose it is.
@@ -214,8 +240,8 @@ pub enum Problem {
 
 impl Problem {
     /// The error of that file.
-    pub(crate) fn of(self, path: impl Into<PathBuf>) -> LoadError {
-        LoadError { path: path.into(), problem: Box::new(self) }
+    pub(crate) fn of(self, role: Role, path: impl Into<PathBuf>) -> LoadError {
+        LoadError { path: path.into(), role, problem: Box::new(self) }
     }
 }
 

@@ -16,10 +16,9 @@ use crate::credentials::{Credentials, KeyFiles};
 use crate::expiry::Expiry;
 use crate::files::load_together;
 use crate::in_force::InForce;
-use crate::problem::{LoadError, Problem};
+use crate::problem::{LoadError, Problem, Role};
 use crate::provider::{VERSIONS, provider};
 use crate::revocation_list::RevocationList;
-use crate::setting_error::{SettingError, SettingNames};
 use crate::timestamp::Clock;
 use crate::trust::{Trust, TrustFiles};
 use crate::verifier::BoundedClientVerifier;
@@ -33,13 +32,6 @@ pub struct ServerOptions {
     pub clients: TrustFiles,
     /// Whether a client without a certificate may connect. One with a bad certificate never may.
     pub allow_anonymous: bool,
-}
-
-impl ServerOptions {
-    /// An error of loading, in the words of the settings that name the files.
-    pub fn name_setting(&self, names: &SettingNames, error: LoadError) -> SettingError {
-        SettingError::new(names, Some(&self.own), &self.clients, error)
-    }
 }
 
 /// What was loaded from files, checked: all that a connection needs. It doesn't change; a reload
@@ -131,7 +123,8 @@ fn config(
     let mut config = ServerConfig::builder_with_details(Arc::clone(provider), time)
         .with_protocol_versions(VERSIONS)
         .map_err(|error| {
-            Problem::Refused { reason: error.to_string() }.of(&options.own.certificate)
+            Problem::Refused { reason: error.to_string() }
+                .of(Role::Certificate, &options.own.certificate)
         })?
         .with_client_cert_verifier(Arc::new(BoundedClientVerifier(verifier)))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.certified())));
@@ -156,7 +149,7 @@ fn verifier(
     if options.allow_anonymous {
         builder = builder.allow_unauthenticated();
     }
-    builder
-        .build()
-        .map_err(|error| Problem::Refused { reason: error.to_string() }.of(&files.authorities))
+    builder.build().map_err(|error| {
+        Problem::Refused { reason: error.to_string() }.of(Role::Authorities, &files.authorities)
+    })
 }

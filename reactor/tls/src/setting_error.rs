@@ -1,13 +1,10 @@
 //! A file that can't be used, in the words of the settings that name it.
 
 use std::io::ErrorKind;
-use std::path::Path;
 
 use runtime::regular_file::OpenError;
 
-use crate::credentials::KeyFiles;
-use crate::problem::{LoadError, Problem};
-use crate::trust::TrustFiles;
+use crate::problem::{LoadError, Problem, Role};
 
 /// What a program calls its settings, and what it advises.
 #[derive(Debug, Clone, Copy)]
@@ -39,20 +36,13 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    pub(crate) fn new(
-        names: &SettingNames,
-        own: Option<&KeyFiles>,
-        trust: &TrustFiles,
-        error: LoadError,
-    ) -> Self {
-        let is_of = |path: &Path| *path == *error.path;
-        let setting = match &*error.problem {
-            // The key may be in the certificate's file.
-            Problem::OpenKey { .. } | Problem::WrongKey { .. } => names.key,
-            _ if own.is_some_and(|own| is_of(&own.certificate)) => names.certificate,
-            _ if own.is_some_and(|own| is_of(&own.key)) => names.key,
-            _ if is_of(&trust.authorities) => names.authorities,
-            _ => names.revocations,
+    /// An error in the words of a program's settings.
+    pub fn new(names: &SettingNames, error: LoadError) -> Self {
+        let setting = match error.role {
+            Role::Certificate => names.certificate,
+            Role::Key => names.key,
+            Role::Authorities => names.authorities,
+            Role::Revocations => names.revocations,
         };
         Self { setting, advice: advice(names, &error.problem), error }
     }

@@ -11,7 +11,7 @@ use crate::certificate::Certificate;
 use crate::contents;
 use crate::expiry::Expiry;
 use crate::files::Reader;
-use crate::problem::{LoadError, Problem};
+use crate::problem::{LoadError, Problem, Role};
 use crate::revocation_list::{self, RevocationList};
 use crate::timestamp::Timestamp;
 
@@ -63,7 +63,7 @@ impl Trust {
             let checked = authorities.check_lists(&lists.lists, provider).and_then(|()| {
                 if files.allow_expired_lists { Ok(()) } else { lists.check_in_date(now) }
             });
-            checked.map_err(|problem| problem.of(path)).map(|()| lists)
+            checked.map_err(|problem| problem.of(Role::Revocations, path)).map(|()| lists)
         });
         Ok(Self { authorities, lists: lists.transpose()? })
     }
@@ -126,7 +126,8 @@ impl Trust {
                 _ => Ok(()),
             }
         };
-        self.lists().iter().try_for_each(check).map_err(|problem| problem.of(&lists.path))
+        let checked = self.lists().iter().try_for_each(check);
+        checked.map_err(|problem| problem.of(Role::Revocations, &lists.path))
     }
 
     /// Whether the authority of a list is among these, and not among the new ones.
@@ -138,8 +139,9 @@ impl Trust {
 
 impl Authorities {
     fn read(reader: &mut Reader, path: &Path) -> Result<Self, LoadError> {
-        let content = reader.read(path)?;
-        Self::parse(path, &content.bytes).map_err(|problem| problem.of(path))
+        let content = reader.read(Role::Authorities, path)?;
+        let parsed = Self::parse(path, &content.bytes);
+        parsed.map_err(|problem| problem.of(Role::Authorities, path))
     }
 
     fn parse(path: &Path, text: &[u8]) -> Result<Self, Problem> {
@@ -197,10 +199,10 @@ impl Authorities {
 
 impl Lists {
     fn read(reader: &mut Reader, path: &Path) -> Result<Self, LoadError> {
-        let content = reader.read(path)?;
+        let content = reader.read(Role::Revocations, path)?;
         let lists = contents::revocation_lists(&content.bytes)
             .and_then(|lists| only_once(&lists).map(|()| lists));
-        let lists = lists.map_err(|problem| problem.of(path))?;
+        let lists = lists.map_err(|problem| problem.of(Role::Revocations, path))?;
         Ok(Self { path: path.to_owned(), lists })
     }
 

@@ -9,7 +9,7 @@ use pki::Validity;
 use pki::testing::{Ca, CrlOptions, LeafOptions, Usage};
 use runtime::regular_file::OpenError;
 use tempfile::TempDir;
-use tls::problem::{LoadError, Problem};
+use tls::problem::{LoadError, Problem, Role};
 use tls::{KeyFiles, ServerOptions, TrustFiles};
 
 use super::*;
@@ -97,6 +97,44 @@ fn a_bad_file_is_named_with_its_setting() {
     }
 }
 
+/// A change of the configuration that names one file twice.
+type Mistake = fn(&mut TlsConfig, &World);
+
+#[test]
+fn a_file_that_two_settings_name_is_wrong_for_the_one_that_is() {
+    let mistakes: [(Mistake, &str); 3] = [
+        (
+            |config, world| config.options.clients.authorities = world.path("server.pem"),
+            "SERVER_TLS_CLIENT_CA: server.pem: line 1: expected the certificate of an authority",
+        ),
+        (
+            |config, world| config.options.clients.revocations = Some(world.path("ca.pem")),
+            "SERVER_TLS_CRL: ca.pem: expected a revocation list",
+        ),
+        (
+            |config, world| config.options.own.key = world.path("server.pem"),
+            "SERVER_TLS_KEY: server.pem: expected a private key",
+        ),
+    ];
+    for (mistake, expected) in mistakes {
+        let mut world = World::new();
+        let mut config = world.config.clone();
+        mistake(&mut config, &world);
+        world.config = config;
+        let text = world.load().unwrap_err();
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[test]
+fn the_authority_itself_is_no_server() {
+    let world = World::new();
+    fs::copy(world.path("ca.pem"), world.path("server.pem")).unwrap();
+    let text = world.load().unwrap_err();
+    let expected = "SERVER_TLS_CERT: server.pem: expected a certificate for TLS servers, found that of the authority";
+    assert!(text.starts_with(expected), "{text}");
+}
+
 #[test]
 fn what_a_setting_can_allow_is_said() {
     let mut world = World::new();
@@ -120,8 +158,9 @@ fn what_a_setting_can_allow_is_said() {
 #[test]
 fn a_file_of_another_user_says_who_reads_it() {
     let denied = OpenError::Io(std::io::ErrorKind::PermissionDenied.into());
-    let error = LoadError { path: "a".into(), problem: Box::new(Problem::Open(denied)) };
-    let text = World::new().config.options.name_setting(&SETTINGS, error).to_string();
+    let error =
+        LoadError { path: "a".into(), role: Role::Key, problem: Box::new(Problem::Open(denied)) };
+    let text = SettingError::new(&SETTINGS, error).to_string();
     let user = rustix::process::geteuid().as_raw();
     let end = format!(": the server runs as user {user}, who must be able to read it");
     assert!(text.ends_with(&end), "{text}");
