@@ -8,6 +8,7 @@ use std::io;
 use reactor::{CloseReason, RefuseReason};
 use runtime::logging::{Fail, InProgress, Line, LineResult, Success, budget};
 use rustix::io::Errno;
+use tls::{Fault, TlsError};
 use wire::ErrorCode;
 
 /// The budgets of all kinds.
@@ -24,8 +25,8 @@ pub(crate) enum Cause {
     Tls,
     /// No TLS, without which this central takes nothing.
     Plaintext,
-    /// TLS went wrong: the peer isn't trusted, or breaks the protocol.
-    TlsFailed,
+    /// TLS went wrong: the peer's certificate fails at this, or the peer breaks the protocol.
+    TlsFailed(Option<Fault>),
     /// Its handshake was the oldest of too many.
     HandshakeEvicted,
     /// Its certificate is revoked.
@@ -60,7 +61,9 @@ pub(crate) enum Cause {
 
 /// Codes of refusals have indices of their own, from 0 on.
 const CODES: usize = ErrorCode::WrongAddress as usize + 1;
-const CAUSES: usize = CODES + 19;
+const CAUSES: usize = FAULTS + Fault::Certificate as usize + 1;
+/// So have faults of certificates, behind all other causes.
+const FAULTS: usize = CODES + 19;
 
 impl Cause {
     /// What a connection was cut off for, when it was.
@@ -70,7 +73,10 @@ impl Cause {
             CloseReason::InputOverflow { .. } => Some(Self::InputOverflow),
             CloseReason::BufferLimit { .. } => Some(Self::BufferLimit),
             CloseReason::Evicted { .. } => Some(Self::Evicted),
-            CloseReason::Layer(_) => Some(Self::TlsFailed),
+            CloseReason::Layer(error) => {
+                let error = error.downcast_ref::<TlsError>();
+                Some(Self::TlsFailed(error.and_then(TlsError::fault)))
+            }
             CloseReason::HandshakeEvicted => Some(Self::HandshakeEvicted),
             _ => None,
         }
@@ -105,7 +111,8 @@ impl Cause {
             Self::AcceptFailed => CODES + 13,
             Self::Tls => CODES + 14,
             Self::Plaintext => CODES + 15,
-            Self::TlsFailed => CODES + 16,
+            Self::TlsFailed(None) => CODES + 16,
+            Self::TlsFailed(Some(fault)) => FAULTS + fault as usize,
             Self::HandshakeEvicted => CODES + 17,
             Self::Revoked => CODES + 18,
         }
@@ -136,7 +143,8 @@ impl fmt::Display for Cause {
             Self::Plaintext => {
                 f.write_str("this central takes connections over TLS alone (SERVER_TLS=required)")
             }
-            Self::TlsFailed => f.write_str("TLS failed"),
+            Self::TlsFailed(None) => f.write_str("TLS failed"),
+            Self::TlsFailed(Some(fault)) => write!(f, "TLS failed: {}", of_certificate(*fault)),
             Self::HandshakeEvicted => f.write_str("too many handshakes at once"),
             Self::Revoked => f.write_str("the certificate is revoked"),
             Self::Silence => f.write_str("silent for too long"),
@@ -153,6 +161,18 @@ impl fmt::Display for Cause {
             Self::AcceptFailed => f.write_str("accept failed"),
             Self::CommitFailed => f.write_str("storage unavailable"),
         }
+    }
+}
+
+/// What a peer's certificate fails at.
+fn of_certificate(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Authority => "a certificate of another authority",
+        Fault::Name => "a certificate for another name",
+        Fault::Time => "a certificate that has expired or isn't valid yet",
+        Fault::Revoked => "a revoked certificate",
+        Fault::RevocationList => "no revocation list in date says that a certificate isn't revoked",
+        Fault::Certificate => "a certificate that is broken or for another purpose",
     }
 }
 
@@ -279,7 +299,13 @@ mod tests {
             Cause::LongLine,
             Cause::Tls,
             Cause::Plaintext,
-            Cause::TlsFailed,
+            Cause::TlsFailed(None),
+            Cause::TlsFailed(Some(Fault::Authority)),
+            Cause::TlsFailed(Some(Fault::Name)),
+            Cause::TlsFailed(Some(Fault::Time)),
+            Cause::TlsFailed(Some(Fault::Revoked)),
+            Cause::TlsFailed(Some(Fault::RevocationList)),
+            Cause::TlsFailed(Some(Fault::Certificate)),
             Cause::HandshakeEvicted,
             Cause::Revoked,
             Cause::Silence,

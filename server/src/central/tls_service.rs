@@ -30,7 +30,7 @@ pub(crate) fn begin(
             cx.start_layer(connection, layer);
         }
         Err(error) => {
-            if shared.log.allows(Cause::TlsFailed) {
+            if shared.log.allows(Cause::TlsFailed(None)) {
                 log_line!(Level::Error, Line::new("tls_handshake", Fail).with("error", error));
             }
             shared.close(cx, connection);

@@ -78,6 +78,36 @@ fn a_certificate_that_is_not_valid_yet() {
 }
 
 #[test]
+fn one_fault_hides_no_other_in_the_log() {
+    let world = World::new();
+    let now = SystemTime::now();
+    let other = Ca::new(&CaOptions { name: "other CA".to_owned(), ..CaOptions::default() });
+    let expired = LeafOptions {
+        validity: Validity { from: now - 2 * HOUR, until: now - HOUR },
+        ..LeafOptions::agency(2)
+    };
+    for _ in 0..3 {
+        for certified in [
+            other.issue(&LeafOptions::agency(2)),
+            world.certificates.ca().issue(&expired),
+            world.certificates.server().clone(),
+        ] {
+            world.claim(2, Some(&certified));
+        }
+    }
+    let log = world.end();
+    for (reason, counted) in [
+        ("it is of another certificate authority", "a certificate of another authority"),
+        ("it expired at ", "a certificate that has expired or isn't valid yet"),
+        ("it is for another purpose", "a certificate that is broken or for another purpose"),
+    ] {
+        assert_eq!(log.matches(reason).count(), 1, "{reason}: {log}");
+        let counted = format!("error: TLS failed: {counted} | more: 2 | total: 3");
+        assert!(log.contains(&counted), "{counted}: {log}");
+    }
+}
+
+#[test]
 fn a_certificate_with_two_uris() {
     refused_with(
         |options| options.uris.push("spiffe://loteria/agencia/3".to_owned()),

@@ -1,11 +1,12 @@
 //! Names of causes in metrics: an interface that dashboards and alarms are written for.
 
+use tls::Fault;
 use wire::ErrorCode;
 
 use crate::central::log_budget::Cause;
 
 /// Each cause with its name.
-pub(super) const CAUSE_NAMES: [(Cause, &str); 40] = [
+pub(super) const CAUSE_NAMES: [(Cause, &str); 46] = [
     (Cause::Agency(ErrorCode::Malformed), "malformed"),
     (Cause::Agency(ErrorCode::Oversized), "oversized"),
     (Cause::Agency(ErrorCode::UnknownKind), "unknown_kind"),
@@ -30,7 +31,13 @@ pub(super) const CAUSE_NAMES: [(Cause, &str); 40] = [
     (Cause::LongLine, "line_too_long"),
     (Cause::Tls, "tls_off"),
     (Cause::Plaintext, "plaintext"),
-    (Cause::TlsFailed, "tls_failed"),
+    (Cause::TlsFailed(None), "tls_failed"),
+    (Cause::TlsFailed(Some(Fault::Authority)), "tls_other_authority"),
+    (Cause::TlsFailed(Some(Fault::Name)), "tls_other_name"),
+    (Cause::TlsFailed(Some(Fault::Time)), "tls_not_in_date"),
+    (Cause::TlsFailed(Some(Fault::Revoked)), "tls_revoked"),
+    (Cause::TlsFailed(Some(Fault::RevocationList)), "tls_no_revocation_list"),
+    (Cause::TlsFailed(Some(Fault::Certificate)), "tls_bad_certificate"),
     (Cause::HandshakeEvicted, "handshake_evicted"),
     (Cause::Revoked, "revoked"),
     (Cause::Silence, "silence"),
