@@ -66,6 +66,14 @@ impl Check {
         }
     }
 
+    /// Why nothing may listen yet in a server that runs. The admin listener is there from the first.
+    fn not_yet(self) -> &'static str {
+        match self {
+            Self::Echo => "is still reading its ledger, ",
+            Self::Readiness => "",
+        }
+    }
+
     /// How much of it so many bytes are.
     fn part(self, found: usize) -> String {
         match self {
@@ -95,8 +103,8 @@ pub enum Unhealthy {
     NoPort(Check),
     /// The connection is refused.
     #[error(
-        "{address}: nothing listens there: the server isn't running, is still reading its ledger, or \
-         has another {} than this check", check.settings()
+        "{address}: nothing listens there: the server isn't running, {}or has another {} than this check",
+        check.not_yet(), check.settings()
     )]
     NotListening {
         /// What it is asked for.
