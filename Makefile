@@ -96,7 +96,7 @@ FUZZ = mkdir -p fuzz/found/$$target && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s no
 fuzz: ## Fuzz every decoder and TLS for FUZZ_SECONDS each (needs `cargo install cargo-fuzz` and a C++ compiler)
 	$(SETUP) fuzz
 	cd wire && for target in lines requests responses; do $(FUZZ) || exit 1; done
-	cd wire/http1 && for target in heads; do $(FUZZ) || exit 1; done
+	cd wire/http1 && for target in heads responses; do $(FUZZ) || exit 1; done
 	cd server && for target in batches rows ledger; do $(FUZZ) || exit 1; done
 	cd server/admin && for target in sessions; do $(FUZZ) || exit 1; done
 	cd reactor/tls && for target in handshakes records; do $(FUZZ) || exit 1; done

@@ -195,7 +195,7 @@ fn check_readiness(address: SocketAddr) -> Result<(), Unhealthy> {
     let mut found = Vec::new();
     let is_whole = |found: &[u8]| readiness::parse(found) != Answer::Partial;
     let request = readiness::request(address);
-    let asked = ask(address, request.as_bytes(), readiness::ANSWER_MAX, is_whole, &mut found);
+    let asked = ask(address, &request, readiness::ANSWER_MAX, is_whole, &mut found);
     match readiness::parse(&found) {
         Answer::Ready => Ok(()),
         Answer::NotReady(reason) => Err(Unhealthy::NotReady { address, reason }),

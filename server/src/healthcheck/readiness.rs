@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
+use http1::{BodyEnd, RequestHead, ResponseDecoder, ResponseHead, ResponseLimits, ResponsePart};
+
 /// Bytes of the longest answer; the central's has a few hundred.
 pub(super) const ANSWER_MAX: usize = 4096;
-
-/// Header fields of an answer; the central's has seven.
-const FIELDS_MAX: usize = 32;
 
 /// Characters of a reason that are shown.
 const REASON_MAX: usize = 200;
@@ -24,31 +23,36 @@ pub(super) enum Answer {
 }
 
 /// The request, to the listener at this address.
-pub(super) fn request(address: SocketAddr) -> String {
-    format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+pub(super) fn request(address: SocketAddr) -> Vec<u8> {
+    let mut request = Vec::new();
+    let head = RequestHead::new("GET", "/readyz", &address.to_string());
+    let head = head.and_then(|head| head.header("Connection", "close"));
+    head.expect("an address is a host").write(None, &mut request);
+    request
 }
 
 /// What the answer says that begins with `found`.
 pub(super) fn parse(found: &[u8]) -> Answer {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut response = httparse::Response::new(&mut fields);
-    let head = match response.parse(found) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Answer::Partial,
-        Err(_) => return Answer::Unexpected,
-    };
-    let Some(length) = content_length(response.headers) else { return Answer::Unexpected };
-    match (response.code, found[head..].get(..length)) {
-        (Some(200 | 503), None) => Answer::Partial,
-        (Some(200), Some(_)) => Answer::Ready,
-        (Some(503), Some(body)) => Answer::NotReady(first_line(body)),
-        _ => Answer::Unexpected,
+    let limits = ResponseLimits { max_head: ANSWER_MAX, max_body: ANSWER_MAX as u64 };
+    let mut decoder = ResponseDecoder::new(limits);
+    let (mut status, mut body, mut from) = (0, Vec::new(), 0);
+    loop {
+        let Ok(next) = decoder.decode(&found[from..]) else { return Answer::Unexpected };
+        from += next.used;
+        match next.part {
+            Some(ResponsePart::Head(head)) if is_expected(head) => status = head.status,
+            Some(ResponsePart::Head(_)) => return Answer::Unexpected,
+            Some(ResponsePart::Body(piece)) => body.extend_from_slice(piece),
+            Some(ResponsePart::End) if status == 200 => return Answer::Ready,
+            Some(ResponsePart::End) => return Answer::NotReady(first_line(&body)),
+            None => return Answer::Partial,
+        }
     }
 }
 
-fn content_length(fields: &[httparse::Header<'_>]) -> Option<usize> {
-    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case("Content-Length"))?;
-    std::str::from_utf8(field.value).ok()?.parse().ok()
+/// The central says how long its answers are.
+fn is_expected(head: ResponseHead) -> bool {
+    matches!(head.status, 200 | 503) && matches!(head.body_end, BodyEnd::Length(_))
 }
 
 /// Fit for a terminal, whoever sent it.
@@ -72,11 +76,12 @@ mod tests {
     #[test]
     fn the_request_is_whole_and_the_last_one() {
         assert_eq!(
-            request(([127, 0, 0, 1], 8080).into()),
+            String::from_utf8(request(([127, 0, 0, 1], 8080).into())).expect("text"),
             "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\n\r\n"
         );
         let address = "[::1]:8080".parse().expect("an address");
-        assert!(request(address).contains("\r\nHost: [::1]:8080\r\n"));
+        let text = String::from_utf8(request(address)).expect("text");
+        assert!(text.contains("\r\nHost: [::1]:8080\r\n"));
     }
 
     #[test]
@@ -103,10 +108,13 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\nready\n",
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nready\n",
             "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nready\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nready\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 6\r\n\r\nready\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nready\n\r\n0\r\n\r\n",
         ] {
             assert_eq!(parse(found.as_bytes()), Answer::Unexpected, "{found}");
         }
-        let fields = "A: b\r\n".repeat(FIELDS_MAX + 1);
+        let fields = "A: b\r\n".repeat(http1::limits::HEADERS_MAX + 1);
         let found = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
         assert_eq!(parse(found.as_bytes()), Answer::Unexpected);
     }

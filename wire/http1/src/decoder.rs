@@ -4,6 +4,7 @@
 //! differently: an LF without its CR, more than one empty line before a request.
 
 use crate::error::RequestError;
+use crate::head_end;
 use crate::request::{Request, is_token};
 
 /// The first byte of a TLS handshake.
@@ -60,11 +61,11 @@ impl RequestDecoder {
     fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, RequestError> {
         check_first(input)?;
         let window = &input[..input.len().min(self.max_head())];
-        let from = (self.scanned as usize).min(window.len());
-        for found in memchr::memchr_iter(b'\n', &window[from..]) {
-            if let Some(end) = end_at(window, from + found)? {
-                return Ok(Some(end));
-            }
+        let found = head_end::find(window, self.scanned as usize);
+        match found.map_err(|head_end::BareLineFeed { at }| RequestError::BareLineFeed { at })? {
+            Some(end) if window[..end] == *b"\r\n\r\n" => return Err(RequestError::EmptyLines),
+            Some(end) => return Ok(Some(end)),
+            None => {}
         }
         if window.len() == self.max_head() {
             return Err(too_large(window));
@@ -83,18 +84,6 @@ fn check_first(input: &[u8]) -> Result<(), RequestError> {
         Some(&first) if is_token(first) => Ok(()),
         Some(&found) => Err(RequestError::NotHttp { found }),
     }
-}
-
-/// Where the head ends, if it does with the LF at `at`. No LF before it has ended the head.
-fn end_at(input: &[u8], at: usize) -> Result<Option<usize>, RequestError> {
-    let line = &input[..at];
-    if line.last() != Some(&b'\r') {
-        return Err(RequestError::BareLineFeed { at });
-    }
-    if line == b"\r\n\r" {
-        return Err(RequestError::EmptyLines);
-    }
-    Ok(line.ends_with(b"\r\n\r").then_some(at + 1))
 }
 
 /// What is too long about a head without an end: its first line, if that has none either.

@@ -4,10 +4,11 @@
 //! is announced, or a header that decides about it is there twice, the request is refused. Two readers
 //! that found different ends could be made to see different requests.
 
-use httparse::{EMPTY_HEADER, Header, Status};
+use httparse::{EMPTY_HEADER, Status};
 
 use crate::error::RequestError;
 use crate::excerpt::Excerpt;
+use crate::headers::Headers;
 use crate::limits::{HEADERS_MAX, TARGET_MAX};
 use crate::target::{Target, is_authority};
 
@@ -83,16 +84,7 @@ fn parse_target(target: &str) -> Result<Target<'_>, RequestError> {
     Target::parse(target).ok_or_else(error)
 }
 
-/// The headers of one request.
-struct Headers<'h, 'a>(&'h [Header<'a>]);
-
 impl<'a> Headers<'_, 'a> {
-    /// The values of all headers with this name.
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        let named = self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.map(|header| header.value)
-    }
-
     fn host(&self, is_required: bool) -> Result<Option<&'a str>, RequestError> {
         let mut hosts = self.all("Host");
         let Some(host) = hosts.next() else {
@@ -131,12 +123,6 @@ impl<'a> Headers<'_, 'a> {
             None => Ok(()),
             Some(value) => Err(RequestError::Expectation { found: Excerpt::new(value) }),
         }
-    }
-
-    fn asks_to_close(&self) -> bool {
-        let mut options =
-            self.all("Connection").flat_map(|value| value.split(|&byte| byte == b','));
-        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
     }
 }
 
