@@ -15,6 +15,7 @@
 //! | [`tls_client`] | a TLS client whose records are in the test's hands |
 //! | [`conversation`] | a request and a response at a time |
 //! | [`frames`] | the protocol's frames, and responses in words |
+//! | [`http`] | requests to the admin listener, and their responses |
 //!
 //! Knows only `wire`, `pki` and the log lines of `runtime`: then tests and benches of the crates above can use
 //! it, and no crate depends on itself by way of its tests.
@@ -25,6 +26,7 @@ pub mod certificates;
 pub mod client;
 pub mod conversation;
 pub mod frames;
+pub mod http;
 pub mod inputs;
 pub mod log;
 pub mod lottery;

@@ -30,6 +30,24 @@ pub fn try_memory(pid: u32, name: &str) -> Option<usize> {
     Some(kibibytes * 1024)
 }
 
+/// How long a process's first thread has been ready to run without a processor; none when it has ended.
+pub fn processor_wait(pid: u32) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    text.split(' ').nth(1)?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The state letter in `/proc/PID/stat`, which follows the name in parentheses; none when the process has
+/// ended.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Whether a signal has stopped a process.
+pub fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}
+
 /// An unused port, for a central that is started again at the same one.
 ///
 /// Below the range that the kernel takes ports of outgoing connections from: while the central is

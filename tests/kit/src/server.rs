@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
 use crate::log;
-use crate::process::{TIMEOUT, memory};
+use crate::process::{TIMEOUT, is_stopped, memory};
 use crate::programs::binary;
 use crate::reads::{self, Lines};
 
@@ -257,17 +257,10 @@ impl Server {
     pub fn suspend(&self) {
         self.signal(Signal::STOP);
         let deadline = Instant::now() + TIMEOUT;
-        while self.state() != 'T' {
-            assert!(Instant::now() < deadline, "it doesn't stop: {}", self.state());
+        while !is_stopped(self.pid()) {
+            assert!(Instant::now() < deadline, "it doesn't stop");
             std::thread::yield_now();
         }
-    }
-
-    /// The state letter in `/proc/PID/stat`, which follows the name in parentheses.
-    fn state(&self) -> char {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
-        let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
-        rest.chars().next().expect("a letter")
     }
 
     /// Waits until it ends; its whole log.

@@ -3,9 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use kit::http::{get, receive};
 use kit::process::TIMEOUT;
 
-use crate::world::{Central, finish, get, receive, send, wait_until};
+use crate::world::{Central, finish, send, wait_until};
 
 /// Requests that a connection may make.
 const REQUESTS_MAX: usize = 1000;

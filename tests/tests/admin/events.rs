@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
+use kit::http::{get, parse, receive_head};
 use kit::process::{TIMEOUT, raise_descriptors};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::world::{Central, finish, get, parse, receive_head, send};
+use crate::world::{Central, finish, send};
 
 /// A stream of events.
 struct Stream(BufReader<TcpStream>);

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | `world` | a central with its admin listener, requests and responses, agencies |
+//! | `world` | a central with its admin listener, agencies |
 //! | `resources` | what each resource is, and what is refused |
 //! | `figures` | metrics and readiness: that they say what is so |
 //! | `events` | pages that are kept up to date |

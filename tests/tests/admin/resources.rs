@@ -4,10 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use kit::certificates::Certificates;
+use kit::http::{get, receive, receive_head};
 use kit::server::{Server, command};
 use kit::tls_client::{TlsClient, client_config};
 
-use crate::world::{Central, get, receive, receive_head};
+use crate::world::Central;
 
 #[test]
 fn each_resource_has_its_type_and_may_load_nothing_else() {

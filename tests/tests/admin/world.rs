@@ -1,13 +1,13 @@
-//! A central with its admin listener, requests and their responses, and agencies that do as told.
+//! A central with its admin listener, and agencies that do as told.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Instant;
 
 use kit::conversation::Conversation;
 use kit::frames::{batch, end};
-use kit::log;
+use kit::http::{Response, admin_port, get, receive};
 use kit::process::TIMEOUT;
 use kit::server::Server;
 
@@ -18,15 +18,6 @@ pub(crate) const WINNING: &str = "7574";
 pub(crate) struct Central {
     pub(crate) server: Server,
     pub(crate) port: u16,
-}
-
-/// A response, taken apart.
-#[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    /// Names in lower case.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: String,
 }
 
 pub(crate) type Agency = Conversation<TcpStream>;
@@ -41,8 +32,7 @@ impl Central {
 
     /// One that was started with an admin listener at a port that the kernel chooses.
     pub(crate) fn of(server: Server) -> Self {
-        let port = log::successes(server.log_so_far(), "listen_admin").next();
-        let port = port.and_then(|line| line.value("port")).expect("a port");
+        let port = admin_port(server.log_so_far());
         Self { server, port }
     }
 
@@ -106,49 +96,6 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} never came to be");
         std::thread::yield_now();
-    }
-}
-
-/// A request by GET.
-pub(crate) fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-}
-
-/// Reads a head, up to and without its empty line.
-pub(crate) fn receive_head(stream: &mut impl Read) -> io::Result<String> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        head.extend_from_slice(&byte);
-    }
-    head.truncate(head.len() - 4);
-    Ok(String::from_utf8(head).expect("text"))
-}
-
-/// The next response. It must say how long its body is.
-pub(crate) fn receive(stream: &mut impl Read) -> io::Result<Response> {
-    let head = receive_head(stream)?;
-    let mut response = parse(&head);
-    let length = response.headers["content-length"].parse().expect("a number");
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    response.body = String::from_utf8(body).expect("text");
-    Ok(response)
-}
-
-/// A response without its body.
-pub(crate) fn parse(head: &str) -> Response {
-    let mut lines = head.split("\r\n");
-    let first = lines.next().expect("a line");
-    let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
-    let headers = lines.map(|line| {
-        let (name, value) = line.split_once(": ").expect("a header");
-        (name.to_ascii_lowercase(), value.to_owned())
-    });
-    Response {
-        status: status.and_then(|status| status.parse().ok()).expect("a status code"),
-        headers: headers.collect(),
-        body: String::new(),
     }
 }
 
