@@ -76,8 +76,8 @@ hostile: ## Attack the central with hostile peers, disks and signals, in full si
 	$(CARGO) build --release --locked
 	@table=$$(mktemp); HOSTILE=full HOSTILE_TABLE=$$table \
 		$(CARGO) test --release --locked -p system-tests --test hostile -- --test-threads=1; ended=$$?; \
-	printf '\n| attack | bound | measured | memory | log | processor time | agency: 99 %%, longest | echo: 99 %%, longest |\n'; \
-	printf '|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
+	printf '\n| attack | bound | measured | memory | log | processor time | agency: 99 %%, longest | echo: 99 %%, longest | operator: 99 %%, longest; on new connections |\n'; \
+	printf '|---|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
 
 simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes wrong
 	$(SETUP) simulate

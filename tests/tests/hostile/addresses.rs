@@ -48,7 +48,7 @@ fn echo(server: &Server, latencies: &mut Latencies) -> std::io::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    latencies.add(begun);
+    latencies.add(begun.elapsed());
     Ok(())
 }
 

@@ -1,15 +1,18 @@
-//! One attack: the server, the honest peers beside it, and what is measured of all three.
+//! One attack: the server, the honest peers and the operator beside it, and what is measured of all.
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::honest::{self, Honest, Latencies, Progress, Served};
+use crate::operator::{ANSWER_MAX, Found, Operator, READY, Seen};
 use crate::scale;
 use kit::certificates::Certificates;
+use kit::http::admin_port;
 use kit::process::{TIMEOUT, try_memory};
 use kit::server::{Server, command};
 
@@ -20,6 +23,13 @@ pub(crate) struct Attack {
     /// With TLS.
     certificates: Option<Certificates>,
     honest: Option<Honest>,
+    /// Where the admin listener is.
+    admin: SocketAddr,
+    operator: Option<Operator>,
+    /// It is the admin listener that is attacked: whoever is new there may have to wait.
+    is_at_admin: bool,
+    /// What `/readyz` says at some time of it.
+    readiness: Vec<&'static str>,
     begun: Instant,
 }
 
@@ -61,9 +71,13 @@ impl Attack {
         folder: tempfile::TempDir,
         command: Command,
     ) -> Self {
-        let server = Server::start_with_log_file(folder, command);
-        let honest = Some(Honest::start(&server, None));
-        Self { name, server, certificates: None, honest, begun: Instant::now() }
+        Self::start(name, folder, command, None)
+    }
+
+    /// On the admin listener of a central whose honest peers have been served alone for a while.
+    pub(crate) fn begin_at_admin(name: &'static str, environment: &[(&str, &str)]) -> Self {
+        let attack = Self::begin(name, environment);
+        Self { is_at_admin: true, ..attack }.after_a_while()
     }
 
     /// On a central that takes nothing but TLS, and whose honest peers have been served alone for a
@@ -73,19 +87,46 @@ impl Attack {
         let mut command = attacked_command(environment);
         command.envs(certificates.server_settings("required"));
         let folder = tempfile::tempdir().expect("a folder");
+        Self::start(name, folder, command, Some(certificates)).after_a_while()
+    }
+
+    fn start(
+        name: &'static str,
+        folder: tempfile::TempDir,
+        mut command: Command,
+        certificates: Option<Certificates>,
+    ) -> Self {
+        command.env("SERVER_ADMIN_ADDRESS", "127.0.0.1:0");
         let server = Server::start_with_log_file(folder, command);
-        let honest = Honest::start(&server, Some(&certificates));
-        let mut attack = Self {
-            name,
-            server,
-            certificates: Some(certificates),
-            honest: Some(honest),
-            begun: Instant::now(),
-        };
-        attack.wait_for(|progress| &progress.stored, scale(200, 5_000));
-        attack.honest.as_ref().expect("it is at work").note_attack();
-        attack.begun = Instant::now();
-        attack
+        let log = fs::read_to_string(server.folder().join("log")).expect("text");
+        let admin = SocketAddr::from(([127, 0, 0, 1], admin_port(&log)));
+        let honest = Some(Honest::start(&server, certificates.as_ref()));
+        let operator = Some(Operator::start(server.pid(), admin));
+        let (is_at_admin, readiness, begun) = (false, vec![READY], Instant::now());
+        Self { name, server, certificates, honest, admin, operator, is_at_admin, readiness, begun }
+    }
+
+    /// Once the honest peers have been served alone.
+    fn after_a_while(mut self) -> Self {
+        self.wait_for(|progress| &progress.stored, scale(200, 5_000));
+        self.honest.as_ref().expect("it is at work").note_attack();
+        self.begun = Instant::now();
+        self
+    }
+
+    /// Where its admin listener is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// It brings about that `/readyz` says this at some time.
+    pub(crate) fn expect_not_ready(&mut self, line: &'static str) {
+        self.readiness.push(line);
+    }
+
+    /// Waits until the operator is told so by `/readyz`.
+    pub(crate) fn wait_for_readiness(&self, line: &str) {
+        self.operator.as_ref().expect("it is at work").wait_for_readiness(line);
     }
 
     /// The certificates of a central that takes TLS.
@@ -142,15 +183,28 @@ impl Attack {
     pub(crate) fn ask_to_end(mut self, meanwhile: impl FnOnce()) -> Ended {
         let (peak, spent) = (self.peak(), self.begun.elapsed());
         let honest = self.honest.take().expect("it is at work").stop();
+        let operator = self.operator.take().expect("it is at work").stop();
         meanwhile();
         let (processor, log_bytes) = (self.processor_time(), self.log_bytes());
         let folder = self.server.take_folder();
         let begun = Instant::now();
         let status = self.server.terminate();
         let ending = begun.elapsed();
-        let name = self.name;
-        let most = if self.certificates.is_some() { MEMORY_MAX_TLS } else { MEMORY_MAX };
-        Ended { name, folder, most, peak, spent, processor, log_bytes, honest, status, ending }
+        Ended {
+            name: self.name,
+            folder,
+            most: if self.certificates.is_some() { MEMORY_MAX_TLS } else { MEMORY_MAX },
+            peak,
+            spent,
+            processor,
+            log_bytes,
+            honest,
+            operator,
+            is_at_admin: self.is_at_admin,
+            readiness: self.readiness,
+            status,
+            ending,
+        }
     }
 }
 
@@ -165,6 +219,9 @@ pub(crate) struct Ended {
     processor: Option<Duration>,
     log_bytes: u64,
     honest: (io::Result<Served>, io::Result<Latencies>),
+    operator: Seen,
+    is_at_admin: bool,
+    readiness: Vec<&'static str>,
     status: ExitStatus,
     /// How long the server took to end.
     pub(crate) ending: Duration,
@@ -186,6 +243,7 @@ impl Ended {
         let agency =
             latencies_or_failure(agency.as_ref().map(|served| &served.latencies), &mut broken);
         let echo = latencies_or_failure(echo.as_ref(), &mut broken);
+        let operator = self.operator_row(&mut broken);
         if let Some(peak) = self.peak.filter(|peak| *peak > self.most) {
             broken.push(format!("{} of memory", mebibytes(peak)));
         }
@@ -203,9 +261,33 @@ impl Ended {
             ),
             &agency,
             &echo,
+            &operator,
         ]);
         assert!(broken.is_empty(), "{}: {}", self.name, broken.join("; "));
         whole_log(&log)
+    }
+
+    /// How long the operator has waited. What wasn't answered in time, and that `/readyz` hasn't said
+    /// what it must, are bounds that are broken.
+    fn operator_row(&self, broken: &mut Vec<String>) -> String {
+        let Seen { kept, fresh, readiness } = &self.operator;
+        let is_expected = |line: &String| self.readiness.iter().any(|expected| expected == line);
+        let wrong = readiness.iter().filter(|line| !is_expected(line));
+        broken.extend(wrong.map(|line| format!("/readyz said: {line}")));
+        let is_missing = |line: &&&str| !readiness.iter().any(|found| found == **line);
+        let missing = self.readiness.iter().filter(is_missing);
+        broken.extend(missing.map(|line| format!("/readyz never said: {line}")));
+        let bounded = [Some(kept), Some(fresh).filter(|_| !self.is_at_admin)];
+        for Found { longest: (longest, target), .. } in bounded.into_iter().flatten().flatten() {
+            if *longest > ANSWER_MAX {
+                broken
+                    .push(format!("{target} took {longest:.1?} that the central is to blame for"));
+            }
+        }
+        let mut cell = |found: &io::Result<Found>| {
+            latencies_or_failure(found.as_ref().map(|found| &found.latencies), broken)
+        };
+        format!("{}; {}", cell(kept), cell(fresh))
     }
 }
 

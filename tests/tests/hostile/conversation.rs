@@ -25,12 +25,20 @@ pub(crate) fn connect_with(
     host: u8,
     set: impl FnOnce(&Socket) -> std::io::Result<()>,
 ) -> std::io::Result<TcpStream> {
+    connect_to(server.address().parse().expect("an address"), host, set)
+}
+
+/// The same to any address.
+pub(crate) fn connect_to(
+    address: SocketAddr,
+    host: u8,
+    set: impl FnOnce(&Socket) -> std::io::Result<()>,
+) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     set(&socket)?;
-    let address = IpAddr::from(Ipv4Addr::new(127, 0, 0, host));
-    socket.bind(&SocketAddr::new(address, 0).into())?;
-    let server: SocketAddr = server.address().parse().expect("an address");
-    socket.connect_timeout(&server.into(), TIMEOUT)?;
+    let own = IpAddr::from(Ipv4Addr::new(127, 0, 0, host));
+    socket.bind(&SocketAddr::new(own, 0).into())?;
+    socket.connect_timeout(&address.into(), TIMEOUT)?;
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;

@@ -10,11 +10,16 @@ use rustix::process::{Pid, RawPid, Resource, Rlimit, getrlimit, prlimit};
 use crate::attack::{Attack, attacked_command};
 use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, numbered, run};
+use crate::operator::READY;
 use crate::scale;
 use kit::conversation::Conversation;
 use kit::frames::{batch, hello};
 use kit::log::in_progress;
 use kit::strace::traced;
+
+/// What `/readyz` says of a ledger that has reached its limit, and of a disk that takes nothing.
+const FULL: &str = "ledger full: it has reached its limit";
+const FAILING: &str = "storage failing: commits fail and are tried again";
 
 /// Bets of a batch.
 const BATCH: usize = 150;
@@ -44,14 +49,16 @@ fn ledger_len(attack: &Attack) -> u64 {
 fn a_ledger_has_a_largest_size() {
     const LARGEST: u64 = 4 << 20;
     let batches = scale(2_000, 50_000);
-    let attack = Attack::begin(
+    let mut attack = Attack::begin(
         "agencies write for ever",
         &[("SERVER_MAX_LEDGER_SIZE", "4MiB"), ("SERVER_MAX_LOG_LINES", "1000")],
     );
+    attack.expect_not_ready(FULL);
     let mut broken = Vec::new();
     if !fill_the_disk(&attack, 2..=5, batches) {
         broken.push("not every batch was answered".to_owned());
     }
+    attack.wait_for_readiness(FULL);
     let len = ledger_len(&attack);
     if len > LARGEST {
         broken.push(format!("the ledger has {len} bytes"));
@@ -77,10 +84,11 @@ fn failed_commits(log: &str) -> u64 {
 fn a_full_disk_is_not_tried_at_every_request() {
     const LIMIT: u64 = 4 << 20;
     let batches = scale(20_000, 200_000);
-    let attack = Attack::begin(
+    let mut attack = Attack::begin(
         "a disk that is full, then has space again",
         &[("SERVER_MAX_LOG_LINES", "1000"), ("SERVER_REFUSAL_LOG_INTERVAL", "100ms")],
     );
+    attack.expect_not_ready(FAILING);
     limit_files(&attack, Some(LIMIT));
     let begun = Instant::now();
     let mut broken = Vec::new();
@@ -89,11 +97,13 @@ fn a_full_disk_is_not_tried_at_every_request() {
     }
     // Not even for its few bets is there space.
     attack.wait_for(|progress| &progress.unavailable, 100);
+    attack.wait_for_readiness(FAILING);
     let full_for = begun.elapsed();
     limit_files(&attack, None);
     let begun = Instant::now();
     attack.wait_for(|progress| &progress.stored, 1);
     let recovered = begun.elapsed();
+    attack.wait_for_readiness(READY);
     let log_so_far = fs::read_to_string(attack.server.folder().join("log")).expect("text");
     let failed = failed_commits(&log_so_far);
     // The delays double from a tenth of a second to five.

@@ -42,6 +42,12 @@ pub(crate) fn numbered(times: u64, write: impl Fn(u64, &mut Vec<u8>) + 'static) 
     })
 }
 
+/// These bytes one at a time.
+pub(crate) fn single_bytes(bytes: Vec<u8>) -> Script {
+    let mut bytes = bytes.into_iter();
+    Box::new(move |out| out.extend(bytes.next()))
+}
+
 /// Whether a peer takes what it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -49,6 +55,8 @@ pub(crate) enum Reading {
     Bytes(u64),
     /// Until it has so many responses.
     Frames(u64),
+    /// Until the server ends the connection.
+    End,
     Never,
 }
 
@@ -122,6 +130,7 @@ impl Peer {
         match self.reading {
             Reading::Bytes(bytes) => self.received < bytes,
             Reading::Frames(frames) => self.frames.frames < frames,
+            Reading::End => !self.ended,
             Reading::Never => false,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::attack::Attack;
 use crate::conversation::{HOSTILE, connect_from};
-use crate::flood::{Peer, Reading, Script, repeat, run};
+use crate::flood::{Peer, Reading, repeat, run, single_bytes};
 use crate::scale;
 
 /// Bytes of a line that come at once. With all that follow they are fewer than a line may have.
@@ -16,27 +16,17 @@ fn half_lines_that_grow_byte_by_byte_keep_no_peer_waiting() {
     let attack =
         Attack::begin("half lines that grow byte by byte", &[("SERVER_FRAME_TIMEOUT", "5m")]);
     let half = vec![b'x'; HALF];
+    let rest = [vec![b'x'; bytes - 1], vec![b'\n']].concat();
     let begun =
         || Peer::new(connect_from(&attack.server, HOSTILE), repeat(&half, 1), Reading::Never);
     let mut peers: Vec<_> = (0..lines).map(|_| begun()).collect();
     run(&mut peers, Duration::from_mins(1));
     for peer in &mut peers {
-        peer.then(single_bytes(bytes), Reading::Bytes((HALF + bytes) as u64));
+        peer.then(single_bytes(rest.clone()), Reading::Bytes((HALF + bytes) as u64));
     }
     run(&mut peers, Duration::from_mins(2));
     let unanswered = peers.iter().filter(|peer| !peer.is_done()).count();
     let broken = (unanswered > 0).then(|| format!("{unanswered} lines didn't come back"));
     let measured = format!("{bytes} bytes behind each of {lines} half lines of {HALF}");
     attack.end("`SERVER_TURN_BUDGET`", &measured, broken.into_iter().collect());
-}
-
-/// So many bytes, the last of which ends the line, one at a time.
-fn single_bytes(count: usize) -> Script {
-    let mut left = count;
-    Box::new(move |out| {
-        if left > 0 {
-            left -= 1;
-            out.push(if left == 0 { b'\n' } else { b'x' });
-        }
-    })
 }

@@ -1,19 +1,23 @@
 //! Peers, disks and signals that are hostile, against the real binary over loopback: each costs
 //! what the limits say and nothing else.
 //!
-//! Every attack runs beside an honest agency and an honest echo peer, and prints a row of a
-//! table: what bounds it, and what was measured. The bounds are asserted, and that every honest
-//! request is answered rightly and nothing is lost; how long the honest ones wait is only measured.
+//! Every attack runs beside an honest agency, an honest echo peer and an operator who looks at the
+//! admin listener, and prints a row of a table: what bounds it, and what was measured. The bounds are
+//! asserted, and that every honest request is answered rightly and nothing is lost. How long the
+//! honest ones wait is only measured; an operator waits for the central a second at most.
 //!
 //! `cargo test` runs a short form; `make hostile`, which sets `HOSTILE=full`, the attacks in their
 //! full size. `HOSTILE_SERVER` names another binary to attack, `HOSTILE_TABLE` a file for the rows.
 
-mod addresses;
 mod attack;
 mod conversation;
 mod flood;
 mod honest;
+mod operator;
+mod stopwatch;
 
+mod addresses;
+mod admin;
 mod buffers;
 mod clock;
 mod disk;

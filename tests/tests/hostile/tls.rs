@@ -13,7 +13,7 @@ use socket2::{SockRef, Socket};
 
 use crate::attack::{Attack, mebibytes};
 use crate::conversation::{HOSTILE, connect_from, connect_with};
-use crate::flood::{Peer, Reading, Script, repeat, run};
+use crate::flood::{Peer, Reading, repeat, run, single_bytes};
 use crate::scale;
 
 const BUFFERED_BOUND: &str = "`SERVER_MAX_BUFFERED_BYTES` and a half";
@@ -149,12 +149,6 @@ fn half_handshakes_that_are_held() {
     let broken = (open > 1024).then(|| format!("{open} are held"));
     let measured = format!("{count} handshakes begun, {open} stay open");
     attack.end("`SERVER_MAX_HANDSHAKES`", &measured, broken.into_iter().collect());
-}
-
-/// Bytes one at a time.
-fn single_bytes(bytes: Vec<u8>) -> Script {
-    let mut bytes = bytes.into_iter();
-    Box::new(move |out| out.extend(bytes.next()))
 }
 
 #[test]
