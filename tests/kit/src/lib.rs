@@ -5,6 +5,7 @@
 //! | [`programs`] | this workspace's programs, built from the sources as they are |
 //! | [`process`], [`processes`] | any process, several of them |
 //! | [`server`], [`client`] | the two programs as processes |
+//! | [`etcd`] | a cluster of real etcd members |
 //! | [`strace`] | programs that are killed, or fail, at a system call |
 //! | [`log`] | log lines |
 //! | [`reads`] | reads that end, of output and sockets |
@@ -25,6 +26,7 @@
 pub mod certificates;
 pub mod client;
 pub mod conversation;
+pub mod etcd;
 pub mod frames;
 pub mod http;
 pub mod inputs;

@@ -1,0 +1,34 @@
+//! What has happened so far, for metrics.
+
+/// Counts since the client began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests settled as [`Done`](crate::Settled::Done).
+    pub done: u64,
+    /// Requests settled as [`NoSpace`](crate::Settled::NoSpace).
+    pub no_space: u64,
+    /// Requests settled as [`Unauthorized`](crate::Settled::Unauthorized).
+    pub unauthorized: u64,
+    /// Requests settled as [`Misused`](crate::Settled::Misused).
+    pub misused: u64,
+    /// Requests cancelled.
+    pub cancelled: u64,
+    /// Tries after which nothing was known.
+    pub unknown: u64,
+    /// Tries that a member couldn't serve, as it said itself.
+    pub unavailable: u64,
+    /// Waits for an answer or a connection that were too long.
+    pub timeouts: u64,
+    /// Connections asked for.
+    pub connects: u64,
+    /// Connections that weren't established.
+    pub failed_connects: u64,
+    /// Tokens that etcd gave.
+    pub tokens: u64,
+    /// Times that the watch came into force.
+    pub watches: u64,
+    /// Times that another member is asked from then on.
+    pub member_changes: u64,
+    /// Elections that answers told of.
+    pub elections: u64,
+}

@@ -1,0 +1,289 @@
+//! What comes of responses and failures: a request is settled, or tried again.
+
+use std::time::Instant;
+
+use http1::ResponsePart;
+
+use crate::answer::Header;
+use crate::client::Client;
+use crate::client::actions::{ConnectionNumber, Queued};
+use crate::client::connections::{Asked, End, Stage, Work};
+use crate::client::events::{Event, Settled};
+use crate::client::heads::Heads;
+use crate::client::members::Failure;
+use crate::client::token::Token;
+use crate::outcome::{self, Outcome, Refusal};
+
+/// How many tries of a request may find the token no longer valid: a member that is behind the others
+/// may not know a new one yet.
+const REFUSED_TOKENS_MAX: u8 = 3;
+
+/// The code of gRPC for an argument that isn't valid: also for a token older than the users' rights.
+const INVALID_ARGUMENT: u32 = 3;
+
+impl Client {
+    /// Decodes what has arrived; how much is used up.
+    pub(super) fn decode(&mut self, number: ConnectionNumber, input: &[u8], now: Instant) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(connection) = self.connections.get_mut(number) else { return input.len() };
+            if !matches!(connection.stage, Stage::Busy(_)) {
+                if used < input.len() {
+                    // An answer that nobody has asked for.
+                    self.give_up(number, now);
+                }
+                return input.len();
+            }
+            let Ok(next) = connection.decoder.decode(&input[used..]) else {
+                self.give_up(number, now);
+                return input.len();
+            };
+            used += next.used;
+            match next.part {
+                Some(ResponsePart::Head(head)) => connection.head = Some(head),
+                Some(ResponsePart::Body(piece)) if connection.is_watch => {
+                    self.take_piece_of_watch(number, piece, now);
+                }
+                Some(ResponsePart::Body(piece)) => connection.body.extend_from_slice(piece),
+                Some(ResponsePart::End) => self.finish(number, now),
+                None => return used,
+            }
+        }
+    }
+
+    /// An answer is whole.
+    fn finish(&mut self, number: ConnectionNumber, now: Instant) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        let Stage::Busy(work) = std::mem::replace(&mut connection.stage, Stage::Idle) else {
+            return;
+        };
+        connection.deadline = None;
+        let is_kept = !connection.is_watch && connection.head.is_some_and(|head| head.keeps_alive);
+        let (asked, (head, body)) = (Asked::on(connection), connection.take_answer());
+        self.settle(work, head.map_or(0, |head| head.status), &body, asked, now);
+        match self.connections.get_mut(number) {
+            Some(connection) if is_kept => connection.keep(body),
+            Some(_) => self.close(number),
+            None => {}
+        }
+        self.close_idle_elsewhere();
+    }
+
+    fn settle(&mut self, work: Work, status: u16, body: &[u8], asked: Asked, now: Instant) {
+        match work {
+            Work::Request(slot) => self.settle_request(slot, status, body, asked, now),
+            Work::Token => self.settle_token(status, body, asked, now),
+            Work::Watch => self.end_watch(&outcome::of_watch(status, body), asked, now),
+            Work::Cancelled => {}
+        }
+    }
+
+    fn settle_request(
+        &mut self,
+        slot: usize,
+        status: u16,
+        body: &[u8],
+        asked: Asked,
+        now: Instant,
+    ) {
+        let Some(pending) = self.requests.get(slot) else { return };
+        let is_first_refusal = pending.refused_tokens == 0 && self.token != Token::Unneeded;
+        let outcome = outcome::of_request(pending.kind, status, body);
+        match outcome {
+            Outcome::Unavailable => self.counters.unavailable += 1,
+            Outcome::Unknown => self.counters.unknown += 1,
+            _ => self.members.on_answered(asked.member, asked.connection),
+        }
+        match outcome {
+            Outcome::Done(answer) => {
+                if self.is_same_cluster(answer.header(), asked.member) {
+                    self.settled(slot, Settled::Done(answer));
+                }
+            }
+            Outcome::NoSpace => self.settled(slot, Settled::NoSpace),
+            Outcome::Unauthorized(refusal) => self.refuse_token(slot, refusal, asked, now),
+            Outcome::Misused(refusal)
+                if is_first_refusal && refusal.code == Some(INVALID_ARGUMENT) =>
+            {
+                self.refuse_token(slot, refusal, asked, now);
+            }
+            Outcome::Misused(refusal) => self.settled(slot, Settled::Misused(refusal)),
+            Outcome::Unavailable | Outcome::Unknown => {
+                self.retry(slot, now);
+                self.fail_member(asked, Failure::Answered, now);
+            }
+        }
+    }
+
+    fn settled(&mut self, slot: usize, settled: Settled) {
+        let Some((ticket, is_ambiguous)) = self.requests.remove(slot) else { return };
+        let counter = match settled {
+            Settled::Done(_) => &mut self.counters.done,
+            Settled::NoSpace => &mut self.counters.no_space,
+            Settled::Unauthorized(_) => &mut self.counters.unauthorized,
+            Settled::Misused(_) => &mut self.counters.misused,
+        };
+        *counter += 1;
+        self.events.push_back(Event::Settled { ticket, settled, is_ambiguous });
+    }
+
+    /// Nothing is known of a try.
+    fn retry(&mut self, slot: usize, now: Instant) {
+        let newest = self.connections.newest();
+        let Some(pending) = self.requests.get_mut(slot) else { return };
+        pending.is_ambiguous = true;
+        pending.newer_than = newest;
+        self.requests.retry_at(slot, now + self.config.retry_delay);
+    }
+
+    /// The token of a try wasn't valid, or may not have been.
+    fn refuse_token(&mut self, slot: usize, refusal: Refusal, asked: Asked, now: Instant) {
+        let Some(pending) = self.requests.get_mut(slot) else { return };
+        pending.refused_tokens += 1;
+        let refused = pending.refused_tokens;
+        if self.token == Token::Unneeded || refused > REFUSED_TOKENS_MAX {
+            return self.settled(slot, Settled::Unauthorized(refusal));
+        }
+        self.drop_token(asked);
+        if refused == 1 {
+            self.requests.retry_now(slot);
+        } else {
+            self.requests.retry_at(slot, now + self.config.retry_delay);
+        }
+    }
+
+    /// Asks for another token, unless that was done since.
+    pub(super) fn drop_token(&mut self, asked: Asked) {
+        if self.token == Token::Held && asked.token == self.token_number {
+            self.token = Token::Missing(None);
+        }
+    }
+
+    fn settle_token(&mut self, status: u16, body: &[u8], asked: Asked, now: Instant) {
+        match outcome::of_token(status, body) {
+            Outcome::Done(answer) => {
+                self.members.on_answered(asked.member, asked.connection);
+                if self.is_same_cluster(answer.header, asked.member) {
+                    self.take_token(&answer.token, now);
+                }
+            }
+            Outcome::Unauthorized(refusal) | Outcome::Misused(refusal) => {
+                self.members.on_answered(asked.member, asked.connection);
+                self.reject_credentials(&refusal, now);
+            }
+            Outcome::NoSpace | Outcome::Unavailable | Outcome::Unknown => {
+                self.token = Token::Missing(Some(now + self.config.retry_delay));
+                self.fail_member(asked, Failure::Answered, now);
+            }
+        }
+    }
+
+    fn take_token(&mut self, token: &str, now: Instant) {
+        let endpoints = self.config.endpoints.iter();
+        match endpoints.map(|endpoint| Heads::new(endpoint, Some(token))).collect() {
+            Ok(heads) => {
+                self.heads = heads;
+                self.token = Token::Held;
+                self.token_number += 1;
+                self.counters.tokens += 1;
+            }
+            Err(error) => {
+                let refusal = Refusal { status: 200, code: None, message: error.to_string() };
+                self.reject_credentials(&refusal, now);
+            }
+        }
+    }
+
+    /// Without a token, nothing that waits will be done.
+    fn reject_credentials(&mut self, refusal: &Refusal, now: Instant) {
+        self.token = Token::Missing(Some(now + self.config.retry_delay));
+        while let Some(slot) = self.requests.first_ready() {
+            self.settled(slot, Settled::Unauthorized(refusal.clone()));
+        }
+        if self.watching.is_due(now) {
+            self.watching.on_ended(now, self.config.retry_delay);
+        }
+    }
+
+    /// Gives a connection up, and what was asked on it.
+    pub(super) fn give_up(&mut self, connection: ConnectionNumber, now: Instant) {
+        self.actions.push_back(Queued::Close(connection));
+        self.lose(connection, End::OfPatience, now);
+    }
+
+    /// Nothing more comes on a connection.
+    pub(super) fn lose(&mut self, number: ConnectionNumber, end: End, now: Instant) {
+        let Some(mut connection) = self.connections.remove(number) else { return };
+        let asked = Asked::on(&connection);
+        match connection.stage {
+            Stage::Connecting => {
+                self.counters.failed_connects += 1;
+                if connection.is_watch {
+                    self.watching.on_ended(now, self.config.retry_delay);
+                }
+                self.fail_member(asked, Failure::Silent, now);
+            }
+            // It has sent what nobody had asked for.
+            Stage::Idle if end == End::OfPatience => self.fail_member(asked, Failure::Silent, now),
+            Stage::Idle => {}
+            Stage::Busy(Work::Watch) => self.end_watch(&Outcome::Unknown, asked, now),
+            Stage::Busy(work) => {
+                if end == End::OfConnection && connection.decoder.finish(&[]) == Ok(true) {
+                    let (head, body) = connection.take_answer();
+                    let status = head.map_or(0, |head| head.status);
+                    return self.settle(work, status, &body, asked, now);
+                }
+                self.lose_work(work, now);
+                self.fail_member(asked, Failure::Silent, now);
+            }
+        }
+    }
+
+    fn lose_work(&mut self, work: Work, now: Instant) {
+        match work {
+            Work::Request(slot) => {
+                self.counters.unknown += 1;
+                self.retry(slot, now);
+            }
+            Work::Token => self.token = Token::Missing(Some(now + self.config.retry_delay)),
+            Work::Watch | Work::Cancelled => {}
+        }
+    }
+
+    /// Another member is asked from now on, if there is one.
+    pub(super) fn fail_member(&mut self, asked: Asked, failure: Failure, now: Instant) {
+        let newest = self.connections.newest();
+        if self.members.on_failed(asked.member, asked.connection, newest, failure, now) {
+            self.close_idle_to(asked.member);
+            self.leave_watch(asked.member, now);
+        }
+    }
+
+    /// Whether the same cluster has answered as ever; if not, the client stops.
+    pub(super) fn is_same_cluster(&mut self, header: Header, endpoint: usize) -> bool {
+        if header.raft_term > self.raft_term {
+            self.counters.elections += u64::from(self.raft_term > 0);
+            self.raft_term = header.raft_term;
+        }
+        if header.cluster_id == 0 {
+            return true;
+        }
+        let expected = *self.cluster_id.get_or_insert(header.cluster_id);
+        let is_same = expected == header.cluster_id;
+        if !is_same {
+            self.stop();
+            let found = header.cluster_id;
+            self.events.push_back(Event::OtherCluster { expected, found, endpoint });
+        }
+        is_same
+    }
+
+    fn stop(&mut self) {
+        while let Some(connection) = self.connections.first() {
+            self.close(connection);
+        }
+        self.requests.clear();
+        self.watching.turn_off();
+        self.is_stopped = true;
+    }
+}

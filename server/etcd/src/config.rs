@@ -1,0 +1,106 @@
+//! Whom to ask, and what it may cost.
+
+use std::fmt;
+use std::time::Duration;
+
+use http1::InvalidHead;
+
+/// The longest wait for an answer: for members on a local network with an election time-out of 300 ms.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The longest wait for a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long a request waits after a try of which nothing is known, and a member after a failure.
+pub const RETRY_DELAY: Duration = Duration::from_millis(20);
+
+/// How many requests may be waiting or under way.
+pub const MAX_REQUESTS: usize = 64;
+
+/// How many bytes their bodies may have together: about 2 MiB of values as base64.
+pub const MAX_REQUEST_BYTES: usize = 3 << 20;
+
+/// How many bytes the body of an answer, or a line of a watch, may have.
+pub const MAX_RESPONSE_BYTES: usize = 4 << 20;
+
+/// How many connections a member may have at once for requests; a watch has one more.
+pub const CONNECTIONS_PER_MEMBER: usize = 16;
+
+/// Whom to ask, and what it may cost.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The members as `HOST:PORT`, at least one; the first one is asked first.
+    pub endpoints: Vec<String>,
+    /// The longest wait for an answer, from when the request is sent; [`REQUEST_TIMEOUT`].
+    pub request_timeout: Duration,
+    /// The longest wait for a connection; [`CONNECT_TIMEOUT`].
+    pub connect_timeout: Duration,
+    /// How long a request waits after a try of which nothing is known; [`RETRY_DELAY`].
+    pub retry_delay: Duration,
+    /// How many requests may be waiting or under way, at least 1; [`MAX_REQUESTS`].
+    pub max_requests: usize,
+    /// How many bytes their bodies may have together; [`MAX_REQUEST_BYTES`].
+    pub max_request_bytes: usize,
+    /// How many bytes the body of an answer, or a line of a watch, may have; [`MAX_RESPONSE_BYTES`].
+    /// Each connection may hold so many.
+    pub max_response_bytes: usize,
+    /// How many connections a member may have at once for requests, at least 1;
+    /// [`CONNECTIONS_PER_MEMBER`].
+    pub connections_per_member: usize,
+    /// Who asks, where etcd wants to know.
+    pub credentials: Option<Credentials>,
+}
+
+impl Config {
+    /// With everything as it is by default, without credentials.
+    pub fn new(endpoints: Vec<String>) -> Self {
+        Self {
+            endpoints,
+            request_timeout: REQUEST_TIMEOUT,
+            connect_timeout: CONNECT_TIMEOUT,
+            retry_delay: RETRY_DELAY,
+            max_requests: MAX_REQUESTS,
+            max_request_bytes: MAX_REQUEST_BYTES,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            connections_per_member: CONNECTIONS_PER_MEMBER,
+            credentials: None,
+        }
+    }
+}
+
+/// User and password. `Debug` shows only the first.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// There is nobody to ask.
+    #[error("expected at least one endpoint, found none")]
+    NoEndpoint,
+    /// An endpoint is none.
+    #[error("endpoint \"{endpoint}\": {source}")]
+    Endpoint {
+        /// The endpoint, escaped.
+        endpoint: String,
+        /// What is wrong with it.
+        source: InvalidHead,
+    },
+    /// Nothing could ever be asked.
+    #[error("expected {name} from 1 on, found 0")]
+    Zero {
+        /// Which limit.
+        name: &'static str,
+    },
+}
