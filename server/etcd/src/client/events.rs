@@ -14,7 +14,7 @@ pub enum Event {
         ticket: Ticket,
         /// How.
         settled: Settled,
-        /// Whether nothing is known of an earlier try of it: it may have been done too, or may be yet.
+        /// Whether nothing is known of a try of it before: it may have been done too, or may be yet.
         /// A transaction is done twice only if its comparisons allow that.
         is_ambiguous: bool,
     },
@@ -45,7 +45,8 @@ pub enum Settled {
     /// The last try has done nothing: user and password aren't accepted, or none are set and etcd wants
     /// them.
     Unauthorized(Refusal),
-    /// The last try has done nothing, and no other will: a bug, or a wrong setting.
+    /// The last try has done nothing, and no other will: a bug, or a wrong setting. Or it was done, if
+    /// it is ambiguous, and its answer has more bytes than it may.
     Misused(Refusal),
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http1::ResponsePart;
+use http1::{ResponseError, ResponsePart};
 
 use crate::answer::Header;
 use crate::client::Client;
@@ -34,9 +34,12 @@ impl Client {
                 }
                 return input.len();
             }
-            let Ok(next) = connection.decoder.decode(&input[used..]) else {
-                self.give_up(number, now);
-                return input.len();
+            let next = match connection.decoder.decode(&input[used..]) {
+                Ok(next) => next,
+                Err(error) => {
+                    self.refuse_answer(number, &error, now);
+                    return input.len();
+                }
             };
             used += next.used;
             match next.part {
@@ -49,6 +52,20 @@ impl Client {
                 None => return used,
             }
         }
+    }
+
+    /// What arrives can't be read. One that is too large would be so again: it isn't asked for again.
+    fn refuse_answer(&mut self, number: ConnectionNumber, error: &ResponseError, now: Instant) {
+        if let ResponseError::BodyTooLarge { .. } = error
+            && let Some(Stage::Busy(Work::Request(slot))) = self.connections.stage(number)
+            && let Some(pending) = self.requests.get_mut(slot)
+        {
+            pending.is_ambiguous = true;
+            let refusal = Refusal { status: 200, code: None, message: error.to_string() };
+            self.settled(slot, Settled::Misused(refusal));
+            return self.close(number);
+        }
+        self.give_up(number, now);
     }
 
     /// An answer is whole.
