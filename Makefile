@@ -83,6 +83,10 @@ simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes
 	$(SETUP) simulate
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p system-tests --test simulation -- --nocapture
 
+model: ## Explore the model of several centrals in larger bounds (some minutes and 8 GB of memory)
+	$(SETUP) model
+	MODEL=full $(CARGO) test --locked -p cluster-model -- --nocapture --test-threads=1
+
 winners: ## Draw among WINNERS winning bets in 64 MiB of memory
 	$(SETUP) winners
 	$(CARGO) build --release --locked
@@ -187,5 +191,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run demo test alarms-test kills hostile simulate winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+.PHONY: help build dataset run demo test alarms-test kills hostile simulate model winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
 	docker-compose-down docker-compose-logs docker-base-images docker-test browser-test branches clean

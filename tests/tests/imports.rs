@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates' sources.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "wire/src",
     "wire/http1/src",
     "reactor/src",
@@ -25,6 +25,7 @@ const SOURCES: [&str; 14] = [
     "client/src",
     "client/load/src",
     "tests/kit/src",
+    "tests/cluster-model/src",
 ];
 
 /// A crate's modules by their paths, `a::b`; the crate itself has an empty one.
