@@ -83,7 +83,7 @@ simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes
 	$(SETUP) simulate
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p system-tests --test simulation -- --nocapture
 
-model: ## Explore the model of several centrals in larger bounds (some minutes and 8 GB of memory)
+model: ## Explore the model of several centrals in larger bounds (some minutes and 2 GB of memory)
 	$(SETUP) model
 	MODEL=full $(CARGO) test --locked -p cluster-model -- --nocapture --test-threads=1
 
