@@ -3,7 +3,7 @@
 //!
 //! Knows no lottery: what there is to see comes as a [`View`].
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use admin::events::{Events, INTERVAL, KEEP_ALIVE_INTERVAL};
 use admin::exposition::Exposition;
@@ -36,6 +36,11 @@ const MADE_MAX: usize = 256 * 1024;
 /// Bytes of events that streams are sent at a time; the others are sent all that they have missed later.
 /// A lottery of thousands of agencies may change as a whole between two events.
 const EVENTS_MAX: usize = 4 * 1024 * 1024;
+
+/// Most time for a head while more than half of the connections are taken. A slow one counts as active with
+/// each byte, and so isn't closed to let another one in: without this, as many as there may be would
+/// keep everybody out for as long as a head may take.
+const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Clients that wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -263,10 +268,16 @@ impl AdminService {
         }
     }
 
+    fn is_crowded(&self, cx: &impl Context) -> bool {
+        let gauges = cx.gauges(self.listener);
+        gauges.connections > gauges.connections_limit / 2
+    }
+
     fn arm(&self, cx: &mut impl Context, id: ConnectionId, deadline: Deadline) {
         let AdminLimits { request_timeout, idle_timeout, .. } = self.shared.limits;
         let after = match deadline {
             Deadline::Unchanged => return,
+            Deadline::Request if self.is_crowded(cx) => Some(request_timeout.min(CROWDED_TIMEOUT)),
             Deadline::Request => Some(request_timeout),
             Deadline::Idle => Some(idle_timeout),
             Deadline::Never => None,

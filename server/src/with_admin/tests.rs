@@ -248,3 +248,26 @@ fn while_the_ledger_is_read_that_is_what_is_seen_and_signals_are_kept() {
     event_loop.start().unwrap();
     assert_eq!(event_loop.handler.inner.signals, [Signal::Hangup, Signal::User1]);
 }
+
+#[test]
+fn a_slow_head_has_less_time_where_there_are_many_connections() {
+    let mut world = watched(1);
+    let mut begin = || {
+        let peer = world.connect();
+        peer.write_all(b"GET /healthz HTTP/1.1\r\nHost:");
+        world.run();
+        peer
+    };
+    let heads: Vec<_> = (0..200).map(|_| begin()).collect();
+    let mut cut_off_after = |time| {
+        world.network.advance(time);
+        world.run();
+        let answers = heads.iter().map(Peer::read_arrived);
+        answers.filter(|answer| answer.starts_with(b"HTTP/1.1 408")).count()
+    };
+    assert_eq!(cut_off_after(Duration::from_millis(900)), 0);
+    // Half of the connections that there may be had come before.
+    assert_eq!(cut_off_after(Duration::from_millis(200)), 200 - 128);
+    assert_eq!(cut_off_after(Duration::from_secs(8)), 0);
+    assert_eq!(cut_off_after(Duration::from_secs(1)), 128);
+}
