@@ -20,6 +20,9 @@ local KINDS = {
     [0x81] = "WELCOME", [0x82] = "STORED", [0x83] = "REJECTED", [0x84] = "UNAVAILABLE",
     [0x85] = "FINISHED", [0x86] = "WINNERS", [0xFF] = "ERROR",
 }
+-- Of HELLO: the first names no draw, the second names one.
+local UNNAMED, NAMED = "1", "2"
+local VERSIONS = { [UNNAMED] = true, [NAMED] = true }
 local PHASES = { [0] = "open", [1] = "finished", [2] = "drawn" }
 local BET_FIELDS = {
     [1] = "first name", [2] = "last name", [3] = "document", [4] = "birthdate", [5] = "number",
@@ -33,6 +36,7 @@ local ERRORS = {
     [15] = "too slow", [16] = "shutting down", [17] = "TLS required",
     [18] = "certificate required", [19] = "certificate revoked",
     [20] = "certificate of another agency", [21] = "not an address of the agency",
+    [22] = "another draw",
 }
 
 local f = {
@@ -41,6 +45,7 @@ local f = {
     length = ProtoField.uint16("lottery.length", "Length", base.DEC),
     version = ProtoField.uint8("lottery.version", "Version", base.DEC),
     agency = ProtoField.uint32("lottery.agency", "Agency", base.DEC),
+    draw = ProtoField.string("lottery.draw", "Draw", base.UNICODE),
     position = ProtoField.uint64("lottery.position", "Position", base.DEC),
     count = ProtoField.uint16("lottery.count", "Count", base.DEC),
     bet = ProtoField.none("lottery.bet", "Bet"),
@@ -91,6 +96,11 @@ function Reader:take(length)
     return range
 end
 
+-- What isn't understood is left to the eye.
+function Reader:skip()
+    self.offset = self.frame:len()
+end
+
 -- A number of so many bytes. Returns it as text for the info column.
 function Reader:number(field, length)
     local range = self:take(length)
@@ -139,8 +149,15 @@ end
 -- The fields in the body of each kind, in their order; returns the text of the info column.
 local BODIES = {
     [0x01] = function(reader)
-        reader:number(f.version, 1)
-        return "agency=" .. reader:number(f.agency, 4)
+        local version = reader:number(f.version, 1)
+        if not VERSIONS[version] then
+            -- Its fields are its own.
+            reader:skip()
+            return "version=" .. version
+        end
+        local agency = "agency=" .. reader:number(f.agency, 4)
+        if version == UNNAMED then return agency end
+        return agency .. " draw=" .. reader:short(f.draw, reader.tree)
     end,
     [0x02] = read_batch,
     [0x03] = read_batch,

@@ -83,6 +83,7 @@ def test_a_real_lottery_is_understood_whole(capture):
 
 
 HELLO = bytes.fromhex("be010009 01 00000007")
+NAMED = bytes.fromhex("be010014 02 00000007 0a") + b"2026-11-27"
 BATCH = (bytes.fromhex("be03002c 0000000000000000 0001") + b"\x03Ana\x03Paz\x0812345678"
          b"\x0a2000-01-01\x017")
 
@@ -105,21 +106,38 @@ def write_capture(path, connections):
 
 
 def test_a_frame_may_be_cut_anywhere(tmp_path):
-    stream = HELLO + BATCH + BATCH
+    stream = HELLO + BATCH + BATCH + NAMED
     cuts = [[stream[:cut], stream[cut:]] for cut in range(1, len(stream))]
     path = write_capture(tmp_path / "cuts.pcap", [*cuts, [bytes([byte]) for byte in stream]])
     connections = len(cuts) + 1
-    assert values(path, "lottery.agency") == ["7"] * connections
+    assert values(path, "lottery.agency") == ["7"] * 2 * connections
+    assert values(path, "lottery.version") == ["1", "2"] * connections
+    assert values(path, "lottery.draw") == ["2026-11-27"] * connections
     assert values(path, "lottery.bet.document") == ["12345678"] * 2 * connections
     assert values(path, "lottery.bet.number") == ["7"] * 2 * connections
-    assert values(path, "lottery.length") == ["9", "44", "44"] * connections
+    assert values(path, "lottery.length") == ["9", "44", "44", "20"] * connections
     assert dissect(path, "frame.number", condition="lottery.malformed") == []
+
+
+def test_a_hello_says_its_version_and_its_draw(tmp_path):
+    later = bytes.fromhex("be01000b 03 00000007 4142")
+    path = write_capture(tmp_path / "hello.pcap", [[HELLO], [NAMED], [later]])
+    assert dissect(path, "lottery.version", "lottery.agency", "lottery.draw") == [
+        ["1", "7", ""], ["2", "7", "2026-11-27"], ["3", "", ""]]
+    summary = checked("tshark", "-r", path, "-X", f"lua_script:{SCRIPT}", "-d",
+                      f"tcp.port=={PORT},lottery")
+    assert re.findall(r"HELLO .*", summary) == [
+        "HELLO agency=7", "HELLO agency=7 draw=2026-11-27", "HELLO version=3"]
+    assert values(path, "_ws.expert", "lottery.malformed") == []
 
 
 @pytest.mark.parametrize("frame", [
     HELLO + b"no frame", b"\xbe\x01\x00\x03", b"\xbe\x01\x20\x01" + bytes(8189),
     b"\xbe\x77\x00\x04", b"\xbe\x01\x00\x08\x01\x00\x00\x07", b"\xbe\x05\x00\x05\x00",
-], ids=["magic", "too short", "too long", "unknown kind", "body too short", "body too long"])
+    b"\xbe\x01\x00\x09\x02\x00\x00\x00\x07",
+    b"\xbe\x01\x00\x0b\x02\x00\x00\x00\x07\x02a",
+], ids=["magic", "too short", "too long", "unknown kind", "body too short", "body too long",
+        "no draw", "draw too short"])
 def test_what_is_malformed_is_marked(tmp_path, frame):
     path = write_capture(tmp_path / "malformed.pcap", [[frame]])
     assert len(dissect(path, "frame.number", condition="lottery.malformed")) == 1

@@ -27,11 +27,11 @@ use std::collections::VecDeque;
 
 use ledger::Lsn;
 use wire::bet::InvalidBet;
-use wire::{Agency, Batch, Checksum, Phase, Position};
+use wire::{Agency, Batch, Checksum, DrawName, Phase, Position};
 
 use batch::BatchWinners;
 pub use entry::Entry;
-pub use refusal::Refusal;
+pub use refusal::{DrawMismatch, Refusal};
 pub use staged::Staged;
 pub use standing::Standing;
 use state::Before;
@@ -67,6 +67,8 @@ pub struct AgencyStanding {
 /// Agencies and draw.
 #[derive(Debug)]
 pub struct Lottery {
+    /// What its draw is called, if it has a name.
+    draw: Option<DrawName>,
     agencies: Agency,
     /// What is durable.
     committed: State,
@@ -87,11 +89,12 @@ pub struct Lottery {
 }
 
 impl Lottery {
-    /// A lottery of agencies 1 to `agencies`, with this much of it durable: its state, bytes of rows,
+    /// A lottery of agencies 1 to `agencies` and of the unnamed draw, with this much of it durable: its state, bytes of rows,
     /// and where in these the winners are.
     pub fn new(agencies: Agency, committed: State, rows_len: u64, winners: WinnerIndex) -> Self {
         let finished = (1..=agencies).map(|agency| committed.account(agency).finished);
         Self {
+            draw: None,
             agencies,
             finished: finished.map(Agency::from).sum(),
             pending: committed.clone(),
@@ -105,16 +108,31 @@ impl Lottery {
         }
     }
 
+    /// The same, of this draw.
+    #[must_use]
+    pub fn of_draw(self, draw: Option<DrawName>) -> Self {
+        Self { draw, ..self }
+    }
+
+    /// What its draw is called, if it has a name.
+    pub fn draw(&self) -> Option<DrawName> {
+        self.draw
+    }
+
     /// Agencies that take part, from number 1 on.
     pub fn agencies(&self) -> Agency {
         self.agencies
     }
 
-    /// Whether there is such an agency.
+    /// Whether an agency that sends for this draw is one of the lottery's.
     ///
     /// # Errors
-    /// [`Refusal::UnknownAgency`].
-    pub fn admit(&self, agency: Agency) -> Result<(), Refusal> {
+    /// [`Refusal::WrongDraw`], also when it alone has a name, and [`Refusal::UnknownAgency`].
+    pub fn admit(&self, agency: Agency, draw: Option<DrawName>) -> Result<(), Refusal> {
+        if draw != self.draw {
+            let mismatch = DrawMismatch { expected: self.draw, found: draw };
+            return Err(Refusal::WrongDraw(Box::new(mismatch)));
+        }
         if (1..=self.agencies).contains(&agency) {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kit::process::memory;
 use kit::server::{Server, command};
-use wire::{Agency, BatchBuilder, Bet, FrameDecoder, Push, Request, Response, VERSION};
+use wire::{Agency, BatchBuilder, Bet, FrameDecoder, Push, Request, Response};
 
 const AGENCIES: Agency = 5;
 
@@ -63,7 +63,7 @@ fn batch(agency: Agency, position: u64) -> BatchBuilder {
 /// Sends everything that an agency has, and that nothing follows.
 fn send_bets(mut stream: TcpStream, agency: Agency) {
     let mut bytes = Vec::new();
-    Request::Hello { version: VERSION, agency }.encode(&mut bytes);
+    Request::Hello { agency, draw: None }.encode(&mut bytes);
     let mut position = 0;
     while position < bets_of_each() {
         let batch = batch(agency, position);
@@ -114,7 +114,7 @@ fn store(server: &Server) {
 /// Asks for the winners of an agency: all of its own must come, in order, and none of another.
 fn check_winners(mut stream: TcpStream, agency: Agency) {
     let mut request = Vec::new();
-    Request::Hello { version: VERSION, agency }.encode(&mut request);
+    Request::Hello { agency, draw: None }.encode(&mut request);
     Request::Winners.encode(&mut request);
     stream.write_all(&request).expect("sent");
     stream.shutdown(Shutdown::Write).expect("it is open");

@@ -60,6 +60,8 @@ pub enum ErrorCode {
     WrongAgency = 20,
     /// An agency that calls from an address that isn't one of its own.
     WrongAddress = 21,
+    /// An agency of another draw than the central's.
+    WrongDraw = 22,
 }
 
 impl ErrorCode {
@@ -110,5 +112,6 @@ from_number!(
         CertificateRevoked,
         WrongAgency,
         WrongAddress,
+        WrongDraw,
     ]
 );

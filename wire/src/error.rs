@@ -1,5 +1,8 @@
 //! What is wrong with a frame that isn't a message.
 
+use crate::draw_name::DrawNameError;
+use crate::version::VERSIONS;
+
 /// A frame that isn't a message, or not one that was expected from this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
@@ -25,6 +28,15 @@ pub enum MessageError {
         /// Bytes there are.
         found: usize,
     },
+    /// HELLO of a version that isn't spoken here.
+    #[error("versions {} and {} are spoken, found {found}", VERSIONS[0], VERSIONS[1])]
+    Version {
+        /// The version found.
+        found: u8,
+    },
+    /// HELLO of a version that names a draw, with a name that is none.
+    #[error(transparent)]
+    DrawName(#[from] DrawNameError),
     /// A batch of nothing.
     #[error("a batch holds at least one bet, found 0")]
     EmptyBatch,

@@ -2,26 +2,28 @@
 //!
 //! Numbers are big endian. Knows the order of bytes in a message; which message may follow which, the
 //! state machines of both ends decide (the central's lottery session, the agency's session).
+//!
+//! HELLO alone tells the versions of the protocol apart, and each HELLO can be written in one way only:
+//! version 1 names no draw, version 2 names one.
 
 use crate::agency::{Agency, Position};
 use crate::batch::Batch;
+use crate::draw_name::DrawName;
 use crate::error::MessageError;
 use crate::frame::{Frame, FrameWriter};
 use crate::kind;
 use crate::reader::Reader;
-
-/// Version of the protocol that this crate speaks.
-pub const VERSION: u8 = 1;
+use crate::version::{NAMED, UNNAMED};
 
 /// Agency to central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
     /// First message of a connection. Response: [`Response::Welcome`](crate::Response::Welcome).
     Hello {
-        /// Protocol version, [`VERSION`].
-        version: u8,
         /// Who speaks.
         agency: Agency,
+        /// Of which draw; `None` for the unnamed one. It decides the protocol's version.
+        draw: Option<DrawName>,
     },
     /// A single bet by hand: a batch of exactly one. Same responses as [`Request::Batch`].
     Bet(Batch<'a>),
@@ -53,13 +55,25 @@ impl<'a> Request<'a> {
         let request = match frame.kind {
             kind::BATCH => return Batch::decode(frame.body).map(Self::Batch),
             kind::BET => return Self::decode_bet(frame.body),
-            kind::HELLO => Self::Hello { version: body.u8()?, agency: body.u32()? },
+            kind::HELLO => Self::decode_hello(&mut body)?,
             kind::END => Self::End { total: body.u64()? },
             kind::ASK_WINNERS => Self::Winners,
             found => return Err(MessageError::UnknownKind { found }),
         };
         body.finish()?;
         Ok(request)
+    }
+
+    /// An unknown version's fields aren't looked at: that version may have others.
+    fn decode_hello(body: &mut Reader<'a>) -> Result<Self, MessageError> {
+        match body.u8()? {
+            UNNAMED => Ok(Self::Hello { agency: body.u32()?, draw: None }),
+            NAMED => {
+                let (agency, draw) = (body.u32()?, body.short()?);
+                Ok(Self::Hello { agency, draw: Some(draw.try_into()?) })
+            }
+            found => Err(MessageError::Version { found }),
+        }
     }
 
     fn decode_bet(body: &'a [u8]) -> Result<Self, MessageError> {
@@ -76,8 +90,11 @@ impl<'a> Request<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut frame = FrameWriter::begin(out, self.kind());
         match self {
-            Self::Hello { version, agency } => {
-                frame.put(&[*version]).put(&agency.to_be_bytes());
+            Self::Hello { agency, draw: None } => {
+                frame.put(&[UNNAMED]).put(&agency.to_be_bytes());
+            }
+            Self::Hello { agency, draw: Some(draw) } => {
+                frame.put(&[NAMED]).put(&agency.to_be_bytes()).put(draw.as_short());
             }
             Self::Bet(batch) | Self::Batch(batch) => batch.write(&mut frame),
             Self::End { total } => {

@@ -29,11 +29,40 @@ fn a_line_without_end() {
 
 #[test]
 fn frames_that_are_not_requests() {
-    let cases: [(u8, &[u8], &str); 9] = [
+    let cases: [(u8, &[u8], &str); 20] = [
         (0x00, b"", "no message of this direction has the kind 0x00"),
         (0x81, b"", "no message of this direction has the kind 0x81"),
         (0x01, b"\x01\0\0\0", "the message needs at least 5 bytes after its header, found 4"),
         (0x01, b"\x01\0\0\0\x05\0", "the message has 5 bytes after its header, found 6"),
+        (0x01, b"", "the message needs at least 1 bytes after its header, found 0"),
+        (0x01, b"\0", "versions 1 and 2 are spoken, found 0"),
+        // Whatever fields that version has.
+        (0x01, b"\x03", "versions 1 and 2 are spoken, found 3"),
+        (0x01, b"\xff\0\0\0\x05\x01a and more", "versions 1 and 2 are spoken, found 255"),
+        (0x01, b"\x02\0\0\0\x05", "the message needs at least 6 bytes after its header, found 5"),
+        (
+            0x01,
+            b"\x02\0\0\0\x05\x02a",
+            "the message needs at least 8 bytes after its header, found 7",
+        ),
+        (0x01, b"\x02\0\0\0\x05\x01ab", "the message has 7 bytes after its header, found 8"),
+        // The unnamed draw has no empty name: it is version 1's.
+        (0x01, b"\x02\0\0\0\x05\0", "a draw's name has 1 to 64 bytes, found 0"),
+        (
+            0x01,
+            b"\x02\0\0\0\x05\x03a/b",
+            "a draw's name is of A-Z, a-z, 0-9, dots, dashes and underscores, found 0x2f at index 1",
+        ),
+        (
+            0x01,
+            b"\x02\0\0\0\x05\x01.",
+            "a draw's name becomes a part of paths, where . and .. are folders: found .",
+        ),
+        (
+            0x01,
+            b"\x02\0\0\0\x05\x02..",
+            "a draw's name becomes a part of paths, where . and .. are folders: found ..",
+        ),
         (0x04, b"", "the message needs at least 8 bytes after its header, found 0"),
         (0x05, b"\0", "the message has 0 bytes after its header, found 1"),
         (0x03, &[0; 9], "the message needs at least 10 bytes after its header, found 9"),
@@ -120,7 +149,7 @@ fn an_iterator_over_bets_ends_after_its_error() {
 
 #[test]
 fn an_error_code_of_a_later_version_keeps_its_number_and_its_reason() {
-    for code in [0, 22, 255] {
+    for code in [0, 23, 255] {
         let body = [&[code], "más tarde".as_bytes()].concat();
         let response = Response::decode(Frame { kind: 0xFF, body: &body });
         assert_eq!(response, Ok(Response::UnknownError { code, reason: "más tarde" }));

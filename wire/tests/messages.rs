@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use wire::field::{FIELD_MAX, FIELDS};
 use wire::response::REASON_MAX;
 use wire::{
-    BatchBuilder, Bet, Checksum, ErrorCode, FRAME_MAX, Field, Frame, FrameDecoder, HEADER_LEN,
-    MessageError, Phase, Push, Request, Response, WinnersBuilder,
+    BatchBuilder, Bet, Checksum, DrawName, DrawNameError, ErrorCode, FRAME_MAX, Field, Frame,
+    FrameDecoder, HEADER_LEN, MessageError, Phase, Push, Request, Response, WinnersBuilder,
 };
 
 /// The five fields of a bet, owned.
@@ -110,6 +110,11 @@ fn an_error_code() -> impl Strategy<Value = ErrorCode> {
     prop::sample::select(all)
 }
 
+fn a_draw_name() -> impl Strategy<Value = DrawName> {
+    let name = prop_oneof!["[A-Za-z0-9._-]{1,64}", "[A-Za-z0-9_-]{1,3}"];
+    name.prop_filter_map("neither folder", |name: String| name.parse().ok())
+}
+
 /// A reason as it arrives: its longest beginning of whole characters that fits.
 fn cut(text: &str) -> &str {
     let end = text.char_indices().map(|(at, char)| at + char.len_utf8());
@@ -118,9 +123,11 @@ fn cut(text: &str) -> &str {
 
 proptest! {
     #[test]
-    fn plain_requests_come_back(version: u8, agency: u32, total: u64) {
+    fn plain_requests_come_back(
+        agency: u32, draw in prop::option::of(a_draw_name()), total: u64,
+    ) {
         let requests = [
-            Request::Hello { version, agency },
+            Request::Hello { agency, draw },
             Request::End { total },
             Request::Winners,
         ];
@@ -128,6 +135,32 @@ proptest! {
             let frame = request_bytes(&request);
             prop_assert_eq!(Request::decode(whole_frame(&frame)), Ok(request));
         }
+    }
+
+    #[test]
+    fn a_draw_name_is_the_text_that_it_was_made_of(
+        name in prop_oneof![".{0,70}", "[A-Za-z0-9._-]{0,70}", "[.]{1,3}"],
+    ) {
+        let parsed = name.parse::<DrawName>();
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let good = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+        let is_folder = name == "." || name == "..";
+        match parsed {
+            Ok(parsed) => {
+                prop_assert!(good && !is_folder);
+                prop_assert_eq!(parsed.as_str(), &name);
+                prop_assert_eq!(parsed.to_string(), name);
+            }
+            Err(DrawNameError::Dots { .. }) => prop_assert!(is_folder),
+            Err(_) => prop_assert!(!good),
+        }
+    }
+
+    #[test]
+    fn draws_are_the_same_when_their_names_are(one in a_draw_name(), other in a_draw_name()) {
+        prop_assert_eq!(one == other, one.as_str() == other.as_str());
+        let again: DrawName = one.as_str().parse().unwrap();
+        prop_assert_eq!(one, again);
     }
 
     #[test]
@@ -207,14 +240,16 @@ proptest! {
     }
 
     #[test]
-    fn messages_follow_one_another_in_one_buffer(total: u64, consumed: u64, agency: u32) {
+    fn messages_follow_one_another_in_one_buffer(
+        total: u64, consumed: u64, agency: u32, draw in prop::option::of(a_draw_name()),
+    ) {
         let mut out = Vec::new();
-        Request::Hello { version: 1, agency }.encode(&mut out);
+        Request::Hello { agency, draw }.encode(&mut out);
         Request::End { total }.encode(&mut out);
         WinnersBuilder::new(&mut out).finish(true);
         Response::Stored { consumed }.encode(&mut out);
 
-        let mut apart = request_bytes(&Request::Hello { version: 1, agency });
+        let mut apart = request_bytes(&Request::Hello { agency, draw });
         apart.extend(request_bytes(&Request::End { total }));
         apart.extend(winners_frames(&[]).concat());
         apart.extend(response_bytes(&Response::Stored { consumed }));
@@ -270,6 +305,8 @@ fn damaged_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
             .prop_map(|bets| request_bytes(&Request::Batch(batch_of(&bets).batch(7)))),
         fields().prop_map(|bet| request_bytes(&Request::Bet(batch_of(&[bet]).batch(7)))),
         vec(field(), 0..8).prop_map(|documents| winners_frames(&documents).concat()),
+        (any::<u32>(), prop::option::of(a_draw_name()))
+            .prop_map(|(agency, draw)| request_bytes(&Request::Hello { agency, draw })),
         (a_field(), text()).prop_map(|(field, text)| {
             response_bytes(&Response::Rejected { consumed: 9, index: 3, field, reason: &text })
         }),

@@ -7,8 +7,8 @@
 use wire::frame::FRAME_MAX;
 use wire::response::REASON_MAX;
 use wire::{
-    BatchBuilder, Bet, Checksum, ErrorCode, Field, Frame, FrameDecoder, HEADER_LEN, MAGIC, Phase,
-    Push, Request, Response, VERSION, WinnersBuilder,
+    BatchBuilder, Bet, Checksum, DRAW_NAME_MAX, DrawName, ErrorCode, Field, Frame, FrameDecoder,
+    HEADER_LEN, MAGIC, Phase, Push, Request, Response, VERSIONS, WinnersBuilder,
 };
 
 // The frame: magic, kind, length of the whole frame in two bytes, then the body.
@@ -25,19 +25,33 @@ fn the_numbers_that_hold_everywhere() {
     assert_eq!(MAGIC, 0xbe);
     assert_eq!(HEADER_LEN, 4);
     assert_eq!(FRAME_MAX, 8192);
-    assert_eq!(VERSION, 1);
+    assert_eq!(VERSIONS, [1, 2]);
+    assert_eq!(DRAW_NAME_MAX, 64);
     assert_eq!(REASON_MAX, 1024);
 }
 
 // Requests: agency to central, kinds below 0x80.
 
 #[test]
-fn hello_brings_version_and_agency() {
-    let hello = Request::Hello { version: 1, agency: 5 };
+fn hello_of_the_unnamed_draw_brings_version_1_and_the_agency() {
+    let hello = Request::Hello { agency: 5, draw: None };
     assert_request("be 01 00 09 | 01 | 00 00 00 05", hello);
 
-    let largest = Request::Hello { version: 0xff, agency: u32::MAX };
-    assert_request("be 01 00 09 | ff | ff ff ff ff", largest);
+    let largest = Request::Hello { agency: u32::MAX, draw: None };
+    assert_request("be 01 00 09 | 01 | ff ff ff ff", largest);
+}
+
+#[test]
+fn hello_of_a_draw_with_a_name_brings_version_2_the_agency_and_the_name() {
+    let hello = Request::Hello { agency: 5, draw: Some(draw("2026-11-27")) };
+    assert_request("be 01 00 14 | 02 | 00 00 00 05 | 0a '2026-11-27'", hello);
+
+    let shortest = Request::Hello { agency: 1, draw: Some(draw("_")) };
+    assert_request("be 01 00 0b | 02 | 00 00 00 01 | 01 '_'", shortest);
+
+    let name = "Navidad.2026_final-".repeat(4)[..64].to_owned();
+    let longest = Request::Hello { agency: u32::MAX, draw: Some(draw(&name)) };
+    assert_request(&format!("be 01 00 4a | 02 | ff ff ff ff | 40 '{name}'"), longest);
 }
 
 #[test]
@@ -193,13 +207,14 @@ fn every_error_code_has_its_number_and_some_invite_another_try() {
         (19, ErrorCode::CertificateRevoked, false),
         (20, ErrorCode::WrongAgency, false),
         (21, ErrorCode::WrongAddress, false),
+        (22, ErrorCode::WrongDraw, false),
     ];
     for (number, code, transient) in codes {
         assert_eq!(code as u8, number);
         assert_eq!(ErrorCode::try_from(number), Ok(code));
         assert_eq!(code.is_transient(), transient, "{code:?}");
     }
-    for unknown in (0..=u8::MAX).filter(|number| !(1..=21).contains(number)) {
+    for unknown in (0..=u8::MAX).filter(|number| !(1..=22).contains(number)) {
         ErrorCode::try_from(unknown).unwrap_err();
     }
 }
@@ -230,6 +245,10 @@ const SECOND: Bet<'static> = Bet {
     birthdate: b"2000-02-29",
     number: b"0",
 };
+
+fn draw(name: &str) -> DrawName {
+    name.parse().expect("a name")
+}
 
 fn batch_of(bets: &[Bet<'_>]) -> BatchBuilder {
     let mut batch = BatchBuilder::new();

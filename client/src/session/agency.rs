@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use runtime::logging::{InProgress, Level, Line, Success};
 use runtime::{log_line, log_within};
-use wire::{BatchBuilder, Phase, Position, Request, Response, VERSION};
+use wire::{BatchBuilder, Phase, Position, Request, Response};
 
 use account::Account;
 use stage::{CentralState, Stage};
@@ -170,7 +170,7 @@ impl<S: BetSource> AgencySession for Agency<S> {
 
     fn on_connect(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
-        Request::Hello { version: VERSION, agency: self.id }.encode(out);
+        Request::Hello { agency: self.id, draw: None }.encode(out);
     }
 
     fn on_response(

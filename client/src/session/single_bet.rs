@@ -17,7 +17,7 @@ use runtime::logging::{Fail, InProgress, Level, Line, LineResult, Success};
 use runtime::{log_line, log_within};
 use wire::bet::{self, check_field};
 use wire::field::FIELDS;
-use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response, VERSION};
+use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response};
 
 use crate::log_budget::{Kind, LogBudget};
 use crate::session::agency_session::{Action, AgencySession, Prepared};
@@ -221,7 +221,7 @@ impl AgencySession for SingleBet {
 
     fn on_connect(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
-        Request::Hello { version: VERSION, agency: self.id }.encode(out);
+        Request::Hello { agency: self.id, draw: None }.encode(out);
     }
 
     fn on_response(

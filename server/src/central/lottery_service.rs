@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use reactor::{ConnectionId, Context, TimerId};
-use wire::{Agency, ErrorCode, Frame, Request, VERSION};
+use wire::{Agency, DrawName, ErrorCode, Frame, Request};
 
 use super::agency_connections::AgencyConnections;
 use super::agency_log;
@@ -287,8 +287,8 @@ impl<S: Store> LotteryService<S> {
         frame: Frame<'_>,
     ) -> Result<(), ProtocolError> {
         let request = Request::decode(frame)?;
-        if let Request::Hello { version, agency } = request {
-            return self.introduce(cx, shared, connection, version, agency);
+        if let Request::Hello { agency, draw } = request {
+            return self.introduce(cx, shared, connection, agency, draw);
         }
         let session = shared.sessions.lottery(connection);
         let Some(agency) = session.and_then(|session| session.agency()) else {
@@ -304,13 +304,13 @@ impl<S: Store> LotteryService<S> {
         cx: &mut impl Context,
         shared: &mut Shared,
         connection: ConnectionId,
-        version: u8,
         agency: Agency,
+        draw: Option<DrawName>,
     ) -> Result<(), ProtocolError> {
         let Some(session) = shared.sessions.get(connection) else { return Ok(()) };
         let ip = session.ip();
         let Some(lottery_session) = session.lottery() else { return Ok(()) };
-        self.check_hello(&shared.config, lottery_session, ip, version, agency)?;
+        self.check_hello(&shared.config, lottery_session, ip, agency, draw)?;
         if let Err(known) = lottery_session.introduce(agency) {
             let reason = format!("this connection has introduced itself as agency {known} before");
             return Err(ProtocolError::new(ErrorCode::AlreadyIntroduced, reason));
@@ -333,20 +333,16 @@ impl<S: Store> LotteryService<S> {
         Ok(())
     }
 
-    /// Whether a peer at `ip` may introduce itself as this agency.
+    /// Whether a peer at `ip` may introduce itself as this agency, of this draw.
     fn check_hello(
         &self,
         config: &ProtocolConfig,
         session: &LotterySession,
         ip: IpAddr,
-        version: u8,
         agency: Agency,
+        draw: Option<DrawName>,
     ) -> Result<(), ProtocolError> {
-        if version != VERSION {
-            let reason = format!("this central speaks version {VERSION}, found {version}");
-            return Err(ProtocolError::new(ErrorCode::Version, reason));
-        }
-        self.lottery.admit(agency)?;
+        self.lottery.admit(agency, draw)?;
         session.check_identity(agency, self.agencies.has_shown_certificate(agency))?;
         if !config.agency_addresses.allow(agency, ip) {
             let reason = format!("agency {agency} may not connect from {ip}");

@@ -1,6 +1,6 @@
 //! Why a connection of an agency is closed: what an ERROR says.
 
-use wire::{ErrorCode, FrameError, MessageError};
+use wire::{ErrorCode, FrameError, MessageError, VERSIONS};
 
 use crate::lottery::Refusal;
 
@@ -35,6 +35,12 @@ impl From<MessageError> for ProtocolError {
     fn from(error: MessageError) -> Self {
         let code = match error {
             MessageError::UnknownKind { .. } => ErrorCode::UnknownKind,
+            MessageError::Version { found } => {
+                let [unnamed, named] = VERSIONS;
+                let reason =
+                    format!("this central speaks versions {unnamed} and {named}, found {found}");
+                return Self::new(ErrorCode::Version, reason);
+            }
             _ => ErrorCode::Malformed,
         };
         Self::new(code, error.to_string())

@@ -1,10 +1,25 @@
 //! Why a request is refused.
 
-use wire::{Agency, ErrorCode, MessageError, Position};
+use wire::{Agency, DrawName, DrawPhrase, ErrorCode, MessageError, Position};
+
+/// Two draws that aren't the same, each by its name, if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrawMismatch {
+    /// The central's.
+    pub expected: Option<DrawName>,
+    /// The agency's, or that of a ledger.
+    pub found: Option<DrawName>,
+}
 
 /// Why a request is refused. Each ends the connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// An agency of another draw.
+    #[error(
+        "this central serves {} (SERVER_DRAW), found an agency of {}",
+        DrawPhrase(.0.expected), DrawPhrase(.0.found)
+    )]
+    WrongDraw(Box<DrawMismatch>),
     /// Not one of the lottery's agencies.
     #[error("agencies are numbered 1 to {agencies} (SERVER_AGENCIES), found {found}")]
     UnknownAgency {
@@ -68,6 +83,7 @@ impl Refusal {
     /// The number that travels.
     pub fn code(&self) -> ErrorCode {
         match self {
+            Self::WrongDraw(_) => ErrorCode::WrongDraw,
             Self::UnknownAgency { .. } => ErrorCode::UnknownAgency,
             Self::Gap { .. } => ErrorCode::Gap,
             Self::Overlap { .. } => ErrorCode::Overlap,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kit::frames::{batch, bytes, end, hello};
+use kit::frames::{batch, bytes, end, hello, hello_of, hello_of_version};
 use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
 use server::central::{AgencyAddresses, ProtocolConfig};
@@ -144,7 +144,12 @@ fn every_breach_of_the_protocol_is_an_error_and_ends_the_connection() {
         ("Malformed", vec![MAGIC, 1, 0, 3]),
         ("Malformed", [hello(1), b"x".to_vec()].concat()),
         ("Malformed", [hello(1), surplus].concat()),
-        ("Version", bytes(&Request::Hello { version: 9, agency: 1 })),
+        ("Malformed", vec![MAGIC, 1, 0, 10, 2, 0, 0, 0, 1, 0]),
+        ("Version", hello_of_version(0, 1)),
+        ("Version", hello_of_version(9, 1)),
+        ("Version", vec![MAGIC, 1, 0, 5, 3]),
+        ("WrongDraw", hello_of(1, "x")),
+        ("WrongDraw", hello_of(3, "x")),
         ("UnknownAgency", hello(0)),
         ("UnknownAgency", hello(3)),
         ("NotIntroduced", batch(0, &TWO)),
@@ -172,11 +177,11 @@ fn every_breach_of_the_protocol_is_an_error_and_ends_the_connection() {
 #[test]
 fn from_another_address_an_agency_is_refused_after_what_no_agency_may_say() {
     let other: AgencyAddresses = "*=192.0.2.1".parse().unwrap();
-    let hello_of = |version, agency| bytes(&Request::Hello { version, agency });
     for (said, expected) in [
-        (hello_of(9, 1), "error Version"),
-        (hello_of(1, 3), "error UnknownAgency"),
-        (hello_of(1, 1), "error WrongAddress"),
+        (hello_of_version(9, 1), "error Version"),
+        (hello_of(3, "x"), "error WrongDraw"),
+        (hello(3), "error UnknownAgency"),
+        (hello(1), "error WrongAddress"),
         (end(0), "error NotIntroduced"),
     ] {
         let config = ProtocolConfig { agency_addresses: other.clone(), ..CONFIG };

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use wire::{BatchBuilder, Bet, FrameDecoder, Position, Push, Request, Response, VERSION};
+use wire::{BatchBuilder, Bet, FrameDecoder, HEADER_LEN, Position, Push, Request, Response};
 
 use crate::reads;
 
@@ -61,9 +61,24 @@ pub fn bytes(request: &Request<'_>) -> Vec<u8> {
     out
 }
 
-/// HELLO of an agency, as a frame.
+/// HELLO of an agency of the unnamed draw, as a frame.
 pub fn hello(agency: wire::Agency) -> Vec<u8> {
-    bytes(&Request::Hello { version: VERSION, agency })
+    bytes(&Request::Hello { agency, draw: None })
+}
+
+/// HELLO of an agency of a draw with this name, as a frame.
+///
+/// # Panics
+/// When it is none.
+pub fn hello_of(agency: wire::Agency, draw: &str) -> Vec<u8> {
+    bytes(&Request::Hello { agency, draw: Some(draw.parse().expect("a draw's name")) })
+}
+
+/// HELLO of a version that names no draw but isn't known, as a frame.
+pub fn hello_of_version(version: u8, agency: wire::Agency) -> Vec<u8> {
+    let mut frame = hello(agency);
+    frame[HEADER_LEN] = version;
+    frame
 }
 
 /// END after so many bets, as a frame.

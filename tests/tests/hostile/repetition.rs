@@ -4,13 +4,13 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use wire::{MAGIC, Request, VERSION};
+use wire::{MAGIC, Request};
 
 use crate::attack::{Attack, mebibytes};
 use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, Script, repeat, run};
 use crate::scale;
-use kit::frames::{batch, bytes, end, hello, responses};
+use kit::frames::{batch, bytes, end, hello, hello_of_version, responses};
 
 /// Memory that all of it may add to what the server has at its start: a few peers' buffers.
 const GROWTH_MAX: usize = 5 << 20;
@@ -137,7 +137,7 @@ fn no_request_costs_memory_when_it_is_repeated() {
     for request in [&one, &two, &end(0), &winners(), UNKNOWN] {
         refused(&attack, b"", request, &mut broken);
     }
-    let again = bytes(&Request::Hello { version: VERSION + 1, agency: 2 });
+    let again = hello_of_version(9, 2);
     for request in [&hello(LAST), &again, &end(7), &winners(), UNKNOWN] {
         refused(&attack, &hello(LAST), request, &mut broken);
     }

@@ -9,7 +9,7 @@ use client::session::agency_session::{Action, AgencySession};
 use client::session::failure::Failure;
 use client::source::memory_source::MemorySource;
 use fastrand::Rng;
-use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response, VERSION};
+use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response};
 
 use crate::invariants::Fields;
 
@@ -49,7 +49,7 @@ impl MisbehavingAgency {
 
 impl AgencySession for MisbehavingAgency {
     fn on_connect(&mut self, out: &mut Vec<u8>) {
-        Request::Hello { version: VERSION, agency: self.agency }.encode(out);
+        Request::Hello { agency: self.agency, draw: None }.encode(out);
     }
 
     fn on_response(

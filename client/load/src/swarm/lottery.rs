@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use wire::{BatchBuilder, Bet, FrameDecoder, Phase, Position, Push, Request, Response, VERSION};
+use wire::{BatchBuilder, Bet, FrameDecoder, Phase, Position, Push, Request, Response};
 
 use super::{Member, Stage, Tally};
 
@@ -145,7 +145,7 @@ impl Member for Agency {
     }
 
     fn connected(&mut self, out: &mut Vec<u8>) {
-        Request::Hello { version: VERSION, agency: self.id }.encode(out);
+        Request::Hello { agency: self.id, draw: None }.encode(out);
     }
 
     fn begin(&mut self, now: Instant, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use wire::ErrorCode;
 use crate::central::log_budget::Cause;
 
 /// Each cause with its name.
-pub(super) const CAUSE_NAMES: [(Cause, &str); 46] = [
+pub(super) const CAUSE_NAMES: [(Cause, &str); 47] = [
     (Cause::Agency(ErrorCode::Malformed), "malformed"),
     (Cause::Agency(ErrorCode::Oversized), "oversized"),
     (Cause::Agency(ErrorCode::UnknownKind), "unknown_kind"),
@@ -28,6 +28,7 @@ pub(super) const CAUSE_NAMES: [(Cause, &str); 46] = [
     (Cause::Agency(ErrorCode::CertificateRevoked), "certificate_revoked"),
     (Cause::Agency(ErrorCode::WrongAgency), "wrong_agency"),
     (Cause::Agency(ErrorCode::WrongAddress), "wrong_address"),
+    (Cause::Agency(ErrorCode::WrongDraw), "wrong_draw"),
     (Cause::LongLine, "line_too_long"),
     (Cause::Tls, "tls_off"),
     (Cause::Plaintext, "plaintext"),
