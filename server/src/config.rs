@@ -13,10 +13,11 @@ use reactor::Limits;
 use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{SettingErrors, Settings, write_size};
 use tls::{KeyFiles, ServerOptions, TrustFiles};
-use wire::{Agency, FRAME_MAX};
+use wire::{Agency, DrawName, FRAME_MAX};
 
 use crate::central::{Plaintext, ProtocolConfig};
 use crate::settings::{self, TlsMode};
+use crate::store::Terms;
 
 /// A wal's segments are whole blocks of the disk.
 const BLOCK: usize = 4096;
@@ -32,8 +33,8 @@ pub struct Config {
     pub level: LevelFilter,
     /// Their form.
     pub format: Format,
-    /// Agencies that the draw waits for.
-    pub agencies: Agency,
+    /// Which draw, and the agencies that it waits for.
+    pub terms: Terms,
     /// The ledger.
     pub storage: PathBuf,
     /// How it is kept.
@@ -95,13 +96,14 @@ impl Config {
         let group_commit_bytes = Self::group_commit_bytes(layers, segment_size / 4)?;
         let protocol = Self::protocol(layers, group_commit_bytes)?;
         let agencies = layers.get(&settings::AGENCIES)?;
+        let terms = Terms { agencies, draw: layers.get(&settings::DRAW)? };
         Some(Self {
             address: SocketAddr::new(layers.get(&settings::BIND)?, layers.get(&settings::PORT)?),
             backlog: layers.get(&settings::LISTEN_BACKLOG)?,
             level: layers.get(&settings::LOGGING_LEVEL)?,
             format: layers.get(&settings::LOGGING_FORMAT)?,
-            agencies,
-            storage: layers.get(&settings::STORAGE_PATH)?,
+            terms,
+            storage: Self::storage(layers, terms.draw)?,
             ledger: Options {
                 durability: layers.get(&settings::SYNC)?,
                 segment_size: segment_size as u64,
@@ -174,6 +176,24 @@ impl Config {
         let fits =
             group_commit_bytes == self.protocol.group_commit_bytes || !self.group_commit_chosen;
         fits.then(|| ProtocolConfig { group_commit_bytes, ..self.protocol.clone() })
+    }
+
+    /// The ledger's path, in which `{draw}` stands for the draw's name.
+    fn storage(layers: &mut Settings, draw: Option<DrawName>) -> Option<PathBuf> {
+        const PLACEHOLDER: &str = "{draw}";
+        let setting = &settings::STORAGE_PATH;
+        let path = layers.get(setting)?;
+        let Some(text) = path.to_str().filter(|text| text.contains(PLACEHOLDER)) else {
+            return Some(path);
+        };
+        let Some(draw) = draw else {
+            let relation = format!("a path without {PLACEHOLDER}, or a name in");
+            layers.reject(setting, &relation, &settings::DRAW);
+            return None;
+        };
+        let text = text.replace(PLACEHOLDER, draw.as_str());
+        layers.read_as(setting, text.clone());
+        Some(text.into())
     }
 
     fn check_write_buffer(layers: &mut Settings) {

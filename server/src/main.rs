@@ -18,7 +18,7 @@ use server::lottery::Lottery;
 use server::overseen::{Overview, WallClock};
 use server::recovering::Recovering;
 use server::server_error::ServerError;
-use server::settings::{HEALTHCHECK, PROGRAM, TABLE};
+use server::settings::{DRAW_KEY, HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::with_admin::WithAdmin;
 use server::{admin_service, disk_thread, healthcheck, opening, startup_log};
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         return check_health(&config);
     }
     let _flushed_at_the_end = logging::init(config.level, config.format);
-    log_configuration(&settings);
+    log_configuration(&settings, &config);
     match run(&config) {
         Ok(Outcome::Graceful) => ExitCode::SUCCESS,
         Ok(Outcome::Forced) => {
@@ -72,18 +72,22 @@ fn check_health(config: &Config) -> ExitCode {
     }
 }
 
-fn log_configuration(settings: &Settings) {
-    log_line!(Level::Debug, configuration(settings));
+fn log_configuration(settings: &Settings, config: &Config) {
+    log_line!(Level::Debug, configuration(settings, config));
     settings.log_warnings();
 }
 
-fn configuration(settings: &Settings) -> Line {
-    TABLE.iter().fold(Line::new("config", Success), |line, setting| {
-        let declaration = setting.declaration();
+/// All settings. A draw's name, if there is one, comes last: lines without it are as they were before
+/// draws had names.
+fn configuration(settings: &Settings, config: &Config) -> Line {
+    let declarations = TABLE.iter().map(|setting| setting.declaration());
+    let declarations = declarations.filter(|declaration| declaration.names.key != DRAW_KEY);
+    let line = declarations.fold(Line::new("config", Success), |line, declaration| {
         let key = declaration.names.key;
         let name = key.strip_prefix("SERVER_").unwrap_or(key).to_ascii_lowercase();
         line.with_bytes(&name, settings.raw(declaration).unwrap_or_default())
-    })
+    });
+    line.with_some("draw", config.terms.draw)
 }
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {
@@ -108,7 +112,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
     let wall = WallClock::new(Instant::now(), started);
     let overview = Overview { started, wall, metrics_agencies };
-    let recovering = Recovering::new(certificates.as_ref());
+    let recovering = Recovering::new(config.terms.draw, certificates.as_ref());
     let mut recovering = WithAdmin::new(recovering, admin, overview, SystemTime::now);
     let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {
         return Ok(Outcome::Graceful);
@@ -179,7 +183,8 @@ fn central(
 ) -> Central<FileStore<File>> {
     let files = startup_log::names(store.paths());
     let line = Line::new("open_lottery", Success);
-    log_line!(Level::Info, lottery.standing().add_start_to(line, &files));
+    let line = lottery.standing().add_start_to(line, &files);
+    log_line!(Level::Info, line.with_some("draw", lottery.draw()));
     let central = Central::new(lottery, store, protocol);
     match disk {
         Some(stream) => central.with_disk_thread(stream),

@@ -16,7 +16,7 @@ use crate::lottery::{Lottery, State};
 use crate::recovering::Recovering;
 use crate::row::StoredBet;
 use crate::startup_log;
-use crate::store::{FileStore, Opened, ReadRows as _, StoreError};
+use crate::store::{FileStore, Opened, ReadRows as _, StoreError, Terms};
 use crate::with_admin::WithAdmin;
 
 /// How often an opening logs how far it has come.
@@ -35,7 +35,7 @@ pub fn open(
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
     let watch = watch_progress(event_loop, meanwhile);
-    match FileStore::open(&config.storage, config.ledger, config.agencies, visit, watch) {
+    match FileStore::open(&config.storage, config.ledger, config.terms, visit, watch) {
         Ok(Opened { store, state, recovery }) => {
             startup_log::log_opened(config, &recovery);
             startup_log::log_wal_path(&config.storage, &store.paths().wal);
@@ -43,7 +43,8 @@ pub fn open(
                 close(store, &state)?;
                 return Ok(None);
             }
-            let lottery = Lottery::new(config.agencies, state, store.rows_len(), winners);
+            let Terms { agencies, draw } = config.terms;
+            let lottery = Lottery::new(agencies, state, store.rows_len(), winners).of_draw(draw);
             Ok(Some((store, lottery)))
         }
         Err(StoreError::Ledger(ledger::Error::Interrupted { path })) => {

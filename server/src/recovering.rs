@@ -8,6 +8,7 @@ use admin::exposition::Exposition;
 use admin::status::{Problem, Status, seconds};
 use admin::view::{NotReady, View};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Layer, LayerError, Signal};
+use wire::DrawName;
 
 use crate::central::Trust as _;
 use crate::certificates::Certificates;
@@ -18,14 +19,16 @@ use crate::overseen::{Overseen, Overview};
 pub struct Recovering<'a> {
     /// For an operator who looks by HTTPS.
     certificates: Option<&'a Certificates>,
+    /// What the draw is called, if it has a name: the configuration knows.
+    draw: Option<DrawName>,
     /// Have come meanwhile, and are for the central: each kind once.
     signals: Vec<Signal>,
 }
 
 impl<'a> Recovering<'a> {
-    /// With the certificates that will be in force.
-    pub fn new(certificates: Option<&'a Certificates>) -> Self {
-        Self { certificates, signals: Vec::new() }
+    /// Of this draw, and with the certificates that will be in force.
+    pub fn new(draw: Option<DrawName>, certificates: Option<&'a Certificates>) -> Self {
+        Self { certificates, draw, signals: Vec::new() }
     }
 
     /// Signals that the central is to obey when it begins.
@@ -63,7 +66,8 @@ impl Overseen for Recovering<'_> {
         Self: 'v;
 
     fn look(&self, cx: &impl Context, overview: Overview, _: usize) -> Nothing {
-        Nothing { started: overview.started, time: overview.wall.at(cx.now()) }
+        let (started, time) = (overview.started, overview.wall.at(cx.now()));
+        Nothing { started, time, draw: self.draw }
     }
 
     fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {
@@ -76,13 +80,17 @@ impl Overseen for Recovering<'_> {
 pub struct Nothing {
     started: SystemTime,
     time: SystemTime,
+    draw: Option<DrawName>,
 }
 
 impl View for Nothing {
     fn status(&self) -> Status {
         let (started, time) = (seconds(self.started), seconds(self.time));
         let problems = vec![Problem::Recovering];
-        Status { problems, ..Status::unknown(env!("CARGO_PKG_VERSION"), started, time) }
+        let mut status =
+            Status { problems, ..Status::unknown(env!("CARGO_PKG_VERSION"), started, time) };
+        status.lottery.draw = self.draw.map(|name| name.to_string());
+        status
     }
 
     fn readiness(&self) -> Result<(), NotReady> {

@@ -14,7 +14,7 @@ use ledger::Durability;
 use reactor::Network;
 use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
-use wire::Agency;
+use wire::{Agency, DrawName};
 
 use crate::central::{AgencyAddresses, BadEntry};
 use crate::ini;
@@ -51,6 +51,9 @@ const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
 
 /// The subcommand that asks a running server.
 pub const HEALTHCHECK: &str = "healthcheck";
+
+/// The key of the draw's name.
+pub const DRAW_KEY: &str = "SERVER_DRAW";
 
 /// What the binary says of itself.
 pub static PROGRAM: Program = Program {
@@ -124,6 +127,12 @@ runtime::settings! {
             .parsed("IP", "an IP address", |text| text.trim().parse().ok())
             .default("0.0.0.0")
             .help("Address to listen at");
+        DRAW: Option<DrawName> = names(DRAW_KEY, "draw")
+            .parsed("NAME", "1 to 64 of A-Z, a-z, 0-9, dots, dashes and underscores, not . nor .., or nothing", draw_name)
+            .hint(hint_of_draw_name)
+            .default("")
+            .help("Name of the draw")
+            .details("agencies whose `CLI_DRAW` isn't the same are refused with error 22; the ledger keeps it for ever; with nothing, the unnamed draw");
         AGENCIES: Agency = names("SERVER_AGENCIES", "agencies")
             .number(0..=AGENCIES_MAX as u64)
             .default("5")
@@ -216,7 +225,7 @@ runtime::settings! {
             .text("PATH", "the path of a file", file)
             .default("./bets.csv")
             .help("The ledger, a regular file")
-            .details("its WAL is beside it, as `bets.csv.wal`");
+            .details("its WAL is beside it, as `bets.csv.wal`; `{draw}` in it stands for the draw's name");
         SYNC: Durability = names("SERVER_SYNC", "sync")
             .parsed("always|never", "always or never", parse_durability)
             .default("always")
@@ -666,6 +675,20 @@ fn networks(text: &str) -> Option<Vec<Network>> {
 fn hint_of_agency_addresses(text: &str) -> String {
     let entries: Result<AgencyAddresses, BadEntry> = text.parse();
     entries.map_or_else(|error| error.to_string(), |_| String::new())
+}
+
+#[expect(clippy::option_option, reason = "a name, none, or neither")]
+fn draw_name(text: &str) -> Option<Option<DrawName>> {
+    match text.trim() {
+        "" => Some(None),
+        name => name.parse().ok().map(Some),
+    }
+}
+
+/// What is wrong with the name.
+fn hint_of_draw_name(text: &str) -> String {
+    let name: Result<DrawName, _> = text.trim().parse();
+    name.map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 fn parse_durability(text: &str) -> Option<Durability> {

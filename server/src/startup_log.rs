@@ -13,7 +13,7 @@ use crate::store::Recovery;
 /// Agencies keep their connections until the draw: with fewer `connections` than agencies there is
 /// none.
 pub fn warn_of_few_connections(config: &Config, connections: usize) {
-    let agencies = config.agencies;
+    let agencies = config.terms.agencies;
     if connections >= agencies as usize {
         return;
     }
@@ -46,7 +46,7 @@ pub fn warn_of_plaintext(config: &Config) {
 fn takes_claims(config: &Config) -> bool {
     let is_reachable = !config.address.ip().to_canonical().is_loopback();
     let anywhere = config.protocol.agency_addresses.is_empty();
-    is_reachable && anywhere && config.agencies > 0 && !requires_tls(config)
+    is_reachable && anywhere && config.terms.agencies > 0 && !requires_tls(config)
 }
 
 /// Whether agencies have to prove who they are.
@@ -56,16 +56,17 @@ fn requires_tls(config: &Config) -> bool {
 
 /// Logs that the ledger is open, and what its opening found.
 pub fn log_opened(config: &Config, recovery: &Recovery) {
-    let path = &config.storage;
+    let (path, draw) = (&config.storage, config.terms.draw);
     if recovery.files.is_needed() {
         let line = Line::new("recover_ledger", Success).with_path("path", path).with_all(recovery);
         log_line!(Level::Info, line);
     }
     let opened = || Line::new("open_ledger", Success).with_path("path", path);
     let state = state(&recovery.files);
-    log_line!(Level::Info, opened().with("state", state).with("bets", recovery.rows));
+    let line = opened().with("state", state).with("bets", recovery.rows);
+    log_line!(Level::Info, line.with_some("draw", draw));
     if let Some(before) = recovery.agencies_before {
-        let now = config.agencies;
+        let now = config.terms.agencies;
         let warning = format_args!("the draw waits for {now} agencies from now on");
         let line = opened().with("agencies", now).with("agencies_before", before);
         log_line!(Level::Warn, line.with("warning", warning));

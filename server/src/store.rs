@@ -6,6 +6,7 @@
 //! | `file_store` | a store in a [`ledger`]: `bets.csv`, and the wal that vouches for it |
 //! | `loading` | reading the lottery back from such a ledger |
 //! | `snapshot` | the lottery's state in a checkpoint |
+//! | `terms` | which lottery a ledger is for |
 //! | `error` | what ends a store, and what an operator can do about it |
 
 mod error;
@@ -15,6 +16,7 @@ mod golden_tests;
 mod interface;
 mod loading;
 mod snapshot;
+mod terms;
 #[cfg(test)]
 mod test_support;
 #[cfg(test)]
@@ -25,3 +27,4 @@ pub(crate) use error::advice;
 pub use file_store::{FileStore, Opened};
 pub use interface::{AppendError, ReadRows, Store};
 pub use loading::Recovery;
+pub use terms::Terms;

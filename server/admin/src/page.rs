@@ -25,8 +25,8 @@ use words::Words;
 ///
 /// The hashes are those of `page/page.js` and `page/page.css` as they are sent; a test holds them to it.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-4fugAb+b1Eufw9tyZN2m58wkc3MsX6Jk52xJgYmtIaw='; \
-    style-src 'sha256-5Gt2dwt25fH+n5MQvl3DaeXKP9WVNQNIMht8usCTKCE='; \
+    script-src 'sha256-VI0HLsvixgO6cCLLObKp7Fzh1DH8Z243IPikbFGs8pY='; \
+    style-src 'sha256-75626XnmsG7gq3Ge4PwuehVadp+AsguGFWRNYdBiXW4='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const DOCUMENT: &str = include_str!("page/page.html");
@@ -102,6 +102,8 @@ impl Page<'_> {
             "stage" => stage_name(lottery.stage).to_owned(),
             "level" => self.standing.level().name().to_owned(),
             "as_of" => words.with("as_of", &[("clock", &words::clock(status.time))]),
+            "title" => self.title(),
+            "draw" => self.draw(),
             "headline" => self.standing.headline(words),
             "also" => self.standing.also(words),
             "waits" => self.standing.waits(words),
@@ -135,6 +137,17 @@ impl Page<'_> {
             "version" => words.with("version", &[("version", status.version)]),
             _ => words.say(name.strip_prefix("t.").unwrap_or(name)).to_owned(),
         }
+    }
+
+    /// What the draw is called; nothing for the unnamed one.
+    fn draw(&self) -> String {
+        let draw = self.status.lottery.draw.as_deref();
+        draw.map(|draw| self.words.with("draw", &[("draw", draw)])).unwrap_or_default()
+    }
+
+    fn title(&self) -> String {
+        let (draw, name) = (self.draw(), self.words.say("name"));
+        if draw.is_empty() { name.to_owned() } else { format!("{draw} · {name}") }
     }
 
     /// The page's large number: bets, or connections where there is no lottery.

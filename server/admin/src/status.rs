@@ -60,6 +60,7 @@ impl Status {
                 rejected: 0,
                 winners: None,
                 drawn: None,
+                draw: None,
             },
             commits: Commits { count: 0, p50: None, p99: None },
             connections: Connections { open: 0, limit: 0, agencies: 0, admin: 0 },
@@ -104,6 +105,8 @@ pub struct Lottery {
     pub winners: Option<u64>,
     /// When the draw was held, if this process held it.
     pub drawn: Option<f64>,
+    /// What the draw is called; none without a name.
+    pub draw: Option<String>,
 }
 
 /// What is wrong.

@@ -1,4 +1,5 @@
-//! A ledger with damaged bytes is refused, or gives what was committed up to some commit.
+//! A ledger with damaged bytes is refused, or gives what was committed up to some commit. Whether its draw
+//! has a name or not: no damage makes it one of another draw.
 
 #![no_main]
 
@@ -13,7 +14,7 @@ use ledger::{Durability, Options, Storage};
 use libfuzzer_sys::fuzz_target;
 use server::lottery::{Entry, Staged};
 use server::row;
-use server::store::{AppendError, FileStore, Opened, Store as _};
+use server::store::{AppendError, FileStore, Opened, Store as _, Terms};
 use wire::bet;
 use wire::{Bet, Checksum};
 
@@ -58,10 +59,14 @@ impl Storage for Memory {
     }
 }
 
-fn open(rows: &Memory, wal: &Memory) -> Option<Opened<Memory>> {
+const NAMES: [Option<&str>; 2] = [None, Some("2026-11-27")];
+
+fn open(rows: &Memory, wal: &Memory, draw: Option<&str>) -> Option<Opened<Memory>> {
     let (path, watch) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
     let files = (rows.clone(), wal.clone());
-    FileStore::with_storage(files, path, OPTIONS, AGENCIES, |_| {}, watch).ok()
+    let draw = draw.map(|name| name.parse().expect("a name"));
+    let terms = Terms { agencies: AGENCIES, draw };
+    FileStore::with_storage(files, path, OPTIONS, terms, |_| {}, watch).ok()
 }
 
 /// Makes everything durable; nothing is waited for.
@@ -72,9 +77,13 @@ fn sync(opened: &mut Opened<Memory>) {
 }
 
 /// Both files after some commits, and how many bytes of rows there were after each.
-static GOOD: LazyLock<(Vec<u8>, Vec<u8>, Vec<usize>)> = LazyLock::new(|| {
+type Good = (Vec<u8>, Vec<u8>, Vec<usize>);
+
+static GOOD: LazyLock<[Good; 2]> = LazyLock::new(|| NAMES.map(good));
+
+fn good(draw: Option<&str>) -> Good {
     let (rows, wal, mut lengths) = (Memory::default(), Memory::default(), vec![0]);
-    let mut opened = open(&rows, &wal).expect("a new one");
+    let mut opened = open(&rows, &wal, draw).expect("a new one");
     for agency in 1..=AGENCIES {
         let mut staged = Staged::default();
         let bet = Bet::from_fields([b"Ana", b"Paz", b"30904465", b"1999-03-17", b"7574"]);
@@ -95,19 +104,27 @@ static GOOD: LazyLock<(Vec<u8>, Vec<u8>, Vec<usize>)> = LazyLock::new(|| {
     }
     drop(opened);
     (rows.0.take(), wal.0.take(), lengths)
-});
+}
 
-fuzz_target!(|damage: Vec<(bool, u16, u8)>| {
-    let (good_rows, good_wal, lengths) = &*GOOD;
+fn check(damage: &[(bool, u16, u8)], good: &Good, own: Option<&str>, other: Option<&str>) {
+    let (good_rows, good_wal, lengths) = good;
     let (rows, wal) = (Memory::default(), Memory::default());
     (*rows.0.borrow_mut(), *wal.0.borrow_mut()) = (good_rows.clone(), good_wal.clone());
-    for (in_wal, index, value) in damage {
+    for &(in_wal, index, value) in damage {
         let mut bytes = if in_wal { wal.0.borrow_mut() } else { rows.0.borrow_mut() };
         let index = usize::from(index) % bytes.len();
         bytes[index] = value;
     }
-    let Some(_opened) = open(&rows, &wal) else { return };
+    assert!(open(&rows, &wal, other).is_none(), "it is of {own:?}, and was opened for {other:?}");
+    let Some(_opened) = open(&rows, &wal, own) else { return };
     let found = rows.0.borrow();
     assert!(lengths.contains(&found.len()), "{} bytes are no commit's end", found.len());
     assert_eq!(&good_rows[..found.len()], &found[..]);
+}
+
+fuzz_target!(|damage: Vec<(bool, u16, u8)>| {
+    let [unnamed, named] = &*GOOD;
+    let [no_name, name] = NAMES;
+    check(&damage, unnamed, no_name, name);
+    check(&damage, named, name, no_name);
 });

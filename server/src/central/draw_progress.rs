@@ -11,7 +11,7 @@ use std::time::Duration;
 use reactor::TimerId;
 use runtime::logging::{InProgress, Level, Line, Success};
 use runtime::{log_line, log_within};
-use wire::{Agency, Position};
+use wire::{Agency, DrawName, Position};
 
 use super::agency_connections::AgencyConnections;
 use super::log_budget::{Event, LogBudget};
@@ -103,10 +103,10 @@ impl DrawProgress {
 
     /// The draw is durable: logged once, and not at all when an earlier run has held it. Returns whether
     /// it was logged now.
-    pub(crate) fn log_drawn(&mut self) -> bool {
+    pub(crate) fn log_drawn(&mut self, draw: Option<DrawName>) -> bool {
         let is_news = !std::mem::replace(&mut self.drawn, true);
         if is_news {
-            log_line!(Level::Info, Line::new("sorteo", Success));
+            log_line!(Level::Info, Line::new("sorteo", Success).with_some("draw", draw));
         }
         is_news
     }

@@ -475,7 +475,7 @@ impl<S: Store> LotteryService<S> {
             self.backpressure.resume(cx, shared);
         }
         if self.lottery.is_drawn() {
-            if self.draw.log_drawn() {
+            if self.draw.log_drawn(self.lottery.draw()) {
                 self.outbox.note_draw(cx.now());
             }
             self.outbox.begin_winners(cx, shared, &self.lottery);

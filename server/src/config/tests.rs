@@ -10,6 +10,7 @@ use runtime::settings::Kind;
 use super::*;
 use crate::settings::{AGENCIES_MAX, PROGRAM, TABLE, WAL_SEGMENT_MIN};
 use crate::store::FileStore;
+use wire::DRAW_NAME_MAX;
 
 fn layers(arguments: &[&str]) -> Settings {
     let arguments = [&["server"], arguments].concat();
@@ -22,9 +23,31 @@ fn the_shipped_file_and_the_defaults_are_good() {
     let mut layers = layers(&["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/config.ini")]);
     assert!(layers.warnings().is_empty());
     let config = Config::new(&mut layers).unwrap();
-    assert_eq!((config.address.port(), config.backlog, config.agencies), (12345, 5, 5));
+    assert_eq!((config.address.port(), config.backlog, config.terms), (12345, 5, 5.into()));
     assert_eq!(config.ledger.durability, Durability::Synced);
     assert!(config.limits.shutdown_timeout < Duration::from_secs(1));
+}
+
+#[test]
+fn a_draw_has_a_name_or_none_and_the_path_of_the_ledger_may_have_it() {
+    let with = |arguments: &[&str]| {
+        let config = Config::new(&mut layers(arguments)).map_err(|errors| errors.to_string())?;
+        Ok::<_, String>((config.terms.draw.map(|draw| draw.to_string()), config.storage))
+    };
+    assert_eq!(with(&["--draw="]), Ok((None, "./bets.csv".into())));
+    let path = "--storage-path=data/{draw}/{draw}-{id}.csv";
+    let expected = (Some("2026-11-27".to_owned()), "data/2026-11-27/2026-11-27-{id}.csv".into());
+    assert_eq!(with(&["--draw", " 2026-11-27 ", path]), Ok(expected));
+    let error = "error: command line: --storage-path = \"data/{draw}/{draw}-{id}.csv\": expected a path \
+                 without {draw}, or a name in SERVER_DRAW\n";
+    assert_eq!(with(&[path]), Err(error.to_owned()));
+    let error = "error: command line: --draw = \"..\": expected 1 to 64 of A-Z, a-z, 0-9, dots, dashes and \
+                 underscores, not . nor .., or nothing; a draw's name becomes a part of paths, where . \
+                 and .. are folders: found ..\n";
+    assert_eq!(with(&["--draw", "..", path]), Err(error.to_owned()));
+    for bad in [".", "a/b", &"a".repeat(DRAW_NAME_MAX + 1), "a b", "ñ"] {
+        assert!(with(&["--draw", bad]).unwrap_err().contains("--draw = "), "{bad}");
+    }
 }
 
 #[test]
@@ -103,7 +126,8 @@ fn the_largest_commit_fits_behind_the_largest_checkpoint_in_the_smallest_wal() {
     let path = folder.path().join("bets.csv");
     let options = Options::unbounded(Durability::NotSynced, WAL_SEGMENT_MIN);
     let goes_on = |_| ControlFlow::Continue(());
-    let opened = FileStore::open(&path, options, AGENCIES_MAX, |_| {}, goes_on).unwrap();
+    let terms = Terms { agencies: AGENCIES_MAX, draw: "a".repeat(DRAW_NAME_MAX).parse().ok() };
+    let opened = FileStore::open(&path, options, terms, |_| {}, goes_on).unwrap();
     assert!(opened.store.commit_room().unwrap() as u64 >= WAL_SEGMENT_MIN / 4);
 }
 
@@ -122,8 +146,9 @@ fn every_bad_value_says_what_was_expected() {
     for setting in TABLE {
         let declaration = setting.declaration();
         let flag = declaration.names.flag;
-        // A name or a path may be anything, and a trust domain this too.
-        if matches!(declaration.kind, Kind::Text { .. }) || flag == "tls-trust-domain" {
+        // A name or a path may be anything, and a trust domain and a draw's name this too.
+        let is_name = matches!(flag, "tls-trust-domain" | "draw");
+        if matches!(declaration.kind, Kind::Text { .. }) || is_name {
             continue;
         }
         let mut layers = layers(&[&format!("--{flag}"), "-x"]);

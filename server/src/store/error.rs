@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use ledger::{Error, Paths, RESTORE};
 use rustix::io::Errno;
-use wire::Agency;
+use wire::{Agency, DrawName, DrawPhrase};
 
+use crate::lottery::DrawMismatch;
 use crate::row::RowError;
 
 /// Why the store can't be opened, read or written.
@@ -40,6 +41,18 @@ pub enum StoreError {
         expected: u64,
         /// Rows found.
         found: u64,
+    },
+    /// The ledger is of another draw.
+    #[error(
+        "{}: it is of {}, found {} configured: {} to go on with it, or for another draw set a \
+         SERVER_STORAGE_PATH of its own, as with {{draw}} in it, which stands for the name",
+        paths.rows.display(), DrawPhrase(draws.found), DrawPhrase(draws.expected), set_draw(draws.found)
+    )]
+    OtherDraw {
+        /// The ledger.
+        paths: Paths,
+        /// The draw recorded in it, and the one configured.
+        draws: Box<DrawMismatch>,
     },
     /// The ledger is for more agencies than the lottery has.
     #[error(
@@ -206,6 +219,11 @@ pub(crate) fn advice(error: Errno) -> &'static str {
     }
 }
 
+/// How this draw is set.
+fn set_draw(draw: Option<DrawName>) -> String {
+    draw.map_or("set no SERVER_DRAW".to_owned(), |name| format!("set SERVER_DRAW={name}"))
+}
+
 fn remove(rows: &Path, wal: &Path) -> String {
     format!("remove {} and {}, and start again", rows.display(), wal.display())
 }
@@ -303,6 +321,30 @@ mod tests {
                 StoreError::Ledger(Error::Locked { path: path(), holder: None }),
                 "bets.csv: another central has this ledger open: end that one, or set another \
                  SERVER_STORAGE_PATH",
+            ),
+            (
+                StoreError::OtherDraw {
+                    paths: paths(),
+                    draws: Box::new(DrawMismatch {
+                        found: "2026-11-26".parse().ok(),
+                        expected: "2026-11-27".parse().ok(),
+                    }),
+                },
+                "bets.csv: it is of draw 2026-11-26, found draw 2026-11-27 configured: set \
+                 SERVER_DRAW=2026-11-26 to go on with it, or for another draw set a \
+                 SERVER_STORAGE_PATH of its own, as with {draw} in it, which stands for the name",
+            ),
+            (
+                StoreError::OtherDraw {
+                    paths: paths(),
+                    draws: Box::new(DrawMismatch {
+                        found: None,
+                        expected: "2026-11-27".parse().ok(),
+                    }),
+                },
+                "bets.csv: it is of the unnamed draw, found draw 2026-11-27 configured: set no \
+                 SERVER_DRAW to go on with it, or for another draw set a SERVER_STORAGE_PATH of its \
+                 own, as with {draw} in it, which stands for the name",
             ),
             (
                 StoreError::FewerAgencies { paths: paths(), recorded: 3, configured: 2 },

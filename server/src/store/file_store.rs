@@ -6,16 +6,15 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use ledger::{Durability, Ledger, Lsn, Options, Paths, Progress, Storage, SyncTarget, Work};
-use wire::Agency;
-
 use super::error::StoreError;
 use super::interface::{AppendError, ReadRows, Store};
 use super::loading::{Loader, Recovery};
 use super::snapshot;
+use super::terms::Terms;
 use crate::lottery::staged::REQUEST_MAX;
 use crate::lottery::{Staged, State};
 use crate::row::StoredBet;
+use ledger::{Durability, Ledger, Lsn, Options, Paths, Progress, Storage, SyncTarget, Work};
 
 /// Bytes of the smallest commit there is.
 const COMMIT_MIN: usize = ledger::commit_record_len(1);
@@ -27,10 +26,10 @@ pub struct FileStore<S> {
     durability: Durability,
     /// Bytes of rows that there may be at most.
     max_size: u64,
-    /// Agencies of the lottery.
-    agencies: Agency,
-    /// Agencies that the ledger is for, as it says itself.
-    recorded: Option<Agency>,
+    /// The lottery that it is open for.
+    terms: Terms,
+    /// The one that the ledger is for, as it says itself.
+    recorded: Option<Terms>,
     /// The snapshot being written; kept for its memory.
     snapshot: Vec<u8>,
 }
@@ -47,8 +46,7 @@ pub struct Opened<S> {
 }
 
 impl FileStore<File> {
-    /// Opens the ledger at `path` for a lottery of agencies 1 to `agencies`, or makes a new one, and
-    /// locks it. Every bet in it is shown to `visit`, in order. `watch` learns at least every MiB how
+    /// Opens the ledger at `path` for this lottery, or makes a new one, and locks it. Every bet in it is shown to `visit`, in order. `watch` learns at least every MiB how
     /// far it has come, and may stop it.
     ///
     /// # Errors
@@ -56,14 +54,15 @@ impl FileStore<File> {
     pub fn open(
         path: &Path,
         options: Options,
-        agencies: Agency,
+        terms: impl Into<Terms>,
         visit: impl FnMut(&StoredBet<'_>),
         watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Opened<File>, StoreError> {
-        let (mut loader, mut initial) = (Loader::new(agencies, visit), Vec::new());
-        let initial = snapshot::encode(Some(agencies), &State::default(), &mut initial);
+        let terms = terms.into();
+        let (mut loader, mut initial) = (Loader::new(terms, visit), Vec::new());
+        let initial = snapshot::encode(Some(terms), &State::default(), &mut initial);
         let opened = Ledger::open(path, options, initial, &mut loader, watch)?;
-        Ok(Self::opened(opened, options, agencies, loader))
+        Ok(Self::opened(opened, options, terms, loader))
     }
 
     /// Descriptors of `bets.csv` and the wal, for the thread that syncs them.
@@ -85,26 +84,27 @@ impl<S: Storage> FileStore<S> {
         (rows, wal): (S, S),
         path: &Path,
         options: Options,
-        agencies: Agency,
+        terms: impl Into<Terms>,
         visit: impl FnMut(&StoredBet<'_>),
         watch: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Opened<S>, StoreError> {
-        let (mut loader, mut initial) = (Loader::new(agencies, visit), Vec::new());
-        let initial = snapshot::encode(Some(agencies), &State::default(), &mut initial);
+        let terms = terms.into();
+        let (mut loader, mut initial) = (Loader::new(terms, visit), Vec::new());
+        let initial = snapshot::encode(Some(terms), &State::default(), &mut initial);
         let opened = Ledger::with_storage(rows, wal, path, options, initial, &mut loader, watch)?;
-        Ok(Self::opened(opened, options, agencies, loader))
+        Ok(Self::opened(opened, options, terms, loader))
     }
 
     fn opened<V>(
         (ledger, files): (Ledger<S>, ledger::Recovery),
         options: Options,
-        agencies: Agency,
+        terms: Terms,
         loader: Loader<V>,
     ) -> Opened<S> {
         let recovery = loader.recovery(files);
         let recorded = loader.recorded;
         let Options { durability, max_size, .. } = options;
-        let store = Self { ledger, durability, max_size, agencies, recorded, snapshot: Vec::new() };
+        let store = Self { ledger, durability, max_size, terms, recorded, snapshot: Vec::new() };
         Opened { store, state: loader.state, recovery }
     }
 
@@ -116,14 +116,13 @@ impl<S: Storage> FileStore<S> {
     pub fn commit_room(&self) -> Result<usize, StoreError> {
         let segment = usize::try_from(self.ledger.segment_size()).unwrap_or(usize::MAX);
         // Those it will be for: the first commit records them, and a start lets it be for no fewer.
-        let agencies = self.agencies as usize;
-        let checkpoint = ledger::checkpoint_record_len(snapshot::encoded_len(agencies));
+        let checkpoint = ledger::checkpoint_record_len(snapshot::encoded_len(self.terms));
         let taken = checkpoint + REQUEST_MAX;
         let room = segment.checked_sub(taken).filter(|room| *room >= COMMIT_MIN);
         room.ok_or_else(|| StoreError::SegmentTooSmall {
             paths: self.paths().clone(),
             segment,
-            agencies,
+            agencies: self.terms.agencies as usize,
             needed: taken + COMMIT_MIN,
         })
     }
@@ -163,9 +162,9 @@ impl<S: Storage> Store for FileStore<S> {
     fn append(&mut self, staged: &Staged) -> Result<Lsn, AppendError> {
         // The ledger records for how many agencies it is before one of them has a bet in it, and
         // not after a start that came to nothing.
-        if self.recorded != Some(self.agencies) {
+        if self.recorded != Some(self.terms) {
             self.ledger.check_append(staged.rows().len())?;
-            self.recorded = Some(self.agencies);
+            self.recorded = Some(self.terms);
             self.ledger.request_checkpoint();
         }
         Ok(self.ledger.append(staged.meta(), staged.rows())?)

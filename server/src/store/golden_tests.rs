@@ -9,14 +9,15 @@ use std::path::Path;
 use ledger::{Durability, Options};
 
 use super::file_store::{FileStore, Opened};
+use super::terms::Terms;
 use super::test_support::batch;
 use crate::lottery::Entry;
 
 const OPTIONS: Options = Options::unbounded(Durability::Synced, 4096);
 
-fn open(path: &Path, agencies: u32) -> Opened<File> {
+fn open(path: &Path, terms: impl Into<Terms>) -> Opened<File> {
     let goes_on = |_| ControlFlow::Continue(());
-    FileStore::open(path, OPTIONS, agencies, |_| {}, goes_on).expect("it opens")
+    FileStore::open(path, OPTIONS, terms, |_| {}, goes_on).expect("it opens")
 }
 
 /// Every block of 16 bytes that isn't zeros alone, behind its offset.
@@ -54,6 +55,21 @@ fn a_small_ledger_has_these_bytes() {
     open(&path, 5).close();
     let wal = std::fs::read(folder.path().join("bets.csv.wal")).expect("a wal");
     assert_eq!(dump(&wal[8192..]), CLOSED);
+}
+
+/// The name is behind the number of agencies, in checkpoints alone.
+#[test]
+fn a_ledger_of_a_draw_with_a_name_has_these_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bets.csv");
+    let terms = Terms { agencies: 5, draw: Some("2026-11-27".parse().expect("a name")) };
+    let mut opened = open(&path, terms);
+    opened.make_durable(&[Entry::Finished { agency: 2 }, Entry::Drawn]);
+    opened.close();
+    assert_eq!(std::fs::read(&path).expect("rows"), b"");
+    let wal = std::fs::read(folder.path().join("bets.csv.wal")).expect("a wal");
+    assert_eq!(dump(&wal), NAMED);
+    open(&path, terms).close();
 }
 
 /// Through checkpoints, segments used again, ends, starts, and a lottery that grows.
@@ -125,6 +141,28 @@ const CLOSED: &str = "\
 0060 00000000000000000102030400000000\n\
 0070 02000000000000012c00000000000000\n\
 0080 00000000000000012c01020304010000\n\
+";
+const NAMED: &str = "\
+0000 6c6f74657269612077616c2076310d0a\n\
+0010 0000000000001000ba16605800000000\n\
+1000 00415055455354410100000000000000\n\
+1010 00000000000000010000000000000001\n\
+1020 00000000000000000000001600000000\n\
+1030 56f162d800000000000000003b5ead46\n\
+1040 0000000002000e00000005323032362d\n\
+1050 31312d32370000000000000000000000\n\
+1080 00415055455354410200000000000000\n\
+1090 00000000000000010000000000000002\n\
+10a0 00000000000000000000000600000000\n\
+10b0 020d759600000000000000005cd48d9c\n\
+10c0 03000000020400000000000000000000\n\
+2000 00415055455354410100000000000000\n\
+2010 00000000000000020000000000000003\n\
+2020 00000000000000000000003700000000\n\
+2030 e74b37a4000000000000000015f09796\n\
+2040 0000000003000e00000005323032362d\n\
+2050 31312d32370100000002000000000000\n\
+2070 00000000000001000000000000000000\n\
 ";
 const LONG: &[&str] = &[
     "new: 0 00000000 c9373d38",

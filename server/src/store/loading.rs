@@ -8,7 +8,8 @@ use wire::Agency;
 
 use super::error::StoreError;
 use super::snapshot;
-use crate::lottery::{Entry, State};
+use super::terms::Terms;
+use crate::lottery::{DrawMismatch, Entry, State};
 use crate::row::{self, StoredBet};
 
 /// What the opening of a ledger found and did.
@@ -27,10 +28,10 @@ pub struct Recovery {
 /// Takes in what a ledger holds; every bet is handed to `visit`.
 pub(super) struct Loader<V> {
     visit: V,
-    /// Agencies of the lottery that the ledger is opened for.
-    agencies: Agency,
-    /// For how many the ledger is, as it says itself.
-    pub(super) recorded: Option<Agency>,
+    /// The lottery that the ledger is opened for.
+    terms: Terms,
+    /// The one that the ledger is for, as it says itself.
+    pub(super) recorded: Option<Terms>,
     pub(super) state: State,
     counts: Counts,
     commit_rows: u64,
@@ -38,12 +39,12 @@ pub(super) struct Loader<V> {
 }
 
 impl<V> Loader<V> {
-    pub(super) fn new(agencies: Agency, visit: V) -> Self {
+    pub(super) fn new(terms: Terms, visit: V) -> Self {
         Self {
             visit,
-            agencies,
+            terms,
             // What a new one will say.
-            recorded: Some(agencies),
+            recorded: Some(terms),
             state: State::default(),
             counts: Counts::default(),
             commit_rows: 0,
@@ -56,7 +57,10 @@ impl<V> Loader<V> {
             files,
             rows: self.counts.total(),
             commit_rows: self.commit_rows,
-            agencies_before: self.recorded.filter(|recorded| *recorded != self.agencies),
+            agencies_before: self
+                .recorded
+                .map(|recorded| recorded.agencies)
+                .filter(|agencies| *agencies != self.terms.agencies),
         }
     }
 }
@@ -76,12 +80,19 @@ impl<V: FnMut(&StoredBet<'_>)> Replay for Loader<V> {
         Ok(())
     }
 
-    /// A lottery never gets smaller: the draw would run without agencies that have bets. It may grow
-    /// until the draw, which is of those who took part.
+    /// A ledger is of one draw, for ever; one from before draws had names, of the unnamed one. A lottery
+    /// never gets smaller: the draw would run without agencies that have bets. It may grow until the draw,
+    /// which is of those who took part.
     fn check(&mut self, paths: &Paths) -> Result<(), StoreError> {
         self.paths = Some(paths.clone());
-        let recorded = self.recorded.unwrap_or_default().max(self.state.highest_agency());
-        let (paths, configured) = (paths.clone(), self.agencies);
+        let Terms { agencies, draw } = self.recorded.unwrap_or(Terms::from(0));
+        let paths = paths.clone();
+        if draw != self.terms.draw {
+            let draws = Box::new(DrawMismatch { expected: self.terms.draw, found: draw });
+            return Err(StoreError::OtherDraw { paths, draws });
+        }
+        let recorded = agencies.max(self.state.highest_agency());
+        let configured = self.terms.agencies;
         match configured.cmp(&recorded) {
             Ordering::Less => Err(StoreError::FewerAgencies { paths, recorded, configured }),
             Ordering::Greater if self.state.drawn => {

@@ -22,26 +22,31 @@ const OPTIONS: Options = Options::unbounded(Durability::Synced, 4096);
 fn open_with(
     machine: &Rc<RefCell<Machine>>,
     options: Options,
-    agencies: u32,
+    terms: impl Into<Terms>,
     visit: impl FnMut(&StoredBet<'_>),
 ) -> Result<Opened<MemoryStorage>, StoreError> {
     let (files, path) = (MemoryStorage::files(machine), Path::new("bets.csv"));
     let goes_on = |_| ControlFlow::Continue(());
-    FileStore::with_storage(files, path, options, agencies, visit, goes_on)
+    FileStore::with_storage(files, path, options, terms, visit, goes_on)
 }
 
 fn open_for(
     machine: &Rc<RefCell<Machine>>,
-    agencies: u32,
+    terms: impl Into<Terms>,
 ) -> Result<Opened<MemoryStorage>, StoreError> {
-    open_with(machine, OPTIONS, agencies, |_| {})
+    open_with(machine, OPTIONS, terms, |_| {})
 }
 
-/// The refusal of a start for so many agencies, which must leave everything as it is.
-fn refused_for(machine: &Rc<RefCell<Machine>>, agencies: u32) -> String {
+/// A lottery of a draw with this name.
+fn named(agencies: u32, draw: &str) -> Terms {
+    Terms { agencies, draw: Some(draw.parse().expect("a name")) }
+}
+
+/// The refusal of a start for this lottery, which must leave everything as it is.
+fn refused_for(machine: &Rc<RefCell<Machine>>, terms: impl Into<Terms>) -> String {
     let files = |machine: &Machine| (machine.rows.live.clone(), machine.wal.live.clone());
     let before = files(&machine.borrow());
-    let error = open_for(machine, agencies).expect_err("another lottery").to_string();
+    let error = open_for(machine, terms).expect_err("another lottery").to_string();
     assert!(files(&machine.borrow()) == before, "nothing is changed");
     error
 }
@@ -55,8 +60,13 @@ fn held(opened: &Opened<MemoryStorage>, machine: &Rc<RefCell<Machine>>) -> Held 
 
 /// A ledger for five agencies after these commits and a kill.
 fn killed(commits: &[Entry]) -> (Rc<RefCell<Machine>>, Held) {
+    killed_of(5, commits)
+}
+
+/// The same of this lottery.
+fn killed_of(terms: impl Into<Terms>, commits: &[Entry]) -> (Rc<RefCell<Machine>>, Held) {
     let machine = Rc::default();
-    let mut opened = open_for(&machine, 5).expect("a new one");
+    let mut opened = open_for(&machine, terms).expect("a new one");
     for entry in commits {
         opened.make_durable(&[*entry]);
     }
@@ -104,6 +114,50 @@ fn a_ledger_is_for_as_many_agencies_as_before_or_more_until_the_draw() {
     assert!(open_for(&machine, 5).is_ok());
 }
 
+#[test]
+fn a_ledger_is_of_one_draw_for_ever() {
+    let (machine, expected) = killed_of(named(3, "ayer"), &[batch(1, 2, true)]);
+    let other = "bets.csv: it is of draw ayer, found draw hoy configured: set SERVER_DRAW=ayer to go on \
+                 with it, or for another draw set a SERVER_STORAGE_PATH of its own, as with {draw} in it, \
+                 which stands for the name";
+    for agencies in [2, 3, 4] {
+        assert_eq!(
+            refused_for(&machine, named(agencies, "hoy")),
+            other,
+            "before their number counts"
+        );
+    }
+    assert!(
+        refused_for(&machine, 3).contains("is of draw ayer, found the unnamed draw configured")
+    );
+    assert!(refused_for(&machine, named(2, "ayer")).contains("it is for 3 agencies, found 2"));
+    let mut opened =
+        open_for(&machine, named(4, "ayer")).expect("the same draw, and more agencies");
+    assert_eq!(opened.recovery.agencies_before, Some(3));
+    assert_eq!(held(&opened, &machine), expected);
+    // Through checkpoints of a running process, a graceful end, and a draw.
+    for _ in 0..20 {
+        opened.make_durable(&[batch(4, 20, true)]);
+    }
+    opened.make_durable(&[Entry::Drawn]);
+    opened.close();
+    assert_eq!(refused_for(&machine, named(4, "hoy")), other);
+    open_for(&machine, named(4, "ayer")).expect("the same one");
+}
+
+#[test]
+fn a_ledger_from_before_draws_had_names_is_of_the_unnamed_one() {
+    let (machine, _) = killed(&[batch(1, 2, true)]);
+    let unnamed = "bets.csv: it is of the unnamed draw, found draw hoy configured: set no SERVER_DRAW to \
+                   go on with it, ";
+    let refused = refused_for(&machine, named(5, "hoy"));
+    assert!(refused.starts_with(unnamed), "{refused}");
+    forget_agencies(&machine);
+    let refused = refused_for(&machine, named(5, "hoy"));
+    assert!(refused.starts_with(unnamed), "{refused}");
+    open_for(&machine, 5).expect("the unnamed one");
+}
+
 /// Makes the only checkpoint of a ledger one of the version that recorded no number of agencies.
 fn forget_agencies(machine: &Rc<RefCell<Machine>>) {
     let other = Rc::new(RefCell::new(Machine::default()));
@@ -111,7 +165,7 @@ fn forget_agencies(machine: &Rc<RefCell<Machine>>) {
     let first_version = snapshot::encode(None, &State::default(), &mut state);
     let (rows, wal) = MemoryStorage::files(&other);
     let (path, goes_on) = (Path::new("bets.csv"), |_| ControlFlow::Continue(()));
-    let mut loader = loading::Loader::new(5, |_: &StoredBet<'_>| {});
+    let mut loader = loading::Loader::new(5.into(), |_: &StoredBet<'_>| {});
     let made =
         ledger::Ledger::with_storage(rows, wal, path, OPTIONS, first_version, &mut loader, goes_on);
     drop(made.expect("a new one"));
@@ -170,7 +224,8 @@ fn a_larger_lottery_has_less_room_for_a_commit_from_the_start() {
     };
     let small = room(5);
     let large = room(10_000);
-    let checkpoint = |agencies| ledger::checkpoint_record_len(snapshot::encoded_len(agencies));
+    let checkpoint =
+        |agencies| ledger::checkpoint_record_len(snapshot::encoded_len(Terms::from(agencies)));
     assert_eq!(small - large, checkpoint(10_000) - checkpoint(5));
 }
 
@@ -202,6 +257,44 @@ proptest! {
         }
         let found = held(&open_for(&machine, 7).expect("a crash is no damage"), &machine);
         prop_assert!(found == with_next || !stored && found == expected);
+    }
+
+    /// A crash at any moment, also while the ledger is made, leaves one of its own draw, or none.
+    #[test]
+    fn a_crash_never_leaves_a_ledger_of_another_draw(
+        commits in 0..9_u32, stops_after in 0..40_usize, seed in any::<u64>(), power: bool,
+    ) {
+        let machine = Rc::new(RefCell::new(Machine::default()));
+        machine.borrow_mut().left = Some(stops_after);
+        let mut is_made = false;
+        if let Ok(mut opened) = open_for(&machine, named(5, "hoy")) {
+            is_made = true;
+            for index in 0..commits {
+                let next = staged(&[batch(1 + index % 2, 20, true)]);
+                let appended = opened.store.append(&next);
+                if !matches!(appended, Ok(_) | Err(AppendError::Busy)) {
+                    break;
+                }
+                if appended.is_ok() {
+                    opened.state.apply(&next.entries()[0]);
+                }
+                if opened.try_sync().is_err() {
+                    break;
+                }
+            }
+        }
+        machine.borrow_mut().left = None;
+        if power {
+            machine.borrow_mut().lose_power(&mut fastrand::Rng::with_seed(seed));
+        }
+        if is_made {
+            for other in [5.into(), named(5, "ayer")] {
+                prop_assert!(refused_for(&machine, other).contains("it is of draw hoy, found "));
+            }
+        }
+        let opened = open_for(&machine, named(5, "hoy")).expect("a crash is no damage");
+        drop(opened);
+        prop_assert!(refused_for(&machine, named(5, "ayer")).contains("it is of draw hoy"));
     }
 }
 

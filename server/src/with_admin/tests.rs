@@ -225,7 +225,7 @@ fn large_events_leave_to_some_streams_at_a_time_and_to_all_in_the_end() {
 
 #[test]
 fn while_the_ledger_is_read_that_is_what_is_seen_and_signals_are_kept() {
-    let mut world = World::new(Recovering::new(None));
+    let mut world = World::new(Recovering::new(None, None));
     let ready = world.get("/readyz");
     assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
     assert!(ready.ends_with("recovering: the ledger is being read\n"), "{ready}");

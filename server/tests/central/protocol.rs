@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use reactor::{ConnectionId, Handler as _};
 use server::central::{AgencyAddresses, ProtocolConfig};
 use server::lottery::Entry;
-use wire::{FRAME_MAX, MAGIC, Request};
+use wire::{FRAME_MAX, FrameDecoder, MAGIC, Request, Response};
 
 use crate::memory_store::{Disk, MemoryStore};
 use crate::world::{CONFIG, World};
@@ -171,6 +171,76 @@ fn every_breach_of_the_protocol_is_an_error_and_ends_the_connection() {
         assert!(world.is_closed(bad));
         world.send(other, &batch(0, &TWO));
         assert_eq!(world.responses(other)[1..], ["stored 2"], "others never notice");
+    }
+}
+
+/// Whatever else is wrong with it: which agencies there are is another draw's matter.
+#[test]
+fn an_agency_of_another_draw_is_refused_and_its_bets_are_not_taken() {
+    const SERVED: &str = "2026-11-27";
+    let longest = "x".repeat(64);
+    for (mut world, own, others) in [
+        (
+            World::new(2),
+            hello(1),
+            vec![hello_of(1, SERVED), hello_of(3, "a"), hello_of(1, &longest)],
+        ),
+        (
+            World::of_draw(2, SERVED),
+            hello_of(1, SERVED),
+            vec![
+                hello(1),
+                hello(3),
+                hello_of(1, "2026-11-26"),
+                hello_of(1, "2026-11-27."),
+                hello_of(1, "2026-11-2"),
+                hello_of(1, &longest),
+            ],
+        ),
+    ] {
+        let agency = world.open();
+        world.send(agency, &own);
+        assert_eq!(world.responses(agency), ["welcome 0 rejected 0 Open"]);
+        for said in others {
+            let other = world.open();
+            world.send(other, &[&said[..], &batch(0, &TWO), &end(2)].concat());
+            assert_eq!(world.responses(other), ["error WrongDraw"], "{said:?}");
+            assert!(world.is_closed(other));
+        }
+        assert!(world.disk.borrow().rows.is_empty());
+        world.send(agency, &batch(0, &TWO));
+        assert_eq!(world.responses(agency), ["stored 2"], "it wasn't superseded");
+    }
+}
+
+#[test]
+fn which_draws_differ_and_which_versions_are_spoken_is_said() {
+    let reason = |mut world: World<MemoryStore>, said: &[u8]| {
+        let peer = world.open();
+        world.send(peer, said);
+        let output = world.take_output(peer);
+        let frame = FrameDecoder::default().decode(&output).unwrap().unwrap();
+        let Ok(Response::Error { reason, .. }) = Response::decode(frame) else {
+            panic!("{output:?}");
+        };
+        reason.to_owned()
+    };
+    let named = || World::of_draw(1, "hoy");
+    assert_eq!(
+        reason(named(), &hello_of(1, "ayer")),
+        "this central serves draw hoy (SERVER_DRAW), found an agency of draw ayer"
+    );
+    assert_eq!(
+        reason(named(), &hello(1)),
+        "this central serves draw hoy (SERVER_DRAW), found an agency of the unnamed draw"
+    );
+    assert_eq!(
+        reason(World::new(1), &hello_of(1, "ayer")),
+        "this central serves the unnamed draw (SERVER_DRAW), found an agency of draw ayer"
+    );
+    for version in [0, 3, 255] {
+        let expected = format!("this central speaks versions 1 and 2, found {version}");
+        assert_eq!(reason(named(), &hello_of_version(version, 1)), expected);
     }
 }
 

@@ -72,6 +72,15 @@ impl World {
         Self::with(agencies, CONFIG)
     }
 
+    /// The same of a draw with this name.
+    pub(crate) fn of_draw(agencies: wire::Agency, draw: &str) -> Self {
+        let disk = Rc::default();
+        let draw = Some(draw.parse().expect("a name"));
+        let lottery = Lottery::new(agencies, State::default(), 0, WinnerIndex::default());
+        let central = Central::new(lottery.of_draw(draw), MemoryStore::new(&disk), CONFIG);
+        Self { disk, ..Self::start(central, limits(&CONFIG)) }
+    }
+
     /// The same with a disk that a thread waits for, see [`disk_answers`](Self::disk_answers).
     pub(crate) fn with_disk(agencies: wire::Agency, config: ProtocolConfig) -> Self {
         Self::with(agencies, config).leave_disk_to_thread()

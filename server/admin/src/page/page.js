@@ -212,12 +212,14 @@ document.addEventListener('DOMContentLoaded', () => {
     const changed = byId.headline.lastChild.textContent !== headline;
     assign(root.dataset, 'level', ['good', 'warning', 'bad'][found.length ? found[0].level : 0]);
     put(byId.headline.lastChild, headline);
+    const draw = status.lottery.draw === null ? '' : say('draw', { draw: status.lottery.draw });
+    put(byId.draw, draw);
     put(byId.also, found.slice(1).map(it => it.text).join(' '));
     put(byId.waits, waits());
     if (changed) announce(headline);
     const { stage, agencies, finished } = status.lottery;
     const summary = link === 'lost' ? texts.link_lost + ' · ' : found.length ? '! ' : stage === 'open' ? `${finished}/${agencies} · ` : '';
-    const title = summary + texts.name;
+    const title = summary + (draw && draw + ' · ') + texts.name;
     if (document.title !== title) document.title = title;
   }
 

@@ -43,6 +43,7 @@ fn lottery(count: u32) -> Status {
             rejected: 0,
             winners: None,
             drawn: None,
+            draw: None,
         },
         commits: Commits { count: 12, p50: Some(0.000_42), p99: Some(0.004_25) },
         connections: Connections { open: 5, limit: 1024, agencies: 5, admin: 2 },
@@ -120,6 +121,23 @@ fn the_script_and_style_are_in_the_page_as_they_were_hashed() {
         assert!(!page.contains(" style="), "the policy forbids styles in attributes");
     }
     assert!(!SCRIPT.contains("</") && !STYLE.contains("</"), "it would end the element");
+}
+
+/// And one without a name has nothing in its place.
+#[test]
+fn a_draw_with_a_name_is_named_first_and_in_the_title() {
+    for (language, shown) in
+        [(Language::Spanish, "Sorteo 2026-11-27"), (Language::English, "Draw 2026-11-27")]
+    {
+        let mut status = lottery(2);
+        let page = render(&status, language);
+        assert_eq!(text_after(&page, "<p id=\"draw\">"), "");
+        assert_eq!(text_after(&page, "<title>"), "Lotería Nacional");
+        status.lottery.draw = Some("2026-11-27".to_owned());
+        let page = render(&status, language);
+        assert_eq!(text_after(&page, "<p id=\"draw\">"), shown);
+        assert_eq!(text_after(&page, "<title>"), format!("{shown} · Lotería Nacional"));
+    }
 }
 
 #[test]

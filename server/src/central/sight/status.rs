@@ -97,6 +97,7 @@ fn lottery<S: Store>(sight: &Sight<'_, S>, agencies: &[Agency]) -> Lottery {
         rejected: sum(|agency| agency.rejected),
         winners: lottery.is_drawn().then(|| sum(|agency| agency.winners.unwrap_or_default())),
         drawn: sight.central.lottery.tally().drawn.map(|at| sight.times.unix(at)),
+        draw: lottery.draw().map(|name| name.to_string()),
     }
 }
 
