@@ -42,9 +42,10 @@ dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE
 	$(CARGO) run --release --locked -q -p load --bin dataset -- \
 		$(DATASET_PLAN) $(if $(FORCE),--force) --agencies $(DATASET_AGENCIES) --out .data
 
-run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED; TLS=1; STAY=1: until Ctrl-C)
+run: build ## Run a central and its agencies on this machine, to the draw (DATASET_AGENCIES, DATASET_BETS, SEED; DRAW=2026-11-27; TLS=1; STAY=1: until Ctrl-C)
 	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
-	$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data \
+	$(if $(DRAW),SERVER_DRAW='$(DRAW)' CLI_DRAW='$(DRAW)') \
+		$(CARGO) run --release --locked -q -p load --bin lottery -- --agencies $(DATASET_AGENCIES) --data .data \
 		$(if $(TLS),--tls) $(if $(STAY),--stay)
 
 demo: build ## Run a slow lottery to watch, of about DEMO_TIME (2m), and stay up until Ctrl-C

@@ -9,7 +9,7 @@ use std::time::Duration;
 use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{Declared, Setting, SettingErrors, Settings};
 use tls::{ClientOptions, KeyFiles, Name, TrustFiles};
-use wire::Agency;
+use wire::{Agency, DrawName};
 
 use crate::exit_schedule::ExitDelays;
 use crate::log_budget::LogLimits;
@@ -34,6 +34,8 @@ pub enum Mode {
 pub struct Config {
     /// Which agency this is.
     pub id: Agency,
+    /// Which draw its bets are for; `None` for the unnamed one.
+    pub draw: Option<DrawName>,
     /// Where the central listens: host and port, not resolved.
     pub address: String,
     /// Messages of the echo loop.
@@ -132,6 +134,7 @@ impl Config {
         let tls = Self::tls(layers);
         Some(Self {
             id: layers.get(&settings::ID)?,
+            draw: layers.get(&settings::DRAW)?,
             address: layers.get(&settings::SERVER_ADDRESS)?,
             loop_amount: layers.get(&settings::LOOP_AMOUNT)?,
             loop_period: layers.get(&settings::LOOP_PERIOD)?,
@@ -162,10 +165,29 @@ impl Config {
             ModeName::Echo => Some(Mode::Echo),
             ModeName::SingleBet => Self::bet(layers).map(Mode::SingleBet),
             ModeName::Lottery => {
-                let path = Self::path_of_agency(layers, &settings::DATA_PATH)?;
+                let path = Self::data_path(layers)?;
                 Some(Mode::Lottery { path })
             }
         }
+    }
+
+    /// The file of bets, in whose path `{draw}` stands for the draw's name as well.
+    fn data_path(layers: &mut Settings) -> Option<PathBuf> {
+        const PLACEHOLDER: &str = "{draw}";
+        let setting = &settings::DATA_PATH;
+        let draw = layers.get(&settings::DRAW);
+        let path = Self::path_of_agency(layers, setting)?;
+        let Some(text) = path.to_str().filter(|text| text.contains(PLACEHOLDER)) else {
+            return Some(path);
+        };
+        let Some(draw) = draw? else {
+            let relation = format!("a path without {PLACEHOLDER}, or a name in");
+            layers.reject(setting, &relation, &settings::DRAW);
+            return None;
+        };
+        let text = text.replace(PLACEHOLDER, draw.as_str());
+        layers.read_as(setting, text.clone());
+        Some(text.into())
     }
 
     /// A path in which `{id}` stands for the agency's number.
@@ -272,6 +294,33 @@ mod tests {
         assert_eq!((config.address.as_str(), config.loop_amount), ("server:12345", 5));
         assert_eq!(config.loop_period, Duration::ZERO);
         assert_eq!(config.mode, Mode::Lottery { path: ".data/agency-3.csv".into() });
+    }
+
+    #[test]
+    fn a_draw_has_a_name_or_none_and_the_path_of_the_file_may_have_it() {
+        let base = ["--config", SHIPPED, "--id", "3"];
+        let with = |arguments: &[&str]| {
+            let mut layers = layers(&[&base, arguments].concat());
+            let config = Config::new(&mut layers).map_err(|errors| errors.to_string())?;
+            let Mode::Lottery { path } = config.mode else { panic!("{:?}", config.mode) };
+            Ok::<_, String>((config.draw.map(|draw| draw.to_string()), path))
+        };
+        assert_eq!(with(&[]), Ok((None, ".data/agency-3.csv".into())));
+        assert_eq!(with(&["--draw="]), Ok((None, ".data/agency-3.csv".into())));
+        let path = "--data-path=data/{draw}/{id}-{draw}-{other}.csv";
+        let expected =
+            (Some("2026-11-27".to_owned()), "data/2026-11-27/3-2026-11-27-{other}.csv".into());
+        assert_eq!(with(&["--draw", " 2026-11-27 ", path]), Ok(expected));
+        let error = "error: command line: --data-path = \"data/{draw}/{id}-{draw}-{other}.csv\": expected \
+                     a path without {draw}, or a name in CLI_DRAW\n";
+        assert_eq!(with(&[path]), Err(error.to_owned()));
+        let error = "error: command line: --draw = \"a/b\": expected 1 to 64 of A-Z, a-z, 0-9, dots, \
+                     dashes and underscores, not . nor .., or nothing; a draw's name is of A-Z, a-z, 0-9, \
+                     dots, dashes and underscores, found 0x2f at index 1\n";
+        assert_eq!(with(&["--draw", "a/b", path]), Err(error.to_owned()));
+        for bad in ["..", ".", &"a".repeat(65), "a b", "ñ"] {
+            assert!(with(&["--draw", bad]).unwrap_err().contains("--draw = "), "{bad}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `dialer` | connects to the central, attempt by attempt |
 //! | `resolver` | names into addresses, without blocking the loop |
 //! | [`certificates`] | TLS: its beginning, its failures, its files |
+//! | `remedy` | what to change after a refusal |
 //! | [`backoff`] | the pauses between attempts |
 //! | [`foreign_service`] | recognizes another service at the central's address |
 
@@ -14,4 +15,5 @@ pub mod certificates;
 pub(crate) mod dialer;
 pub mod driver;
 pub mod foreign_service;
+pub(crate) mod remedy;
 pub(crate) mod resolver;

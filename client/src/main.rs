@@ -13,7 +13,7 @@ use client::progress_bar::Bar;
 use client::session::agency::{Agency, Pace};
 use client::session::agency_session::AgencySession;
 use client::session::single_bet::SingleBet;
-use client::settings::{CHECK, PROGRAM, TABLE};
+use client::settings::{CHECK, DRAW_KEY, PROGRAM, TABLE};
 use client::source::csv_source::CsvSource;
 use client::source::error::InputError;
 use reactor::{Hangup, Limits, Outcome};
@@ -88,14 +88,18 @@ fn log_configuration(settings: &Settings, config: &Config) {
     settings.log_warnings();
 }
 
+/// All settings but the bet's. A draw's name, if there is one, comes last: lines without it are as they
+/// were before draws had names.
 fn configuration(settings: &Settings, config: &Config) -> Line {
     let line = Line::new("config", Success).with("client_id", config.id);
     let declarations = TABLE.iter().map(|setting| setting.declaration());
     let declarations = declarations.filter(|it| it.names.key.starts_with("CLI_")).skip(1);
-    declarations.fold(line, |line, declaration| {
+    let declarations = declarations.filter(|it| it.names.key != DRAW_KEY);
+    let line = declarations.fold(line, |line, declaration| {
         let name = declaration.names.flag.replace('-', "_");
         line.with_bytes(&name, settings.raw(declaration).unwrap_or_default())
-    })
+    });
+    line.with_some("draw", config.draw)
 }
 
 type Failed = Box<dyn std::error::Error>;
@@ -133,7 +137,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             Ok((outcome, echo.close()))
         }
         Mode::SingleBet(fields) => {
-            let mut session = SingleBet::new(config.id, fields.clone());
+            let mut session = SingleBet::new(config.id, fields.clone()).of_draw(config.draw);
             if config.data_check {
                 session = session.checking_first();
             }
@@ -153,7 +157,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             };
             let source =
                 CsvSource::open(path).map_err(with_advice)?.with_quiet_delay(config.quiet_delay);
-            let mut agency = Agency::new(config.id, pace, source);
+            let mut agency = Agency::new(config.id, pace, source).of_draw(config.draw);
             if config.data_check {
                 agency = agency.checking_first();
             }

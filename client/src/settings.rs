@@ -11,8 +11,8 @@ use std::time::Duration;
 use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, Setting, Subcommand};
 use tls::Name;
-use wire::Agency;
 use wire::field::{FIELD_MAX, FIELDS};
+use wire::{Agency, DrawName};
 
 use self::address::{hint_of_address, host_and_port};
 use crate::yaml;
@@ -27,6 +27,9 @@ const ANY: RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
 
 /// The group of the fields of a single bet.
 pub(crate) const BET: &str = "Bet of mode apuesta";
+
+/// The key of the draw's name.
+pub const DRAW_KEY: &str = "CLI_DRAW";
 
 /// The subcommand that checks files.
 pub const CHECK: &str = "check";
@@ -64,6 +67,12 @@ runtime::settings! {
             .number(1..=Agency::MAX as u64)
             .noun("an agency's number")
             .help("Number of this agency");
+        DRAW: Option<DrawName> = Names::new(DRAW_KEY, "draw", "draw")
+            .parsed("NAME", "1 to 64 of A-Z, a-z, 0-9, dots, dashes and underscores, not . nor .., or nothing", draw_name)
+            .hint(hint_of_draw_name)
+            .default("")
+            .help("Name of the draw that the bets are for")
+            .details("as the central's `SERVER_DRAW`, which refuses the agency otherwise; with nothing, the unnamed draw");
         SERVER_ADDRESS: String = Names::new("CLI_SERVER_ADDRESS", "server.address", "server-address")
             .parsed(
                 "HOST:PORT",
@@ -116,7 +125,7 @@ runtime::settings! {
             .text("PATH", "a path; {id} stands for the agency's number", |text| Some(text.to_owned()))
             .default(".data/agency-{id}.csv")
             .help("The file")
-            .details("a regular one: it is read twice");
+            .details("a regular one: it is read twice; `{draw}` in it stands for the draw's name");
         DATA_CHECK: bool = Names::new("CLI_DATA_CHECK", "data.check", "data-check")
             .boolean("on or off")
             .default("on")
@@ -264,6 +273,20 @@ fn file(path: &str) -> Option<PathBuf> {
 /// A field of any content that fits into a request: the central validates it.
 fn field(text: &str) -> Option<String> {
     (text.len() <= FIELD_MAX).then(|| text.to_owned())
+}
+
+#[expect(clippy::option_option, reason = "a name, none, or neither")]
+fn draw_name(text: &str) -> Option<Option<DrawName>> {
+    match text.trim() {
+        "" => Some(None),
+        name => name.parse().ok().map(Some),
+    }
+}
+
+/// What is wrong with the name.
+fn hint_of_draw_name(text: &str) -> String {
+    let name: Result<DrawName, _> = text.trim().parse();
+    name.map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 fn mode_named(text: &str) -> Option<ModeName> {

@@ -85,6 +85,11 @@ impl Certificates {
         chain.first().and_then(|own| Certificate::from_der(own).ok()).map(Identity)
     }
 
+    /// The URIs of the agency's own certificate, if it shows one.
+    pub(crate) fn own_uris(&self) -> Option<&[String]> {
+        self.tls.certificate().map(Certificate::uris)
+    }
+
     /// Whether one of these certificates is revoked by the lists in force: a connection may be older
     /// than they are.
     pub(crate) fn is_revoked(&self, chain: &[&[u8]]) -> bool {

@@ -125,6 +125,11 @@ impl Dialer {
         Self { certificates, ..self }
     }
 
+    /// What connections are secured with; `None` without TLS.
+    pub(crate) fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
+    }
+
     /// The same, with a test's resolver.
     #[cfg(test)]
     pub(crate) fn resolving(self, resolve: Resolve) -> Self {

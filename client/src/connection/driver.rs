@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::connection::certificates::{Certificates, EXPIRY, Identity};
 use crate::connection::dialer::{DIAL, Dialer, Lost, Reached, Secured};
 use crate::connection::foreign_service;
+use crate::connection::remedy::{self, Setup};
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
 use crate::progress::Progress;
@@ -181,7 +182,7 @@ impl<S: AgencySession> Driver<S> {
                 self.lost = Some(failure.to_string());
                 cx.abort(connection);
             }
-            Err(failure) => self.fail(cx, &failure.to_string()),
+            Err(failure) => self.fail(cx, &self.explain(&failure)),
         }
         self.set_response_deadline(cx, connection, is_timed);
     }
@@ -194,6 +195,19 @@ impl<S: AgencySession> Driver<S> {
     ) {
         self.is_timed = is_timed;
         cx.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
+    }
+
+    /// A failure, and what to change if the agency was refused for what is set.
+    fn explain(&self, failure: &Failure) -> String {
+        let certificates = self.dialer.certificates();
+        let setup = Setup {
+            id: self.config.id,
+            draw: self.config.draw,
+            tls: certificates.is_some(),
+            uris: certificates.and_then(Certificates::own_uris),
+        };
+        let remedy = failure.code().map(|code| remedy::of(code, &setup)).unwrap_or_default();
+        format!("{failure}{remedy}")
     }
 
     /// Responses that acknowledge nothing new aren't progress.

@@ -17,6 +17,7 @@ fn echoing(loop_amount: u32, max_attempts: u32) -> World<EchoLoop> {
     let (min_delay, max_delay) = (Duration::from_millis(100), Duration::from_secs(1));
     let config = Config {
         id: 3,
+        draw: None,
         address: "127.0.0.1:12345".into(),
         loop_amount,
         loop_period: PERIOD,

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use runtime::logging::{InProgress, Level, Line, Success};
 use runtime::{log_line, log_within};
-use wire::{BatchBuilder, Phase, Position, Request, Response};
+use wire::{BatchBuilder, DrawName, Phase, Position, Request, Response};
 
 use account::Account;
 use stage::{CentralState, Stage};
@@ -51,6 +51,8 @@ pub struct Pace {
 #[derive(Debug)]
 pub struct Agency<S> {
     id: wire::Agency,
+    /// Which draw its bets are for.
+    draw: Option<DrawName>,
     pace: Pace,
     input: Input<S>,
     batch: BatchBuilder,
@@ -76,10 +78,11 @@ struct InFlight {
 }
 
 impl<S: BetSource> Agency<S> {
-    /// An agency that hasn't sent anything.
+    /// An agency of the unnamed draw that hasn't sent anything.
     pub fn new(id: wire::Agency, pace: Pace, source: S) -> Self {
         Self {
             id,
+            draw: None,
             pace,
             input: Input::new(source),
             batch: BatchBuilder::new(),
@@ -92,6 +95,12 @@ impl<S: BetSource> Agency<S> {
             warns_of_no_bets: true,
             log_budget: LogBudget::default(),
         }
+    }
+
+    /// The same, of this draw.
+    #[must_use]
+    pub fn of_draw(self, draw: Option<DrawName>) -> Self {
+        Self { draw, ..self }
     }
 
     /// The same, but its input is checked before it is sent.
@@ -170,7 +179,7 @@ impl<S: BetSource> AgencySession for Agency<S> {
 
     fn on_connect(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
-        Request::Hello { agency: self.id, draw: None }.encode(out);
+        Request::Hello { agency: self.id, draw: self.draw }.encode(out);
     }
 
     fn on_response(

@@ -15,7 +15,7 @@ const SEND_THE_SAME: &str = "Send the input that was sent before; or before the 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// ERROR with a known code.
-    #[error("the central refuses, code {}: {reason}{}", *code as u8, remedy(*code))]
+    #[error("the central refuses, code {}: {reason}", *code as u8)]
     Refused {
         /// Why, for a program.
         code: ErrorCode,
@@ -140,6 +140,14 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if code.is_transient())
     }
 
+    /// The code that the central refuses with, if it does.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// For a response other than the one `expected`.
     pub(crate) fn unexpected(response: &Response<'_>, expected: Option<Cow<'_, str>>) -> Self {
         let found = match response {
@@ -161,31 +169,6 @@ impl Failure {
             Response::Winners(winners) => format!("WINNERS with {} documents", winners.count()),
         };
         Self::OutOfOrder { expected: expected.unwrap_or("nothing".into()).into_owned(), found }
-    }
-}
-
-/// What to change when the central doesn't trust the connection. Every other refusal's reason says it.
-fn remedy(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::TlsRequired => {
-            "; set CLI_TLS=on, and CLI_TLS_CA, CLI_TLS_CERT and CLI_TLS_KEY to the files that the \
-             central's operator made for this agency"
-        }
-        ErrorCode::CertificateRequired => {
-            "; set CLI_TLS=on, and CLI_TLS_CERT and CLI_TLS_KEY to this agency's certificate and its key"
-        }
-        ErrorCode::CertificateRevoked => {
-            "; ask the central's operator for another certificate, and set CLI_TLS_CERT and \
-             CLI_TLS_KEY to it and its key"
-        }
-        ErrorCode::WrongAgency => {
-            "; CLI_ID must be the agency that the certificate in CLI_TLS_CERT was made for"
-        }
-        ErrorCode::WrongAddress => {
-            "; run this agency where the central expects it, or have the central's operator add the \
-             address to SERVER_AGENCY_ADDRESSES; and look whether CLI_ID is right"
-        }
-        _ => "",
     }
 }
 
@@ -216,37 +199,4 @@ pub(crate) fn expect_position(
     }
     let (expected, found) = (format!("{expected} bets consumed"), found.to_string());
     Err(Failure::Violation { message, expected, found })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(code: ErrorCode) -> String {
-        Failure::Refused { code, reason: "because".into() }.to_string()
-    }
-
-    #[test]
-    fn a_refusal_for_want_of_trust_says_what_to_set() {
-        for (code, settings) in [
-            (ErrorCode::TlsRequired, ["CLI_TLS=on", "CLI_TLS_CERT"]),
-            (ErrorCode::CertificateRequired, ["CLI_TLS=on", "CLI_TLS_CERT and CLI_TLS_KEY"]),
-            (ErrorCode::CertificateRevoked, ["CLI_TLS_CERT", "CLI_TLS_KEY"]),
-            (ErrorCode::WrongAgency, ["CLI_ID", "CLI_TLS_CERT"]),
-            (ErrorCode::WrongAddress, ["CLI_ID", "SERVER_AGENCY_ADDRESSES"]),
-        ] {
-            let text = refused(code);
-            let start = format!("the central refuses, code {}: because; ", code as u8);
-            assert!(text.starts_with(&start), "{text}");
-            assert!(settings.iter().all(|setting| text.contains(setting)), "{text}");
-        }
-    }
-
-    #[test]
-    fn every_other_refusal_is_the_reason_alone() {
-        for code in (1..ErrorCode::TlsRequired as u8).filter_map(|code| code.try_into().ok()) {
-            let expected = format!("the central refuses, code {}: because", code as u8);
-            assert_eq!(refused(code), expected);
-        }
-    }
 }

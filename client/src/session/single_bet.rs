@@ -17,7 +17,7 @@ use runtime::logging::{Fail, InProgress, Level, Line, LineResult, Success};
 use runtime::{log_line, log_within};
 use wire::bet::{self, check_field};
 use wire::field::FIELDS;
-use wire::{BatchBuilder, Bet, Checksum, Field, Position, Push, Request, Response};
+use wire::{BatchBuilder, Bet, Checksum, DrawName, Field, Position, Push, Request, Response};
 
 use crate::log_budget::{Kind, LogBudget};
 use crate::session::agency_session::{Action, AgencySession, Prepared};
@@ -27,6 +27,8 @@ use crate::session::failure::{Failure, expect_position};
 #[derive(Debug)]
 pub struct SingleBet {
     id: wire::Agency,
+    /// Which draw the bet is for.
+    draw: Option<DrawName>,
     fields: [String; FIELDS],
     batch: BatchBuilder,
     checks_first: bool,
@@ -69,7 +71,7 @@ enum Outcome {
 }
 
 impl SingleBet {
-    /// A session for a bet of these fields, in the order of [`Field::ALL`].
+    /// A session for a bet of the unnamed draw, of these fields in the order of [`Field::ALL`].
     ///
     /// # Panics
     /// When a field is over 255 bytes: the configuration accepts none.
@@ -79,6 +81,7 @@ impl SingleBet {
         assert_eq!(batch.push(&bet), Ok(Push::Added), "the configuration checks the lengths");
         Self {
             id,
+            draw: None,
             fields,
             batch,
             checks_first: false,
@@ -87,6 +90,12 @@ impl SingleBet {
             outcome: None,
             log_budget: LogBudget::default(),
         }
+    }
+
+    /// The same, of this draw.
+    #[must_use]
+    pub fn of_draw(self, draw: Option<DrawName>) -> Self {
+        Self { draw, ..self }
     }
 
     /// The same, but it is checked before it is sent.
@@ -221,7 +230,7 @@ impl AgencySession for SingleBet {
 
     fn on_connect(&mut self, out: &mut Vec<u8>) {
         self.stage = Stage::Introducing;
-        Request::Hello { agency: self.id, draw: None }.encode(out);
+        Request::Hello { agency: self.id, draw: self.draw }.encode(out);
     }
 
     fn on_response(

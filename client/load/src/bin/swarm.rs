@@ -14,6 +14,7 @@ use load::swarm::report::{Report, Subject};
 use load::swarm::security::{Files, Security};
 use load::swarm::{Measured, Member, Plan, Swarm, SwarmError, echo, idle, lottery};
 use runtime::{console, logging};
+use wire::DrawName;
 
 fn main() -> ExitCode {
     logging::catch_panics();
@@ -80,6 +81,11 @@ fn command() -> Command {
                     argument("max-amount", "65535", "Most bets in a batch, as far as they fit")
                         .value_parser(value_parser!(u16).range(1..)),
                     argument("batches", "1000", "Batches of each agency").value_parser(count()),
+                    Arg::new("draw")
+                        .long("draw")
+                        .value_name("NAME")
+                        .value_parser(|text: &str| text.parse::<DrawName>())
+                        .help("Name of the server's draw, if it has one"),
                 ]),
         )
         .subcommand(
@@ -142,6 +148,8 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
             let (window, batches) = (size(own, "window"), value(own, "batches"));
             let load = lottery::Plan { window, max_amount: value(own, "max-amount"), batches };
             let members = lottery::Agency::members(&load, value(own, "agencies"));
+            let draw = own.get_one::<DrawName>("draw").copied();
+            let members = members.into_iter().map(|member| member.of_draw(draw)).collect();
             measure("lottery", own, window, members, batches)
         }
         "handshakes" => measure_handshakes(own),

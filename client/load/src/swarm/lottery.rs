@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use wire::{BatchBuilder, Bet, FrameDecoder, Phase, Position, Push, Request, Response};
+use wire::{BatchBuilder, Bet, DrawName, FrameDecoder, Phase, Position, Push, Request, Response};
 
 use super::{Member, Stage, Tally};
 
@@ -27,6 +27,7 @@ pub struct Plan {
 pub struct Agency {
     stage: Stage,
     id: wire::Agency,
+    draw: Option<DrawName>,
     window: usize,
     decoder: FrameDecoder,
     batch: Rc<BatchBuilder>,
@@ -57,6 +58,7 @@ impl Agency {
         let member = |id| Self {
             stage: Stage::Connecting,
             id,
+            draw: None,
             window: plan.window.max(1),
             decoder: FrameDecoder::default(),
             batch: Rc::clone(&batch),
@@ -65,6 +67,12 @@ impl Agency {
             under_way: VecDeque::new(),
         };
         (1..=count).map(member).collect()
+    }
+
+    /// The same, of a draw with this name.
+    #[must_use]
+    pub fn of_draw(self, draw: Option<DrawName>) -> Self {
+        Self { draw, ..self }
     }
 
     /// Bets in each batch.
@@ -145,7 +153,7 @@ impl Member for Agency {
     }
 
     fn connected(&mut self, out: &mut Vec<u8>) {
-        Request::Hello { agency: self.id, draw: None }.encode(out);
+        Request::Hello { agency: self.id, draw: self.draw }.encode(out);
     }
 
     fn begin(&mut self, now: Instant, out: &mut Vec<u8>) {

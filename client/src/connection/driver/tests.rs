@@ -23,6 +23,7 @@ fn config(max_attempts: u32) -> Config {
     let (min_delay, max_delay) = (Duration::from_millis(100), Duration::from_secs(5));
     Config {
         id: 7,
+        draw: None,
         address: "127.0.0.1:12345".into(),
         loop_amount: 5,
         loop_period: Duration::ZERO,
@@ -112,7 +113,8 @@ fn requests(world: &mut Driving) -> Vec<String> {
     while let Some(frame) = FrameDecoder::default().decode(rest).unwrap() {
         rest = &rest[frame.used()..];
         requests.push(match Request::decode(frame).unwrap() {
-            Request::Hello { agency, .. } => format!("hello {agency}"),
+            Request::Hello { agency, draw: None } => format!("hello {agency}"),
+            Request::Hello { agency, draw: Some(draw) } => format!("hello {agency} of {draw}"),
             Request::Batch(batch) => format!("batch {}+{}", batch.position, batch.count),
             Request::Bet(_) => "bet".to_owned(),
             Request::End { total } => format!("end {total}"),
@@ -331,6 +333,28 @@ fn any_other_error_is_final() {
         assert!(world.is_stopping() && world.timers().is_empty(), "{code:?}");
         assert_eq!(world.into_handler().close(), End::Failed);
     }
+}
+
+/// The name is said on each connection, and a refusal because of it is final.
+#[test]
+fn an_agency_of_a_draw_with_a_name_says_it_and_is_not_retried_when_it_is_another() {
+    let draw = "2026-11-27".parse().ok();
+    let pace = Pace { max_amount: 2, window: 2, period: Duration::ZERO };
+    let agency = Agency::new(7, pace, MemorySource::new(vec![row(0)])).of_draw(draw);
+    let config = Config { draw, ..config(0) };
+    let mut world = World::new(Driver::new(agency, &config, 1, None));
+    world.open();
+    assert_eq!(requests(&mut world), ["hello 7 of 2026-11-27"]);
+    world.end();
+    redial(&mut world);
+    assert_eq!(requests(&mut world), ["hello 7 of 2026-11-27"]);
+    world.receive(&error(ErrorCode::WrongDraw));
+    assert!(world.is_stopping() && world.timers().is_empty());
+    let failure = Failure::Refused { code: ErrorCode::WrongDraw, reason: "because".into() };
+    let explained = world.handler().explain(&failure);
+    let start = "the central refuses, code 22: because; CLI_DRAW is 2026-11-27: ";
+    assert!(explained.starts_with(start), "{explained}");
+    assert_eq!(world.into_handler().close(), End::Failed);
 }
 
 #[test]

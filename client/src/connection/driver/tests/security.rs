@@ -122,6 +122,7 @@ fn a_refusal_for_want_of_trust_is_final() {
         ErrorCode::CertificateRevoked,
         ErrorCode::WrongAgency,
         ErrorCode::WrongAddress,
+        ErrorCode::WrongDraw,
     ] {
         let certificates = CertificateFolder::new();
         let mut world = driving_over_tls(&certificates);
