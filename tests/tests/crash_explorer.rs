@@ -17,9 +17,10 @@ use kit::strace::traced;
 /// Far more than any of these runs makes of one call.
 const CALLS_MAX: usize = 1000;
 
-/// Two agencies with three batches each: some at a time, and one by one.
+/// Two agencies with three batches each: some at a time, and one by one; of a draw with a name, which
+/// every start has to find in the ledger.
 fn lottery() -> Lottery {
-    Lottery::new(&[Plan::new(5, "2", "2"), Plan::new(5, "2", "1")])
+    Lottery::new(&[Plan::new(5, "2", "2"), Plan::new(5, "2", "1")]).of_draw("2026-11-27")
 }
 
 /// Which calls of the central strace sees: those on the ledger's two files and their folder.

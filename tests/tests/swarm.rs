@@ -52,6 +52,17 @@ fn a_lottery_is_carried_to_its_draw_and_is_none_afterwards() {
 }
 
 #[test]
+fn a_draw_with_a_name_takes_agencies_that_say_it() {
+    let server = Server::start(&[("SERVER_AGENCIES", "2"), ("SERVER_DRAW", "hoy")]);
+    let load = ["lottery", "--agencies", "2", "--max-amount", "9", "--batches", "2"];
+    let refused = swarm(&server.address(), &load);
+    let complaint = String::from_utf8(refused.stderr).expect("text");
+    assert!(complaint.contains("this central serves draw hoy (SERVER_DRAW)"), "{complaint}");
+    let report = report(&swarm(&server.address(), &[&load[..], &["--draw", "hoy"]].concat()));
+    assert_eq!(report["bets"], 36);
+}
+
+#[test]
 fn idle_connections_are_held() {
     let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "1024")]);
     let report = report(&swarm(&server.address(), &["idle", "--connections", "100"]));

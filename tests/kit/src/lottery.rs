@@ -64,6 +64,8 @@ impl Plan {
 #[derive(Debug)]
 pub struct Lottery {
     folder: tempfile::TempDir,
+    /// What the draw is called; `None` for the unnamed one.
+    draw: Option<&'static str>,
     port: u16,
     plans: Vec<Plan>,
     files: Vec<PathBuf>,
@@ -94,6 +96,7 @@ impl Lottery {
         });
         let files: Vec<_> = files.collect();
         Self {
+            draw: None,
             port: free_port(),
             plans: plans.to_vec(),
             bets: files.iter().map(|path| read(path).len()).sum(),
@@ -107,6 +110,12 @@ impl Lottery {
             listens: false,
             progress: 0,
         }
+    }
+
+    /// The same, of a draw with this name.
+    #[must_use]
+    pub fn of_draw(self, name: &'static str) -> Self {
+        Self { draw: Some(name), ..self }
     }
 
     /// Numbers of the agencies.
@@ -136,7 +145,8 @@ impl Lottery {
             .env("SERVER_PORT", self.port.to_string())
             .env("SERVER_STORAGE_PATH", self.ledger())
             .env("SERVER_AGENCIES", self.plans.len().to_string())
-            .env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
+            .env("SERVER_WAL_SEGMENT_SIZE", "1MiB")
+            .envs(self.draw.map(|name| ("SERVER_DRAW", name)));
         command
     }
 
@@ -159,6 +169,7 @@ impl Lottery {
             .env("CLI_LOG_LEVEL", "DEBUG")
             .env("CLI_RETRY_MIN_DELAY", "1ms")
             .env("CLI_RETRY_MAX_DELAY", "20ms")
+            .envs(self.draw.map(|name| ("CLI_DRAW", name)))
             .envs(self.plans[at].environment.iter().cloned())
             .stdin(Stdio::null());
         self.agency_logs.insert(agency, Vec::new());

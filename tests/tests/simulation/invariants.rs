@@ -7,7 +7,7 @@ use server::lottery::State;
 use server::row::load_bets;
 use wire::{Agency, ErrorCode, FrameDecoder, Position, Response};
 
-use crate::network::Caller;
+use crate::network::{Caller, Conduct};
 
 const WINNING_NUMBER: u32 = 7574;
 
@@ -24,12 +24,24 @@ pub(crate) struct Bet {
 
 impl Bet {
     pub(crate) fn fields(self, agency: Agency, position: usize) -> Fields {
+        self.fields_with(&document(agency, position as u64), position)
+    }
+
+    /// The same with another document.
+    fn fields_with(self, document: &str, position: usize) -> Fields {
         let name = ["Ana", "Íñigo, \"Tito\"", "O'Higgins"][position % 3];
         let birthdate = if self.bad { "2001-02-29" } else { "2000-02-29" };
-        let document = document(agency, position as u64);
-        [name, "Paz", &document, birthdate, &self.number.to_string()]
+        [name, "Paz", document, birthdate, &self.number.to_string()]
             .map(|field| field.as_bytes().to_vec())
     }
+}
+
+/// Added to an agency's number in the documents of its bets of another draw.
+const ANOTHER_DRAW: Agency = 50;
+
+/// The fields of a bet of another draw: it can be told in the ledger.
+pub(crate) fn fields_of_another_draw(bet: Bet, agency: Agency, position: usize) -> Fields {
+    bet.fields_with(&document(agency + ANOTHER_DRAW, position as u64), position)
 }
 
 fn document(agency: Agency, position: Position) -> String {
@@ -82,6 +94,16 @@ impl ResponseStream {
     }
 }
 
+/// An agency of another draw gets nothing but the refusal; or, when its HELLO doesn't come in whole, what
+/// anybody gets.
+fn check_refused(caller: Caller, response: &Response<'_>) {
+    let Response::Error { code, .. } = response else {
+        panic!("{caller:?} got something: {response:?}");
+    };
+    let expected = [ErrorCode::WrongDraw, ErrorCode::Malformed, ErrorCode::Timeout];
+    assert!(expected.contains(code), "{caller:?} was refused with {code:?}");
+}
+
 impl Invariants {
     pub(crate) fn new(inputs: BTreeMap<Agency, Vec<Bet>>) -> Self {
         Self {
@@ -105,10 +127,14 @@ impl Invariants {
     /// Observes what an agency receives on a connection.
     pub(crate) fn observe_received(
         &mut self,
-        agency: Agency,
+        caller: Caller,
         stream: &mut ResponseStream,
         bytes: &[u8],
     ) {
+        let agency = caller.agency;
+        if caller.conduct == Conduct::OfAnotherDraw {
+            return stream.decode(bytes, |response, _| check_refused(caller, response));
+        }
         let (complete, refusals) = (&mut self.winners, &mut self.refusals);
         stream.decode(bytes, |response, so_far| {
             if matches!(response, Response::Error { code, .. } if !code.is_transient()) {
@@ -135,17 +161,24 @@ impl Invariants {
 
     /// An agency's process has failed: because it was refused, or because some of its bets were. One
     /// that behaves has no other reason, whatever happens to network and central.
-    pub(crate) fn agency_failed(&mut self, agency: Agency, misbehaves: bool) {
+    pub(crate) fn agency_failed(&mut self, Caller { agency, conduct }: Caller) {
+        if conduct == Conduct::OfAnotherDraw {
+            return;
+        }
         let refusals = self.refusals.entry(agency).or_default();
         let knows_rejected =
             self.winners.contains_key(&agency) && self.inputs[&agency].iter().any(|bet| bet.bad);
-        let has_reason = *refusals > 0 || misbehaves || knows_rejected;
+        let has_reason = *refusals > 0 || conduct == Conduct::Misbehaving || knows_rejected;
         assert!(has_reason, "agency {agency} has given up");
         *refusals = refusals.saturating_sub(1);
     }
 
     fn check_response(&mut self, caller: Caller, response: &Response<'_>) {
-        let Caller { agency, misbehaves } = caller;
+        let Caller { agency, conduct } = caller;
+        if conduct == Conduct::OfAnotherDraw {
+            check_refused(caller, response);
+        }
+        let misbehaves = conduct == Conduct::Misbehaving;
         let name = match *response {
             Response::Welcome { consumed, .. } => {
                 self.confirm(agency, consumed);
@@ -178,6 +211,7 @@ impl Invariants {
                 ErrorCode::Superseded => "superseded",
                 ErrorCode::Timeout => "too slow",
                 ErrorCode::Malformed => "cut frame",
+                ErrorCode::WrongDraw if conduct == Conduct::OfAnotherDraw => "another draw",
                 ErrorCode::Gap if misbehaves => "gap",
                 ErrorCode::Overlap if misbehaves => "overlap",
                 other => panic!("agency {agency} was refused with {other:?}: {reason}"),

@@ -9,7 +9,7 @@ use client::session::agency_session::{Action, AgencySession};
 use client::session::failure::Failure;
 use client::source::memory_source::MemorySource;
 use fastrand::Rng;
-use wire::{Agency, BatchBuilder, Bet, Position, Push, Request, Response};
+use wire::{Agency, BatchBuilder, Bet, DrawName, Position, Push, Request, Response};
 
 use crate::invariants::Fields;
 
@@ -17,6 +17,7 @@ use crate::invariants::Fields;
 #[derive(Debug)]
 pub(crate) struct MisbehavingAgency {
     agency: Agency,
+    draw: Option<DrawName>,
     bets: Vec<Fields>,
     random: Rng,
     consumed: Position,
@@ -25,8 +26,14 @@ pub(crate) struct MisbehavingAgency {
 }
 
 impl MisbehavingAgency {
-    pub(crate) fn new(agency: Agency, bets: Vec<Fields>, random: Rng) -> Self {
-        Self { agency, bets, random, consumed: 0, left: 6, log_budget: LogBudget::default() }
+    pub(crate) fn new(
+        agency: Agency,
+        draw: Option<DrawName>,
+        bets: Vec<Fields>,
+        random: Rng,
+    ) -> Self {
+        let log_budget = LogBudget::default();
+        Self { agency, draw, bets, random, consumed: 0, left: 6, log_budget }
     }
 
     /// Some batch near the central's position; none when nothing is left to send.
@@ -49,7 +56,7 @@ impl MisbehavingAgency {
 
 impl AgencySession for MisbehavingAgency {
     fn on_connect(&mut self, out: &mut Vec<u8>) {
-        Request::Hello { agency: self.agency, draw: None }.encode(out);
+        Request::Hello { agency: self.agency, draw: self.draw }.encode(out);
     }
 
     fn on_response(

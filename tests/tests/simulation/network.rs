@@ -15,20 +15,31 @@ pub(crate) const CENTRAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) agency: Agency,
-    /// It sends batches out of order.
-    pub(crate) misbehaves: bool,
+    pub(crate) conduct: Conduct,
 }
+
+/// How a process of an agency behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conduct {
+    Proper,
+    /// It sends batches out of order.
+    Misbehaving,
+    /// It sends another draw's bets, as it should: to another draw's central.
+    OfAnotherDraw,
+}
+
+const CONDUCTS: [Conduct; 3] = [Conduct::Proper, Conduct::Misbehaving, Conduct::OfAnotherDraw];
 
 impl Caller {
     pub(crate) fn ip(self) -> IpAddr {
         let agency = u8::try_from(self.agency).expect("few agencies");
-        Ipv4Addr::new(10, 0, u8::from(self.misbehaves), agency).into()
+        Ipv4Addr::new(10, 0, self.conduct as u8, agency).into()
     }
 
     pub(crate) fn at(address: SocketAddr) -> Self {
         let IpAddr::V4(ip) = address.ip() else { panic!("{address} isn't a process's") };
-        let [_, _, misbehaves, agency] = ip.octets();
-        Self { agency: agency.into(), misbehaves: misbehaves == 1 }
+        let [_, _, conduct, agency] = ip.octets();
+        Self { agency: agency.into(), conduct: CONDUCTS[usize::from(conduct)] }
     }
 }
 

@@ -26,14 +26,14 @@ use server::central::{AgencyAddresses, Central, ProtocolConfig};
 use server::lottery::Lottery;
 use server::lottery::winners::WinnerIndex;
 use server::row::StoredBet;
-use server::store::{FileStore, Opened, ReadRows as _, Store as _};
+use server::store::{FileStore, Opened, ReadRows as _, Store as _, StoreError, Terms};
 use server::winners_scan::PIECE_MIN;
-use wire::{Agency, FRAME_MAX};
+use wire::{Agency, DrawName, FRAME_MAX};
 
 use crate::certificates;
-use crate::invariants::{Bet, Fields, Invariants, ResponseStream};
+use crate::invariants::{Bet, Fields, Invariants, ResponseStream, fields_of_another_draw};
 use crate::misbehaving_agency::{AnySession, MisbehavingAgency};
-use crate::network::{self, CENTRAL, Caller, Disconnect};
+use crate::network::{self, CENTRAL, Caller, Conduct, Disconnect};
 use crate::observed::{Observed, Passed};
 
 /// Each segment of the wal: a few commits fill it.
@@ -73,6 +73,10 @@ struct Tampering {
 
 pub(crate) struct World {
     random: Rng,
+    /// What the draw is called, if it has a name.
+    draw: Option<DrawName>,
+    /// Centrals that have opened the ledger: after the first it is made.
+    starts: u32,
     network: MemoryNetwork,
     machine: Rc<RefCell<Machine>>,
     central: Option<CentralLoop>,
@@ -104,8 +108,11 @@ impl World {
         let inputs = (1..=agencies).map(|agency| (agency, input(&mut random))).collect();
         let network = MemoryNetwork::new();
         network.deliver_by_hand();
+        let draw = if random.bool() { Some(draw_name(&mut random)) } else { None };
         Self {
             random,
+            draw,
+            starts: 0,
             network,
             machine: Rc::default(),
             central: None,
@@ -272,7 +279,7 @@ impl World {
         if event_loop.is_quiescent() && !event_loop.is_over() {
             return false;
         }
-        let Caller { agency, misbehaves } = *caller;
+        let caller = *caller;
         // Of the connection that it may ask for.
         self.network.set_capacity(self.random.usize(50..5000));
         let Ok(()) = event_loop.turn();
@@ -282,7 +289,7 @@ impl World {
             match passed {
                 Passed::Opened => *responses = ResponseStream::default(),
                 Passed::Taken(bytes) => {
-                    self.invariants.observe_received(agency, responses, &bytes);
+                    self.invariants.observe_received(caller, responses, &bytes);
                 }
                 Passed::Sent(..) => {}
             }
@@ -290,9 +297,11 @@ impl World {
         if is_over {
             let AgencyProcess { event_loop, .. } = self.agencies.remove(index);
             let end = event_loop.handler.handler.close();
-            self.trace(&format!("agency {agency} ends: {end:?}"));
+            self.trace(&format!("{caller:?} ends: {end:?}"));
+            let is_another = caller.conduct == Conduct::OfAnotherDraw;
+            assert!(end == End::Failed || !is_another, "{caller:?} has come to an end");
             if end == End::Failed {
-                self.invariants.agency_failed(agency, misbehaves);
+                self.invariants.agency_failed(caller);
             }
         }
         true
@@ -320,6 +329,15 @@ impl World {
                 self.fault("agency out of order");
                 let agency = self.any_agency();
                 self.start_misbehaving_agency(agency);
+            }
+            15 if self.agencies.len() < 6 => {
+                self.fault("agency of another draw");
+                let agency = self.any_agency();
+                self.start_agency_of_another_draw(agency);
+            }
+            16 if self.central.is_none() && self.starts > 0 => {
+                self.fault("central started for another draw");
+                self.check_another_central();
             }
             14 if self.central.is_some() => {
                 let seconds = self.random.u64(1..100);
@@ -413,7 +431,7 @@ impl World {
         }
         for agency in self.invariants.inputs.keys().copied().collect::<Vec<_>>() {
             let mut agencies = self.agencies.iter();
-            let caller = Caller { agency, misbehaves: false };
+            let caller = Caller { agency, conduct: Conduct::Proper };
             let runs = agencies.any(|process| process.caller == caller);
             if !runs && !self.invariants.has_winners(agency) {
                 self.start_agency(agency);
@@ -442,13 +460,7 @@ impl World {
 
     fn start_central(&mut self) {
         let mut winners = WinnerIndex::default();
-        let files = MemoryStorage::files(&self.machine);
-        let agencies = u32::try_from(self.invariants.inputs.len()).expect("few");
-        let options = Options::unbounded(Durability::Synced, SEGMENT_SIZE);
-        let path = Path::new("bets.csv");
-        let visit = |stored: &StoredBet<'_>| winners.visit(stored);
-        let watch = |_| ControlFlow::Continue(());
-        let opened = FileStore::with_storage(files, path, options, agencies, visit, watch);
+        let opened = self.open(self.draw, |stored| winners.visit(stored));
         let Opened { store, state, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -458,9 +470,11 @@ impl World {
                 return self.fault("no start on a full disk");
             }
         };
+        self.starts += 1;
         let rows = self.machine.borrow().rows.live.clone();
         self.invariants.check(&rows, &state);
-        let lottery = Lottery::new(agencies, state, store.rows_len(), winners);
+        let lottery = Lottery::new(self.agencies(), state, store.rows_len(), winners);
+        let lottery = lottery.of_draw(self.draw);
         self.trace("the central starts");
         let mut central = Central::new(lottery, store, protocol_config());
         self.synced = None;
@@ -480,6 +494,54 @@ impl World {
             return self.kill(event_loop);
         }
         self.central = Some(event_loop);
+    }
+
+    fn agencies(&self) -> Agency {
+        u32::try_from(self.invariants.inputs.len()).expect("few")
+    }
+
+    fn open(
+        &self,
+        draw: Option<DrawName>,
+        visit: impl FnMut(&StoredBet<'_>),
+    ) -> Result<Opened<MemoryStorage>, StoreError> {
+        let (files, path) = (MemoryStorage::files(&self.machine), Path::new("bets.csv"));
+        let terms = Terms { agencies: self.agencies(), draw };
+        let options = Options::unbounded(Durability::Synced, SEGMENT_SIZE);
+        let watch = |_| ControlFlow::Continue(());
+        FileStore::with_storage(files, path, options, terms, visit, watch)
+    }
+
+    /// A central of another draw refuses the ledger, and leaves it as it is.
+    fn check_another_central(&mut self) {
+        let other = self.another_draw();
+        let files = |world: &Self| {
+            let machine = world.machine.borrow();
+            (machine.rows.live.clone(), machine.wal.live.clone())
+        };
+        let before = files(self);
+        let opened = self.open(other, |_| {});
+        assert!(matches!(opened, Err(StoreError::OtherDraw { .. })), "{opened:?}");
+        assert!(files(self) == before, "the ledger has changed");
+    }
+
+    /// Any other than this world's.
+    fn another_draw(&mut self) -> Option<DrawName> {
+        let unnamed = self.draw.is_some() && self.random.bool();
+        let names = std::iter::repeat_with(|| draw_name(&mut self.random));
+        if unnamed { None } else { names.map(Some).find(|name| *name != self.draw).flatten() }
+    }
+
+    /// An agency as good as any, with another draw's file.
+    fn start_agency_of_another_draw(&mut self, agency: Agency) {
+        let pace = Pace { max_amount: 9, window: 5, period: Duration::ZERO };
+        let bets = self.invariants.inputs[&agency].iter().enumerate();
+        let bets = bets.map(|(position, bet)| fields_of_another_draw(*bet, agency, position));
+        let source = MemorySource::new(bets.collect());
+        let draw = self.another_draw();
+        let session = Box::new(AgencySession::new(agency, pace, source).of_draw(draw));
+        let caller = Caller { agency, conduct: Conduct::OfAnotherDraw };
+        self.start(caller, AnySession::Agency(session), pace);
     }
 
     fn kill_central(&mut self, name: &'static str, power: bool) {
@@ -523,7 +585,7 @@ impl World {
     }
 
     fn any_agency(&mut self) -> Agency {
-        self.random.u32(1..=u32::try_from(self.invariants.inputs.len()).expect("few"))
+        self.random.u32(1..=self.agencies())
     }
 
     fn fields_of(&self, agency: Agency) -> Vec<Fields> {
@@ -532,9 +594,10 @@ impl World {
     }
 
     fn start_misbehaving_agency(&mut self, agency: Agency) {
-        let session = MisbehavingAgency::new(agency, self.fields_of(agency), self.random.fork());
+        let session =
+            MisbehavingAgency::new(agency, self.draw, self.fields_of(agency), self.random.fork());
         let pace = Pace { max_amount: 1, window: 1, period: Duration::ZERO };
-        let caller = Caller { agency, misbehaves: true };
+        let caller = Caller { agency, conduct: Conduct::Misbehaving };
         self.start(caller, AnySession::Misbehaving(session), pace);
     }
 
@@ -572,8 +635,8 @@ impl World {
         };
         let source = MemorySource::new(self.fields_of(agency));
         self.trace(&format!("agency {agency} starts: {pace:?}"));
-        let dialogue = Box::new(AgencySession::new(agency, pace, source));
-        let caller = Caller { agency, misbehaves: false };
+        let dialogue = Box::new(AgencySession::new(agency, pace, source).of_draw(self.draw));
+        let caller = Caller { agency, conduct: Conduct::Proper };
         self.start(caller, AnySession::Agency(dialogue), pace);
     }
 }
@@ -589,6 +652,13 @@ fn check_buffers<H: Handler>(event_loop: &MemoryLoop<H>) {
         let paused = if event_loop.is_paused(id) { 4096 } else { 0 };
         assert!(unconsumed < FRAME_MAX + paused, "a decoder keeps less than a frame: {unconsumed}");
     }
+}
+
+/// Any of a few, which are similar.
+fn draw_name(random: &mut Rng) -> DrawName {
+    let length = random.usize(1..=2);
+    let name: String = (0..length).map(|_| if random.bool() { 'a' } else { '-' }).collect();
+    name.parse().expect("a name")
 }
 
 fn input(random: &mut Rng) -> Vec<Bet> {
@@ -627,6 +697,7 @@ fn protocol_config() -> ProtocolConfig {
 fn config(id: Agency, pace: Pace) -> Config {
     Config {
         id,
+        draw: None,
         address: "127.0.0.1:12345".into(),
         loop_amount: 0,
         loop_period: pace.period,
