@@ -57,7 +57,9 @@ impl Client {
     /// What arrives can't be read. One that is too large would be so again: it isn't asked for again.
     fn refuse_answer(&mut self, number: ConnectionNumber, error: &ResponseError, now: Instant) {
         if let ResponseError::BodyTooLarge { .. } = error
-            && let Some(Stage::Busy(Work::Request(slot))) = self.connections.stage(number)
+            && let Some(connection) = self.connections.get(number)
+            && connection.head.is_none_or(|head| head.status == 200)
+            && let Stage::Busy(Work::Request(slot)) = connection.stage
             && let Some(pending) = self.requests.get_mut(slot)
         {
             pending.is_ambiguous = true;
