@@ -3,15 +3,16 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use kit::client::Client;
 use kit::frames::{batch, end, hello, hello_of, responses};
+use kit::http::{admin_port, get, receive};
 use kit::inputs::{expected_rows, file, rows_of};
 use kit::log::run_error;
-use kit::process::output;
+use kit::process::{TIMEOUT, output};
 use kit::programs::binary;
 use kit::server::{Server, command};
 
@@ -145,6 +146,36 @@ fn version_1_is_served_for_the_unnamed_draw_alone() {
     assert!(!log.contains("draw: "), "no line of the unnamed draw has the key: {log}");
     let log = named.stop();
     assert!(log.contains(&format!(" | draw: {TODAY}\n")), "{log}");
+}
+
+#[test]
+fn an_operator_sees_which_draw_it_is() {
+    for (draw, json, metric, shown) in [
+        ("", "null", "loteria_draw_info{draw=\"\"} 1\n", ["", ""]),
+        (
+            TODAY,
+            "\"2026-11-27\"",
+            "loteria_draw_info{draw=\"2026-11-27\"} 1\n",
+            ["Sorteo 2026-11-27", "Draw 2026-11-27"],
+        ),
+    ] {
+        let admin = ("SERVER_ADMIN_ADDRESS", "127.0.0.1:0");
+        let central = Server::start(&[("SERVER_DRAW", draw), admin]);
+        let port = admin_port(central.log_so_far());
+        let ask = |target: &str| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+            stream.write_all(get(target).as_bytes()).expect("sent");
+            receive(&mut stream).expect("a response").body
+        };
+        assert!(ask("/metrics").contains(metric));
+        let status = ask("/status.json");
+        assert!(status.contains(&format!("\"draw\":{json}}}")), "{status}");
+        for (target, shown) in ["/", "/?lang=en"].into_iter().zip(shown) {
+            assert!(ask(target).contains(&format!("<p id=\"draw\">{shown}</p>")), "{target}");
+        }
+        central.stop();
+    }
 }
 
 /// The error of a central that must not start with this ledger; the files must stay as they are.

@@ -27,10 +27,11 @@ fn hold_lottery(central: &Central) {
 }
 
 /// What the ledger says, whichever process looks at it.
-const GAUGES: [(&str, &str); 14] = [
+const GAUGES: [(&str, &str); 15] = [
     ("loteria_ledger_bets", "750"),
     ("loteria_ledger_rejected_bets", "6"),
     ("loteria_agencies", "3"),
+    ("loteria_draw_info{draw=\"\"}", "1"),
     ("loteria_draw_done", "1"),
     ("loteria_winners", "15"),
     ("loteria_ready", "1"),
