@@ -51,9 +51,10 @@ run: build ## Run a central and its agencies on this machine, to the draw (DATAS
 demo: build ## Run a slow lottery to watch, of about DEMO_TIME (2m), and stay up until Ctrl-C
 	$(CARGO) run --release --locked -q -p load --bin lottery -- --demo $(DEMO_TIME) --stay $(if $(TLS),--tls)
 
-settings-docs: ## Write the tables of docs/configuration.md from the programs' settings
+settings-docs: ## Write the tables of docs/configuration.md and docs/monitoring.md from what the programs say
 	$(SETUP) settings-docs
 	UPDATE_DOCS=1 $(CARGO) test --locked -q -p server -p client --lib settings_in_docs
+	UPDATE_DOCS=1 $(CARGO) test --locked -q -p system-tests --test admin metrics_in_docs
 
 test: ## Run every test
 	$(SETUP) test

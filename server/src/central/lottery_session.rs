@@ -36,7 +36,7 @@ pub(crate) struct LotterySession {
 
 /// Whether requests are taken. While they aren't, nothing is read from the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Intake {
+pub(crate) enum Intake {
     #[default]
     Open,
     /// Too much waits for the storage.
@@ -119,6 +119,11 @@ impl LotterySession {
         }
         self.agency = Some(agency);
         Ok(())
+    }
+
+    /// Whether its requests are taken, and what it waits for otherwise.
+    pub(crate) fn intake(&self) -> Intake {
+        self.intake
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -25,7 +25,7 @@ use wire::{Agency, MAGIC};
 
 use super::echo::EchoSession;
 use super::identity::{Identity, Security};
-use super::lottery_session::LotterySession;
+use super::lottery_session::{Intake, LotterySession};
 use super::peer::Peer;
 use crate::healthcheck;
 
@@ -68,6 +68,14 @@ pub(crate) enum Protocol {
     Refused,
     /// It was refused, or has had its reply: whatever it still sends is thrown away.
     Closing,
+}
+
+/// What a connection speaks, and whether its requests are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Activity {
+    pub(crate) protocol: Protocol,
+    /// Open for all but an agency that waits.
+    pub(crate) intake: Intake,
 }
 
 /// Which deadline a connection has after input.
@@ -184,6 +192,15 @@ impl Session {
         }
     }
 
+    /// What it speaks and does.
+    pub(crate) fn activity(&self) -> Activity {
+        let intake = match &self.state {
+            State::Lottery(session) => session.intake(),
+            _ => Intake::Open,
+        };
+        Activity { protocol: self.protocol(), intake }
+    }
+
     pub(crate) fn echo(&mut self) -> Option<&mut EchoSession> {
         match &mut self.state {
             State::Echo(session) => Some(session),
@@ -284,6 +301,17 @@ mod tests {
         session.close();
         session.identify(MAGIC, 100);
         assert_eq!(session.protocol(), Protocol::Closing);
+    }
+
+    #[test]
+    fn an_agency_that_waits_is_seen_to_wait() {
+        let activity = |protocol, intake| Activity { protocol, intake };
+        let mut agency = session(MAGIC);
+        assert_eq!(agency.activity(), activity(Protocol::Lottery, Intake::Open));
+        agency.lottery().unwrap().await_winners();
+        assert_eq!(agency.activity(), activity(Protocol::Lottery, Intake::AwaitsWinners));
+        agency.refuse();
+        assert_eq!(agency.activity(), activity(Protocol::Closing, Intake::Open));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use reactor::ConnectionId;
 
 use super::lottery_session::LotterySession;
-use super::session::{Protocol, Session};
+use super::session::{Activity, Session};
 
 /// Slots that are allocated at the beginning: the system gives memory when it is first used, and a
 /// list that doesn't grow leaves no gaps behind.
@@ -54,8 +54,8 @@ impl Sessions {
         self.slots.iter().flatten().count()
     }
 
-    /// What each of them speaks.
-    pub(crate) fn protocols(&self) -> impl Iterator<Item = Protocol> {
-        self.slots.iter().flatten().map(Session::protocol)
+    /// What each of them speaks and does.
+    pub(crate) fn activities(&self) -> impl Iterator<Item = Activity> {
+        self.slots.iter().flatten().map(Session::activity)
     }
 }

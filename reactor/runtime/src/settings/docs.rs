@@ -36,7 +36,7 @@ pub fn check(page: &Path, sections: &[(&str, String)]) -> Result<(), String> {
     let differing = after.lines().zip(before.lines()).find(|(after, before)| after != before);
     let (expected, found) = differing.unwrap_or_default();
     Err(format!(
-        "{} isn't what the settings are declared as: `make settings-docs` writes it.\nexpected: {expected}\nfound:    {found}",
+        "{} isn't what the programs say of themselves: `make settings-docs` writes it.\nexpected: {expected}\nfound:    {found}",
         page.display()
     ))
 }

@@ -15,7 +15,8 @@ use tls::expiry::Ending;
 
 use super::Sight;
 use super::cause_names::CAUSE_NAMES;
-use crate::central::session::Protocol;
+use crate::central::lottery_session::Intake;
+use crate::central::session::{Activity, Protocol};
 use crate::central::tally::Batches;
 use crate::store::Store;
 
@@ -124,15 +125,19 @@ fn ledger<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition)
 }
 
 fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
-    let mut counts = [0_u64; PROTOCOLS.len()];
-    for protocol in sight.central.shared.sessions.protocols() {
-        counts[index_of(protocol)] += 1;
+    let mut counts = [0_u64; ACTIVITIES.len()];
+    for activity in sight.central.shared.sessions.activities() {
+        counts[index_of(activity)] += 1;
     }
-    let mut connections = out.gauge("loteria_connections", "Open connections by what they speak.");
-    for (name, count) in PROTOCOLS.into_iter().zip(counts) {
-        connections.labelled("protocol", name, count);
+    let mut connections =
+        out.gauge("loteria_connections", "Open connections by what they speak and do.");
+    for ((protocol, state), count) in ACTIVITIES.into_iter().zip(counts) {
+        connections.labels(&[("protocol", &protocol), ("state", &state)], count);
     }
-    connections.labelled("protocol", "admin", status.connections.admin);
+    connections.labels(
+        &[("protocol", &"admin"), ("state", &"open")],
+        status.connections.admin,
+    );
     out.gauge("loteria_connections_limit", "Connections there may be, admin's apart.")
         .value(status.connections.limit);
     out.gauge("loteria_agencies_connected", "Agencies that have introduced themselves.")
@@ -168,16 +173,26 @@ fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposi
     }
 }
 
-/// Names of what connections speak, by [`index_of`]. One that closes has no protocol any more.
-const PROTOCOLS: [&str; 5] = ["unknown", "tls_handshake", "echo", "lottery", "closing"];
+/// Protocols and states of connections, by [`index_of`]. One that closes has no protocol any more.
+const ACTIVITIES: [(&str, &str); 7] = [
+    ("unknown", "open"),
+    ("unknown", "handshake"),
+    ("unknown", "closing"),
+    ("echo", "open"),
+    ("lottery", "open"),
+    ("lottery", "awaiting_storage"),
+    ("lottery", "awaiting_winners"),
+];
 
-fn index_of(protocol: Protocol) -> usize {
-    match protocol {
-        Protocol::Unknown | Protocol::Secured => 0,
-        Protocol::Tls => 1,
-        Protocol::Echo => 2,
-        Protocol::Lottery => 3,
-        Protocol::Refused | Protocol::Closing => 4,
+fn index_of(activity: Activity) -> usize {
+    match (activity.protocol, activity.intake) {
+        (Protocol::Unknown | Protocol::Secured, _) => 0,
+        (Protocol::Tls, _) => 1,
+        (Protocol::Refused | Protocol::Closing, _) => 2,
+        (Protocol::Echo, _) => 3,
+        (Protocol::Lottery, Intake::Open) => 4,
+        (Protocol::Lottery, Intake::AwaitsStorage) => 5,
+        (Protocol::Lottery, Intake::AwaitsWinners) => 6,
     }
 }
 

@@ -1,0 +1,138 @@
+//! What it costs a central that an operator watches it: with an admin listener, and scraped once a second
+//! with a page open.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use kit::process::free_port;
+use load::swarm::{echo, lottery};
+
+use crate::contender::{Contender, Kind};
+use crate::table::{Run, Table};
+use crate::{RUNS, load, undisturbed};
+
+/// How often Prometheus asks, in these runs.
+const PERIOD: Duration = Duration::from_secs(1);
+
+const CONNECTIONS: u32 = 50;
+
+/// How a central is watched. The first is what the others are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watching {
+    Off,
+    Listening,
+    Watched,
+}
+
+const SIDES: [Watching; 3] = [Watching::Off, Watching::Listening, Watching::Watched];
+
+impl Watching {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "central",
+            Self::Listening => "central, admin listener",
+            Self::Watched => "central, scraped, a page open",
+        }
+    }
+}
+
+/// A page that is open, and a Prometheus. They end when this is dropped.
+struct Operator {
+    page: TcpStream,
+    stop: Option<Sender<()>>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Operator {
+    fn start(port: u16) -> io::Result<Self> {
+        let mut page = connect(port)?;
+        ask(&mut page, "/")?;
+        let mut stream = connect(port)?;
+        stream.write_all(request("/events").as_bytes())?;
+        let page = stream.try_clone()?;
+        let events = thread::spawn(move || io::copy(&mut stream, &mut io::sink()).map(drop));
+        let mut scraped = connect(port)?;
+        let (stop, stopped) = mpsc::channel();
+        let scrapes = thread::spawn(move || {
+            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                ask(&mut scraped, "/metrics")?;
+            }
+            Ok(())
+        });
+        Ok(Self { page, stop: Some(stop), threads: vec![events, scrapes] })
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.page.shutdown(Shutdown::Both).expect("it is open");
+        for thread in self.threads.drain(..) {
+            thread.join().expect("it doesn't panic").expect("the central answers");
+        }
+    }
+}
+
+fn connect(port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+}
+
+fn request(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+/// Asks for a resource, and reads all of the answer.
+fn ask(stream: &mut TcpStream, target: &str) -> io::Result<()> {
+    stream.write_all(request(target).as_bytes())?;
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.and_then(|text| text.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    stream.read_exact(&mut vec![0; length])
+}
+
+/// Bets, and lines of echo.
+pub(crate) fn run(publish: impl Fn(&Table)) {
+    publish(&compare("watched: lottery 50 x 8, sync never", "bet", |contender| {
+        let plan = lottery::Plan { window: 8, max_amount: u16::MAX, batches: 3_000 };
+        let measured = load(contender, lottery::Agency::members(&plan, CONNECTIONS));
+        Run::new(&measured, measured.tally.bets)
+    }));
+    publish(&compare("watched: echo 50 x 16, 64 B", "message", |contender| {
+        let plan = echo::Plan { pipeline: 16, size: 64, lines: 100_000 };
+        let measured = load(contender, echo::Echo::members(&plan, CONNECTIONS as usize));
+        Run::new(&measured, measured.tally.messages)
+    }));
+}
+
+fn compare(name: &str, unit: &'static str, run: impl Fn(&Contender) -> Run) -> Table {
+    let mut table = Table::new(name.to_owned(), unit, SIDES.map(Watching::name).to_vec());
+    for _ in 0..RUNS {
+        table.add_round(SIDES.map(|side| run_once(side, &run)).to_vec());
+    }
+    table
+}
+
+fn run_once(side: Watching, run: impl Fn(&Contender) -> Run) -> Run {
+    let port = free_port();
+    let (agencies, address) = (CONNECTIONS.to_string(), format!("127.0.0.1:{port}"));
+    let mut environment = vec![("SERVER_AGENCIES", &*agencies), ("LOGGING_LEVEL", "WARNING")];
+    if side != Watching::Off {
+        environment.push(("SERVER_ADMIN_ADDRESS", &address));
+    }
+    undisturbed(
+        || Contender::start(Kind::Central, "never", &environment),
+        |contender| {
+            let operator = (side == Watching::Watched).then(|| Operator::start(port));
+            let _operator = operator.transpose().expect("the central answers");
+            run(contender)
+        },
+    )
+}
