@@ -17,12 +17,13 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::addresses::{AddressId, Excess};
+use crate::addresses::Excess;
 use crate::connections::Connections;
 use crate::deadlines::LoopTimer;
 use crate::eviction::Eviction;
 use crate::handler::Handler;
 use crate::id::ListenerId;
+use crate::limits::ListenerLimits;
 use crate::listener::{self, Accept};
 use crate::listener_event::{ListenerEvent, RefuseReason};
 use crate::system::System;
@@ -199,7 +200,7 @@ impl<S: System> Acceptor<S> {
         peer: SocketAddr,
     ) -> io::Result<()> {
         let now = connections.clock.moment();
-        let address = match self.admit_address(connections, peer) {
+        let address = match connections.shares[self.id].addresses.admit(peer.ip(), now) {
             Ok(address) => address,
             Err(excess) => {
                 self.refuse(connections, handler, peer, reason_of(excess));
@@ -207,13 +208,13 @@ impl<S: System> Acceptor<S> {
             }
         };
         if !self.make_room(connections, handler, peer) {
-            connections.addresses.leave(address, now);
+            connections.shares[self.id].addresses.leave(address, now);
             self.refuse(connections, handler, peer, RefuseReason::Reserved);
             return Ok(());
         }
         let inserted = connections.insert_accepted(socket, self.id);
         if inserted.is_err() {
-            connections.addresses.leave(address, now);
+            connections.shares[self.id].addresses.leave(address, now);
         }
         let id = inserted?;
         if let Some(connection) = connections.get(id) {
@@ -222,20 +223,6 @@ impl<S: System> Acceptor<S> {
         connections.counters.accepted += 1;
         handler.on_open(connections, id, peer);
         Ok(())
-    }
-
-    /// Counts a peer's connection, if the limits of each address allow it: they are the main
-    /// listener's.
-    fn admit_address(
-        &self,
-        connections: &mut Connections<S>,
-        peer: SocketAddr,
-    ) -> Result<AddressId, Excess> {
-        if self.id != ListenerId::MAIN {
-            return Ok(AddressId::NONE);
-        }
-        let now = connections.clock.moment();
-        connections.addresses.admit(peer.ip(), now)
     }
 
     fn refuse<H: Handler>(
@@ -257,18 +244,14 @@ impl<S: System> Acceptor<S> {
         handler: &H,
         peer: SocketAddr,
     ) -> bool {
-        let most = connections.shares[self.id].limits.max_connections;
-        let left = most.saturating_sub(self.eviction.remaining(connections));
-        if left > self.reserved(connections) {
+        let share = &connections.shares[self.id];
+        let ListenerLimits { max_connections, reserved_connections, .. } = share.limits;
+        let left = max_connections.saturating_sub(self.eviction.remaining(connections));
+        if left > reserved_connections {
             return true;
         }
-        let trusted = || connections.addresses.is_unlimited(peer.ip()) || handler.is_trusted(peer);
+        let trusted = || share.addresses.is_unlimited(peer.ip()) || handler.is_trusted(peer);
         (left > 0 && trusted()) || self.eviction.evict(connections)
-    }
-
-    /// Connections that are kept for trusted peers.
-    fn reserved(&self, connections: &Connections<S>) -> usize {
-        if self.id == ListenerId::MAIN { connections.limits.reserved_connections } else { 0 }
     }
 }
 

@@ -47,7 +47,6 @@ pub(crate) struct Connections<S: System> {
     pub(crate) turn_durations: TurnDurations,
     pub(crate) clock: Clock,
     pub(crate) table: Table<S::Socket>,
-    pub(crate) addresses: PeerAddresses,
     pub(crate) deadlines: DeadlineQueue,
     pub(crate) shutdown: Shutdown,
     /// What the connections of each listener have to themselves, the list of those to be served too.
@@ -74,13 +73,13 @@ impl<S: System> Connections<S> {
         let limits = limits.effective(allowed);
         let clock = Clock::new(system.now());
         let room = limits.max_connections.min(SLOTS_RESERVED);
-        let shares = Shares::new(limits.main());
         let addresses = PeerAddresses::new(
             limits.max_connections_per_address,
             limits.max_connects_per_address,
             limits.unlimited_addresses.clone(),
             clock.moment(),
         );
+        let shares = Shares::new(limits.main(), addresses);
         Self {
             system,
             limits,
@@ -89,7 +88,6 @@ impl<S: System> Connections<S> {
             turn_durations: Histogram::new(TURN_BOUNDS),
             clock,
             table: Table::with_capacity(room),
-            addresses,
             deadlines: DeadlineQueue::with_capacity(room),
             shutdown: Shutdown::default(),
             shares,
@@ -121,7 +119,13 @@ impl<S: System> Connections<S> {
         self.allowed = self.allowed.saturating_sub(limits.descriptors()).max(1);
         self.limits = self.limits.clone().effective(self.allowed);
         self.shares[ListenerId::MAIN].limits = self.limits.main();
-        self.shares.add(limits);
+        let addresses = PeerAddresses::new(
+            limits.max_connections_per_address,
+            u32::MAX,
+            Vec::new(),
+            self.clock.moment(),
+        );
+        self.shares.add(limits, addresses);
     }
 
     /// Whether work is left that no event will announce.
@@ -162,9 +166,9 @@ impl<S: System> Connections<S> {
     /// Removes a connection that was marked as closed.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
         let mut connection = self.table.remove(id);
-        self.addresses.leave(connection.address(), self.clock.moment());
         self.system.deregister(connection.socket_mut());
         let share = &mut self.shares[connection.share()];
+        share.addresses.leave(connection.address(), self.clock.moment());
         share.peers -= usize::from(!connection.is_attached());
         connection.buffers.discard(&mut share.pool);
     }

@@ -121,6 +121,11 @@ impl<T: TurnHook> EventLoop<T> {
         &self.0.connections.limits
     }
 
+    /// The limits in force of a further listener's connections; none for a name that no listener has.
+    pub fn listener_limits(&self, listener: ListenerId) -> Option<&ListenerLimits> {
+        self.0.connections.shares.get(listener).map(|share| &share.limits)
+    }
+
     /// What has happened so far.
     pub fn counters(&self) -> Counters {
         self.0.connections.counters

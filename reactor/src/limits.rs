@@ -92,8 +92,8 @@ pub struct Limits {
 }
 
 /// Limits of a further listener. They are apart from those of the main one: its connections don't count
-/// towards [`Limits::max_connections`], [`Limits::turn_budget`] and [`Limits::max_buffered_bytes`], and
-/// the limits of each address don't apply to them. What a single connection may cost is the same as
+/// towards [`Limits::max_connections`], [`Limits::turn_budget`] and [`Limits::max_buffered_bytes`], nor
+/// towards what an address may have there. What a single connection may cost is the same as
 /// everywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerLimits {
@@ -101,6 +101,11 @@ pub struct ListenerLimits {
     /// listener that has been silent longest; if none is evictable, accepting at this listener pauses.
     /// At most a quarter of the connections that the process's limit of descriptors allows.
     pub max_connections: usize,
+    /// Of these, the last ones, which are kept for peers for which
+    /// [`Handler::is_trusted`](crate::Handler::is_trusted) is true. At most a quarter.
+    pub reserved_connections: usize,
+    /// Connections of one address (of IPv6: of one /64) at the same time.
+    pub max_connections_per_address: usize,
     /// Silence after which a connection is evictable; zero for never.
     pub eviction_delay: Duration,
     /// Bytes read from its connections and queued for them while they are served in one turn, at least
@@ -116,6 +121,8 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             max_connections: 256,
+            reserved_connections: 0,
+            max_connections_per_address: usize::MAX,
             eviction_delay: Duration::from_secs(1),
             turn_budget: 256 * 1024,
             max_buffered_bytes: 64 * 1024 * 1024,
@@ -127,6 +134,7 @@ impl ListenerLimits {
     /// The limits that a loop can keep which has room for `allowed` connections.
     pub(crate) fn effective(mut self, allowed: usize) -> Self {
         self.max_connections = self.max_connections.min(allowed / 4).max(1);
+        self.reserved_connections = self.reserved_connections.min(self.max_connections / 4);
         self.turn_budget = self.turn_budget.max(1);
         self.max_buffered_bytes = self.max_buffered_bytes.max(BUFFERED_MIN);
         self
@@ -185,6 +193,8 @@ impl Limits {
     pub(crate) fn main(&self) -> ListenerLimits {
         ListenerLimits {
             max_connections: self.max_connections,
+            reserved_connections: self.reserved_connections,
+            max_connections_per_address: self.max_connections_per_address,
             eviction_delay: self.eviction_delay,
             turn_budget: self.turn_budget,
             max_buffered_bytes: self.max_buffered_bytes,

@@ -1,5 +1,5 @@
-//! What the connections of one listener have to themselves: their number, their list, what they may
-//! cost in a turn, and their memory. Those of another listener never take any of it.
+//! What the connections of one listener have to themselves: their number, that of each address, their
+//! list, what they may cost in a turn, and their memory. Those of another listener never take any of it.
 //!
 //! The first share is the main listener's. Connections that the handler has asked for and attached
 //! ones have a part in it. Knows no socket and no handler.
@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::{Index, IndexMut};
 
+use crate::addresses::PeerAddresses;
 use crate::buffer::Pool;
 use crate::id::{ConnectionId, ListenerId};
 use crate::limits::ListenerLimits;
@@ -18,6 +19,8 @@ pub(crate) struct Share {
     pub(crate) limits: ListenerLimits,
     /// Connections to peers: attached ones don't count.
     pub(crate) peers: usize,
+    /// Of these, how many each address has.
+    pub(crate) addresses: PeerAddresses,
     /// To be served, from the front: there may be something to read, or a call due.
     pub(crate) ready: VecDeque<ConnectionId>,
     /// Bytes that may still be read and queued in this turn.
@@ -26,8 +29,9 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    fn new(limits: ListenerLimits) -> Self {
-        Self { limits, peers: 0, ready: VecDeque::new(), turn_budget: 0, pool: Pool::default() }
+    fn new(limits: ListenerLimits, addresses: PeerAddresses) -> Self {
+        let (ready, pool) = (VecDeque::new(), Pool::default());
+        Self { limits, peers: 0, addresses, ready, turn_budget: 0, pool }
     }
 
     /// Bytes that may be read now: what is left of the turn's budget, and of the memory for buffers.
@@ -48,8 +52,8 @@ pub(crate) struct Shares(Vec<Share>);
 
 impl Shares {
     /// The main listener's alone.
-    pub(crate) fn new(main: ListenerLimits) -> Self {
-        Self(vec![Share::new(main)])
+    pub(crate) fn new(main: ListenerLimits, addresses: PeerAddresses) -> Self {
+        Self(vec![Share::new(main, addresses)])
     }
 
     /// The name of the next listener that gets one.
@@ -59,8 +63,8 @@ impl Shares {
     }
 
     /// Adds the share of the listener with the [next name](Self::next_id).
-    pub(crate) fn add(&mut self, limits: ListenerLimits) {
-        self.0.push(Share::new(limits));
+    pub(crate) fn add(&mut self, limits: ListenerLimits, addresses: PeerAddresses) {
+        self.0.push(Share::new(limits, addresses));
     }
 
     pub(crate) fn get(&self, listener: ListenerId) -> Option<&Share> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -290,12 +290,13 @@ type Closure = Box<dyn FnMut(&mut dyn DynContext, Call<'_>) + Send>;
 pub struct Script {
     closure: Closure,
     stops_after: usize,
+    trusted: Option<IpAddr>,
 }
 
 impl Script {
     /// A handler that does nothing but what `closure` does.
     pub fn new(closure: impl FnMut(&mut dyn DynContext, Call<'_>) + Send + 'static) -> Self {
-        Self { closure: Box::new(closure), stops_after: usize::MAX }
+        Self { closure: Box::new(closure), stops_after: usize::MAX, trusted: None }
     }
 
     /// Sends back what comes, and closes when the peer has ended.
@@ -309,6 +310,12 @@ impl Script {
         Self { stops_after: closings, ..self }
     }
 
+    /// Trusts peers with this address.
+    #[must_use]
+    pub fn trusts(self, address: IpAddr) -> Self {
+        Self { trusted: Some(address), ..self }
+    }
+
     /// The handler, and where its calls arrive.
     #[must_use]
     pub fn recorded(self) -> (Recorder, Receiver<Event>) {
@@ -316,6 +323,7 @@ impl Script {
         let recorder = Recorder {
             closure: self.closure,
             stops_after: self.stops_after,
+            trusted: self.trusted,
             closings: 0,
             calls: 0,
             phases: HashMap::new(),
@@ -350,6 +358,7 @@ enum Phase {
 pub struct Recorder {
     closure: Closure,
     stops_after: usize,
+    trusted: Option<IpAddr>,
     closings: usize,
     /// Since the last turn's end.
     calls: usize,
@@ -451,6 +460,10 @@ impl Handler for Recorder {
             cx.shutdown();
         }
         self.play(cx, Call::Close(connection));
+    }
+
+    fn is_trusted(&self, peer: SocketAddr) -> bool {
+        self.trusted == Some(peer.ip())
     }
 
     fn on_listener_event(

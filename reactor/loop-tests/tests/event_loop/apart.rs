@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use reactor::{EventLoop, Limits, ListenerId, ListenerLimits};
+use reactor::{EventLoop, Limits, ListenerId, ListenerLimits, RefuseReason};
 
 use loop_tests::{
-    Call, Ending, Event, NEVER, Script, listening, peer, read_all, read_exactly, run, spawn,
+    Call, Ending, Event, NEVER, Script, listening, peer, peer_from, read_all, read_exactly, run,
+    spawn,
 };
 
 /// A loop that listens at two addresses.
@@ -79,6 +80,49 @@ fn neither_takes_the_others_connections() {
         _ => {}
     };
     finished.events.iter().for_each(most);
+}
+
+/// One address has its share of a further listener, and the last connections are for peers that the
+/// handler trusts; the main listener knows nothing of either.
+#[test]
+fn an_address_has_its_share_and_the_last_ones_are_for_trusted_peers() {
+    const ONE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+    const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    const TRUSTED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+    let own = ListenerLimits {
+        max_connections: 8,
+        reserved_connections: 100,
+        max_connections_per_address: 4,
+        eviction_delay: NEVER,
+        ..ListenerLimits::default()
+    };
+    let (event_loop, main, (second, apart)) = listening_twice(Limits::default(), own);
+    let limits = event_loop.listener_limits(second).unwrap();
+    assert_eq!(limits.reserved_connections, 2, "at most a quarter");
+    let mut running = spawn(event_loop, Script::echo().trusts(TRUSTED.into()).stops_after(11));
+    let crowd = |from, count: usize| -> Vec<_> {
+        let crowd: Vec<_> = (0..count).map(|_| peer_from(from, apart)).collect();
+        crowd.iter().for_each(speak);
+        crowd
+    };
+    let refused = |event: &Event| match event {
+        Event::Apart(listener, refused) if *listener == second => match **refused {
+            Event::Refused(reason) => Some(reason),
+            _ => None,
+        },
+        _ => None,
+    };
+    let one = crowd(ONE, 4);
+    assert_eq!(read_all(&peer_from(ONE, apart)), b"");
+    assert_eq!(running.wait_for(refused), RefuseReason::AddressConnections);
+    let others = crowd(OTHER, 2);
+    assert_eq!(read_all(&peer_from(OTHER, apart)), b"");
+    assert_eq!(running.wait_for(refused), RefuseReason::Reserved);
+    let trusted = crowd(TRUSTED, 2);
+    let mains = [(); 3].map(|()| peer_from(ONE, main));
+    mains.iter().for_each(speak);
+    drop((one, others, trusted, mains));
+    running.join();
 }
 
 /// Peers have sent before, and a turn has room for one of them at each listener.
