@@ -97,7 +97,8 @@ pub fn port_in(line: &str) -> Option<u16> {
 pub fn page_in(line: &str) -> Option<String> {
     let line = LogLine::parse(line).filter(|line| line.is("listen_admin", LineResult::Success))?;
     let (ip, port) = (line.value::<IpAddr>("ip")?, line.value("port")?);
-    Some(format!("http://{}/", SocketAddr::new(ip, port)))
+    let scheme = if line.value("tls") == Some(true) { "https" } else { "http" };
+    Some(format!("{scheme}://{}/", SocketAddr::new(ip, port)))
 }
 
 /// Whether a line says that a batch was stored, as thousands do.
@@ -178,8 +179,8 @@ mod tests {
         assert_eq!(port_in("port: 1"), None);
         let line = line.replace("listen", "listen_admin");
         assert_eq!(page_in(&line), Some("http://127.0.0.1:4711/".to_owned()));
-        let line = line.replace("127.0.0.1", "::1");
-        assert_eq!(page_in(&line), Some("http://[::1]:4711/".to_owned()));
+        let line = line.replace("127.0.0.1", "::1").replace('\n', " | tls: true\n");
+        assert_eq!(page_in(&line), Some("https://[::1]:4711/".to_owned()));
         assert_eq!((port_in(&line), page_in("port: 1")), (None, None));
         let line =
             "2024-01-01 00:00:00 INFO     action: apuesta_recibida | result: success | cantidad: 9";

@@ -56,13 +56,13 @@ impl Operator {
         let events = thread::spawn(move || io::copy(&mut stream, &mut io::sink()).map(drop));
         let mut scraped = connect(port)?;
         let (stop, stopped) = mpsc::channel();
-        let scrapes = thread::spawn(move || {
+        let prometheus = thread::spawn(move || {
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 ask(&mut scraped, "/metrics")?;
             }
             Ok(())
         });
-        Ok(Self { page, stop: Some(stop), threads: vec![events, scrapes] })
+        Ok(Self { page, stop: Some(stop), threads: vec![events, prometheus] })
     }
 }
 
@@ -94,7 +94,8 @@ fn ask(stream: &mut TcpStream, target: &str) -> io::Result<()> {
     }
     let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.and_then(|text| text.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    let length: usize =
+        length.and_then(|text| text.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
     stream.read_exact(&mut vec![0; length])
 }
 

@@ -61,8 +61,7 @@ fn command() -> clap::Command {
                 .action(ArgAction::SetTrue),
             argument("tls", "Run it over TLS, with certificates that are thrown away")
                 .action(ArgAction::SetTrue),
-            argument("timeout", "Longest time that it may take")
-                .default_value("10m")
+            argument("timeout", "Longest time that it may take [default: 10m, or twice the demo]")
                 .value_parser(|text: &str| humantime::parse_duration(text)),
         ])
         .after_help(format!(
@@ -102,6 +101,9 @@ enum Cause {
     Dismissed(Instant),
 }
 
+/// Longest time that a lottery may take, unless the call says otherwise.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
 /// The central's index among the processes; agencies follow in their order.
 const CENTRAL: usize = 0;
 
@@ -138,7 +140,8 @@ fn named(path: &Path, error: &std::io::Error) -> String {
 
 /// Runs it, with a folder for what is thrown away.
 fn run_in(throw_away: &Path, matches: &ArgMatches) -> Result<Outcome, String> {
-    let timeout: Duration = *matches.get_one("timeout").expect("it has a default");
+    let length: Duration = matches.get_one("demo").copied().unwrap_or_default();
+    let timeout = matches.get_one("timeout").copied().unwrap_or(TIMEOUT.max(2 * length));
     let mut lottery = Lottery::new(timeout)?;
     if let Some(length) = matches.get_one("demo") {
         lottery.prepare_demo(throw_away, *length)?;
