@@ -14,8 +14,11 @@ use admin::shared::{Responses, Shared};
 use admin::status::Status;
 use admin::view::{NotReady, View};
 use http1::{AfterResponse, Method, Response, StatusCode};
-use reactor::{ConnectionId, Context, Layer, LayerError, ListenerId, ListenerLimits, TimerId};
-use runtime::logging::{Fail, Level, Line, Success};
+use reactor::{
+    CloseReason, ConnectionId, Context, Gauges, Layer, LayerError, ListenerEvent, ListenerId,
+    ListenerLimits, TimerId,
+};
+use runtime::logging::{Fail, InProgress, Level, Line, Success};
 use runtime::{EventLoop, log_line};
 use tls::HANDSHAKE;
 
@@ -45,15 +48,44 @@ const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
 /// Clients that wait to be accepted.
 const BACKLOG: u32 = 128;
 
+/// Connections that are kept for the health check, and for addresses that agencies have called from.
+const RESERVED: usize = 8;
+
 /// What a client hears that speaks HTTP to a listener of HTTPS.
 const PLAINTEXT_REFUSAL: &[u8] = b"expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
 
 /// A view with what is known of each process that is looked at, whatever it is.
 struct Presented<'a> {
     view: &'a dyn View,
+    figures: Figures,
+    process: &'a Process,
+}
+
+/// What the listener itself has to say.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
     responses: Responses,
     streams: usize,
-    process: &'a Process,
+    crowding: Crowding,
+    gauges: Gauges,
+}
+
+impl Figures {
+    fn present<'a>(self, process: &'a Process, view: &'a dyn View) -> Presented<'a> {
+        Presented { view, figures: self, process }
+    }
+}
+
+/// How often there was no room for all who wanted to look, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Crowding {
+    /// Connections that were closed for others.
+    evicted: u64,
+    /// Clients that were refused as they came: their address had its share, or the last connections are
+    /// kept for the health check.
+    refused: u64,
+    /// Times that clients had to wait outside.
+    pauses: u64,
 }
 
 impl View for Presented<'_> {
@@ -74,18 +106,48 @@ impl View for Presented<'_> {
         out.gauge("loteria_ready", "Whether the central takes bets.")
             .value(self.readiness().is_ok());
         self.view.metrics(out);
-        let Responses { answered, refused, failed } = self.responses;
-        out.counter("loteria_admin_requests_total", "Responses of this listener, by kind of code.")
-            .labelled("code", "2xx", answered)
-            .labelled("code", "4xx", refused)
-            .labelled("code", "5xx", failed);
-        out.gauge("loteria_admin_streams", "Pages that are kept up to date.").value(self.streams);
+        self.write_listener(out);
         self.process.write(out);
     }
 }
 
-fn present<'a>(shared: &Shared, process: &'a Process, view: &'a dyn View) -> Presented<'a> {
-    Presented { view, responses: shared.responses, streams: shared.streams(), process }
+impl Presented<'_> {
+    fn write_listener(&self, out: &mut Exposition) {
+        let Figures { responses, streams, crowding, gauges } = self.figures;
+        let Responses { answered, refused, failed } = responses;
+        out.counter("loteria_admin_requests_total", "Responses of this listener, by kind of code.")
+            .labelled("code", "2xx", answered)
+            .labelled("code", "4xx", refused)
+            .labelled("code", "5xx", failed);
+        out.gauge("loteria_admin_streams", "Pages that are kept up to date.").value(streams);
+        let Gauges { connections_limit, buffered_bytes, buffered_bytes_limit, .. } = gauges;
+        out.gauge("loteria_admin_connections_limit", "Connections that this listener may have.")
+            .value(connections_limit);
+        out.gauge("loteria_admin_buffered_bytes", "Bytes in buffers of this listener.")
+            .value(buffered_bytes);
+        out.gauge("loteria_admin_buffered_bytes_limit", "Bytes that these buffers may have.")
+            .value(buffered_bytes_limit);
+        let Crowding { evicted, refused, pauses } = crowding;
+        for (name, help, value) in [
+            (
+                "loteria_admin_evictions_total",
+                "Connections of this listener that were closed for others.",
+                evicted,
+            ),
+            (
+                "loteria_admin_connections_refused_total",
+                "Clients of this listener that were refused as they came.",
+                refused,
+            ),
+            (
+                "loteria_admin_accept_pauses_total",
+                "Times that clients of this listener had to wait outside.",
+                pauses,
+            ),
+        ] {
+            out.counter(name, help).value(value);
+        }
+    }
 }
 
 /// Who makes TLS for a connection.
@@ -102,14 +164,16 @@ pub struct AdminService {
     /// By the slots of their ids.
     connections: Vec<Option<Connection>>,
     /// Go on in the next turn: others have taken what this one had for them.
-    refused: Vec<ConnectionId>,
+    deferred: Vec<ConnectionId>,
     /// Go on behind those: they have been sent much.
     paused: Vec<ConnectionId>,
     /// Bytes of bodies that were made in this turn.
-    made: usize,
+    body_bytes_made: usize,
     /// Slot of the stream that is first the next time.
     first_stream: usize,
-    ticks: bool,
+    /// Whether its timers are set.
+    is_ticking: bool,
+    crowding: Crowding,
 }
 
 #[derive(Debug)]
@@ -129,19 +193,50 @@ pub fn listen(
     config: &AdminConfig,
 ) -> Result<AdminService, ServerError> {
     let AdminConfig { address, tls, hosts, limits, .. } = config;
-    let listener_limits =
-        ListenerLimits { max_connections: limits.connections, ..ListenerLimits::default() };
+    let listener_limits = listener_limits(limits);
     let bound = event_loop.bind(*address);
     let listening =
         bound.and_then(|bound| event_loop.listen_apart(bound, BACKLOG, listener_limits));
     let (listener, listening) =
         listening.map_err(|source| ServerError::ListenAdmin { address: *address, source })?;
     let line = Line::new("listen_admin", Success).with("ip", listening.ip());
-    log_line!(Level::Info, line.with("port", listening.port()));
+    log_line!(Level::Info, line.with("port", listening.port()).with("tls", tls));
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-    let shared = Shared::new(limits.clone(), hosts.clone(), Events::new(epoch));
+    let limits = limits_within(event_loop, listener, limits);
+    let shared = Shared::new(limits, hosts.clone(), Events::new(epoch));
     Ok(AdminService::new(listener, *tls, shared))
+}
+
+/// The loop's limits for so many connections.
+fn listener_limits(limits: &AdminLimits) -> ListenerLimits {
+    ListenerLimits {
+        max_connections: limits.connections,
+        reserved_connections: RESERVED,
+        max_connections_per_address: (limits.connections / 2).max(1),
+        ..ListenerLimits::default()
+    }
+}
+
+/// The limits that are left where there are fewer descriptors than asked for: streams are never closed
+/// for others, so they must not take all connections.
+fn limits_within(
+    event_loop: &EventLoop,
+    listener: ListenerId,
+    limits: &AdminLimits,
+) -> AdminLimits {
+    let effective = event_loop.listener_limits(listener);
+    let connections = effective.map_or(limits.connections, |limits| limits.max_connections);
+    if connections >= limits.connections {
+        return limits.clone();
+    }
+    let streams = limits.streams.min(connections / 2);
+    let line = Line::new("listen_admin", InProgress)
+        .with("connections", connections)
+        .with("streams", streams)
+        .with("warning", "the limit of open files leaves no more than these: raise it (ulimit -n)");
+    log_line!(Level::Warn, line);
+    AdminLimits { connections, streams, ..limits.clone() }
 }
 
 impl AdminService {
@@ -153,16 +248,40 @@ impl AdminService {
             shared,
             process: Process::this(),
             connections: Vec::new(),
-            refused: Vec::new(),
+            deferred: Vec::new(),
             paused: Vec::new(),
-            made: 0,
+            body_bytes_made: 0,
             first_stream: 0,
-            ticks: false,
+            is_ticking: false,
+            crowding: Crowding::default(),
         }
     }
 
     pub(crate) fn listener(&self) -> ListenerId {
         self.listener
+    }
+
+    /// What time it is.
+    pub(crate) fn set_time(&mut self, time: SystemTime) {
+        self.shared.set_time(time);
+    }
+
+    fn figures(&self, cx: &impl Context) -> Figures {
+        Figures {
+            responses: self.shared.responses,
+            streams: self.shared.streams(),
+            crowding: self.crowding,
+            gauges: cx.gauges(self.listener),
+        }
+    }
+
+    /// Counts what whoever reaches the listener can bring about at will: metrics say how often.
+    pub(crate) fn on_listener_event(&mut self, event: &ListenerEvent) {
+        match event {
+            ListenerEvent::Paused { .. } => self.crowding.pauses += 1,
+            ListenerEvent::Refused { .. } => self.crowding.refused += 1,
+            _ => {}
+        }
     }
 
     /// Whether this is one of its connections.
@@ -199,19 +318,20 @@ impl AdminService {
         view: &dyn View,
         make_layer: MakeLayer<'_>,
     ) -> usize {
+        let figures = self.figures(cx);
         let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
             return input.len();
         };
         if connection.awaits_tls {
             return self.begin_tls(cx, id, input, make_layer);
         }
-        if self.made >= MADE_MAX {
+        if self.body_bytes_made >= MADE_MAX {
             cx.pause_reading(id);
-            self.refused.push(id);
+            self.deferred.push(id);
             return 0;
         }
         let mut out = Vec::new();
-        let view = present(&self.shared, &self.process, view);
+        let view = figures.present(&self.process, view);
         let progress = connection.session.on_data(input, &mut self.shared, &view, &mut out);
         self.proceed(cx, id, &out, progress)
     }
@@ -223,6 +343,7 @@ impl AdminService {
         rest: &[u8],
         view: &dyn View,
     ) {
+        let figures = self.figures(cx);
         let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
             return;
         };
@@ -230,7 +351,7 @@ impl AdminService {
             return cx.close(id);
         }
         let mut out = Vec::new();
-        let view = present(&self.shared, &self.process, view);
+        let view = figures.present(&self.process, view);
         let progress = connection.session.on_eof(rest, &mut self.shared, &view, &mut out);
         self.proceed(cx, id, &out, progress);
     }
@@ -242,7 +363,7 @@ impl AdminService {
         out: &[u8],
         Progress { consumed, next, deadline, made }: Progress,
     ) -> usize {
-        self.made += made;
+        self.body_bytes_made += made;
         if !out.is_empty() {
             cx.send(id, out);
         }
@@ -262,7 +383,7 @@ impl AdminService {
 
     fn begin_stream(&mut self, cx: &mut impl Context, id: ConnectionId) {
         cx.protect(id);
-        if !std::mem::replace(&mut self.ticks, true) {
+        if !std::mem::replace(&mut self.is_ticking, true) {
             cx.set_timer(TICK, Some(INTERVAL));
             cx.set_timer(KEEP_ALIVE, Some(KEEP_ALIVE_INTERVAL));
         }
@@ -287,7 +408,7 @@ impl AdminService {
 
     pub(crate) fn on_deadline(&mut self, cx: &mut impl Context, id: ConnectionId) {
         // It is the central that waits.
-        if self.refused.contains(&id) {
+        if self.deferred.contains(&id) {
             return self.arm(cx, id, Deadline::Request);
         }
         let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
@@ -304,7 +425,7 @@ impl AdminService {
     /// One of its timers has fired.
     pub(crate) fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId, view: &dyn View) {
         if self.shared.streams() == 0 {
-            self.ticks = false;
+            self.is_ticking = false;
             cx.set_timer(TICK, None);
             cx.set_timer(KEEP_ALIVE, None);
         } else if timer == TICK {
@@ -353,19 +474,20 @@ impl AdminService {
         }
     }
 
-    pub(crate) fn on_close(&mut self, id: ConnectionId) {
+    pub(crate) fn on_close(&mut self, id: ConnectionId, reason: &CloseReason) {
+        self.crowding.evicted += u64::from(matches!(reason, CloseReason::Evicted { .. }));
         let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::take) else {
             return;
         };
         connection.session.on_close(&mut self.shared);
-        self.refused.retain(|refused| *refused != id);
+        self.deferred.retain(|deferred| *deferred != id);
         self.paused.retain(|paused| *paused != id);
     }
 
     /// The turn's output is about to leave: what waited goes on in the next one.
     pub(crate) fn before_flush(&mut self, cx: &mut impl Context) {
-        self.made = 0;
-        for id in self.refused.drain(..).chain(self.paused.drain(..)) {
+        self.body_bytes_made = 0;
+        for id in self.deferred.drain(..).chain(self.paused.drain(..)) {
             cx.resume_reading(id);
         }
     }
@@ -399,7 +521,7 @@ impl AdminService {
     }
 
     fn refuse_plaintext(&mut self, cx: &mut impl Context, id: ConnectionId) {
-        let response = Response::text(StatusCode::BadRequest);
+        let response = self.shared.dated(Response::text(StatusCode::BadRequest));
         cx.send_with(id, |out| {
             response.write(Method::Get, AfterResponse::Close, PLAINTEXT_REFUSAL, out);
         });

@@ -111,7 +111,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     logging::flush();
     let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
     let wall = WallClock::new(Instant::now(), started);
-    let overview = Overview { started, wall, metrics_agencies };
+    let overview = Overview::new(started, wall, metrics_agencies);
     let recovering = Recovering::new(config.terms.draw, certificates.as_ref());
     let mut recovering = WithAdmin::new(recovering, admin, overview, SystemTime::now);
     let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {

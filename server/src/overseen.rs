@@ -41,6 +41,39 @@ pub struct Overview {
     pub wall: WallClock,
     /// Agencies that have metrics of their own.
     pub metrics_agencies: Agency,
+    /// Lines of the log that were lost.
+    pub lost_lines: LostLines,
+}
+
+impl Overview {
+    /// Of a process that began then, no line of whose log is lost yet.
+    pub fn new(started: SystemTime, wall: WallClock, metrics_agencies: Agency) -> Self {
+        Self { started, wall, metrics_agencies, lost_lines: LostLines::default() }
+    }
+}
+
+/// Lines of the log that were lost, and when that was noticed last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LostLines {
+    count: u64,
+    noticed: Option<Instant>,
+}
+
+impl LostLines {
+    /// How long they are worth a word: as long as the alarm looks back.
+    const RECENT: Duration = Duration::from_mins(10);
+
+    /// So many have been lost since the process began.
+    pub fn follow(&mut self, moment: Instant, count: u64) {
+        if count > self.count {
+            *self = Self { count, noticed: Some(moment) };
+        }
+    }
+
+    /// Whether any were lost of late.
+    pub fn are_recent(&self, moment: Instant) -> bool {
+        self.noticed.is_some_and(|at| moment.saturating_duration_since(at) < Self::RECENT)
+    }
 }
 
 /// Moments of the loop as points in time: the same moment is the same time whenever it is asked for,
@@ -96,6 +129,19 @@ mod tests {
             wall.follow(begin + 700 * MS, time + 700 * MS + jitter * MS);
             assert_eq!(wall.at(moment), at);
         }
+    }
+
+    #[test]
+    fn lost_lines_are_worth_a_word_for_a_while() {
+        let (mut lost, begin) = (LostLines::default(), Instant::now());
+        lost.follow(begin, 0);
+        assert!(!lost.are_recent(begin));
+        lost.follow(begin, 3);
+        lost.follow(begin + 60 * MS, 3);
+        let end = begin + LostLines::RECENT;
+        assert!(lost.are_recent(begin + 60 * MS) && !lost.are_recent(end));
+        lost.follow(end, 4);
+        assert!(lost.are_recent(end));
     }
 
     #[test]

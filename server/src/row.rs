@@ -12,6 +12,9 @@ use wire::{Agency, Bet, Field};
 /// Fields of a row.
 const FIELDS: usize = 6;
 
+/// Bytes of the shortest row: names of one letter, a document and a number of one digit.
+pub(crate) const MIN_LEN: usize = "1,A,B,1,2000-01-01,1\r\n".len();
+
 /// Appends a bet as a row.
 pub fn encode(agency: Agency, bet: &ValidBet<'_>, out: &mut Vec<u8>) {
     push_decimal(agency, out);

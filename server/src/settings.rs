@@ -166,7 +166,7 @@ runtime::settings! {
             .parsed("IP:PORT", "an IP address and a port, as 127.0.0.1:8080 or [::1]:8080, or off", admin_address)
             .default("off")
             .help("Where an operator looks: page, metrics, health")
-            .details("by HTTP, without a password: whoever reaches it can look, and change nothing; with port 0 the log says which it is; `server healthcheck` asks there");
+            .details("by HTTP, without a password: every client that reaches it can look, and change nothing; with port 0 the log says which it is; `server healthcheck` asks there");
         ADMIN_HOSTS: Vec<String> = names("SERVER_ADMIN_HOSTS", "admin-hosts")
             .parsed("NAMES", "host names, as loteria.example,monitor, or nothing", host_names)
             .default("")
@@ -183,15 +183,15 @@ runtime::settings! {
             .help("Agencies with metrics of their own")
             .limit(
                 "agencies with higher numbers are in the sums, and in `/status.json`",
-                "each has three series, which Prometheus keeps for every scrape",
+                "each has four series, which Prometheus keeps for every scrape",
             );
         ADMIN_CONNECTIONS: usize = names("SERVER_ADMIN_CONNECTIONS", "admin-connections")
             .number(1..=10_000)
             .default("256")
             .help("Connections of the admin listener")
-            .details("apart from `SERVER_MAX_CONNECTIONS`")
+            .details("apart from `SERVER_MAX_CONNECTIONS`; of one address at most half of them; the last 8, or a quarter, are for `server healthcheck` and agencies' addresses")
             .limit(
-                "for each new one the one silent longest is closed, never one that has a stream",
+                "for each new one the one silent longest is closed, if it has been so for a second and has no stream",
                 "memory and descriptors",
             );
         ADMIN_STREAMS: usize = names("SERVER_ADMIN_STREAMS", "admin-streams")
@@ -212,12 +212,12 @@ runtime::settings! {
             .duration(POSITIVE)
             .default("10s")
             .help("For the rest of a request that has begun")
-            .limit("the connection is closed", "slow heads hold connections");
+            .limit("refused with 408", "slow heads hold connections");
         ADMIN_IDLE_TIMEOUT: Duration = names("SERVER_ADMIN_IDLE_TIMEOUT", "admin-idle-timeout")
             .duration(POSITIVE)
             .default("60s")
             .help("For the next request of a connection")
-            .limit("the connection is closed", "connections that nobody uses");
+            .limit("the connection is closed", "unused connections");
     }
 
     "Storage" {

@@ -9,6 +9,8 @@ use reactor::{
     TimerId,
 };
 
+use runtime::logging;
+
 use crate::admin_service::{self, AdminService};
 use crate::healthcheck;
 use crate::overseen::{Overseen, Overview};
@@ -17,7 +19,7 @@ use crate::overseen::{Overseen, Overview};
 #[derive(Debug)]
 pub struct WithAdmin<H> {
     inner: H,
-    /// None: nobody looks.
+    /// None: there is no admin listener.
     admin: Option<AdminService>,
     overview: Overview,
     /// The system's clock, or a test's.
@@ -54,10 +56,13 @@ fn look<'a, H: Overseen>(
     inner: &'a H,
     overview: &mut Overview,
     clock: fn() -> SystemTime,
-    admin: &AdminService,
+    admin: &mut AdminService,
     cx: &impl Context,
 ) -> H::View<'a> {
-    overview.wall.follow(cx.now(), clock());
+    let time = clock();
+    admin.set_time(time);
+    overview.wall.follow(cx.now(), time);
+    overview.lost_lines.follow(cx.now(), logging::dropped_lines());
     inner.look(cx, *overview, cx.gauges(admin.listener()).connections)
 }
 
@@ -105,6 +110,8 @@ impl<H: Overseen> Handler for WithAdmin<H> {
 
     fn on_handshake(&mut self, cx: &mut impl Context, id: ConnectionId) {
         match of_admin(&mut self.admin, id) {
+            // It may have begun before a reload that has revoked the certificate.
+            Some(_) if self.inner.is_revoked(&cx.peer_certificates(id)) => cx.close(id),
             Some(admin) => admin.on_handshake(cx, id),
             None => self.inner.on_handshake(cx, id),
         }
@@ -126,7 +133,10 @@ impl<H: Overseen> Handler for WithAdmin<H> {
 
     fn on_deadline(&mut self, cx: &mut impl Context, id: ConnectionId) {
         match of_admin(&mut self.admin, id) {
-            Some(admin) => admin.on_deadline(cx, id),
+            Some(admin) => {
+                admin.set_time((self.clock)());
+                admin.on_deadline(cx, id);
+            }
             None => self.inner.on_deadline(cx, id),
         }
     }
@@ -143,7 +153,7 @@ impl<H: Overseen> Handler for WithAdmin<H> {
 
     fn on_close(&mut self, cx: &mut impl Context, id: ConnectionId, reason: &CloseReason) {
         match of_admin(&mut self.admin, id) {
-            Some(admin) => admin.on_close(id),
+            Some(admin) => admin.on_close(id, reason),
             None => self.inner.on_close(cx, id, reason),
         }
     }
@@ -158,9 +168,8 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         listener: ListenerId,
         event: &ListenerEvent,
     ) {
-        match &self.admin {
-            // Whoever reaches it can bring these about at will, and metrics say how many there are.
-            Some(admin) if admin.listener() == listener => {}
+        match &mut self.admin {
+            Some(admin) if admin.listener() == listener => admin.on_listener_event(event),
             _ => self.inner.on_listener_event(cx, listener, event),
         }
     }

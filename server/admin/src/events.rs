@@ -15,9 +15,9 @@ pub const INTERVAL: Duration = Duration::from_millis(250);
 /// The time between two [`KEEP_ALIVE`]s on a stream.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A comment, which clients ignore: it keeps proxies from closing a stream on which nothing happens,
-/// and finds out that a client is gone.
-pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+/// An event without news: it keeps proxies from closing a stream on which nothing happens, and by its
+/// absence a page notices that the stream is dead. Browsers show scripts no comments.
+pub const KEEP_ALIVE: &[u8] = b"event: alive\ndata: {}\n\n";
 
 /// What a stream begins with: a client whose stream ends connects again after so many milliseconds.
 pub const RETRY: &[u8] = b"retry: 2000\n\n";

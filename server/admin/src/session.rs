@@ -266,7 +266,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> usize {
         shared.count(StatusCode::Ok);
-        Response::new(StatusCode::Ok, EVENTS_TYPE).write_stream_head(out);
+        shared.dated(Response::new(StatusCode::Ok, EVENTS_TYPE)).write_stream_head(out);
         if method == Method::Head {
             self.state = State::Closing;
             return 0;
@@ -320,5 +320,5 @@ fn write(
     out: &mut Vec<u8>,
 ) {
     shared.count(answer.response.status_code());
-    answer.response.write(method, after, &answer.body, out);
+    shared.dated(answer.response).write(method, after, &answer.body, out);
 }

@@ -2,8 +2,8 @@
 //!
 //! After a failure requests that would stage something are answered at once, without a look at them
 //! or at the disk, until a delay has passed; it doubles with each failure in a row. When only rows
-//! can't be stored, ends and the draw, which have none, go on. Knows no clock: the caller sets the
-//! timer.
+//! can't be stored, ends and the draw, which have none, go on. When the delay has passed commits are tried,
+//! and still count as failing until one has succeeded. Knows no clock: the caller sets the timer.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(crate) struct CommitBackoff {
     /// After the next failure.
     next_delay: Duration,
     suspension: Option<Suspension>,
+    /// What the last commit failed with, until one like it succeeds.
+    failing: Option<Suspended>,
     /// A timer that the caller has to set.
     timer: Option<Duration>,
 }
@@ -40,11 +42,13 @@ pub(crate) struct CommitBackoff {
 impl CommitBackoff {
     /// `first_delay` follows a failure after a success; zero suspends nothing, ever.
     pub(crate) fn new(first_delay: Duration) -> Self {
-        Self { first_delay, next_delay: first_delay, suspension: None, timer: None }
+        let next_delay = first_delay;
+        Self { first_delay, next_delay, suspension: None, failing: None, timer: None }
     }
 
     /// A commit had no effect.
     pub(crate) fn on_failure(&mut self, what: Suspended, reason: &Rc<str>) {
+        self.failing = self.failing.max(Some(what));
         if self.first_delay.is_zero() {
             return;
         }
@@ -53,9 +57,20 @@ impl CommitBackoff {
         self.next_delay = (2 * self.next_delay).min(LONGEST).max(self.first_delay);
     }
 
-    /// A commit with rows went through.
-    pub(crate) fn on_success(&mut self) {
-        self.next_delay = self.first_delay;
+    /// A commit went through.
+    pub(crate) fn on_success(&mut self, with_rows: bool) {
+        if with_rows {
+            self.next_delay = self.first_delay;
+            self.failing = None;
+        } else if self.failing == Some(Suspended::All) {
+            // Whether there is space for rows isn't known yet.
+            self.failing = Some(Suspended::Rows);
+        }
+    }
+
+    /// Whether the last commit failed, and none has succeeded since.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.is_some()
     }
 
     /// The delay has passed.
@@ -67,11 +82,6 @@ impl CommitBackoff {
     pub(crate) fn suspends(&self, what: Suspended) -> Option<Rc<str>> {
         let suspension = self.suspension.as_ref().filter(|suspension| suspension.what >= what);
         suspension.map(|suspension| suspension.reason.clone())
-    }
-
-    /// Whether any commit isn't tried now.
-    pub(crate) fn is_suspended(&self) -> bool {
-        self.suspension.is_some()
     }
 
     /// The timer to be set, at whose end [`on_timer`](Self::on_timer) is called.
@@ -97,7 +107,7 @@ mod tests {
         let delays: Vec<_> = (0..8).map(|_| delay_after_failure(&mut backoff)).collect();
         assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(backoff.take_timer(), None, "it is set once");
-        backoff.on_success();
+        backoff.on_success(true);
         assert_eq!(delay_after_failure(&mut backoff), 100);
     }
 
@@ -137,6 +147,21 @@ mod tests {
             ),
             (None, None)
         );
+    }
+
+    #[test]
+    fn commits_fail_until_one_with_rows_succeeds() {
+        for what in [Suspended::Rows, Suspended::All] {
+            let mut backoff = CommitBackoff::new(FIRST);
+            assert!(!backoff.is_failing());
+            backoff.on_failure(what, &"full".into());
+            backoff.on_timer();
+            assert!(backoff.is_failing(), "nothing has been tried");
+            backoff.on_success(false);
+            assert!(backoff.is_failing(), "an end needs no space");
+            backoff.on_success(true);
+            assert!(!backoff.is_failing());
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::commit_backoff::{CommitBackoff, Suspended};
 use super::log_budget::{Cause, LogBudget};
 use crate::disk_thread;
 use crate::lottery::Lottery;
+use crate::row;
 use crate::store::{AppendError, Store, StoreError};
 
 /// What waits for the disk.
@@ -113,14 +114,15 @@ impl<S: Store> GroupCommit<S> {
         matches!(self.disk, Disk::Thread(disk) if disk == connection)
     }
 
-    /// Whether requests are replied to without a try at the storage.
-    pub(crate) fn is_suspended(&self) -> bool {
-        self.backoff.is_suspended()
+    /// Whether the last commit had no effect, and none has had one since.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.backoff.is_failing()
     }
 
-    /// Whether the ledger is as large as it may be.
+    /// Whether the ledger is as large as it may be: a commit was too much for it, or any would be.
     pub(crate) fn is_at_limit(&self) -> bool {
-        self.at_limit
+        let least = self.store.rows_len().saturating_add(row::MIN_LEN as u64);
+        self.at_limit || self.store.max_len().is_some_and(|most| least > most)
     }
 
     /// Commits that the disk didn't take.
@@ -168,10 +170,8 @@ impl<S: Store> GroupCommit<S> {
         match self.append(lottery) {
             Ok(lsn) => {
                 lottery.appended(lsn);
-                if with_rows {
-                    self.at_limit = false;
-                    self.backoff.on_success();
-                }
+                self.at_limit &= !with_rows;
+                self.backoff.on_success(with_rows);
                 Commit::Appended(lsn)
             }
             Err(AppendError::Busy) => Commit::Pending,

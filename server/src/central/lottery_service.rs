@@ -78,9 +78,9 @@ impl<S: Store> LotteryService<S> {
         self.outbox.tally()
     }
 
-    /// Whether commits aren't tried now, because one had no effect.
-    pub(crate) fn is_suspended(&self) -> bool {
-        self.commits.is_suspended()
+    /// Whether the last commit had no effect, and none has had one since.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.commits.is_failing()
     }
 
     /// Whether the ledger takes no more bets, because it is as large as it may be.

@@ -165,7 +165,8 @@ impl LotterySession {
                 if self.unavailable =>
             {
                 let reason = "an earlier request had no effect".into();
-                return Ok(Reply::Unavailable { consumed: consumed(), reason });
+                let is_batch = matches!(outcome, Err(Refusal::Gap { .. }));
+                return Ok(Reply::Unavailable { consumed: consumed(), reason, is_batch });
             }
             Ok(Reply::Unavailable { .. }) => self.unavailable = true,
             Ok(Reply::Duplicate { .. }) | Err(_) => {}
@@ -205,7 +206,7 @@ mod tests {
     const GAP: Refusal = Refusal::Gap { expected: 3, found: 5 };
 
     fn unavailable() -> Reply {
-        Reply::Unavailable { consumed: 3, reason: "full".into() }
+        Reply::Unavailable { consumed: 3, reason: "full".into(), is_batch: true }
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(crate) enum Reply {
         consumed: Position,
         /// One text for all connections that a failed commit concerns.
         reason: Rc<str>,
+        /// Whether it was a batch, and no end or request for winners.
+        is_batch: bool,
     },
     /// The end was noted.
     Finished {
@@ -91,6 +93,19 @@ impl Reply {
         }
     }
 
+    /// Whether it is the reply to a batch.
+    pub(crate) fn is_of_batch(&self) -> bool {
+        match self {
+            Self::Stored { .. } | Self::Duplicate { .. } | Self::Rejected { .. } => true,
+            Self::Unavailable { is_batch, .. } => *is_batch,
+            Self::Welcome(_)
+            | Self::Finished { .. }
+            | Self::Winners
+            | Self::Error { .. }
+            | Self::CloseAfterReplies => false,
+        }
+    }
+
     /// The message on the wire, unless it is a list, which comes from the ledger, or none.
     pub(crate) fn response(&self) -> Option<Response<'_>> {
         Some(match self {
@@ -108,7 +123,7 @@ impl Reply {
             Self::Rejected { consumed, index, field, reason, .. } => {
                 Response::Rejected { consumed: *consumed, index: *index, field: *field, reason }
             }
-            Self::Unavailable { consumed, reason } => {
+            Self::Unavailable { consumed, reason, .. } => {
                 Response::Unavailable { consumed: *consumed, reason }
             }
             Self::Finished { stored, rejected } => {

@@ -62,7 +62,8 @@ impl ReplyQueue {
             let standing = standing(pending.agency);
             if pending.reply.depends_on_commit() {
                 let (consumed, reason) = (standing.consumed, reason.clone());
-                pending.reply = Reply::Unavailable { consumed, reason };
+                let is_batch = pending.reply.is_of_batch();
+                pending.reply = Reply::Unavailable { consumed, reason, is_batch };
                 concerned.push(pending.to);
             } else if let Reply::Welcome(announced) = &mut pending.reply {
                 *announced = standing;
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(pop(&mut queue, 3), []);
         let expected = [
             (ONE, Reply::Welcome(at(1))),
-            (ONE, Reply::Unavailable { consumed: 1, reason }),
+            (ONE, Reply::Unavailable { consumed: 1, reason, is_batch: false }),
             (TWO, Reply::CloseAfterReplies),
         ];
         assert_eq!(pop(&mut queue, 4), expected);

@@ -64,7 +64,7 @@ fn take(
         && lottery.is_next(agency, batch) == Ok(true)
     {
         let consumed = lottery.agency_standing(agency).consumed;
-        return Ok(Reply::Unavailable { consumed, reason });
+        return Ok(Reply::Unavailable { consumed, reason, is_batch: true });
     }
     let consumed = batch.end().unwrap_or(Position::MAX);
     Ok(match lottery.take(agency, batch)? {
@@ -92,7 +92,7 @@ fn end(
         && lottery.is_first_end(agency, total) == Ok(true)
     {
         let consumed = lottery.agency_standing(agency).consumed;
-        return Ok(Reply::Unavailable { consumed, reason });
+        return Ok(Reply::Unavailable { consumed, reason, is_batch: false });
     }
     lottery.end(agency, total)?;
     let AgencyStanding { stored, rejected, .. } = lottery.agency_standing(agency);
@@ -142,8 +142,8 @@ mod tests {
         super::perform(lottery, backoff, 1, &request)
     }
 
-    fn unavailable(consumed: Position) -> Reply {
-        Reply::Unavailable { consumed, reason: "full".into() }
+    fn unavailable(consumed: Position, is_batch: bool) -> Reply {
+        Reply::Unavailable { consumed, reason: "full".into(), is_batch }
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         lottery.appended(Lsn(1));
         let backoff = suspended(Suspended::Rows);
         let next = perform(&mut lottery, &backoff, Request::Batch(one.batch(1)));
-        assert_eq!(next, Ok(unavailable(1)));
+        assert_eq!(next, Ok(unavailable(1, true)));
         let duplicate = perform(&mut lottery, &backoff, Request::Batch(one.batch(0)));
         assert_eq!(duplicate, Ok(Reply::Duplicate { consumed: 1 }));
         let gap = perform(&mut lottery, &backoff, Request::Batch(one.batch(5)));
@@ -183,7 +183,7 @@ mod tests {
     fn while_all_is_suspended_the_first_end_is_unavailable_and_a_repeated_one_is_not() {
         let (mut lottery, backoff) = (lottery(), suspended(Suspended::All));
         let end = || Request::End { total: 0 };
-        assert_eq!(perform(&mut lottery, &backoff, end()), Ok(unavailable(0)));
+        assert_eq!(perform(&mut lottery, &backoff, end()), Ok(unavailable(0, false)));
         assert!(lottery.staged().is_empty());
         let not_finished = perform(&mut lottery, &backoff, Request::Winners);
         assert_eq!(not_finished, Err(Refusal::NotFinished { agency: 1 }));

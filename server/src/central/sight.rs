@@ -30,6 +30,8 @@ pub struct Sight<'a, S> {
     times: Times,
     /// Agencies that have metrics of their own.
     metrics_agencies: Agency,
+    /// Whether lines of the log were lost of late.
+    loses_lines: bool,
     /// Connections of the admin listener.
     lookers: usize,
 }
@@ -58,7 +60,7 @@ impl<'a, S: Store> Sight<'a, S> {
         overview: Overview,
         lookers: usize,
     ) -> Self {
-        let Overview { started, wall, metrics_agencies } = overview;
+        let Overview { started, wall, metrics_agencies, lost_lines } = overview;
         Self {
             central,
             counters: cx.counters(),
@@ -66,6 +68,7 @@ impl<'a, S: Store> Sight<'a, S> {
             turn_durations: *cx.turn_durations(),
             times: Times { started, time: wall.at(cx.now()), wall },
             metrics_agencies,
+            loses_lines: lost_lines.are_recent(cx.now()),
             lookers,
         }
     }
@@ -84,8 +87,10 @@ impl<S: Store> View for Sight<'_, S> {
     fn readiness(&self) -> Result<(), NotReady> {
         match () {
             () if self.central.shared.shutting_down => Err(NotReady::Stopping),
+            // Behind the draw there is nothing to be stored.
+            () if self.central.lottery().is_drawn() => Ok(()),
             () if self.central.lottery.is_at_limit() => Err(NotReady::LedgerFull),
-            () if self.central.lottery.is_suspended() => Err(NotReady::StorageFailing),
+            () if self.central.lottery.is_failing() => Err(NotReady::StorageFailing),
             () => Ok(()),
         }
     }

@@ -46,7 +46,9 @@ impl Tally {
                 self.rejected += bets(log);
             }
             Reply::Duplicate { .. } => return self.batches.duplicate += 1,
-            Reply::Unavailable { .. } => return self.batches.unavailable += 1,
+            Reply::Unavailable { is_batch, .. } => {
+                return self.batches.unavailable += u64::from(*is_batch);
+            }
             Reply::Finished { .. } => {}
             Reply::Welcome(_) | Reply::Winners | Reply::Error { .. } | Reply::CloseAfterReplies => {
                 return;
@@ -112,7 +114,8 @@ mod tests {
             single,
             rejected(4),
             Reply::Duplicate { consumed: 9 },
-            Reply::Unavailable { consumed: 9, reason: "full".into() },
+            Reply::Unavailable { consumed: 9, reason: "full".into(), is_batch: true },
+            Reply::Unavailable { consumed: 9, reason: "full".into(), is_batch: false },
             Reply::Finished { stored: 4, rejected: 4 },
             Reply::Winners,
         ];

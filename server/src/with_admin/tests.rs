@@ -110,7 +110,7 @@ impl<H: Overseen<Fatal = Infallible>> World<H> {
         let network = MemoryNetwork::new();
         network.set_capacity(16 << 20);
         let wall = WallClock::new(network.now(), begin());
-        let overview = Overview { started: begin(), wall, metrics_agencies: 0 };
+        let overview = Overview::new(begin(), wall, 0);
         let handler = WithAdmin::new(inner, None, overview, clock);
         let mut event_loop = MemoryLoop::new(&network, Limits::default(), handler);
         let listener = event_loop
@@ -242,7 +242,7 @@ fn while_the_ledger_is_read_that_is_what_is_seen_and_signals_are_kept() {
     assert_eq!(signals, [Signal::Hangup, Signal::User1]);
     let inner = Inner { agencies: 1, stored: 0, progressed: Instant::now(), signals: Vec::new() };
     let wall = WallClock::new(Instant::now(), begin());
-    let overview = Overview { started: begin(), wall, metrics_agencies: 0 };
+    let overview = Overview::new(begin(), wall, 0);
     let handler = WithAdmin::new(inner, None, overview, clock).with_signals(signals);
     let mut event_loop = MemoryLoop::new(&MemoryNetwork::new(), Limits::default(), handler);
     event_loop.start().unwrap();

@@ -1,10 +1,12 @@
 //! More than there may be, and clients that misbehave: they are bounded, and nobody else waits for them.
 
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use kit::http::{get, receive};
+use kit::http::{Response, get, receive};
 use kit::process::TIMEOUT;
+use socket2::{Domain, Socket, Type};
 
 use crate::world::{Central, finish, send, wait_until};
 
@@ -106,15 +108,61 @@ fn an_operator_gets_in_where_agencies_do_not() {
     assert_eq!(central.get("/").status, 200);
 }
 
-/// The silent ones of the admin listener make room for who comes.
+/// The silent ones of the admin listener make room for who comes. Of ten connections an address may have
+/// five, and the last two are kept.
 #[test]
 fn more_connections_than_there_may_be_let_the_next_one_in() {
     let central = Central::start(1, &[("SERVER_ADMIN_CONNECTIONS", "10")]);
-    let mut crowd: Vec<_> = (0..50).map(|_| central.connect()).collect();
-    assert_eq!(central.get("/healthz").status, 200);
-    let mut closed = Vec::new();
-    crowd[0].set_read_timeout(Some(TIMEOUT)).expect("set");
-    crowd[0].read_to_end(&mut closed).expect("the end");
-    assert_eq!(closed, b"");
+    let from = |host| connect_from(&central, host);
+    let crowd: Vec<_> = [2, 3].into_iter().flat_map(|host| [(); 4].map(|()| from(host))).collect();
+    wait_until("an answer", || {
+        ask(central.connect(), "/healthz").is_ok_and(|answer| answer.status == 200)
+    });
+    let has_ended = |stream: &TcpStream| {
+        stream.set_nonblocking(true).expect("set");
+        matches!(stream.peek(&mut [0]), Ok(0))
+    };
+    wait_until("the end of a silent one", || crowd.iter().any(has_ended));
     central.server.stop();
+}
+
+/// However busy the others are: they have come from many addresses, and are never silent.
+#[test]
+fn the_health_check_gets_in_beside_a_crowd() {
+    let central = Central::start(1, &[("SERVER_ADMIN_CONNECTIONS", "16")]);
+    let ends = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut crowd: Vec<_> = (0..12).map(|at| connect_from(&central, 10 + at % 3)).collect();
+        scope.spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                crowd.retain_mut(|stream| {
+                    stream.write_all(get("/healthz").as_bytes()).is_ok() && receive(stream).is_ok()
+                });
+            }
+        });
+        wait_until("a refusal", || ask(central.connect(), "/healthz").is_err());
+        let probe = connect_from(&central, b'H');
+        let answer = ask(probe, "/readyz").expect("an answer");
+        ends.store(true, Ordering::Relaxed);
+        assert_eq!(answer.status, 200);
+    });
+    let metrics = central.metrics();
+    assert_ne!(metrics["loteria_admin_connections_refused_total"], "0");
+    assert_eq!(metrics["loteria_admin_connections_limit"], "16");
+    central.server.stop();
+}
+
+/// A connection from 127.0.0.`host`.
+fn connect_from(central: &Central, host: u8) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).expect("loopback");
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], central.port)).into()).expect("it listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+    stream
+}
+
+fn ask(mut stream: TcpStream, target: &str) -> std::io::Result<Response> {
+    stream.write_all(get(target).as_bytes())?;
+    receive(&mut stream)
 }

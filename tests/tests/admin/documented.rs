@@ -31,13 +31,14 @@ impl Family {
     }
 
     fn labels(&self) -> String {
-        let labels = self.labels.iter().filter(|(label, _)| *label != "le").map(|(label, values)| {
-            if OPEN_LABELS.contains(&&**label) {
-                return format!("`{label}`");
-            }
-            let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
-            format!("`{label}`: {}", values.join(", "))
-        });
+        let labels =
+            self.labels.iter().filter(|(label, _)| *label != "le").map(|(label, values)| {
+                if OPEN_LABELS.contains(&&**label) {
+                    return format!("`{label}`");
+                }
+                let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
+                format!("`{label}`: {}", values.join(", "))
+            });
         labels.collect::<Vec<_>>().join("; ")
     }
 }

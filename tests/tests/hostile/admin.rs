@@ -2,8 +2,9 @@
 //! nothing to the lottery beside them.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kit::http::{get, receive};
@@ -20,6 +21,12 @@ use crate::scale;
 
 /// `SERVER_ADMIN_CONNECTIONS` by default.
 const CONNECTIONS: usize = 256;
+
+/// Those that everybody may have: the last ones are kept for the health check.
+const ROOM: usize = CONNECTIONS - 8;
+
+/// Addresses that attacks come from in turn, because one may have half of the connections.
+const ADDRESSES: [u8; 3] = [HOSTILE, HOSTILE + 10, HOSTILE + 20];
 
 /// Connections of an attack that is to leave room for an operator.
 const MANY: usize = CONNECTIONS - 16;
@@ -52,6 +59,8 @@ struct AdminAttack {
     attack: Attack,
     /// Memory before it.
     before: usize,
+    /// Connections so far.
+    connects: AtomicUsize,
 }
 
 impl AdminAttack {
@@ -60,11 +69,16 @@ impl AdminAttack {
         let attack = Attack::begin_at_admin(name, settings);
         attack.forget_peak();
         let before = attack.server.anonymous_memory();
-        Self { attack, before }
+        Self { attack, before, connects: AtomicUsize::new(0) }
+    }
+
+    /// The address whose turn it is.
+    fn address(&self) -> u8 {
+        ADDRESSES[self.connects.fetch_add(1, Ordering::Relaxed) % ADDRESSES.len()]
     }
 
     fn connect(&self) -> TcpStream {
-        connect_to(self.attack.admin(), HOSTILE, |_| Ok(())).expect("it listens")
+        connect_to(self.attack.admin(), self.address(), |_| Ok(())).expect("it listens")
     }
 
     /// With hardly any room for what is sent to it, nor for what it sends: the server has to keep the one,
@@ -74,7 +88,7 @@ impl AdminAttack {
             SockRef::from(socket).set_send_buffer_size(4 << 10)?;
             SockRef::from(socket).set_recv_buffer_size(4 << 10)
         };
-        connect_to(self.attack.admin(), HOSTILE, few).expect("it listens")
+        connect_to(self.attack.admin(), self.address(), few).expect("it listens")
     }
 
     /// Ends it: it may have taken so much memory, and nothing of the log.
@@ -85,8 +99,9 @@ impl AdminAttack {
         }
         let measured = format!("{measured}: {} more", mebibytes(taken));
         let log = self.attack.end(bound, &measured, broken);
-        let hostile = format!("127.0.0.{HOSTILE}");
-        let logged = lines(&log).find(|line| line.message.contains(&hostile));
+        let hostile = ADDRESSES.map(|address| Ipv4Addr::new(127, 0, 0, address));
+        let is_hostile = |ip| hostile.contains(&ip);
+        let logged = lines(&log).find(|line| line.value("ip").is_some_and(is_hostile));
         assert!(logged.is_none(), "whoever looks fills no log: {logged:?}");
     }
 }
@@ -261,6 +276,16 @@ fn heads_byte_by_byte() {
     attack.end("`SERVER_ADMIN_MAX_HEAD_SIZE`", &measured, most, broken.into_iter().collect());
 }
 
+/// What became of a head that goes on and on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dripped {
+    GoesOn,
+    /// It has had its answer: that it takes too long.
+    CutOff,
+    /// There was no room for its connection.
+    Refused,
+}
+
 /// A head that goes on and on.
 struct SlowHead(TcpStream);
 
@@ -273,43 +298,44 @@ impl SlowHead {
         Self(stream)
     }
 
-    /// Another byte of it. Whether it has had its answer: that it takes too long.
-    fn drip(&mut self) -> bool {
-        match self.0.peek(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let _ = self.0.write(b"x");
-                false
+    /// Another byte of it.
+    fn drip(&mut self) -> Dripped {
+        if self.0.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            let _ = self.0.write(b"x");
+            return Dripped::GoesOn;
+        }
+        self.0.set_nonblocking(false).expect("set");
+        match receive(&mut self.0) {
+            Ok(answer) => {
+                assert_eq!(answer.status, 408);
+                Dripped::CutOff
             }
-            _ => {
-                self.0.set_nonblocking(false).expect("set");
-                let answer = receive(&mut self.0).map(|answer| answer.status);
-                assert_eq!(answer.expect("an answer"), 408);
-                true
-            }
+            Err(_) => Dripped::Refused,
         }
     }
 }
 
-/// As many as there may be connections: whoever is new waits until one of them is cut off.
+/// As many as there may be connections: new ones are refused until one of them is cut off.
 #[test]
 fn slow_heads_are_cut_off() {
-    let (timeout, enough) = scale(("300ms", CONNECTIONS), ("10s", 2 * CONNECTIONS));
+    let (timeout, enough) = scale(("300ms", ROOM), ("10s", 2 * ROOM));
     let settings = [("SERVER_ADMIN_HEAD_TIMEOUT", timeout)];
     let attack = AdminAttack::begin("slow heads", &settings);
-    let mut heads: Vec<_> = (0..CONNECTIONS).map(|_| SlowHead::begin(&attack)).collect();
+    let mut heads: Vec<_> = (0..ROOM).map(|_| SlowHead::begin(&attack)).collect();
     let (mut cut_off, deadline) = (0, Instant::now() + 6 * TIMEOUT);
     while cut_off < enough {
         assert!(Instant::now() < deadline, "{cut_off} were cut off");
         for head in &mut heads {
-            if head.drip() {
-                cut_off += 1;
+            let dripped = head.drip();
+            cut_off += usize::from(dripped == Dripped::CutOff);
+            if dripped != Dripped::GoesOn {
                 *head = SlowHead::begin(&attack);
             }
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     drop(heads);
-    let measured = format!("{cut_off} of {CONNECTIONS} at a time");
+    let measured = format!("{cut_off} of {ROOM} at a time");
     let most = CONNECTIONS * HEAD_MAX + BESIDE;
     attack.end("`SERVER_ADMIN_HEAD_TIMEOUT`", &measured, most, Vec::new());
 }

@@ -1,8 +1,8 @@
 //! Writes responses.
 //!
 //! Every response forbids what it doesn't need: to be kept in a cache, to be taken for another type, to
-//! load anything, to stand in another page's frame. No clock is known here, and without one a server
-//! sends no `Date` (RFC 9110, 6.6.1).
+//! load anything, to stand in another page's frame. No clock is known here: the `Date` (RFC 9110, 6.6.1)
+//! is the caller's to say.
 
 use std::io::Write as _;
 
@@ -32,13 +32,14 @@ pub struct Response<'a> {
     content_type: &'a str,
     content_security_policy: &'a str,
     retry_after: Option<u32>,
+    date: Option<&'a str>,
 }
 
 impl<'a> Response<'a> {
     /// A response of this type, which may load nothing.
     pub fn new(status_code: StatusCode, content_type: &'a str) -> Self {
         let content_security_policy = NO_CONTENT;
-        Self { status_code, content_type, content_security_policy, retry_after: None }
+        Self { status_code, content_type, content_security_policy, retry_after: None, date: None }
     }
 
     /// A plain text.
@@ -61,6 +62,12 @@ impl<'a> Response<'a> {
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// With the time at which it is made, as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    #[must_use]
+    pub fn date(self, date: &'a str) -> Self {
+        Self { date: Some(date), ..self }
     }
 
     /// Appends the response to `out`; the body only if `method` asks for it.
@@ -89,6 +96,9 @@ impl<'a> Response<'a> {
     fn write_head(&self, out: &mut Vec<u8>) {
         let (number, phrase) = (self.status_code.number(), self.status_code.phrase());
         append(out, format_args!("HTTP/1.1 {number} {phrase}\r\n"));
+        if let Some(date) = self.date {
+            append(out, format_args!("Date: {date}\r\n"));
+        }
         append(out, format_args!("Content-Type: {}\r\n", self.content_type));
         let policy = self.content_security_policy;
         append(out, format_args!("Content-Security-Policy: {policy}\r\n"));
@@ -149,12 +159,14 @@ mod tests {
     fn a_response_has_what_it_was_given() {
         let response = Response::new(StatusCode::ServiceUnavailable, "text/html; charset=utf-8")
             .content_security_policy("default-src 'self'")
-            .retry_after(5);
+            .retry_after(5)
+            .date("Sun, 06 Nov 1994 08:49:37 GMT");
         let text = written(response, Method::Get, AfterResponse::KeepAlive);
         assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
         assert!(text.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));
         assert!(text.contains("\r\nContent-Security-Policy: default-src 'self'\r\n"));
         assert!(text.contains("\r\nRetry-After: 5\r\n"));
+        assert!(text.contains("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
         assert!(!text.contains("Connection:"));
     }
 

@@ -9,7 +9,7 @@ document.addEventListener('DOMContentLoaded', () => {
   const SAMPLES = 60;               // seconds of an agency's sparkline
   const TOTAL_SAMPLES = 120;        // seconds of the large graph
   const RATE_SAMPLES = 4;           // seconds over which a rate is a mean
-  const SILENCE = 30000;            // ms without an event after which the central is asked whether it lives
+  const SILENCE = 40000;            // ms without an event after which a stream is dead: one comes every 15 s
   const RETRY_MIN = 1000, RETRY_MAX = 30000;
   const ROWS_AT_ONCE = 60;          // a table of 1,000 takes too long to lay out at each change; page.css knows it, too
   const NAMED_AGENCIES = 7, QUIET_SECONDS = 60, LEDGER_FILLING = 90, FEW = 12;
@@ -392,7 +392,8 @@ document.addEventListener('DOMContentLoaded', () => {
   function choose() {
     let found = 0;
     for (const row of order) {
-      const chosen = row.agency === null || (KINDS[kind](row) && (!wanted || wanted(row.number)));
+      // Before the first status nothing can be chosen.
+      const chosen = !status || (KINDS[kind](row) && (!wanted || wanted(row.number)));
       found += chosen;
       const hidden = !chosen || found > limit;
       if (row.tr.hidden === hidden) continue;
@@ -485,23 +486,25 @@ document.addEventListener('DOMContentLoaded', () => {
 
   // The stream.
 
-  let source = null, link = 'still', paused = false, retry = 0, backoff = RETRY_MIN, heard = 0, asking = false;
+  let source = null, link = 'still', paused = false, retry = 0, backoff = RETRY_MIN, heard = 0;
 
   function setLink(next) {
     if (link === next) return;
-    if (next === 'lost') announce(texts.say_lost);
-    if (link === 'lost' && next === 'live') announce(texts.say_live);
+    if (next === 'lost' || next === 'refused') announce(texts['say_' + next]);
+    if ((link === 'lost' || link === 'refused') && next === 'live') announce(texts.say_live);
     // What is shown is as old as what was heard last.
     if (link === 'live' && status) status.time += (heard - received) / 1000;
-    link = root.dataset.link = next;
+    link = next;
+    root.dataset.link = next === 'refused' ? 'lost' : next;
     put(byId.link.lastElementChild, texts['link_' + next]);
     paintStale();
     schedule();
   }
 
   function paintStale() {
-    byId.stale.hidden = !(link === 'lost' || link === 'paused') || !status;
+    byId.stale.hidden = link !== 'refused' && (!(link === 'lost' || link === 'paused') || !status);
     if (byId.stale.hidden) return;
+    if (link === 'refused') return put(byId.stale, texts.refused_since);
     const values = { clock: clock(status.time), ago: say('ago', { age: span(Math.floor((performance.now() - heard) / 1000)) }) };
     put(byId.stale, say(link + '_since', values));
   }
@@ -515,17 +518,25 @@ document.addEventListener('DOMContentLoaded', () => {
   function open() {
     close();
     if (paused || document.hidden) return;
-    if (link !== 'lost') setLink('connecting');
+    if (link !== 'lost' && link !== 'refused') setLink('connecting');
     heard = status ? heard : performance.now();
     opened = performance.now();
     source = new EventSource('events');
     source.addEventListener('status', event => take(event, true));
     source.addEventListener('change', event => take(event, false));
+    source.addEventListener('alive', () => { heard = performance.now(); });
     source.addEventListener('error', () => {
-      setLink('lost');
       // The browser tries again by itself, unless the central has refused.
-      if (source && source.readyState === EventSource.CLOSED) tryLater();
+      if (!source || source.readyState !== EventSource.CLOSED) return setLink('lost');
+      tryLater();
+      nameRefusal();
     });
+  }
+
+  /** There is no stream, and nothing says why: a central that answers has none left. */
+  function nameRefusal() {
+    fetch('healthz', { cache: 'no-store', signal: AbortSignal.timeout(5000) }).then(() => 'refused', () => 'lost')
+      .then(found => { if (link !== 'live' && link !== 'paused') setLink(found); });
   }
 
   let opened = 0;
@@ -540,7 +551,7 @@ document.addEventListener('DOMContentLoaded', () => {
     const next = JSON.parse(event.data);
     if (whole && !fits(next)) return startOver();
     if (!whole && !status) return;
-    const stage = status && status.lottery.stage;
+    const [isFirst, stage] = [!status, status && status.lottery.stage];
     for (const agency of next.agencies) {
       const row = rows.get(agency.agency);
       if (!row) continue;
@@ -552,6 +563,7 @@ document.addEventListener('DOMContentLoaded', () => {
     backoff = RETRY_MIN;
     largest = inOrder.reduce((most, row) => Math.max(most, row.agency.stored), 0);
     if (whole) restartSamples();
+    if (isFirst) enableTools();
     setLink('live');
     if (stage === 'open' && next.lottery.stage === 'drawn') drawing = true;
     schedule();
@@ -565,16 +577,8 @@ document.addEventListener('DOMContentLoaded', () => {
   /** Another lottery needs another page; not more often than every ten seconds. */
   function startOver() {
     close();
-    setTimeout(() => location.reload(), Math.max(10000 - performance.now(), 0));
-  }
-
-  /** Nothing was heard for long: either nothing has happened, or the network is gone. */
-  function ask() {
-    asking = true;
-    fetch('healthz', { cache: 'no-store', signal: AbortSignal.timeout(5000) }).then(
-      () => { heard = performance.now(); },
-      () => { setLink('lost'); open(); },
-    ).finally(() => { asking = false; });
+    setLink('connecting');
+    retry = setTimeout(() => location.reload(), Math.max(10000 - performance.now(), 0));
   }
 
   function everySecond() {
@@ -583,8 +587,9 @@ document.addEventListener('DOMContentLoaded', () => {
       sampleAll();
       schedule();
     }
-    const silent = performance.now() - Math.max(heard, opened) > SILENCE;
-    if (source && silent && !asking && link !== 'lost') ask();
+    if (!source || performance.now() - Math.max(heard, opened) <= SILENCE) return;
+    setLink('lost');
+    open();
   }
 
   byId.pause.addEventListener('click', () => {
@@ -612,7 +617,6 @@ document.addEventListener('DOMContentLoaded', () => {
   for (const row of inOrder) watch.observe(row.tr);
 
   byId.pause.hidden = false;
-  enableTools();
   choose();
   setInterval(everySecond, 1000);
   root.classList.add('ready');

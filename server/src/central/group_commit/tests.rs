@@ -186,15 +186,15 @@ fn a_ledger_at_its_limit_is_so_until_it_takes_rows_again() {
     world.commits.backoff().on_timer();
     world.commits.store.outcome = Outcome::AtLimit;
     world.commit_bet(1);
-    assert!(world.commits.is_at_limit() && world.commits.is_suspended());
+    assert!(world.commits.is_at_limit() && world.commits.is_failing());
     assert_eq!(world.commits.failures(), 1, "the disk has nothing to do with it");
     world.commits.backoff().on_timer();
-    assert!(world.commits.is_at_limit() && !world.commits.is_suspended());
+    assert!(world.commits.is_at_limit() && world.commits.is_failing(), "nothing was tried");
     world.commits.store.outcome = Outcome::Taken;
     world.commit_end(2);
     assert!(world.commits.is_at_limit(), "an end has no rows");
     world.commit_bet(1);
-    assert!(!world.commits.is_at_limit());
+    assert!(!world.commits.is_at_limit() && !world.commits.is_failing());
 }
 
 #[test]

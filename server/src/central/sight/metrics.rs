@@ -134,10 +134,7 @@ fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposi
     for ((protocol, state), count) in ACTIVITIES.into_iter().zip(counts) {
         connections.labels(&[("protocol", &protocol), ("state", &state)], count);
     }
-    connections.labels(
-        &[("protocol", &"admin"), ("state", &"open")],
-        status.connections.admin,
-    );
+    connections.labels(&[("protocol", &"admin"), ("state", &"open")], status.connections.admin);
     out.gauge("loteria_connections_limit", "Connections there may be, admin's apart.")
         .value(status.connections.limit);
     out.gauge("loteria_agencies_connected", "Agencies that have introduced themselves.")
@@ -239,8 +236,11 @@ fn trust<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
 }
 
 fn log<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
-    out.counter("loteria_log_lines_dropped_total", "Log lines that nobody took.")
-        .value(logging::dropped_lines());
+    out.counter(
+        "loteria_log_lines_dropped_total",
+        "Log lines that were lost: the output took none.",
+    )
+    .value(logging::dropped_lines());
     out.counter("loteria_log_lines_counted_total", "Log lines that were counted, not logged.")
         .value(sight.central.shared.log.counted());
 }

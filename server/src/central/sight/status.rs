@@ -3,8 +3,7 @@
 use admin::status::{
     Agency, Commits, Connections, Lottery, Phase, Problem, Stage, Status, Usage, seconds,
 };
-use admin::view::View as _;
-use runtime::logging;
+use admin::view::{NotReady, View as _};
 
 use super::Sight;
 use crate::lottery::Account;
@@ -38,14 +37,15 @@ fn problems<S: Store>(sight: &Sight<'_, S>) -> Vec<Problem> {
     let (expiries, now) = (sight.expiries(), sight.times.time.into());
     let expired = expiries.iter().any(|expiry| expiry.is_over(now));
     let expiring = expiries.iter().any(|expiry| expiry.is_near(now) && !expiry.is_over(now));
+    let not_ready = sight.readiness().err();
     [
         (central.shared.shutting_down, Problem::Stopping),
-        (central.lottery.is_at_limit(), Problem::LedgerFull),
-        (central.lottery.is_suspended() && !central.lottery.is_at_limit(), Problem::StorageFailing),
+        (not_ready == Some(NotReady::LedgerFull), Problem::LedgerFull),
+        (not_ready == Some(NotReady::StorageFailing), Problem::StorageFailing),
         (central.listener_log.is_paused(), Problem::ConnectionsFull),
         (expired, Problem::CertificateExpired),
         (expiring, Problem::CertificateExpiring),
-        (logging::dropped_lines() > 0, Problem::LogDropped),
+        (sight.loses_lines, Problem::LogDropped),
     ]
     .into_iter()
     .filter_map(|(is_so, problem)| is_so.then_some(problem))
