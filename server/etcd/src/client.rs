@@ -152,7 +152,7 @@ impl Client {
             if found.is_watch {
                 self.begin(connection, Work::Watch, now);
             }
-            self.close_idle_elsewhere();
+            self.close_useless();
             self.dispatch(now);
         }
     }

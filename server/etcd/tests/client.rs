@@ -182,6 +182,46 @@ fn a_member_that_has_failed_is_asked_one_thing_at_a_time_until_it_answers() {
 }
 
 #[test]
+fn a_member_that_answers_after_a_failure_is_asked_several_things_at_once_again() {
+    let mut it = Harness::new(Config { endpoints: vec!["a:1".to_owned()], ..config() });
+    let millis = Duration::from_millis;
+    it.get(1);
+    it.acts();
+    assert_eq!(it.connected(1), [sent(1)]);
+    it.pass(millis(200));
+    it.get(2);
+    it.acts();
+    assert_eq!(it.connected(2), [sent(2)]);
+    it.pass(millis(10));
+    it.client.cancel(Ticket(1));
+    assert_eq!(it.pass(millis(40)), [Act::Close(1)], "it hangs");
+    it.pass(millis(10));
+    let acts = it.respond(2, 200, DONE);
+    assert_eq!(acts, [Act::Close(2)], "asked before the failure: it says nothing of what follows");
+    assert!(it.client.is_current_suspect());
+    it.pass(RETRY_DELAY);
+    it.get(3);
+    assert_eq!(it.acts(), [Act::Connect(3, 0)]);
+    it.connected(3);
+    it.respond(3, 200, DONE);
+    assert!(!it.client.is_current_suspect());
+    it.get(4);
+    it.get(5);
+    assert_eq!(it.acts(), [sent(3), Act::Connect(4, 0)]);
+}
+
+#[test]
+fn a_connection_that_was_begun_before_a_failure_isn_t_used() {
+    let mut it = Harness::new(Config { endpoints: vec!["a:1".to_owned()], ..config() });
+    it.get(1);
+    it.get(2);
+    assert_eq!(it.acts().len(), 2);
+    assert_eq!(it.closed(1), [], "refused");
+    assert_eq!(it.connected(2), [Act::Close(2)]);
+    assert_eq!(it.next(), [Act::Connect(3, 0)]);
+}
+
+#[test]
 fn a_member_that_has_failed_is_left_alone_for_a_while() {
     let mut it = Harness::new(config());
     it.get(1);

@@ -91,7 +91,7 @@ impl Client {
         };
         if member != before {
             self.counters.member_changes += 1;
-            self.close_idle_elsewhere();
+            self.close_useless();
         }
         Some(member)
     }
@@ -153,18 +153,15 @@ impl Client {
         self.actions.push_back(Queued::Close(connection));
     }
 
-    /// Closes what is idle and goes to another member than the one that is asked now.
-    pub(super) fn close_idle_elsewhere(&mut self) {
-        let current = self.members.current();
-        while let Some(idle) = self.connections.find_idle(|one| one.member != current) {
-            self.close(idle);
-        }
-    }
-
-    /// Closes what is idle and goes to this member.
-    pub(super) fn close_idle_to(&mut self, member: usize) {
-        while let Some(idle) = self.connections.find_idle(|one| one.member == member) {
-            self.close(idle);
+    /// Closes what is idle and goes to another member than the one that is asked now, or is older than
+    /// the last failure of that one: if it were used, the member would never be known to be well again.
+    pub(super) fn close_useless(&mut self) {
+        let (members, current) = (&self.members, self.members.current());
+        while let Some(idle) = self.connections.find_idle(|one| {
+            one.member != current || members.is_outdated(current, one.number)
+        }) {
+            self.connections.remove(idle);
+            self.actions.push_back(Queued::Close(idle));
         }
     }
 }

@@ -114,20 +114,25 @@ impl Members {
         failure: Failure,
         now: Instant,
     ) -> bool {
-        let member = &mut self.all[index];
-        if member.last.is_some_and(|(_, _, before)| connection <= before) {
+        if self.is_outdated(index, connection) {
             return false;
         }
+        let member = &mut self.all[index];
         member.failures = member.failures.saturating_add(1);
         member.last = Some((failure, now, newest));
         true
     }
 
+    /// Whether `connection` is older than the member's last failure: what comes on it says nothing of
+    /// the member any more, so that it is of no use.
+    pub(crate) fn is_outdated(&self, index: usize, connection: ConnectionNumber) -> bool {
+        self.all[index].last.is_some_and(|(_, _, newest)| connection <= newest)
+    }
+
     /// What was asked on `connection` was answered.
     pub(crate) fn on_answered(&mut self, index: usize, connection: ConnectionNumber) {
-        let member = &mut self.all[index];
-        if member.last.is_none_or(|(_, _, before)| connection > before) {
-            member.failures = 0;
+        if !self.is_outdated(index, connection) {
+            self.all[index].failures = 0;
         }
     }
 }

@@ -85,7 +85,7 @@ impl Client {
             Some(_) => self.close(number),
             None => {}
         }
-        self.close_idle_elsewhere();
+        self.close_useless();
     }
 
     fn settle(&mut self, work: Work, status: u16, body: &[u8], asked: Asked, now: Instant) {
@@ -273,7 +273,7 @@ impl Client {
     pub(super) fn fail_member(&mut self, asked: Asked, failure: Failure, now: Instant) {
         let newest = self.connections.newest();
         if self.members.on_failed(asked.member, asked.connection, newest, failure, now) {
-            self.close_idle_to(asked.member);
+            self.close_useless();
             self.leave_watch(asked.member, now);
         }
     }
