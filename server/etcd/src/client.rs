@@ -11,8 +11,9 @@
 //!
 //! A request of which nothing is known after a try (time-out, connection lost, no leader) is sent again,
 //! its body byte for byte the same, on a new connection to the next member that may answer, until it is
-//! settled or cancelled. So a transaction must be one that does no harm when it is done twice, or late:
-//! its comparisons see to that.
+//! settled or cancelled. A transaction that is then refused is sent again too, for an earlier try may be
+//! done yet. So it must be one that does no harm when it is done twice, or late: its comparisons see to
+//! that.
 
 pub mod actions;
 pub mod connections;

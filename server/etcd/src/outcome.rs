@@ -46,7 +46,7 @@ pub(crate) enum Outcome<A> {
 /// Why etcd refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The status of HTTP, from 400 on; 200 if it was the answer that couldn't be taken.
+    /// The status of HTTP, from 400 on; 200 if it was the token that couldn't be taken.
     pub status: u16,
     /// The code of gRPC, if there is one.
     pub code: Option<u32>,

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use etcd::client::members::AVOIDED_FIRST;
+use etcd::client::requests::REFUSED_DELAY;
 use etcd::config::RETRY_DELAY;
 use etcd::{
-    Action, Change, Client, Config, ConfigError, ConnectionNumber, Credentials, Event, Range,
-    Request, Settled, SubmitError, Ticket,
+    Action, Change, Client, Config, ConfigError, ConnectionNumber, Credentials, Event, Op, Range,
+    Request, Settled, SubmitError, Ticket, Txn,
 };
 
 /// A client, the time, and what it has asked for.
@@ -39,6 +40,12 @@ impl Harness {
 
     fn get(&mut self, ticket: u64) {
         let request = Request::Range(Range::of_key(&[0; 3]));
+        self.client.submit(&request, Ticket(ticket), self.now).expect("room");
+    }
+
+    fn put(&mut self, ticket: u64) {
+        let success = [Op::Put { key: &[0; 3], value: &[0; 3] }];
+        let request = Request::Txn(Txn { compare: &[], success: &success, failure: &[] });
         self.client.submit(&request, Ticket(ticket), self.now).expect("room");
     }
 
@@ -116,12 +123,17 @@ fn sent_with(number: u64, token: Option<&str>) -> Act {
     Act::Send(number, resource, token.map(str::to_owned), body)
 }
 
+fn put_sent(number: u64) -> Act {
+    let body = r#"{"success":[{"request_put":{"key":"AAAA","value":"AAAA"}}]}"#;
+    Act::Send(number, "/v3/kv/txn".to_owned(), None, body.to_owned())
+}
+
 const DONE: &str = r#"{"header":{"cluster_id":"7","raft_term":"2"},"count":"1"}"#;
 const NO_LEADER: &str = r#"{"code":14,"message":"etcdserver: no leader"}"#;
 
-fn is_done(event: &Event, number: u64, is_expected: bool) -> bool {
-    matches!(event, Event::Settled { ticket, settled: Settled::Done(_), is_ambiguous }
-        if *ticket == Ticket(number) && *is_ambiguous == is_expected)
+fn is_done(event: &Event, number: u64) -> bool {
+    matches!(event, Event::Settled { ticket, settled: Settled::Done(_) }
+        if *ticket == Ticket(number))
 }
 
 #[test]
@@ -136,7 +148,7 @@ fn a_connection_is_used_again_one_request_at_a_time() {
     assert_eq!(it.connected(2), []);
     assert_eq!(it.respond(1, 200, DONE), []);
     let events = it.events();
-    assert!(is_done(&events[0], 1, false) && is_done(&events[1], 2, false) && events.len() == 2);
+    assert!(is_done(&events[0], 1) && is_done(&events[1], 2) && events.len() == 2);
     it.get(3);
     assert!(matches!(it.acts()[..], [Act::Send(..)]), "none is opened anew");
     let counters = it.client.counters();
@@ -161,7 +173,7 @@ fn what_is_unknown_is_sent_again_elsewhere_on_a_new_connection() {
     assert_eq!(it.next(), [Act::Connect(4, 2)], "all are avoided: one that answers is asked first");
     assert_eq!(it.connected(4), [sent(4)]);
     it.respond(4, 200, DONE);
-    assert!(is_done(&it.events()[0], 1, true), "it may have been done before");
+    assert!(is_done(&it.events()[0], 1));
     let counters = it.client.counters();
     assert_eq!((counters.timeouts, counters.unknown, counters.unavailable), (1, 2, 1));
 }
@@ -295,7 +307,7 @@ fn a_token_comes_first_and_is_renewed() {
     let acts = it.respond(1, 200, r#"{"token":"t.2"}"#);
     assert!(acts.contains(&sent_with(1, Some("t.2"))), "{acts:?}");
     it.respond(1, 200, DONE);
-    assert!(is_done(&it.events()[0], 1, false), "a try that was refused isn't ambiguous");
+    assert!(is_done(&it.events()[0], 1));
     assert_eq!(it.client.counters().tokens, 2);
 }
 
@@ -404,10 +416,7 @@ fn an_answer_that_is_too_large_isn_t_asked_for_again() {
     it.acts();
     it.connected(1);
     assert_eq!(it.respond(1, 200, &" ".repeat(101)), [Act::Close(1)]);
-    assert!(
-        matches!(&it.events()[..], [Event::Settled { settled: Settled::Misused(why), is_ambiguous: true, .. }]
-        if why.message == "expected a body of at most 100 bytes, found more")
-    );
+    assert!(matches!(it.events()[..], [Event::Settled { settled: Settled::TooLarge, .. }]));
     assert_eq!((it.acts(), it.client.next_deadline()), (vec![], None));
 }
 
@@ -437,4 +446,88 @@ fn a_configuration_that_can_t_be_used_is_refused() {
     assert_eq!(error.to_string(), "expected max_requests from 1 on, found 0");
     let debug = format!("{:?} {:?}", with_user(), Client::new(with_user()));
     assert!(!debug.contains("password"), "{debug}");
+}
+
+const FULL: &str = r#"{"code":8,"message":"etcdserver: mvcc: database space exceeded"}"#;
+
+/// A transaction of which a try is unknown, and the next one is on the second connection.
+fn with_unknown_try(config: Config) -> Harness {
+    let mut it = Harness::new(config);
+    it.put(1);
+    it.acts();
+    it.connected(1);
+    it.closed(1);
+    assert_eq!(it.next(), [Act::Connect(2, 1)]);
+    assert_eq!(it.connected(2), [put_sent(2)]);
+    it
+}
+
+#[test]
+fn the_same_bytes_go_on_when_a_try_is_refused_after_an_unknown_one() {
+    for (status, body) in [
+        (429, FULL),
+        (400, r#"{"code":11,"message":"compacted"}"#),
+        (401, r#"{"code":16,"message":"invalid auth token"}"#),
+    ] {
+        let mut it = with_unknown_try(config());
+        for _ in 0..3 {
+            assert_eq!(it.respond(2, status, body), []);
+            assert_eq!((it.events(), it.client.requests()), (vec![], 1), "{status}");
+            assert_eq!(it.pass(REFUSED_DELAY - Duration::from_millis(1)), []);
+            assert_eq!(it.next(), [put_sent(2)], "{status}");
+        }
+        it.respond(2, 200, DONE);
+        assert!(is_done(&it.events()[0], 1));
+        assert_eq!(it.client.counters().refused_after_unknown, 3);
+    }
+}
+
+#[test]
+fn a_first_try_that_is_refused_and_a_read_end_at_once() {
+    let mut it = Harness::new(config());
+    it.put(1);
+    it.acts();
+    it.connected(1);
+    it.respond(1, 429, FULL);
+    let events = it.events();
+    assert_eq!(events, [Event::Settled { ticket: Ticket(1), settled: Settled::NoSpace }]);
+    it.get(2);
+    it.acts();
+    it.closed(1);
+    it.next();
+    it.connected(2);
+    it.respond(2, 400, r#"{"code":11,"message":"compacted"}"#);
+    assert!(matches!(it.events()[..], [Event::Settled { settled: Settled::Misused(_), .. }]));
+}
+
+#[test]
+fn credentials_that_are_refused_end_no_transaction_of_which_a_try_is_unknown() {
+    let mut it = Harness::new(with_user());
+    it.put(1);
+    it.acts();
+    it.connected(1);
+    it.respond(1, 200, r#"{"token":"t.1"}"#);
+    it.closed(1);
+    it.next();
+    it.connected(2);
+    it.respond(2, 401, r#"{"code":16,"message":"invalid auth token"}"#);
+    it.get(2);
+    let failed = r#"{"code":3,"message":"authentication failed"}"#;
+    it.respond(2, 400, failed);
+    let events = it.events();
+    assert!(
+        matches!(
+            events[..],
+            [Event::Settled { ticket: Ticket(2), settled: Settled::Unauthorized(_) }]
+        ),
+        "the read alone: {events:?}"
+    );
+    assert_eq!(it.client.requests(), 1);
+    let acts = it.pass(REFUSED_DELAY);
+    assert!(
+        matches!(&acts[..], [Act::Send(2, resource, ..)] if resource == "/v3/auth/authenticate")
+    );
+    it.respond(2, 200, r#"{"token":"t.2"}"#);
+    it.respond(2, 200, DONE);
+    assert!(is_done(&it.events()[0], 1));
 }

@@ -220,7 +220,7 @@ impl World {
         }
         while let Some(event) = self.client.poll_event() {
             match event {
-                Event::Settled { ticket, settled, .. } => {
+                Event::Settled { ticket, settled } => {
                     check_answer(ticket, &settled);
                     assert!(
                         self.open.remove(&ticket),
@@ -300,8 +300,14 @@ impl World {
         (peer.coming, peer.ends) = (answer, ends);
     }
 
-    /// One member becomes well, and everything comes to an end.
+    /// One member becomes well, and everything comes to an end. That there is no space, or no valid
+    /// token, is the cluster's matter, and ends with it.
     fn recover(&mut self, well: usize) {
+        for mood in &mut self.moods {
+            if matches!(mood, Mood::Full | Mood::Forgetful) {
+                *mood = Mood::Well;
+            }
+        }
         self.moods[well] = Mood::Well;
         for turn in 0.. {
             assert!(turn < 3000, "{} open: {:?}", self.open.len(), self.client);

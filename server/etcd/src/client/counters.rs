@@ -11,6 +11,10 @@ pub struct Counters {
     pub unauthorized: u64,
     /// Requests settled as [`Misused`](crate::Settled::Misused).
     pub misused: u64,
+    /// Requests settled as [`TooLarge`](crate::Settled::TooLarge).
+    pub too_large: u64,
+    /// Refusals of transactions of which an earlier try is unknown: they were sent again.
+    pub refused_after_unknown: u64,
     /// Requests cancelled.
     pub cancelled: u64,
     /// Tries after which nothing was known.

@@ -157,9 +157,10 @@ impl Client {
     /// the last failure of that one: if it were used, the member would never be known to be well again.
     pub(super) fn close_useless(&mut self) {
         let (members, current) = (&self.members, self.members.current());
-        while let Some(idle) = self.connections.find_idle(|one| {
-            one.member != current || members.is_outdated(current, one.number)
-        }) {
+        while let Some(idle) = self
+            .connections
+            .find_idle(|one| one.member != current || members.is_outdated(current, one.number))
+        {
             self.connections.remove(idle);
             self.actions.push_back(Queued::Close(idle));
         }

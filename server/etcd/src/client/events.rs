@@ -14,9 +14,6 @@ pub enum Event {
         ticket: Ticket,
         /// How.
         settled: Settled,
-        /// Whether nothing is known of a try of it before: it may have been done too, or may be yet.
-        /// A transaction is done twice only if its comparisons allow that.
-        is_ambiguous: bool,
     },
     /// The watch is in force, for the first time or again: read now what is watched, for a change
     /// before was perhaps not told; every change from now on is.
@@ -36,18 +33,25 @@ pub enum Event {
 }
 
 /// How a request ended.
+///
+/// A transaction that is refused while nothing is known of an earlier try of it hasn't ended: that try
+/// may be done yet. It is sent again, the same bytes, every
+/// [`REFUSED_DELAY`](crate::client::requests::REFUSED_DELAY), until it is done or cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
-    /// It was answered.
+    /// It was answered. A try before may have been done too, or may be yet, if nothing is known of it: a
+    /// transaction is done twice only if its comparisons allow that.
     Done(Answer),
-    /// The last try has written nothing: the database has reached its quota.
+    /// Nothing was written, and nothing will be: the database has reached its quota.
     NoSpace,
-    /// The last try has done nothing: user and password aren't accepted, or none are set and etcd wants
-    /// them.
+    /// Nothing was done, and nothing will be: user and password aren't accepted, or none are set and
+    /// etcd wants them.
     Unauthorized(Refusal),
-    /// The last try has done nothing, and no other will: a bug, or a wrong setting. Or it was done, if
-    /// it is ambiguous, and its answer has more bytes than it may.
+    /// Nothing was done, and nothing will be: a bug, or a wrong setting.
     Misused(Refusal),
+    /// It was done, and its answer has more bytes than
+    /// [`Config::max_response_bytes`](crate::Config::max_response_bytes). It would be so again.
+    TooLarge,
 }
 
 /// A change of a key.

@@ -4,7 +4,7 @@
 //! Knows no connection but its number, and no member.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
@@ -17,6 +17,10 @@ pub const SPARE_BUFFERS: usize = 16;
 
 /// Bytes of the largest buffer that is kept.
 pub const SPARE_BUFFER_MAX: usize = 256 << 10;
+
+/// How long a transaction waits that is refused while nothing is known of an earlier try of it: for want
+/// of space, rights or sense, of which none comes soon.
+pub const REFUSED_DELAY: Duration = Duration::from_secs(1);
 
 /// By which whoever submits a request knows it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,9 +64,16 @@ pub(crate) struct Pending {
     /// It is sent on newer connections alone.
     pub(crate) newer_than: ConnectionNumber,
     /// Nothing is known of an earlier try.
-    pub(crate) is_ambiguous: bool,
+    pub(crate) is_unknown: bool,
     /// For how many of its tries the token was no longer valid.
     pub(crate) refused_tokens: u8,
+}
+
+impl Pending {
+    /// Whether an earlier try may have written, or may write yet. A read has nothing to do late.
+    pub(crate) fn may_have_written(&self) -> bool {
+        self.is_unknown && self.kind == Kind::Txn
+    }
 }
 
 /// Every request is in one of three states: ready, delayed, or on a connection.
@@ -72,7 +83,7 @@ pub(crate) struct Requests {
     max_bytes: usize,
     pending: Slab<Pending>,
     ready: VecDeque<usize>,
-    /// By their times, all of the same delay.
+    /// By their times.
     delayed: VecDeque<(Instant, usize)>,
     /// Of all bodies.
     bytes: usize,
@@ -114,7 +125,7 @@ impl Requests {
         };
         let newer_than = ConnectionNumber(0);
         let pending =
-            Pending { ticket, kind, body, newer_than, is_ambiguous: false, refused_tokens: 0 };
+            Pending { ticket, kind, body, newer_than, is_unknown: false, refused_tokens: 0 };
         self.ready.push_back(self.pending.insert(pending));
         Ok(())
     }
@@ -164,7 +175,8 @@ impl Requests {
 
     /// The same later.
     pub(crate) fn retry_at(&mut self, slot: usize, at: Instant) {
-        self.delayed.push_back((at, slot));
+        let position = self.delayed.partition_point(|(other, _)| *other <= at);
+        self.delayed.insert(position, (at, slot));
     }
 
     /// Makes those ready that have waited long enough.
@@ -181,13 +193,13 @@ impl Requests {
     }
 
     /// It is settled, wherever it is.
-    pub(crate) fn remove(&mut self, slot: usize) -> Option<(Ticket, bool)> {
+    pub(crate) fn remove(&mut self, slot: usize) -> Option<Ticket> {
         let pending = self.pending.try_remove(slot)?;
         self.ready.retain(|&other| other != slot);
         self.delayed.retain(|&(_, other)| other != slot);
         self.bytes -= pending.body.len();
         self.keep(pending.body);
-        Some((pending.ticket, pending.is_ambiguous))
+        Some(pending.ticket)
     }
 
     pub(crate) fn clear(&mut self) {

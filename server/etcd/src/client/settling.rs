@@ -11,6 +11,7 @@ use crate::client::connections::{Asked, End, Stage, Work};
 use crate::client::events::{Event, Settled};
 use crate::client::heads::Heads;
 use crate::client::members::Failure;
+use crate::client::requests::{Pending, REFUSED_DELAY};
 use crate::client::token::Token;
 use crate::outcome::{self, Outcome, Refusal};
 
@@ -60,11 +61,8 @@ impl Client {
             && let Some(connection) = self.connections.get(number)
             && connection.head.is_none_or(|head| head.status == 200)
             && let Stage::Busy(Work::Request(slot)) = connection.stage
-            && let Some(pending) = self.requests.get_mut(slot)
         {
-            pending.is_ambiguous = true;
-            let refusal = Refusal { status: 200, code: None, message: error.to_string() };
-            self.settled(slot, Settled::Misused(refusal));
+            self.settled(slot, Settled::TooLarge);
             return self.close(number);
         }
         self.give_up(number, now);
@@ -119,14 +117,14 @@ impl Client {
                     self.settled(slot, Settled::Done(answer));
                 }
             }
-            Outcome::NoSpace => self.settled(slot, Settled::NoSpace),
+            Outcome::NoSpace => self.refused(slot, Settled::NoSpace, now),
             Outcome::Unauthorized(refusal) => self.refuse_token(slot, refusal, asked, now),
             Outcome::Misused(refusal)
                 if is_first_refusal && refusal.code == Some(INVALID_ARGUMENT) =>
             {
                 self.refuse_token(slot, refusal, asked, now);
             }
-            Outcome::Misused(refusal) => self.settled(slot, Settled::Misused(refusal)),
+            Outcome::Misused(refusal) => self.refused(slot, Settled::Misused(refusal), now),
             Outcome::Unavailable | Outcome::Unknown => {
                 self.retry(slot, now);
                 self.fail_member(asked, Failure::Answered, now);
@@ -135,22 +133,32 @@ impl Client {
     }
 
     fn settled(&mut self, slot: usize, settled: Settled) {
-        let Some((ticket, is_ambiguous)) = self.requests.remove(slot) else { return };
+        let Some(ticket) = self.requests.remove(slot) else { return };
         let counter = match settled {
             Settled::Done(_) => &mut self.counters.done,
             Settled::NoSpace => &mut self.counters.no_space,
             Settled::Unauthorized(_) => &mut self.counters.unauthorized,
             Settled::Misused(_) => &mut self.counters.misused,
+            Settled::TooLarge => &mut self.counters.too_large,
         };
         *counter += 1;
-        self.events.push_back(Event::Settled { ticket, settled, is_ambiguous });
+        self.events.push_back(Event::Settled { ticket, settled });
+    }
+
+    /// A try has done nothing. That ends the request, unless an earlier try may have done something.
+    fn refused(&mut self, slot: usize, settled: Settled, now: Instant) {
+        if self.requests.get(slot).is_some_and(Pending::may_have_written) {
+            self.counters.refused_after_unknown += 1;
+            return self.requests.retry_at(slot, now + REFUSED_DELAY);
+        }
+        self.settled(slot, settled);
     }
 
     /// Nothing is known of a try.
     fn retry(&mut self, slot: usize, now: Instant) {
         let newest = self.connections.newest();
         let Some(pending) = self.requests.get_mut(slot) else { return };
-        pending.is_ambiguous = true;
+        pending.is_unknown = true;
         pending.newer_than = newest;
         self.requests.retry_at(slot, now + self.config.retry_delay);
     }
@@ -158,12 +166,12 @@ impl Client {
     /// The token of a try wasn't valid, or may not have been.
     fn refuse_token(&mut self, slot: usize, refusal: Refusal, asked: Asked, now: Instant) {
         let Some(pending) = self.requests.get_mut(slot) else { return };
-        pending.refused_tokens += 1;
+        pending.refused_tokens = pending.refused_tokens.saturating_add(1);
         let refused = pending.refused_tokens;
-        if self.token == Token::Unneeded || refused > REFUSED_TOKENS_MAX {
-            return self.settled(slot, Settled::Unauthorized(refusal));
-        }
         self.drop_token(asked);
+        if self.token == Token::Unneeded || refused > REFUSED_TOKENS_MAX {
+            return self.refused(slot, Settled::Unauthorized(refusal), now);
+        }
         if refused == 1 {
             self.requests.retry_now(slot);
         } else {
@@ -213,11 +221,12 @@ impl Client {
         }
     }
 
-    /// Without a token, nothing that waits will be done.
+    /// Without a token, nothing that waits is done.
     fn reject_credentials(&mut self, refusal: &Refusal, now: Instant) {
         self.token = Token::Missing(Some(now + self.config.retry_delay));
         while let Some(slot) = self.requests.first_ready() {
-            self.settled(slot, Settled::Unauthorized(refusal.clone()));
+            self.requests.take_first_ready();
+            self.refused(slot, Settled::Unauthorized(refusal.clone()), now);
         }
         if self.watching.is_due(now) {
             self.watching.on_ended(now, self.config.retry_delay);
