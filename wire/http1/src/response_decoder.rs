@@ -15,7 +15,7 @@ const BEGINNING: &[u8] = b"HTTP/1.";
 /// What comes of a response, in this order: its head, pieces of its body, its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsePart<'a> {
-    /// The head, once.
+    /// The head, once; also before a body that is too large, which is the error of the next call.
     Head(ResponseHead),
     /// The next bytes of the body, at least one; any number of times.
     Body(&'a [u8]),
@@ -168,10 +168,11 @@ impl ResponseDecoder {
             return if is_one_too_many { Err(ResponseError::TooManyInterim) } else { Ok(next) };
         };
         let state = match head.body_end {
-            BodyEnd::Length(length) => {
-                self.take_from_body(length)?;
-                State::Length(length)
-            }
+            BodyEnd::Length(length) => match self.take_from_body(length) {
+                Ok(()) => State::Length(length),
+                // The head first: a reader may want its status.
+                Err(error) => State::Failed(error),
+            },
             BodyEnd::Chunked => State::ChunkLine,
             BodyEnd::Close => State::UntilClose,
         };

@@ -206,6 +206,19 @@ fn each_size_has_the_maximum_and_no_byte_more() {
 }
 
 #[test]
+fn the_status_of_a_response_whose_body_is_too_large_is_known() {
+    let text = b"HTTP/1.1 503 A\r\nContent-Length: 101\r\n\r\n";
+    let mut decoder = ResponseDecoder::new(LIMITS);
+    let first = decoder.decode(text).expect("a head");
+    let body_end = BodyEnd::Length(101);
+    let head = ResponseHead { status: 503, body_end, keeps_alive: true };
+    assert_eq!((first.part, first.used), (Some(ResponsePart::Head(head)), text.len()));
+    let error = ResponseError::BodyTooLarge { max: 100 };
+    assert_eq!(decoder.decode(b""), Err(error.clone()));
+    assert_eq!(decoder.finish(b""), Err(error));
+}
+
+#[test]
 fn a_connection_may_end_between_responses_or_with_a_body_that_ends_so() {
     let finished = |input: &[u8]| {
         let (mut decoder, mut from) = (ResponseDecoder::new(LIMITS), 0);
