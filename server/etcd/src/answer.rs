@@ -32,7 +32,7 @@ impl Answer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Header {
-    /// The cluster; 0 where none is named.
+    /// The cluster; 0 where none is named, never in an [`Answer`].
     #[serde(deserialize_with = "number")]
     pub cluster_id: u64,
     /// The member.

@@ -3,11 +3,13 @@
 //!
 //! | status, code of gRPC | what it means |
 //! |---|---|
-//! | 200 | done |
+//! | 200, and a transaction or read names its cluster | done |
+//! | any other from 200 on before 400 | unknown: it isn't etcd that answers |
 //! | 429, 8, `database space exceeded` | no space: nothing was written |
 //! | 429, 8, `too many requests` | unavailable |
-//! | 401 or code 16 | unauthorized |
+//! | 401, code 16, or `user name is empty` | unauthorized |
 //! | 503 or code 14 | unavailable: no leader, or a time-out |
+//! | 408, 499, code 1 or 10 | unknown: a time-out, cancelled, or aborted |
 //! | 500, 504 and all others from 500 on | unknown: a time-out, or something worse |
 //! | all others from 400 on | misused: a bug, or a wrong setting |
 //!
@@ -25,6 +27,13 @@ const NO_SPACE: &str = "database space exceeded";
 
 /// The message when a member has too much to do.
 const TOO_MANY: &str = "too many requests";
+
+/// The message when no user is named and etcd wants one.
+const NO_USER: &str = "user name is empty";
+
+/// Codes of gRPC after which a request may have been done.
+const CANCELLED: u32 = 1;
+const ABORTED: u32 = 10;
 
 /// What is known after a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +81,15 @@ struct ErrorBody {
 
 /// What the response to a request says.
 pub(crate) fn of_request(kind: Kind, status: u16, body: &[u8]) -> Outcome<Answer> {
-    of(status, body, |body| match kind {
+    let outcome = of(status, body, |body| match kind {
         Kind::Txn => serde_json::from_slice::<TxnAnswer>(body).map(Answer::Txn),
         Kind::Range => serde_json::from_slice::<RangeAnswer>(body).map(Answer::Range),
-    })
+    });
+    match outcome {
+        // Any JSON object would pass for an answer without changes. etcd names its cluster in each.
+        Outcome::Done(answer) if answer.header().cluster_id == 0 => Outcome::Unknown,
+        outcome => outcome,
+    }
 }
 
 /// What the response to a request for a token says.
@@ -119,6 +133,10 @@ pub(crate) fn of_refusal<A>(status: u16, code: Option<u32>, message: &str) -> Ou
     match (status, code) {
         _ if is_exhausted && message.contains(NO_SPACE) => Outcome::NoSpace,
         _ if is_exhausted && message.contains(TOO_MANY) => Outcome::Unavailable,
+        (408 | 499, _) | (400..500, Some(CANCELLED | ABORTED)) => Outcome::Unknown,
+        (400..500, Some(3)) if message.contains(NO_USER) => {
+            Outcome::Unauthorized(refusal(status, code, message))
+        }
         (401, _) | (400..500, Some(16)) => Outcome::Unauthorized(refusal(status, code, message)),
         (503, _) | (500.., Some(14)) => Outcome::Unavailable,
         (400..500, _) => Outcome::Misused(refusal(status, code, message)),
@@ -133,6 +151,7 @@ fn refusal(status: u16, code: Option<u32>, message: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Header;
 
     fn of_text(status: u16, body: &str) -> Outcome<Answer> {
         of_request(Kind::Range, status, body.as_bytes())
@@ -143,7 +162,7 @@ mod tests {
         let refusal =
             |status, code, message: &str| Refusal { status, code, message: message.to_owned() };
         // As 3.4 writes them, and as 3.5 does, with a space behind each comma.
-        let cases: [(u16, &str, Outcome<Answer>); 12] = [
+        let cases: [(u16, &str, Outcome<Answer>); 17] = [
             (
                 503,
                 r#"{"error":"etcdserver: no leader","code":14,"message":"etcdserver: no leader"}"#,
@@ -187,6 +206,15 @@ mod tests {
                 r#"{"error":"a","code":11,"message":"compacted"}"#,
                 Outcome::Misused(refusal(400, Some(11), "compacted")),
             ),
+            (408, r#"{"error":"m","code":4,"message":"m"}"#, Outcome::Unknown),
+            (408, r#"{"error":"context canceled","code":1}"#, Outcome::Unknown),
+            (499, "", Outcome::Unknown),
+            (409, r#"{"error":"m","code":10,"message":"m"}"#, Outcome::Unknown),
+            (
+                400,
+                r#"{"error":"m","code":3,"message":"etcdserver: user name is empty"}"#,
+                Outcome::Unauthorized(refusal(400, Some(3), "etcdserver: user name is empty")),
+            ),
             (404, "not found", Outcome::Misused(refusal(404, None, ""))),
         ];
         for (status, body, expected) in cases {
@@ -197,10 +225,15 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_may_have_been_done() {
-        for body in ["", "{", "<html>", "[]", "[1]"] {
+        let foreign = [r#"{"status":"ok"}"#, r#"{"header":{"cluster_id":"0"},"count":"1"}"#];
+        for body in ["", "{", "<html>", "[]", "[1]", "{}"].into_iter().chain(foreign) {
             assert_eq!(of_text(200, body), Outcome::Unknown, "{body}");
+            let txn = of_request(Kind::Txn, 200, body.as_bytes());
+            assert_eq!(txn, Outcome::Unknown, "{body}");
         }
-        assert_eq!(of_text(200, "{}"), Outcome::Done(Answer::Range(RangeAnswer::default())));
+        let header = Header { cluster_id: 7, ..Header::default() };
+        let answer = Answer::Range(RangeAnswer { header, ..RangeAnswer::default() });
+        assert_eq!(of_text(200, r#"{"header":{"cluster_id":"7"}}"#), Outcome::Done(answer));
         assert_eq!(of_text(204, ""), Outcome::Unknown);
     }
 

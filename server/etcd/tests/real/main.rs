@@ -186,7 +186,7 @@ fn users_are_known_by_a_token_that_is_renewed() {
     let get = Request::Range(Range::of_key(b"a"));
     assert!(matches!(with("wrong").call(get), Settled::Unauthorized(_)));
     let mut nobody = Driver::new(&addresses, config(&addresses));
-    assert!(matches!(nobody.call(get), Settled::Misused(refusal) if refusal.status == 400));
+    assert!(matches!(nobody.call(get), Settled::Unauthorized(refusal) if refusal.status == 400));
 }
 
 #[test]
