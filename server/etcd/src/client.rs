@@ -88,7 +88,11 @@ impl Client {
         let token =
             if config.credentials.is_some() { Token::Missing(None) } else { Token::Unneeded };
         Ok(Self {
-            members: Members::new(config.endpoints.len(), config.retry_delay),
+            members: Members::new(
+                config.endpoints.len(),
+                config.first_endpoint,
+                config.retry_delay,
+            ),
             heads,
             connections: Connections::new(config.max_response_bytes),
             requests: Requests::new(config.max_requests, config.max_request_bytes),
@@ -129,7 +133,7 @@ impl Client {
 
     /// Doesn't try a request again; no event with its ticket follows. What was sent of it may be done,
     /// or be done yet. Ignored when there is no such request.
-    pub fn cancel(&mut self, ticket: Ticket) {
+    pub fn cancel(&mut self, ticket: Ticket, now: Instant) {
         self.events.retain(
             |event| !matches!(event, Event::Settled { ticket: settled, .. } if *settled == ticket),
         );
@@ -137,10 +141,20 @@ impl Client {
         if let Some(number) = self.connections.busy_with(Work::Request(slot))
             && let Some(connection) = self.connections.get_mut(number)
         {
-            connection.stage = Stage::Busy(Work::Cancelled);
+            let sends = self.actions.len();
+            self.actions.retain(|action| *action != Queued::Send(number));
+            if self.actions.len() < sends {
+                // Nothing of it was sent: the next request can be.
+                connection.stage = Stage::Idle;
+                connection.deadline = None;
+            } else {
+                connection.stage = Stage::Busy(Work::Cancelled);
+            }
         }
         self.requests.remove(slot);
         self.counters.cancelled += 1;
+        self.close_useless();
+        self.dispatch(now);
     }
 
     /// A connection is established.
@@ -197,11 +211,6 @@ impl Client {
                 }
                 Queued::Close(connection) => return Some(Action::Close { connection }),
                 Queued::Send(connection) => match self.connections.stage(connection) {
-                    Some(Stage::Busy(Work::Cancelled)) => {
-                        // Nothing of it was sent.
-                        self.connections.remove(connection);
-                        return Some(Action::Close { connection });
-                    }
                     Some(Stage::Busy(work)) => break (connection, work),
                     Some(Stage::Connecting | Stage::Idle) | None => {}
                 },
@@ -266,14 +275,24 @@ fn resource_of(kind: Kind) -> Resource {
 }
 
 fn check(config: &Config) -> Result<(), ConfigError> {
-    if config.endpoints.is_empty() {
+    let count = config.endpoints.len();
+    if count == 0 {
         return Err(ConfigError::NoEndpoint);
     }
-    let limits = [
-        ("max_requests", config.max_requests),
-        ("connections_per_member", config.connections_per_member),
+    if config.first_endpoint >= count {
+        return Err(ConfigError::FirstEndpoint { count, found: config.first_endpoint });
+    }
+    let zeros = [
+        ("request_timeout", config.request_timeout.is_zero()),
+        ("connect_timeout", config.connect_timeout.is_zero()),
+        ("token_timeout", config.token_timeout.is_zero()),
+        ("retry_delay", config.retry_delay.is_zero()),
+        ("max_requests", config.max_requests == 0),
+        ("max_request_bytes", config.max_request_bytes == 0),
+        ("max_response_bytes", config.max_response_bytes == 0),
+        ("connections_per_member", config.connections_per_member == 0),
     ];
-    match limits.into_iter().find(|(_, limit)| *limit == 0) {
+    match zeros.into_iter().find(|(_, is_zero)| *is_zero) {
         Some((name, _)) => Err(ConfigError::Zero { name }),
         None => Ok(()),
     }

@@ -11,6 +11,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest wait for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// The longest wait for a token: etcd hashes the password for it, as slowly as its `--bcrypt-cost` says.
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a request waits after a try of which nothing is known, and a member after a failure.
 pub const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -29,19 +32,27 @@ pub const CONNECTIONS_PER_MEMBER: usize = 16;
 /// Whom to ask, and what it may cost.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The members as `HOST:PORT`, at least one; the first one is asked first.
+    /// The members as `HOST:PORT`, at least one. They are asked one after another, the last one before
+    /// the first.
     pub endpoints: Vec<String>,
-    /// The longest wait for an answer, from when the request is sent; [`REQUEST_TIMEOUT`].
+    /// Index of the endpoint that is asked first. Where each of several clients begins with another, their
+    /// requests are spread over the members.
+    pub first_endpoint: usize,
+    /// The longest wait for an answer, from when the request is sent, above 0; [`REQUEST_TIMEOUT`].
     pub request_timeout: Duration,
-    /// The longest wait for a connection; [`CONNECT_TIMEOUT`].
+    /// The longest wait for a connection, above 0; [`CONNECT_TIMEOUT`].
     pub connect_timeout: Duration,
-    /// How long a request waits after a try of which nothing is known; [`RETRY_DELAY`].
+    /// The longest wait for a token, above 0; [`TOKEN_TIMEOUT`]. Only after it the member has failed.
+    pub token_timeout: Duration,
+    /// How long a request waits after a try of which nothing is known, and a member after a failure,
+    /// above 0; [`RETRY_DELAY`].
     pub retry_delay: Duration,
     /// How many requests may be waiting or under way, at least 1; [`MAX_REQUESTS`].
     pub max_requests: usize,
-    /// How many bytes their bodies may have together; [`MAX_REQUEST_BYTES`].
+    /// How many bytes their bodies may have together, at least 1; [`MAX_REQUEST_BYTES`].
     pub max_request_bytes: usize,
-    /// How many bytes the body of an answer, or a line of a watch, may have; [`MAX_RESPONSE_BYTES`].
+    /// How many bytes the body of an answer, or a line of a watch, may have, at least 1;
+    /// [`MAX_RESPONSE_BYTES`].
     /// Each connection may hold so many.
     pub max_response_bytes: usize,
     /// How many connections a member may have at once for requests, at least 1;
@@ -56,8 +67,10 @@ impl Config {
     pub fn new(endpoints: Vec<String>) -> Self {
         Self {
             endpoints,
+            first_endpoint: 0,
             request_timeout: REQUEST_TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
+            token_timeout: TOKEN_TIMEOUT,
             retry_delay: RETRY_DELAY,
             max_requests: MAX_REQUESTS,
             max_request_bytes: MAX_REQUEST_BYTES,
@@ -97,10 +110,18 @@ pub enum ConfigError {
         /// What is wrong with it.
         source: InvalidHead,
     },
+    /// There is no such endpoint.
+    #[error("expected first_endpoint below {count}, the number of endpoints, found {found}")]
+    FirstEndpoint {
+        /// How many endpoints there are.
+        count: usize,
+        /// The index.
+        found: usize,
+    },
     /// Nothing could ever be asked.
-    #[error("expected {name} from 1 on, found 0")]
+    #[error("expected {name} above 0, found 0")]
     Zero {
-        /// Which limit.
+        /// Which limit or duration.
         name: &'static str,
     },
 }

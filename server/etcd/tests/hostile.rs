@@ -133,7 +133,7 @@ impl World {
                 let open: Vec<_> = self.open.iter().copied().collect();
                 if !open.is_empty() {
                     let ticket = *at.get(&open);
-                    self.client.cancel(ticket);
+                    self.client.cancel(ticket, self.now);
                     self.open.remove(&ticket);
                 }
             }
@@ -310,7 +310,7 @@ impl World {
         }
         self.moods[well] = Mood::Well;
         for turn in 0.. {
-            assert!(turn < 3000, "{} open: {:?}", self.open.len(), self.client);
+            assert!(turn < 10_000, "{} open: {:?}", self.open.len(), self.client);
             if self.open.is_empty() {
                 break;
             }

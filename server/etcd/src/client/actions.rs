@@ -1,12 +1,15 @@
 //! What the client asks of whoever drives it.
 
+use std::fmt;
+
 /// A connection, from [`Action::Connect`] until [`Action::Close`] or until it was lost. None is named
 /// twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionNumber(pub u64);
 
-/// What is to be done with a connection. To be done in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is to be done with a connection. To be done in this order. `Debug` shows how long heads and
+/// bodies are, not what is in them: a token, a password, values.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Connect. Either [`on_connected`](crate::Client::on_connected) follows, once bytes can be sent,
     /// or [`on_closed`](crate::Client::on_closed).
@@ -30,6 +33,27 @@ pub enum Action<'a> {
         /// Which one. It may be lost already.
         connection: ConnectionNumber,
     },
+}
+
+impl fmt::Debug for Action<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { connection, endpoint } => f
+                .debug_struct("Connect")
+                .field("connection", connection)
+                .field("endpoint", endpoint)
+                .finish(),
+            Self::Send { connection, head, body } => f
+                .debug_struct("Send")
+                .field("connection", connection)
+                .field("head_len", &head.len())
+                .field("body_len", &body.len())
+                .finish(),
+            Self::Close { connection } => {
+                f.debug_struct("Close").field("connection", connection).finish()
+            }
+        }
+    }
 }
 
 /// An action without its bytes, which are where they are kept anyway.

@@ -1,5 +1,6 @@
 //! Connections, and what each is busy with: one thing at a time.
 
+use std::fmt;
 use std::time::Instant;
 
 use http1::{ResponseDecoder, ResponseHead, ResponseLimits};
@@ -36,7 +37,6 @@ pub(crate) enum Stage {
     Busy(Work),
 }
 
-#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) number: ConnectionNumber,
     /// Whom it goes to.
@@ -77,6 +77,18 @@ pub(crate) enum End {
     OfConnection,
     /// It isn't waited for any longer.
     OfPatience,
+}
+
+/// Without what is in a body: a token, values.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("number", &self.number)
+            .field("member", &self.member)
+            .field("stage", &self.stage)
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Connection {
@@ -188,5 +200,20 @@ impl Connections {
     pub(crate) fn overdue(&self, now: Instant) -> Option<ConnectionNumber> {
         let is_overdue = |one: &&Connection| one.deadline.is_some_and(|deadline| deadline <= now);
         self.list.iter().find(is_overdue).map(|connection| connection.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_connection_shows_its_body() {
+        let mut connections = Connections::new(100);
+        let number = connections.open(2, false, Instant::now());
+        let connection = connections.get_mut(number).expect("a connection");
+        connection.body = b"token".to_vec();
+        let expected = "Connection { number: ConnectionNumber(1), member: 2, stage: Connecting, body_len: 5, .. }";
+        assert_eq!(format!("{connection:?}"), expected);
     }
 }

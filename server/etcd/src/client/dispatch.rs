@@ -126,7 +126,11 @@ impl Client {
     pub(super) fn begin(&mut self, number: ConnectionNumber, work: Work, now: Instant) {
         let Some(connection) = self.connections.get_mut(number) else { return };
         connection.stage = Stage::Busy(work);
-        connection.deadline = Some(now + self.config.request_timeout);
+        let timeout = match work {
+            Work::Token => self.config.token_timeout,
+            Work::Request(_) | Work::Watch | Work::Cancelled => self.config.request_timeout,
+        };
+        connection.deadline = Some(now + timeout);
         connection.token = self.token_number;
         match work {
             Work::Request(_) => self.requests.take_first_ready(),

@@ -18,8 +18,7 @@ const RESOURCES: [(Resource, &str); 4] = [
     (Resource::Authenticate, "/v3/auth/authenticate"),
 ];
 
-/// A head for each resource.
-#[derive(Debug)]
+/// A head for each resource. Not `Debug`: the token is in them.
 pub(crate) struct Heads {
     by_resource: [RequestHead; 4],
 }

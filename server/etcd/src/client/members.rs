@@ -61,9 +61,10 @@ pub(crate) fn avoided(failures: u32) -> Duration {
 }
 
 impl Members {
-    pub(crate) fn new(count: usize, retry_delay: Duration) -> Self {
+    /// So many members, of which `first` is asked first.
+    pub(crate) fn new(count: usize, first: usize, retry_delay: Duration) -> Self {
         let all = std::iter::repeat_with(Member::default).take(count).collect();
-        Self { all, current: 0, retry_delay }
+        Self { all, current: first, retry_delay }
     }
 
     /// The one that was chosen last.
@@ -151,7 +152,7 @@ mod tests {
 
     impl World {
         fn new(count: usize) -> Self {
-            Self { members: Members::new(count, DELAY), start: Instant::now(), newest: 0 }
+            Self { members: Members::new(count, 0, DELAY), start: Instant::now(), newest: 0 }
         }
 
         fn choose(&mut self, millis: u64) -> Option<usize> {

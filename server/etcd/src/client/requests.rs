@@ -4,6 +4,7 @@
 //! Knows no connection but its number, and no member.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -55,7 +56,6 @@ pub enum SubmitError {
 }
 
 /// A request that isn't settled.
-#[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) ticket: Ticket,
     pub(crate) kind: Kind,
@@ -67,6 +67,17 @@ pub(crate) struct Pending {
     pub(crate) is_unknown: bool,
     /// For how many of its tries the token was no longer valid.
     pub(crate) refused_tokens: u8,
+}
+
+/// Without what is in its body: values.
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("ticket", &self.ticket)
+            .field("kind", &self.kind)
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pending {
@@ -211,5 +222,21 @@ impl Requests {
             buffer.clear();
             self.spare.push(buffer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Range;
+
+    #[test]
+    fn no_request_shows_its_body() {
+        let mut requests = Requests::new(1, 100);
+        requests.submit(&Request::Range(Range::of_key(b"key")), Ticket(1)).expect("room");
+        let length = requests.bytes();
+        let expected =
+            format!("Pending {{ ticket: Ticket(1), kind: Range, body_len: {length}, .. }}");
+        assert_eq!(format!("{:?}", requests.pending[0]), expected);
     }
 }

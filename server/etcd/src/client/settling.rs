@@ -55,11 +55,12 @@ impl Client {
         }
     }
 
-    /// What arrives can't be read. One that is too large would be so again: it isn't asked for again.
+    /// What arrives can't be read. An answer that is too large would be so again: it isn't asked for
+    /// again, unless it is an error.
     fn refuse_answer(&mut self, number: ConnectionNumber, error: &ResponseError, now: Instant) {
         if let ResponseError::BodyTooLarge { .. } = error
             && let Some(connection) = self.connections.get(number)
-            && connection.head.is_none_or(|head| head.status == 200)
+            && connection.head.is_some_and(|head| head.status == 200)
             && let Stage::Busy(Work::Request(slot)) = connection.stage
         {
             self.settled(slot, Settled::TooLarge);
@@ -254,7 +255,14 @@ impl Client {
             // It has sent what nobody had asked for.
             Stage::Idle if end == End::OfPatience => self.fail_member(asked, Failure::Silent, now),
             Stage::Idle => {}
-            Stage::Busy(Work::Watch) => self.end_watch(&Outcome::Unknown, asked, now),
+            Stage::Busy(Work::Watch) => {
+                // While it is in force, it has no deadline, and its end says nothing of the member.
+                let is_in_force = connection.deadline.is_none();
+                self.end_watch(&Outcome::Unknown, asked, now);
+                if !is_in_force {
+                    self.fail_member(asked, Failure::Silent, now);
+                }
+            }
             Stage::Busy(work) => {
                 if end == End::OfConnection && connection.decoder.finish(&[]) == Ok(true) {
                     let (head, body) = connection.take_answer();

@@ -16,8 +16,9 @@ impl Client {
     /// Watches one key, or with a `range_end` that isn't empty all keys from `key` on before it, instead
     /// of what was watched before. [`Event::WatchStarted`] follows, each time that it comes into force.
     ///
-    /// A watch is silent while nothing changes, and as silent when its member hangs: that is noticed by
-    /// requests alone. Whoever must not miss a change reads now and then.
+    /// A watch that doesn't come into force is tried at another member. Later it is silent while nothing
+    /// changes, and as silent when its member hangs: that is noticed by requests alone. Whoever must not
+    /// miss a change reads now and then.
     pub fn watch(&mut self, key: &[u8], range_end: &[u8], now: Instant) {
         self.unwatch();
         if self.is_stopped {
