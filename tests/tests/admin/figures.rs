@@ -85,6 +85,40 @@ fn gauges_outlive_a_crash_and_counters_begin_again() {
     central.server.stop();
 }
 
+/// Killed in the middle, with a batch that was rejected before: what the ledger knows is the input, and the
+/// counters are what each process has done of it.
+#[test]
+fn totals_are_the_input_though_the_central_was_killed_half_way() {
+    let central = Central::start(1, &[]);
+    let mut agency = central.agency(1);
+    send(&mut agency, 0, 100, 2);
+    let rejected = agency.ask(&batch(100, &[("12345678", "x")]));
+    assert!(rejected.starts_with("rejected 101 "), "{rejected}");
+    send(&mut agency, 101, 50, 1);
+    assert_eq!(central.metrics()["loteria_bets_stored_total"], "150");
+
+    let central = central.kill_and_restart(1);
+    let mut agency = central.agency(1);
+    // What was stored already is sent again, as by an agency that has missed the reply.
+    send(&mut agency, 101, 50, 1);
+    send(&mut agency, 151, 70, 3);
+    finish(&mut agency, 221);
+    central.wait_for_metric("loteria_draw_done", "1");
+    let metrics = central.metrics();
+    for (name, value) in [
+        ("loteria_ledger_bets", "220"),
+        ("loteria_ledger_rejected_bets", "1"),
+        ("loteria_winners", "6"),
+        ("loteria_bets_stored_total", "70"),
+        ("loteria_bets_rejected_total", "0"),
+        ("loteria_batches_total{outcome=\"duplicate\"}", "1"),
+        ("loteria_batches_total{outcome=\"stored\"}", "1"),
+    ] {
+        assert_eq!(metrics[name], value, "{name}");
+    }
+    central.server.stop();
+}
+
 fn promtool() -> PathBuf {
     let unpacked =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/prometheus/usr/bin/promtool");
