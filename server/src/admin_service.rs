@@ -55,7 +55,7 @@ const RESERVED: usize = 8;
 const PLAINTEXT_REFUSAL: &[u8] = b"expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
 
 /// A view with what is known of each process that is looked at, whatever it is.
-struct Presented<'a> {
+struct ProcessView<'a> {
     view: &'a dyn View,
     figures: Figures,
     process: &'a Process,
@@ -71,8 +71,8 @@ struct Figures {
 }
 
 impl Figures {
-    fn present<'a>(self, process: &'a Process, view: &'a dyn View) -> Presented<'a> {
-        Presented { view, figures: self, process }
+    fn present<'a>(self, process: &'a Process, view: &'a dyn View) -> ProcessView<'a> {
+        ProcessView { view, figures: self, process }
     }
 }
 
@@ -88,7 +88,7 @@ struct Crowding {
     pauses: u64,
 }
 
-impl View for Presented<'_> {
+impl View for ProcessView<'_> {
     fn status(&self) -> Status {
         self.view.status()
     }
@@ -111,7 +111,7 @@ impl View for Presented<'_> {
     }
 }
 
-impl Presented<'_> {
+impl ProcessView<'_> {
     fn write_listener(&self, out: &mut Exposition) {
         let Figures { responses, streams, crowding, gauges } = self.figures;
         let Responses { answered, refused, failed } = responses;

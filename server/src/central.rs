@@ -29,7 +29,7 @@
 //! | `winners_delivery` | lists of winners on their way |
 //! | `draw_progress` | when the log says what the draw waits for |
 //! | `log_budget` | what a peer can have logged at will: the first as it is, the rest as counts |
-//! | [`sight`] | how the central is at one moment, as an operator sees it |
+//! | [`view`] | how the central is at one moment, as an operator sees it |
 //! | `tally` | what has happened since the start, in numbers |
 //! | `peer` | who is at the other end, as log lines name it |
 //! | `connection_log`, `listener_log` | connections and the listening socket, as log lines |
@@ -64,11 +64,11 @@ mod requests;
 mod session;
 mod sessions;
 mod shared;
-mod sight;
 mod tally;
 mod timers;
 mod tls_service;
 mod trust;
+mod view;
 mod winners_delivery;
 
 use std::net::SocketAddr;
@@ -84,8 +84,8 @@ use runtime::logging::{InProgress, Level, Line, Success};
 pub use self::agency_addresses::{AgencyAddresses, BadEntry};
 pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
-pub use self::sight::Sight;
 pub use self::trust::{Plaintext, Trust};
+pub use self::view::CentralView;
 
 use self::listener_log::ListenerLog;
 use self::log_budget::Cause;
@@ -97,7 +97,7 @@ use wire::ErrorCode;
 
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
-use crate::overseen::{Overseen, Overview};
+use crate::observable::{Observable, ViewContext};
 use crate::store::{Store, StoreError};
 
 /// The handler.
@@ -246,14 +246,19 @@ impl<S: Store> Central<S> {
     }
 }
 
-impl<S: Store> Overseen for Central<S> {
+impl<S: Store> Observable for Central<S> {
     type View<'a>
-        = Sight<'a, S>
+        = CentralView<'a, S>
     where
         S: 'a;
 
-    fn look(&self, cx: &impl Context, overview: Overview, lookers: usize) -> Sight<'_, S> {
-        Sight::new(self, cx, overview, lookers)
+    fn view(
+        &self,
+        cx: &impl Context,
+        view_context: ViewContext,
+        admin_connections: usize,
+    ) -> CentralView<'_, S> {
+        CentralView::new(self, cx, view_context, admin_connections)
     }
 
     fn is_revoked(&self, chain: &[&[u8]]) -> bool {

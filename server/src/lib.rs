@@ -13,7 +13,7 @@
 //! | [`winners_scan`] | reading winners from there, for all agencies that ask at once |
 //! | [`startup_log`] | log lines of a start |
 //! | [`opening`] | opens the ledger, and closes it in order |
-//! | [`overseen`] | the seam between the admin listener and what is looked at |
+//! | [`observable`] | the seam between the admin listener and what is looked at |
 //! | [`recovering`] | what an operator sees while the ledger is being read |
 //! | [`server_error`] | why the server fails, and what to do about it |
 //! | [`settings`] | what can be set: each setting and limit, declared once |
@@ -29,8 +29,8 @@ pub mod disk_thread;
 pub mod healthcheck;
 pub mod ini;
 pub mod lottery;
+pub mod observable;
 pub mod opening;
-pub mod overseen;
 pub mod recovering;
 pub mod row;
 pub mod server_error;

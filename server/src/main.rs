@@ -15,7 +15,7 @@ use server::certificates::Certificates;
 use server::config::Config;
 use server::healthcheck::Check;
 use server::lottery::Lottery;
-use server::overseen::{Overview, WallClock};
+use server::observable::{ViewContext, WallClock};
 use server::recovering::Recovering;
 use server::server_error::ServerError;
 use server::settings::{DRAW_KEY, HEALTHCHECK, PROGRAM, TABLE};
@@ -111,9 +111,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     logging::flush();
     let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
     let wall = WallClock::new(Instant::now(), started);
-    let overview = Overview::new(started, wall, metrics_agencies);
+    let view_context = ViewContext::new(started, wall, metrics_agencies);
     let recovering = Recovering::new(config.terms.draw, certificates.as_ref());
-    let mut recovering = WithAdmin::new(recovering, admin, overview, SystemTime::now);
+    let mut recovering = WithAdmin::new(recovering, admin, view_context, SystemTime::now);
     let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {
         return Ok(Outcome::Graceful);
     };
@@ -137,7 +137,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     }
     let line = Line::new("listen", Success).with("ip", listening.ip());
     log_line!(Level::Info, line.with("port", listening.port()));
-    let handler = WithAdmin::new(central, admin, overview, SystemTime::now);
+    let handler = WithAdmin::new(central, admin, view_context, SystemTime::now);
     let mut handler = handler.with_signals(signals);
     let outcome = event_loop.run(&mut handler);
     let (mut central, _) = handler.into_parts();

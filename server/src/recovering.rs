@@ -12,7 +12,7 @@ use wire::DrawName;
 
 use crate::central::Trust as _;
 use crate::certificates::Certificates;
-use crate::overseen::{Overseen, Overview};
+use crate::observable::{Observable, ViewContext};
 
 /// The handler of the turns between two pieces of the ledger: agencies aren't listened to yet.
 #[derive(Debug)]
@@ -59,15 +59,15 @@ impl Handler for Recovering<'_> {
     }
 }
 
-impl Overseen for Recovering<'_> {
+impl Observable for Recovering<'_> {
     type View<'v>
-        = Nothing
+        = RecoveringView
     where
         Self: 'v;
 
-    fn look(&self, cx: &impl Context, overview: Overview, _: usize) -> Nothing {
-        let (started, time) = (overview.started, overview.wall.at(cx.now()));
-        Nothing { started, time, draw: self.draw }
+    fn view(&self, cx: &impl Context, view_context: ViewContext, _: usize) -> RecoveringView {
+        let (started, time) = (view_context.started, view_context.wall.at(cx.now()));
+        RecoveringView { started, time, draw: self.draw }
     }
 
     fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {
@@ -77,13 +77,13 @@ impl Overseen for Recovering<'_> {
 
 /// What there is to see.
 #[derive(Debug)]
-pub struct Nothing {
+pub struct RecoveringView {
     started: SystemTime,
     time: SystemTime,
     draw: Option<DrawName>,
 }
 
-impl View for Nothing {
+impl View for RecoveringView {
     fn status(&self) -> Status {
         let (started, time) = (seconds(self.started), seconds(self.time));
         let problems = vec![Problem::Recovering];

@@ -13,7 +13,7 @@ use runtime::logging;
 
 use crate::admin_service::{self, AdminService};
 use crate::healthcheck;
-use crate::overseen::{Overseen, Overview};
+use crate::observable::{Observable, ViewContext};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -21,22 +21,22 @@ pub struct WithAdmin<H> {
     inner: H,
     /// None: there is no admin listener.
     admin: Option<AdminService>,
-    overview: Overview,
+    view_context: ViewContext,
     /// The system's clock, or a test's.
     clock: fn() -> SystemTime,
     /// Have come before the loop began.
     signals: Vec<Signal>,
 }
 
-impl<H: Overseen> WithAdmin<H> {
+impl<H: Observable> WithAdmin<H> {
     /// The handler of the main listener, and who serves the admin listener if there is one.
     pub fn new(
         inner: H,
         admin: Option<AdminService>,
-        overview: Overview,
+        view_context: ViewContext,
         clock: fn() -> SystemTime,
     ) -> Self {
-        Self { inner, admin, overview, clock, signals: Vec::new() }
+        Self { inner, admin, view_context, clock, signals: Vec::new() }
     }
 
     /// The same, with signals that have come before the loop began.
@@ -52,18 +52,18 @@ impl<H: Overseen> WithAdmin<H> {
 }
 
 /// How it is in this turn.
-fn look<'a, H: Overseen>(
+fn view<'a, H: Observable>(
     inner: &'a H,
-    overview: &mut Overview,
+    view_context: &mut ViewContext,
     clock: fn() -> SystemTime,
     admin: &mut AdminService,
     cx: &impl Context,
 ) -> H::View<'a> {
     let time = clock();
     admin.set_time(time);
-    overview.wall.follow(cx.now(), time);
-    overview.lost_lines.follow(cx.now(), logging::dropped_lines());
-    inner.look(cx, *overview, cx.gauges(admin.listener()).connections)
+    view_context.wall.follow(cx.now(), time);
+    view_context.lost_lines.follow(cx.now(), logging::dropped_lines());
+    inner.view(cx, *view_context, cx.gauges(admin.listener()).connections)
 }
 
 /// Whether a connection is the admin listener's.
@@ -71,7 +71,7 @@ fn of_admin(admin: &mut Option<AdminService>, id: ConnectionId) -> Option<&mut A
     admin.as_mut().filter(|admin| admin.has(id))
 }
 
-impl<H: Overseen> Handler for WithAdmin<H> {
+impl<H: Observable> Handler for WithAdmin<H> {
     type Fatal = H::Fatal;
 
     fn on_start(&mut self, cx: &mut impl Context) {
@@ -104,8 +104,8 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         let Some(admin) = of_admin(&mut self.admin, id) else {
             return self.inner.on_data(cx, id, input);
         };
-        let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
-        admin.on_data(cx, id, input, &sight, &|| self.inner.make_layer())
+        let view = view(&self.inner, &mut self.view_context, self.clock, admin, cx);
+        admin.on_data(cx, id, input, &view, &|| self.inner.make_layer())
     }
 
     fn on_handshake(&mut self, cx: &mut impl Context, id: ConnectionId) {
@@ -121,8 +121,8 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         let Some(admin) = of_admin(&mut self.admin, id) else {
             return self.inner.on_eof(cx, id, rest);
         };
-        let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
-        admin.on_eof(cx, id, rest, &sight);
+        let view = view(&self.inner, &mut self.view_context, self.clock, admin, cx);
+        admin.on_eof(cx, id, rest, &view);
     }
 
     fn on_writable(&mut self, cx: &mut impl Context, id: ConnectionId) {
@@ -144,8 +144,8 @@ impl<H: Overseen> Handler for WithAdmin<H> {
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match &mut self.admin {
             Some(admin) if matches!(timer, admin_service::TICK | admin_service::KEEP_ALIVE) => {
-                let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
-                admin.on_timer(cx, timer, &sight);
+                let view = view(&self.inner, &mut self.view_context, self.clock, admin, cx);
+                admin.on_timer(cx, timer, &view);
             }
             _ => self.inner.on_timer(cx, timer),
         }
@@ -188,8 +188,8 @@ impl<H: Overseen> Handler for WithAdmin<H> {
         self.inner.on_shutdown(cx, cause);
         // The last that pages hear is that the central stops.
         if let Some(admin) = &mut self.admin {
-            let sight = look(&self.inner, &mut self.overview, self.clock, admin, cx);
-            admin.tick(cx, &sight);
+            let view = view(&self.inner, &mut self.view_context, self.clock, admin, cx);
+            admin.tick(cx, &view);
         }
     }
 

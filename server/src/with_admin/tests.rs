@@ -15,7 +15,7 @@ use reactor::testing::{MemoryLoop, MemoryNetwork, Peer};
 use reactor::{Layer, LayerError, Limits, ListenerLimits};
 
 use super::*;
-use crate::overseen::WallClock;
+use crate::observable::WallClock;
 use crate::recovering::Recovering;
 
 const ADDRESS: &str = "10.0.0.1:8080";
@@ -73,11 +73,11 @@ impl View for Shown {
     fn metrics(&self, _: &mut Exposition) {}
 }
 
-impl Overseen for Inner {
+impl Observable for Inner {
     type View<'a> = Shown;
 
-    fn look(&self, cx: &impl Context, overview: Overview, _: usize) -> Shown {
-        let time = |moment| seconds(overview.wall.at(moment));
+    fn view(&self, cx: &impl Context, view_context: ViewContext, _: usize) -> Shown {
+        let time = |moment| seconds(view_context.wall.at(moment));
         let unknown = Status::unknown("0.1.0", 0.0, time(cx.now()));
         let agency = |agency| Agency {
             agency,
@@ -105,13 +105,13 @@ struct World<H> {
     event_loop: MemoryLoop<WithAdmin<H>>,
 }
 
-impl<H: Overseen<Fatal = Infallible>> World<H> {
+impl<H: Observable<Fatal = Infallible>> World<H> {
     fn new(inner: H) -> Self {
         let network = MemoryNetwork::new();
         network.set_capacity(16 << 20);
         let wall = WallClock::new(network.now(), begin());
-        let overview = Overview::new(begin(), wall, 0);
-        let handler = WithAdmin::new(inner, None, overview, clock);
+        let view_context = ViewContext::new(begin(), wall, 0);
+        let handler = WithAdmin::new(inner, None, view_context, clock);
         let mut event_loop = MemoryLoop::new(&network, Limits::default(), handler);
         let listener = event_loop
             .listen_apart(ADDRESS.parse().unwrap(), ListenerLimits::default())
@@ -242,8 +242,8 @@ fn while_the_ledger_is_read_that_is_what_is_seen_and_signals_are_kept() {
     assert_eq!(signals, [Signal::Hangup, Signal::User1]);
     let inner = Inner { agencies: 1, stored: 0, progressed: Instant::now(), signals: Vec::new() };
     let wall = WallClock::new(Instant::now(), begin());
-    let overview = Overview::new(begin(), wall, 0);
-    let handler = WithAdmin::new(inner, None, overview, clock).with_signals(signals);
+    let view_context = ViewContext::new(begin(), wall, 0);
+    let handler = WithAdmin::new(inner, None, view_context, clock).with_signals(signals);
     let mut event_loop = MemoryLoop::new(&MemoryNetwork::new(), Limits::default(), handler);
     event_loop.start().unwrap();
     assert_eq!(event_loop.handler.inner.signals, [Signal::Hangup, Signal::User1]);

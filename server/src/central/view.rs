@@ -16,12 +16,12 @@ use tls::expiry::Expiry;
 use wire::Agency;
 
 use super::{Central, Trust};
-use crate::overseen::{Overview, WallClock};
+use crate::observable::{ViewContext, WallClock};
 use crate::store::Store;
 
 /// A central, and what its loop says at the moment.
 #[derive(Debug)]
-pub struct Sight<'a, S> {
+pub struct CentralView<'a, S> {
     central: &'a Central<S>,
     counters: Counters,
     /// What the connections of agencies and of echo take.
@@ -33,7 +33,7 @@ pub struct Sight<'a, S> {
     /// Whether lines of the log were lost of late.
     loses_lines: bool,
     /// Connections of the admin listener.
-    lookers: usize,
+    admin_connections: usize,
 }
 
 /// The moments of the loop as points in time.
@@ -52,15 +52,15 @@ impl Times {
     }
 }
 
-impl<'a, S: Store> Sight<'a, S> {
+impl<'a, S: Store> CentralView<'a, S> {
     /// The central as it is now.
     pub(crate) fn new(
         central: &'a Central<S>,
         cx: &impl Context,
-        overview: Overview,
-        lookers: usize,
+        view_context: ViewContext,
+        admin_connections: usize,
     ) -> Self {
-        let Overview { started, wall, metrics_agencies, lost_lines } = overview;
+        let ViewContext { started, wall, metrics_agencies, lost_lines } = view_context;
         Self {
             central,
             counters: cx.counters(),
@@ -69,7 +69,7 @@ impl<'a, S: Store> Sight<'a, S> {
             times: Times { started, time: wall.at(cx.now()), wall },
             metrics_agencies,
             loses_lines: lost_lines.are_recent(cx.now()),
-            lookers,
+            admin_connections,
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a, S: Store> Sight<'a, S> {
     }
 }
 
-impl<S: Store> View for Sight<'_, S> {
+impl<S: Store> View for CentralView<'_, S> {
     fn status(&self) -> Status {
         status::of(self)
     }

@@ -7,14 +7,19 @@ use reactor::{Context, Handler, Layer, LayerError};
 use wire::Agency;
 
 /// A handler that an operator can look at.
-pub trait Overseen: Handler {
+pub trait Observable: Handler {
     /// How it is in one turn.
     type View<'a>: View
     where
         Self: 'a;
 
     /// How it is in this turn, in which the admin listener has so many connections.
-    fn look(&self, cx: &impl Context, overview: Overview, lookers: usize) -> Self::View<'_>;
+    fn view(
+        &self,
+        cx: &impl Context,
+        view_context: ViewContext,
+        admin_connections: usize,
+    ) -> Self::View<'_>;
 
     /// The health check asks: looks at what a healthy process can't be without.
     fn on_probe(&mut self) {}
@@ -34,7 +39,7 @@ pub trait Overseen: Handler {
 
 /// How it is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Overview {
+pub struct ViewContext {
     /// When the process began.
     pub started: SystemTime,
     /// What moments of the loop are as points in time.
@@ -45,7 +50,7 @@ pub struct Overview {
     pub lost_lines: LostLines,
 }
 
-impl Overview {
+impl ViewContext {
     /// Of a process that began then, no line of whose log is lost yet.
     pub fn new(started: SystemTime, wall: WallClock, metrics_agencies: Agency) -> Self {
         Self { started, wall, metrics_agencies, lost_lines: LostLines::default() }

@@ -13,27 +13,27 @@ use reactor::{Counters, Histogram};
 use runtime::logging;
 use tls::expiry::Ending;
 
-use super::Sight;
+use super::CentralView;
 use super::cause_names::CAUSE_NAMES;
 use crate::central::lottery_session::Intake;
 use crate::central::session::{Activity, Protocol};
 use crate::central::tally::Batches;
 use crate::store::Store;
 
-pub(super) fn write<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
-    let status = sight.status();
-    bets(sight, out);
+pub(super) fn write<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+    let status = view.status();
+    bets(view, out);
     lottery(&status, out);
-    agencies(sight, &status, out);
-    ledger(sight, &status, out);
-    connections(sight, &status, out);
-    event_loop(sight, out);
-    trust(sight, out);
-    log(sight, out);
+    agencies(view, &status, out);
+    ledger(view, &status, out);
+    connections(view, &status, out);
+    event_loop(view, out);
+    trust(view, out);
+    log(view, out);
 }
 
-fn bets<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
-    let tally = sight.central.lottery.tally();
+fn bets<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+    let tally = view.central.lottery.tally();
     out.counter("loteria_bets_stored_total", "Bets stored since the start.").value(tally.stored);
     out.counter("loteria_bets_rejected_total", "Bets in rejected batches since the start.")
         .value(tally.rejected);
@@ -48,7 +48,7 @@ fn bets<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
         "What peers were refused or cut off for, and waits, since the start, by cause.",
     );
     for (cause, name) in CAUSE_NAMES {
-        refusals.labelled("cause", name, sight.central.shared.log.total(cause));
+        refusals.labelled("cause", name, view.central.shared.log.total(cause));
     }
 }
 
@@ -70,14 +70,14 @@ fn lottery(status: &Status, out: &mut Exposition) {
     }
 }
 
-fn agencies<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
+fn agencies<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
     let in_phase = |phase| status.agencies.iter().filter(|agency| agency.phase == phase).count();
     out.gauge("loteria_agencies_by_phase", "Agencies by how far they are.")
         .labelled("phase", "waiting", in_phase(Phase::Waiting))
         .labelled("phase", "sending", in_phase(Phase::Sending))
         .labelled("phase", "finished", in_phase(Phase::Finished))
         .labelled("phase", "drawn", in_phase(Phase::Drawn));
-    let shown = status.agencies.iter().take(sight.metrics_agencies as usize);
+    let shown = status.agencies.iter().take(view.metrics_agencies as usize);
     let mut bets = out.gauge("loteria_agency_bets", "Bets of an agency in the ledger.");
     for agency in shown.clone() {
         bets.labelled("agency", agency.agency, agency.stored);
@@ -106,8 +106,8 @@ fn agencies<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Expositio
     }
 }
 
-fn ledger<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
-    let (service, store) = (&sight.central.lottery, sight.central.store());
+fn ledger<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
+    let (service, store) = (&view.central.lottery, view.central.store());
     out.gauge("loteria_ledger_bytes", "Bytes of bets in the ledger.").value(status.ledger.bytes);
     if let Some(limit) = status.ledger.limit {
         out.gauge("loteria_ledger_bytes_limit", "Bytes of bets that there may be.").value(limit);
@@ -124,9 +124,9 @@ fn ledger<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition)
         .value(service.commit_failures());
 }
 
-fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposition) {
+fn connections<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
     let mut counts = [0_u64; ACTIVITIES.len()];
-    for activity in sight.central.shared.sessions.activities() {
+    for activity in view.central.shared.sessions.activities() {
         counts[index_of(activity)] += 1;
     }
     let mut connections =
@@ -139,7 +139,7 @@ fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposi
         .value(status.connections.limit);
     out.gauge("loteria_agencies_connected", "Agencies that have introduced themselves.")
         .value(status.connections.agencies);
-    let Counters { accepted, refused, closed, bytes_read, bytes_written, .. } = sight.counters;
+    let Counters { accepted, refused, closed, bytes_read, bytes_written, .. } = view.counters;
     for (name, help, value) in [
         (
             "loteria_connections_accepted_total",
@@ -155,7 +155,7 @@ fn connections<S: Store>(sight: &Sight<'_, S>, status: &Status, out: &mut Exposi
         (
             "loteria_accept_pauses_total",
             "Times that clients had to wait outside, admin's apart.",
-            sight.central.listener_log.pauses(),
+            view.central.listener_log.pauses(),
         ),
         ("loteria_received_bytes_total", "Bytes read from sockets.", bytes_read),
         ("loteria_sent_bytes_total", "Bytes written to sockets.", bytes_written),
@@ -193,15 +193,15 @@ fn index_of(activity: Activity) -> usize {
     }
 }
 
-fn event_loop<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
-    out.counter("loteria_turns_total", "Turns of the loop.").value(sight.counters.turns);
+fn event_loop<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+    out.counter("loteria_turns_total", "Turns of the loop.").value(view.counters.turns);
     out.counter("loteria_idle_turns_total", "Turns in which nothing happened.")
-        .value(sight.counters.idle_turns);
+        .value(view.counters.idle_turns);
     histogram(
         out,
         "loteria_turn_duration_seconds",
         "How long turns took, from the events until the next wait.",
-        &sight.turn_durations,
+        &view.turn_durations,
     );
 }
 
@@ -220,12 +220,12 @@ fn seconds(bound: Duration) -> f64 {
     f64::from(u32::try_from(bound.as_micros()).unwrap_or(u32::MAX)) / 1e6
 }
 
-fn trust<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+fn trust<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
     let mut ends = out.gauge(
         "loteria_certificate_expiry_timestamp_seconds",
         "When the first certificate, and the first revocation list, ends.",
     );
-    let expiries = sight.expiries();
+    let expiries = view.expiries();
     let of_certificates = |what: &Ending| matches!(what, Ending::Certificate(_));
     for (kind, is_certificate) in [("certificate", true), ("revocation_list", false)] {
         let of_kind = expiries.iter().filter(|end| of_certificates(&end.what) == is_certificate);
@@ -235,12 +235,12 @@ fn trust<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
     }
 }
 
-fn log<S: Store>(sight: &Sight<'_, S>, out: &mut Exposition) {
+fn log<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
     out.counter(
         "loteria_log_lines_dropped_total",
         "Log lines that were lost: the output took none.",
     )
     .value(logging::dropped_lines());
     out.counter("loteria_log_lines_counted_total", "Log lines that were counted, not logged.")
-        .value(sight.central.shared.log.counted());
+        .value(view.central.shared.log.counted());
 }

@@ -5,39 +5,39 @@ use admin::status::{
 };
 use admin::view::{NotReady, View as _};
 
-use super::Sight;
+use super::CentralView;
 use crate::lottery::Account;
 use crate::store::Store;
 
-pub(super) fn of<S: Store>(sight: &Sight<'_, S>) -> Status {
-    let agencies = agencies(sight);
+pub(super) fn of<S: Store>(view: &CentralView<'_, S>) -> Status {
+    let agencies = agencies(view);
     Status {
-        time: seconds(sight.times.time),
-        started: seconds(sight.times.started),
+        time: seconds(view.times.time),
+        started: seconds(view.times.started),
         version: env!("CARGO_PKG_VERSION"),
-        ready: sight.readiness().is_ok(),
-        problems: problems(sight),
-        lottery: lottery(sight, &agencies),
-        commits: commits(sight),
-        connections: connections(sight),
+        ready: view.readiness().is_ok(),
+        problems: problems(view),
+        lottery: lottery(view, &agencies),
+        commits: commits(view),
+        connections: connections(view),
         buffers: Usage {
-            bytes: sight.gauges.buffered_bytes as u64,
-            limit: Some(sight.gauges.buffered_bytes_limit as u64),
+            bytes: view.gauges.buffered_bytes as u64,
+            limit: Some(view.gauges.buffered_bytes_limit as u64),
         },
         ledger: Usage {
-            bytes: sight.central.store().rows_len(),
-            limit: sight.central.store().max_len(),
+            bytes: view.central.store().rows_len(),
+            limit: view.central.store().max_len(),
         },
         agencies,
     }
 }
 
-fn problems<S: Store>(sight: &Sight<'_, S>) -> Vec<Problem> {
-    let central = sight.central;
-    let (expiries, now) = (sight.expiries(), sight.times.time.into());
+fn problems<S: Store>(view: &CentralView<'_, S>) -> Vec<Problem> {
+    let central = view.central;
+    let (expiries, now) = (view.expiries(), view.times.time.into());
     let expired = expiries.iter().any(|expiry| expiry.is_over(now));
     let expiring = expiries.iter().any(|expiry| expiry.is_near(now) && !expiry.is_over(now));
-    let not_ready = sight.readiness().err();
+    let not_ready = view.readiness().err();
     [
         (central.shared.shutting_down, Problem::Stopping),
         (not_ready == Some(NotReady::LedgerFull), Problem::LedgerFull),
@@ -45,7 +45,7 @@ fn problems<S: Store>(sight: &Sight<'_, S>) -> Vec<Problem> {
         (central.listener_log.is_paused(), Problem::ConnectionsFull),
         (expired, Problem::CertificateExpired),
         (expiring, Problem::CertificateExpiring),
-        (sight.loses_lines, Problem::LogDropped),
+        (view.loses_lines, Problem::LogDropped),
     ]
     .into_iter()
     .filter_map(|(is_so, problem)| is_so.then_some(problem))
@@ -53,8 +53,8 @@ fn problems<S: Store>(sight: &Sight<'_, S>) -> Vec<Problem> {
 }
 
 /// Each agency of the lottery: what is durable of it.
-fn agencies<S: Store>(sight: &Sight<'_, S>) -> Vec<Agency> {
-    let (service, lottery) = (&sight.central.lottery, sight.central.lottery());
+fn agencies<S: Store>(view: &CentralView<'_, S>) -> Vec<Agency> {
+    let (service, lottery) = (&view.central.lottery, view.central.lottery());
     let mut connected: Vec<_> = service.connected().collect();
     connected.sort_unstable();
     (1..=lottery.agencies())
@@ -66,7 +66,7 @@ fn agencies<S: Store>(sight: &Sight<'_, S>) -> Vec<Agency> {
                 connected: connected.binary_search(&agency).is_ok(),
                 stored: account.stored,
                 rejected: account.rejected,
-                last_progress: service.tally().last_progress(agency).map(|at| sight.times.unix(at)),
+                last_progress: service.tally().last_progress(agency).map(|at| view.times.unix(at)),
                 winners: lottery.is_drawn().then(|| lottery.winning_rows(agency).count),
             }
         })
@@ -82,8 +82,8 @@ fn phase(account: &Account, drawn: bool) -> Phase {
     }
 }
 
-fn lottery<S: Store>(sight: &Sight<'_, S>, agencies: &[Agency]) -> Lottery {
-    let lottery = sight.central.lottery();
+fn lottery<S: Store>(view: &CentralView<'_, S>, agencies: &[Agency]) -> Lottery {
+    let lottery = view.central.lottery();
     let sum = |of: fn(&Agency) -> u64| agencies.iter().map(of).sum();
     Lottery {
         stage: match lottery.agencies() {
@@ -96,7 +96,7 @@ fn lottery<S: Store>(sight: &Sight<'_, S>, agencies: &[Agency]) -> Lottery {
         stored: sum(|agency| agency.stored),
         rejected: sum(|agency| agency.rejected),
         winners: lottery.is_drawn().then(|| sum(|agency| agency.winners.unwrap_or_default())),
-        drawn: sight.central.lottery.tally().drawn.map(|at| sight.times.unix(at)),
+        drawn: view.central.lottery.tally().drawn.map(|at| view.times.unix(at)),
         draw: lottery.draw().map(|name| name.to_string()),
     }
 }
@@ -106,17 +106,17 @@ fn count(agencies: &[Agency], is_so: impl Fn(Phase) -> bool) -> u32 {
     found.count().try_into().unwrap_or(u32::MAX)
 }
 
-fn commits<S: Store>(sight: &Sight<'_, S>) -> Commits {
-    let durations = sight.central.lottery.commit_durations();
+fn commits<S: Store>(view: &CentralView<'_, S>) -> Commits {
+    let durations = view.central.lottery.commit_durations();
     let quantile = |part| durations.quantile(part).map(|duration| duration.as_secs_f64());
     Commits { count: durations.count(), p50: quantile(0.5), p99: quantile(0.99) }
 }
 
-fn connections<S: Store>(sight: &Sight<'_, S>) -> Connections {
+fn connections<S: Store>(view: &CentralView<'_, S>) -> Connections {
     Connections {
-        open: sight.gauges.connections as u64,
-        limit: sight.gauges.connections_limit as u64,
-        agencies: sight.central.lottery.connected().count() as u64,
-        admin: sight.lookers as u64,
+        open: view.gauges.connections as u64,
+        limit: view.gauges.connections_limit as u64,
+        agencies: view.central.lottery.connected().count() as u64,
+        admin: view.admin_connections as u64,
     }
 }
