@@ -86,6 +86,7 @@ pub use self::identity::{Identity, IdentityError, agency_of};
 pub use self::protocol_config::ProtocolConfig;
 pub use self::trust::{Plaintext, Trust};
 pub use self::view::CentralView;
+pub(crate) use self::view::write_draw;
 
 use self::listener_log::ListenerLog;
 use self::log_budget::Cause;

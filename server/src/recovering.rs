@@ -10,7 +10,7 @@ use admin::view::{NotReady, View};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Layer, LayerError, Signal};
 use wire::DrawName;
 
-use crate::central::Trust as _;
+use crate::central::{Trust as _, write_draw};
 use crate::certificates::Certificates;
 use crate::observable::{Observable, ViewContext};
 
@@ -97,5 +97,7 @@ impl View for RecoveringView {
         Err(NotReady::Recovering)
     }
 
-    fn metrics(&self, _: &mut Exposition) {}
+    fn metrics(&self, out: &mut Exposition) {
+        write_draw(self.draw.map(|name| name.to_string()).as_deref(), out);
+    }
 }

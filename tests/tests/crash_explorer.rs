@@ -17,10 +17,14 @@ use kit::strace::traced;
 /// Far more than any of these runs makes of one call.
 const CALLS_MAX: usize = 1000;
 
-/// Two agencies with three batches each: some at a time, and one by one; of a draw with a name, which
-/// every start has to find in the ledger.
-fn lottery() -> Lottery {
-    Lottery::new(&[Plan::new(5, "2", "2"), Plan::new(5, "2", "1")]).of_draw("2026-11-27")
+/// Two agencies with three batches each: some at a time, and one by one.
+fn unnamed() -> Lottery {
+    Lottery::new(&[Plan::new(5, "2", "2"), Plan::new(5, "2", "1")])
+}
+
+/// The same of a draw with a name, which every start has to find in the ledger.
+fn named() -> Lottery {
+    unnamed().of_draw("2026-11-27")
 }
 
 /// Which calls of the central strace sees: those on the ledger's two files and their folder.
@@ -126,7 +130,7 @@ fn kill_at_each(lottery: impl Fn() -> Lottery, seen: Seen) -> BTreeMap<String, u
 
 #[test]
 fn killed_at_any_call_on_the_ledger_it_loses_and_doubles_nothing() {
-    let counts = kill_at_each(lottery, on_ledger);
+    let counts = kill_at_each(named, on_ledger);
     // What the ledger can't do without; that the exploration has seen it at all.
     for (name, least) in
         [("pwrite64", 12), ("pwritev", 3), ("fdatasync", 6), ("fsync", 1), ("ftruncate", 1)]
@@ -137,7 +141,7 @@ fn killed_at_any_call_on_the_ledger_it_loses_and_doubles_nothing() {
 
 #[test]
 fn killed_at_any_answer_or_log_line_it_loses_and_doubles_nothing() {
-    let counts = kill_at_each(lottery, if is_thorough() { everywhere } else { on_sockets });
+    let counts = kill_at_each(unnamed, if is_thorough() { everywhere } else { on_sockets });
     for (name, least) in [("sendto", 6), ("recvfrom", 6), ("write", 5), ("accept4", 2)] {
         assert!(counts.get(name).is_some_and(|count| *count >= least), "{name}: {counts:?}");
     }
@@ -218,7 +222,7 @@ fn damage_tail(lottery: &Lottery) {
 /// the crash can't be had: there is no `n`th call of that name.
 fn kill_each_recovery(name: &str, n: usize) -> Option<usize> {
     let crashed = || {
-        let lottery = crashed_at(lottery(), on_ledger, name, n)?;
+        let lottery = crashed_at(named(), on_ledger, name, n)?;
         damage_tail(&lottery);
         Some(lottery)
     };
@@ -254,7 +258,7 @@ fn killed_while_it_recovers_it_recovers_nevertheless() {
         return;
     }
     let (mut crashes, mut kills) = (0, 0);
-    for name in names_of_a_run(lottery(), on_ledger) {
+    for name in names_of_a_run(named(), on_ledger) {
         for recovery in (1..CALLS_MAX).map_while(|n| kill_each_recovery(&name, n)) {
             crashes += 1;
             kills += recovery;

@@ -6,6 +6,8 @@ mod cause_names;
 mod metrics;
 mod status;
 
+pub(crate) use metrics::write_draw;
+
 use std::time::{Instant, SystemTime};
 
 use admin::exposition::Exposition;

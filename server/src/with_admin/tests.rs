@@ -225,12 +225,17 @@ fn large_events_leave_to_some_streams_at_a_time_and_to_all_in_the_end() {
 
 #[test]
 fn while_the_ledger_is_read_that_is_what_is_seen_and_signals_are_kept() {
-    let mut world = World::new(Recovering::new(None, None));
+    let mut world = World::new(Recovering::new("2026-11-27".parse().ok(), None));
     let ready = world.get("/readyz");
     assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
     assert!(ready.ends_with("recovering: the ledger is being read\n"), "{ready}");
     assert!(world.get("/healthz").starts_with("HTTP/1.1 200 "));
-    assert!(world.get("/metrics").contains("\nloteria_ready 0\n"));
+    let metrics = world.get("/metrics");
+    assert!(metrics.contains("\nloteria_ready 0\n"), "{metrics}");
+    assert!(metrics.contains("\nloteria_draw_info{draw=\"2026-11-27\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("\nloteria_admin_connections_limit 256\n"), "{metrics}");
+    let dated = |response: &str| response.contains("\r\nDate: ");
+    assert!(dated(&ready) && dated(&metrics));
     assert!(world.get("/").contains("La central lee el libro de apuestas"));
     let second = Duration::from_secs(2);
     for signal in [Signal::Hangup, Signal::User1, Signal::Hangup] {

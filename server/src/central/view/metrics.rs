@@ -58,8 +58,7 @@ fn lottery(status: &Status, out: &mut Exposition) {
     out.gauge("loteria_ledger_rejected_bets", "Bets in rejected batches, as the ledger knows.")
         .value(lottery.rejected);
     out.gauge("loteria_agencies", "Agencies that take part.").value(lottery.agencies);
-    out.gauge("loteria_draw_info", "Always 1; the label is the draw's name, empty without one.")
-        .labelled("draw", lottery.draw.as_deref().unwrap_or_default(), true);
+    write_draw(lottery.draw.as_deref(), out);
     out.gauge("loteria_draw_done", "Whether the draw was held.").value(lottery.winners.is_some());
     if let Some(drawn) = lottery.drawn {
         out.gauge("loteria_draw_timestamp_seconds", "When this process held the draw.")
@@ -68,6 +67,12 @@ fn lottery(status: &Status, out: &mut Exposition) {
     if let Some(winners) = lottery.winners {
         out.gauge("loteria_winners", "Winning bets of all agencies.").value(winners);
     }
+}
+
+/// Which draw it is: known also while the ledger is read.
+pub(crate) fn write_draw(name: Option<&str>, out: &mut Exposition) {
+    out.gauge("loteria_draw_info", "Always 1; the label is the draw's name, empty without one.")
+        .labelled("draw", name.unwrap_or_default(), true);
 }
 
 fn agencies<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
