@@ -149,7 +149,18 @@ impl Config {
             );
             return None;
         }
+        if Self::clashes(layers, address)? {
+            layers.reject(&settings::ADMIN_ADDRESS, "another port than", &settings::PORT);
+            return None;
+        }
         Some(Some(AdminConfig { address, tls, hosts, limits, metrics_agencies }))
+    }
+
+    /// Whether agencies are to be listened to at the same address.
+    fn clashes(layers: &mut Settings, admin: SocketAddr) -> Option<bool> {
+        let (ip, port) = (layers.get(&settings::BIND)?, layers.get(&settings::PORT)?);
+        let overlaps = ip == admin.ip() || ip.is_unspecified() || admin.ip().is_unspecified();
+        Some(port != 0 && port == admin.port() && overlaps)
     }
 
     /// Streams are never closed for others: there must be room for who asks for health. So the default is

@@ -130,8 +130,8 @@ impl Lottery {
     /// [`Refusal::WrongDraw`], also when it alone has a name, and [`Refusal::UnknownAgency`].
     pub fn admit(&self, agency: Agency, draw: Option<DrawName>) -> Result<(), Refusal> {
         if draw != self.draw {
-            let mismatch = DrawMismatch { expected: self.draw, found: draw };
-            return Err(Refusal::WrongDraw(Box::new(mismatch)));
+            let draws = Box::new(DrawMismatch { expected: self.draw, found: draw });
+            return Err(Refusal::WrongDraw { agency, draws });
         }
         if (1..=self.agencies).contains(&agency) {
             return Ok(());

@@ -185,6 +185,7 @@ fn central(
     let line = Line::new("open_lottery", Success);
     let line = lottery.standing().add_start_to(line, &files);
     log_line!(Level::Info, line.with_some("draw", lottery.draw()));
+    startup_log::warn_of_full_ledger(&store, &lottery);
     let central = Central::new(lottery, store, protocol);
     match disk {
         Some(stream) => central.with_disk_thread(stream),

@@ -22,7 +22,10 @@ pub enum ServerError {
     #[error(transparent)]
     Certificates(#[from] tls::SettingError),
     /// The admin listener's address can't be had.
-    #[error("SERVER_ADMIN_ADDRESS = {address}: can't listen there: {source}")]
+    #[error(
+        "SERVER_ADMIN_ADDRESS = {address}: can't listen there: {source}: end what listens at that port (ss \
+         -ltnp shows it), or set an address of this machine and a port that is free, or off"
+    )]
     ListenAdmin {
         /// The address.
         address: SocketAddr,

@@ -8,7 +8,8 @@ use runtime::logging::{Escaped, InProgress, Level, Line, Pairs, Success};
 
 use crate::central::Plaintext;
 use crate::config::Config;
-use crate::store::Recovery;
+use crate::lottery::Lottery;
+use crate::store::{Recovery, Store};
 
 /// Agencies keep their connections until the draw: with fewer `connections` than agencies there is
 /// none.
@@ -26,6 +27,18 @@ pub fn warn_of_few_connections(config: &Config, connections: usize) {
         .with("connections", connections)
         .with("agencies", agencies)
         .with("warning", warning);
+    log_line!(Level::Warn, line);
+}
+
+/// Warns when there is no room for another bet.
+pub fn warn_of_full_ledger(store: &impl Store, lottery: &Lottery) {
+    let Some(limit) = store.max_len().filter(|_| store.is_full() && lottery.awaits_draw()) else {
+        return;
+    };
+    let line = Line::new("open_ledger", InProgress)
+        .with("bytes", store.rows_len())
+        .with("limit", limit)
+        .with("warning", "no bet is taken: raise SERVER_MAX_LEDGER_SIZE");
     log_line!(Level::Warn, line);
 }
 

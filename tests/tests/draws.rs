@@ -83,7 +83,7 @@ fn two_draws_side_by_side_don_t_mix_and_yesterdays_file_does_not_get_into_todays
         let served = centrals[other].0;
         let expected = format!(
             "action: run | result: fail | error: the central refuses, code 22: this central serves draw \
-             {served} (SERVER_DRAW), found an agency of draw {draw}; CLI_DRAW is {draw}: "
+             {served} (SERVER_DRAW), found agency 1 of draw {draw}; CLI_DRAW is {draw}: "
         );
         assert!(log.contains(&expected), "{log}");
         assert_eq!(

@@ -3,10 +3,16 @@
 //! After a failure requests that would stage something are answered at once, without a look at them
 //! or at the disk, until a delay has passed; it doubles with each failure in a row. When only rows
 //! can't be stored, ends and the draw, which have none, go on. When the delay has passed commits are tried,
-//! and still count as failing until one has succeeded. Knows no clock: the caller sets the timer.
+//! and still count as failing until one has succeeded, or none has failed for a while: agencies may have given
+//! up, and what waits for a central that is ready would wait for ever. Knows no clock: the caller sets the
+//! timers.
 
 use std::rc::Rc;
 use std::time::Duration;
+
+/// After so long without a failure commits don't count as failing any more: longer than any agency waits
+/// between two tries.
+pub(crate) const QUIET: Duration = Duration::from_mins(1);
 
 /// The longest delay.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -37,18 +43,28 @@ pub(crate) struct CommitBackoff {
     failing: Option<Suspended>,
     /// A timer that the caller has to set.
     timer: Option<Duration>,
+    /// The same, for [`on_quiet`](Self::on_quiet).
+    quiet_timer: Option<Duration>,
 }
 
 impl CommitBackoff {
     /// `first_delay` follows a failure after a success; zero suspends nothing, ever.
     pub(crate) fn new(first_delay: Duration) -> Self {
         let next_delay = first_delay;
-        Self { first_delay, next_delay, suspension: None, failing: None, timer: None }
+        Self {
+            first_delay,
+            next_delay,
+            suspension: None,
+            failing: None,
+            timer: None,
+            quiet_timer: None,
+        }
     }
 
     /// A commit had no effect.
     pub(crate) fn on_failure(&mut self, what: Suspended, reason: &Rc<str>) {
         self.failing = self.failing.max(Some(what));
+        self.quiet_timer = Some(QUIET);
         if self.first_delay.is_zero() {
             return;
         }
@@ -68,7 +84,12 @@ impl CommitBackoff {
         }
     }
 
-    /// Whether the last commit failed, and none has succeeded since.
+    /// None has failed for [`QUIET`].
+    pub(crate) fn on_quiet(&mut self) {
+        self.failing = None;
+    }
+
+    /// Whether the last commit failed, a short while ago, and none has succeeded since.
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.is_some()
     }
@@ -82,6 +103,11 @@ impl CommitBackoff {
     pub(crate) fn suspends(&self, what: Suspended) -> Option<Rc<str>> {
         let suspension = self.suspension.as_ref().filter(|suspension| suspension.what >= what);
         suspension.map(|suspension| suspension.reason.clone())
+    }
+
+    /// The timer to be set, at whose end [`on_quiet`](Self::on_quiet) is called.
+    pub(crate) fn take_quiet_timer(&mut self) -> Option<Duration> {
+        self.quiet_timer.take()
     }
 
     /// The timer to be set, at whose end [`on_timer`](Self::on_timer) is called.
@@ -162,6 +188,18 @@ mod tests {
             backoff.on_success(true);
             assert!(!backoff.is_failing());
         }
+    }
+
+    #[test]
+    fn nothing_fails_any_more_once_nothing_has_for_a_while() {
+        let mut backoff = CommitBackoff::new(FIRST);
+        assert_eq!(backoff.take_quiet_timer(), None);
+        backoff.on_failure(Suspended::Rows, &"full".into());
+        assert_eq!(backoff.take_quiet_timer(), Some(QUIET));
+        backoff.on_failure(Suspended::Rows, &"full".into());
+        assert_eq!(backoff.take_quiet_timer(), Some(QUIET), "each failure begins it anew");
+        backoff.on_quiet();
+        assert!(!backoff.is_failing());
     }
 
     #[test]

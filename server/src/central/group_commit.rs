@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 use ledger::{Lsn, SyncTarget, Work};
 use reactor::{ConnectionId, Context, Histogram, exponential_bounds};
 use runtime::log_line;
-use runtime::logging::{InProgress, Level, Line};
+use runtime::logging::{InProgress, Level, Line, Success};
 
 use super::commit_backoff::{CommitBackoff, Suspended};
 use super::log_budget::{Cause, LogBudget};
 use crate::disk_thread;
 use crate::lottery::Lottery;
-use crate::row;
 use crate::store::{AppendError, Store, StoreError};
 
 /// What waits for the disk.
@@ -59,6 +58,8 @@ pub(crate) struct GroupCommit<S> {
     at_limit: bool,
     /// Commits that had no effect, for any other reason.
     failures: u64,
+    /// The log says that a commit has failed, and not yet that one has succeeded since.
+    failure_logged: bool,
     disk: Disk,
     /// When the sync that is under way was handed to the disk's thread.
     sync_began: Option<Instant>,
@@ -75,6 +76,7 @@ impl<S: Store> GroupCommit<S> {
             backoff: CommitBackoff::new(retry_delay),
             at_limit: false,
             failures: 0,
+            failure_logged: false,
             disk: Disk::Loop,
             sync_began: None,
             durations: CommitDurations::new(BOUNDS),
@@ -114,15 +116,14 @@ impl<S: Store> GroupCommit<S> {
         matches!(self.disk, Disk::Thread(disk) if disk == connection)
     }
 
-    /// Whether the last commit had no effect, and none has had one since.
+    /// Whether the last commit had no effect, a short while ago, and none has had one since.
     pub(crate) fn is_failing(&self) -> bool {
         self.backoff.is_failing()
     }
 
     /// Whether the ledger is as large as it may be: a commit was too much for it, or any would be.
     pub(crate) fn is_at_limit(&self) -> bool {
-        let least = self.store.rows_len().saturating_add(row::MIN_LEN as u64);
-        self.at_limit || self.store.max_len().is_some_and(|most| least > most)
+        self.at_limit || self.store.is_full()
     }
 
     /// Commits that the disk didn't take.
@@ -172,6 +173,12 @@ impl<S: Store> GroupCommit<S> {
                 lottery.appended(lsn);
                 self.at_limit &= !with_rows;
                 self.backoff.on_success(with_rows);
+                if with_rows && std::mem::take(&mut self.failure_logged) {
+                    log_line!(
+                        Level::Info,
+                        Line::new("commit", Success).with("failures", self.failures)
+                    );
+                }
                 Commit::Appended(lsn)
             }
             Err(AppendError::Busy) => Commit::Pending,
@@ -215,6 +222,7 @@ impl<S: Store> GroupCommit<S> {
         if log.allows(Cause::CommitFailed) {
             let line = Line::new("commit", InProgress).with_bytes("error", &*reason);
             log_line!(Level::Warn, line);
+            self.failure_logged = true;
         }
         Commit::Unavailable(self.store.appended_lsn(), reason)
     }

@@ -78,7 +78,7 @@ impl<S: Store> LotteryService<S> {
         self.outbox.tally()
     }
 
-    /// Whether the last commit had no effect, and none has had one since.
+    /// Whether the last commit had no effect, a short while ago, and none has had one since.
     pub(crate) fn is_failing(&self) -> bool {
         self.commits.is_failing()
     }
@@ -232,6 +232,7 @@ impl<S: Store> LotteryService<S> {
     pub(crate) fn on_timer(&mut self, timer: TimerId) {
         match timer {
             timers::COMMIT_RETRY => self.commits.backoff().on_timer(),
+            timers::COMMIT_QUIET => self.commits.backoff().on_quiet(),
             timers::DRAW_PAUSE | timers::DRAW_PERIOD => self.draw.on_timer(timer),
             // The scan for winners goes on at the end of every turn.
             _ => {}
@@ -275,6 +276,9 @@ impl<S: Store> LotteryService<S> {
         self.log_draw_progress(cx, shared);
         if let Some(delay) = self.commits.backoff().take_timer() {
             cx.set_timer(timers::COMMIT_RETRY, Some(delay));
+        }
+        if let Some(after) = self.commits.backoff().take_quiet_timer() {
+            cx.set_timer(timers::COMMIT_QUIET, Some(after));
         }
         Ok(())
     }

@@ -14,6 +14,9 @@ pub(crate) const WINNERS: TimerId = TimerId(2);
 /// Fires when a commit may be tried again after one had no effect.
 pub(crate) const COMMIT_RETRY: TimerId = TimerId(3);
 
+/// Fires when no commit has failed for a while.
+pub(crate) const COMMIT_QUIET: TimerId = TimerId(7);
+
 /// Ends the pause after a line of what the draw waits for.
 pub(crate) const DRAW_PAUSE: TimerId = TimerId(4);
 

@@ -51,6 +51,31 @@ fn a_draw_has_a_name_or_none_and_the_path_of_the_ledger_may_have_it() {
 }
 
 #[test]
+fn an_operator_and_agencies_are_listened_to_at_different_addresses() {
+    let with = |bind: &str, port: &str, admin: &str| {
+        let arguments = ["--bind", bind, "--port", port, "--admin-address", admin];
+        Config::new(&mut layers(&arguments)).map(drop).map_err(|errors| errors.to_string())
+    };
+    for (bind, port, admin) in [
+        ("0.0.0.0", "8080", "127.0.0.1:8081"),
+        ("127.0.0.1", "8080", "127.0.0.2:8080"),
+        ("127.0.0.1", "0", "127.0.0.1:0"),
+    ] {
+        assert_eq!(with(bind, port, admin), Ok(()), "{bind}:{port}, {admin}");
+    }
+    for (bind, admin) in [
+        ("127.0.0.1", "127.0.0.1:8080"),
+        ("0.0.0.0", "127.0.0.1:8080"),
+        ("127.0.0.1", "0.0.0.0:8080"),
+        ("::", "127.0.0.1:8080"),
+    ] {
+        let error = with(bind, "8080", admin).unwrap_err();
+        let expected = "expected another port than SERVER_PORT";
+        assert!(error.contains("--admin-address") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn unlimited_addresses_are_any_number_of_networks() {
     for (text, count) in [("", 0), (" 10.0.0.0/8 ,, ::1", 2), ("127.0.0.1", 1)] {
         let config = Config::new(&mut layers(&["--unlimited-addresses", text])).unwrap();

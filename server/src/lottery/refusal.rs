@@ -16,10 +16,15 @@ pub struct DrawMismatch {
 pub enum Refusal {
     /// An agency of another draw.
     #[error(
-        "this central serves {} (SERVER_DRAW), found an agency of {}",
-        DrawPhrase(.0.expected), DrawPhrase(.0.found)
+        "this central serves {} (SERVER_DRAW), found agency {agency} of {}",
+        DrawPhrase(.draws.expected), DrawPhrase(.draws.found)
     )]
-    WrongDraw(Box<DrawMismatch>),
+    WrongDraw {
+        /// Its number.
+        agency: Agency,
+        /// The central's draw, and its own.
+        draws: Box<DrawMismatch>,
+    },
     /// Not one of the lottery's agencies.
     #[error("agencies are numbered 1 to {agencies} (SERVER_AGENCIES), found {found}")]
     UnknownAgency {
@@ -83,7 +88,7 @@ impl Refusal {
     /// The number that travels.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::WrongDraw(_) => ErrorCode::WrongDraw,
+            Self::WrongDraw { .. } => ErrorCode::WrongDraw,
             Self::UnknownAgency { .. } => ErrorCode::UnknownAgency,
             Self::Gap { .. } => ErrorCode::Gap,
             Self::Overlap { .. } => ErrorCode::Overlap,

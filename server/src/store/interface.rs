@@ -6,6 +6,7 @@ use ledger::{Lsn, SyncTarget, Work};
 
 use super::error::StoreError;
 use crate::lottery::{Staged, State};
+use crate::row;
 
 /// Why a commit was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,12 @@ pub trait Store: ReadRows {
     /// Bytes of rows that there may be at most; `None` without a limit.
     fn max_len(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether no row fits any more.
+    fn is_full(&self) -> bool {
+        let least = self.rows_len().saturating_add(row::MIN_LEN as u64);
+        self.max_len().is_some_and(|most| least > most)
     }
 
     /// Bytes that a commit takes, of so many bytes of rows and entries.

@@ -228,15 +228,15 @@ fn which_draws_differ_and_which_versions_are_spoken_is_said() {
     let named = || World::of_draw(1, "hoy");
     assert_eq!(
         reason(named(), &hello_of(1, "ayer")),
-        "this central serves draw hoy (SERVER_DRAW), found an agency of draw ayer"
+        "this central serves draw hoy (SERVER_DRAW), found agency 1 of draw ayer"
     );
     assert_eq!(
         reason(named(), &hello(1)),
-        "this central serves draw hoy (SERVER_DRAW), found an agency of the unnamed draw"
+        "this central serves draw hoy (SERVER_DRAW), found agency 1 of the unnamed draw"
     );
     assert_eq!(
         reason(World::new(1), &hello_of(1, "ayer")),
-        "this central serves the unnamed draw (SERVER_DRAW), found an agency of draw ayer"
+        "this central serves the unnamed draw (SERVER_DRAW), found agency 1 of draw ayer"
     );
     for version in [0, 3, 255] {
         let expected = format!("this central speaks versions 1 and 2, found {version}");

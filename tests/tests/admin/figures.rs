@@ -199,6 +199,11 @@ fn a_full_ledger_is_not_ready_from_the_start_and_until_the_draw() {
     ]));
     let answer = full.get("/readyz");
     assert_eq!((answer.status, &*answer.body), (503, "ledger full: it has reached its limit\n"));
+    assert!(
+        full.server
+            .log_so_far()
+            .contains("| warning: no bet is taken: raise SERVER_MAX_LEDGER_SIZE")
+    );
     finish(&mut full.agency(1), 10);
     wait_until("the draw", || full.get("/readyz").body == "ready\n");
     full.server.stop();

@@ -153,7 +153,7 @@ fn connections<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut E
         ),
         (
             "loteria_connections_refused_total",
-            "Peers refused as they came, since the start.",
+            "Peers refused as they came, admin's among them.",
             refused,
         ),
         ("loteria_connections_closed_total", "Connections closed, admin's among them.", closed),
