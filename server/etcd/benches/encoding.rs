@@ -5,7 +5,7 @@ use std::hint::black_box;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use etcd::{Compare, Op, Range, Request, Txn, TxnAnswer};
+use etcd::{Compare, Op, Range, Request, Txn, TxnResponse};
 
 /// Bytes of a value.
 const VALUE: usize = 128 << 10;
@@ -43,12 +43,12 @@ fn decode(criterion: &mut Criterion) {
         r#"{{{header},"responses":[{{"response_range":{{{header},"kvs":[{kv}],"count":"1"}}}}]}}"#
     );
     let mut group = criterion.benchmark_group("etcd");
-    let parse = |text: &str| serde_json::from_str::<TxnAnswer>(text).expect("an answer");
-    group.bench_function("the answer to two puts is read", |bencher| {
+    let parse = |text: &str| serde_json::from_str::<TxnResponse>(text).expect("a response");
+    group.bench_function("the response to two puts is read", |bencher| {
         bencher.iter(|| parse(black_box(&succeeded)));
     });
     group.throughput(Throughput::Bytes(VALUE as u64));
-    group.bench_function("an answer of 128 KiB is read", |bencher| {
+    group.bench_function("a response of 128 KiB is read", |bencher| {
         bencher.iter(|| parse(black_box(&failed)));
     });
     group.finish();

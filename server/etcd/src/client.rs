@@ -1,6 +1,6 @@
 //! The state machine: what is asked of etcd, and what comes of it.
 //!
-//! Whoever drives a [`Client`]
+//! The driver of a [`Client`]
 //!
 //! 1. brings input: [`submit`](Client::submit), [`cancel`](Client::cancel), [`watch`](Client::watch);
 //!    [`on_connected`](Client::on_connected), [`on_data`](Client::on_data),
@@ -10,12 +10,13 @@
 //!    [`poll_event`](Client::poll_event). Then both queues hold only what one input can cause.
 //!
 //! A request of which nothing is known after a try (time-out, connection lost, no leader) is sent again,
-//! its body byte for byte the same, on a new connection to the next member that may answer, until it is
-//! settled or cancelled. A transaction that is then refused is sent again too, for an earlier try may be
+//! its body byte for byte the same, on a new connection to the next member that may respond, until it is
+//! completed or cancelled. A transaction that is then refused is sent again too, for an earlier try may be
 //! done yet. So it must be one that does no harm when it is done twice, or late: its comparisons see to
 //! that.
 
 pub mod actions;
+pub(crate) mod completion;
 pub mod connections;
 pub mod counters;
 pub(crate) mod dispatch;
@@ -23,7 +24,6 @@ pub mod events;
 pub(crate) mod heads;
 pub mod members;
 pub mod requests;
-pub(crate) mod settling;
 pub(crate) mod token;
 pub(crate) mod watch_state;
 pub(crate) mod watching;
@@ -59,7 +59,7 @@ pub struct Client {
     /// The body that asks for one; empty without credentials.
     authenticate: Vec<u8>,
     watching: Watching,
-    /// The cluster of the first answer.
+    /// The cluster of the first response.
     cluster_id: Option<u64>,
     raft_term: u64,
     is_stopped: bool,
@@ -112,7 +112,7 @@ impl Client {
         })
     }
 
-    /// Asks for something. [`Event::Settled`] with this ticket follows, never within this call; no other
+    /// Asks for something. [`Event::Completed`] with this ticket follows, never within this call; no other
     /// open request may have the same ticket.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Client {
     /// or be done yet. Ignored when there is no such request.
     pub fn cancel(&mut self, ticket: Ticket, now: Instant) {
         self.events.retain(
-            |event| !matches!(event, Event::Settled { ticket: settled, .. } if *settled == ticket),
+            |event| !matches!(event, Event::Completed { ticket: completed, .. } if *completed == ticket),
         );
         let Some(slot) = self.requests.find(ticket) else { return };
         if let Some(number) = self.connections.busy_with(Work::Request(slot))
@@ -181,8 +181,8 @@ impl Client {
         consumed
     }
 
-    /// The peer has ended or lost a connection, or it couldn't be established. Whoever drives the client
-    /// closes it; no action does.
+    /// The peer has ended or lost a connection, or it couldn't be established. The driver closes
+    /// it; no action does.
     pub fn on_closed(&mut self, connection: ConnectionNumber, now: Instant) {
         self.lose(connection, End::OfConnection, now);
         self.dispatch(now);
@@ -256,12 +256,12 @@ impl Client {
         self.members.current()
     }
 
-    /// Whether that endpoint has failed and not answered since.
+    /// Whether that endpoint has failed and not responded since.
     pub fn is_current_suspect(&self) -> bool {
         self.members.is_suspect(self.members.current())
     }
 
-    /// The cluster, once it has answered.
+    /// The cluster, once it has responded.
     pub fn cluster_id(&self) -> Option<u64> {
         self.cluster_id
     }

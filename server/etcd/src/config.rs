@@ -1,11 +1,11 @@
-//! Whom to ask, and what it may cost.
+//! The endpoints, time-outs and limits.
 
 use std::fmt;
 use std::time::Duration;
 
 use http1::InvalidHead;
 
-/// The longest wait for an answer: for members on a local network with an election time-out of 300 ms.
+/// The longest wait for a response: for members on a local network with an election time-out of 300 ms.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The longest wait for a connection.
@@ -23,13 +23,13 @@ pub const MAX_REQUESTS: usize = 64;
 /// How many bytes their bodies may have together: about 2 MiB of values as base64.
 pub const MAX_REQUEST_BYTES: usize = 3 << 20;
 
-/// How many bytes the body of an answer, or a line of a watch, may have.
+/// How many bytes the body of a response, or a line of a watch, may have.
 pub const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// How many connections a member may have at once for requests; a watch has one more.
 pub const CONNECTIONS_PER_MEMBER: usize = 16;
 
-/// Whom to ask, and what it may cost.
+/// The endpoints, time-outs and limits.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The members as `HOST:PORT`, at least one. They are asked one after another, the last one before
@@ -38,7 +38,7 @@ pub struct Config {
     /// Index of the endpoint that is asked first. Where each of several clients begins with another, their
     /// requests are spread over the members.
     pub first_endpoint: usize,
-    /// The longest wait for an answer, from when the request is sent, above 0; [`REQUEST_TIMEOUT`].
+    /// The longest wait for a response, from when the request is sent, above 0; [`REQUEST_TIMEOUT`].
     pub request_timeout: Duration,
     /// The longest wait for a connection, above 0; [`CONNECT_TIMEOUT`].
     pub connect_timeout: Duration,
@@ -51,7 +51,7 @@ pub struct Config {
     pub max_requests: usize,
     /// How many bytes their bodies may have together, at least 1; [`MAX_REQUEST_BYTES`].
     pub max_request_bytes: usize,
-    /// How many bytes the body of an answer, or a line of a watch, may have, at least 1;
+    /// How many bytes the body of a response, or a line of a watch, may have, at least 1;
     /// [`MAX_RESPONSE_BYTES`].
     /// Each connection may hold so many.
     pub max_response_bytes: usize,
@@ -99,7 +99,7 @@ impl fmt::Debug for Credentials {
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// There is nobody to ask.
+    /// There is no endpoint.
     #[error("expected at least one endpoint, found none")]
     NoEndpoint,
     /// An endpoint is none.

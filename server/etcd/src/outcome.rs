@@ -4,7 +4,7 @@
 //! | status, code of gRPC | what it means |
 //! |---|---|
 //! | 200, and a transaction or read names its cluster | done |
-//! | any other from 200 on before 400 | unknown: it isn't etcd that answers |
+//! | any other from 200 on before 400 | unknown: the response isn't etcd's |
 //! | 429, 8, `database space exceeded` | no space: nothing was written |
 //! | 429, 8, `too many requests` | unavailable |
 //! | 401, code 16, or `user name is empty` | unauthorized |
@@ -13,11 +13,11 @@
 //! | 500, 504 and all others from 500 on | unknown: a time-out, or something worse |
 //! | all others from 400 on | misused: a bug, or a wrong setting |
 //!
-//! The texts that tell one use of a code from another are compared with the message, parsed.
+//! The texts that distinguish uses of a code are compared with the message, parsed.
 
 use serde::Deserialize;
 
-use crate::answer::{Answer, RangeAnswer, TokenAnswer, TxnAnswer};
+use crate::response::{RangeResponse, Response, TokenResponse, TxnResponse};
 
 /// Characters of etcd's message that are kept.
 pub const MESSAGE_MAX: usize = 200;
@@ -80,20 +80,20 @@ struct ErrorBody {
 }
 
 /// What the response to a request says.
-pub(crate) fn of_request(kind: Kind, status: u16, body: &[u8]) -> Outcome<Answer> {
+pub(crate) fn of_request(kind: Kind, status: u16, body: &[u8]) -> Outcome<Response> {
     let outcome = of(status, body, |body| match kind {
-        Kind::Txn => serde_json::from_slice::<TxnAnswer>(body).map(Answer::Txn),
-        Kind::Range => serde_json::from_slice::<RangeAnswer>(body).map(Answer::Range),
+        Kind::Txn => serde_json::from_slice::<TxnResponse>(body).map(Response::Txn),
+        Kind::Range => serde_json::from_slice::<RangeResponse>(body).map(Response::Range),
     });
     match outcome {
-        // Any JSON object would pass for an answer without changes. etcd names its cluster in each.
-        Outcome::Done(answer) if answer.header().cluster_id == 0 => Outcome::Unknown,
+        // Any JSON object would pass for a response without changes. etcd names its cluster in each.
+        Outcome::Done(response) if response.header().cluster_id == 0 => Outcome::Unknown,
         outcome => outcome,
     }
 }
 
 /// What the response to a request for a token says.
-pub(crate) fn of_token(status: u16, body: &[u8]) -> Outcome<TokenAnswer> {
+pub(crate) fn of_token(status: u16, body: &[u8]) -> Outcome<TokenResponse> {
     of(status, body, |body| serde_json::from_slice(body))
 }
 
@@ -151,9 +151,9 @@ fn refusal(status: u16, code: Option<u32>, message: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Header;
+    use crate::response::Header;
 
-    fn of_text(status: u16, body: &str) -> Outcome<Answer> {
+    fn of_text(status: u16, body: &str) -> Outcome<Response> {
         of_request(Kind::Range, status, body.as_bytes())
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let refusal =
             |status, code, message: &str| Refusal { status, code, message: message.to_owned() };
         // As 3.4 writes them, and as 3.5 does, with a space behind each comma.
-        let cases: [(u16, &str, Outcome<Answer>); 17] = [
+        let cases: [(u16, &str, Outcome<Response>); 17] = [
             (
                 503,
                 r#"{"error":"etcdserver: no leader","code":14,"message":"etcdserver: no leader"}"#,
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_may_have_been_done() {
+    fn what_is_no_response_may_have_been_done() {
         let foreign = [r#"{"status":"ok"}"#, r#"{"header":{"cluster_id":"0"},"count":"1"}"#];
         for body in ["", "{", "<html>", "[]", "[1]", "{}"].into_iter().chain(foreign) {
             assert_eq!(of_text(200, body), Outcome::Unknown, "{body}");
@@ -232,8 +232,8 @@ mod tests {
             assert_eq!(txn, Outcome::Unknown, "{body}");
         }
         let header = Header { cluster_id: 7, ..Header::default() };
-        let answer = Answer::Range(RangeAnswer { header, ..RangeAnswer::default() });
-        assert_eq!(of_text(200, r#"{"header":{"cluster_id":"7"}}"#), Outcome::Done(answer));
+        let response = Response::Range(RangeResponse { header, ..RangeResponse::default() });
+        assert_eq!(of_text(200, r#"{"header":{"cluster_id":"7"}}"#), Outcome::Done(response));
         assert_eq!(of_text(204, ""), Outcome::Unknown);
     }
 

@@ -4,8 +4,8 @@
 
 use serde::Deserialize;
 
-use crate::answer::{Header, KeyValue};
 use crate::outcome::{Outcome, of_refusal};
+use crate::response::{Header, KeyValue};
 
 /// Cuts a body into lines, none of them longer than the maximum.
 #[derive(Debug, Default)]

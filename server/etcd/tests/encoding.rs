@@ -1,4 +1,4 @@
-//! What is written is what `serde_json` would write of the same; what etcd answers comes back.
+//! What is written is what `serde_json` would write of the same; the responses of etcd come back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,16 +1,16 @@
-//! A client over a network in memory in which everything goes wrong: answers come in pieces, late, torn,
-//! twice or never; members end, hang, have no leader, or answer with the errors of either version.
+//! A client over a network in memory in which everything goes wrong: responses come in pieces, late, torn,
+//! twice or never; members end, hang, have no leader, or respond with the errors of either version.
 //!
 //! Whatever happens: each ticket gets one final event, a request that is tried again has the same bytes,
-//! no member has more connections than may be, nothing is retried that was settled, and while one member
-//! is well everything is settled.
+//! no member has more connections than may be, nothing is retried that was completed, and while one member
+//! is well everything is completed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use etcd::{
-    Action, Answer, Client, Config, ConnectionNumber, Credentials, Event, Op, OpAnswer, Request,
-    Settled, Ticket, Txn,
+    Action, Client, Completion, Config, ConnectionNumber, Credentials, Event, Op, OpResponse,
+    Request, Response, Ticket, Txn,
 };
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ const MEMBERS: usize = 3;
 const CONNECTIONS: usize = 4;
 const REQUESTS: usize = 12;
 
-/// How a member answers. In the end the first one is well.
+/// How a member responds. In the end the first one is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
     Well,
@@ -94,7 +94,7 @@ struct World {
     /// The body that was sent for each ticket.
     bodies: BTreeMap<String, Vec<u8>>,
     tokens: u64,
-    settled: u64,
+    completed: u64,
 }
 
 impl World {
@@ -117,7 +117,7 @@ impl World {
             open: BTreeSet::new(),
             bodies: BTreeMap::new(),
             tokens: 0,
-            settled: 0,
+            completed: 0,
         };
         if has_watch {
             world.client.watch(b"closed", b"", world.now);
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    /// Does what the client asks for, and takes what it tells.
+    /// Does what the client asks for, and takes its events.
     fn act(&mut self) {
         loop {
             match self.client.poll_action() {
@@ -213,20 +213,20 @@ impl World {
                 Some(Action::Close { connection }) => drop(self.peers.remove(&connection)),
                 Some(Action::Send { connection, head, body }) => {
                     let (head, body) = (head.to_vec(), body.to_vec());
-                    self.answer(connection, &String::from_utf8(head).expect("text"), &body);
+                    self.respond(connection, &String::from_utf8(head).expect("text"), &body);
                 }
                 None => break,
             }
         }
         while let Some(event) = self.client.poll_event() {
             match event {
-                Event::Settled { ticket, settled } => {
-                    check_answer(ticket, &settled);
+                Event::Completed { ticket, completion } => {
+                    check_response(ticket, &completion);
                     assert!(
                         self.open.remove(&ticket),
-                        "{ticket:?} was settled or cancelled before"
+                        "{ticket:?} was completed or cancelled before"
                     );
-                    self.settled += 1;
+                    self.completed += 1;
                 }
                 Event::WatchStarted(_) | Event::Changed(..) => {}
                 Event::OtherCluster { .. } => panic!("there is one cluster"),
@@ -250,8 +250,8 @@ impl World {
         }
     }
 
-    /// A member answers as it pleases; what it does with a request it may have done before.
-    fn answer(&mut self, number: ConnectionNumber, head: &str, body: &[u8]) {
+    /// A member responds as it pleases; what it does with a request it may have done before.
+    fn respond(&mut self, number: ConnectionNumber, head: &str, body: &[u8]) {
         assert!(head.contains("\r\nGrpc-Metadata-hasleader: true\r\n"));
         assert!(head.ends_with(&format!("\r\nContent-Length: {}\r\n\r\n", body.len())));
         let Some(peer) = self.peers.get_mut(&number) else { return };
@@ -277,7 +277,7 @@ impl World {
                 r#"{{"header":{{"cluster_id":"7"}},"responses":[{{"response_range":{{"kvs":[{{"key":"{key}"}}]}}}}]}}"#
             ),
         };
-        let (answer, ends) = match self.moods[peer.member] {
+        let (response, ends) = match self.moods[peer.member] {
             Mood::Hangs | Mood::Refuses => return,
             Mood::Ends => (Vec::new(), true),
             Mood::Well if resource == "/v3/watch" => (chunk(200, &done, false), false),
@@ -297,7 +297,7 @@ impl World {
                 false,
             ),
         };
-        (peer.coming, peer.ends) = (answer, ends);
+        (peer.coming, peer.ends) = (response, ends);
     }
 
     /// One member becomes well, and everything comes to an end. That there is no space, or no valid
@@ -328,10 +328,10 @@ fn key_of(ticket: Ticket) -> String {
     format!("key-{}", ticket.0)
 }
 
-/// An answer is one to this request, not to another.
-fn check_answer(ticket: Ticket, settled: &Settled) {
-    let Settled::Done(Answer::Txn(answer)) = settled else { return };
-    let [OpAnswer::Range(range)] = &answer.responses[..] else { panic!("{answer:?}") };
+/// A response is one to this request, not to another.
+fn check_response(ticket: Ticket, completion: &Completion) {
+    let Completion::Done(Response::Txn(response)) = completion else { return };
+    let [OpResponse::Range(range)] = &response.responses[..] else { panic!("{response:?}") };
     assert_eq!(range.kvs[0].key, key_of(ticket).as_bytes());
 }
 
@@ -348,7 +348,7 @@ fn chunk(status: u16, body: &str, is_whole: bool) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn whatever_goes_wrong_each_request_is_settled_once(
+    fn whatever_goes_wrong_each_request_is_completed_once(
         has_user in any::<bool>(),
         has_watch in any::<bool>(),
         steps in prop::collection::vec(step(), 0..150),

@@ -7,7 +7,7 @@ use crate::status_code::StatusCode;
 /// Bytes that are no request which is answered here. Where the next one begins can't be trusted: the
 /// connection closes behind the response.
 ///
-/// The texts are for whoever sent it: each says what was expected and what was found.
+/// The texts are for the sender: each says what was expected and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The first byte is that of a TLS handshake.

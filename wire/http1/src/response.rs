@@ -9,7 +9,7 @@ use std::io::Write as _;
 use crate::request::Method;
 use crate::status_code::StatusCode;
 
-/// What may be loaded by what has no reason to load anything: nothing, and nobody frames it.
+/// What may be loaded by what has no reason to load anything: nothing, and no page frames it.
 pub const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The methods that are answered.

@@ -237,7 +237,7 @@ impl ResponseDecoder {
     }
 }
 
-/// As soon as it is known, so that whatever else answers isn't waited for.
+/// As soon as it is known, so that a peer that isn't HTTP isn't waited for.
 fn check_beginning(input: &[u8]) -> Result<(), ResponseError> {
     let differs = input.iter().zip(BEGINNING).position(|(found, expected)| found != expected);
     match differs {

@@ -68,7 +68,7 @@ pub enum ResponseError {
         /// Its value.
         found: Excerpt,
     },
-    /// More than whoever has asked wants.
+    /// More than the reader wants.
     #[error("expected a body of at most {max} bytes, found more")]
     BodyTooLarge {
         /// The most bytes it may have.

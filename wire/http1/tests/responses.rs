@@ -42,7 +42,7 @@ fn what_etcd_answers_is_understood() {
     );
     let expected = ResponseHead { status: 400, body_end: BodyEnd::Chunked, keeps_alive: true };
     assert_eq!((head, &body[..]), (expected, &b"{\"code\": 3}"[..]));
-    // An answer, and nothing of what follows it.
+    // A response, and nothing of what follows it.
     let text =
         "HTTP/1.1 200 OK\r\nGrpc-Metadata-Content-Type: a\r\nContent-Length: 2\r\n\r\n{}HTTP";
     let (head, body, used, is_whole) = response(text);

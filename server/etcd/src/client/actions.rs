@@ -1,4 +1,4 @@
-//! What the client asks of whoever drives it.
+//! What the client asks of its driver.
 
 use std::fmt;
 

@@ -8,10 +8,10 @@ use http1::{ResponseDecoder, ResponseHead, ResponseLimits};
 use crate::client::actions::ConnectionNumber;
 use crate::watch_line::Lines;
 
-/// Bytes of an answer's buffer that is kept for the next one.
+/// Bytes of a response's buffer that is kept for the next one.
 const BUFFER_KEPT: usize = 64 << 10;
 
-/// Bytes of the head of an answer.
+/// Bytes of the head of a response.
 pub const MAX_HEAD: usize = 16 << 10;
 
 /// What a connection is for.
@@ -19,7 +19,7 @@ pub const MAX_HEAD: usize = 16 << 10;
 pub(crate) enum Work {
     /// The request in this slot.
     Request(usize),
-    /// A request that was cancelled meanwhile: its answer is read, and dropped.
+    /// A request that was cancelled meanwhile: its response is read, and dropped.
     Cancelled,
     /// The request for a token.
     Token,
@@ -33,13 +33,13 @@ pub(crate) enum Stage {
     Connecting,
     /// Nothing is asked.
     Idle,
-    /// So much is asked, and the answer isn't whole.
+    /// So much is asked, and the response isn't whole.
     Busy(Work),
 }
 
 pub(crate) struct Connection {
     pub(crate) number: ConnectionNumber,
-    /// Whom it goes to.
+    /// The member that it goes to.
     pub(crate) member: usize,
     /// Whether it is the watch's, which has one of its own.
     pub(crate) is_watch: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     pub(crate) token: u64,
     pub(crate) decoder: ResponseDecoder,
     pub(crate) head: Option<ResponseHead>,
-    /// As much of an answer's body as is there.
+    /// As much of a response's body as is there.
     pub(crate) body: Vec<u8>,
     pub(crate) lines: Lines,
 }
@@ -92,8 +92,8 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Takes what was answered: its status and body.
-    pub(crate) fn take_answer(&mut self) -> (Option<ResponseHead>, Vec<u8>) {
+    /// Takes the response: its head and body.
+    pub(crate) fn take_response(&mut self) -> (Option<ResponseHead>, Vec<u8>) {
         (self.head.take(), std::mem::take(&mut self.body))
     }
 

@@ -3,15 +3,15 @@
 /// Counts since the client began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Requests settled as [`Done`](crate::Settled::Done).
+    /// Requests completed as [`Done`](crate::Completion::Done).
     pub done: u64,
-    /// Requests settled as [`NoSpace`](crate::Settled::NoSpace).
+    /// Requests completed as [`NoSpace`](crate::Completion::NoSpace).
     pub no_space: u64,
-    /// Requests settled as [`Unauthorized`](crate::Settled::Unauthorized).
+    /// Requests completed as [`Unauthorized`](crate::Completion::Unauthorized).
     pub unauthorized: u64,
-    /// Requests settled as [`Misused`](crate::Settled::Misused).
+    /// Requests completed as [`Misused`](crate::Completion::Misused).
     pub misused: u64,
-    /// Requests settled as [`TooLarge`](crate::Settled::TooLarge).
+    /// Requests completed as [`TooLarge`](crate::Completion::TooLarge).
     pub too_large: u64,
     /// Refusals of transactions of which an earlier try is unknown: they were sent again.
     pub refused_after_unknown: u64,
@@ -21,7 +21,7 @@ pub struct Counters {
     pub unknown: u64,
     /// Tries that a member couldn't serve, as it said itself.
     pub unavailable: u64,
-    /// Waits for an answer or a connection that were too long.
+    /// Waits for a response or a connection that were too long.
     pub timeouts: u64,
     /// Connections asked for.
     pub connects: u64,
@@ -33,6 +33,6 @@ pub struct Counters {
     pub watches: u64,
     /// Times that another member is asked from then on.
     pub member_changes: u64,
-    /// Elections that answers told of.
+    /// Elections, as responses show them.
     pub elections: u64,
 }

@@ -82,7 +82,7 @@ impl Client {
         }
     }
 
-    /// Whom to ask now.
+    /// The member to ask now.
     fn choose(&mut self, now: Instant) -> Option<usize> {
         let before = self.members.current();
         let Some(member) = self.members.choose(now) else {

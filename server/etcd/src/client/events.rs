@@ -1,29 +1,29 @@
-//! What the client tells whoever uses it.
+//! What the client reports to its driver.
 
-use crate::answer::{Answer, Header};
 use crate::client::requests::Ticket;
 use crate::outcome::Refusal;
+use crate::response::{Header, Response};
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A request is settled. Exactly once for each that was submitted and not cancelled, but for those
+    /// A request is completed. Exactly once for each that was submitted and not cancelled, but for those
     /// that are open at [`OtherCluster`](Self::OtherCluster).
-    Settled {
+    Completed {
         /// Which one.
         ticket: Ticket,
         /// How.
-        settled: Settled,
+        completion: Completion,
     },
     /// The watch is in force, for the first time or again: read now what is watched, for a change
-    /// before was perhaps not told; every change from now on is.
+    /// before was perhaps not reported; every change from now on is.
     WatchStarted(Header),
     /// What is watched has changed.
     Changed(Header, Vec<Change>),
-    /// Another cluster has answered than before: a backup was restored, or an endpoint is wrong. The
+    /// Another cluster has responded than before: a backup was restored, or an endpoint is wrong. The
     /// last event: the client has closed its connections and takes nothing any more.
     OtherCluster {
-        /// The cluster of the first answer.
+        /// The cluster of the first response.
         expected: u64,
         /// That of this one.
         found: u64,
@@ -38,10 +38,10 @@ pub enum Event {
 /// may be done yet. It is sent again, the same bytes, every
 /// [`REFUSED_DELAY`](crate::client::requests::REFUSED_DELAY), until it is done or cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// It was answered. A try before may have been done too, or may be yet, if nothing is known of it: a
-    /// transaction is done twice only if its comparisons allow that.
-    Done(Answer),
+pub enum Completion {
+    /// There is a response. A try before may have been done too, or may be yet, if nothing is known of
+    /// it: a transaction is done twice only if its comparisons allow that.
+    Done(Response),
     /// Nothing was written, and nothing will be: the database has reached its quota.
     NoSpace,
     /// Nothing was done, and nothing will be: user and password aren't accepted, or none are set and
@@ -49,7 +49,7 @@ pub enum Settled {
     Unauthorized(Refusal),
     /// Nothing was done, and nothing will be: a bug, or a wrong setting.
     Misused(Refusal),
-    /// It was done, and its answer has more bytes than
+    /// It was done, and its response has more bytes than
     /// [`Config::max_response_bytes`](crate::Config::max_response_bytes). It would be so again.
     TooLarge,
 }

@@ -1,8 +1,8 @@
 //! Which member is asked next.
 //!
-//! One member is asked as long as it answers. One that fails is avoided for a while, twice as long with
+//! One member is asked as long as it responds. One that fails is avoided for a while, twice as long with
 //! each failure in a row, and asked again then. While all are avoided they are asked in turn, first
-//! those that answered at all; then, and until it has answered again, a member is only asked one thing at
+//! those that responded at all; then, and until it has responded again, a member is only asked one thing at
 //! a time.
 //!
 //! Knows no connection but its number.
@@ -21,7 +21,7 @@ pub const AVOIDED_MAX: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Failure {
     /// It says that it can't: there may be no leader just now.
-    Answered,
+    Responded,
     /// It is silent, closes connections, or doesn't speak HTTP.
     Silent,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Members {
 
 #[derive(Debug, Default)]
 struct Member {
-    /// Failures since it last answered.
+    /// Failures since it last responded.
     failures: u32,
     /// The last one: how, when, and the newest connection then. What older connections come to says
     /// nothing new.
@@ -72,7 +72,7 @@ impl Members {
         self.current
     }
 
-    /// Whom to ask now; `None` before [`next_choice`](Self::next_choice).
+    /// The member to ask now; `None` before [`next_choice`](Self::next_choice).
     pub(crate) fn choose(&mut self, now: Instant) -> Option<usize> {
         let chosen = self.first_well(now).or_else(|| self.least_unwell(now))?;
         self.current = chosen;
@@ -100,7 +100,7 @@ impl Members {
         self.all.iter().filter_map(|member| member.blocked_until(self.retry_delay)).min()
     }
 
-    /// Whether it has failed and not answered since.
+    /// Whether it has failed and not responded since.
     pub(crate) fn is_suspect(&self, index: usize) -> bool {
         self.all[index].failures > 0
     }
@@ -130,8 +130,8 @@ impl Members {
         self.all[index].last.is_some_and(|(_, _, newest)| connection <= newest)
     }
 
-    /// What was asked on `connection` was answered.
-    pub(crate) fn on_answered(&mut self, index: usize, connection: ConnectionNumber) {
+    /// A response has come on `connection`.
+    pub(crate) fn on_response(&mut self, index: usize, connection: ConnectionNumber) {
         if !self.is_outdated(index, connection) {
             self.all[index].failures = 0;
         }
@@ -183,7 +183,7 @@ mod tests {
     fn while_all_are_avoided_they_take_turns_those_that_answered_first() {
         let mut world = World::new(3);
         for (index, failure) in
-            [(0, Failure::Silent), (1, Failure::Answered), (2, Failure::Answered)]
+            [(0, Failure::Silent), (1, Failure::Responded), (2, Failure::Responded)]
         {
             world.fail(index, failure, index as u64);
         }
@@ -192,12 +192,12 @@ mod tests {
         assert_eq!(next, world.start + DELAY);
         assert_eq!(world.choose(20), Some(0), "the only one whose delay is over");
         assert_eq!(world.choose(22), Some(1));
-        world.fail(1, Failure::Answered, 22);
+        world.fail(1, Failure::Responded, 22);
         assert_eq!(world.choose(42), Some(2));
     }
 
     #[test]
-    fn failures_of_one_moment_count_once_and_an_answer_ends_them() {
+    fn failures_of_one_moment_count_once_and_a_response_ends_them() {
         let mut world = World::new(1);
         let now = world.start;
         let number = ConnectionNumber;
@@ -205,9 +205,9 @@ mod tests {
             world.members.on_failed(0, number(connection), number(5), Failure::Silent, now);
         }
         assert_eq!(world.members.all[0].failures, 1);
-        world.members.on_answered(0, number(5));
+        world.members.on_response(0, number(5));
         assert!(world.members.is_suspect(0), "asked before the failure");
-        world.members.on_answered(0, number(6));
+        world.members.on_response(0, number(6));
         assert!(!world.members.is_suspect(0));
         assert_eq!(world.choose(0), Some(0));
     }

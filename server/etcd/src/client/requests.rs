@@ -1,4 +1,4 @@
-//! Requests that aren't settled: their bodies as they were written once, and the order in which they are
+//! Requests that aren't completed: their bodies as they were written once, and the order in which they are
 //! tried.
 //!
 //! Knows no connection but its number, and no member.
@@ -23,17 +23,17 @@ pub const SPARE_BUFFER_MAX: usize = 256 << 10;
 /// of space, rights or sense, of which none comes soon.
 pub const REFUSED_DELAY: Duration = Duration::from_secs(1);
 
-/// By which whoever submits a request knows it again.
+/// Identifies a request to the driver, which chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
 /// Why a request isn't taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// Another cluster has answered: nothing is taken any more.
+    /// Another cluster has responded: nothing is taken any more.
     #[error("expected the same cluster as before, found another: nothing is asked any more")]
     Stopped,
-    /// Too many requests are open: submit it again when one of them is settled.
+    /// Too many requests are open: submit it again when one of them is completed.
     #[error("expected at most {max} requests at once, found more")]
     TooMany {
         /// [`Config::max_requests`](crate::Config::max_requests).
@@ -55,7 +55,7 @@ pub enum SubmitError {
     },
 }
 
-/// A request that isn't settled.
+/// A request that isn't completed.
 pub(crate) struct Pending {
     pub(crate) ticket: Ticket,
     pub(crate) kind: Kind,
@@ -203,7 +203,7 @@ impl Requests {
         self.delayed.front().map(|(at, _)| *at)
     }
 
-    /// It is settled, wherever it is.
+    /// It is completed, wherever it is.
     pub(crate) fn remove(&mut self, slot: usize) -> Option<Ticket> {
         let pending = self.pending.try_remove(slot)?;
         self.ready.retain(|&other| other != slot);

@@ -5,7 +5,7 @@ use std::time::Instant;
 /// How it stands with the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// Nobody wants one.
+    /// None is wanted.
     Unneeded,
     /// It is asked for as soon as anything waits, but not before a time.
     Missing(Option<Instant>),

@@ -1,4 +1,4 @@
-//! The watch: a connection whose answer doesn't end. When it does, another begins, perhaps at another
+//! The watch: a connection whose response doesn't end. When it does, another begins, perhaps at another
 //! member.
 
 use std::time::Instant;
@@ -17,8 +17,8 @@ impl Client {
     /// of what was watched before. [`Event::WatchStarted`] follows, each time that it comes into force.
     ///
     /// A watch that doesn't come into force is tried at another member. Later it is silent while nothing
-    /// changes, and as silent when its member hangs: that is noticed by requests alone. Whoever must not
-    /// miss a change reads now and then.
+    /// changes, and as silent when its member hangs: that is noticed by requests alone. A driver that must
+    /// not miss a change reads now and then.
     pub fn watch(&mut self, key: &[u8], range_end: &[u8], now: Instant) {
         self.unwatch();
         if self.is_stopped {
@@ -78,7 +78,7 @@ impl Client {
             Some(WatchLine::Created(header)) => {
                 connection.deadline = None;
                 self.watching.on_created();
-                self.members.on_answered(asked.member, number);
+                self.members.on_response(asked.member, number);
                 if self.is_same_cluster(header, asked.member) {
                     self.counters.watches += 1;
                     self.events.push_back(Event::WatchStarted(header));
@@ -103,7 +103,7 @@ impl Client {
         self.watching.on_ended(now, self.config.retry_delay);
         match outcome {
             Outcome::Unauthorized(_) | Outcome::Misused(_) => self.drop_token(asked),
-            Outcome::Unavailable => self.fail_member(asked, Failure::Answered, now),
+            Outcome::Unavailable => self.fail_member(asked, Failure::Responded, now),
             Outcome::Done(()) | Outcome::NoSpace | Outcome::Unknown => {}
         }
     }

@@ -1,10 +1,10 @@
-//! Members that fail, hang, or answer what can't be used.
+//! Members that fail, hang, or respond with what can't be used.
 
 use std::time::Duration;
 
 use etcd::client::members::AVOIDED_FIRST;
 use etcd::config::RETRY_DELAY;
-use etcd::{Config, ConnectionNumber, Event, Settled, Ticket};
+use etcd::{Completion, Config, ConnectionNumber, Event, Ticket};
 
 use crate::harness::{Act, DONE, Harness, NO_LEADER, config, is_done, response, sent};
 
@@ -23,7 +23,11 @@ fn what_is_unknown_is_sent_again_elsewhere_on_a_new_connection() {
     assert_eq!(it.connected(3), [sent(3)]);
     assert_eq!(it.respond(3, 503, NO_LEADER), [Act::Close(3)]);
     assert_eq!(it.events(), []);
-    assert_eq!(it.next(), [Act::Connect(4, 2)], "all are avoided: one that answers is asked first");
+    assert_eq!(
+        it.next(),
+        [Act::Connect(4, 2)],
+        "all are avoided: one that responds is asked first"
+    );
     assert_eq!(it.connected(4), [sent(4)]);
     it.respond(4, 200, DONE);
     assert!(is_done(&it.events()[0], 1));
@@ -32,7 +36,7 @@ fn what_is_unknown_is_sent_again_elsewhere_on_a_new_connection() {
 }
 
 #[test]
-fn a_member_that_has_failed_is_asked_one_thing_at_a_time_until_it_answers() {
+fn a_member_that_has_failed_is_asked_one_thing_at_a_time_until_it_responds() {
     let mut it = Harness::new(Config { endpoints: vec!["a:1".to_owned()], ..config() });
     for ticket in 1..=3 {
         it.get(ticket);
@@ -47,7 +51,7 @@ fn a_member_that_has_failed_is_asked_one_thing_at_a_time_until_it_answers() {
 }
 
 #[test]
-fn a_member_that_answers_after_a_failure_is_asked_several_things_at_once_again() {
+fn a_member_that_responds_after_a_failure_is_asked_several_things_at_once_again() {
     let mut it = Harness::new(Config { endpoints: vec!["a:1".to_owned()], ..config() });
     let millis = Duration::from_millis;
     it.get(1);
@@ -101,18 +105,18 @@ fn a_member_that_has_failed_is_left_alone_for_a_while() {
 }
 
 #[test]
-fn an_answer_that_is_too_large_isn_t_asked_for_again() {
+fn a_response_that_is_too_large_isn_t_asked_for_again() {
     let mut it = Harness::new(Config { max_response_bytes: 100, ..config() });
     it.get(1);
     it.acts();
     it.connected(1);
     assert_eq!(it.respond(1, 200, &" ".repeat(101)), [Act::Close(1)]);
-    assert!(matches!(it.events()[..], [Event::Settled { settled: Settled::TooLarge, .. }]));
+    assert!(matches!(it.events()[..], [Event::Completed { completion: Completion::TooLarge, .. }]));
     assert_eq!((it.acts(), it.client.next_deadline()), (vec![], None));
 }
 
 #[test]
-fn what_nobody_has_asked_for_closes_the_connection() {
+fn a_response_without_a_request_closes_the_connection() {
     let mut it = Harness::new(config());
     it.get(1);
     it.acts();

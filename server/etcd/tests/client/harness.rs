@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use etcd::{
-    Action, Client, Config, ConnectionNumber, Credentials, Event, Op, Range, Request, Settled,
+    Action, Client, Completion, Config, ConnectionNumber, Credentials, Event, Op, Range, Request,
     Ticket, Txn,
 };
 
@@ -64,7 +64,7 @@ impl Harness {
     }
 
     /// A line of a watch, behind the head if it is the first.
-    pub(crate) fn tell(&mut self, number: u64, is_first: bool, line: &str) -> Vec<Act> {
+    pub(crate) fn watch_line(&mut self, number: u64, is_first: bool, line: &str) -> Vec<Act> {
         let head = "HTTP/1.1 200 A\r\nTransfer-Encoding: chunked\r\n\r\n";
         let head = if is_first { head } else { "" };
         let text = format!("{head}{:x}\r\n{line}\n\r\n", line.len() + 1);
@@ -132,6 +132,6 @@ pub(crate) const DONE: &str = r#"{"header":{"cluster_id":"7","raft_term":"2"},"c
 pub(crate) const NO_LEADER: &str = r#"{"code":14,"message":"etcdserver: no leader"}"#;
 
 pub(crate) fn is_done(event: &Event, number: u64) -> bool {
-    matches!(event, Event::Settled { ticket, settled: Settled::Done(_) }
+    matches!(event, Event::Completed { ticket, completion: Completion::Done(_) }
         if *ticket == Ticket(number))
 }

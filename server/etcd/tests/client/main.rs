@@ -33,7 +33,7 @@ fn a_connection_is_used_again_one_request_at_a_time() {
 }
 
 #[test]
-fn what_is_cancelled_is_forgotten_and_its_answer_dropped() {
+fn what_is_cancelled_is_forgotten_and_its_response_dropped() {
     let mut it = Harness::new(config());
     it.get(1);
     it.acts();
@@ -45,7 +45,7 @@ fn what_is_cancelled_is_forgotten_and_its_answer_dropped() {
     assert_eq!(it.acts(), [sent(1)]);
     it.respond(1, 200, DONE);
     it.client.cancel(Ticket(2), it.now);
-    assert_eq!(it.events(), [], "not even when it was settled and not told yet");
+    assert_eq!(it.events(), [], "not even when it was completed and not polled yet");
     it.client.cancel(Ticket(9), it.now);
 }
 
@@ -78,19 +78,19 @@ fn a_watch_begins_again_where_a_member_is_well() {
     let body = r#"{"create_request":{"key":"YQ==","range_end":"Yg=="}}"#.to_owned();
     let ask = |number| Act::Send(number, "/v3/watch".to_owned(), None, body.clone());
     assert_eq!(it.connected(1), [ask(1)]);
-    it.tell(1, true, r#"{"result":{"header":{"cluster_id":"7"},"created":true}}"#);
+    it.watch_line(1, true, r#"{"result":{"header":{"cluster_id":"7"},"created":true}}"#);
     assert!(matches!(it.events()[..], [Event::WatchStarted(_)]));
     assert_eq!(it.client.next_deadline(), None, "it may be silent for ever");
-    it.tell(1, false, r#"{"result":{"events":[{"kv":{"key":"YQ==","value":"Yg=="}},{"type":"DELETE","kv":{"key":"YQ=="}}]}}"#);
+    it.watch_line(1, false, r#"{"result":{"events":[{"kv":{"key":"YQ==","value":"Yg=="}},{"type":"DELETE","kv":{"key":"YQ=="}}]}}"#);
     let change =
         |value: Option<&[u8]>| Change { key: b"a".to_vec(), value: value.map(<[u8]>::to_vec) };
     assert!(matches!(&it.events()[..], [Event::Changed(_, changes)]
         if *changes == [change(Some(b"b")), change(None)]));
     let end = r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}"#;
-    assert_eq!(it.tell(1, false, end), [Act::Close(1)]);
+    assert_eq!(it.watch_line(1, false, end), [Act::Close(1)]);
     assert_eq!(it.next(), [Act::Connect(2, 1)]);
     assert_eq!(it.connected(2), [ask(2)]);
-    it.tell(2, true, r#"{"result":{"created":true}}"#);
+    it.watch_line(2, true, r#"{"result":{"created":true}}"#);
     assert!(matches!(it.events()[..], [Event::WatchStarted(_)]));
     // Its member fails for a request: the watch leaves it too.
     it.get(1);
@@ -105,7 +105,7 @@ fn a_watch_begins_again_where_a_member_is_well() {
 }
 
 #[test]
-fn a_watch_that_isn_t_answered_is_given_up() {
+fn a_watch_without_a_response_is_given_up() {
     let mut it = Harness::new(config());
     it.client.watch(b"a", b"", it.now);
     it.acts();

@@ -2,7 +2,7 @@
 
 use etcd::client::requests::REFUSED_DELAY;
 use etcd::config::{RETRY_DELAY, TOKEN_TIMEOUT};
-use etcd::{Action, Config, ConnectionNumber, Event, Settled, Ticket};
+use etcd::{Action, Completion, Config, ConnectionNumber, Event, Ticket};
 
 use crate::harness::{
     Act, DONE, Harness, config, is_done, put_sent, response, sent_with, with_user,
@@ -53,7 +53,7 @@ fn without_a_token_nothing_is_done() {
     let failed = r#"{"code":3,"message":"authentication failed"}"#;
     assert_eq!(it.respond(1, 400, failed), []);
     assert!(
-        matches!(&it.events()[..], [Event::Settled { settled: Settled::Unauthorized(why), .. }]
+        matches!(&it.events()[..], [Event::Completed { completion: Completion::Unauthorized(why), .. }]
         if why.message == "authentication failed")
     );
     // A token that can't be sent is none.
@@ -61,7 +61,10 @@ fn without_a_token_nothing_is_done() {
     it.get(2);
     it.acts();
     it.respond(1, 200, r#"{"token":"a\r\nb"}"#);
-    assert!(matches!(it.events()[..], [Event::Settled { settled: Settled::Unauthorized(_), .. }]));
+    assert!(matches!(
+        it.events()[..],
+        [Event::Completed { completion: Completion::Unauthorized(_), .. }]
+    ));
     // Tokens that are never valid.
     it.now += RETRY_DELAY;
     it.get(3);
@@ -71,7 +74,10 @@ fn without_a_token_nothing_is_done() {
         it.respond(1, 200, &format!(r#"{{"token":"t.{token}"}}"#));
         it.respond(1, 401, "{}");
     }
-    assert!(matches!(it.events()[..], [Event::Settled { settled: Settled::Unauthorized(_), .. }]));
+    assert!(matches!(
+        it.events()[..],
+        [Event::Completed { completion: Completion::Unauthorized(_), .. }]
+    ));
 }
 
 #[test]
@@ -102,14 +108,17 @@ fn a_first_try_that_is_refused_and_a_read_end_at_once() {
     it.connected(1);
     it.respond(1, 429, FULL);
     let events = it.events();
-    assert_eq!(events, [Event::Settled { ticket: Ticket(1), settled: Settled::NoSpace }]);
+    assert_eq!(events, [Event::Completed { ticket: Ticket(1), completion: Completion::NoSpace }]);
     it.get(2);
     it.acts();
     it.closed(1);
     it.next();
     it.connected(2);
     it.respond(2, 400, r#"{"code":11,"message":"compacted"}"#);
-    assert!(matches!(it.events()[..], [Event::Settled { settled: Settled::Misused(_), .. }]));
+    assert!(matches!(
+        it.events()[..],
+        [Event::Completed { completion: Completion::Misused(_), .. }]
+    ));
 }
 
 #[test]
@@ -130,7 +139,7 @@ fn credentials_that_are_refused_end_no_transaction_of_which_a_try_is_unknown() {
     assert!(
         matches!(
             events[..],
-            [Event::Settled { ticket: Ticket(2), settled: Settled::Unauthorized(_) }]
+            [Event::Completed { ticket: Ticket(2), completion: Completion::Unauthorized(_) }]
         ),
         "the read alone: {events:?}"
     );

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use etcd::{Action, Client, Config, ConnectionNumber, Event, Request, Settled, Ticket};
+use etcd::{Action, Client, Completion, Config, ConnectionNumber, Event, Request, Ticket};
 use kit::process::TIMEOUT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -44,11 +44,11 @@ impl Driver {
     }
 
     /// Asks for something; how it ended.
-    pub(crate) fn call(&mut self, request: Request<'_>) -> Settled {
+    pub(crate) fn call(&mut self, request: Request<'_>) -> Completion {
         let ticket = self.submit(request);
         self.wait(|event| match event {
-            Event::Settled { ticket: found, settled, .. } if *found == ticket => {
-                Some(settled.clone())
+            Event::Completed { ticket: found, completion, .. } if *found == ticket => {
+                Some(completion.clone())
             }
             _ => None,
         })

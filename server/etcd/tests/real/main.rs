@@ -6,8 +6,8 @@ mod driver;
 use std::time::Duration;
 
 use etcd::{
-    Answer, Compare, Credentials, Event, Op, OpAnswer, Range, Request, Settled, Txn, TxnAnswer,
-    prefix_end,
+    Compare, Completion, Credentials, Event, Op, OpResponse, Range, Request, Response, Txn,
+    TxnResponse, prefix_end,
 };
 use kit::etcd::Cluster;
 
@@ -23,21 +23,21 @@ fn txn(
     compare: &[Compare<'_>],
     success: &[Op<'_>],
     failure: &[Op<'_>],
-) -> TxnAnswer {
+) -> TxnResponse {
     match driver.call(Request::Txn(Txn { compare, success, failure })) {
-        Settled::Done(Answer::Txn(answer)) => answer,
-        other => panic!("expected an answer, found {other:?}"),
+        Completion::Done(Response::Txn(response)) => response,
+        other => panic!("expected a response, found {other:?}"),
     }
 }
 
-fn put(driver: &mut Driver, key: &[u8], value: &[u8]) -> TxnAnswer {
+fn put(driver: &mut Driver, key: &[u8], value: &[u8]) -> TxnResponse {
     txn(driver, &[], &[Op::Put { key, value }], &[])
 }
 
-fn range(driver: &mut Driver, range: Range<'_>) -> etcd::RangeAnswer {
+fn range(driver: &mut Driver, range: Range<'_>) -> etcd::RangeResponse {
     match driver.call(Request::Range(range)) {
-        Settled::Done(Answer::Range(answer)) => answer,
-        other => panic!("expected an answer, found {other:?}"),
+        Completion::Done(Response::Range(response)) => response,
+        other => panic!("expected a response, found {other:?}"),
     }
 }
 
@@ -50,11 +50,13 @@ fn transactions_and_reads_do_what_they_say() {
     let put = [Op::Put { key, value }, Op::Put { key: b"a/2", value: b"" }];
     let get = [Op::Range(Range::of_key(key))];
     let first = txn(&mut driver, &[Compare::Absent { key }], &put, &get);
-    assert!(first.succeeded && matches!(first.responses[..], [OpAnswer::Put(_), OpAnswer::Put(_)]));
+    assert!(
+        first.succeeded && matches!(first.responses[..], [OpResponse::Put(_), OpResponse::Put(_)])
+    );
     assert_eq!(driver.client.cluster_id(), Some(first.header.cluster_id));
     // Again: it is there, and is returned.
     let second = txn(&mut driver, &[Compare::Absent { key }], &put, &get);
-    let [OpAnswer::Range(found)] = &second.responses[..] else { panic!("{second:?}") };
+    let [OpResponse::Range(found)] = &second.responses[..] else { panic!("{second:?}") };
     assert!(!second.succeeded && found.kvs[0].key == key && found.kvs[0].value == value);
     let is = found.kvs[0].create_revision;
     assert_eq!(is, first.header.revision);
@@ -63,18 +65,20 @@ fn transactions_and_reads_do_what_they_say() {
     let count =
         [Op::Put { key: b"a/3", value: b"x" }, Op::Range(Range::between(b"a/", &end).counted())];
     let counted = txn(&mut driver, &compare, &count, &[]);
-    let [_, OpAnswer::Range(found)] = &counted.responses[..] else { panic!("{counted:?}") };
+    let [_, OpResponse::Range(found)] = &counted.responses[..] else { panic!("{counted:?}") };
     assert_eq!((counted.succeeded, found.count, found.kvs.len()), (true, 3, 0));
     let page = range(&mut driver, Range { limit: 2, ..Range::between(b"a/", &end) });
     assert_eq!((page.kvs.len(), page.more, page.count), (2, true, 3));
     let old = Range { revision: is, ..Range::between(b"a/", &end) };
     assert_eq!(range(&mut driver, old).count, 2);
     let future = Range { revision: is + 100, ..old };
-    let Settled::Misused(refusal) = driver.call(Request::Range(future)) else { panic!("misused") };
+    let Completion::Misused(refusal) = driver.call(Request::Range(future)) else {
+        panic!("misused")
+    };
     assert_eq!((refusal.status, refusal.code), (400, Some(11)), "{refusal:?}");
     let twice = [Op::Put { key, value: b"" }, Op::Put { key, value: b"" }];
     let misused = driver.call(Request::Txn(Txn { compare: &[], success: &twice, failure: &[] }));
-    assert!(matches!(misused, Settled::Misused(refusal) if refusal.code == Some(3)));
+    assert!(matches!(misused, Completion::Misused(refusal) if refusal.code == Some(3)));
     let counters = *driver.client.counters();
     assert_eq!(
         (counters.connects, counters.unknown, counters.unavailable),
@@ -84,7 +88,7 @@ fn transactions_and_reads_do_what_they_say() {
 }
 
 #[test]
-fn a_watch_tells_every_change_and_begins_again_elsewhere() {
+fn a_watch_reports_every_change_and_begins_again_elsewhere() {
     let mut cluster = Cluster::start(3);
     let mut driver = driver(&cluster);
     driver.client.watch(b"closed", b"", std::time::Instant::now());
@@ -96,17 +100,17 @@ fn a_watch_tells_every_change_and_begins_again_elsewhere() {
         success: &[Op::Put { key: b"closed", value: b"by me" }],
         failure: &[],
     }));
-    let (mut is_settled, mut is_told) = (false, false);
+    let (mut is_completed, mut is_changed) = (false, false);
     driver.wait(|event| {
         match event {
-            Event::Settled { ticket: found, .. } => is_settled |= *found == ticket,
+            Event::Completed { ticket: found, .. } => is_completed |= *found == ticket,
             Event::Changed(_, changes) => {
                 assert_eq!(changes[0].value.as_deref(), Some(&b"by me"[..]));
-                is_told = true;
+                is_changed = true;
             }
             other => panic!("expected a change, found {other:?}"),
         }
-        (is_settled && is_told).then_some(())
+        (is_completed && is_changed).then_some(())
     });
     cluster.kill(driver.client.current_endpoint());
     driver.wait(started);
@@ -114,7 +118,7 @@ fn a_watch_tells_every_change_and_begins_again_elsewhere() {
 }
 
 #[test]
-fn each_write_is_applied_once_whoever_dies_and_whoever_hangs() {
+fn each_write_is_applied_once_whichever_member_dies_or_hangs() {
     let mut cluster = Cluster::start(3);
     let mut driver = driver(&cluster);
     let key = b"counter";
@@ -149,9 +153,9 @@ fn increment(driver: &mut Driver, key: &[u8], number: u32) {
     let (before, after) = (number.to_string(), (number + 1).to_string());
     let compare = [Compare::Value { key, is: before.as_bytes() }];
     let success = [Op::Put { key, value: after.as_bytes() }];
-    let answer = txn(driver, &compare, &success, &[Op::Range(Range::of_key(key))]);
-    if !answer.succeeded {
-        let [OpAnswer::Range(found)] = &answer.responses[..] else { panic!("{answer:?}") };
+    let response = txn(driver, &compare, &success, &[Op::Range(Range::of_key(key))]);
+    if !response.succeeded {
+        let [OpResponse::Range(found)] = &response.responses[..] else { panic!("{response:?}") };
         assert_eq!(found.kvs[0].value, after.as_bytes(), "it was an earlier try");
     }
 }
@@ -184,9 +188,11 @@ fn users_are_known_by_a_token_that_is_renewed() {
     put(&mut driver, b"a", b"2");
     assert_eq!(driver.client.counters().tokens, 2);
     let get = Request::Range(Range::of_key(b"a"));
-    assert!(matches!(with("wrong").call(get), Settled::Unauthorized(_)));
-    let mut nobody = Driver::new(&addresses, config(&addresses));
-    assert!(matches!(nobody.call(get), Settled::Unauthorized(refusal) if refusal.status == 400));
+    assert!(matches!(with("wrong").call(get), Completion::Unauthorized(_)));
+    let mut without_user = Driver::new(&addresses, config(&addresses));
+    assert!(
+        matches!(without_user.call(get), Completion::Unauthorized(refusal) if refusal.status == 400)
+    );
 }
 
 #[test]
@@ -196,7 +202,7 @@ fn a_full_database_writes_nothing_and_reads_on() {
     let value = vec![7; 500_000];
     let success = [Op::Put { key: b"a", value: &value }];
     let request = Request::Txn(Txn { compare: &[], success: &success, failure: &[] });
-    let mut settled: Vec<_> = (0..8).map(|_| driver.call(request)).collect();
-    assert_eq!(settled.pop(), Some(Settled::NoSpace));
+    let mut completions: Vec<_> = (0..8).map(|_| driver.call(request)).collect();
+    assert_eq!(completions.pop(), Some(Completion::NoSpace));
     assert_eq!(range(&mut driver, Range::of_key(b"a")).kvs[0].value, value);
 }

@@ -1,4 +1,4 @@
-//! What etcd answers, parsed. Its numbers of 64 bits come as strings, and what is zero, false or empty
+//! The responses of etcd, parsed. Its numbers of 64 bits come as strings, and what is zero, false or empty
 //! is left out.
 
 use std::fmt;
@@ -9,30 +9,30 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-/// What a request was answered.
+/// The response to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// By a transaction.
-    Txn(TxnAnswer),
+    Txn(TxnResponse),
     /// By a read.
-    Range(RangeAnswer),
+    Range(RangeResponse),
 }
 
-impl Answer {
-    /// Who has answered, and when.
+impl Response {
+    /// Which member has responded, and when.
     pub fn header(&self) -> Header {
         match self {
-            Self::Txn(answer) => answer.header,
-            Self::Range(answer) => answer.header,
+            Self::Txn(response) => response.header,
+            Self::Range(response) => response.header,
         }
     }
 }
 
-/// Who has answered, and when.
+/// Which member has responded, and when.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Header {
-    /// The cluster; 0 where none is named, never in an [`Answer`].
+    /// The cluster; 0 where none is named, never in a [`Response`].
     #[serde(deserialize_with = "number")]
     pub cluster_id: u64,
     /// The member.
@@ -49,30 +49,30 @@ pub struct Header {
 /// What a transaction did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct TxnAnswer {
-    /// Who, and at which revision.
+pub struct TxnResponse {
+    /// Which member, and at which revision.
     pub header: Header,
     /// Whether all comparisons held.
     pub succeeded: bool,
     /// What each operation did, in their order.
-    pub responses: Vec<OpAnswer>,
+    pub responses: Vec<OpResponse>,
 }
 
 /// What an operation of a transaction did.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub enum OpAnswer {
+pub enum OpResponse {
     /// It has put.
     #[serde(rename = "response_put")]
-    Put(PutAnswer),
+    Put(PutResponse),
     /// It has read.
     #[serde(rename = "response_range")]
-    Range(RangeAnswer),
+    Range(RangeResponse),
 }
 
 /// What a put did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct PutAnswer {
+pub struct PutResponse {
     /// At which revision.
     pub header: Header,
 }
@@ -80,7 +80,7 @@ pub struct PutAnswer {
 /// What was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct RangeAnswer {
+pub struct RangeResponse {
     /// Who has read, and the newest revision then; within a transaction only this.
     pub header: Header,
     /// Keys and values in the order of the keys; none of a count.
@@ -115,7 +115,7 @@ pub struct KeyValue {
 
 /// A token for user and password.
 #[derive(Deserialize)]
-pub(crate) struct TokenAnswer {
+pub(crate) struct TokenResponse {
     #[serde(default)]
     pub(crate) header: Header,
     pub(crate) token: String,
@@ -179,10 +179,10 @@ mod tests {
     fn numbers_come_as_strings_or_numbers_and_what_is_absent_is_a_default() {
         let text = r#"{"header":{"cluster_id":"18446744073709551615","member_id":7,"revision":"-1"},
             "kvs": [{"key": "a/\u002b", "value": "+/A=", "version": "3", "lease": "0"}], "count": "1"}"#;
-        let answer: Result<RangeAnswer, _> = serde_json::from_str(&text.replace("a/", "YWI"));
-        let answer = answer.expect("an answer");
+        let response: Result<RangeResponse, _> = serde_json::from_str(&text.replace("a/", "YWI"));
+        let response = response.expect("a response");
         assert_eq!(
-            answer.header,
+            response.header,
             Header { cluster_id: u64::MAX, member_id: 7, revision: -1, raft_term: 0 }
         );
         let expected = KeyValue {
@@ -191,20 +191,21 @@ mod tests {
             version: 3,
             ..KeyValue::default()
         };
-        assert_eq!((answer.kvs, answer.more, answer.count), (vec![expected], false, 1));
-        let empty: TxnAnswer = serde_json::from_str("{}").expect("an answer");
-        assert_eq!(empty, TxnAnswer::default());
+        assert_eq!((response.kvs, response.more, response.count), (vec![expected], false, 1));
+        let empty: TxnResponse = serde_json::from_str("{}").expect("a response");
+        assert_eq!(empty, TxnResponse::default());
     }
 
     #[test]
     fn a_transaction_says_what_each_operation_did() {
         let text = r#"{"succeeded":true,"responses":[{"response_put":{"header":{"revision":"5"}}},
             {"response_range":{"header":{"revision":"5"},"count":"2"}}]}"#;
-        let answer: TxnAnswer = serde_json::from_str(text).expect("an answer");
+        let response: TxnResponse = serde_json::from_str(text).expect("a response");
         let header = Header { revision: 5, ..Header::default() };
-        let put = OpAnswer::Put(PutAnswer { header });
-        let range = OpAnswer::Range(RangeAnswer { header, count: 2, ..RangeAnswer::default() });
-        assert_eq!((answer.succeeded, answer.responses), (true, vec![put, range]));
+        let put = OpResponse::Put(PutResponse { header });
+        let range =
+            OpResponse::Range(RangeResponse { header, count: 2, ..RangeResponse::default() });
+        assert_eq!((response.succeeded, response.responses), (true, vec![put, range]));
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod tests {
             "{\"count\":1,\"count\":1}",
             "{\"header\":{\"cluster_id\":\"-1\"}}",
         ] {
-            assert!(serde_json::from_str::<RangeAnswer>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<RangeResponse>(text).is_err(), "{text}");
         }
     }
 }

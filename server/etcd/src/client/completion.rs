@@ -1,19 +1,19 @@
-//! What comes of responses and failures: a request is settled, or tried again.
+//! What comes of responses and failures: a request is completed, or tried again.
 
 use std::time::Instant;
 
 use http1::{ResponseError, ResponsePart};
 
-use crate::answer::Header;
 use crate::client::Client;
 use crate::client::actions::{ConnectionNumber, Queued};
 use crate::client::connections::{Asked, End, Stage, Work};
-use crate::client::events::{Event, Settled};
+use crate::client::events::{Completion, Event};
 use crate::client::heads::Heads;
 use crate::client::members::Failure;
 use crate::client::requests::{Pending, REFUSED_DELAY};
 use crate::client::token::Token;
 use crate::outcome::{self, Outcome, Refusal};
+use crate::response::Header;
 
 /// How many tries of a request may find the token no longer valid: a member that is behind the others
 /// may not know a new one yet.
@@ -30,7 +30,7 @@ impl Client {
             let Some(connection) = self.connections.get_mut(number) else { return input.len() };
             if !matches!(connection.stage, Stage::Busy(_)) {
                 if used < input.len() {
-                    // An answer that nobody has asked for.
+                    // A response without a request.
                     self.give_up(number, now);
                 }
                 return input.len();
@@ -38,7 +38,7 @@ impl Client {
             let next = match connection.decoder.decode(&input[used..]) {
                 Ok(next) => next,
                 Err(error) => {
-                    self.refuse_answer(number, &error, now);
+                    self.refuse_response(number, &error, now);
                     return input.len();
                 }
             };
@@ -55,21 +55,21 @@ impl Client {
         }
     }
 
-    /// What arrives can't be read. An answer that is too large would be so again: it isn't asked for
+    /// What arrives can't be read. A response that is too large would be so again: it isn't asked for
     /// again, unless it is an error.
-    fn refuse_answer(&mut self, number: ConnectionNumber, error: &ResponseError, now: Instant) {
+    fn refuse_response(&mut self, number: ConnectionNumber, error: &ResponseError, now: Instant) {
         if let ResponseError::BodyTooLarge { .. } = error
             && let Some(connection) = self.connections.get(number)
             && connection.head.is_some_and(|head| head.status == 200)
             && let Stage::Busy(Work::Request(slot)) = connection.stage
         {
-            self.settled(slot, Settled::TooLarge);
+            self.completed(slot, Completion::TooLarge);
             return self.close(number);
         }
         self.give_up(number, now);
     }
 
-    /// An answer is whole.
+    /// A response is whole.
     fn finish(&mut self, number: ConnectionNumber, now: Instant) {
         let Some(connection) = self.connections.get_mut(number) else { return };
         let Stage::Busy(work) = std::mem::replace(&mut connection.stage, Stage::Idle) else {
@@ -77,8 +77,8 @@ impl Client {
         };
         connection.deadline = None;
         let is_kept = !connection.is_watch && connection.head.is_some_and(|head| head.keeps_alive);
-        let (asked, (head, body)) = (Asked::on(connection), connection.take_answer());
-        self.settle(work, head.map_or(0, |head| head.status), &body, asked, now);
+        let (asked, (head, body)) = (Asked::on(connection), connection.take_response());
+        self.complete(work, head.map_or(0, |head| head.status), &body, asked, now);
         match self.connections.get_mut(number) {
             Some(connection) if is_kept => connection.keep(body),
             Some(_) => self.close(number),
@@ -87,16 +87,16 @@ impl Client {
         self.close_useless();
     }
 
-    fn settle(&mut self, work: Work, status: u16, body: &[u8], asked: Asked, now: Instant) {
+    fn complete(&mut self, work: Work, status: u16, body: &[u8], asked: Asked, now: Instant) {
         match work {
-            Work::Request(slot) => self.settle_request(slot, status, body, asked, now),
-            Work::Token => self.settle_token(status, body, asked, now),
+            Work::Request(slot) => self.complete_request(slot, status, body, asked, now),
+            Work::Token => self.complete_token(status, body, asked, now),
             Work::Watch => self.end_watch(&outcome::of_watch(status, body), asked, now),
             Work::Cancelled => {}
         }
     }
 
-    fn settle_request(
+    fn complete_request(
         &mut self,
         slot: usize,
         status: u16,
@@ -110,49 +110,49 @@ impl Client {
         match outcome {
             Outcome::Unavailable => self.counters.unavailable += 1,
             Outcome::Unknown => self.counters.unknown += 1,
-            _ => self.members.on_answered(asked.member, asked.connection),
+            _ => self.members.on_response(asked.member, asked.connection),
         }
         match outcome {
-            Outcome::Done(answer) => {
-                if self.is_same_cluster(answer.header(), asked.member) {
-                    self.settled(slot, Settled::Done(answer));
+            Outcome::Done(response) => {
+                if self.is_same_cluster(response.header(), asked.member) {
+                    self.completed(slot, Completion::Done(response));
                 }
             }
-            Outcome::NoSpace => self.refused(slot, Settled::NoSpace, now),
+            Outcome::NoSpace => self.refused(slot, Completion::NoSpace, now),
             Outcome::Unauthorized(refusal) => self.refuse_token(slot, refusal, asked, now),
             Outcome::Misused(refusal)
                 if is_first_refusal && refusal.code == Some(INVALID_ARGUMENT) =>
             {
                 self.refuse_token(slot, refusal, asked, now);
             }
-            Outcome::Misused(refusal) => self.refused(slot, Settled::Misused(refusal), now),
+            Outcome::Misused(refusal) => self.refused(slot, Completion::Misused(refusal), now),
             Outcome::Unavailable | Outcome::Unknown => {
                 self.retry(slot, now);
-                self.fail_member(asked, Failure::Answered, now);
+                self.fail_member(asked, Failure::Responded, now);
             }
         }
     }
 
-    fn settled(&mut self, slot: usize, settled: Settled) {
+    fn completed(&mut self, slot: usize, completion: Completion) {
         let Some(ticket) = self.requests.remove(slot) else { return };
-        let counter = match settled {
-            Settled::Done(_) => &mut self.counters.done,
-            Settled::NoSpace => &mut self.counters.no_space,
-            Settled::Unauthorized(_) => &mut self.counters.unauthorized,
-            Settled::Misused(_) => &mut self.counters.misused,
-            Settled::TooLarge => &mut self.counters.too_large,
+        let counter = match completion {
+            Completion::Done(_) => &mut self.counters.done,
+            Completion::NoSpace => &mut self.counters.no_space,
+            Completion::Unauthorized(_) => &mut self.counters.unauthorized,
+            Completion::Misused(_) => &mut self.counters.misused,
+            Completion::TooLarge => &mut self.counters.too_large,
         };
         *counter += 1;
-        self.events.push_back(Event::Settled { ticket, settled });
+        self.events.push_back(Event::Completed { ticket, completion });
     }
 
     /// A try has done nothing. That ends the request, unless an earlier try may have done something.
-    fn refused(&mut self, slot: usize, settled: Settled, now: Instant) {
+    fn refused(&mut self, slot: usize, completion: Completion, now: Instant) {
         if self.requests.get(slot).is_some_and(Pending::may_have_written) {
             self.counters.refused_after_unknown += 1;
             return self.requests.retry_at(slot, now + REFUSED_DELAY);
         }
-        self.settled(slot, settled);
+        self.completed(slot, completion);
     }
 
     /// Nothing is known of a try.
@@ -171,7 +171,7 @@ impl Client {
         let refused = pending.refused_tokens;
         self.drop_token(asked);
         if self.token == Token::Unneeded || refused > REFUSED_TOKENS_MAX {
-            return self.refused(slot, Settled::Unauthorized(refusal), now);
+            return self.refused(slot, Completion::Unauthorized(refusal), now);
         }
         if refused == 1 {
             self.requests.retry_now(slot);
@@ -187,21 +187,21 @@ impl Client {
         }
     }
 
-    fn settle_token(&mut self, status: u16, body: &[u8], asked: Asked, now: Instant) {
+    fn complete_token(&mut self, status: u16, body: &[u8], asked: Asked, now: Instant) {
         match outcome::of_token(status, body) {
-            Outcome::Done(answer) => {
-                self.members.on_answered(asked.member, asked.connection);
-                if self.is_same_cluster(answer.header, asked.member) {
-                    self.take_token(&answer.token, now);
+            Outcome::Done(response) => {
+                self.members.on_response(asked.member, asked.connection);
+                if self.is_same_cluster(response.header, asked.member) {
+                    self.take_token(&response.token, now);
                 }
             }
             Outcome::Unauthorized(refusal) | Outcome::Misused(refusal) => {
-                self.members.on_answered(asked.member, asked.connection);
+                self.members.on_response(asked.member, asked.connection);
                 self.reject_credentials(&refusal, now);
             }
             Outcome::NoSpace | Outcome::Unavailable | Outcome::Unknown => {
                 self.token = Token::Missing(Some(now + self.config.retry_delay));
-                self.fail_member(asked, Failure::Answered, now);
+                self.fail_member(asked, Failure::Responded, now);
             }
         }
     }
@@ -227,7 +227,7 @@ impl Client {
         self.token = Token::Missing(Some(now + self.config.retry_delay));
         while let Some(slot) = self.requests.first_ready() {
             self.requests.take_first_ready();
-            self.refused(slot, Settled::Unauthorized(refusal.clone()), now);
+            self.refused(slot, Completion::Unauthorized(refusal.clone()), now);
         }
         if self.watching.is_due(now) {
             self.watching.on_ended(now, self.config.retry_delay);
@@ -252,7 +252,7 @@ impl Client {
                 }
                 self.fail_member(asked, Failure::Silent, now);
             }
-            // It has sent what nobody had asked for.
+            // It has sent a response without a request.
             Stage::Idle if end == End::OfPatience => self.fail_member(asked, Failure::Silent, now),
             Stage::Idle => {}
             Stage::Busy(Work::Watch) => {
@@ -265,9 +265,9 @@ impl Client {
             }
             Stage::Busy(work) => {
                 if end == End::OfConnection && connection.decoder.finish(&[]) == Ok(true) {
-                    let (head, body) = connection.take_answer();
+                    let (head, body) = connection.take_response();
                     let status = head.map_or(0, |head| head.status);
-                    return self.settle(work, status, &body, asked, now);
+                    return self.complete(work, status, &body, asked, now);
                 }
                 self.lose_work(work, now);
                 self.fail_member(asked, Failure::Silent, now);
@@ -295,7 +295,7 @@ impl Client {
         }
     }
 
-    /// Whether the same cluster has answered as ever; if not, the client stops.
+    /// Whether the same cluster has responded as ever; if not, the client stops.
     pub(super) fn is_same_cluster(&mut self, header: Header, endpoint: usize) -> bool {
         if header.raft_term > self.raft_term {
             self.counters.elections += u64::from(self.raft_term > 0);
