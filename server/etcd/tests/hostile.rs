@@ -2,12 +2,14 @@
 //! twice or never; members end, hang, have no leader, or respond with the errors of either version.
 //!
 //! Whatever happens: each ticket gets one final event, a request that is tried again has the same bytes,
-//! no member has more connections than may be, nothing is retried that was completed, and while one member
-//! is well everything is completed.
+//! no member has more connections than may be, nothing is retried that was completed, no refusal ends what
+//! may be done yet, and while one member is well everything is completed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use etcd::{
     Action, Client, Completion, Config, ConnectionNumber, Credentials, Event, Op, OpResponse,
     Request, Response, Ticket, Txn,
@@ -93,6 +95,8 @@ struct World {
     open: BTreeSet<Ticket>,
     /// The body that was sent for each ticket.
     bodies: BTreeMap<String, Vec<u8>>,
+    /// Keys of transactions of which a try has no clear outcome.
+    unclear: BTreeSet<String>,
     tokens: u64,
     completed: u64,
 }
@@ -116,6 +120,7 @@ impl World {
             next_ticket: 0,
             open: BTreeSet::new(),
             bodies: BTreeMap::new(),
+            unclear: BTreeSet::new(),
             tokens: 0,
             completed: 0,
         };
@@ -222,6 +227,9 @@ impl World {
             match event {
                 Event::Completed { ticket, completion } => {
                     check_response(ticket, &completion);
+                    let is_done = matches!(completion, Completion::Done(_));
+                    let is_unclear = self.unclear.contains(&STANDARD.encode(key_of(ticket)));
+                    assert!(is_done || !is_unclear, "{ticket:?} may be done yet: {completion:?}");
                     assert!(
                         self.open.remove(&ticket),
                         "{ticket:?} was completed or cancelled before"
@@ -264,6 +272,9 @@ impl World {
         if resource == "/v3/kv/txn" {
             let first = self.bodies.entry(key.to_owned()).or_insert_with(|| body.to_owned());
             assert_eq!(*first, body, "the same bytes in every try");
+            if !matches!(self.moods[peer.member], Mood::Well | Mood::Forgetful | Mood::Full) {
+                self.unclear.insert(key.to_owned());
+            }
         }
         let done = match resource {
             "/v3/auth/authenticate" => {
