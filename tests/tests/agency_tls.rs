@@ -261,11 +261,9 @@ fn a_certificate_that_is_not_this_agencys_ends_it() {
     });
     let log = world.failure("loteria", &server.address(), &changes.collect());
     assert!(log.contains("error: the central refuses, code 20: "), "{log}");
-    assert!(
-        log.contains(
-            "; CLI_ID must be the agency that the certificate in CLI_TLS_CERT was made for"
-        )
-    );
+    let remedy =
+        "; CLI_ID is 1, and the certificate in CLI_TLS_CERT was made for agency 2: set both";
+    assert!(log.contains(remedy), "{log}");
 }
 
 #[test]
