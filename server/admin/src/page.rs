@@ -25,7 +25,7 @@ use words::Words;
 ///
 /// The hashes are those of `page/page.js` and `page/page.css` as they are sent; a test holds them to it.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-NrKifZNjRC2mrHNr6Ui7xECZqbuLmpN4QwDMMgShU1Q='; \
+    script-src 'sha256-6XGyjzaU++/CT0evqEUSkgnsvqjx9QkyuPIT9ubZsgo='; \
     style-src 'sha256-75626XnmsG7gq3Ge4PwuehVadp+AsguGFWRNYdBiXW4='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -398,7 +398,8 @@ document.addEventListener('DOMContentLoaded', () => {
       const hidden = !chosen || found > limit;
       if (row.tr.hidden === hidden) continue;
       row.tr.hidden = hidden;
-      if (!hidden && row.agency) paintTexts(row);
+      // What wasn't painted yet comes with the first paint.
+      if (!hidden && row.part !== undefined) paintTexts(row);
     }
     byId['no-match'].hidden = found > 0;
     byId.rest.hidden = found <= limit;
