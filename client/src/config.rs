@@ -173,29 +173,16 @@ impl Config {
 
     /// The file of bets, in whose path `{draw}` stands for the draw's name as well.
     fn data_path(layers: &mut Settings) -> Option<PathBuf> {
-        const PLACEHOLDER: &str = "{draw}";
         let setting = &settings::DATA_PATH;
-        let draw = layers.get(&settings::DRAW);
-        let path = Self::path_of_agency(layers, setting)?;
-        let Some(text) = path.to_str().filter(|text| text.contains(PLACEHOLDER)) else {
-            return Some(path);
-        };
-        let Some(draw) = draw? else {
-            let relation = format!("a path without {PLACEHOLDER}, or a name in");
-            layers.reject(setting, &relation, &settings::DRAW);
-            return None;
-        };
-        let text = text.replace(PLACEHOLDER, draw.as_str());
-        layers.read_as(setting, text.clone());
-        Some(text.into())
+        let (path, draw) = (Self::path_of_agency(layers, setting), layers.get(&settings::DRAW)?);
+        let draw = draw.as_ref().map(DrawName::as_str);
+        layers.fill(setting, &path?, "{draw}", draw, &settings::DRAW).map(PathBuf::from)
     }
 
     /// A path in which `{id}` stands for the agency's number.
-    fn path_of_agency(layers: &mut Settings, setting: &'static Setting<String>) -> Option<PathBuf> {
-        let (path, id) = (layers.get(setting)?, layers.get(&settings::ID)?);
-        let path = path.replace("{id}", &id.to_string());
-        layers.read_as(setting, path.clone());
-        Some(path.into())
+    fn path_of_agency(layers: &mut Settings, setting: &'static Setting<String>) -> Option<String> {
+        let (path, id) = (layers.get(setting)?, layers.get(&settings::ID)?.to_string());
+        layers.fill(setting, &path, "{id}", Some(&id), &settings::ID)
     }
 
     /// `None` without TLS, and when something is missing or wrong, which is then remembered.
@@ -225,7 +212,7 @@ impl Config {
         }
         let [certificate, key] = files.map(|setting| Self::path_of_agency(layers, setting));
         let allow_open_key = layers.get(&settings::TLS_ALLOW_OPEN_KEY)?;
-        Some(KeyFiles { certificate: certificate?, key: key?, allow_open_key })
+        Some(KeyFiles { certificate: certificate?.into(), key: key?.into(), allow_open_key })
     }
 
     fn server_name(layers: &mut Settings) -> Option<Name> {
@@ -312,7 +299,7 @@ mod tests {
             (Some("2026-11-27".to_owned()), "data/2026-11-27/3-2026-11-27-{other}.csv".into());
         assert_eq!(with(&["--draw", " 2026-11-27 ", path]), Ok(expected));
         let error = "error: command line: --data-path = \"data/{draw}/{id}-{draw}-{other}.csv\": expected \
-                     a path without {draw}, or a name in CLI_DRAW\n";
+                     a value without {draw}, or one in CLI_DRAW\n";
         assert_eq!(with(&[path]), Err(error.to_owned()));
         let error = "error: command line: --draw = \"a/b\": expected 1 to 64 of A-Z, a-z, 0-9, dots, \
                      dashes and underscores, not . nor .., or nothing; a draw's name is of A-Z, a-z, 0-9, \

@@ -12,7 +12,7 @@ use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, Setting, Subcommand};
 use tls::Name;
 use wire::field::{FIELD_MAX, FIELDS};
-use wire::{Agency, DrawName};
+use wire::{Agency, DRAW_NAME_FORM, DrawName};
 
 use self::address::{hint_of_address, host_and_port};
 use crate::yaml;
@@ -68,7 +68,7 @@ runtime::settings! {
             .noun("an agency's number")
             .help("Number of this agency");
         DRAW: Option<DrawName> = Names::new(DRAW_KEY, "draw", "draw")
-            .parsed("NAME", "1 to 64 of A-Z, a-z, 0-9, dots, dashes and underscores, not . nor .., or nothing", draw_name)
+            .parsed("NAME", DRAW_NAME_FORM, draw_name)
             .hint(hint_of_draw_name)
             .default("")
             .help("Name of the draw that the bets are for")
@@ -277,16 +277,12 @@ fn field(text: &str) -> Option<String> {
 
 #[expect(clippy::option_option, reason = "a name, none, or neither")]
 fn draw_name(text: &str) -> Option<Option<DrawName>> {
-    match text.trim() {
-        "" => Some(None),
-        name => name.parse().ok().map(Some),
-    }
+    DrawName::parse_optional(text).ok()
 }
 
 /// What is wrong with the name.
 fn hint_of_draw_name(text: &str) -> String {
-    let name: Result<DrawName, _> = text.trim().parse();
-    name.map_or_else(|error| error.to_string(), |_| String::new())
+    DrawName::parse_optional(text).map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 fn mode_named(text: &str) -> Option<ModeName> {

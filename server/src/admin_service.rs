@@ -275,7 +275,7 @@ impl AdminService {
         }
     }
 
-    /// Counts what whoever reaches the listener can bring about at will: metrics say how often.
+    /// Counts what any client of the listener can bring about at will: metrics say how often.
     pub(crate) fn on_listener_event(&mut self, event: &ListenerEvent) {
         match event {
             ListenerEvent::Paused { .. } => self.crowding.pauses += 1,

@@ -191,20 +191,12 @@ impl Config {
 
     /// The ledger's path, in which `{draw}` stands for the draw's name.
     fn storage(layers: &mut Settings, draw: Option<DrawName>) -> Option<PathBuf> {
-        const PLACEHOLDER: &str = "{draw}";
         let setting = &settings::STORAGE_PATH;
         let path = layers.get(setting)?;
-        let Some(text) = path.to_str().filter(|text| text.contains(PLACEHOLDER)) else {
-            return Some(path);
-        };
-        let Some(draw) = draw else {
-            let relation = format!("a path without {PLACEHOLDER}, or a name in");
-            layers.reject(setting, &relation, &settings::DRAW);
-            return None;
-        };
-        let text = text.replace(PLACEHOLDER, draw.as_str());
-        layers.read_as(setting, text.clone());
-        Some(text.into())
+        // What isn't text has no placeholder.
+        let Some(text) = path.to_str() else { return Some(path) };
+        let draw = draw.as_ref().map(DrawName::as_str);
+        layers.fill(setting, text, "{draw}", draw, &settings::DRAW).map(PathBuf::from)
     }
 
     fn check_write_buffer(layers: &mut Settings) {

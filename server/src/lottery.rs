@@ -89,8 +89,8 @@ pub struct Lottery {
 }
 
 impl Lottery {
-    /// A lottery of agencies 1 to `agencies` and of the unnamed draw, with this much of it durable: its state, bytes of rows,
-    /// and where in these the winners are.
+    /// A lottery of agencies 1 to `agencies` and of the unnamed draw, with this much of it durable: its
+    /// state, bytes of rows, and where in these the winners are.
     pub fn new(agencies: Agency, committed: State, rows_len: u64, winners: WinnerIndex) -> Self {
         let finished = (1..=agencies).map(|agency| committed.account(agency).finished);
         Self {

@@ -218,6 +218,18 @@ mod tests {
         encode(agency, &bet::check(&bet).unwrap(), out);
     }
 
+    #[test]
+    fn no_row_is_shorter_than_the_shortest() {
+        let mut out = Vec::new();
+        row(1, ["A", "B", "1", "2000-01-01", "1"], &mut out);
+        assert_eq!(out.len(), MIN_LEN);
+        for shorter in [["", "B", "1"], ["A", "", "1"], ["A", "B", ""]] {
+            let [first, last, document] = shorter;
+            let fields = [first, last, document, "2000-01-01", "1"].map(str::as_bytes);
+            assert!(bet::check(&Bet::from_fields(fields)).is_err(), "{shorter:?}");
+        }
+    }
+
     fn owned(text: &[u8]) -> String {
         String::from_utf8(text.to_vec()).unwrap()
     }

@@ -14,7 +14,7 @@ use ledger::Durability;
 use reactor::Network;
 use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
-use wire::{Agency, DrawName};
+use wire::{Agency, DRAW_NAME_FORM, DrawName};
 
 use crate::central::{AgencyAddresses, BadEntry};
 use crate::ini;
@@ -128,7 +128,7 @@ runtime::settings! {
             .default("0.0.0.0")
             .help("Address to listen at");
         DRAW: Option<DrawName> = names(DRAW_KEY, "draw")
-            .parsed("NAME", "1 to 64 of A-Z, a-z, 0-9, dots, dashes and underscores, not . nor .., or nothing", draw_name)
+            .parsed("NAME", DRAW_NAME_FORM, draw_name)
             .hint(hint_of_draw_name)
             .default("")
             .help("Name of the draw")
@@ -679,16 +679,12 @@ fn hint_of_agency_addresses(text: &str) -> String {
 
 #[expect(clippy::option_option, reason = "a name, none, or neither")]
 fn draw_name(text: &str) -> Option<Option<DrawName>> {
-    match text.trim() {
-        "" => Some(None),
-        name => name.parse().ok().map(Some),
-    }
+    DrawName::parse_optional(text).ok()
 }
 
 /// What is wrong with the name.
 fn hint_of_draw_name(text: &str) -> String {
-    let name: Result<DrawName, _> = text.trim().parse();
-    name.map_or_else(|error| error.to_string(), |_| String::new())
+    DrawName::parse_optional(text).map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 fn parse_durability(text: &str) -> Option<Durability> {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use kit::client::Client;
 use kit::frames::{batch, end, hello, hello_of, responses};
-use kit::http::{admin_port, get, receive};
+use kit::http::{self, admin_port};
 use kit::inputs::{expected_rows, file, rows_of};
 use kit::log::run_error;
 use kit::process::{TIMEOUT, output};
@@ -120,7 +120,7 @@ fn two_draws_side_by_side_don_t_mix_and_yesterdays_file_does_not_get_into_todays
     }
 }
 
-/// What a central sends to somebody who says this, and nothing more.
+/// What a central sends to a client that says this, and nothing more.
 fn answers(central: &Server, said: &[u8]) -> Vec<String> {
     let mut stream = central.connect();
     stream.write_all(said).expect("sent");
@@ -165,8 +165,7 @@ fn an_operator_sees_which_draw_it_is() {
         let ask = |target: &str| {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
             stream.set_read_timeout(Some(TIMEOUT)).expect("set");
-            stream.write_all(get(target).as_bytes()).expect("sent");
-            receive(&mut stream).expect("a response").body
+            http::ask(&mut stream, target).expect("a response").body
         };
         assert!(ask("/metrics").contains(metric));
         let status = ask("/status.json");
@@ -227,7 +226,7 @@ fn a_path_with_a_draw_in_it_needs_a_draw() {
         let output = output(&mut command);
         let text = String::from_utf8(output.stderr).expect("text");
         assert_ne!(output.status.code(), Some(0), "{text}");
-        let expected = format!("expected a path without {{draw}}, or a name in {draw}\n");
+        let expected = format!("expected a value without {{draw}}, or one in {draw}\n");
         assert!(text.contains(path) && text.ends_with(&expected), "{text}");
     }
 }

@@ -62,7 +62,22 @@ fn dots(count: usize) -> &'static str {
     if count == 1 { "." } else { ".." }
 }
 
+/// What [`DrawName::parse_optional`] takes, in words that follow "expected".
+pub const DRAW_NAME_FORM: &str =
+    "1 to 64 of A-Z, a-z, 0-9, dots, dashes and underscores, not . nor .., or nothing";
+
 impl DrawName {
+    /// The draw that a text means, blanks around it aside: with nothing in it, the unnamed one.
+    ///
+    /// # Errors
+    /// As of [`FromStr`].
+    pub fn parse_optional(text: &str) -> Result<Option<Self>, DrawNameError> {
+        match text.trim() {
+            "" => Ok(None),
+            name => name.parse().map(Some),
+        }
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         str::from_utf8(self.as_bytes()).unwrap_or_default()

@@ -44,7 +44,7 @@ pub use agency::{Agency, Position};
 pub use batch::{Batch, BatchBuilder, Bet, Push};
 pub use checksum::Checksum;
 pub use code::{ErrorCode, Phase};
-pub use draw_name::{DRAW_NAME_MAX, DrawName, DrawNameError, DrawPhrase};
+pub use draw_name::{DRAW_NAME_FORM, DRAW_NAME_MAX, DrawName, DrawNameError, DrawPhrase};
 pub use error::MessageError;
 pub use field::Field;
 pub use frame::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, MAGIC};

@@ -64,8 +64,8 @@ fn of_certificate(setup: &Setup<'_>) -> String {
              for the same agency"
         ),
         _ => format!(
-            "; ask the central's operator for a certificate that names agency {id} and nobody else, in \
-             the central's trust domain (SERVER_TLS_TRUST_DOMAIN), and set CLI_TLS_CERT and \
+            "; ask the central's operator for a certificate that names agency {id} alone, in the \
+             central's trust domain (SERVER_TLS_TRUST_DOMAIN), and set CLI_TLS_CERT and \
              CLI_TLS_KEY to it and its key"
         ),
     }
@@ -132,7 +132,7 @@ mod tests {
         {
             let none = with_uris(ErrorCode::WrongAgency, uris);
             assert!(!none.contains("CLI_ID"), "{uris:?}: {none}");
-            for part in ["agency 7 and nobody else", "SERVER_TLS_TRUST_DOMAIN", "CLI_TLS_CERT"] {
+            for part in ["agency 7 alone", "SERVER_TLS_TRUST_DOMAIN", "CLI_TLS_CERT"] {
                 assert!(none.contains(part), "{uris:?}: {none}");
             }
         }

@@ -95,7 +95,7 @@ fn read_key(
 ) -> Result<PrivateKeyDer<'static>, LoadError> {
     let content = reader.read(Role::Key, path)?;
     let key = || {
-        // First whether it is a key at all: what else there is may be anybody's to read.
+        // First whether it is a key at all: a certificate may be readable by all.
         let key = contents::private_key(&content.bytes)?;
         if !allow_open {
             content.check_is_closed()?;
@@ -106,15 +106,16 @@ fn read_key(
 }
 
 fn check_purpose(own: &Certificate, purpose: Purpose) -> Result<(), Problem> {
-    let (expected, subject) = match purpose {
-        Purpose::Server => ("servers", own.subject().to_owned()),
-        Purpose::Client => ("clients", own.subject().to_owned()),
+    let expected = match purpose {
+        Purpose::Server => "servers",
+        Purpose::Client => "clients",
     };
+    let subject = || own.subject().to_owned();
     if own.is_authority() {
-        return Err(Problem::Authority { expected, subject });
+        return Err(Problem::Authority { expected, subject: subject() });
     }
     if !own.allows(purpose) {
-        return Err(Problem::Purpose { expected, subject });
+        return Err(Problem::Purpose { expected, subject: subject() });
     }
     Ok(())
 }

@@ -136,6 +136,12 @@ impl<S: Store> GroupCommit<S> {
         &self.durations
     }
 
+    /// No commit has failed for a while: agencies may have given up, and a smaller one may fit.
+    pub(crate) fn on_quiet(&mut self) {
+        self.at_limit = false;
+        self.backoff.on_quiet();
+    }
+
     /// When requests are replied to without a try at the storage.
     pub(crate) fn backoff(&mut self) -> &mut CommitBackoff {
         &mut self.backoff
@@ -174,10 +180,7 @@ impl<S: Store> GroupCommit<S> {
                 self.at_limit &= !with_rows;
                 self.backoff.on_success(with_rows);
                 if with_rows && std::mem::take(&mut self.failure_logged) {
-                    log_line!(
-                        Level::Info,
-                        Line::new("commit", Success).with("failures", self.failures)
-                    );
+                    log_line!(Level::Info, Line::new("commit", Success));
                 }
                 Commit::Appended(lsn)
             }

@@ -232,7 +232,7 @@ impl<S: Store> LotteryService<S> {
     pub(crate) fn on_timer(&mut self, timer: TimerId) {
         match timer {
             timers::COMMIT_RETRY => self.commits.backoff().on_timer(),
-            timers::COMMIT_QUIET => self.commits.backoff().on_quiet(),
+            timers::COMMIT_QUIET => self.commits.on_quiet(),
             timers::DRAW_PAUSE | timers::DRAW_PERIOD => self.draw.on_timer(timer),
             // The scan for winners goes on at the end of every turn.
             _ => {}

@@ -38,8 +38,8 @@ fn a_draw_has_a_name_or_none_and_the_path_of_the_ledger_may_have_it() {
     let path = "--storage-path=data/{draw}/{draw}-{id}.csv";
     let expected = (Some("2026-11-27".to_owned()), "data/2026-11-27/2026-11-27-{id}.csv".into());
     assert_eq!(with(&["--draw", " 2026-11-27 ", path]), Ok(expected));
-    let error = "error: command line: --storage-path = \"data/{draw}/{draw}-{id}.csv\": expected a path \
-                 without {draw}, or a name in SERVER_DRAW\n";
+    let error = "error: command line: --storage-path = \"data/{draw}/{draw}-{id}.csv\": expected a value \
+                 without {draw}, or one in SERVER_DRAW\n";
     assert_eq!(with(&[path]), Err(error.to_owned()));
     let error = "error: command line: --draw = \"..\": expected 1 to 64 of A-Z, a-z, 0-9, dots, dashes and \
                  underscores, not . nor .., or nothing; a draw's name becomes a part of paths, where . \

@@ -46,8 +46,8 @@ pub struct Opened<S> {
 }
 
 impl FileStore<File> {
-    /// Opens the ledger at `path` for this lottery, or makes a new one, and locks it. Every bet in it is shown to `visit`, in order. `watch` learns at least every MiB how
-    /// far it has come, and may stop it.
+    /// Opens the ledger at `path` for this lottery, or makes a new one, and locks it. Every bet in it is
+    /// shown to `visit`, in order. `watch` learns at least every MiB how far it has come, and may stop it.
     ///
     /// # Errors
     /// [`StoreError`] when it can't be had, or isn't what was committed; nothing is changed then.

@@ -25,7 +25,7 @@ pub struct Central {
     pub closing: Option<Request>,
     /// The draw, once this central has announced it: who closed it.
     pub draw: Option<CentralId>,
-    /// It found the draw deleted, said so loudly, and serves nobody any more.
+    /// It found the draw deleted, said so loudly, and serves no agency any more.
     pub is_stopped: bool,
 }
 

@@ -34,7 +34,7 @@
 //! that finds the session that it read, with something stored since, tries again.
 //!
 //! Who has counted as many `fin/` as there are agencies may close: none of them ever goes. A central
-//! with waiting agencies looks now and then, in case the one that should have closed is dead. Whoever
+//! with waiting agencies looks now and then, in case the one that should have closed is dead. A central that
 //! sees `closed` announces the draw and sends winners.
 //!
 //! What an answer to a transaction means, in this order ([`outcome`]):

@@ -111,7 +111,7 @@ fn of_the_draw() -> Vec<Mutation> {
             },
         ),
         Mutation::new(
-            "nobody looks whether all have finished",
+            "no central looks whether all have finished",
             World::small().with(1, &[Fault::TimeOut]),
             EVERYBODY_FINISHES,
             |scheme| scheme.polls = false,

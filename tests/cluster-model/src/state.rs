@@ -23,7 +23,7 @@ use crate::world::World;
 pub struct State {
     /// etcd.
     pub store: Arc<Store>,
-    /// Requests on their way to etcd that nobody waits for any more.
+    /// Requests on their way to etcd that no central waits for any more.
     pub late: Vec<Arc<Txn>>,
     /// By number.
     pub centrals: Vec<Central>,
@@ -87,9 +87,9 @@ pub enum Step {
     Apply(CentralId, Of),
     /// etcd's answer arrives.
     Answer(CentralId, Of),
-    /// etcd applies a transaction that nobody waits for.
+    /// etcd applies a transaction that no central waits for.
     ApplyLate(usize),
-    /// A transaction that nobody waits for is lost.
+    /// A transaction that no central waits for is lost.
     Lose(usize),
     /// A central with waiting agencies looks at the store.
     Poll(CentralId),
@@ -177,7 +177,7 @@ impl State {
         answer
     }
 
-    /// A request that nobody waits for any more: in an order that doesn't say who sent it first.
+    /// A request that no central waits for any more: in an order that doesn't say who sent it first.
     pub(crate) fn add_late(&mut self, txns: impl IntoIterator<Item = Arc<Txn>>) {
         self.late.extend(txns);
         self.late.sort();

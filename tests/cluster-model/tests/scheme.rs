@@ -68,7 +68,7 @@ fn the_draw() {
 }
 
 /// A second lock on the same door: an account can't be written once its agency has finished, and
-/// nobody closes before all have. It takes a mutation of that as well to miss it.
+/// no central closes before all have. It takes a mutation of that as well to miss it.
 #[test]
 fn writes_need_not_compare_closed() {
     let scheme = Scheme { writes_compare_closed: false, ..Scheme::SOUND };

@@ -1,7 +1,7 @@
 //! HTTP as a client of the admin listener needs it: a request, and its response taken apart.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use crate::log;
 
@@ -53,6 +53,15 @@ pub fn receive(stream: &mut impl Read) -> io::Result<Response> {
     stream.read_exact(&mut body)?;
     response.body = String::from_utf8(body).expect("text");
     Ok(response)
+}
+
+/// The response to a request by GET.
+///
+/// # Errors
+/// Those of the stream.
+pub fn ask(stream: &mut (impl Read + Write), target: &str) -> io::Result<Response> {
+    stream.write_all(get(target).as_bytes())?;
+    receive(stream)
 }
 
 /// A response without its body.

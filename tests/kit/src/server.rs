@@ -48,6 +48,18 @@ fn configure(mut command: Command, environment: &[(&str, &str)]) -> Command {
     command
 }
 
+/// A connection from an address of this machine to one of its ports, on which nothing is waited for longer
+/// than [`TIMEOUT`].
+pub fn connect_from(address: Ipv4Addr, port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((address, 0)).into()).expect("it is this machine's");
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).expect("it listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("set");
+    stream
+}
+
 impl Server {
     /// Starts one and waits until it listens.
     pub fn start(environment: &[(&str, &str)]) -> Self {
@@ -194,14 +206,7 @@ impl Server {
 
     /// The same from an address of the test's choice: all of 127.0.0.0/8 is this machine.
     pub fn connect_from(&self, address: Ipv4Addr) -> TcpStream {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from((address, 0)).into()).expect("it is this machine's");
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        socket.connect(&server.into()).expect("it listens");
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
-        stream.set_write_timeout(Some(TIMEOUT)).expect("set");
-        stream
+        connect_from(address, self.port)
     }
 
     /// SIGTERM, and how it ended.

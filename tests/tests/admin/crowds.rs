@@ -1,12 +1,11 @@
 //! More than there may be, and clients that misbehave: they are bounded, and nobody else waits for them.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use kit::http::{Response, get, receive};
-use kit::process::TIMEOUT;
-use socket2::{Domain, Socket, Type};
+use kit::http::{ask, get, receive};
+use kit::server;
 
 use crate::world::{Central, finish, send, wait_until};
 
@@ -116,7 +115,7 @@ fn more_connections_than_there_may_be_let_the_next_one_in() {
     let from = |host| connect_from(&central, host);
     let crowd: Vec<_> = [2, 3].into_iter().flat_map(|host| [(); 4].map(|()| from(host))).collect();
     wait_until("an answer", || {
-        ask(central.connect(), "/healthz").is_ok_and(|answer| answer.status == 200)
+        ask(&mut central.connect(), "/healthz").is_ok_and(|answer| answer.status == 200)
     });
     let has_ended = |stream: &TcpStream| {
         stream.set_nonblocking(true).expect("set");
@@ -140,9 +139,9 @@ fn the_health_check_gets_in_beside_a_crowd() {
                 });
             }
         });
-        wait_until("a refusal", || ask(central.connect(), "/healthz").is_err());
-        let probe = connect_from(&central, b'H');
-        let answer = ask(probe, "/readyz").expect("an answer");
+        wait_until("a refusal", || ask(&mut central.connect(), "/healthz").is_err());
+        let mut probe = connect_from(&central, b'H');
+        let answer = ask(&mut probe, "/readyz").expect("an answer");
         ends.store(true, Ordering::Relaxed);
         assert_eq!(answer.status, 200);
     });
@@ -154,15 +153,5 @@ fn the_health_check_gets_in_beside_a_crowd() {
 
 /// A connection from 127.0.0.`host`.
 fn connect_from(central: &Central, host: u8) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).expect("loopback");
-    socket.connect(&SocketAddr::from(([127, 0, 0, 1], central.port)).into()).expect("it listens");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
-    stream
-}
-
-fn ask(mut stream: TcpStream, target: &str) -> std::io::Result<Response> {
-    stream.write_all(get(target).as_bytes())?;
-    receive(&mut stream)
+    server::connect_from(Ipv4Addr::new(127, 0, 0, host), central.port)
 }

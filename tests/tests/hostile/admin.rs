@@ -102,15 +102,15 @@ impl AdminAttack {
         let hostile = ADDRESSES.map(|address| Ipv4Addr::new(127, 0, 0, address));
         let is_hostile = |ip| hostile.contains(&ip);
         let logged = lines(&log).find(|line| line.value("ip").is_some_and(is_hostile));
-        assert!(logged.is_none(), "whoever looks fills no log: {logged:?}");
+        assert!(logged.is_none(), "no client of this listener fills the log: {logged:?}");
     }
 }
 
 /// Requests that aren't answered, each with the status code that says so.
 type Refused = Vec<(Vec<u8>, u16)>;
 
-/// Sends each of them over and over, each on a connection of its own. It must be refused and have one answer, whatever
-/// follows it, and the connection must end.
+/// Sends each of them over and over, each on a connection of its own. It must be refused and have one answer,
+/// whatever follows it, and the connection must end.
 fn refused(name: &'static str, bound: &str, requests: &Refused) {
     let rounds = scale(200, 20_000) / THREADS / requests.len();
     let attack = AdminAttack::begin(name, &[]);
@@ -386,7 +386,7 @@ fn wait_for_no_streams(attack: &AdminAttack) {
         if metrics.lines().any(|line| line == "loteria_admin_streams 0") {
             return;
         }
-        assert!(Instant::now() < deadline, "streams that nobody reads stay");
+        assert!(Instant::now() < deadline, "streams that aren't read stay");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

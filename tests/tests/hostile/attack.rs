@@ -26,7 +26,7 @@ pub(crate) struct Attack {
     /// Where the admin listener is.
     admin: SocketAddr,
     operator: Option<Operator>,
-    /// It is the admin listener that is attacked: whoever is new there may have to wait.
+    /// It is the admin listener that is attacked: a new client may have to wait there.
     is_at_admin: bool,
     /// What `/readyz` says at some time of it.
     readiness: Vec<&'static str>,

@@ -1,12 +1,13 @@
 //! What it costs a central that an operator watches it: with an admin listener, and scraped once a second
 //! with a page open.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use kit::http::{ask, get};
 use kit::process::free_port;
 use load::swarm::{echo, lottery};
 
@@ -51,7 +52,7 @@ impl Operator {
         let mut page = connect(port)?;
         ask(&mut page, "/")?;
         let mut stream = connect(port)?;
-        stream.write_all(request("/events").as_bytes())?;
+        stream.write_all(get("/events").as_bytes())?;
         let page = stream.try_clone()?;
         let events = thread::spawn(move || io::copy(&mut stream, &mut io::sink()).map(drop));
         let mut scraped = connect(port)?;
@@ -78,25 +79,6 @@ impl Drop for Operator {
 
 fn connect(port: u16) -> io::Result<TcpStream> {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-}
-
-fn request(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
-}
-
-/// Asks for a resource, and reads all of the answer.
-fn ask(stream: &mut TcpStream, target: &str) -> io::Result<()> {
-    stream.write_all(request(target).as_bytes())?;
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize =
-        length.and_then(|text| text.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    stream.read_exact(&mut vec![0; length])
 }
 
 /// Bets, and lines of echo.

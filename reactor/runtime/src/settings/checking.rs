@@ -90,6 +90,28 @@ impl Settings {
         self.read_as.insert(setting.declaration().names.key, text);
     }
 
+    /// A value in which `placeholder`, as `{draw}`, stands for what another setting says. `None` where it
+    /// stands in it and the other says nothing, which is then remembered as wrong.
+    pub fn fill(
+        &mut self,
+        setting: &dyn Declared,
+        text: &str,
+        placeholder: &str,
+        said: Option<&str>,
+        other: &dyn Declared,
+    ) -> Option<String> {
+        if !text.contains(placeholder) {
+            return Some(text.to_owned());
+        }
+        let Some(said) = said else {
+            self.reject(setting, &format!("a value without {placeholder}, or one in"), other);
+            return None;
+        };
+        let text = text.replace(placeholder, said);
+        self.read_as(setting, text.clone());
+        Some(text)
+    }
+
     /// Looks at a setting, and remembers what is wrong with it or likely is.
     fn check(&mut self, setting: &'static dyn Declared) {
         let declaration = setting.declaration();

@@ -198,6 +198,16 @@ fn a_ledger_at_its_limit_is_so_until_it_takes_rows_again() {
 }
 
 #[test]
+fn a_commit_that_was_too_much_says_nothing_of_the_ledger_after_a_while() {
+    let mut world = World::new(Outcome::AtLimit);
+    world.commit_bet(1);
+    assert!(world.commits.is_at_limit() && world.commits.is_failing());
+    assert!(world.commits.backoff().take_quiet_timer().is_some());
+    world.commits.on_quiet();
+    assert!(!world.commits.is_at_limit() && !world.commits.is_failing());
+}
+
+#[test]
 fn while_the_store_is_busy_what_is_staged_stays_staged() {
     let mut world = World::new(Outcome::Busy);
     assert_eq!(world.commit_end(1), Commit::Pending);
