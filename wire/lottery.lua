@@ -36,7 +36,7 @@ local ERRORS = {
     [15] = "too slow", [16] = "shutting down", [17] = "TLS required",
     [18] = "certificate required", [19] = "certificate revoked",
     [20] = "certificate of another agency", [21] = "not an address of the agency",
-    [22] = "another draw",
+    [22] = "another draw", [23] = "store unreachable",
 }
 
 local f = {

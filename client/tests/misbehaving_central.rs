@@ -306,7 +306,7 @@ fn any_response() -> impl Strategy<Value = Vec<u8>> {
             winners(&fit.map(String::as_str).collect::<Vec<_>>(), last)
         }),
         1 => any::<u8>().prop_map(|code| {
-            let code = ErrorCode::try_from(code % 22).unwrap_or(ErrorCode::Gap);
+            let code = ErrorCode::try_from(code % 24).unwrap_or(ErrorCode::Gap);
             error(code)
         }),
     ]

@@ -62,12 +62,23 @@ pub enum ErrorCode {
     WrongAddress = 21,
     /// An agency of another draw than the central's.
     WrongDraw = 22,
+    /// The central can't reach its store; another central of the lottery may. Try again.
+    StoreUnreachable = 23,
 }
 
 impl ErrorCode {
     /// Whether the same agency may try again with the same input and hope for better.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Gap | Self::Timeout | Self::ShuttingDown)
+        matches!(self, Self::Gap | Self::Timeout | Self::ShuttingDown | Self::StoreUnreachable)
+    }
+
+    /// Whether it may at another central of the same lottery. What a central refuses for what the agency
+    /// is, sends or has set, every other one refuses too.
+    ///
+    /// Of several centrals a slow one learns late that the agency has left it: that it supersedes a
+    /// connection says nothing of another program.
+    pub fn is_transient_elsewhere(self) -> bool {
+        self.is_transient() || self == Self::Superseded
     }
 }
 
@@ -113,5 +124,6 @@ from_number!(
         WrongAgency,
         WrongAddress,
         WrongDraw,
+        StoreUnreachable,
     ]
 );

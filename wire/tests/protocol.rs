@@ -208,13 +208,16 @@ fn every_error_code_has_its_number_and_some_invite_another_try() {
         (20, ErrorCode::WrongAgency, false),
         (21, ErrorCode::WrongAddress, false),
         (22, ErrorCode::WrongDraw, false),
+        (23, ErrorCode::StoreUnreachable, true),
     ];
     for (number, code, transient) in codes {
         assert_eq!(code as u8, number);
         assert_eq!(ErrorCode::try_from(number), Ok(code));
         assert_eq!(code.is_transient(), transient, "{code:?}");
+        let elsewhere = transient || code == ErrorCode::Superseded;
+        assert_eq!(code.is_transient_elsewhere(), elsewhere, "{code:?}");
     }
-    for unknown in (0..=u8::MAX).filter(|number| !(1..=22).contains(number)) {
+    for unknown in (0..=u8::MAX).filter(|number| !(1..=23).contains(number)) {
         ErrorCode::try_from(unknown).unwrap_err();
     }
 }

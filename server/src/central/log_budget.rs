@@ -60,7 +60,7 @@ pub(crate) enum Cause {
 }
 
 /// Codes of refusals have indices of their own, from 0 on.
-const CODES: usize = ErrorCode::WrongDraw as usize + 1;
+const CODES: usize = ErrorCode::StoreUnreachable as usize + 1;
 const CAUSES: usize = FAULTS + Fault::Certificate as usize + 1;
 /// So have faults of certificates, behind all other causes.
 const FAULTS: usize = CODES + 19;

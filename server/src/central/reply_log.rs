@@ -88,7 +88,10 @@ pub(crate) fn log_error(log: &mut LogBudget, peer: &Peer, error: &ProtocolError)
         return;
     }
     // The agency comes back after these: nothing has finally failed.
-    let passing = matches!(code, ErrorCode::ShuttingDown | ErrorCode::Superseded);
+    let passing = matches!(
+        code,
+        ErrorCode::ShuttingDown | ErrorCode::Superseded | ErrorCode::StoreUnreachable
+    );
     let line = Line::new("refuse_connection", if passing { InProgress } else { Fail })
         .with("ip", peer.ip)
         .with_some("agency", peer.agency)

@@ -6,7 +6,7 @@ use wire::ErrorCode;
 use crate::central::log_budget::Cause;
 
 /// Each cause with its name.
-pub(super) const CAUSE_NAMES: [(Cause, &str); 47] = [
+pub(super) const CAUSE_NAMES: [(Cause, &str); 48] = [
     (Cause::Agency(ErrorCode::Malformed), "malformed"),
     (Cause::Agency(ErrorCode::Oversized), "oversized"),
     (Cause::Agency(ErrorCode::UnknownKind), "unknown_kind"),
@@ -29,6 +29,7 @@ pub(super) const CAUSE_NAMES: [(Cause, &str); 47] = [
     (Cause::Agency(ErrorCode::WrongAgency), "wrong_agency"),
     (Cause::Agency(ErrorCode::WrongAddress), "wrong_address"),
     (Cause::Agency(ErrorCode::WrongDraw), "wrong_draw"),
+    (Cause::Agency(ErrorCode::StoreUnreachable), "store_unreachable"),
     (Cause::LongLine, "line_too_long"),
     (Cause::Tls, "tls_off"),
     (Cause::Plaintext, "plaintext"),
