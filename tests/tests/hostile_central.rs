@@ -1,111 +1,28 @@
 //! The agency's binary against centrals that respond what they like, over real connections: it ends, logs
 //! why, and is called no more often than it may call.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kit::client::Client;
 use kit::inputs::file;
 use kit::process::TIMEOUT;
 use kit::programs::binary;
+use kit::scripted_central::{self, Peer, Script};
 use kit::server::Server;
 use rustix::process::Signal;
-use wire::{Checksum, ErrorCode, FRAME_MAX, Field, Phase, Response, WinnersBuilder};
+use wire::{Checksum, ErrorCode, FRAME_MAX, Field, Phase, Response};
 
 /// Bets of the agency: three batches.
 const BETS: u64 = 250;
 
-/// A central's side of one connection.
-struct Peer(TcpStream);
-
-impl Peer {
-    /// The next request: its kind, and of a batch how many bets it has.
-    fn request(&mut self) -> io::Result<(u8, u64)> {
-        let mut header = [0; 4];
-        self.0.read_exact(&mut header)?;
-        let mut body = vec![0; usize::from(u16::from_be_bytes([header[2], header[3]])) - 4];
-        self.0.read_exact(&mut body)?;
-        let count = body.get(8..10).map_or(0, |count| u16::from_be_bytes([count[0], count[1]]));
-        Ok((header[1], count.into()))
-    }
-
-    fn respond(&mut self, response: &Response<'_>) -> io::Result<()> {
-        let mut out = Vec::new();
-        response.encode(&mut out);
-        self.0.write_all(&out)
-    }
-
-    fn winners(&mut self, documents: &[&[u8]], last: bool) -> io::Result<()> {
-        let mut out = Vec::new();
-        let mut frame = WinnersBuilder::new(&mut out);
-        assert!(documents.iter().all(|document| frame.push(document)));
-        frame.finish(last);
-        self.0.write_all(&out)
-    }
-
-    /// Takes HELLO, and responds that nothing was sent before.
-    fn welcome(&mut self) -> io::Result<()> {
-        self.request()?;
-        let (checksum, phase) = (Checksum::default(), Phase::Open);
-        self.respond(&Response::Welcome { consumed: 0, checksum, rejected: 0, phase })
-    }
-
-    /// Everything up to END, which isn't answered.
-    fn take_all(&mut self) -> io::Result<()> {
-        self.welcome()?;
-        let mut consumed = 0;
-        loop {
-            let (kind, count) = self.request()?;
-            if kind == 0x04 {
-                return Ok(());
-            }
-            consumed += count;
-            self.respond(&Response::Stored { consumed })?;
-        }
-    }
-
-    /// Everything up to the question for the winners.
-    fn finish(&mut self) -> io::Result<()> {
-        self.take_all()?;
-        self.respond(&Response::Finished { stored: BETS, rejected: 0 })?;
-        self.request().map(drop)
-    }
-
-    /// Another service, once it was sent something: what isn't read would reset the connection.
-    fn greet(&mut self, text: &[u8]) -> io::Result<()> {
-        let _ = self.0.read(&mut [0; 256])?;
-        self.0.write_all(text)
-    }
-
-    /// Sends nothing more until the other side ends.
-    fn listen(&mut self) -> io::Result<()> {
-        io::copy(&mut self.0, &mut io::sink()).map(drop)
-    }
-}
-
-type Script = fn(&mut Peer) -> io::Result<()>;
-
-/// A central that does the same on each connection, one after the other, and reports each peer.
-fn central(at: SocketAddr, script: Script) -> (SocketAddr, Receiver<SocketAddr>) {
-    let listener = TcpListener::bind(at).expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    let (sender, calls) = mpsc::channel();
-    std::thread::spawn(move || {
-        while let Ok((stream, peer)) = listener.accept() {
-            if sender.send(peer).is_err() {
-                return;
-            }
-            stream.set_read_timeout(Some(TIMEOUT)).expect("set");
-            stream.set_write_timeout(Some(TIMEOUT)).expect("set");
-            // The agency may go whenever it likes.
-            let _ = script(&mut Peer(stream));
-        }
-    });
-    (address, calls)
+/// Everything up to the question for the winners.
+fn finish(peer: &mut Peer) -> io::Result<()> {
+    peer.finish(BETS)
 }
 
 fn agency(address: &str, path: &Path, environment: &[(&str, &str)]) -> Command {
@@ -124,12 +41,13 @@ fn agency(address: &str, path: &Path, environment: &[(&str, &str)]) -> Command {
 fn run(script: Script, environment: &[(&str, &str)]) -> (Option<i32>, String, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = file(folder.path(), 1, usize::try_from(BETS).expect("small"), 10);
-    let (address, calls) = central(([127, 0, 0, 1], 0).into(), script);
+    let (reporter, calls) = mpsc::channel();
+    let address = scripted_central::start(script, reporter);
     let (code, log) = Client::start(agency(&address.to_string(), &path, environment)).end();
     // The central may have to take the agency's last call yet: this one is behind it.
     let own = TcpStream::connect(address).and_then(|own| own.local_addr()).expect("it listens");
     let next = || calls.recv_timeout(TIMEOUT).expect("it takes every call");
-    let count = std::iter::from_fn(|| Some(next()).filter(|peer| *peer != own)).count();
+    let count = std::iter::from_fn(|| Some(next()).filter(|call| call.from != own)).count();
     (code, log, count)
 }
 
@@ -176,20 +94,20 @@ const IMPOSSIBLE: [(Script, &str); 13] = [
         "expected the answer to HELLO, found STORED with 0 bets consumed",
     ),
     (
-        |peer| peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n"),
+        |peer| peer.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n"),
         "(it looks like HTTP): check CLI_SERVER_ADDRESS (server.address); it says: HTTP/1.1 400 Bad \
          Request\\r\\n\n",
     ),
     (
         |peer| {
             peer.welcome()?;
-            peer.0.write_all(b"HTTP/1.1 400 Bad Request\r\n")
+            peer.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n")
         },
         "error: a frame begins with byte 0xbe, found 0x48\n",
     ),
-    (|peer| peer.0.write_all(b"\xbe\x81\xff\xff"), "a frame is at most 8192 bytes long"),
+    (|peer| peer.stream.write_all(b"\xbe\x81\xff\xff"), "a frame is at most 8192 bytes long"),
     (
-        |peer| peer.0.write_all(b"\xbe\xff\x00\x0b\x05Nicol\xe1"),
+        |peer| peer.stream.write_all(b"\xbe\xff\x00\x0b\x05Nicol\xe1"),
         "it isn't from byte 5 on; it holds: \\x05Nicol\\xe1\n",
     ),
     (
@@ -200,7 +118,7 @@ const IMPOSSIBLE: [(Script, &str); 13] = [
         |peer| {
             let mut frame = vec![b'x'; FRAME_MAX];
             frame[..5].copy_from_slice(&[0xbe, 0xff, 0x20, 0x00, 5]);
-            peer.0.write_all(&frame)
+            peer.stream.write_all(&frame)
         },
         "xxx... (8216 bytes)\n",
     ),
@@ -229,7 +147,7 @@ const IMPOSSIBLE: [(Script, &str); 13] = [
     ),
     (
         |peer| {
-            peer.finish()?;
+            finish(peer)?;
             loop {
                 peer.winners(&[b"30904465"], false)?;
             }
@@ -238,7 +156,7 @@ const IMPOSSIBLE: [(Script, &str); 13] = [
     ),
     (
         |peer| {
-            peer.finish()?;
+            finish(peer)?;
             loop {
                 peer.winners(&[], false)?;
             }
@@ -283,7 +201,7 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
         (
             |peer| {
                 peer.request()?;
-                peer.0.write_all(b"\xbe\x81\x00")
+                peer.stream.write_all(b"\xbe\x81\x00")
             },
             "closed the connection (in the middle of the answer to HELLO)",
         ),
@@ -293,7 +211,7 @@ fn a_central_that_brings_nothing_is_called_as_often_as_the_limit_says() {
                 peer.welcome()?;
                 // A byte at a time is no answer either, however long it goes on.
                 for byte in b"\xbe\x82\x00\x0c\0\0\0\0\0\0\0".iter().cycle() {
-                    peer.0.write_all(&[*byte])?;
+                    peer.stream.write_all(&[*byte])?;
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Ok(())
@@ -338,8 +256,8 @@ fn a_storage_that_is_never_available_is_asked_as_often_as_the_limit_says() {
 #[test]
 fn winners_that_have_begun_arrive_in_time_or_not_at_all() {
     let script: Script = |peer| {
-        peer.finish()?;
-        peer.0.write_all(b"\xbe\x86\x00")?;
+        finish(peer)?;
+        peer.stream.write_all(b"\xbe\x86\x00")?;
         peer.listen()
     };
     let (code, log, calls) = run(script, &[("CLI_RESPONSE_TIMEOUT", "500ms")]);

@@ -5,6 +5,7 @@
 //! | [`programs`] | this workspace's programs, built from the sources as they are |
 //! | [`process`], [`processes`] | any process, several of them |
 //! | [`server`], [`client`] | the two programs as processes |
+//! | [`scripted_central`] | a central that does what a script says |
 //! | [`etcd`] | a cluster of real etcd members |
 //! | [`strace`] | programs that are killed, or fail, at a system call |
 //! | [`log`] | log lines |
@@ -36,6 +37,7 @@ pub mod process;
 pub mod processes;
 pub mod programs;
 pub mod reads;
+pub mod scripted_central;
 pub mod server;
 pub mod strace;
 pub mod stream;
