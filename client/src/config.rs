@@ -36,8 +36,9 @@ pub struct Config {
     pub id: Agency,
     /// Which draw its bets are for; `None` for the unnamed one.
     pub draw: Option<DrawName>,
-    /// Where the central listens: host and port, not resolved.
-    pub address: String,
+    /// Where centrals listen, at least one: hosts and ports, not resolved, in the order in which this
+    /// agency calls them.
+    pub addresses: Vec<String>,
     /// Messages of the echo loop.
     pub loop_amount: u32,
     /// Pause between messages or batches.
@@ -73,8 +74,9 @@ pub struct Config {
 pub struct TlsConfig {
     /// The files, and what is accepted.
     pub options: ClientOptions,
-    /// What the central's certificate must be for.
-    pub name: Name,
+    /// What the certificate of the central at each address must be for, in the order of
+    /// [`Config::addresses`].
+    pub names: Vec<Name>,
 }
 
 /// How attempts to reach the central are repeated.
@@ -135,7 +137,7 @@ impl Config {
         Some(Self {
             id: layers.get(&settings::ID)?,
             draw: layers.get(&settings::DRAW)?,
-            address: layers.get(&settings::SERVER_ADDRESS)?,
+            addresses: Self::addresses(layers)?,
             loop_amount: layers.get(&settings::LOOP_AMOUNT)?,
             loop_period: layers.get(&settings::LOOP_PERIOD)?,
             level: layers.get(&settings::LOG_LEVEL)?,
@@ -185,6 +187,18 @@ impl Config {
         layers.fill(setting, &path, "{id}", Some(&id), &settings::ID)
     }
 
+    /// The first is one by the agency's number, so that agencies spread over the centrals.
+    fn addresses(layers: &mut Settings) -> Option<Vec<String>> {
+        let (addresses, id) = (layers.get(&settings::SERVER_ADDRESS), layers.get(&settings::ID)?);
+        let mut addresses = addresses?;
+        if addresses.len() > 1 {
+            let first = (id - 1) as usize % addresses.len();
+            addresses.rotate_left(first);
+            layers.read_as(&settings::SERVER_ADDRESS, addresses.join(","));
+        }
+        Some(addresses)
+    }
+
     /// `None` without TLS, and when something is missing or wrong, which is then remembered.
     fn tls(layers: &mut Settings) -> Option<TlsConfig> {
         if !layers.get(&settings::TLS)? {
@@ -192,7 +206,7 @@ impl Config {
             return None;
         }
         let authorities = layers.get(&settings::TLS_CA);
-        let (own, name) = (Self::own_files(layers), Self::server_name(layers));
+        let (own, names) = (Self::own_files(layers), Self::server_names(layers));
         let options = ClientOptions {
             own,
             servers: TrustFiles {
@@ -201,7 +215,7 @@ impl Config {
                 allow_expired_lists: false,
             },
         };
-        Some(TlsConfig { options, name: name? })
+        Some(TlsConfig { options, names: names? })
     }
 
     /// `None` without a certificate, which an echo doesn't need; and as above.
@@ -215,19 +229,23 @@ impl Config {
         Some(KeyFiles { certificate: certificate?.into(), key: key?.into(), allow_open_key })
     }
 
-    fn server_name(layers: &mut Settings) -> Option<Name> {
+    /// One for each address: its host, unless a name is set, which is then that of all.
+    fn server_names(layers: &mut Settings) -> Option<Vec<Name>> {
         let setting = &settings::TLS_SERVER_NAME;
+        let name = layers.get_if_set(setting);
+        let addresses = Self::addresses(layers)?;
         if layers.is_set(setting) {
-            return layers.get(setting);
+            return Some(vec![name?; addresses.len()]);
         }
-        let address = layers.get(&settings::SERVER_ADDRESS)?;
-        let (host, _) = address.rsplit_once(':')?;
-        let name = Name::parse(host).ok();
-        if name.is_none() {
-            let expected = "with TLS, a host that a certificate can be for; or set";
-            layers.reject(&settings::SERVER_ADDRESS, expected, setting);
-        }
-        name
+        let names = addresses.iter().map(|address| server_name(address).ok_or(address));
+        let address = match names.collect() {
+            Ok(names) => return Some(names),
+            Err(address) => address,
+        };
+        let which = if addresses.len() > 1 { format!(", not {address}") } else { String::new() };
+        let expected = format!("with TLS, a host that a certificate can be for{which}; or set");
+        layers.reject(&settings::SERVER_ADDRESS, &expected, setting);
+        None
     }
 
     /// Who sets files of certificates most likely wants TLS.
@@ -252,179 +270,27 @@ impl Config {
         if min_delay > max_delay {
             layers.reject(shortest, "at most", longest);
         }
-        Some(Retry {
-            min_delay,
-            max_delay,
-            max_attempts: layers.get(&settings::RETRY_MAX_ATTEMPTS)?,
-        })
+        let max_attempts = layers.get(&settings::RETRY_MAX_ATTEMPTS)?;
+        Self::doubt_few_attempts(layers, max_attempts);
+        Some(Retry { min_delay, max_delay, max_attempts })
     }
+
+    /// Who names several centrals most likely wants each of them to be called before the end.
+    fn doubt_few_attempts(layers: &mut Settings, max_attempts: u32) {
+        let count = layers.get(&settings::SERVER_ADDRESS).map_or(0, |addresses| addresses.len());
+        if (1..count).contains(&(max_attempts as usize)) {
+            let reason =
+                format!("not all of the {count} addresses in CLI_SERVER_ADDRESS are tried");
+            layers.doubt(&settings::RETRY_MAX_ATTEMPTS, &reason);
+        }
+    }
+}
+
+/// What a certificate of the central at this address must be for, if one can be.
+fn server_name(address: &str) -> Option<Name> {
+    let (host, _) = address.rsplit_once(':')?;
+    Name::parse(host).ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::PROGRAM;
-
-    fn layers(arguments: &[&str]) -> Settings {
-        let arguments = [&["client"], arguments].concat();
-        let matches = PROGRAM.command().try_get_matches_from(arguments).unwrap();
-        PROGRAM.layer(&matches, [])
-    }
-
-    const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.yaml");
-
-    #[test]
-    fn the_shipped_file_lacks_nothing_but_the_agency() {
-        let mut layers = layers(&["--config", SHIPPED, "--id", "3"]);
-        assert!(layers.warnings().is_empty());
-        let config = Config::new(&mut layers).unwrap();
-        assert_eq!((config.address.as_str(), config.loop_amount), ("server:12345", 5));
-        assert_eq!(config.loop_period, Duration::ZERO);
-        assert_eq!(config.mode, Mode::Lottery { path: ".data/agency-3.csv".into() });
-    }
-
-    #[test]
-    fn a_draw_has_a_name_or_none_and_the_path_of_the_file_may_have_it() {
-        let base = ["--config", SHIPPED, "--id", "3"];
-        let with = |arguments: &[&str]| {
-            let mut layers = layers(&[&base, arguments].concat());
-            let config = Config::new(&mut layers).map_err(|errors| errors.to_string())?;
-            let Mode::Lottery { path } = config.mode else { panic!("{:?}", config.mode) };
-            Ok::<_, String>((config.draw.map(|draw| draw.to_string()), path))
-        };
-        assert_eq!(with(&[]), Ok((None, ".data/agency-3.csv".into())));
-        assert_eq!(with(&["--draw="]), Ok((None, ".data/agency-3.csv".into())));
-        let path = "--data-path=data/{draw}/{id}-{draw}-{other}.csv";
-        let expected =
-            (Some("2026-11-27".to_owned()), "data/2026-11-27/3-2026-11-27-{other}.csv".into());
-        assert_eq!(with(&["--draw", " 2026-11-27 ", path]), Ok(expected));
-        let error = "error: command line: --data-path = \"data/{draw}/{id}-{draw}-{other}.csv\": expected \
-                     a value without {draw}, or one in CLI_DRAW\n";
-        assert_eq!(with(&[path]), Err(error.to_owned()));
-        let error = "error: command line: --draw = \"a/b\": expected 1 to 64 of A-Z, a-z, 0-9, dots, \
-                     dashes and underscores, not . nor .., or nothing; a draw's name is of A-Z, a-z, 0-9, \
-                     dots, dashes and underscores, found 0x2f at index 1\n";
-        assert_eq!(with(&["--draw", "a/b", path]), Err(error.to_owned()));
-        for bad in ["..", ".", &"a".repeat(65), "a b", "ñ"] {
-            assert!(with(&["--draw", bad]).unwrap_err().contains("--draw = "), "{bad}");
-        }
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_reported_at_once() {
-        let mut layers = layers(&[
-            "--config",
-            SHIPPED,
-            "--batch-max-amount",
-            "0",
-            "--mode",
-            "x",
-            "--retry-min-delay",
-            "9s",
-        ]);
-        let text = Config::new(&mut layers).unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "error: CLI_ID is not set: expected an agency's number, 1 to 4294967295, as id in the \
-             file, environment variable CLI_ID or --id\n\
-             error: command line: --mode = \"x\": expected loteria, apuesta or echo\n\
-             error: command line: --batch-max-amount = \"0\": expected a number, 1 to 65535\n\
-             error: command line: --retry-min-delay = \"9s\": expected at most CLI_RETRY_MAX_DELAY\n"
-        );
-    }
-
-    #[test]
-    fn a_bet_by_hand_needs_all_its_fields() {
-        let mut layers =
-            layers(&["--config", SHIPPED, "--id", "1", "--mode", "apuesta", "--nombre", "Ana"]);
-        let text = Config::new(&mut layers).unwrap_err().to_string();
-        for name in ["APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"] {
-            assert!(text.contains(&format!("error: {name} is not set: expected ")), "{text}");
-        }
-        assert!(!text.contains("NOMBRE"));
-    }
-
-    const TLS: [&str; 8] =
-        ["--config", SHIPPED, "--id", "3", "--tls", "on", "--tls-ca", "certs/ca.pem"];
-
-    fn tls(arguments: &[&str]) -> Result<TlsConfig, String> {
-        let mut layers = layers(&[&TLS, arguments].concat());
-        let config = Config::new(&mut layers).map_err(|errors| errors.to_string())?;
-        assert!(layers.warnings().is_empty());
-        Ok(config.tls.unwrap())
-    }
-
-    #[test]
-    fn tls_is_as_it_was_set() {
-        let plain = Config::new(&mut layers(&TLS[..4])).unwrap();
-        assert_eq!(plain.tls, None);
-        let TlsConfig { options, name } = tls(&[]).unwrap();
-        assert_eq!((options.own, name), (None, Name::parse("server").unwrap()));
-        let ClientOptions { own, servers } = tls(&[
-            "--tls-cert=certs/agency-{id}.pem",
-            "--tls-key=certs/agency-{id}.key",
-            "--tls-crl=crl.pem",
-            "--tls-allow-open-key=on",
-        ])
-        .unwrap()
-        .options;
-        let own = own.unwrap();
-        assert_eq!(own.certificate, PathBuf::from("certs/agency-3.pem"));
-        assert_eq!((own.key, own.allow_open_key), ("certs/agency-3.key".into(), true));
-        let revocations = Some("crl.pem".into());
-        let authorities = "certs/ca.pem".into();
-        let expected = TrustFiles { authorities, revocations, allow_expired_lists: false };
-        assert_eq!(servers, expected);
-    }
-
-    #[test]
-    fn the_central_is_who_the_address_says_or_another_one() {
-        for (arguments, expected) in [
-            (&["--server-address", "central.example:5"][..], "central.example"),
-            (&["--server-address", "10.0.0.1:5"], "10.0.0.1"),
-            (&["--server-address", "[::1]:5"], "::1"),
-            (&["--server-address", "[fe80::1%2]:5"], "fe80::1"),
-            (&["--tls-server-name", "other"], "other"),
-            (&["--tls-server-name", "::1", "--server-address", "lotería:5"], "::1"),
-        ] {
-            assert_eq!(tls(arguments).unwrap().name, Name::parse(expected).unwrap(), "{expected}");
-        }
-        assert_eq!(
-            tls(&["--server-address", "lotería:5"]).unwrap_err(),
-            "error: command line: --server-address = \"lotería:5\": expected with TLS, a host that a \
-             certificate can be for; or set CLI_TLS_SERVER_NAME\n"
-        );
-        assert_eq!(
-            tls(&["--tls-server-name", "a b"]).unwrap_err(),
-            "error: command line: --tls-server-name = \"a b\": expected a host's name or an IP address\n"
-        );
-    }
-
-    #[test]
-    fn what_tls_lacks_is_named() {
-        let lacks = |arguments: &[&str], expected: &str| {
-            let mut layers = layers(arguments);
-            let text = Config::new(&mut layers).unwrap_err().to_string();
-            assert!(text.starts_with(expected), "{text}");
-            assert_eq!(text.lines().count(), 1, "{text}");
-        };
-        let ca =
-            "error: CLI_TLS_CA is not set: expected the path of a file, needed with TLS, as tls.ca";
-        lacks(&TLS[..6], ca);
-        let key = "error: CLI_TLS_KEY is not set: expected a path; {id} stands for the agency's number, \
-                   needed with tls-cert, as tls.key in the file";
-        lacks(&[&TLS[..], &["--tls-cert", "a.pem"]].concat(), key);
-        lacks(&[&TLS[..], &["--tls-key", "a.key"]].concat(), "error: CLI_TLS_CERT is not set");
-    }
-
-    #[test]
-    fn files_without_tls_are_doubted() {
-        let files = ["--tls-ca=a", "--tls-cert=b", "--tls-key=c", "--tls-crl=d"];
-        let mut layers = layers(&[&TLS[..4], &files].concat());
-        assert_eq!(Config::new(&mut layers).unwrap().tls, None);
-        let warnings: Vec<_> = layers.warnings().iter().map(ToString::to_string).collect();
-        assert_eq!(warnings.len(), 4);
-        let first = "warning: command line: --tls-ca = \"a\": it isn't used: CLI_TLS is off";
-        assert_eq!(warnings[0], first);
-    }
-}
+mod tests;

@@ -53,9 +53,9 @@ enum Step {
 impl EchoLoop {
     /// A loop before its first message. `seed` is for the pauses between attempts.
     pub fn new(config: &Config, seed: u64) -> Self {
-        let (address, timeout) = (config.address.clone(), config.response_timeout);
+        let (addresses, timeout) = (config.addresses.clone(), config.response_timeout);
         Self {
-            dialer: Dialer::new(address, config.retry, timeout, seed),
+            dialer: Dialer::new(addresses, config.retry, timeout, seed),
             exit_schedule: ExitSchedule::new(config.exit_delays),
             log_budget: LogBudget::new(config.log_limits),
             config: config.clone(),
@@ -126,14 +126,16 @@ impl EchoLoop {
     }
 
     fn fail(&mut self, cx: &mut impl Context, reason: &str) {
-        log_line!(Level::Error, self.line("receive_message", Fail).with("error", reason));
+        let line = self.line("receive_message", Fail);
+        let line = line.with_some("server_address", self.dialer.address_of_several());
+        log_line!(Level::Error, line.with("error", reason));
         self.finish(cx, End::Failed);
     }
 
     /// The same for a line that isn't the message, and may be another service's.
     fn fail_after(&mut self, cx: &mut impl Context, received: &[u8], reason: &str) {
         match foreign_service::protocol_of(received) {
-            Some(_) => self.fail(cx, &foreign_service::describe(&self.config.address, received)),
+            Some(_) => self.fail(cx, &foreign_service::describe(self.dialer.address(), received)),
             None => self.fail(cx, reason),
         }
     }
@@ -201,7 +203,7 @@ impl Handler for EchoLoop {
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.dialer.is_resolver(connection) {
-            let dialed = self.dialer.on_resolved(cx, rest);
+            let dialed = self.dialer.on_resolved(cx, connection, rest);
             return self.on_dialed(cx, dialed);
         }
         if self.step == Step::Sent {
@@ -241,7 +243,7 @@ impl Handler for EchoLoop {
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.dialer.is_resolver(connection) {
-            let dialed = self.dialer.on_resolver_closed(cx, reason);
+            let dialed = self.dialer.on_resolver_closed(cx, connection, reason);
             return self.on_dialed(cx, dialed);
         }
         let Some(lost) = self.dialer.on_close(connection, reason) else { return };
@@ -269,6 +271,7 @@ impl Handler for EchoLoop {
             Signal::User1 => {
                 let line = self
                     .line("status", Success)
+                    .with_some("server_address", self.dialer.address_of_several())
                     .with("connection", self.dialer.state_name())
                     .with("message", self.number)
                     .with("of", self.config.loop_amount);

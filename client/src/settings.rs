@@ -14,7 +14,7 @@ use tls::Name;
 use wire::field::{FIELD_MAX, FIELDS};
 use wire::{Agency, DRAW_NAME_FORM, DrawName};
 
-use self::address::{hint_of_address, host_and_port};
+use self::address::{addresses, hint_of_addresses};
 use crate::yaml;
 
 mod address;
@@ -73,15 +73,16 @@ runtime::settings! {
             .default("")
             .help("Name of the draw that the bets are for")
             .details("as the central's `SERVER_DRAW`, which refuses the agency otherwise; with nothing, the unnamed draw");
-        SERVER_ADDRESS: String = Names::new("CLI_SERVER_ADDRESS", "server.address", "server-address")
+        SERVER_ADDRESS: Vec<String> = Names::new("CLI_SERVER_ADDRESS", "server.address", "server-address")
             .parsed(
-                "HOST:PORT",
-                "HOST:PORT, the port from 1 to 65535, an IPv6 address in brackets",
-                host_and_port,
+                "HOST:PORT,...",
+                "HOST:PORT, the port from 1 to 65535, an IPv6 address in brackets, or up to 16 of them with \
+                 commas between",
+                addresses,
             )
-            .hint(hint_of_address)
-            .help("Where the central listens")
-            .details("`server:12345` in the shipped file");
+            .hint(hint_of_addresses)
+            .help("Where the central listens, or each of several")
+            .details("`server:12345` in the shipped file; [agencies of several centrals](operations.md#agencies-of-several-centrals) begin at different ones");
         LOOP_AMOUNT: u32 = Names::new("CLI_LOOP_AMOUNT", "loop.amount", "loop-amount")
             .number(0..=u32::MAX as u64)
             .default("5")

@@ -72,12 +72,13 @@ impl Certificates {
         Ok(Self { config: config.clone(), clock, tls })
     }
 
-    /// TLS for a connection that was established.
+    /// TLS for a connection that was established, to the central of this index in the configuration.
     ///
     /// # Errors
     /// When it can't be had.
-    pub(crate) fn layer(&self) -> Result<Box<dyn Layer>, LayerError> {
-        Ok(Box::new(TlsLayer::client(self.tls.config(), self.config.name.server_name())?))
+    pub(crate) fn layer(&self, central: usize) -> Result<Box<dyn Layer>, LayerError> {
+        let name = self.config.names[central].server_name();
+        Ok(Box::new(TlsLayer::client(self.tls.config(), name)?))
     }
 
     /// Who has shown these certificates, its own first; `None` when that can't be read.

@@ -1,5 +1,5 @@
-//! Reaching the central: resolves its name, tries the addresses, secures the connection, pauses between
-//! attempts.
+//! Reaching a central: resolves its name, tries the addresses, secures the connection, pauses before the
+//! next attempt, which is at the next central if there are several.
 //!
 //! | state | is over when | then |
 //! |---|---|---|
@@ -24,33 +24,32 @@ use tls::TlsError;
 
 use crate::config::Retry;
 use crate::connection::backoff::Backoff;
+use crate::connection::centrals::Centrals;
 use crate::connection::certificates::{Certificates, EXPIRY, Identity};
 use crate::connection::foreign_service;
+use crate::connection::lost::{self, Lost, Reached};
 #[cfg(test)]
 use crate::connection::resolver::Resolve;
 use crate::connection::resolver::Resolver;
 use crate::log_budget::{Kind, LogBudget};
 
-/// What the other side is called in messages.
-const CENTRAL: &str = "the central";
-
 /// Fires when it is time for another attempt.
 pub(crate) const DIAL: TimerId = TimerId(0);
 
-/// Attempts at one name. An attempt resolves it anew and tries all of its addresses, one after the
-/// other, until a connection is established; a pause comes only after the last one.
+/// Attempts at one central after the other. An attempt resolves its name anew and tries all of the name's
+/// addresses, one after the other, until a connection is established; a pause comes only after the last
+/// one. It is brief before a central that hasn't failed yet.
 ///
 /// Only [`on_progress`](Self::on_progress) makes pauses short again and counts failures anew,
 /// whatever a central that makes no progress sends. After one that was connected to in vain the next
-/// attempt begins at the following address, so of several centrals a broken one is left.
+/// attempt at its name begins at the following address, so behind one name too a broken central is left.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    address: String,
+    centrals: Centrals,
     resolver: Resolver,
     state: State,
     /// Addresses that this attempt hasn't tried.
     untried: VecDeque<SocketAddr>,
-    last: Option<Tried>,
     backoff: Backoff,
     timeout: Duration,
     /// None: the central is spoken to in plaintext.
@@ -76,43 +75,17 @@ pub(crate) struct Secured {
     pub(crate) identity: Option<Identity>,
 }
 
-/// A connection that is gone.
-#[derive(Debug)]
-pub(crate) struct Lost {
-    pub(crate) reached: Reached,
-    /// Why, for a log line.
-    pub(crate) reason: String,
-    /// Whether it would be the same the next time.
-    pub(crate) is_final: bool,
-}
-
-/// How far a connection had come when it was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reached {
-    /// It was never open.
-    Nothing,
-    /// It was open, and its TLS handshake not complete.
-    Peer,
-    /// It was established.
-    Central,
-}
-
-/// The address that was tried last.
-#[derive(Debug, Clone, Copy)]
-struct Tried {
-    address: SocketAddr,
-    was_connected: bool,
-    made_progress: bool,
-}
-
 impl Dialer {
-    pub(crate) fn new(address: String, retry: Retry, timeout: Duration, seed: u64) -> Self {
+    /// A dialer of the centrals at these addresses, in this order. `seed` is for the pauses.
+    ///
+    /// # Panics
+    /// Without any address.
+    pub(crate) fn new(addresses: Vec<String>, retry: Retry, timeout: Duration, seed: u64) -> Self {
         Self {
-            address,
+            centrals: Centrals::new(addresses),
             resolver: Resolver::new(),
             state: State::Idle,
             untried: VecDeque::new(),
-            last: None,
             backoff: Backoff::new(retry, seed),
             timeout,
             certificates: None,
@@ -134,6 +107,22 @@ impl Dialer {
     #[cfg(test)]
     pub(crate) fn resolving(self, resolve: Resolve) -> Self {
         Self { resolver: Resolver::with(resolve), ..self }
+    }
+
+    /// The central in use: host and port, not resolved.
+    pub(crate) fn address(&self) -> &str {
+        self.centrals.address()
+    }
+
+    /// The same if there are several and it was called: which one it is, for a log line.
+    pub(crate) fn address_of_several(&self) -> Option<&str> {
+        let is_one_of_several = self.has_several() && self.centrals.was_called();
+        is_one_of_several.then(|| self.address())
+    }
+
+    /// Whether there are several centrals.
+    pub(crate) fn has_several(&self) -> bool {
+        self.centrals.are_several()
     }
 
     /// The connection to the central, established or on its way.
@@ -169,10 +158,10 @@ impl Dialer {
 
     /// Begins an attempt. An error is a failed attempt, as in the methods below.
     pub(crate) fn dial(&mut self, cx: &mut impl Context) -> io::Result<()> {
-        if let Ok(address) = self.address.parse() {
+        if let Ok(address) = self.address().parse() {
             return self.connect_to(cx, [address].into());
         }
-        self.resolver.begin(cx, &self.address, self.timeout)?;
+        self.resolver.begin(cx, self.centrals.address(), self.timeout)?;
         self.state = State::Resolving;
         Ok(())
     }
@@ -180,15 +169,9 @@ impl Dialer {
     fn connect_to(
         &mut self,
         cx: &mut impl Context,
-        mut addresses: VecDeque<SocketAddr>,
+        addresses: VecDeque<SocketAddr>,
     ) -> io::Result<()> {
-        let last = self.last.filter(|last| last.was_connected);
-        let index_of = |last: Tried| addresses.iter().position(|address| *address == last.address);
-        if let Some((last, index)) = last.and_then(|last| Some((last, index_of(last)?))) {
-            // One that made progress is tried again, one that didn't comes last.
-            addresses.rotate_left(if last.made_progress { index } else { index + 1 });
-        }
-        self.untried = addresses;
+        self.untried = self.centrals.order(addresses);
         if self.connect_to_next(cx) { Ok(()) } else { Err(io::ErrorKind::AddrNotAvailable.into()) }
     }
 
@@ -197,22 +180,27 @@ impl Dialer {
             self.state = State::Idle;
             return false;
         };
-        self.last = Some(Tried { address, was_connected: false, made_progress: false });
+        self.centrals.on_try(address);
         let connection = cx.connect(address);
         cx.set_deadline(connection, Some(self.timeout));
         self.state = State::Connecting(connection);
         true
     }
 
-    /// Whether this is the resolver's connection. Its handler consumes nothing of its input, and
+    /// Whether this is a connection of the resolver. Its handler consumes nothing of its input, and
     /// reports its end, deadline and close to the methods below.
     pub(crate) fn is_resolver(&self, connection: ConnectionId) -> bool {
         self.resolver.owns(connection)
     }
 
     /// The resolver's answer is complete.
-    pub(crate) fn on_resolved(&mut self, cx: &mut impl Context, answer: &[u8]) -> io::Result<()> {
-        let Some(addresses) = self.resolver.finish(cx, answer) else { return Ok(()) };
+    pub(crate) fn on_resolved(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        answer: &[u8],
+    ) -> io::Result<()> {
+        let Some(addresses) = self.resolver.finish(cx, connection, answer) else { return Ok(()) };
         self.state = State::Idle;
         self.connect_to(cx, addresses?.into())
     }
@@ -228,9 +216,10 @@ impl Dialer {
     pub(crate) fn on_resolver_closed(
         &mut self,
         cx: &mut impl Context,
+        connection: ConnectionId,
         reason: &CloseReason,
     ) -> io::Result<()> {
-        if self.resolver.finish(cx, &[]).is_none() {
+        if self.resolver.finish(cx, connection, &[]).is_none() {
             return Ok(());
         }
         self.state = State::Idle;
@@ -260,7 +249,7 @@ impl Dialer {
             self.on_connect();
             return Ok(true);
         };
-        cx.start_layer(connection, certificates.layer()?);
+        cx.start_layer(connection, certificates.layer(self.centrals.index())?);
         self.state = State::Securing(connection, peer);
         Ok(false)
     }
@@ -283,9 +272,7 @@ impl Dialer {
             self.state = State::Connected(connection);
         }
         self.untried.clear();
-        if let Some(last) = &mut self.last {
-            last.was_connected = true;
-        }
+        self.centrals.on_connect();
     }
 
     /// A connection is gone; returns how, if it was the one to the central.
@@ -304,18 +291,18 @@ impl Dialer {
         let given_up = self.given_up.take();
         let refusal = self.refusal(reason);
         let is_final = refusal.is_some();
-        let reason = refusal.or(given_up).unwrap_or_else(|| loss(reached, reason));
+        let reason = refusal.or(given_up).unwrap_or_else(|| lost::describe(reached, reason));
         Some(Lost { reached, reason, is_final })
     }
 
     /// Why another connection would fail as this one, if TLS says so.
     fn refusal(&self, reason: &CloseReason) -> Option<String> {
-        let error = tls_error(reason)?;
+        let error = lost::tls_error(reason)?;
         if let TlsError::NotTls { said } = error {
-            return Some(foreign_service::describe_plaintext(&self.address, said));
+            return Some(foreign_service::describe_plaintext(self.address(), said));
         }
         let certificates = self.certificates.as_ref().filter(|_| error.is_about_certificates())?;
-        Some(format!("{}{}", error.about(CENTRAL), certificates.remedy(error)))
+        Some(format!("{}{}", lost::about(error), certificates.remedy(error)))
     }
 
     /// The deadline of a connection that isn't established has passed.
@@ -376,25 +363,31 @@ impl Dialer {
         true
     }
 
-    /// The attempt has failed: sets [`DIAL`] for another; returns whether there will be one.
+    /// The attempt has failed: sets [`DIAL`] for one at the next central; returns whether there will be one.
     pub(crate) fn retry(
         &mut self,
         cx: &mut impl Context,
         reason: &str,
         log_budget: &mut LogBudget,
     ) -> bool {
-        let line =
-            |result| Line::new("connect", result).with_bytes("server_address", &self.address);
-        let Some(pause) = self.backoff.pause() else {
-            let line = line(Fail).with("attempts", self.backoff.failures());
+        let failed = self.address().to_owned();
+        let line = |result| Line::new("connect", result).with_bytes("server_address", &failed);
+        let pause =
+            if self.centrals.advance() { self.backoff.brief_pause() } else { self.backoff.pause() };
+        let Some(pause) = pause else {
+            let all = self.has_several().then(|| self.centrals.list());
+            let line = line(Fail).with_some("all_addresses", all);
+            let line = line.with("attempts", self.backoff.failures());
             log_line!(Level::Error, line.with("error", reason));
             return false;
         };
+        let next = self.has_several().then(|| self.address());
         log_within!(
             log_budget,
             Kind::Retried,
             Level::Warn,
             line(InProgress)
+                .with_some("next_address", next)
                 .with("retry_in", format_args!("{}ms", pause.as_millis()))
                 .with("error", reason)
         );
@@ -410,26 +403,8 @@ impl Dialer {
 
     /// The central made progress: the next failure counts as the first.
     pub(crate) fn on_progress(&mut self) {
-        if let Some(last) = &mut self.last {
-            last.made_progress = true;
-        }
+        self.centrals.on_progress();
         self.backoff.reset();
-    }
-}
-
-/// Why a connection was lost that the next one needn't be lost for.
-fn loss(reached: Reached, reason: &CloseReason) -> String {
-    match (tls_error(reason), reached) {
-        (Some(error), _) => error.about(CENTRAL).to_string(),
-        (None, Reached::Peer) => format!("{reason} (during the TLS handshake)"),
-        (None, Reached::Nothing | Reached::Central) => reason.to_string(),
-    }
-}
-
-fn tls_error(reason: &CloseReason) -> Option<&TlsError> {
-    match reason {
-        CloseReason::Layer(error) => error.downcast_ref(),
-        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@
 //! | dialing, see [`Dialer`] | the connection is established | in session |
 //! | | the attempts ran out, or the central isn't trusted | ending, [`End::Failed`] |
 //! | in session | the session is [`Action::Done`] | ending, [`End::Complete`] if nothing was rejected |
-//! | | the connection is lost, or its [`Failure`] is transient | dialing |
+//! | | the connection is lost, or its [`Failure`] may pass | dialing, at the next central if there are several |
 //! | | another [`Failure`], or no frame of this protocol | ending, [`End::Failed`] |
 //! | ending | the [`ExitSchedule`] is over | the loop stops |
 //! | any | a signal | the loop stops, [`End::Interrupted`] unless it was ending |
@@ -22,8 +22,9 @@ use wire::{Frame, FrameDecoder, FrameError, Response};
 
 use crate::config::Config;
 use crate::connection::certificates::{Certificates, EXPIRY, Identity};
-use crate::connection::dialer::{DIAL, Dialer, Lost, Reached, Secured};
+use crate::connection::dialer::{DIAL, Dialer, Secured};
 use crate::connection::foreign_service;
+use crate::connection::lost::{Lost, Reached};
 use crate::connection::remedy::{self, Setup};
 use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
@@ -63,11 +64,11 @@ pub struct Driver<S> {
 impl<S: AgencySession> Driver<S> {
     /// A driver of `session`. `seed` is for the pauses between attempts.
     pub fn new(mut session: S, config: &Config, seed: u64, bar: Option<Bar>) -> Self {
-        let (address, timeout) = (config.address.clone(), config.response_timeout);
+        let (addresses, timeout) = (config.addresses.clone(), config.response_timeout);
         *session.log_budget() = LogBudget::new(config.log_limits);
         Self {
             session,
-            dialer: Dialer::new(address, config.retry, timeout, seed),
+            dialer: Dialer::new(addresses, config.retry, timeout, seed),
             exit_schedule: ExitSchedule::new(config.exit_delays),
             config: config.clone(),
             acknowledged: 0,
@@ -178,7 +179,7 @@ impl<S: AgencySession> Driver<S> {
                 let complete = self.session.is_complete();
                 self.finish(cx, if complete { End::Complete } else { End::Failed });
             }
-            Err(failure) if failure.is_transient() => {
+            Err(failure) if self.may_pass(&failure) => {
                 self.lost = Some(failure.to_string());
                 cx.abort(connection);
             }
@@ -195,6 +196,11 @@ impl<S: AgencySession> Driver<S> {
     ) {
         self.is_timed = is_timed;
         cx.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
+    }
+
+    /// Whether another attempt may come further, at this central or at another one.
+    fn may_pass(&self, failure: &Failure) -> bool {
+        failure.is_transient() || self.dialer.has_several() && failure.is_transient_elsewhere()
     }
 
     /// A failure, and what to change if the agency was refused for what is set.
@@ -229,7 +235,9 @@ impl<S: AgencySession> Driver<S> {
     }
 
     fn fail(&mut self, cx: &mut impl Context, reason: &str) {
-        log_line!(Level::Error, Line::new("run", Fail).with("error", reason));
+        let line = Line::new("run", Fail);
+        let line = line.with_some("server_address", self.dialer.address_of_several());
+        log_line!(Level::Error, line.with("error", reason));
         // Without reading what the central still sends.
         if let Some(connection) = self.dialer.connection() {
             cx.abort(connection);
@@ -311,7 +319,9 @@ impl<S: AgencySession> Handler for Driver<S> {
                     self.on_frame(cx, connection, frame);
                 }
                 Err(FrameError::Magic { .. }) if !self.has_received_frame => {
-                    self.fail(cx, &foreign_service::describe(&self.config.address, &input[used..]));
+                    let address = self.dialer.address();
+                    let reason = foreign_service::describe(address, &input[used..]);
+                    self.fail(cx, &reason);
                 }
                 Err(error) => self.fail(cx, &error.to_string()),
             }
@@ -321,7 +331,7 @@ impl<S: AgencySession> Handler for Driver<S> {
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.dialer.is_resolver(connection) {
-            let dialed = self.dialer.on_resolved(cx, rest);
+            let dialed = self.dialer.on_resolved(cx, connection, rest);
             return self.on_dialed(cx, dialed);
         }
         let relation = if rest.is_empty() { "before" } else { "in the middle of" };
@@ -360,7 +370,7 @@ impl<S: AgencySession> Handler for Driver<S> {
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.dialer.is_resolver(connection) {
-            let dialed = self.dialer.on_resolver_closed(cx, reason);
+            let dialed = self.dialer.on_resolver_closed(cx, connection, reason);
             return self.on_dialed(cx, dialed);
         }
         let Some(lost) = self.dialer.on_close(connection, reason) else { return };
@@ -384,6 +394,7 @@ impl<S: AgencySession> Handler for Driver<S> {
                 let Progress { bets, rejected, bytes, size } = self.session.progress();
                 let line = Line::new("status", Success)
                     .with("client_id", self.config.id)
+                    .with_some("server_address", self.dialer.address_of_several())
                     .with("connection", self.dialer.state_name())
                     .with("stage", self.session.stage())
                     .with("posicion", bets)

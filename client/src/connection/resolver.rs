@@ -21,19 +21,20 @@ const ADDRESSES_MAX: usize = 64;
 /// Prefix of an answer that is an error; any other is addresses, one a line.
 const ERROR: &str = "error: ";
 
-/// Resolves one name at a time: a look-up that begins while the thread is still blocked waits for
-/// that thread, so there is never a second one.
+/// Resolves one name at a time: a look-up that begins while a thread is still blocked on the same name
+/// waits for that thread, so there is never a second one for it. There are no more threads than names.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     resolve: Resolve,
-    running: Option<Running>,
+    running: Vec<Running>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Running {
+    name: String,
     /// The connection at which the thread's answer arrives.
     answer: ConnectionId,
-    /// Whether the answer is used; it is dropped otherwise.
+    /// Whether the answer is used; it is dropped otherwise. At most one is.
     is_wanted: bool,
 }
 
@@ -43,57 +44,65 @@ impl Resolver {
     }
 
     pub(crate) fn with(resolve: Resolve) -> Self {
-        Self { resolve, running: None }
+        Self { resolve, running: Vec::new() }
     }
 
-    /// Begins to resolve `name`, or waits for the thread that is still at it. The answer arrives as the
-    /// input of a connection that it [`owns`](Self::owns), whose deadline is `timeout`.
+    /// Begins to resolve `name`, or waits for the thread that is still at it; no other answer is wanted.
+    /// The answer arrives as the input of a connection that it [`owns`](Self::owns), whose deadline is
+    /// `timeout`.
     pub(crate) fn begin(
         &mut self,
         cx: &mut impl Context,
         name: &str,
         timeout: Duration,
     ) -> io::Result<()> {
-        let answer = match self.running {
-            Some(running) => running.answer,
+        self.cancel(cx);
+        let index = match self.running.iter().position(|running| running.name == name) {
+            Some(index) => index,
             None => self.start(cx, name)?,
         };
-        self.running = Some(Running { answer, is_wanted: true });
-        cx.set_deadline(answer, Some(timeout));
+        let running = &mut self.running[index];
+        running.is_wanted = true;
+        cx.set_deadline(running.answer, Some(timeout));
         Ok(())
     }
 
-    fn start(&self, cx: &mut impl Context, name: &str) -> io::Result<ConnectionId> {
+    /// Starts a thread; returns its index.
+    fn start(&mut self, cx: &mut impl Context, name: &str) -> io::Result<usize> {
         let (ours, theirs) = UnixStream::pair()?;
         let answer = cx.attach(ours)?;
-        let (name, resolve) = (name.to_owned(), self.resolve);
+        let (asked, resolve) = (name.to_owned(), self.resolve);
         let thread = std::thread::Builder::new().name("look-up".to_owned());
-        let started = thread.spawn(move || report(theirs, &name, resolve(&name)));
+        let started = thread.spawn(move || report(theirs, &asked, resolve(&asked)));
         if let Err(error) = started {
             cx.abort(answer);
             return Err(error);
         }
-        Ok(answer)
+        self.running.push(Running { name: name.to_owned(), answer, is_wanted: false });
+        Ok(self.running.len() - 1)
     }
 
     pub(crate) fn owns(&self, connection: ConnectionId) -> bool {
-        self.running.is_some_and(|running| running.answer == connection)
+        self.running.iter().any(|running| running.answer == connection)
     }
 
-    /// The answer is complete, or was lost. Returns it, unless the look-up was cancelled.
+    /// The answer at a connection that it owns is complete, or was lost. Returns it, unless the look-up
+    /// was cancelled.
     pub(crate) fn finish(
         &mut self,
         cx: &mut impl Context,
+        connection: ConnectionId,
         text: &[u8],
     ) -> Option<io::Result<Vec<SocketAddr>>> {
-        let running = self.running.take()?;
+        let index = self.running.iter().position(|running| running.answer == connection)?;
+        let running = self.running.swap_remove(index);
         cx.close(running.answer);
         running.is_wanted.then(|| parse(text))
     }
 
-    /// Drops the answer of the running thread, if any.
+    /// Drops the answer that is wanted, if any.
     pub(crate) fn cancel(&mut self, cx: &mut impl Context) {
-        if let Some(running) = &mut self.running {
+        for running in self.running.iter_mut().filter(|running| running.is_wanted) {
             running.is_wanted = false;
             cx.set_deadline(running.answer, None);
         }
@@ -149,9 +158,19 @@ mod tests {
         (resolver, world, text)
     }
 
+    /// The addresses that the thread behind the one connection has found, with this text.
+    fn finish(
+        resolver: &mut Resolver,
+        world: &mut World<NoHandler>,
+        text: &[u8],
+    ) -> Option<io::Result<Vec<SocketAddr>>> {
+        let connection = world.id();
+        resolver.finish(world.cx(), connection, text)
+    }
+
     fn answer_of(resolve: Resolve) -> io::Result<Vec<SocketAddr>> {
         let (mut resolver, mut world, text) = text_of(resolve);
-        resolver.finish(world.cx(), &text).expect("it is wanted")
+        finish(&mut resolver, &mut world, &text).expect("it is wanted")
     }
 
     #[test]
@@ -172,7 +191,7 @@ mod tests {
         let (mut resolver, mut world, text) =
             text_of(|_| Ok((0..u16::MAX).map(|port| ([10, 0, 0, 1], port).into()).collect()));
         assert!(text.len() < 4096, "{}", text.len());
-        let found = resolver.finish(world.cx(), &text).unwrap().unwrap();
+        let found = finish(&mut resolver, &mut world, &text).unwrap().unwrap();
         assert_eq!(found.len(), ADDRESSES_MAX);
     }
 
@@ -210,11 +229,35 @@ mod tests {
             assert_eq!(world.ids(), [first]);
             assert_eq!(world.deadline(first), Some(TIMEOUT));
         }
-        let found = resolver.finish(world.cx(), b"10.0.0.1:1\n").unwrap().unwrap();
+        let found = resolver.finish(world.cx(), first, b"10.0.0.1:1\n").unwrap().unwrap();
         assert_eq!(found, [([10, 0, 0, 1], 1).into()]);
         assert!(!resolver.owns(first));
+        assert!(resolver.finish(world.cx(), first, b"10.0.0.1:1\n").is_none(), "it was finished");
+        world.drop_connections();
         resolver.begin(world.cx(), "central:12345", TIMEOUT).unwrap();
         resolver.cancel(world.cx());
-        assert!(resolver.finish(world.cx(), b"10.0.0.1:1\n").is_none());
+        assert!(finish(&mut resolver, &mut world, b"10.0.0.1:1\n").is_none());
+    }
+
+    /// A name server that is silent about one central says nothing of the others, and the addresses of one
+    /// aren't taken for those of another.
+    #[test]
+    fn each_name_has_a_thread_and_an_answer_of_its_own() {
+        let stuck: Resolve = |_| loop {
+            std::thread::park();
+        };
+        let (mut resolver, mut world) = (Resolver::with(stuck), World::without_handler());
+        resolver.begin(world.cx(), "first:1", TIMEOUT).unwrap();
+        let first = world.id();
+        resolver.begin(world.cx(), "second:2", TIMEOUT).unwrap();
+        let second = *world.ids().iter().find(|id| **id != first).expect("another thread's");
+        assert_eq!([first, second].map(|id| world.deadline(id)), [None, Some(TIMEOUT)]);
+        assert!(resolver.owns(first) && resolver.owns(second));
+        assert!(
+            resolver.finish(world.cx(), first, b"10.0.0.1:1\n").is_none(),
+            "it isn't wanted now"
+        );
+        let found = resolver.finish(world.cx(), second, b"10.0.0.2:2\n").unwrap().unwrap();
+        assert_eq!(found, [([10, 0, 0, 2], 2).into()]);
     }
 }

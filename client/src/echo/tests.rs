@@ -18,7 +18,7 @@ fn echoing(loop_amount: u32, max_attempts: u32) -> World<EchoLoop> {
     let config = Config {
         id: 3,
         draw: None,
-        address: "127.0.0.1:12345".into(),
+        addresses: vec!["127.0.0.1:12345".into()],
         loop_amount,
         loop_period: PERIOD,
         level: LevelFilter::Off,
@@ -146,7 +146,7 @@ fn a_name_is_looked_up_for_each_message_and_never_waited_for() {
     let resolve = |_: &str| Ok(vec![([10, 0, 0, 1], 12345).into()]);
     let mut handler = echoing(2, 0).into_handler();
     let retry = handler.config.retry;
-    let dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1);
+    let dialer = Dialer::new(vec!["central:12345".into()], retry, TIMEOUT, 1);
     (handler.dialer, handler.number) = (dialer.resolving(resolve), 0);
     let mut world = World::new(handler);
     for number in 1..=2 {
@@ -160,7 +160,7 @@ fn a_name_is_looked_up_for_each_message_and_never_waited_for() {
     }
     assert_eq!(world.into_handler().close(), End::Complete);
     let mut handler = echoing(2, 0).into_handler();
-    handler.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(|_| {
+    handler.dialer = Dialer::new(vec!["central:12345".into()], retry, TIMEOUT, 1).resolving(|_| {
         loop {
             std::thread::park();
         }

@@ -135,9 +135,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether another connection may succeed.
+    /// Whether another connection to the same central may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code.is_transient())
+    }
+
+    /// Whether one to another central of the same lottery may.
+    pub fn is_transient_elsewhere(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.is_transient_elsewhere())
     }
 
     /// The code that the central refuses with, if it does.

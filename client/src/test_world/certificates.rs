@@ -77,7 +77,7 @@ impl CertificateFolder {
             allow_expired_lists: false,
         };
         let options = ClientOptions { own: Some(self.own("agency-7")), servers };
-        TlsConfig { options, name: Name::parse(name).expect("a name") }
+        TlsConfig { options, names: vec![Name::parse(name).expect("a name")] }
     }
 
     /// TLS of an agency that calls `localhost`.

@@ -47,7 +47,7 @@ pub(crate) fn of_agency(agency: Agency) -> OfAgency {
     let folder = folder();
     let own = Some(own(folder, &name(agency)));
     let options = ClientOptions { servers: trust(folder), own };
-    let config = ClientConfig { options, name: Name::parse("localhost").expect("a name") };
+    let config = ClientConfig { options, names: vec![Name::parse("localhost").expect("a name")] };
     OfAgency::load(&config, clock()).expect("good files")
 }
 

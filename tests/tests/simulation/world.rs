@@ -698,7 +698,7 @@ fn config(id: Agency, pace: Pace) -> Config {
     Config {
         id,
         draw: None,
-        address: "127.0.0.1:12345".into(),
+        addresses: vec!["127.0.0.1:12345".into()],
         loop_amount: 0,
         loop_period: pace.period,
         level: log::LevelFilter::Off,

@@ -1,6 +1,7 @@
 //! Attempts, event by event.
 
 mod security;
+mod several;
 
 use super::*;
 use crate::test_world::World;
@@ -14,7 +15,7 @@ const RETRY: Retry = Retry {
 
 fn dialer(retry: Retry, resolve: Resolve) -> Dialer {
     let timeout = Duration::from_secs(9);
-    Dialer::new("central:12345".into(), retry, timeout, 7).resolving(resolve)
+    Dialer::new(vec!["central:12345".into()], retry, timeout, 7).resolving(resolve)
 }
 
 /// Begins an attempt, and lets the thread look the name up.
@@ -22,8 +23,9 @@ fn dial(dialer: &mut Dialer, world: &mut World<NoHandler>) -> io::Result<Connect
     dialer.dial(world.cx())?;
     assert_eq!(dialer.connection(), None, "no connection before the name is looked up");
     let (_, answer) = world.read_attached();
+    let resolver = world.ids().into_iter().find(|id| dialer.is_resolver(*id)).expect("a look-up");
     world.drop_connections();
-    dialer.on_resolved(world.cx(), &answer)?;
+    dialer.on_resolved(world.cx(), resolver, &answer)?;
     Ok(dialer.connection().expect("it was waited for"))
 }
 
@@ -143,7 +145,7 @@ fn a_name_that_stands_for_nothing_is_an_error() {
 fn an_address_is_called_at_once() {
     for address in ["10.0.0.1:12345", "[2001:db8::1]:12345"] {
         let (timeout, mut world) = (Duration::from_secs(9), World::without_handler());
-        let dialer = Dialer::new(address.into(), RETRY, timeout, 7);
+        let dialer = Dialer::new(vec![address.into()], RETRY, timeout, 7);
         let mut dialer = dialer.resolving(|name| panic!("{name} needs no look-up"));
         dialer.dial(world.cx()).unwrap();
         let connection = dialer.connection().unwrap();
@@ -158,7 +160,8 @@ fn a_look_up_that_takes_too_long_is_a_failed_attempt() {
     let error = dialer.on_resolve_timeout(world.cx()).unwrap_err();
     assert_eq!(error.to_string(), "the name wasn't looked up within 9s");
     let (_, answer) = world.read_attached();
-    dialer.on_resolved(world.cx(), &answer).unwrap();
+    let resolver = world.id();
+    dialer.on_resolved(world.cx(), resolver, &answer).unwrap();
     assert_eq!(dialer.connection(), None, "nothing waits for it");
     world.drop_connections();
     assert!(dial(&mut dialer, &mut world).is_ok());

@@ -2,6 +2,7 @@
 
 mod patience;
 mod security;
+mod several;
 
 use super::*;
 use crate::config::{Mode, Retry};
@@ -24,7 +25,7 @@ fn config(max_attempts: u32) -> Config {
     Config {
         id: 7,
         draw: None,
-        address: "127.0.0.1:12345".into(),
+        addresses: vec!["127.0.0.1:12345".into()],
         loop_amount: 5,
         loop_period: Duration::ZERO,
         level: LevelFilter::Off,
@@ -61,7 +62,7 @@ fn driving_with(max_attempts: u32, period: Duration) -> Driving {
 fn driving_by_name(max_attempts: u32, resolve: crate::connection::resolver::Resolve) -> Driving {
     let mut driver = driving_with(max_attempts, Duration::ZERO).into_handler();
     let retry = config(max_attempts).retry;
-    driver.dialer = Dialer::new("central:12345".into(), retry, TIMEOUT, 1).resolving(resolve);
+    driver.dialer = Dialer::new(vec!["central:12345".into()], retry, TIMEOUT, 1).resolving(resolve);
     World::new(driver)
 }
 
@@ -303,7 +304,9 @@ fn a_central_that_ends_the_connection_is_called_again() {
 
 #[test]
 fn an_error_that_may_pass_is_a_reason_to_call_again() {
-    for code in [ErrorCode::Gap, ErrorCode::Timeout, ErrorCode::ShuttingDown] {
+    for code in
+        [ErrorCode::Gap, ErrorCode::Timeout, ErrorCode::ShuttingDown, ErrorCode::StoreUnreachable]
+    {
         let mut world = driving();
         world.open();
         world.receive(&[welcome(0), error(code)].concat());

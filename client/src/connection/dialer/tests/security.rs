@@ -65,7 +65,7 @@ type Event = fn(&mut World<Calling>);
 
 fn calling_with(certificates: Certificates) -> World<Calling> {
     let dialer =
-        Dialer::new("10.0.0.1:12345".into(), RETRY, TIMEOUT, 7).secured(Some(certificates));
+        Dialer::new(vec!["10.0.0.1:12345".into()], RETRY, TIMEOUT, 7).secured(Some(certificates));
     World::new(Calling { dialer, secured: Vec::new(), lost: Vec::new() })
 }
 
@@ -183,6 +183,34 @@ fn a_central_that_is_not_trusted_is_called_once() {
         "the central's certificate isn't trusted: it is of another certificate authority; CLI_TLS_CA is \
          other.pem: it must hold the certificate of the authority that the central's is of"
     );
+}
+
+/// A certificate that is good for one address isn't for another.
+#[test]
+fn each_of_several_centrals_must_be_who_its_own_address_says() {
+    let certificates = CertificateFolder::new();
+    for (index, expected) in [(0, None), (1, Some("and not for central.example"))] {
+        let mut config = certificates.config("localhost");
+        config.names.push(tls::Name::parse("central.example").unwrap());
+        let certificates_in_force =
+            Certificates::load(&config, Clock::system()).expect("good files");
+        let addresses = ["10.0.0.1:12345", "10.0.0.2:12345"].map(str::to_owned);
+        let dialer = Dialer::new(addresses.into(), RETRY, TIMEOUT, 7);
+        let mut dialer = dialer.secured(Some(certificates_in_force));
+        for _ in 0..index {
+            dialer.centrals.advance();
+        }
+        let mut world = World::new(Calling { dialer, secured: Vec::new(), lost: Vec::new() });
+        world.speak_tls(certificates.server(&LeafOptions::server()));
+        world.open();
+        match expected {
+            None => assert_eq!(world.handler().secured.len(), 1),
+            Some(expected) => {
+                let (_, is_final, text) = lost(&mut world, &certificates);
+                assert!(is_final && text.contains(expected), "{text}");
+            }
+        }
+    }
 }
 
 /// Nobody says any more whether the central's certificate is revoked.

@@ -187,7 +187,7 @@ fn what_ends_soon_is_looked_for_every_day_and_never_without_tls() {
 fn a_handshake_that_comes_to_nothing_is_followed_by_the_next_address() {
     let certificates = CertificateFolder::new();
     let mut driver = driving().into_handler();
-    let dialer = Dialer::new("central:12345".into(), config(0).retry, TIMEOUT, 1);
+    let dialer = Dialer::new(vec!["central:12345".into()], config(0).retry, TIMEOUT, 1);
     driver.dialer = dialer
         .secured(Some(certificates.load()))
         .resolving(|_| Ok(vec![([10, 0, 0, 1], 12345).into(), ([10, 0, 0, 2], 12345).into()]));
