@@ -14,6 +14,7 @@ use etcd::{
     Action, Client, Completion, Config, ConnectionNumber, Credentials, Event, Op, OpResponse,
     Request, Response, Ticket, Txn,
 };
+use kit::memory_etcd::http;
 use proptest::prelude::*;
 
 const MEMBERS: usize = 3;
@@ -291,20 +292,28 @@ impl World {
         let (response, ends) = match self.moods[peer.member] {
             Mood::Hangs | Mood::Refuses => return,
             Mood::Ends => (Vec::new(), true),
-            Mood::Well if resource == "/v3/watch" => (chunk(200, &done, false), false),
-            Mood::Well => (length(200, &done), false),
+            Mood::Well if resource == "/v3/watch" => {
+                ([http::chunked_head(200), http::chunk(&done)].concat(), false)
+            }
+            Mood::Well => (http::response(200, &done), false),
             Mood::Leaderless => (
-                chunk(503, r#"{"error":"m","code":14,"message":"etcdserver: no leader"}"#, true),
+                chunked(503, r#"{"error":"m","code":14,"message":"etcdserver: no leader"}"#),
                 false,
             ),
-            Mood::TimesOut => (length(504, r#"{"error":"m", "message":"m", "code":4}"#), false),
-            Mood::Garbled => (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<htm>".to_vec(), false),
-            Mood::Torn => (length(200, &done)[..60].to_vec(), true),
-            Mood::Forgetful => {
-                (length(401, r#"{"error":"invalid auth token","code":16,"message":"m"}"#), false)
+            Mood::TimesOut => {
+                (http::response(504, r#"{"error":"m", "message":"m", "code":4}"#), false)
             }
+            Mood::Garbled => (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<htm>".to_vec(), false),
+            Mood::Torn => (http::response(200, &done)[..60].to_vec(), true),
+            Mood::Forgetful => (
+                http::response(401, r#"{"error":"invalid auth token","code":16,"message":"m"}"#),
+                false,
+            ),
             Mood::Full => (
-                length(429, r#"{"error":"m","code":8,"message":"database space exceeded"}"#),
+                http::response(
+                    429,
+                    r#"{"error":"m","code":8,"message":"database space exceeded"}"#,
+                ),
                 false,
             ),
         };
@@ -346,15 +355,8 @@ fn check_response(ticket: Ticket, completion: &Completion) {
     assert_eq!(range.kvs[0].key, key_of(ticket).as_bytes());
 }
 
-fn length(status: u16, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("HTTP/1.1 {status} A\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
-}
-
-fn chunk(status: u16, body: &str, is_whole: bool) -> Vec<u8> {
-    let end = if is_whole { "0\r\nGrpc-Trailer-A: b\r\n\r\n" } else { "" };
-    let head = format!("HTTP/1.1 {status} A\r\nTransfer-Encoding: chunked\r\n\r\n");
-    format!("{head}{:x}\r\n{body}\r\n{end}", body.len()).into_bytes()
+fn chunked(status: u16, body: &str) -> Vec<u8> {
+    [http::chunked_head(status), http::chunk(body), http::last_chunk()].concat()
 }
 
 proptest! {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -129,6 +131,16 @@ impl Cluster {
         let mut response = String::new();
         stream.read_to_string(&mut response).ok()?;
         Some(response)
+    }
+
+    /// The body of the response to a read of all keys with a prefix.
+    pub fn with_prefix(&self, index: usize, prefix: &str) -> Option<String> {
+        let mut end = prefix.as_bytes().to_vec();
+        *end.last_mut().expect("a prefix") += 1;
+        let (key, end) = (STANDARD.encode(prefix), STANDARD.encode(end));
+        let body = format!(r#"{{"key":"{key}","range_end":"{end}"}}"#);
+        let response = self.call(index, "/v3/kv/range", &body)?;
+        response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
     }
 
     /// Whether the process runs, perhaps frozen.

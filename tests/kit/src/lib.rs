@@ -7,6 +7,8 @@
 //! | [`server`], [`client`] | the two programs as processes |
 //! | [`scripted_central`] | a central that does what a script says |
 //! | [`etcd`] | a cluster of real etcd members |
+//! | [`memory_etcd`] | one in memory, in whose way anything can be put |
+//! | [`sockets`] | connections of a client that is a state machine |
 //! | [`strace`] | programs that are killed, or fail, at a system call |
 //! | [`log`] | log lines |
 //! | [`reads`] | reads that end, of output and sockets |
@@ -33,12 +35,14 @@ pub mod http;
 pub mod inputs;
 pub mod log;
 pub mod lottery;
+pub mod memory_etcd;
 pub mod process;
 pub mod processes;
 pub mod programs;
 pub mod reads;
 pub mod scripted_central;
 pub mod server;
+pub mod sockets;
 pub mod strace;
 pub mod stream;
 pub mod tls_client;

@@ -1,34 +1,20 @@
 //! Drives a client over real connections.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use etcd::{Action, Client, Completion, Config, ConnectionNumber, Event, Request, Ticket};
 use kit::process::TIMEOUT;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use kit::sockets::{Served, Sockets};
 
 /// A client and its connections.
 pub(crate) struct Driver {
     pub(crate) client: Client,
     addresses: Vec<SocketAddr>,
-    streams: BTreeMap<ConnectionNumber, Stream>,
+    sockets: Sockets,
     events: VecDeque<Event>,
     tickets: u64,
-}
-
-struct Stream {
-    socket: TcpStream,
-    input: Vec<u8>,
-    output: Vec<u8>,
-}
-
-/// What an action asks for, without the client's borrow.
-enum Step {
-    Connect(ConnectionNumber, usize),
-    Sent,
-    Close(ConnectionNumber),
 }
 
 /// A configuration for members at these addresses.
@@ -39,8 +25,8 @@ pub(crate) fn config(addresses: &[SocketAddr]) -> Config {
 impl Driver {
     pub(crate) fn new(addresses: &[SocketAddr], config: Config) -> Self {
         let client = Client::new(config).expect("a configuration");
-        let (streams, events) = (BTreeMap::new(), VecDeque::new());
-        Self { client, addresses: addresses.to_vec(), streams, events, tickets: 0 }
+        let (sockets, events) = (Sockets::default(), VecDeque::new());
+        Self { client, addresses: addresses.to_vec(), sockets, events, tickets: 0 }
     }
 
     /// Asks for something; how it ended.
@@ -81,8 +67,7 @@ impl Driver {
         let now = Instant::now();
         let wait =
             self.client.next_deadline().map_or(TIMEOUT, |at| at.saturating_duration_since(now));
-        let ready = self.ready(wait + Duration::from_micros(1));
-        for number in ready {
+        for number in self.sockets.wait(wait + Duration::from_micros(1)) {
             self.serve(number);
             self.act();
         }
@@ -90,89 +75,35 @@ impl Driver {
         self.act();
     }
 
-    fn ready(&self, wait: Duration) -> Vec<ConnectionNumber> {
-        let interest = |stream: &Stream| {
-            if stream.output.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT }
-        };
-        let polled = self.streams.values().map(|one| PollFd::new(&one.socket, interest(one)));
-        let mut polled: Vec<_> = polled.collect();
-        poll(&mut polled, Some(&Timespec::try_from(wait).expect("short"))).expect("a poll");
-        let pairs = self.streams.keys().zip(&polled);
-        pairs
-            .filter(|(_, polled)| !polled.revents().is_empty())
-            .map(|(number, _)| *number)
-            .collect()
-    }
-
-    fn serve(&mut self, number: ConnectionNumber) {
-        let Some(stream) = self.streams.get_mut(&number) else { return };
-        let mut buffer = [0; 16 * 1024];
-        let read = stream.flush().and_then(|()| stream.socket.read(&mut buffer));
-        match read {
-            Ok(count) if count > 0 => {
-                stream.input.extend_from_slice(&buffer[..count]);
-                let used = self.client.on_data(number, &stream.input, Instant::now());
-                stream.input.drain(..used);
+    fn serve(&mut self, number: u64) {
+        let (connection, now) = (ConnectionNumber(number), Instant::now());
+        match self.sockets.serve(number) {
+            Served::Read => {
+                let client = &mut self.client;
+                self.sockets.consume(number, |input| client.on_data(connection, input, now));
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => {
-                self.streams.remove(&number);
-                self.client.on_closed(number, Instant::now());
-            }
+            Served::Ended => self.client.on_closed(connection, now),
+            Served::Nothing => {}
         }
     }
 
     /// Does what the client asks for.
     fn act(&mut self) {
-        while let Some(step) = self.next_step() {
-            match step {
-                Step::Connect(number, endpoint) => self.connect(number, endpoint),
-                Step::Close(number) => drop(self.streams.remove(&number)),
-                Step::Sent => {}
+        while let Some(action) = self.client.poll_action() {
+            match action {
+                Action::Connect { connection, endpoint } => {
+                    if self.sockets.connect(connection.0, self.addresses[endpoint]) {
+                        self.client.on_connected(connection, Instant::now());
+                    } else {
+                        self.client.on_closed(connection, Instant::now());
+                    }
+                }
+                Action::Close { connection } => self.sockets.close(connection.0),
+                Action::Send { connection, head, body } => {
+                    self.sockets.send(connection.0, [head, body]);
+                }
             }
         }
         self.events.extend(std::iter::from_fn(|| self.client.poll_event()));
-    }
-
-    fn next_step(&mut self) -> Option<Step> {
-        Some(match self.client.poll_action()? {
-            Action::Connect { connection, endpoint } => Step::Connect(connection, endpoint),
-            Action::Close { connection } => Step::Close(connection),
-            Action::Send { connection, head, body } => {
-                if let Some(stream) = self.streams.get_mut(&connection) {
-                    stream.output.extend_from_slice(head);
-                    stream.output.extend_from_slice(body);
-                    // What isn't written now, or fails, comes up when it is polled.
-                    let _ = stream.flush();
-                }
-                Step::Sent
-            }
-        })
-    }
-
-    fn connect(&mut self, number: ConnectionNumber, endpoint: usize) {
-        match TcpStream::connect(self.addresses[endpoint]) {
-            Ok(socket) => {
-                socket.set_nonblocking(true).expect("a socket");
-                socket.set_nodelay(true).expect("a socket");
-                self.streams
-                    .insert(number, Stream { socket, input: Vec::new(), output: Vec::new() });
-                self.client.on_connected(number, Instant::now());
-            }
-            Err(_) => self.client.on_closed(number, Instant::now()),
-        }
-    }
-}
-
-impl Stream {
-    fn flush(&mut self) -> std::io::Result<()> {
-        while !self.output.is_empty() {
-            match self.socket.write(&self.output) {
-                Ok(count) => drop(self.output.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
