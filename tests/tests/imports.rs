@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates' sources.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "wire/src",
     "wire/http1/src",
     "reactor/src",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 15] = [
     "reactor/tls/src",
     "server/src",
     "server/admin/src",
+    "server/cluster/src",
     "server/etcd/src",
     "server/ledger/src",
     "server/pki/src",
