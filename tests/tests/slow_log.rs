@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use kit::log::lines;
 use kit::process::{TIMEOUT, free_port};
 use kit::server::command;
-use kit::strace::traced;
+use kit::strace::{traced, untrace};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long each write into the log's file takes: far more than the whole test.
@@ -41,20 +41,9 @@ fn connect(port: u16) -> TcpStream {
 struct Stalled(Child);
 
 impl Stalled {
-    /// strace, as long as it is there.
-    fn tracer(&self) -> Option<Pid> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
-        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
-        Pid::from_raw(tracer.trim().parse().ok()?)
-    }
-
     /// Lets the disk go on: without strace nothing stalls.
     fn go_on(&self) {
-        if let Some(strace) = self.tracer() {
-            kill_process(strace, Signal::KILL).expect("it is ours");
-        }
-        // A signal that comes earlier would be lost with it.
-        wait_until(|| self.tracer().is_none());
+        untrace(self.0.id());
     }
 
     /// SIGTERM; it must end with 0.

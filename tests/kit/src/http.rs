@@ -79,3 +79,13 @@ pub fn parse(head: &str) -> Response {
         body: String::new(),
     }
 }
+
+/// The metrics in a response as they are written, by their names with labels.
+pub fn metrics(text: &str) -> BTreeMap<String, String> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = samples.map(|line| {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        (name.to_owned(), value.to_owned())
+    });
+    pairs.collect()
+}

@@ -11,6 +11,7 @@
 //! | [`sockets`] | connections of a client that is a state machine |
 //! | [`strace`] | programs that are killed, or fail, at a system call |
 //! | [`log`] | log lines |
+//! | [`stopwatch`] | what of a wait a process is to blame for |
 //! | [`reads`] | reads that end, of output and sockets |
 //! | [`lottery`] | a central and its agencies as processes, and what must come of them |
 //! | [`inputs`] | agencies' files, and what the ledger must hold of them |
@@ -43,6 +44,7 @@ pub mod reads;
 pub mod scripted_central;
 pub mod server;
 pub mod sockets;
+pub mod stopwatch;
 pub mod strace;
 pub mod stream;
 pub mod tls_client;

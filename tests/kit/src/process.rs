@@ -30,10 +30,20 @@ pub fn try_memory(pid: u32, name: &str) -> Option<usize> {
     Some(kibibytes * 1024)
 }
 
-/// How long a process's first thread has been ready to run without a processor; none when it has ended.
+/// How long a process's first thread has had a processor; none when the process has ended.
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    scheduled(pid, 0)
+}
+
+/// How long a process's first thread has been ready to run without a processor; none when the process has
+/// ended.
 pub fn processor_wait(pid: u32) -> Option<Duration> {
+    scheduled(pid, 1)
+}
+
+fn scheduled(pid: u32, field: usize) -> Option<Duration> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    text.split(' ').nth(1)?.parse().ok().map(Duration::from_nanos)
+    text.split(' ').nth(field)?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The state letter in `/proc/PID/stat`, which follows the name in parentheses; none when the process has

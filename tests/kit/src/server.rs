@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
 use crate::log;
-use crate::process::{TIMEOUT, is_stopped, memory};
+use crate::process::{TIMEOUT, is_stopped, memory, processor_time};
 use crate::programs::binary;
 use crate::reads::{self, Lines};
 
@@ -178,12 +178,9 @@ impl Server {
         memory(self.pid(), "RssAnon:")
     }
 
-    /// Processor time that it has taken.
+    /// Processor time that its first thread has taken.
     pub fn processor_time(&self) -> Duration {
-        let path = format!("/proc/{}/schedstat", self.pid());
-        let text = std::fs::read_to_string(path).expect("it runs");
-        let nanos = text.split(' ').next().and_then(|number| number.parse().ok());
-        Duration::from_nanos(nanos.expect("a number"))
+        processor_time(self.pid()).expect("it runs")
     }
 
     /// Folder of its files.

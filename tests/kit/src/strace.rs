@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::process::TIMEOUT;
 
 /// Where strace is.
 fn program() -> PathBuf {
@@ -25,4 +30,24 @@ pub fn traced(command: &Command, trace: &Path, arguments: &[String]) -> Command 
     traced.env_clear().stdin(Stdio::null());
     traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     traced
+}
+
+/// The strace behind a process, as long as it is there.
+fn tracer(pid: u32) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+    Pid::from_raw(tracer.trim().parse().ok()?)
+}
+
+/// Ends the strace behind a process, which goes on as if there had never been one.
+pub fn untrace(pid: u32) {
+    if let Some(strace) = tracer(pid) {
+        kill_process(strace, Signal::KILL).expect("it is ours");
+    }
+    // A signal that comes earlier would be lost with it.
+    let deadline = Instant::now() + TIMEOUT;
+    while tracer(pid).is_some() {
+        assert!(Instant::now() < deadline, "strace doesn't end");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

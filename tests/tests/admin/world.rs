@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use kit::conversation::Conversation;
 use kit::frames::{batch, end};
-use kit::http::{Response, admin_port, get, receive};
+use kit::http::{Response, admin_port, get, metrics, receive};
 use kit::process::TIMEOUT;
 use kit::server::Server;
 
@@ -64,13 +64,7 @@ impl Central {
 
     /// All metrics as they are written, by their names with labels.
     pub(crate) fn metrics(&self) -> BTreeMap<String, String> {
-        let text = self.get("/metrics").body;
-        let samples = text.lines().filter(|line| !line.starts_with('#'));
-        let pairs = samples.map(|line| {
-            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
-            (name.to_owned(), value.to_owned())
-        });
-        pairs.collect()
+        metrics(&self.get("/metrics").body)
     }
 
     pub(crate) fn status(&self) -> serde_json::Value {

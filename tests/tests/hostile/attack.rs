@@ -1,16 +1,16 @@
 //! One attack: the server, the honest peers and the operator beside it, and what is measured of all.
 
 use std::fs;
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::honest::{self, Honest, Latencies, Progress, Served};
-use crate::operator::{ANSWER_MAX, Found, Operator, READY, Seen};
+use crate::ended::Ended;
+use crate::honest::{self, Honest, Progress};
+use crate::operator::{Operator, READY};
 use crate::scale;
+use crate::turns::{self, Turns};
 use kit::certificates::Certificates;
 use kit::http::admin_port;
 use kit::process::{TIMEOUT, try_memory};
@@ -30,6 +30,8 @@ pub(crate) struct Attack {
     is_at_admin: bool,
     /// What `/readyz` says at some time of it.
     readiness: Vec<&'static str>,
+    /// Where the work of a turn is looked at.
+    turns: Option<Turns>,
     begun: Instant,
 }
 
@@ -102,8 +104,31 @@ impl Attack {
         let admin = SocketAddr::from(([127, 0, 0, 1], admin_port(&log)));
         let honest = Some(Honest::start(&server, certificates.as_ref()));
         let operator = Some(Operator::start(server.pid(), admin));
-        let (is_at_admin, readiness, begun) = (false, vec![READY], Instant::now());
-        Self { name, server, certificates, honest, admin, operator, is_at_admin, readiness, begun }
+        let (is_at_admin, readiness, turns) = (false, vec![READY], None);
+        let begun = Instant::now();
+        Self {
+            name,
+            server,
+            certificates,
+            honest,
+            admin,
+            operator,
+            is_at_admin,
+            readiness,
+            turns,
+            begun,
+        }
+    }
+
+    /// On a central whose turns are small, and the work of each is looked at.
+    pub(crate) fn begin_in_turns(name: &'static str, environment: &[(&str, &str)]) -> Self {
+        Self::begin(name, &[environment, &[turns::SETTING]].concat()).in_turns()
+    }
+
+    /// The same of a server that was started with [`turns::SETTING`].
+    pub(crate) fn in_turns(self) -> Self {
+        let turns = Turns::start(self.server.pid(), self.admin);
+        Self { turns: Some(turns), begun: Instant::now(), ..self }
     }
 
     /// Once the honest peers have been served alone.
@@ -159,6 +184,11 @@ impl Attack {
         processor_time(self.server.pid())
     }
 
+    /// Since it has begun.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     pub(crate) fn log_bytes(&self) -> u64 {
         fs::metadata(self.server.folder().join("log")).map_or(0, |log| log.len())
     }
@@ -185,6 +215,8 @@ impl Attack {
         let honest = self.honest.take().expect("it is at work").stop();
         let operator = self.operator.take().expect("it is at work").stop();
         meanwhile();
+        let turns = self.turns.as_ref().zip(operator.kept.as_ref().ok());
+        let turns = turns.map(|(turns, kept)| turns.end(kept.most_work));
         let (processor, log_bytes) = (self.processor_time(), self.log_bytes());
         let folder = self.server.take_folder();
         let begun = Instant::now();
@@ -202,105 +234,9 @@ impl Attack {
             operator,
             is_at_admin: self.is_at_admin,
             readiness: self.readiness,
+            turns,
             status,
             ending,
-        }
-    }
-}
-
-/// What an attack has left behind.
-pub(crate) struct Ended {
-    name: &'static str,
-    folder: tempfile::TempDir,
-    /// Memory that it may have taken.
-    most: usize,
-    peak: Option<usize>,
-    spent: Duration,
-    processor: Option<Duration>,
-    log_bytes: u64,
-    honest: (io::Result<Served>, io::Result<Latencies>),
-    operator: Seen,
-    is_at_admin: bool,
-    readiness: Vec<&'static str>,
-    status: ExitStatus,
-    /// How long the server took to end.
-    pub(crate) ending: Duration,
-}
-
-impl Ended {
-    /// Prints the attack's row, and checks that the honest peers were served, that the server has
-    /// ended in order, and that the ledger holds the honest agency's bets. `broken` names
-    /// the bounds that were not kept. The server's log.
-    pub(crate) fn report(self, bound: &str, measured: &str, mut broken: Vec<String>) -> String {
-        let log = self.folder.path().join("log");
-        if self.status.code() != Some(0) {
-            broken.push(format!("{}: {}", self.status, last_line(&log)));
-        }
-        let (agency, echo) = &self.honest;
-        if let Ok(served) = agency {
-            broken.extend(check_ledger(&self.folder.path().join("bets.csv"), served.stored).err());
-        }
-        let agency =
-            latencies_or_failure(agency.as_ref().map(|served| &served.latencies), &mut broken);
-        let echo = latencies_or_failure(echo.as_ref(), &mut broken);
-        let operator = self.operator_row(&mut broken);
-        if let Some(peak) = self.peak.filter(|peak| *peak > self.most) {
-            broken.push(format!("{} of memory", mebibytes(peak)));
-        }
-        let log_bytes = usize::try_from(self.log_bytes).expect("it fits");
-        print_row(&[
-            self.name,
-            bound,
-            measured,
-            &self.peak.map_or("ended".to_owned(), mebibytes),
-            &mebibytes(log_bytes),
-            &format!(
-                "{} of {}",
-                self.processor.map_or("-".to_owned(), seconds),
-                seconds(self.spent)
-            ),
-            &agency,
-            &echo,
-            &operator,
-        ]);
-        assert!(broken.is_empty(), "{}: {}", self.name, broken.join("; "));
-        whole_log(&log)
-    }
-
-    /// How long the operator has waited. What wasn't answered in time, and that `/readyz` hasn't said
-    /// what it must, are bounds that are broken.
-    fn operator_row(&self, broken: &mut Vec<String>) -> String {
-        let Seen { kept, fresh, readiness } = &self.operator;
-        let is_expected = |line: &String| self.readiness.iter().any(|expected| expected == line);
-        let wrong = readiness.iter().filter(|line| !is_expected(line));
-        broken.extend(wrong.map(|line| format!("/readyz said: {line}")));
-        let is_missing = |line: &&&str| !readiness.iter().any(|found| found == **line);
-        let missing = self.readiness.iter().filter(is_missing);
-        broken.extend(missing.map(|line| format!("/readyz never said: {line}")));
-        let bounded = [Some(kept), Some(fresh).filter(|_| !self.is_at_admin)];
-        for Found { longest: (longest, target), .. } in bounded.into_iter().flatten().flatten() {
-            if *longest > ANSWER_MAX {
-                broken
-                    .push(format!("{target} took {longest:.1?} that the central is to blame for"));
-            }
-        }
-        let mut cell = |found: &io::Result<Found>| {
-            latencies_or_failure(found.as_ref().map(|found| &found.latencies), broken)
-        };
-        format!("{}; {}", cell(kept), cell(fresh))
-    }
-}
-
-/// How long an honest peer has waited; that it wasn't served is a bound that is broken.
-fn latencies_or_failure(
-    latencies: Result<&Latencies, &io::Error>,
-    broken: &mut Vec<String>,
-) -> String {
-    match latencies {
-        Ok(latencies) => latencies.to_string(),
-        Err(error) => {
-            broken.push(format!("an honest peer: {error}"));
-            "not served".to_owned()
         }
     }
 }
@@ -313,49 +249,8 @@ fn processor_time(pid: u32) -> Option<Duration> {
     times.map(|text| text.split(' ').next()?.parse().ok().map(Duration::from_nanos)).sum()
 }
 
-/// The log of a server that has ended in order. Its last lines may still be in a pipe.
-fn whole_log(path: &Path) -> String {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        let text = fs::read_to_string(path).expect("text");
-        if text.contains("action: close_ledger | result: success") || Instant::now() > deadline {
-            return text;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn last_line(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    text.lines().last().unwrap_or_default().to_owned()
-}
-
-/// The honest agency's rows must be there in order, and no other row of it.
-fn check_ledger(path: &Path, stored: u64) -> Result<(), String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let own = format!("{},", honest::AGENCY);
-    let found = text.split_terminator("\r\n").filter(|row| row.starts_with(&own));
-    if found.eq(honest::rows(stored)) {
-        return Ok(());
-    }
-    Err(format!("the ledger doesn't hold the {stored} bets that were confirmed"))
-}
-
 pub(crate) fn mebibytes(bytes: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "printed with one digit behind the point")]
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     format!("{mebibytes:.1} MiB")
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
-}
-
-#[expect(clippy::print_stderr, reason = "what was measured is what a person wants to know")]
-fn print_row(cells: &[&str]) {
-    let row = format!("| {} |\n", cells.join(" | "));
-    eprint!("{row}");
-    let Some(path) = std::env::var_os("HOSTILE_TABLE").map(PathBuf::from) else { return };
-    let file = fs::File::options().append(true).create(true).open(path);
-    file.and_then(|mut file| file.write_all(row.as_bytes())).expect("the table takes a row");
 }

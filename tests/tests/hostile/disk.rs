@@ -10,23 +10,32 @@ use rustix::process::{Pid, RawPid, Resource, Rlimit, getrlimit, prlimit};
 use crate::attack::{Attack, attacked_command};
 use crate::conversation::{HOSTILE, connect_from, introduce};
 use crate::flood::{Peer, Reading, numbered, run};
+use crate::log_bound;
 use crate::operator::READY;
 use crate::scale;
+use crate::turns::look_at_metrics;
 use kit::conversation::Conversation;
 use kit::frames::{batch, hello};
-use kit::log::in_progress;
 use kit::strace::traced;
 
 /// What `/readyz` says of a ledger that has reached its limit, and of a disk that takes nothing.
 const FULL: &str = "ledger full: it has reached its limit";
-const FAILING: &str = "storage failing: commits fail and are tried again";
+pub(crate) const FAILING: &str = "storage failing: commits fail and are tried again";
+
+/// Kinds of lines that a failing disk makes: accepted, waiting, echoed, batch and end received, batch
+/// stored, batch not stored, commit failed, and one for each agency that is lost.
+const KINDS: usize = 10;
 
 /// Bets of a batch.
 const BATCH: usize = 150;
 
 /// Sends so many batches that would fill a disk, without a look at what becomes of them;
 /// returns whether each was answered.
-fn fill_the_disk(attack: &Attack, agencies: std::ops::RangeInclusive<u32>, batches: u64) -> bool {
+pub(crate) fn fill_the_disk(
+    attack: &Attack,
+    agencies: std::ops::RangeInclusive<u32>,
+    batches: u64,
+) -> bool {
     let mut peers: Vec<_> = agencies
         .map(|agency| {
             let bets = [("12345678", "7"); BATCH];
@@ -69,25 +78,24 @@ fn a_ledger_has_a_largest_size() {
 }
 
 /// Files of the server may grow up to so many bytes: lifted later, unlike the shell's own limit.
-fn limit_files(attack: &Attack, bytes: Option<u64>) {
+pub(crate) fn limit_files(attack: &Attack, bytes: Option<u64>) {
     let pid = RawPid::try_from(attack.server.pid()).ok().and_then(Pid::from_raw);
     let limit = Rlimit { current: bytes, ..getrlimit(Resource::Fsize) };
     prlimit(Some(pid.expect("it runs")), Resource::Fsize, limit).expect("it is our own");
 }
 
-/// The counts of failed commits in a log.
-fn failed_commits(log: &str) -> u64 {
-    in_progress(log, "commit").map(|line| line.value("more").unwrap_or(1)).sum()
+/// Commits that the disk didn't take, as the central counts them.
+fn failed_commits(attack: &Attack) -> u64 {
+    let metrics = look_at_metrics(attack.admin());
+    metrics["loteria_commit_failures_total"].parse().expect("a number")
 }
 
 #[test]
 fn a_full_disk_is_not_tried_at_every_request() {
     const LIMIT: u64 = 4 << 20;
     let batches = scale(20_000, 200_000);
-    let mut attack = Attack::begin(
-        "a disk that is full, then has space again",
-        &[("SERVER_MAX_LOG_LINES", "1000"), ("SERVER_REFUSAL_LOG_INTERVAL", "100ms")],
-    );
+    let mut attack =
+        Attack::begin("a disk that is full, then has space again", &log_bound::SETTINGS);
     attack.expect_not_ready(FAILING);
     limit_files(&attack, Some(LIMIT));
     let begun = Instant::now();
@@ -104,13 +112,13 @@ fn a_full_disk_is_not_tried_at_every_request() {
     attack.wait_for(|progress| &progress.stored, 1);
     let recovered = begun.elapsed();
     attack.wait_for_readiness(READY);
-    let log_so_far = fs::read_to_string(attack.server.folder().join("log")).expect("text");
-    let failed = failed_commits(&log_so_far);
+    let failed = failed_commits(&attack);
     // The delays double from a tenth of a second to five.
     let allowed = 10 + full_for.as_secs();
     if failed == 0 || failed > allowed {
         broken.push(format!("{failed} commits were tried within {full_for:?}"));
     }
+    broken.extend(log_bound::exceeded(&attack, KINDS));
     let measured = format!(
         "{failed} commits tried for {} batches in {full_for:.1?}; stored again after {recovered:.1?}",
         4 * batches
@@ -130,13 +138,13 @@ fn begin_with_slow_syncs(name: &'static str, delay: &str, settings: &[(&str, &st
 
 #[test]
 fn a_disk_that_takes_very_long_for_a_sync_holds_up_no_other() {
-    let name = scale("a sync takes 0.5 s", "a sync takes 2 s");
-    let attack = begin_with_slow_syncs(name, scale("500ms", "2s"), &[]);
+    let name = scale("a sync takes 0.5 s", "a sync takes 5 s");
+    let attack = begin_with_slow_syncs(name, scale("500ms", "5s"), &[]);
     let (mut agency, _) = introduce(&attack.server, HOSTILE, 2);
     let mut echo = connect_from(&attack.server, HOSTILE);
     let mut broken = Vec::new();
     let mut position = 0;
-    for _ in 0..scale(1, 5) {
+    for _ in 0..scale(1, 3) {
         agency.send(&batch(position, &[("1", "7")]));
         echo.write_all(b"meanwhile\n").expect("sent");
         echo.read_exact(&mut [0; 10]).expect("echoed");
@@ -163,7 +171,7 @@ fn a_disk_that_takes_longer_than_a_frame_may_cuts_no_peer_off() {
     // One response that waits for the disk is as much as may wait.
     let settings = [("SERVER_FRAME_TIMEOUT", "500ms"), ("SERVER_MAX_PENDING_REPLIES", "1")];
     let name = "a sync takes longer than a frame may";
-    let attack = begin_with_slow_syncs(name, scale("700ms", "4s"), &settings);
+    let attack = begin_with_slow_syncs(name, scale("700ms", "5s"), &settings);
     let (mut first, _) = introduce(&attack.server, HOSTILE, 2);
     let (mut second, _) = introduce(&attack.server, HOSTILE, 3);
     let frame = batch(0, &[("1", "7")]);

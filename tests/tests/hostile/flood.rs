@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::HEADER_LEN;
 
+use crate::kernel_queues;
 use kit::process::TIMEOUT;
 use kit::stream::Stream;
 
@@ -73,6 +74,8 @@ pub(crate) struct Peer {
     pub(crate) ended: bool,
     /// Bytes that it was sent.
     pub(crate) received: u64,
+    /// Bytes that its socket has taken.
+    written: u64,
     frames: FrameCount,
 }
 
@@ -121,6 +124,7 @@ impl Peer {
             silent: false,
             ended: false,
             received: 0,
+            written: 0,
             frames: FrameCount::default(),
         }
     }
@@ -144,6 +148,11 @@ impl Peer {
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
         self.ended || failed || ended
+    }
+
+    /// Bytes of what it has sent that the server has read: not those that are in the kernel.
+    pub(crate) fn taken(&self) -> u64 {
+        self.written.saturating_sub(kernel_queues::unread(self.stream.socket()))
     }
 
     /// When it has done what it came for: what it does next. What it reads counts from its begin.
@@ -193,6 +202,7 @@ impl Peer {
         let count = self.stream.write(&self.output[self.sent..]);
         self.note(count).is_some_and(|count| {
             self.sent += count;
+            self.written += count as u64;
             true
         })
     }

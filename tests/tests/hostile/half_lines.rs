@@ -13,8 +13,8 @@ const HALF: usize = 60_000;
 #[test]
 fn half_lines_that_grow_byte_by_byte_keep_no_peer_waiting() {
     let (lines, bytes) = (scale(100, 1_000), scale(200, 1_000));
-    let attack =
-        Attack::begin("half lines that grow byte by byte", &[("SERVER_FRAME_TIMEOUT", "5m")]);
+    let settings = [("SERVER_FRAME_TIMEOUT", "5m")];
+    let attack = Attack::begin_in_turns("half lines that grow byte by byte", &settings);
     let half = vec![b'x'; HALF];
     let rest = [vec![b'x'; bytes - 1], vec![b'\n']].concat();
     let begun =

@@ -3,37 +3,26 @@
 use std::process::Command;
 use std::time::Duration;
 
-use kit::log::lines;
+use kit::log::{lines, successes};
 use runtime::logging::{Level, LogLine};
 
 use crate::attack::{Attack, attacked_command, shell};
 use crate::conversation::{HOSTILE, connect_from};
 use crate::flood::{Peer, Reading, numbered, repeat, run};
+use crate::log_bound::{self, BOUND, LINES, SETTINGS};
 use crate::rejections::nothing;
 use crate::scale;
-use kit::frames::hello;
-
-/// Lines of a kind that are logged as they are.
-const LINES: usize = 1_000;
-
-/// What the lines of this attack, none of which shows a long value, are shorter than.
-const LINE_LENGTH: usize = 250;
+use crate::turns;
+use kit::frames::{batch, end, hello};
+use kit::server::Server;
 
 /// Kinds of lines that the attack makes: accepted, waiting, echoed, batch rejected, bet invalid,
 /// batch stored (the honest agency's).
 const KINDS: usize = 6;
 
-/// Each period may log a count of each kind; beside that there are the lines of start and end.
-const REPORTS_MAX: usize = 200 * KINDS + 50;
-
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("SERVER_AGENCIES", "5"),
-    ("SERVER_MAX_LOG_LINES", "1000"),
-    ("SERVER_LOG_INTERVAL", "1h"),
-    ("SERVER_REFUSAL_LOG_INTERVAL", "2s"),
-];
-
-const BOUND: &str = "`SERVER_MAX_LOG_LINES` of a kind";
+fn settings() -> Vec<(&'static str, &'static str)> {
+    [&SETTINGS[..], &[("SERVER_AGENCIES", "5"), turns::SETTING]].concat()
+}
 
 /// Agencies 2 to 5 send batches that are rejected, and as many peers empty lines.
 fn fill_the_log(attack: &Attack, each: u64) -> Vec<String> {
@@ -70,19 +59,18 @@ fn check_counts(log: &str, outcome: &str) -> u64 {
 
 fn attack(name: &'static str, command: Command) -> (u64, String) {
     let each = scale(100_000, 2_500_000);
-    let attack = Attack::begin_with(name, tempfile::tempdir().expect("a folder"), command);
+    let folder = tempfile::tempdir().expect("a folder");
+    let attack = Attack::begin_with(name, folder, command).in_turns();
     let mut broken = fill_the_log(&attack, each);
-    let bytes = usize::try_from(attack.log_bytes()).expect("it fits");
-    if bytes > (KINDS * LINES + REPORTS_MAX) * LINE_LENGTH {
-        broken.push(format!("{bytes} bytes of log"));
-    }
+    broken.extend(log_bound::exceeded(&attack, KINDS));
+    let bytes = attack.log_bytes();
     let measured = format!("{} rejected batches and empty lines, {bytes} bytes of log", 8 * each);
     (4 * each, attack.end(BOUND, &measured, broken))
 }
 
 #[test]
 fn a_log_in_a_file_is_bounded_and_its_counts_add_up() {
-    let (each, log) = attack("lines of log, to a file", attacked_command(&ENVIRONMENT));
+    let (each, log) = attack("lines of log, to a file", attacked_command(&settings()));
     assert_eq!(check_counts(&log, "action: apuesta_recibida | result: fail"), each);
     // The honest peer's lines are among these.
     assert!(check_counts(&log, "action: receive_message | result: success") > each);
@@ -91,6 +79,37 @@ fn a_log_in_a_file_is_bounded_and_its_counts_add_up() {
 #[test]
 fn a_log_in_a_pipe_is_bounded_and_its_counts_add_up() {
     let (each, log) =
-        attack("lines of log, to a pipe", shell("exec \"$0\" > >(exec cat)", &ENVIRONMENT));
+        attack("lines of log, to a pipe", shell("exec \"$0\" > >(exec cat)", &settings()));
     assert_eq!(check_counts(&log, "action: apuesta_recibida | result: fail"), each);
+}
+
+/// What the course asks for, with the settings as they are by default: no line may be missing, even if
+/// each bet comes in a batch of its own.
+#[test]
+fn every_line_of_five_agencies_with_100_000_bets_each_is_logged() {
+    const AGENCIES: u32 = 5;
+    const BETS: u64 = 100_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start_with_log_file(folder, attacked_command(&[]));
+    let agency = |agency| {
+        let script = numbered(BETS + 2, move |index, out| match index {
+            0 => out.extend(hello(agency)),
+            index if index <= BETS => out.extend(batch(index - 1, &[("12345678", "7")])),
+            _ => out.extend(end(BETS)),
+        });
+        Peer::new(connect_from(&server, HOSTILE), script, Reading::Frames(BETS + 2))
+    };
+    let mut peers: Vec<_> = (1..=AGENCIES).map(agency).collect();
+    run(&mut peers, Duration::from_mins(2));
+    assert!(peers.iter().all(Peer::is_done), "each agency is answered");
+    drop(peers);
+    let log = server.stop();
+    let stored = successes(&log, "apuesta_recibida");
+    let stored = stored.filter(|line| line.value("cantidad") == Some(1));
+    assert_eq!(stored.count() as u64, u64::from(AGENCIES) * BETS);
+    assert_eq!(successes(&log, "sorteo").count(), 1);
+    // Refusals are counted by another rule: here of agencies that leave while the central ends.
+    let is_refusal = |line: &LogLine<'_>| line.action == "refuse_connection";
+    let mut counted = lines(&log).filter(|line| line.field("more").is_some() && !is_refusal(line));
+    assert_eq!(counted.next(), None, "lines were counted instead");
 }

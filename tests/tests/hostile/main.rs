@@ -11,16 +11,20 @@
 
 mod attack;
 mod conversation;
+mod ended;
 mod flood;
 mod honest;
+mod kernel_queues;
+mod log_bound;
 mod operator;
-mod stopwatch;
+mod turns;
 
 mod addresses;
 mod admin;
 mod buffers;
 mod clock;
 mod disk;
+mod ends;
 mod half_lines;
 mod logging;
 mod order;
@@ -28,6 +32,7 @@ mod rejections;
 mod repetition;
 mod signals;
 mod slow;
+mod stalled_log;
 mod tls;
 mod winners;
 

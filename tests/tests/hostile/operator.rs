@@ -11,15 +11,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kit::http::{Response, get, receive};
-use kit::process::TIMEOUT;
+use kit::process::{TIMEOUT, processor_time};
+use kit::stopwatch::Stopwatch;
 use rustix::event::PollFlags;
 
 use crate::conversation::{HONEST, connect_to};
 use crate::honest::Latencies;
-use crate::stopwatch::Stopwatch;
 
 /// What is looked at in turn.
-const RESOURCES: [&str; 5] = ["/", "/metrics", "/healthz", "/readyz", "/status.json"];
+pub(crate) const RESOURCES: [&str; 5] = ["/", "/metrics", "/healthz", "/readyz", "/status.json"];
 
 /// Longest that the central may be to blame for, see [`Stopwatch`].
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -46,6 +46,8 @@ pub(crate) struct Found {
     pub(crate) latencies: Latencies,
     /// The longest that the central was to blame for, and for which resource.
     pub(crate) longest: (Duration, &'static str),
+    /// The most processor time that the loop's thread has taken while an answer was waited for.
+    pub(crate) most_work: Duration,
 }
 
 /// What an operator has found, on the connection that is kept and on new ones, and what `/readyz` has
@@ -109,6 +111,7 @@ impl Look {
             if stop.load(Ordering::Relaxed) && count >= RESOURCES.len() {
                 break;
             }
+            let before = processor_time(self.pid).unwrap_or_default();
             let mut stopwatch = Stopwatch::start(self.pid);
             let response = self.ask(target, &mut stopwatch).map_err(|error| {
                 let blamed = stopwatch.blamed();
@@ -117,6 +120,8 @@ impl Look {
             let (elapsed, blamed) = (stopwatch.elapsed(), stopwatch.blamed());
             found.latencies.add(elapsed);
             found.longest = found.longest.max((blamed, target));
+            let work = processor_time(self.pid).unwrap_or_default().saturating_sub(before);
+            found.most_work = found.most_work.max(work);
             check(target, &response);
             if target == "/readyz" {
                 note(readiness, response.body.trim_end());

@@ -19,7 +19,7 @@ pub(crate) fn nothing(position: u64, out: &mut Vec<u8>) {
 fn rejected_batches_of_240_agencies_end_nothing() {
     const AGENCIES: u32 = 240;
     let each = scale(3_000, 40_000);
-    let attack = Attack::begin(
+    let attack = Attack::begin_in_turns(
         "240 agencies send batches of one bet that are rejected",
         &[("SERVER_AGENCIES", "240"), ("SERVER_WAL_SEGMENT_SIZE", "8MiB")],
     );
