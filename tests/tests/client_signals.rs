@@ -11,7 +11,8 @@ use kit::inputs::file;
 use kit::process::{TIMEOUT, output};
 use kit::programs::binary;
 use kit::server::Server;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use kit::stopwatch::{Stopwatch, within_a_second};
+use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -72,6 +73,25 @@ fn wait_for_look_up(aliases: &Path) -> OwnedFd {
     }
 }
 
+/// What SIGUSR2 is answered with.
+const COUNT: &str = "action: count | result: success | turns: ";
+
+/// Sends a signal that asks for the end: it comes in order, for this cause.
+fn ends_within_a_second(agency: Client, signal: Signal, name: &str) {
+    within_a_second(agency.id(), name, move || {
+        agency.signal(signal);
+        agency.ends_because_of(name);
+    });
+}
+
+/// Sends a signal that is answered by a line that contains this.
+fn answers_within_a_second(agency: &mut Client, signal: Signal, line: &str) {
+    within_a_second(agency.id(), line, || {
+        agency.signal(signal);
+        agency.wait_for(line);
+    });
+}
+
 #[test]
 fn each_that_asks_for_the_end_ends_an_agency_that_waits() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -81,8 +101,7 @@ fn each_that_asks_for_the_end_ends_an_agency_that_waits() {
         command.env("CLI_LOG_LEVEL", "DEBUG");
         let mut agency = Client::start(command);
         agency.wait_for("action: introduce | result: success");
-        agency.signal(signal);
-        agency.ends_because_of(name);
+        ends_within_a_second(agency, signal, name);
     }
 }
 
@@ -94,10 +113,8 @@ fn a_name_server_that_is_silent_holds_up_no_signal() {
             let (command, aliases) = silent(mode, folder.path());
             let mut agency = Client::start(command);
             let _silent = wait_for_look_up(&aliases);
-            agency.signal(Signal::USR1);
-            agency.wait_for("| connection: looking_up | ");
-            agency.signal(signal);
-            agency.ends_because_of(name);
+            answers_within_a_second(&mut agency, Signal::USR1, "| connection: looking_up | ");
+            ends_within_a_second(agency, signal, name);
         }
     }
 }
@@ -141,27 +158,21 @@ fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
     for signal in NONE {
         agency.signal(signal);
     }
-    agency.signal(Signal::USR1);
-    agency.wait_for(
-        "action: status | result: success | client_id: 1 | connection: open | \
-         stage: waiting_for_draw | posicion: 10 | bytes: ",
-    );
-    agency.signal(Signal::USR2);
-    agency.wait_for("action: count | result: success | turns: ");
-    agency.signal(Signal::TERM);
-    agency.ends_because_of("SIGTERM");
+    let status = "action: status | result: success | client_id: 1 | connection: open | \
+                  stage: waiting_for_draw | posicion: 10 | bytes: ";
+    answers_within_a_second(&mut agency, Signal::USR1, status);
+    answers_within_a_second(&mut agency, Signal::USR2, COUNT);
+    ends_within_a_second(agency, Signal::TERM, "SIGTERM");
 
     let mut command = client("echo", &server.address(), folder.path());
     command.envs([("CLI_LOOP_AMOUNT", "2"), ("CLI_LOOP_PERIOD", "1h"), ("CLI_LOG_LEVEL", "DEBUG")]);
     let mut echo = Client::start(command);
     // The answer comes first, and the end of the connection only when the central has closed it too.
     echo.wait_for("action: close_connection | result: success");
-    echo.signal(Signal::USR1);
-    echo.wait_for("| client_id: 1 | connection: none | message: 1 | of: 2\n");
-    echo.signal(Signal::USR2);
-    echo.wait_for("action: count | result: success | turns: ");
-    echo.signal(Signal::TERM);
-    echo.ends_because_of("SIGTERM");
+    let status = "| client_id: 1 | connection: none | message: 1 | of: 2\n";
+    answers_within_a_second(&mut echo, Signal::USR1, status);
+    answers_within_a_second(&mut echo, Signal::USR2, COUNT);
+    ends_within_a_second(echo, Signal::TERM, "SIGTERM");
 }
 
 /// The result is logged; what is left is to stay for an hour.
@@ -173,8 +184,7 @@ fn the_delay_of_the_exit_holds_up_no_signal() {
     command.envs([("CLI_LOOP_AMOUNT", "1"), ("CLI_EXIT_DELAY", "1h")]);
     let mut echo = Client::start(command);
     echo.wait_for("action: loop_finished | result: success");
-    echo.signal(Signal::TERM);
-    echo.ends_because_of("SIGTERM");
+    ends_within_a_second(echo, Signal::TERM, "SIGTERM");
 }
 
 /// `nohup` ignores SIGHUP for a program that is to outlive the terminal: it stays ignored.
@@ -190,10 +200,8 @@ fn a_hangup_that_was_ignored_before_stays_ignored() {
     let mut agency = Client::start(shell);
     agency.wait_for("action: finish | result: success");
     agency.signal(Signal::HUP);
-    agency.signal(Signal::USR1);
-    agency.wait_for("action: status | result: success");
-    agency.signal(Signal::TERM);
-    agency.ends_because_of("SIGTERM");
+    answers_within_a_second(&mut agency, Signal::USR1, "action: status | result: success");
+    ends_within_a_second(agency, Signal::TERM, "SIGTERM");
 }
 
 /// A terminal that was stopped by Ctrl-S takes neither log nor progress bar, and holds up no signal.
@@ -213,14 +221,14 @@ fn a_stopped_terminal_holds_up_no_signal() {
     let mut agency = command.spawn().expect("it starts");
     drop(command);
     server.wait_for("action: finish | result: success | agency: 1");
-    kill_process(Pid::from_child(&agency), Signal::TERM).expect("it runs");
     let ended = pidfd_open(Pid::from_child(&agency), PidfdFlags::empty()).expect("it is ours");
-    let patience = Timespec::try_from(TIMEOUT).expect("a short time");
-    let ended = poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&patience)).expect("polled");
-    if ended == 0 {
+    let mut stopwatch = Stopwatch::start(agency.id());
+    kill_process(Pid::from_child(&agency), Signal::TERM).expect("it runs");
+    let in_time = stopwatch.wait(&ended, PollFlags::IN, Duration::from_secs(1));
+    if in_time.is_err() {
         agency.kill().expect("it runs");
     }
-    assert_eq!((ended, agency.wait().expect("it ends").code()), (1, Some(0)));
+    assert_eq!(agency.wait().expect("it ends").code(), Some(0), "{in_time:?}");
 }
 
 /// The other end of this pipe is never opened, and a second reading would find nothing in it.

@@ -3,13 +3,15 @@
 use std::io::{BufRead, Read, Write};
 use std::net::Shutdown;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use kit::frames;
+use kit::log::in_progress;
 use kit::process::output;
 use kit::programs::binary;
 use kit::server::{Server, command};
+use kit::stopwatch::{blamed_until, within_a_second};
 use kit::{reads, strace};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -64,13 +66,20 @@ fn store(server: &Server, batches: u64) {
     assert_eq!(received.last(), Some(&format!("stored {}", batches * bets.len() as u64)));
 }
 
+/// Sends a signal that asks for the end; how it ended, and its whole log.
+fn wait_within_a_second(server: &mut Server, signal: Signal, name: &str) -> (ExitStatus, String) {
+    within_a_second(server.pid(), name, || {
+        server.signal(signal);
+        server.wait()
+    })
+}
+
 #[test]
 fn each_that_asks_for_the_end_ends_in_order() {
     for (signal, name) in STOPS {
         let mut server = Server::start(&[]);
         let _idle = server.connect();
-        server.signal(signal);
-        let (status, log) = server.wait();
+        let (status, log) = wait_within_a_second(&mut server, signal, name);
         assert_eq!(status.code(), Some(0), "{name}: {log}");
         let cause = format!("action: shutdown | result: in_progress | cause: {name}\n");
         for line in [&cause, "action: close_listener | result: success", "action: close_ledger"] {
@@ -89,7 +98,9 @@ fn a_second_one_ends_at_once_whichever_it_is() {
         server.signal(first);
         read_until(&mut log, "action: shutdown | result: in_progress");
         // The same one is another only after a moment.
-        assert_eq!(server.signal_until_it_ends(second).code(), Some(130));
+        let status =
+            within_a_second(server.pid(), "another one", || server.signal_until_it_ends(second));
+        assert_eq!(status.code(), Some(130));
     }
 }
 
@@ -124,8 +135,10 @@ fn each_that_asks_for_something_else_is_answered_and_ends_nothing() {
         ),
         (Signal::USR2, "action: count | result: success | turns: "),
     ] {
-        server.signal(signal);
-        read_until(&mut log, line);
+        within_a_second(server.pid(), line, || {
+            server.signal(signal);
+            read_until(&mut log, line)
+        });
         assert_serves(&server);
     }
     assert_eq!(server.terminate().code(), Some(0));
@@ -183,8 +196,7 @@ fn a_ledger_that_may_not_grow_is_a_full_disk() {
     }
     assert_serves(&server);
     drop(stream);
-    server.signal(Signal::TERM);
-    let (status, log) = server.wait();
+    let (status, log) = wait_within_a_second(&mut server, Signal::TERM, "SIGTERM");
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("File too large"), "{log}");
 }
@@ -224,9 +236,12 @@ fn slow(calls: &str, folder: &Path, environment: &[(&str, &str)]) -> Child {
 fn end_while_opening(mut central: Child) -> String {
     let mut log = reads::lines(central.stdout.take().expect("piped"));
     let mut text = read_until(&mut log, "action: recover_ledger | result: in_progress | step: ");
-    kill_process(Pid::from_child(&central), Signal::TERM).expect("it runs");
-    log.read_to_string(&mut text).expect("text");
-    assert_eq!(central.wait().expect("its output has ended").code(), Some(0), "{text}");
+    let status = within_a_second(central.id(), "SIGTERM", || {
+        kill_process(Pid::from_child(&central), Signal::TERM).expect("it runs");
+        log.read_to_string(&mut text).expect("text");
+        central.wait().expect("its output has ended")
+    });
+    assert_eq!(status.code(), Some(0), "{text}");
     text
 }
 
@@ -260,6 +275,27 @@ fn a_recovery_says_how_far_it_is_and_ends_in_order() {
 fn making_a_ledger_ends_in_order_too() {
     let folder = tempfile::tempdir().expect("a folder");
     end_while_opening(slow("pwrite64", folder.path(), &[("SERVER_WAL_SEGMENT_SIZE", "256MiB")]));
+}
+
+/// A line a second, as far as the central is to blame for what passes, and no more of them.
+#[test]
+fn how_far_a_recovery_is_is_said_every_second() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = [("SERVER_WAL_SEGMENT_SIZE", "64MiB")];
+    let mut central = slow("pwrite64", folder.path(), &large);
+    let mut log = reads::lines(central.stdout.take().expect("piped"));
+    let mut times = Vec::new();
+    for _ in 0..4 {
+        let said = "action: recover_ledger | result: in_progress | step: fill the wal | bytes: ";
+        let (text, blamed) = blamed_until(central.id(), || read_until(&mut log, said));
+        // The second, and what is between two looks at the clock: a piece of the file.
+        assert!(blamed < Duration::from_secs(2), "nothing was said for {blamed:.2?}: {text}");
+        times.extend(in_progress(&text, "recover_ledger").map(|line| line.time.to_owned()));
+    }
+    central.kill().and_then(|()| central.wait()).expect("it is ours");
+    let count = times.len();
+    times.dedup();
+    assert_eq!(times.len(), count, "no two of a second: {times:?}");
 }
 
 /// A configuration is read at once or not at all: the other end of this pipe is never opened.
