@@ -25,7 +25,11 @@ fn start_at(ledger: &Path) -> Command {
 
 /// The error of a central that can't have its ledger there.
 fn refusal(ledger: &Path) -> String {
-    let output = output(&mut start_at(ledger));
+    refusal_of(&mut start_at(ledger))
+}
+
+fn refusal_of(central: &mut Command) -> String {
+    let output = output(central);
     let log = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{log}");
     run_error(&log).strip_prefix("ledger: ").expect("the ledger's").to_owned()
@@ -50,6 +54,40 @@ fn a_second_central_refuses_whatever_name_leads_to_the_ledger() {
     }
     let files = fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(files, 2, "no wal was made beside a name");
+    server.stop();
+}
+
+/// A central that sees, in a mount of its own, `real` at `elsewhere` too, and has its ledger there.
+fn start_over_mount(real: &Path, elsewhere: &Path, ledger: &Path) -> Command {
+    let plain = start_at(ledger);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount", "sh", "-c"]);
+    unshare.arg("mount --bind \"$1\" \"$2\" && exec \"$0\"").arg(plain.get_program());
+    unshare.args([real, elsewhere]).env_clear();
+    unshare.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    unshare
+}
+
+#[test]
+fn a_second_central_refuses_a_mount_that_leads_to_the_ledger() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mounted, file) = (folder.path().join("mounted"), folder.path().join("file.csv"));
+    fs::create_dir(&mounted).expect("made");
+    fs::write(&file, b"").expect("made");
+    let ledger = server.folder().join("bets.csv");
+    for (real, elsewhere, path) in
+        [(server.folder(), &mounted, &mounted.join("bets.csv")), (&ledger, &file, &file)]
+    {
+        let error = format!(
+            "{}: another central has this ledger open (process {})",
+            path.display(),
+            server.pid()
+        );
+        let found = refusal_of(&mut start_over_mount(real, elsewhere, path));
+        assert!(found.starts_with(&error), "{found}");
+    }
+    assert!(!folder.path().join("file.csv.wal").exists(), "no wal was made beside a mount");
     server.stop();
 }
 
@@ -119,7 +157,7 @@ fn a_ledger_is_never_drawn_without_an_agency_that_has_bets_in_it() {
 /// What is done to the ledger's files, and what the central must log.
 type Tampering = (fn(&Path), &'static str);
 
-const TAMPERINGS: [Tampering; 6] = [
+const TAMPERINGS: [Tampering; 8] = [
     (|csv| fs::remove_file(csv).expect("removed"), "bets.csv: it was deleted, renamed or replaced"),
     (
         |csv| fs::remove_file(csv.with_extension("csv.wal")).expect("removed"),
@@ -127,11 +165,15 @@ const TAMPERINGS: [Tampering; 6] = [
     ),
     (
         |csv| {
-            let copy = csv.with_extension("copy");
-            fs::copy(csv, &copy).expect("copied");
-            fs::rename(copy, csv).expect("renamed");
+            fs::remove_file(csv).expect("removed");
+            fs::remove_file(csv.with_extension("csv.wal")).expect("removed");
         },
         "bets.csv: it was deleted, renamed or replaced",
+    ),
+    (replace, "bets.csv: it was deleted, renamed or replaced"),
+    (
+        |csv| replace(&csv.with_extension("csv.wal")),
+        "bets.csv.wal: it was deleted, renamed or replaced",
     ),
     (
         |csv| drop(OpenOptions::new().write(true).truncate(true).open(csv).expect("cut off")),
@@ -152,6 +194,13 @@ const TAMPERINGS: [Tampering; 6] = [
         "bets.csv.wal: expected 2101248 bytes, found 5000: it was changed",
     ),
 ];
+
+/// By another file with the same content.
+fn replace(path: &Path) {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).expect("copied");
+    fs::rename(copy, path).expect("renamed");
+}
 
 /// What is acknowledged, in words.
 fn acknowledged(server: &Server, input: &[u8]) -> Vec<String> {
@@ -283,4 +332,30 @@ fn a_new_ledger_needs_free_space() {
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stdout).expect("text");
     assert!(log.contains("bets.csv.wal: ") && log.contains(" bytes are free on its file"), "{log}");
+}
+
+/// As a disk may leave it that loses a file's blocks: nothing of the hole is shown.
+#[test]
+fn a_ledger_with_a_large_hole_is_refused_in_one_bounded_line() {
+    const HOLE: std::ops::Range<usize> = 1_000..(1 << 20) + 2_000;
+    const LINE_MAX: usize = 1_000;
+    let mut server = Server::start(&[("SERVER_AGENCIES", "1")]);
+    let bets = [BETS[0]; 200];
+    let batches = (0..200).flat_map(|index| batch(index * bets.len() as u64, &bets));
+    let stored = acknowledged(&server, &hello(1).into_iter().chain(batches).collect::<Vec<_>>());
+    assert_eq!(stored.last().expect("a response"), "stored 40000");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+    let ledger = server.folder().join("bets.csv");
+    let mut rows = fs::read(&ledger).expect("it is there");
+    rows[HOLE].fill(0);
+    fs::write(&ledger, rows).expect("written");
+    let output = output(&mut start_at(&ledger));
+    let log = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    let error = run_error(&log);
+    assert!(error.contains("bets.csv: "), "{error}");
+    let longest = log.lines().map(str::len).max().expect("lines");
+    assert!(longest < LINE_MAX, "a line of {longest} bytes");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
