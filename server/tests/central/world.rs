@@ -141,6 +141,13 @@ impl<S: Store> World<S> {
         self.end_turn();
     }
 
+    /// From now on so many bytes are read of a connection in a turn, and moved for all of them.
+    #[must_use]
+    pub(crate) fn with_budgets(self, read_budget: usize, turn_budget: usize) -> Self {
+        let limits = Limits { read_budget, turn_budget, ..self.event_loop.limits().clone() };
+        Self { disk: self.disk, ..Self::start(self.event_loop.handler, limits) }
+    }
+
     /// From now on a thread waits for the disk, see [`disk_answers`](Self::disk_answers).
     #[must_use]
     pub(crate) fn leave_disk_to_thread(self) -> Self {
