@@ -1,14 +1,20 @@
-//! What one bet costs on its way from the frame into the ledger, step by step.
+//! What one bet costs on its way from the frame into the ledger, step by step; and what a list of winners
+//! costs on its way out.
 
 use std::fs::File;
 use std::hint::black_box;
+use std::io::Write as _;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ledger::{Durability, Options, Work};
+use reactor::ConnectionId;
+use server::lottery::winners::WinnerIndex;
 use server::lottery::{Entry, Staged, State, fast_path};
 use server::row::{self, load_bets};
-use server::store::{AppendError, FileStore, Opened, Store as _};
+use server::store::{AppendError, FileStore, Opened, ReadRows, Store as _, StoreError};
+use server::winners_scan::WinnersScan;
 use wire::bet;
 use wire::{Batch, BatchBuilder, Bet, Checksum, FrameDecoder, Push, Request};
 
@@ -150,9 +156,82 @@ fn append(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Default of `SERVER_WINNERS_BUDGET`.
+const WINNERS_BUDGET: usize = 256 << 10;
+
+/// Rows in a file of their own, which nobody changes.
+struct Rows {
+    file: File,
+    len: u64,
+}
+
+impl ReadRows for Rows {
+    fn rows_len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_rows(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        let left = usize::try_from(self.len.saturating_sub(offset)).expect("it fits");
+        let count = left.min(buffer.len());
+        let buffer = &mut buffer[..count];
+        self.file.read_exact_at(buffer, offset).expect("it is there");
+        Ok(count)
+    }
+
+    fn rows_changed(&self, offset: u64) -> StoreError {
+        unreachable!("the rows at {offset} are as they were written")
+    }
+}
+
+/// So many rows, of which one in `lucky` wins, and where the winners are.
+fn rows(count: u64, lucky: u64) -> (Rows, WinnerIndex) {
+    let mut bytes = Vec::new();
+    for index in 0..count {
+        let document = format!("{:08}", 10_000_000 + index);
+        let number = if index % lucky == 0 { "7574" } else { "7573" };
+        let fields = ["Santiago Lionel", "Lorca", &document, "1999-03-17", number];
+        let bet = Bet::from_fields(fields.map(str::as_bytes));
+        row::encode(1, &bet::check(&bet).expect("good"), &mut bytes);
+    }
+    let mut winners = WinnerIndex::default();
+    load_bets(bytes.as_slice(), |stored| winners.visit(stored)).expect("good rows");
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&bytes).expect("written");
+    (Rows { file, len: bytes.len() as u64 }, winners)
+}
+
+/// Sends a list from its beginning to its end; how many bytes that was.
+fn send_list(scan: &mut WinnersScan, rows: &Rows, winners: &WinnerIndex) -> usize {
+    let connection = ConnectionId::new(0, 0);
+    scan.begin(connection, 1, winners.by_agency.of(1));
+    let mut sent = 0;
+    while scan.is_active() {
+        let count = |_, frame: &[u8]| {
+            sent += frame.len();
+            true
+        };
+        scan.advance(rows, &winners.stripes, WINNERS_BUDGET, count).expect("nothing fails");
+    }
+    sent
+}
+
+fn scan(criterion: &mut Criterion) {
+    const COUNT: u64 = 1_000_000;
+    let mut group = criterion.benchmark_group("winners of a million bets");
+    for (name, lucky) in [("one in 10,000", 10_000), ("one in 100", 100), ("all", 1)] {
+        let (rows, winners) = rows(COUNT, lucky);
+        group.throughput(Throughput::Elements(COUNT / lucky));
+        let mut scan = WinnersScan::default();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| send_list(&mut scan, &rows, &winners));
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = micro, append
+    targets = micro, append, scan
 }
 criterion_main!(benches);
