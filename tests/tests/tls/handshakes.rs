@@ -240,7 +240,7 @@ fn a_connection_resumed_after_revocation() {
     }
     assert_eq!(
         *tickets.received.lock().expect("no panic"),
-        [],
+        Vec::<u32>::new(),
         "no ticket: nothing to resume, no early data"
     );
     let serial = world.certificates.agency(2).serial.clone();
