@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::machine::{LOAD_CORE, SERVER_CORE, stay_on};
 use crate::secured;
+use crate::syncing;
 use crate::yardstick::{self, Bytes, Lottery, Space};
 use kit::process::{free_port, memory};
 use kit::programs::binary;
@@ -33,10 +34,13 @@ pub(crate) enum Kind {
     TokioEcho,
     /// Does the same with the bets.
     TokioLottery,
+    /// The central whose loop waits for the disk, or a thread of its own.
+    SyncingLoop,
+    SyncingThread,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Central,
         Self::BareEcho,
         Self::LinesCodec,
@@ -47,6 +51,8 @@ impl Kind {
         Self::SecuredLottery,
         Self::TokioEcho,
         Self::TokioLottery,
+        Self::SyncingLoop,
+        Self::SyncingThread,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -60,6 +66,8 @@ impl Kind {
                 "bare mio + rustls loop"
             }
             Self::TokioEcho | Self::TokioLottery => "tokio-rustls",
+            Self::SyncingLoop => "central, its loop waits",
+            Self::SyncingThread => "central, a thread waits",
         }
     }
 
@@ -75,6 +83,8 @@ impl Kind {
             Self::SecuredLottery => Some("secured-lottery"),
             Self::TokioEcho => Some("tokio-echo"),
             Self::TokioLottery => Some("tokio-lottery"),
+            Self::SyncingLoop => Some("syncing-loop"),
+            Self::SyncingThread => Some("syncing-thread"),
         }
     }
 }
@@ -119,6 +129,8 @@ impl Kind {
             }
             Self::TokioEcho => yardstick::tokio_lines(port, &secured::config()?),
             Self::TokioLottery => yardstick::tokio_ledger(port, &secured::config()?, lottery()?),
+            Self::SyncingLoop => syncing::serve(port, folder, false),
+            Self::SyncingThread => syncing::serve(port, folder, true),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! cargo bench -p load -- echo lottery      what has one of these words in its name
 //! cargo bench -p load -- tls               the same over TLS
 //! cargo bench -p load -- watched           the same while an operator looks
+//! cargo bench -p load -- syncing           a central whose loop waits for the disk, and the central
 //! cargo bench -p load -- --save echo       the same, kept for the documentation, with new charts
 //! cargo bench -p load -- --charts          no measurement: the charts of what is kept
 //! ```
@@ -22,6 +23,7 @@ mod machine;
 mod recovery;
 mod results;
 mod secured;
+mod syncing;
 mod table;
 mod watched;
 mod yardstick;
@@ -70,6 +72,9 @@ fn main() -> ExitCode {
     }
     if wanted("watched") {
         watched::run(|table| publish(table, is_saved));
+    }
+    if wanted("syncing") {
+        syncing::run(|table| publish(table, is_saved));
     }
     if wanted("crowd") {
         crowd::run();
