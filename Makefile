@@ -4,6 +4,7 @@ DATASET_AGENCIES ?= 5
 DATASET_BETS ?= 2000
 SEED ?= 1
 KILLS ?= 500
+ROUNDS ?= 100
 SEEDS ?= 100000
 FIRST ?= 0
 WINNERS ?= 10000000
@@ -66,6 +67,16 @@ alarms-test: ## Test the alarms (docker/prometheus) with Prometheus' promtool
 	PATH="$$PATH:$(CURDIR)/target/prometheus/usr/bin"; cd docker/prometheus; \
 		promtool check config prometheus.yaml && promtool check rules --lint-fatal loteria.rules.yaml && \
 		promtool test rules loteria.test.yaml
+
+cluster: build ## Run three members of etcd, three centrals and agencies, to the draw (KILL=1: a central and etcd's leader are killed)
+	$(SETUP) cluster
+	@$(CARGO) run --release --locked -q -p load --bin dataset -- $(DATASET) --agencies $(DATASET_AGENCIES) --out .data
+	@$(CARGO) run --release --locked -q -p load --bin centrals -- --agencies $(DATASET_AGENCIES) --data .data $(if $(KILL),--kill)
+
+cluster-kills: ## Kill, freeze and cut off centrals and members of etcd, in ROUNDS lotteries
+	$(SETUP) cluster-kills
+	$(CARGO) build --release --locked
+	CLUSTER_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked -p system-tests --test cluster whatever -- --nocapture
 
 kills: ## Kill central and agencies KILLS times, and at every system call
 	$(SETUP) kills
@@ -193,5 +204,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run demo test alarms-test kills hostile simulate model winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+.PHONY: help build dataset run demo cluster cluster-kills test alarms-test kills hostile simulate model winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
 	docker-compose-down docker-compose-logs docker-base-images docker-test browser-test branches clean

@@ -14,7 +14,11 @@
 //! | `identity` | which agency a certificate names |
 //! | `lottery_session` | the lottery protocol of one connection |
 //! | `lottery_service` | serves agencies: requests in, durable replies out |
-//! | `outbox` | what agencies are sent: replies that are durable, and winners |
+//! | [`backend`](Backend) | the seam between that and what keeps the lottery |
+//! | `ledger_backend` | keeps it in files of this machine |
+//! | `cluster_backend` | keeps it in etcd, beside other centrals |
+//! | `lane` | one agency's requests there: judged, gathered, and replied to |
+//! | `outbox` | what agencies are sent, and what is counted of it |
 //! | `requests` | what a request comes to |
 //! | `reply` | what a request came to, and the response that says so |
 //! | `reply_queue` | replies that wait for their commit |
@@ -40,7 +44,9 @@
 mod agency_addresses;
 mod agency_connections;
 mod agency_log;
+mod backend;
 mod backpressure;
+mod cluster_backend;
 mod commit_backoff;
 mod connection_log;
 mod draw_progress;
@@ -49,6 +55,8 @@ mod echo_service;
 mod group_commit;
 mod identity;
 mod known_addresses;
+mod lane;
+mod ledger_backend;
 mod listener_log;
 mod log_budget;
 mod lottery_service;
@@ -82,7 +90,10 @@ use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line, Success};
 
 pub use self::agency_addresses::{AgencyAddresses, BadEntry};
+pub use self::backend::Backend;
+pub use self::cluster_backend::{ClusterBackend, ClusterConfig, VALUE_MIN};
 pub use self::identity::{Identity, IdentityError, agency_of};
+pub use self::ledger_backend::LedgerBackend;
 pub use self::protocol_config::ProtocolConfig;
 pub use self::trust::{Plaintext, Trust};
 pub use self::view::CentralView;
@@ -99,27 +110,63 @@ use wire::ErrorCode;
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
 use crate::observable::{Observable, ViewContext};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// The handler.
 #[derive(Debug)]
-pub struct Central<S> {
+pub struct Central<B> {
     shared: Shared,
-    lottery: LotteryService<S>,
+    lottery: LotteryService<B>,
     listener_log: ListenerLog,
     /// None: without TLS.
     trust: Option<Box<dyn Trust>>,
 }
 
-impl<S: Store> Central<S> {
+/// Over a store of this machine.
+impl<S: Store> Central<LedgerBackend<S>> {
     /// A central without connections.
     pub fn new(lottery: Lottery, store: S, config: ProtocolConfig) -> Self {
+        Self::over(LedgerBackend::new(lottery, store, &config), config)
+    }
+
+    /// One that leaves waiting for the disk to the thread at the other end, see
+    /// [`disk_thread`](crate::disk_thread).
+    #[must_use]
+    pub fn with_disk_thread(mut self, stream: UnixStream) -> Self {
+        self.lottery.backend_mut().use_disk_thread(stream);
+        self
+    }
+
+    /// The lottery.
+    pub fn lottery(&self) -> &Lottery {
+        self.backend().lottery()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        self.backend().store()
+    }
+
+    /// The store, to be closed, and the state that all commits led to.
+    pub fn into_store(self) -> (S, State) {
+        self.lottery.into_backend().into_store()
+    }
+}
+
+impl<B: Backend> Central<B> {
+    /// A central without connections, whose lottery this keeps.
+    pub fn over(backend: B, config: ProtocolConfig) -> Self {
         Self {
-            lottery: LotteryService::new(lottery, store, &config),
+            lottery: LotteryService::new(backend, &config),
             shared: Shared::new(config),
             listener_log: ListenerLog::default(),
             trust: None,
         }
+    }
+
+    /// What keeps the lottery.
+    pub fn backend(&self) -> &B {
+        self.lottery.backend()
     }
 
     /// One that takes TLS.
@@ -127,29 +174,6 @@ impl<S: Store> Central<S> {
     pub fn with_trust(mut self, trust: impl Trust + 'static) -> Self {
         self.trust = Some(Box::new(trust));
         self
-    }
-
-    /// One that leaves waiting for the disk to the thread at the other end, see
-    /// [`disk_thread`](crate::disk_thread).
-    #[must_use]
-    pub fn with_disk_thread(mut self, stream: UnixStream) -> Self {
-        self.lottery.use_disk_thread(stream);
-        self
-    }
-
-    /// The lottery.
-    pub fn lottery(&self) -> &Lottery {
-        self.lottery.lottery()
-    }
-
-    /// The store.
-    pub fn store(&self) -> &S {
-        self.lottery.store()
-    }
-
-    /// The store, to be closed, and the state that all commits led to.
-    pub fn into_store(self) -> (S, State) {
-        self.lottery.into_store()
     }
 
     /// Logs what was counted and not logged. For the end, when no timer fires any more.
@@ -247,18 +271,18 @@ impl<S: Store> Central<S> {
     }
 }
 
-impl<S: Store> Observable for Central<S> {
+impl<B: Backend> Observable for Central<B> {
     type View<'a>
-        = CentralView<'a, S>
+        = CentralView<'a, B>
     where
-        S: 'a;
+        B: 'a;
 
     fn view(
         &self,
         cx: &impl Context,
         view_context: ViewContext,
         admin_connections: usize,
-    ) -> CentralView<'_, S> {
+    ) -> CentralView<'_, B> {
         CentralView::new(self, cx, view_context, admin_connections)
     }
 
@@ -268,7 +292,7 @@ impl<S: Store> Observable for Central<S> {
 
     /// Ends the process if the ledger's files aren't there any more.
     fn on_probe(&mut self) {
-        self.lottery.verify_ledger();
+        self.lottery.backend_mut().verify();
     }
 
     fn make_layer(&self) -> Result<Box<dyn Layer>, LayerError> {
@@ -276,26 +300,32 @@ impl<S: Store> Observable for Central<S> {
     }
 }
 
-impl<S: Store> Handler for Central<S> {
-    type Fatal = StoreError;
+impl<B: Backend> Handler for Central<B> {
+    type Fatal = B::Fatal;
 
     fn on_start(&mut self, cx: &mut impl Context) {
-        self.lottery.on_start(cx);
+        self.lottery.backend_mut().on_start(cx);
         self.warn_of_expiry(cx);
     }
 
     fn on_open(&mut self, cx: &mut impl Context, connection: ConnectionId, peer: SocketAddr) {
+        if self.backend().owns(connection) {
+            return self.lottery.backend_mut().on_open(cx, connection);
+        }
         let session = Session::new(connection, peer.ip());
         connection_log::log_accepted(&mut self.shared.log, &session);
         self.listener_log.note_accepted(session.log_level());
         if session.is_probe() {
-            self.lottery.verify_ledger();
+            self.lottery.backend_mut().verify();
         }
         self.shared.sessions.insert(connection, session);
         cx.set_deadline(connection, self.shared.config.first_byte_timeout);
     }
 
     fn on_handshake(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+        if self.backend().owns(connection) {
+            return self.lottery.backend_mut().on_handshake(cx, connection);
+        }
         let Some(trust) = self.trust.as_deref() else { return };
         tls_service::on_handshake(cx, &mut self.shared, trust, connection);
     }
@@ -305,8 +335,8 @@ impl<S: Store> Handler for Central<S> {
     }
 
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize {
-        if self.lottery.is_disk(connection) {
-            return self.lottery.on_disk_data(cx.now(), input);
+        if self.backend().owns(connection) {
+            return self.lottery.backend_mut().on_data(cx, connection, input);
         }
         let consumed = self.consume(cx, connection, input);
         self.arm_deadline(cx, connection, consumed, input.len() - consumed);
@@ -314,8 +344,8 @@ impl<S: Store> Handler for Central<S> {
     }
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
-        if self.lottery.is_disk(connection) {
-            return self.lottery.on_disk_lost();
+        if self.backend().owns(connection) {
+            return self.lottery.backend_mut().on_lost(cx, connection);
         }
         cx.set_deadline(connection, None);
         let Some(session) = self.shared.sessions.get(connection) else { return };
@@ -355,16 +385,16 @@ impl<S: Store> Handler for Central<S> {
             timers::LOG_REPORT => self.shared.log.report(),
             timers::LOG_REFILL => self.shared.log.refill(),
             timers::EXPIRY => self.warn_of_expiry(cx),
-            _ => self.lottery.on_timer(timer),
+            _ => self.lottery.on_timer(cx, timer),
         }
     }
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
-        if self.lottery.is_disk(connection) {
-            return self.lottery.on_disk_lost();
+        if self.backend().owns(connection) {
+            return self.lottery.backend_mut().on_lost(cx, connection);
         }
         let Some(session) = self.shared.sessions.remove(connection) else { return };
-        self.lottery.on_close(&mut self.shared, connection, &session.peer(), reason);
+        self.lottery.on_close(cx, &mut self.shared, connection, &session.peer(), reason);
         let Shared { log, shutting_down, .. } = &mut self.shared;
         connection_log::log_closed(log, &session, reason, *shutting_down);
         // The turn has ended already, and the next one may be far away.
@@ -384,7 +414,7 @@ impl<S: Store> Handler for Central<S> {
         match signal {
             Signal::Hangup => self.reload(cx),
             Signal::User1 => {
-                draw_progress::log_status(self.lottery(), self.shared.sessions.count());
+                draw_progress::log_status(self.backend(), self.shared.sessions.count());
             }
             Signal::User2 => {
                 log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
@@ -410,7 +440,7 @@ impl<S: Store> Handler for Central<S> {
         self.lottery.is_idle()
     }
 
-    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), StoreError> {
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), B::Fatal> {
         self.lottery.before_flush(cx, &mut self.shared)?;
         self.shared.set_log_timers(cx);
         Ok(())

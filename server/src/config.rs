@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use admin::host::Hosts;
 use admin::limits::AdminLimits;
@@ -12,11 +13,11 @@ use ledger::Options;
 use reactor::Limits;
 use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{SettingErrors, Settings, write_size};
-use tls::{KeyFiles, ServerOptions, TrustFiles};
+use tls::{ClientOptions, KeyFiles, ServerOptions, TrustFiles};
 use wire::{Agency, DrawName, FRAME_MAX};
 
 use crate::central::{Plaintext, ProtocolConfig};
-use crate::settings::{self, TlsMode};
+use crate::settings::{self, StoreKind, TlsMode};
 use crate::store::Terms;
 
 /// A wal's segments are whole blocks of the disk.
@@ -51,6 +52,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Where an operator looks; `None` for nowhere.
     pub admin: Option<AdminConfig>,
+    /// The etcd that keeps the lottery; `None` for the ledger.
+    pub etcd: Option<EtcdConfig>,
 }
 
 /// Where an operator looks.
@@ -66,6 +69,47 @@ pub struct AdminConfig {
     pub limits: AdminLimits,
     /// Agencies that have metrics of their own.
     pub metrics_agencies: Agency,
+}
+
+/// The etcd that keeps the lottery, for several centrals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdConfig {
+    /// The draw's name, a part of all keys.
+    pub draw: DrawName,
+    /// Its members, as `HOST:PORT`.
+    pub endpoints: Vec<String>,
+    /// Files of TLS towards them; `None` for plaintext.
+    pub tls: Option<ClientOptions>,
+    /// Who the central is to etcd; `None` where etcd asks for none.
+    pub user: Option<EtcdUser>,
+    /// What waits how long, and how much there may be.
+    pub limits: EtcdLimits,
+}
+
+/// What may wait how long, and how much there may be, between a central and etcd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EtcdLimits {
+    /// The longest wait for an answer.
+    pub request_timeout: Duration,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long an agency waits before it is sent to another central.
+    pub patience: Duration,
+    /// Bytes of rows in one transaction.
+    pub value_max: usize,
+    /// Requests under way.
+    pub max_requests: usize,
+    /// Bytes of these.
+    pub max_request_bytes: usize,
+}
+
+/// A user of etcd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdUser {
+    /// Its name.
+    pub name: String,
+    /// The file whose first line is its password.
+    pub password_file: PathBuf,
 }
 
 /// How connections are secured.
@@ -122,6 +166,7 @@ impl Config {
             protocol,
             group_commit_chosen: !layers.is_default(&settings::GROUP_COMMIT_BYTES),
             admin: Self::admin(layers, tls.is_some())?,
+            etcd: Self::etcd(layers, terms)?,
             tls,
         })
     }
@@ -154,6 +199,79 @@ impl Config {
             return None;
         }
         Some(Some(AdminConfig { address, tls, hosts, limits, metrics_agencies }))
+    }
+
+    /// `Some(None)` for a ledger; `None` when something is missing or wrong, which is then remembered.
+    #[expect(clippy::option_option, reason = "the outer one is that of all settings")]
+    fn etcd(layers: &mut Settings, terms: Terms) -> Option<Option<EtcdConfig>> {
+        let limits = EtcdLimits {
+            request_timeout: layers.get(&settings::ETCD_REQUEST_TIMEOUT)?,
+            connect_timeout: layers.get(&settings::ETCD_CONNECT_TIMEOUT)?,
+            patience: layers.get(&settings::ETCD_PATIENCE)?,
+            value_max: layers.get(&settings::ETCD_VALUE_MAX)?,
+            max_requests: layers.get(&settings::ETCD_MAX_REQUESTS)?,
+            max_request_bytes: layers.get(&settings::ETCD_MAX_REQUEST_BYTES)?,
+        };
+        if layers.get(&settings::STORE)? == StoreKind::File {
+            Self::doubt_unused_members(layers);
+            return Some(None);
+        }
+        let store = &settings::STORE;
+        if terms.draw.is_none() {
+            layers.reject(&settings::DRAW, "a name, as several centrals need one, with", store);
+        }
+        if terms.agencies == 0 {
+            layers.reject(&settings::AGENCIES, "at least 1 with", store);
+        }
+        let endpoints = layers.get(&settings::ETCD_ENDPOINTS);
+        let (tls, user) = (Self::etcd_tls(layers)?, Self::etcd_user(layers)?);
+        let config = EtcdConfig { draw: terms.draw?, endpoints: endpoints?, tls, user, limits };
+        (terms.agencies > 0).then_some(Some(config))
+    }
+
+    /// Who says where etcd is most likely wants it; and what can't be used is said in any case.
+    fn doubt_unused_members(layers: &mut Settings) {
+        layers.get_if_set(&settings::ETCD_ENDPOINTS);
+        layers.get_if_set(&settings::ETCD_USER);
+        let files = [
+            &settings::ETCD_CA,
+            &settings::ETCD_CERT,
+            &settings::ETCD_KEY,
+            &settings::ETCD_PASSWORD_FILE,
+        ];
+        for setting in files {
+            layers.get_if_set(setting);
+            layers.doubt(setting, "it isn't used: SERVER_STORE is file");
+        }
+        layers.doubt(&settings::ETCD_ENDPOINTS, "it isn't used: SERVER_STORE is file");
+        layers.doubt(&settings::ETCD_USER, "it isn't used: SERVER_STORE is file");
+    }
+
+    /// Files of TLS towards etcd; `Some(None)` without.
+    #[expect(clippy::option_option, reason = "the outer one is that of all settings")]
+    fn etcd_tls(layers: &mut Settings) -> Option<Option<ClientOptions>> {
+        let certificate = layers.get_if_set(&settings::ETCD_CERT);
+        let Some(authorities) = layers.get_if_set(&settings::ETCD_CA) else {
+            layers.doubt(&settings::ETCD_CERT, "it isn't used: SERVER_ETCD_CA is not set");
+            return Some(None);
+        };
+        let own = match certificate {
+            None => None,
+            Some(certificate) => Some(KeyFiles {
+                certificate,
+                key: layers.get(&settings::ETCD_KEY)?,
+                allow_open_key: layers.get(&settings::TLS_ALLOW_OPEN_KEY)?,
+            }),
+        };
+        let servers = TrustFiles { authorities, revocations: None, allow_expired_lists: false };
+        Some(Some(ClientOptions { own, servers }))
+    }
+
+    #[expect(clippy::option_option, reason = "the outer one is that of all settings")]
+    fn etcd_user(layers: &mut Settings) -> Option<Option<EtcdUser>> {
+        let Some(name) = layers.get_if_set(&settings::ETCD_USER) else { return Some(None) };
+        let password_file = layers.get(&settings::ETCD_PASSWORD_FILE)?;
+        Some(Some(EtcdUser { name, password_file }))
     }
 
     /// Whether agencies are to be listened to at the same address.

@@ -7,6 +7,8 @@
 //! | [`with_admin`] | both listeners, as one handler of the event loop |
 //! | [`certificates`] | the certificates, keys and revocation lists that are in force |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
+//! | [`etcd_links`] | connections to etcd's members |
+//! | [`joining`] | joins a lottery that etcd keeps |
 //! | [`lottery`] | how far each agency is, what a request does, the draw |
 //! | [`row`] | a bet as a row of `bets.csv`, and back (`store_bets`, `load_bets`) |
 //! | [`store`] | making durable what the lottery decides, in a [`ledger`] |
@@ -19,6 +21,7 @@
 //! | [`settings`] | what can be set: each setting and limit, declared once |
 //! | [`config`] | what was set, as each part of the program takes it |
 //! | [`ini`] | the file that it is set in |
+//! | [`exporting`] | writes the rows of a lottery that etcd keeps into a file |
 //! | [`healthcheck`] | whether a running central answers |
 
 pub mod admin_service;
@@ -26,8 +29,11 @@ pub mod central;
 pub mod certificates;
 pub mod config;
 pub mod disk_thread;
+pub mod etcd_links;
+pub mod exporting;
 pub mod healthcheck;
 pub mod ini;
+pub mod joining;
 pub mod lottery;
 pub mod observable;
 pub mod opening;

@@ -14,6 +14,7 @@
 //! Pure: knows no connection, no clock, no file and no store. Its user hands what is staged to a store,
 //! and reports the outcome.
 
+mod account;
 pub mod batch;
 pub mod entry;
 pub mod fast_path;
@@ -27,15 +28,16 @@ use std::collections::VecDeque;
 
 use ledger::Lsn;
 use wire::bet::InvalidBet;
-use wire::{Agency, Batch, Checksum, DrawName, Phase, Position};
+use wire::{Agency, Batch, DrawName, Position};
 
+pub use account::{Account, AgencyStanding};
 use batch::BatchWinners;
 pub use entry::Entry;
 pub use refusal::{DrawMismatch, Refusal};
 pub use staged::Staged;
 pub use standing::Standing;
 use state::Before;
-pub use state::{Account, State};
+pub use state::State;
 use winners::{Stripes, WinnerIndex, WinnersByAgency, WinningRows};
 
 /// What became of a batch. Nothing of it is durable before the commit that it is staged in.
@@ -47,21 +49,6 @@ pub enum BatchOutcome<'a> {
     Rejected(InvalidBet<'a>),
     /// It was consumed before.
     Duplicate,
-}
-
-/// How far an agency is: what WELCOME reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AgencyStanding {
-    /// Bets of its input that were consumed.
-    pub consumed: Position,
-    /// Checksum of these.
-    pub checksum: Checksum,
-    /// Of these, in the ledger.
-    pub stored: u64,
-    /// Of these, in rejected batches.
-    pub rejected: u64,
-    /// How far the lottery is for it.
-    pub phase: Phase,
 }
 
 /// Agencies and draw.
@@ -124,21 +111,6 @@ impl Lottery {
         self.agencies
     }
 
-    /// Whether an agency that sends for this draw is one of the lottery's.
-    ///
-    /// # Errors
-    /// [`Refusal::WrongDraw`], also when it alone has a name, and [`Refusal::UnknownAgency`].
-    pub fn admit(&self, agency: Agency, draw: Option<DrawName>) -> Result<(), Refusal> {
-        if draw != self.draw {
-            let draws = Box::new(DrawMismatch { expected: self.draw, found: draw });
-            return Err(Refusal::WrongDraw { agency, draws });
-        }
-        if (1..=self.agencies).contains(&agency) {
-            return Ok(());
-        }
-        Err(Refusal::UnknownAgency { found: agency, agencies: self.agencies })
-    }
-
     /// Takes a batch, whole or not at all.
     ///
     /// # Errors
@@ -166,24 +138,7 @@ impl Lottery {
     /// # Errors
     /// [`Refusal`].
     pub fn is_next(&self, agency: Agency, batch: &Batch<'_>) -> Result<bool, Refusal> {
-        let account = self.pending.account(agency);
-        let (found, expected) = (batch.position, account.consumed);
-        if batch.end().is_some_and(|end| end <= expected) {
-            return Ok(false);
-        }
-        if self.pending.drawn {
-            return Err(Refusal::Drawn);
-        }
-        if account.finished {
-            return Err(Refusal::Finished { agency, total: expected });
-        }
-        if found > expected || batch.end().is_none() {
-            return Err(Refusal::Gap { expected, found });
-        }
-        if found < expected {
-            return Err(Refusal::Overlap { expected, found, count: batch.count });
-        }
-        Ok(true)
+        self.pending.account(agency).is_next(agency, batch, self.pending.drawn)
     }
 
     /// Notes that an agency has sent everything. The last one sets off the draw, in the same commit.
@@ -205,18 +160,7 @@ impl Lottery {
     /// # Errors
     /// [`Refusal`].
     pub fn is_first_end(&self, agency: Agency, total: Position) -> Result<bool, Refusal> {
-        let account = self.pending.account(agency);
-        let repeated = account.finished && total == account.consumed;
-        if repeated {
-            return Ok(false);
-        }
-        if self.pending.drawn {
-            return Err(Refusal::Drawn);
-        }
-        if total != account.consumed {
-            return Err(Refusal::WrongTotal { expected: account.consumed, found: total });
-        }
-        Ok(true)
+        self.pending.account(agency).is_first_end(total, self.pending.drawn)
     }
 
     /// Whether the agency may ask for its winners, now or before the draw.
@@ -224,10 +168,7 @@ impl Lottery {
     /// # Errors
     /// [`Refusal::NotFinished`].
     pub fn may_ask_winners(&self, agency: Agency) -> Result<(), Refusal> {
-        if self.pending.drawn || self.pending.account(agency).finished {
-            return Ok(());
-        }
-        Err(Refusal::NotFinished { agency })
+        self.pending.account(agency).may_ask_winners(agency, self.pending.drawn)
     }
 
     fn stage(&mut self, entry: Entry) {
@@ -296,14 +237,7 @@ impl Lottery {
 
     /// How far an agency will be when everything staged is durable.
     pub fn agency_standing(&self, agency: Agency) -> AgencyStanding {
-        let Account { consumed, checksum, stored, rejected, finished } =
-            self.pending.account(agency);
-        let phase = match finished {
-            _ if self.pending.drawn => Phase::Drawn,
-            true => Phase::Finished,
-            false => Phase::Open,
-        };
-        AgencyStanding { consumed, checksum, stored, rejected, phase }
+        self.pending.account(agency).standing(self.pending.drawn)
     }
 
     /// Whether the draw is durable.

@@ -1,27 +1,32 @@
 //! Runs the central: configuration, ledger, event loop, and everything closed in order at the end.
 
+use std::ffi::OsString;
 use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use ledger::Durability;
-use reactor::{Hangup, Outcome};
+use reactor::{Bound, Hangup, Outcome};
 use runtime::logging::{self, Fail, Level, Line, Success};
 use runtime::settings::{self, Settings};
-use runtime::{console, exit_code, log_line};
-use server::central::{Central, ProtocolConfig};
+use runtime::{EventLoop, console, exit_code, log_line};
+use server::admin_service::AdminService;
+use server::central::{Central, LedgerBackend, ProtocolConfig};
 use server::certificates::Certificates;
-use server::config::Config;
+use server::config::{Config, EtcdConfig};
+use server::exporting::Exported;
 use server::healthcheck::Check;
 use server::lottery::Lottery;
 use server::observable::{ViewContext, WallClock};
 use server::recovering::Recovering;
 use server::server_error::ServerError;
-use server::settings::{DRAW_KEY, HEALTHCHECK, PROGRAM, TABLE};
+use server::settings::{DRAW_KEY, EXPORT, HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::with_admin::WithAdmin;
-use server::{admin_service, disk_thread, healthcheck, opening, startup_log};
+use server::{admin_service, disk_thread, exporting, healthcheck, joining, opening, startup_log};
 use tls::timestamp::Clock;
 
 fn main() -> ExitCode {
@@ -37,6 +42,9 @@ fn main() -> ExitCode {
     };
     if settings.subcommand() == Some(HEALTHCHECK) {
         return check_health(&config);
+    }
+    if settings.subcommand() == Some(EXPORT) {
+        return export(&config, settings.operands());
     }
     let _flushed_at_the_end = logging::init(config.level, config.format);
     log_configuration(&settings, &config);
@@ -72,6 +80,26 @@ fn check_health(config: &Config) -> ExitCode {
     }
 }
 
+fn export(config: &Config, operands: &[OsString]) -> ExitCode {
+    let [to] = operands else {
+        console::complain("error: export: expected one FILE, or - for standard output\n");
+        return ExitCode::from(exit_code::BAD_CONFIGURATION);
+    };
+    match exporting::export(config, to) {
+        Ok(Exported { bets, finished, revision }) => {
+            let agencies = config.terms.agencies;
+            console::complain(&format!(
+                "{bets} bets, {finished} of {agencies} agencies have finished, revision {revision}\n"
+            ));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            console::complain(&format!("error: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn log_configuration(settings: &Settings, config: &Config) {
     log_line!(Level::Debug, configuration(settings, config));
     settings.log_warnings();
@@ -91,27 +119,55 @@ fn configuration(settings: &Settings, config: &Config) -> Line {
 }
 
 fn run(config: &Config) -> Result<Outcome, ServerError> {
-    let started = SystemTime::now();
-    // First of all: the first process of a container loses a signal that it has no handler for.
-    let mut event_loop =
-        runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
-    event_loop.handle_signals(Hangup::Notify).map_err(ServerError::EventLoop)?;
-    // Before anything is opened or made: most likely to be wrong.
-    let load = |tls| Certificates::load(tls, Clock::system());
-    let certificates = config.tls.as_ref().map(load).transpose()?;
-    startup_log::warn_of_plaintext(config);
-    // Before the ledger: a server that can't have the port leaves no files behind, and says that it is
-    // the port. No client is accepted, nor kept waiting, before the ledger is open.
-    let address = config.address;
-    let listen_error = |source| ServerError::Listen { address, source };
-    let bound = event_loop.bind(address).map_err(listen_error)?;
-    let listen_admin = |admin| admin_service::listen(&mut event_loop, admin);
-    let admin = config.admin.as_ref().map(listen_admin).transpose()?;
-    startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
-    logging::flush();
-    let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
-    let wall = WallClock::new(Instant::now(), started);
-    let view_context = ViewContext::new(started, wall, metrics_agencies);
+    let front = Front::open(config)?;
+    match &config.etcd {
+        None => run_on_ledger(config, front),
+        Some(etcd) => run_in_cluster(config, etcd, front),
+    }
+}
+
+/// What a central has before it has a lottery.
+struct Front {
+    event_loop: EventLoop,
+    certificates: Option<Certificates>,
+    /// Where agencies will be listened to.
+    bound: Bound,
+    admin: Option<AdminService>,
+    view_context: ViewContext,
+}
+
+impl Front {
+    fn open(config: &Config) -> Result<Self, ServerError> {
+        let started = SystemTime::now();
+        // First of all: the first process of a container loses a signal that it has no handler for.
+        let mut event_loop =
+            runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
+        event_loop.handle_signals(Hangup::Notify).map_err(ServerError::EventLoop)?;
+        // Before anything is opened or made: most likely to be wrong.
+        let load = |tls| Certificates::load(tls, Clock::system());
+        let certificates = config.tls.as_ref().map(load).transpose()?;
+        startup_log::warn_of_plaintext(config);
+        // Before the ledger: a server that can't have the port leaves no files behind, and says that it
+        // is the port. No client is accepted, nor kept waiting, before the ledger is open.
+        let bound =
+            event_loop.bind(config.address).map_err(|source| listen_error(config, source))?;
+        let listen_admin = |admin| admin_service::listen(&mut event_loop, admin);
+        let admin = config.admin.as_ref().map(listen_admin).transpose()?;
+        startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
+        logging::flush();
+        let metrics_agencies = config.admin.as_ref().map_or(0, |admin| admin.metrics_agencies);
+        let wall = WallClock::new(Instant::now(), started);
+        let view_context = ViewContext::new(started, wall, metrics_agencies);
+        Ok(Self { event_loop, certificates, bound, admin, view_context })
+    }
+}
+
+fn listen_error(config: &Config, source: io::Error) -> ServerError {
+    ServerError::Listen { address: config.address, source }
+}
+
+fn run_on_ledger(config: &Config, front: Front) -> Result<Outcome, ServerError> {
+    let Front { mut event_loop, certificates, bound, admin, view_context } = front;
     let recovering = Recovering::new(config.terms.draw, certificates.as_ref());
     let mut recovering = WithAdmin::new(recovering, admin, view_context, SystemTime::now);
     let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {
@@ -120,7 +176,9 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     let (recovering, admin) = recovering.into_parts();
     let signals = recovering.into_signals();
     let prepared = prepare(config, &store).and_then(|prepared| {
-        let listening = event_loop.listen_at(bound, config.backlog).map_err(listen_error)?;
+        let listening = event_loop
+            .listen_at(bound, config.backlog)
+            .map_err(|source| listen_error(config, source))?;
         Ok((prepared, listening))
     });
     let (prepared, listening) = match prepared {
@@ -135,8 +193,7 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
     if let Some(certificates) = certificates {
         central = central.with_trust(certificates);
     }
-    let line = Line::new("listen", Success).with("ip", listening.ip());
-    log_line!(Level::Info, line.with("port", listening.port()));
+    log_listening(listening);
     let handler = WithAdmin::new(central, admin, view_context, SystemTime::now);
     let mut handler = handler.with_signals(signals);
     let outcome = event_loop.run(&mut handler);
@@ -150,6 +207,36 @@ fn run(config: &Config) -> Result<Outcome, ServerError> {
         opening::close(store, &appended)?;
     }
     Ok(outcome)
+}
+
+/// There is nothing to recover: agencies are served as soon as etcd answers.
+fn run_in_cluster(
+    config: &Config,
+    etcd: &EtcdConfig,
+    front: Front,
+) -> Result<Outcome, ServerError> {
+    let Front { mut event_loop, certificates, bound, admin, view_context } = front;
+    let backend = joining::join(config, etcd)?;
+    let listening = event_loop
+        .listen_at(bound, config.backlog)
+        .map_err(|source| listen_error(config, source))?;
+    let mut central = Central::over(backend, config.protocol.clone());
+    if let Some(certificates) = certificates {
+        central = central.with_trust(certificates);
+    }
+    log_listening(listening);
+    let mut handler = WithAdmin::new(central, admin, view_context, SystemTime::now);
+    let outcome = event_loop.run(&mut handler);
+    let (mut central, _) = handler.into_parts();
+    central.report_log();
+    let outcome = outcome?;
+    log_line!(Level::Debug, Line::new("count", Success).with_all(&event_loop.counters()));
+    Ok(outcome)
+}
+
+fn log_listening(listening: SocketAddr) {
+    let line = Line::new("listen", Success).with("ip", listening.ip());
+    log_line!(Level::Info, line.with("port", listening.port()));
 }
 
 /// What the central needs beside an open ledger.
@@ -171,7 +258,7 @@ fn prepare(config: &Config, store: &FileStore<File>) -> Result<Prepared, ServerE
     Ok(Prepared { protocol, disk })
 }
 
-fn start_disk_thread(store: &FileStore<File>) -> std::io::Result<UnixStream> {
+fn start_disk_thread(store: &FileStore<File>) -> io::Result<UnixStream> {
     let (rows, wal) = store.descriptors()?;
     disk_thread::spawn(rows, wal)
 }
@@ -180,7 +267,7 @@ fn central(
     store: FileStore<File>,
     lottery: Lottery,
     Prepared { protocol, disk }: Prepared,
-) -> Central<FileStore<File>> {
+) -> Central<LedgerBackend<FileStore<File>>> {
     let files = startup_log::names(store.paths());
     let line = Line::new("open_lottery", Success);
     let line = lottery.standing().add_start_to(line, &files);

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use reactor::RunError;
 use rustix::io::Errno;
 
+use crate::joining::JoinError;
 use crate::store::{StoreError, advice};
 
 /// The first port that takes no privilege, unless the system is configured otherwise.
@@ -43,6 +44,12 @@ pub enum ServerError {
         /// Bytes that fit.
         room: usize,
     },
+    /// The lottery that etcd keeps can't be joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The loop can't go on with the lottery that etcd keeps.
+    #[error(transparent)]
+    RunCluster(#[from] RunError<cluster::Error>),
     /// The address can't be bound.
     #[error("can't listen at {address}: {source}{}", Advice { address, source })]
     Listen {

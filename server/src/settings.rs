@@ -40,6 +40,19 @@ const MEMORY: RangeInclusive<u64> = 1..=MEMORY_MAX;
 /// Far more than any machine has of anything, and no sum of a few of them overflows.
 const COUNT: RangeInclusive<u64> = 1..=1_000_000_000;
 
+/// The least value that has room for any batch.
+const ETCD_VALUE_MIN: u64 = 64 << 10;
+const _: () = assert!(ETCD_VALUE_MIN >= crate::central::VALUE_MIN as u64);
+
+/// With the account, and as base64, it stays below the 1.5 MiB that etcd takes in a request.
+const ETCD_VALUE_MAX_MAX: u64 = 1 << 20;
+
+/// Room for the largest value as base64, and for what no agency asks for.
+const ETCD_REQUEST_BYTES_MIN: u64 = 2 << 20;
+
+/// Members that may be named: etcd itself advises at most seven.
+const ENDPOINTS_MAX: usize = 16;
+
 /// Durations that are one.
 const POSITIVE: RangeInclusive<Duration> = Duration::from_nanos(1)..=DURATION_MAX;
 
@@ -52,6 +65,9 @@ const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
 /// The subcommand that asks a running server.
 pub const HEALTHCHECK: &str = "healthcheck";
 
+/// The subcommand that writes what etcd keeps into a file.
+pub const EXPORT: &str = "export";
+
 /// The key of the draw's name.
 pub const DRAW_KEY: &str = "SERVER_DRAW";
 
@@ -63,13 +79,29 @@ pub static PROGRAM: Program = Program {
     file_name: "config.ini",
     prefixes: &["SERVER_", "LOGGING_"],
     table: TABLE,
-    commands: &[Subcommand {
-        name: HEALTHCHECK,
-        about: "Ask the server that runs with this configuration for an echo, and end",
-        operands: None,
-    }],
+    commands: &[
+        Subcommand {
+            name: HEALTHCHECK,
+            about: "Ask the server that runs with this configuration for an echo, and end",
+            operands: None,
+        },
+        Subcommand {
+            name: EXPORT,
+            about: "Write the rows of the draw that etcd keeps into FILE, as in bets.csv; - is standard output",
+            operands: Some("FILE"),
+        },
+    ],
     read: ini::read,
 };
+
+/// What keeps the lottery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreKind {
+    /// Files of this machine.
+    File,
+    /// etcd, for several centrals.
+    Etcd,
+}
 
 /// Whether connections use TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,6 +324,83 @@ runtime::settings! {
                 "an error line, then the connection is closed",
                 "a line without end would fill the memory",
             );
+    }
+
+    "Several centrals" {
+        STORE: StoreKind = names("SERVER_STORE", "store")
+            .parsed("file|etcd", "file or etcd", parse_store)
+            .default("file")
+            .help("What keeps the lottery")
+            .details("`etcd`: see [several centrals](cluster.md); `SERVER_DRAW` is needed then, and nothing of Storage is used but `SERVER_COMMIT_RETRY_DELAY`");
+        ETCD_ENDPOINTS: Vec<String> = names("SERVER_ETCD_ENDPOINTS", "etcd-endpoints")
+            .parsed("HOST:PORT,...", "up to 16 HOST:PORT, with commas between them", endpoints)
+            .unset("needed with etcd")
+            .help("etcd's members")
+            .details("their client ports; names are resolved once, at the start");
+        ETCD_CA: PathBuf = names("SERVER_ETCD_CA", "etcd-ca")
+            .text("PATH", "the path of a file", file)
+            .unset("no TLS")
+            .help("Who issues the certificates of etcd's members")
+            .details("PEM; with it, members are spoken to over TLS");
+        ETCD_CERT: PathBuf = names("SERVER_ETCD_CERT", "etcd-cert")
+            .text("PATH", "the path of a file", file)
+            .unset("none")
+            .help("The central's certificate for etcd");
+        ETCD_KEY: PathBuf = names("SERVER_ETCD_KEY", "etcd-key")
+            .text("PATH", "the path of a file", file)
+            .unset("needed with etcd-cert")
+            .help("Its private key");
+        ETCD_USER: String = names("SERVER_ETCD_USER", "etcd-user")
+            .text("NAME", "a name", |text| Some(text.to_owned()))
+            .unset("none")
+            .help("The central's user in etcd");
+        ETCD_PASSWORD_FILE: PathBuf = names("SERVER_ETCD_PASSWORD_FILE", "etcd-password-file")
+            .text("PATH", "the path of a file", file)
+            .unset("needed with etcd-user")
+            .help("File with its password")
+            .details("its first line; read at the start");
+        ETCD_REQUEST_TIMEOUT: Duration =
+            names("SERVER_ETCD_REQUEST_TIMEOUT", "etcd-request-timeout")
+                .duration(POSITIVE)
+                .default("250ms")
+                .help("For an answer of etcd")
+                .limit(
+                    "the same request is sent to the next member",
+                    "for members with an election timeout of 300 ms; 500 ms with etcd's defaults",
+                );
+        ETCD_CONNECT_TIMEOUT: Duration =
+            names("SERVER_ETCD_CONNECT_TIMEOUT", "etcd-connect-timeout")
+                .duration(POSITIVE)
+                .default("250ms")
+                .help("For a connection to a member")
+                .limit("the next member is asked", "one that is cut off doesn't answer at all");
+        ETCD_PATIENCE: Duration = names("SERVER_ETCD_PATIENCE", "etcd-patience")
+            .duration(POSITIVE)
+            .default("3s")
+            .help("How long an agency waits for etcd")
+            .limit(
+                "the agency is refused with error 23, and asks another central",
+                "longer than an election; a central that is cut off keeps none waiting",
+            );
+        ETCD_VALUE_MAX: usize = names("SERVER_ETCD_VALUE_MAX", "etcd-value-max")
+            .size(ETCD_VALUE_MIN..=ETCD_VALUE_MAX_MAX)
+            .default("128KiB")
+            .help("Bytes of rows in one transaction")
+            .limit(
+                "what comes beyond it waits for the next transaction of its agency",
+                "larger ones carry more bets a second, and take longer each; etcd takes 1.5 MiB in all",
+            );
+        ETCD_MAX_REQUESTS: usize = names("SERVER_ETCD_MAX_REQUESTS", "etcd-max-requests")
+            .number(8..=4096)
+            .default("64")
+            .help("Requests to etcd under way")
+            .limit("agencies wait for each other", "etcd gets slower with more of them");
+        ETCD_MAX_REQUEST_BYTES: usize =
+            names("SERVER_ETCD_MAX_REQUEST_BYTES", "etcd-max-request-bytes")
+                .size(ETCD_REQUEST_BYTES_MIN..=MEMORY_MAX)
+                .default("3MiB")
+                .help("Bytes of requests to etcd under way")
+                .limit("agencies wait for each other", "bounds memory, and how far etcd falls behind");
     }
 
     "TLS" {
@@ -643,6 +752,28 @@ fn is_host_name(name: &str) -> bool {
         has_ends && label.bytes().all(is_inner)
     };
     name.len() <= HOST_NAME_MAX && name.split('.').all(is_label)
+}
+
+fn parse_store(text: &str) -> Option<StoreKind> {
+    match text.trim() {
+        "file" => Some(StoreKind::File),
+        "etcd" => Some(StoreKind::Etcd),
+        _ => None,
+    }
+}
+
+/// Members with commas between them, each once.
+fn endpoints(text: &str) -> Option<Vec<String>> {
+    let mut members: Vec<String> = Vec::new();
+    for member in text.split(',').map(str::trim) {
+        let (host, port) = member.rsplit_once(':')?;
+        let is_member = !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0);
+        if !is_member || members.iter().any(|known| known == member) {
+            return None;
+        }
+        members.push(member.to_owned());
+    }
+    (members.len() <= ENDPOINTS_MAX).then_some(members)
 }
 
 fn parse_tls_mode(text: &str) -> Option<TlsMode> {

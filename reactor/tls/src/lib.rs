@@ -45,7 +45,7 @@ pub mod timestamp;
 mod trust;
 mod verifier;
 
-pub use client::{ClientOptions, ClientTls, Name};
+pub use client::{ClientOptions, ClientTls, Name, NameError};
 pub use credentials::KeyFiles;
 pub use error::{Fault, TlsError};
 pub use in_force::InForce;

@@ -62,6 +62,16 @@ pub enum Error {
         /// As stored.
         found: u64,
     },
+    /// An agency's rows aren't as many as its account says.
+    #[error("agency {agency}: expected {expected} rows, as in its account, found {found}")]
+    Rows {
+        /// Which agency.
+        agency: u32,
+        /// As in its account.
+        expected: u64,
+        /// As stored.
+        found: u64,
+    },
     /// etcd's revision went back: a backup was restored under a central that runs.
     #[error("expected a revision of etcd from {expected} on, found {found}: a backup was restored")]
     WentBack {

@@ -63,6 +63,10 @@ impl Keys {
         format!("{}bets/{agency}/{first:020}", self.prefix).into_bytes()
     }
 
+    pub(crate) fn bets_of(&self, agency: u32) -> KeyRange {
+        KeyRange::of_prefix(format!("{}bets/{agency}/", self.prefix))
+    }
+
     pub(crate) fn winners(&self, agency: u32, first: u64) -> Vec<u8> {
         format!("{}win/{agency}/{first:020}", self.prefix).into_bytes()
     }

@@ -48,6 +48,7 @@
 //! | [`found`] | what a response of etcd holds |
 //! | [`outcome`] | what it means |
 //! | [`error`] | why a central has to stop |
+//! | [`export`] | reads all rows of a draw |
 //! | [`event`] | what is reported |
 //! | [`agencies`] | the agencies that are served, and where each is |
 //! | [`tickets`] | requests under way: what each is for |
@@ -67,6 +68,7 @@ mod closed;
 pub mod config;
 mod error;
 mod event;
+pub mod export;
 mod found;
 mod keys;
 mod meta;
@@ -80,5 +82,6 @@ pub use account::Account;
 pub use config::{Config, ConfigError};
 pub use error::Error;
 pub use event::{Documents, Event, Phase};
+pub use export::{Export, ExportEvent};
 pub use meta::DELETED;
 pub use store::{ClusterStore, Commit, NotTaken};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use reactor::{ConnectionId, Context};
+use wire::Agency;
 
 use super::lottery_session::LotterySession;
 use super::shared::Shared;
@@ -31,11 +32,21 @@ impl Backpressure {
         cx.set_deadline(connection, None);
     }
 
-    /// Takes requests of all of them again.
-    pub(crate) fn resume(&mut self, cx: &mut impl Context, shared: &mut Shared) {
-        for connection in std::mem::take(&mut self.paused) {
-            shared.resume_reading(cx, connection);
-        }
+    /// Takes requests again of all of them but those for whose agency this says that it is full.
+    pub(crate) fn resume(
+        &mut self,
+        cx: &mut impl Context,
+        shared: &mut Shared,
+        is_full: impl Fn(Option<Agency>) -> bool,
+    ) {
+        self.paused.retain(|connection| {
+            let session = shared.sessions.lottery(*connection);
+            if is_full(session.and_then(|session| session.agency())) {
+                return true;
+            }
+            shared.resume_reading(cx, *connection);
+            false
+        });
     }
 
     /// This connection isn't resumed any more.

@@ -14,10 +14,10 @@ use runtime::{log_line, log_within};
 use wire::{Agency, DrawName, Position};
 
 use super::agency_connections::AgencyConnections;
+use super::backend::Backend;
 use super::log_budget::{Event, LogBudget};
 use super::peer::Peer;
 use super::timers;
-use crate::lottery::Lottery;
 use crate::lottery::standing::{AgencyList, Standing};
 
 /// How long after a line the next one comes at the earliest.
@@ -61,11 +61,11 @@ impl DrawProgress {
     }
 
     /// Logs what the draw waits for, when that is due.
-    pub(crate) fn log_if_due(&mut self, lottery: &Lottery, agencies: &AgencyConnections) {
-        let any_waits = lottery.has_begun() || !agencies.is_empty();
-        if self.take_due(lottery.finished(), any_waits) {
-            let connected = agencies.agencies().filter(|agency| !lottery.has_finished(*agency));
-            log_missing(&lottery.pending_standing(), &connected.collect());
+    pub(crate) fn log_if_due(&mut self, backend: &impl Backend, agencies: &AgencyConnections) {
+        let any_waits = backend.has_begun() || !agencies.is_empty();
+        if self.take_due(backend.finished(), any_waits) {
+            let connected = agencies.agencies().filter(|agency| !backend.has_finished(*agency));
+            log_missing(&backend.pending_standing(), &connected.collect());
         }
     }
 
@@ -124,8 +124,8 @@ fn log_missing(standing: &Standing, connected: &AgencyList) {
 }
 
 /// Logs how far the lottery is.
-pub(crate) fn log_status(lottery: &Lottery, connections: usize) {
-    let standing = lottery.standing();
+pub(crate) fn log_status(backend: &impl Backend, connections: usize) {
+    let standing = backend.standing();
     let line = Line::new("status", Success).with_all(&standing);
     let line = line.with("connections", connections).with("rejected", standing.rejected());
     log_line!(Level::Info, line);

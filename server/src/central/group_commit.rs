@@ -46,7 +46,9 @@ pub(crate) enum Commit {
 /// up to 6.6 s.
 pub(crate) type CommitDurations = Histogram<18>;
 
-const BOUNDS: &[Duration; 18] = &exponential_bounds(Duration::from_micros(50), 2);
+/// The bounds of [`CommitDurations`].
+pub(crate) const DURATION_BOUNDS: &[Duration; 18] =
+    &exponential_bounds(Duration::from_micros(50), 2);
 
 #[derive(Debug)]
 pub(crate) struct GroupCommit<S> {
@@ -79,7 +81,7 @@ impl<S: Store> GroupCommit<S> {
             failure_logged: false,
             disk: Disk::Loop,
             sync_began: None,
-            durations: CommitDurations::new(BOUNDS),
+            durations: CommitDurations::new(DURATION_BOUNDS),
             fatal: None,
         }
     }

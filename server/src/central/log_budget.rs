@@ -16,7 +16,7 @@ pub(crate) type LogBudget = budget::LogBudget<Kind>;
 
 /// What a peer was refused or cut off for, or what went wrong on its behalf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// An agency was refused, with this code.
     Agency(ErrorCode),
     /// An echo line longer than allowed.
@@ -188,7 +188,7 @@ impl From<RefuseReason> for Cause {
 
 /// What happens to a peer that keeps to the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     Accepted,
     /// The listener waits for the next connection, or goes on after a pause.
     Accepting,
@@ -241,7 +241,7 @@ impl Event {
 
 /// A kind of line, with a budget of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Cause(Cause),
     Event(Event),
 }

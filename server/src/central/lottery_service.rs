@@ -1,24 +1,22 @@
-//! Serves agencies: takes their requests, commits what these stage, and sends the replies when they
+//! Serves agencies: takes their requests, hands them to the [`Backend`], and sends the replies when they
 //! are durable.
 //!
 //! ```text
-//!  input ─> frame ─> request ─> lottery ─> reply queue ─> commit, sync ─> response
+//!  input ─> frame ─> request ─> backend ─> durable reply ─> response
 //!                       └─ close_with_error, behind the replies that are owed
 //! ```
 
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::os::unix::net::UnixStream;
-use std::time::Instant;
 
 use reactor::{ConnectionId, Context, TimerId};
 use wire::{Agency, DrawName, ErrorCode, Frame, Request};
 
 use super::agency_connections::AgencyConnections;
 use super::agency_log;
+use super::backend::Backend;
 use super::backpressure::Backpressure;
 use super::draw_progress::{self, DrawProgress};
-use super::group_commit::{Commit, CommitDurations, GroupCommit};
 use super::lottery_session::LotterySession;
 use super::outbox::Outbox;
 use super::peer::Peer;
@@ -30,47 +28,38 @@ use super::requests;
 use super::shared::Shared;
 use super::tally::Tally;
 use super::timers;
-use crate::lottery::{Lottery, State};
-use crate::store::{Store, StoreError};
 
 /// The lottery, and everything that its agencies wait for.
 #[derive(Debug)]
-pub(crate) struct LotteryService<S> {
-    lottery: Lottery,
+pub(crate) struct LotteryService<B> {
+    backend: B,
     outbox: Outbox,
-    commits: GroupCommit<S>,
     agencies: AgencyConnections,
     backpressure: Backpressure,
     draw: DrawProgress,
 }
 
-impl<S: Store> LotteryService<S> {
-    pub(crate) fn new(lottery: Lottery, store: S, config: &ProtocolConfig) -> Self {
+impl<B: Backend> LotteryService<B> {
+    pub(crate) fn new(backend: B, config: &ProtocolConfig) -> Self {
         Self {
             outbox: Outbox::default(),
-            commits: GroupCommit::new(store, config.group_commit_bytes, config.commit_retry_delay),
             agencies: AgencyConnections::default(),
             backpressure: Backpressure::default(),
-            draw: DrawProgress::new(config.waiting_log_interval, lottery.is_drawn()),
-            lottery,
+            draw: DrawProgress::new(config.waiting_log_interval, backend.is_drawn()),
+            backend,
         }
     }
 
-    /// Leaves waiting for the disk to the thread at the other end.
-    pub(crate) fn use_disk_thread(&mut self, stream: UnixStream) {
-        self.commits.use_disk_thread(stream);
+    pub(crate) fn backend(&self) -> &B {
+        &self.backend
     }
 
-    pub(crate) fn on_start(&mut self, cx: &mut impl Context) {
-        self.commits.attach_disk(cx);
+    pub(crate) fn backend_mut(&mut self) -> &mut B {
+        &mut self.backend
     }
 
-    pub(crate) fn lottery(&self) -> &Lottery {
-        &self.lottery
-    }
-
-    pub(crate) fn store(&self) -> &S {
-        self.commits.store()
+    pub(crate) fn into_backend(self) -> B {
+        self.backend
     }
 
     /// What has happened since the start.
@@ -78,60 +67,15 @@ impl<S: Store> LotteryService<S> {
         self.outbox.tally()
     }
 
-    /// Whether the last commit had no effect, a short while ago, and none has had one since.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.commits.is_failing()
-    }
-
-    /// Whether the ledger takes no more bets, because it is as large as it may be.
-    pub(crate) fn is_at_limit(&self) -> bool {
-        self.commits.is_at_limit()
-    }
-
-    /// Commits that the disk didn't take.
-    pub(crate) fn commit_failures(&self) -> u64 {
-        self.commits.failures()
-    }
-
-    /// How long commits waited for the disk.
-    pub(crate) fn commit_durations(&self) -> &CommitDurations {
-        self.commits.durations()
-    }
-
     /// Agencies that are connected.
     pub(crate) fn connected(&self) -> impl Iterator<Item = Agency> {
         self.agencies.agencies()
     }
 
-    /// The store, and the state that all commits led to.
-    pub(crate) fn into_store(self) -> (S, State) {
-        (self.commits.into_store(), self.lottery.into_appended())
-    }
-
-    /// Whether this is the connection of the disk's thread, which isn't a peer's.
-    pub(crate) fn is_disk(&self, connection: ConnectionId) -> bool {
-        self.commits.is_disk(connection)
-    }
-
-    /// Takes what the disk's thread sends; returns how many bytes that was.
-    pub(crate) fn on_disk_data(&mut self, now: Instant, input: &[u8]) -> usize {
-        self.commits.on_disk_data(now, &mut self.lottery, input)
-    }
-
-    /// The disk's thread has ended.
-    pub(crate) fn on_disk_lost(&mut self) {
-        self.commits.on_disk_lost(&mut self.lottery);
-    }
-
-    /// Looks whether the ledger's files are still there: the end of the turn fails otherwise.
-    pub(crate) fn verify_ledger(&mut self) {
-        self.commits.verify();
-    }
-
-    /// Whether so much waits for the storage that no further request is taken.
-    fn is_full(&self, config: &ProtocolConfig) -> bool {
-        (!self.lottery.staged().is_empty() && self.commits.is_large(&self.lottery))
-            || self.outbox.len() >= config.max_pending_replies
+    /// Whether so much waits for the storage that no further request of this connection is taken.
+    fn is_full(&self, shared: &mut Shared, connection: ConnectionId) -> bool {
+        let agency = shared.sessions.lottery(connection).and_then(|session| session.agency());
+        self.backend.is_full(agency, shared.config.max_pending_replies)
     }
 
     /// What can't be taken isn't read.
@@ -141,7 +85,7 @@ impl<S: Store> LotteryService<S> {
         shared: &mut Shared,
         connection: ConnectionId,
     ) {
-        if self.is_full(&shared.config) {
+        if self.is_full(shared, connection) {
             self.backpressure.pause(cx, shared, connection);
         }
     }
@@ -157,7 +101,7 @@ impl<S: Store> LotteryService<S> {
         let mut used = 0;
         // An error ends the lottery session: what follows it isn't decoded.
         loop {
-            let full = self.is_full(&shared.config);
+            let full = self.is_full(shared, connection);
             let Some(session) = shared.sessions.lottery(connection) else { return input.len() };
             if session.is_paused() {
                 return used;
@@ -194,7 +138,8 @@ impl<S: Store> LotteryService<S> {
             Ok(()) => {
                 let (agency, reply) =
                     (session.agency().unwrap_or_default(), Reply::CloseAfterReplies);
-                self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
+                session.reply_queued();
+                self.backend.queue(PendingReply { to: connection, agency, reply });
             }
             Err(error) => self.close_with_error(cx, shared, connection, error.into()),
         }
@@ -203,12 +148,16 @@ impl<S: Store> LotteryService<S> {
     /// A connection is gone.
     pub(crate) fn on_close(
         &mut self,
+        cx: &mut impl Context,
         shared: &mut Shared,
         connection: ConnectionId,
         peer: &Peer,
         reason: &impl Display,
     ) {
         self.forget(connection);
+        if let Some(agency) = peer.agency {
+            self.backend.leave(cx, connection, agency);
+        }
         self.remove_connection(shared, connection, peer, reason);
     }
 
@@ -226,16 +175,13 @@ impl<S: Store> LotteryService<S> {
 
     /// The connection's output has room again.
     pub(crate) fn on_writable(&mut self, connection: ConnectionId) {
-        self.outbox.resume_writing(connection);
+        self.backend.resume_writing(connection);
     }
 
-    pub(crate) fn on_timer(&mut self, timer: TimerId) {
+    pub(crate) fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId) {
         match timer {
-            timers::COMMIT_RETRY => self.commits.backoff().on_timer(),
-            timers::COMMIT_QUIET => self.commits.on_quiet(),
             timers::DRAW_PAUSE | timers::DRAW_PERIOD => self.draw.on_timer(timer),
-            // The scan for winners goes on at the end of every turn.
-            _ => {}
+            _ => self.backend.on_timer(cx, timer),
         }
     }
 
@@ -254,10 +200,10 @@ impl<S: Store> LotteryService<S> {
 
     /// Whether nothing is under way that a shutdown waits for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.outbox.is_empty() && self.commits.store().is_closed()
+        self.backend.is_idle()
     }
 
-    /// Commits what the turn has staged, and sends what is durable.
+    /// Hands over what the turn has taken, and sends what is durable.
     ///
     /// # Errors
     /// What the process must not survive.
@@ -265,21 +211,15 @@ impl<S: Store> LotteryService<S> {
         &mut self,
         cx: &mut impl Context,
         shared: &mut Shared,
-    ) -> Result<(), StoreError> {
-        if self.commits.is_due(&self.lottery) {
-            self.commit(cx, shared);
-        }
-        self.commits.check()?;
-        self.sync(cx, shared)?;
-        self.commits.check()?;
+    ) -> Result<(), B::Fatal> {
+        let shutting_down = shared.shutting_down;
+        self.backend.advance(cx, &mut shared.log, shutting_down)?;
+        self.note_unavailable(cx, shared);
         self.send_durable(cx, shared)?;
+        for (connection, error) in self.backend.take_refused() {
+            self.close_with_error(cx, shared, connection, error);
+        }
         self.log_draw_progress(cx, shared);
-        if let Some(delay) = self.commits.backoff().take_timer() {
-            cx.set_timer(timers::COMMIT_RETRY, Some(delay));
-        }
-        if let Some(after) = self.commits.backoff().take_quiet_timer() {
-            cx.set_timer(timers::COMMIT_QUIET, Some(after));
-        }
         Ok(())
     }
 
@@ -332,8 +272,8 @@ impl<S: Store> LotteryService<S> {
             self.close_with_error(cx, shared, old, superseded_by(agency));
         }
         let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
-        let reply = Reply::Welcome(self.lottery.agency_standing(agency));
-        self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
+        session.reply_queued();
+        self.backend.introduce(cx, connection, agency);
         Ok(())
     }
 
@@ -346,7 +286,7 @@ impl<S: Store> LotteryService<S> {
         agency: Agency,
         draw: Option<DrawName>,
     ) -> Result<(), ProtocolError> {
-        self.lottery.admit(agency, draw)?;
+        self.backend.terms().admit(agency, draw)?;
         session.check_identity(agency, self.agencies.has_shown_certificate(agency))?;
         if !config.agency_addresses.allow(agency, ip) {
             let reason = format!("agency {agency} may not connect from {ip}");
@@ -363,10 +303,9 @@ impl<S: Store> LotteryService<S> {
         agency: Agency,
         request: &Request<'_>,
     ) -> Result<(), ProtocolError> {
-        let (lottery, backoff) = (&mut self.lottery, self.commits.backoff());
-        let outcome = requests::perform(lottery, backoff, agency, request);
+        let outcome = self.backend.perform(agency, request);
         let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
-        let reply = session.resolve(outcome, || lottery.agency_standing(agency).consumed)?;
+        let reply = session.resolve(outcome, || self.backend.agency_standing(agency).consumed)?;
         // Nothing more is taken from an agency before it has its winners: what follows the request
         // waits with it, so responses keep the order of requests, and asking again costs nothing.
         if matches!(reply, Reply::Winners) {
@@ -374,15 +313,13 @@ impl<S: Store> LotteryService<S> {
             cx.pause_reading(connection);
         }
         let has_ended = matches!(reply, Reply::Finished { .. });
-        self.outbox.queue_reply(session, PendingReply { to: connection, agency, reply });
+        session.reply_queued();
+        self.backend.queue(PendingReply { to: connection, agency, reply });
         if has_ended && let Some(session) = shared.sessions.get(connection) {
             agency_log::log_end(&mut shared.log, &session.peer());
         }
-        // At most one request more than `is_large` asks for is staged at any time, so a commit always
-        // fits into the wal.
-        if self.commits.is_large(&self.lottery) {
-            self.commit(cx, shared);
-        }
+        self.backend.commit_if_large(&mut shared.log);
+        self.note_unavailable(cx, shared);
         Ok(())
     }
 
@@ -403,9 +340,9 @@ impl<S: Store> LotteryService<S> {
         let reply = Reply::Error { error, serial: peer.serial };
         let last = PendingReply { to: connection, agency, reply };
         if is_owed_replies {
-            self.outbox.queue_last_reply(last);
+            self.backend.queue(last);
         } else {
-            self.outbox.write_response(cx, shared, last);
+            self.outbox.write_response(cx, shared, &mut self.backend, last);
         }
     }
 
@@ -419,9 +356,9 @@ impl<S: Store> LotteryService<S> {
     ) {
         let Some(agency) = peer.agency else { return };
         let was_its = self.agencies.remove(agency, connection);
-        let awaited = self.lottery.awaits_draw() && !self.lottery.has_finished(agency);
+        let awaited = self.backend.awaits_draw() && !self.backend.has_finished(agency);
         if was_its && awaited && !shared.shutting_down {
-            let consumed = self.lottery.agency_standing(agency).consumed;
+            let consumed = self.backend.agency_standing(agency).consumed;
             draw_progress::log_lost(&mut shared.log, peer, consumed, reason);
         }
     }
@@ -429,20 +366,13 @@ impl<S: Store> LotteryService<S> {
     /// The connection is resumed no more, and sent no winners.
     fn forget(&mut self, connection: ConnectionId) {
         self.backpressure.forget(connection);
-        self.outbox.forget_winners(connection);
+        self.backend.forget_winners(connection);
     }
 
-    fn commit(&mut self, cx: &mut impl Context, shared: &mut Shared) {
-        let failed = match self.commits.commit(&mut self.lottery, &mut shared.log) {
-            Commit::Pending => return,
-            Commit::Appended(lsn) => return self.outbox.appended(lsn),
-            Commit::Unavailable(lsn, reason) => {
-                let standing = |agency| self.lottery.agency_standing(agency);
-                self.outbox.unavailable(lsn, &reason, standing)
-            }
-        };
-        // At once: what comes behind it in this very turn has no effect either.
-        for connection in failed {
+    /// Requests of these connections had no effect. At once: what comes behind them in this very turn
+    /// has none either.
+    fn note_unavailable(&mut self, cx: &mut impl Context, shared: &mut Shared) {
+        for connection in self.backend.take_unavailable() {
             let session = shared.sessions.lottery(connection);
             if session.is_some_and(LotterySession::note_unavailable) {
                 shared.resume_reading(cx, connection);
@@ -450,49 +380,28 @@ impl<S: Store> LotteryService<S> {
         }
     }
 
-    /// Starts the sync of what was committed; waits for it when no thread does.
-    fn sync(&mut self, cx: &mut impl Context, shared: &mut Shared) -> Result<(), StoreError> {
-        if shared.shutting_down && self.lottery.staged().is_empty() {
-            self.commits.begin_close();
+    /// Sends what is durable: replies, and winners behind the draw.
+    fn send_durable(&mut self, cx: &mut impl Context, shared: &mut Shared) -> Result<(), B::Fatal> {
+        self.outbox.send_durable(cx, shared, &mut self.backend);
+        let max_replies = shared.config.max_pending_replies;
+        let is_full = |agency| self.backend.is_full(agency, max_replies);
+        self.backpressure.resume(cx, shared, is_full);
+        if self.backend.is_drawn() && self.draw.log_drawn(self.backend.terms().draw) {
+            self.outbox.note_draw(cx.now());
         }
-        if self.commits.begin_sync(cx, &mut self.lottery)? {
-            return Ok(());
-        }
-        self.commits.sync_here(&mut self.lottery)?;
-        if !self.lottery.staged().is_empty() {
-            // The wal had to be switched to its other segment first.
-            self.commit(cx, shared);
-            self.commits.sync_here(&mut self.lottery)?;
+        let (budget, max_unsent) = (shared.config.winners_budget, shared.config.write_buffer_high);
+        for connection in self.backend.send_winners(cx, budget, max_unsent)? {
+            shared.resume_reading(cx, connection);
         }
         Ok(())
     }
 
-    /// Sends what is durable: replies, and winners behind the draw.
-    fn send_durable(
-        &mut self,
-        cx: &mut impl Context,
-        shared: &mut Shared,
-    ) -> Result<(), StoreError> {
-        let durable = self.commits.store().durable_lsn();
-        self.outbox.send_durable(cx, shared, durable);
-        if !self.is_full(&shared.config) {
-            self.backpressure.resume(cx, shared);
-        }
-        if self.lottery.is_drawn() {
-            if self.draw.log_drawn(self.lottery.draw()) {
-                self.outbox.note_draw(cx.now());
-            }
-            self.outbox.begin_winners(cx, shared, &self.lottery);
-        }
-        self.outbox.send_winners(cx, shared, &self.lottery, self.commits.store())
-    }
-
     /// Logs what the draw waits for, when that is due.
     fn log_draw_progress(&mut self, cx: &mut impl Context, shared: &Shared) {
-        if shared.shutting_down || !self.lottery.awaits_draw() {
+        if shared.shutting_down || !self.backend.awaits_draw() {
             return;
         }
-        self.draw.log_if_due(&self.lottery, &self.agencies);
+        self.draw.log_if_due(&self.backend, &self.agencies);
         for (timer, after) in self.draw.take_timers() {
             cx.set_timer(timer, Some(after));
         }
@@ -500,7 +409,7 @@ impl<S: Store> LotteryService<S> {
 }
 
 /// For the connection that an agency had before.
-fn superseded_by(agency: Agency) -> ProtocolError {
+pub(crate) fn superseded_by(agency: Agency) -> ProtocolError {
     let reason = format!(
         "another connection has introduced itself as agency {agency}: if two programs run as this \
          agency (CLI_ID), end one"

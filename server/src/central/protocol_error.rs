@@ -6,7 +6,7 @@ use crate::lottery::Refusal;
 
 /// Closes the connection, behind the replies that it is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProtocolError {
+pub struct ProtocolError {
     /// For a program.
     pub(crate) code: ErrorCode,
     /// For a person.

@@ -12,7 +12,7 @@ use crate::lottery::AgencyStanding;
 
 /// What a peer is sent once it is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// The introduction was accepted. The agency is this far.
     Welcome(AgencyStanding),
     /// A batch was stored.
@@ -70,7 +70,7 @@ pub(crate) enum Reply {
 
 /// What the log says of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BatchLog {
+pub enum BatchLog {
     /// A batch of so many bets.
     Batch { count: u16 },
     /// A single bet.

@@ -21,7 +21,7 @@ use crate::lottery::AgencyStanding;
 
 /// A reply, and whom it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PendingReply {
+pub struct PendingReply {
     pub(crate) to: ConnectionId,
     /// Who the connection introduced itself as; 0 before that.
     pub(crate) agency: Agency,

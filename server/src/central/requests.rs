@@ -1,6 +1,6 @@
 //! What the requests of an agency come to.
 //!
-//! Knows no connection: the lottery judges a request, and the reply says what became of it.
+//! Knows no connection: a [`Judge`] judges a request, and the reply says what became of it.
 
 use runtime::log_within;
 use runtime::logging::{Level, Line, Success};
@@ -33,12 +33,53 @@ pub(crate) fn log_received(
     }
 }
 
+/// Who judges requests, and stages what they do: as the methods of [`Lottery`] of these names.
+pub(crate) trait Judge {
+    fn is_next(&self, agency: Agency, batch: &Batch<'_>) -> Result<bool, Refusal>;
+
+    fn take<'a>(&mut self, agency: Agency, batch: &Batch<'a>) -> Result<BatchOutcome<'a>, Refusal>;
+
+    fn is_first_end(&self, agency: Agency, total: Position) -> Result<bool, Refusal>;
+
+    fn end(&mut self, agency: Agency, total: Position) -> Result<(), Refusal>;
+
+    fn may_ask_winners(&self, agency: Agency) -> Result<(), Refusal>;
+
+    fn agency_standing(&self, agency: Agency) -> AgencyStanding;
+}
+
+impl Judge for Lottery {
+    fn is_next(&self, agency: Agency, batch: &Batch<'_>) -> Result<bool, Refusal> {
+        self.is_next(agency, batch)
+    }
+
+    fn take<'a>(&mut self, agency: Agency, batch: &Batch<'a>) -> Result<BatchOutcome<'a>, Refusal> {
+        self.take(agency, batch)
+    }
+
+    fn is_first_end(&self, agency: Agency, total: Position) -> Result<bool, Refusal> {
+        self.is_first_end(agency, total)
+    }
+
+    fn end(&mut self, agency: Agency, total: Position) -> Result<(), Refusal> {
+        self.end(agency, total)
+    }
+
+    fn may_ask_winners(&self, agency: Agency) -> Result<(), Refusal> {
+        self.may_ask_winners(agency)
+    }
+
+    fn agency_standing(&self, agency: Agency) -> AgencyStanding {
+        self.agency_standing(agency)
+    }
+}
+
 /// Performs a request of an agency that has introduced itself. Nothing of it is durable yet.
 ///
 /// # Errors
 /// [`Refusal`]; nothing is staged then.
 pub(crate) fn perform(
-    lottery: &mut Lottery,
+    lottery: &mut impl Judge,
     backoff: &CommitBackoff,
     agency: Agency,
     request: &Request<'_>,
@@ -54,7 +95,7 @@ pub(crate) fn perform(
 
 /// Stages a batch; `log` is what the log will say of it.
 fn take(
-    lottery: &mut Lottery,
+    lottery: &mut impl Judge,
     backoff: &CommitBackoff,
     agency: Agency,
     batch: &Batch<'_>,
@@ -83,7 +124,7 @@ fn take(
 
 /// Stages the end of an agency's input, and the draw behind the last one.
 fn end(
-    lottery: &mut Lottery,
+    lottery: &mut impl Judge,
     backoff: &CommitBackoff,
     agency: Agency,
     total: Position,

@@ -17,6 +17,12 @@ pub(crate) const COMMIT_RETRY: TimerId = TimerId(3);
 /// Fires when no commit has failed for a while.
 pub(crate) const COMMIT_QUIET: TimerId = TimerId(7);
 
+/// Fires when etcd's client has something to do.
+pub(crate) const STORE: TimerId = TimerId(8);
+
+/// Fires when it is to be looked which agencies have waited too long for etcd.
+pub(crate) const STORE_PATIENCE: TimerId = TimerId(9);
+
 /// Ends the pause after a line of what the draw waits for.
 pub(crate) const DRAW_PAUSE: TimerId = TimerId(4);
 

@@ -17,14 +17,14 @@ use reactor::{Context, Counters, Gauges, ListenerId, TurnDurations};
 use tls::expiry::Expiry;
 use wire::Agency;
 
+use super::backend::Backend;
 use super::{Central, Trust};
 use crate::observable::{ViewContext, WallClock};
-use crate::store::Store;
 
 /// A central, and what its loop says at the moment.
 #[derive(Debug)]
-pub struct CentralView<'a, S> {
-    central: &'a Central<S>,
+pub struct CentralView<'a, B> {
+    central: &'a Central<B>,
     counters: Counters,
     /// What the connections of agencies and of echo take.
     gauges: Gauges,
@@ -54,10 +54,10 @@ impl Times {
     }
 }
 
-impl<'a, S: Store> CentralView<'a, S> {
+impl<'a, B: Backend> CentralView<'a, B> {
     /// The central as it is now.
     pub(crate) fn new(
-        central: &'a Central<S>,
+        central: &'a Central<B>,
         cx: &impl Context,
         view_context: ViewContext,
         admin_connections: usize,
@@ -81,7 +81,7 @@ impl<'a, S: Store> CentralView<'a, S> {
     }
 }
 
-impl<S: Store> View for CentralView<'_, S> {
+impl<B: Backend> View for CentralView<'_, B> {
     fn status(&self) -> Status {
         status::of(self)
     }
@@ -90,10 +90,8 @@ impl<S: Store> View for CentralView<'_, S> {
         match () {
             () if self.central.shared.shutting_down => Err(NotReady::Stopping),
             // Behind the draw there is nothing to be stored.
-            () if self.central.lottery().is_drawn() => Ok(()),
-            () if self.central.lottery.is_at_limit() => Err(NotReady::LedgerFull),
-            () if self.central.lottery.is_failing() => Err(NotReady::StorageFailing),
-            () => Ok(()),
+            () if self.central.backend().is_drawn() => Ok(()),
+            () => self.central.backend().not_ready().map_or(Ok(()), Err),
         }
     }
 

@@ -4,7 +4,7 @@
 //!  request ──> due ──begin──> scan ──advance──> complete
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reactor::{ConnectionId, Context};
@@ -18,14 +18,14 @@ use crate::winners_scan::WinnersScan;
 #[derive(Debug, Default)]
 pub(crate) struct WinnersDelivery {
     /// Connections that are owed winners, and whose list hasn't begun.
-    due: BTreeSet<ConnectionId>,
+    due: BTreeMap<ConnectionId, Agency>,
     scan: WinnersScan,
 }
 
 impl WinnersDelivery {
-    /// A connection is owed its winners.
-    pub(crate) fn request(&mut self, connection: ConnectionId) {
-        self.due.insert(connection);
+    /// A connection is owed its agency's winners.
+    pub(crate) fn request(&mut self, connection: ConnectionId, agency: Agency) {
+        self.due.insert(connection, agency);
     }
 
     /// It is owed nothing any more.
@@ -34,26 +34,24 @@ impl WinnersDelivery {
         self.scan.forget(connection);
     }
 
-    /// Takes out the connections whose lists can begin: the draw has run.
-    pub(crate) fn take_due(&mut self) -> BTreeSet<ConnectionId> {
-        std::mem::take(&mut self.due)
-    }
-
-    /// Begins a list. Returns whether it is complete already: it is empty.
-    pub(crate) fn begin(
+    /// The draw was held: begins all lists that are owed, of these rows of each agency. Returns the
+    /// connections whose lists are complete already: they are empty.
+    pub(crate) fn begin_due(
         &mut self,
         cx: &mut impl Context,
-        connection: ConnectionId,
-        agency: Agency,
-        rows: WinningRows,
-    ) -> bool {
-        let is_empty = rows.count == 0;
-        if is_empty {
-            cx.send_with(connection, |out| WinnersBuilder::new(out).finish(true));
-        } else {
-            self.scan.begin(connection, agency, rows);
+        rows_of: impl Fn(Agency) -> WinningRows,
+    ) -> Vec<ConnectionId> {
+        let mut complete = Vec::new();
+        for (connection, agency) in std::mem::take(&mut self.due) {
+            let rows = rows_of(agency);
+            if rows.count == 0 {
+                cx.send_with(connection, |out| WinnersBuilder::new(out).finish(true));
+                complete.push(connection);
+            } else {
+                self.scan.begin(connection, agency, rows);
+            }
         }
-        is_empty
+        complete
     }
 
     /// The connection's output has room again.

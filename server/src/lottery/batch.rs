@@ -13,13 +13,19 @@ pub struct BatchWinners<'s> {
     /// Bytes of rows before those staged.
     base: u64,
     rows: WinningRows,
-    stripes: &'s mut Stripes,
+    /// None: where they are isn't kept.
+    stripes: Option<&'s mut Stripes>,
 }
 
 impl<'s> BatchWinners<'s> {
     /// None yet; `base` bytes of rows come before those staged.
     pub fn new(base: u64, stripes: &'s mut Stripes) -> Self {
-        Self { base, rows: WinningRows::default(), stripes }
+        Self { base, rows: WinningRows::default(), stripes: Some(stripes) }
+    }
+
+    /// None yet, of rows whose offsets count from the first that is staged.
+    pub fn of_staged() -> Self {
+        Self { base: 0, rows: WinningRows::default(), stripes: None }
     }
 
     /// Those of the batch.
@@ -31,7 +37,9 @@ impl<'s> BatchWinners<'s> {
     fn add(&mut self, offset: usize) {
         let offset = self.base + offset as u64;
         self.rows.add(offset);
-        self.stripes.mark(offset);
+        if let Some(stripes) = &mut self.stripes {
+            stripes.mark(offset);
+        }
     }
 
     fn forget(&mut self) {

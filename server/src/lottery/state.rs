@@ -3,24 +3,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
-use wire::{Agency, Checksum, Position};
+use wire::{Agency, Checksum};
 
+use super::account::Account;
 use super::entry::Entry;
-
-/// One agency's account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Account {
-    /// Bets of its input that were consumed: stored or rejected.
-    pub consumed: Position,
-    /// Of these, in the ledger.
-    pub stored: u64,
-    /// Of these, in rejected batches.
-    pub rejected: u64,
-    /// Checksum of the bets consumed.
-    pub checksum: Checksum,
-    /// It has ended its input.
-    pub finished: bool,
-}
 
 /// The accounts of all agencies, and whether the draw has run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,6 +34,11 @@ impl State {
         self.accounts.get(&agency).copied().unwrap_or_default()
     }
 
+    /// Sets an agency's account, whatever it was.
+    pub(crate) fn set_account(&mut self, agency: Agency, account: Account) {
+        self.accounts.insert(agency, account);
+    }
+
     /// All agencies that have an account.
     pub fn accounts(&self) -> impl Iterator<Item = (Agency, &Account)> {
         self.accounts.iter().map(|(agency, account)| (*agency, account))
@@ -62,12 +53,9 @@ impl State {
     /// [`undo`](Self::undo).
     pub fn apply(&mut self, entry: &Entry) -> Before {
         match *entry {
-            Entry::Batch { agency, count, stored, checksum } => self.change(agency, |account| {
-                let count = u64::from(count);
-                account.consumed += count;
-                *if stored { &mut account.stored } else { &mut account.rejected } += count;
-                account.checksum = checksum;
-            }),
+            Entry::Batch { agency, count, stored, checksum } => {
+                self.change(agency, |account| account.consume(count, stored, checksum))
+            }
             Entry::Finished { agency } => self.change(agency, |account| account.finished = true),
             Entry::Drawn => Before::Drawn(std::mem::replace(&mut self.drawn, true)),
         }

@@ -1,7 +1,7 @@
 //! The two states of a lottery, and what moves what is staged from one to the other.
 
 use proptest::prelude::*;
-use wire::{BatchBuilder, Bet, Push};
+use wire::{BatchBuilder, Bet, Phase, Push};
 
 use super::*;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kit::frames::{hello, responses};
 use reactor::testing::{MemoryLoop, MemoryNetwork, Peer};
 use reactor::{ConnectionId, Limits, Signal};
-use server::central::{AgencyAddresses, Central, ProtocolConfig, Trust};
+use server::central::{AgencyAddresses, Central, LedgerBackend, ProtocolConfig, Trust};
 use server::lottery::winners::WinnerIndex;
 use server::lottery::{Entry, Lottery, State};
 use server::store::{Store, StoreError};
@@ -20,7 +20,7 @@ use crate::memory_store::{Disk, MemoryStore};
 /// A central over the loop in memory, and its peers in the test's hands.
 pub(crate) struct World<S: Store = MemoryStore> {
     network: MemoryNetwork,
-    event_loop: MemoryLoop<Central<S>>,
+    event_loop: MemoryLoop<Central<LedgerBackend<S>>>,
     pub(crate) disk: Rc<RefCell<Disk>>,
     peers: BTreeMap<ConnectionId, Peer>,
     /// Beginnings of frames that have arrived at a peer.
@@ -115,7 +115,7 @@ impl<S: Store> World<S> {
         Self::start(Central::new(lottery, store, config), limits)
     }
 
-    fn start(central: Central<S>, limits: Limits) -> Self {
+    fn start(central: Central<LedgerBackend<S>>, limits: Limits) -> Self {
         let network = MemoryNetwork::new();
         // Whatever a test sends at once arrives, however much it is.
         network.set_capacity(usize::MAX);
@@ -157,7 +157,7 @@ impl<S: Store> World<S> {
         Self { disk, ..Self::start(central, limits) }
     }
 
-    pub(crate) fn central(&self) -> &Central<S> {
+    pub(crate) fn central(&self) -> &Central<LedgerBackend<S>> {
         &self.event_loop.handler
     }
 

@@ -93,6 +93,18 @@ impl Cluster {
         self.wait_until_healthy(index);
     }
 
+    /// Starts all again that were killed; all are healthy when this returns.
+    pub fn restart_all(&mut self) {
+        let killed = (0..self.members.len()).filter(|index| !self.runs(*index));
+        let killed: Vec<_> = killed.collect();
+        for index in &killed {
+            self.spawn(*index);
+        }
+        for index in killed {
+            self.wait_until_healthy(index);
+        }
+    }
+
     /// Stops one, as a machine does that hangs.
     pub fn freeze(&self, index: usize) {
         self.signal(index, Signal::STOP);

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -66,6 +66,31 @@ pub fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
     let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     free.expect("it goes on until there is one")
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+/// After [`TIMEOUT`].
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits for the end of a process whose output isn't read.
+///
+/// # Panics
+/// After [`TIMEOUT`].
+pub fn wait_for_end(child: &mut Child) -> ExitStatus {
+    let mut ended = None;
+    wait_until("a process ends", || {
+        ended = child.try_wait().expect("it is ours");
+        ended.is_some()
+    });
+    ended.expect("it was waited for")
 }
 
 /// Runs a program that must end by itself; its status and output.

@@ -22,7 +22,7 @@ use ledger::testing::{Content, Machine, MemoryStorage};
 use ledger::{Durability, Lsn, Options, Storage as _, SyncTarget};
 use reactor::testing::{LinkId, MemoryLoop, MemoryNetwork, Peer};
 use reactor::{Handler, Limits};
-use server::central::{AgencyAddresses, Central, ProtocolConfig};
+use server::central::{AgencyAddresses, Central, LedgerBackend, ProtocolConfig};
 use server::lottery::Lottery;
 use server::lottery::winners::WinnerIndex;
 use server::row::StoredBet;
@@ -52,7 +52,7 @@ const QUIET: usize = 12;
 const WRITE_BUFFER_HIGH: usize = 150;
 const WRITE_BUFFER_LOW: usize = 50;
 
-type CentralLoop = MemoryLoop<Observed<Central<FileStore<MemoryStorage>>>>;
+type CentralLoop = MemoryLoop<Observed<Central<LedgerBackend<FileStore<MemoryStorage>>>>>;
 type AgencyLoop = MemoryLoop<Observed<Driver<AnySession>>>;
 
 /// A process of an agency. An agency may have two.

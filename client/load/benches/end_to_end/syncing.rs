@@ -11,7 +11,7 @@ use std::time::Duration;
 use ledger::{Durability, Options};
 use load::swarm::lottery;
 use reactor::Limits;
-use server::central::{AgencyAddresses, Central, ProtocolConfig};
+use server::central::{AgencyAddresses, Central, LedgerBackend, ProtocolConfig};
 use server::disk_thread;
 use server::lottery::Lottery;
 use server::lottery::winners::WinnerIndex;
@@ -66,7 +66,7 @@ pub(crate) fn serve(port: u16, folder: &Path, has_thread: bool) -> io::Result<()
     event_loop.run(&mut central).map(drop).map_err(io::Error::other)
 }
 
-fn central(path: &Path, has_thread: bool) -> io::Result<Central<FileStore<File>>> {
+fn central(path: &Path, has_thread: bool) -> io::Result<Central<LedgerBackend<FileStore<File>>>> {
     let options = Options::unbounded(Durability::Synced, SEGMENT_SIZE);
     let opened = FileStore::open(path, options, AGENCIES, |_| {}, |_| ControlFlow::Continue(()));
     let Opened { store, state, .. } = opened.map_err(io::Error::other)?;

@@ -15,12 +15,12 @@ use tls::expiry::Ending;
 
 use super::CentralView;
 use super::cause_names::CAUSE_NAMES;
+use crate::central::backend::Backend;
 use crate::central::lottery_session::Intake;
 use crate::central::session::{Activity, Protocol};
 use crate::central::tally::Batches;
-use crate::store::Store;
 
-pub(super) fn write<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+pub(super) fn write<B: Backend>(view: &CentralView<'_, B>, out: &mut Exposition) {
     let status = view.status();
     bets(view, out);
     lottery(&status, out);
@@ -32,7 +32,7 @@ pub(super) fn write<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
     log(view, out);
 }
 
-fn bets<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+fn bets<B: Backend>(view: &CentralView<'_, B>, out: &mut Exposition) {
     let tally = view.central.lottery.tally();
     out.counter("loteria_bets_stored_total", "Bets stored since the start.").value(tally.stored);
     out.counter("loteria_bets_rejected_total", "Bets in rejected batches since the start.")
@@ -75,7 +75,7 @@ pub(crate) fn write_draw(name: Option<&str>, out: &mut Exposition) {
         .labelled("draw", name.unwrap_or_default(), true);
 }
 
-fn agencies<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
+fn agencies<B: Backend>(view: &CentralView<'_, B>, status: &Status, out: &mut Exposition) {
     let in_phase = |phase| status.agencies.iter().filter(|agency| agency.phase == phase).count();
     out.gauge("loteria_agencies_by_phase", "Agencies by how far they are.")
         .labelled("phase", "waiting", in_phase(Phase::Waiting))
@@ -111,25 +111,27 @@ fn agencies<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Expo
     }
 }
 
-fn ledger<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
-    let (service, store) = (&view.central.lottery, view.central.store());
+fn ledger<B: Backend>(view: &CentralView<'_, B>, status: &Status, out: &mut Exposition) {
+    let backend = view.central.backend();
     out.gauge("loteria_ledger_bytes", "Bytes of bets in the ledger.").value(status.ledger.bytes);
     if let Some(limit) = status.ledger.limit {
         out.gauge("loteria_ledger_bytes_limit", "Bytes of bets that there may be.").value(limit);
     }
-    out.gauge("loteria_wal_position", "Number of the newest durable commit.")
-        .value(store.durable_lsn().0);
+    if let Some(position) = backend.wal_position() {
+        out.gauge("loteria_wal_position", "Number of the newest durable commit.").value(position);
+    }
     histogram(
         out,
         "loteria_commit_duration_seconds",
         "From handing a commit to the disk until it was durable.",
-        service.commit_durations(),
+        backend.commit_durations(),
     );
     out.counter("loteria_commit_failures_total", "Commits that the disk didn't take.")
-        .value(service.commit_failures());
+        .value(backend.commit_failures());
+    backend.write_metrics(out);
 }
 
-fn connections<S: Store>(view: &CentralView<'_, S>, status: &Status, out: &mut Exposition) {
+fn connections<B: Backend>(view: &CentralView<'_, B>, status: &Status, out: &mut Exposition) {
     let mut counts = [0_u64; ACTIVITIES.len()];
     for activity in view.central.shared.sessions.activities() {
         counts[index_of(activity)] += 1;
@@ -198,7 +200,7 @@ fn index_of(activity: Activity) -> usize {
     }
 }
 
-fn event_loop<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+fn event_loop<B: Backend>(view: &CentralView<'_, B>, out: &mut Exposition) {
     out.counter("loteria_turns_total", "Turns of the loop.").value(view.counters.turns);
     out.counter("loteria_idle_turns_total", "Turns in which nothing happened.")
         .value(view.counters.idle_turns);
@@ -225,7 +227,7 @@ fn seconds(bound: Duration) -> f64 {
     f64::from(u32::try_from(bound.as_micros()).unwrap_or(u32::MAX)) / 1e6
 }
 
-fn trust<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+fn trust<B: Backend>(view: &CentralView<'_, B>, out: &mut Exposition) {
     let mut ends = out.gauge(
         "loteria_certificate_expiry_timestamp_seconds",
         "When the first certificate, and the first revocation list, ends.",
@@ -240,7 +242,7 @@ fn trust<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
     }
 }
 
-fn log<S: Store>(view: &CentralView<'_, S>, out: &mut Exposition) {
+fn log<B: Backend>(view: &CentralView<'_, B>, out: &mut Exposition) {
     out.counter(
         "loteria_log_lines_dropped_total",
         "Log lines that were lost: the output took none.",

@@ -6,11 +6,13 @@ use admin::status::{
 use admin::view::{NotReady, View as _};
 
 use super::CentralView;
+use crate::central::backend::Backend;
 use crate::lottery::Account;
-use crate::store::Store;
+use crate::store::Terms;
 
-pub(super) fn of<S: Store>(view: &CentralView<'_, S>) -> Status {
+pub(super) fn of<B: Backend>(view: &CentralView<'_, B>) -> Status {
     let agencies = agencies(view);
+    let (bytes, limit) = view.central.backend().usage();
     Status {
         time: seconds(view.times.time),
         started: seconds(view.times.started),
@@ -24,15 +26,12 @@ pub(super) fn of<S: Store>(view: &CentralView<'_, S>) -> Status {
             bytes: view.gauges.buffered_bytes as u64,
             limit: Some(view.gauges.buffered_bytes_limit as u64),
         },
-        ledger: Usage {
-            bytes: view.central.store().rows_len(),
-            limit: view.central.store().max_len(),
-        },
+        ledger: Usage { bytes, limit },
         agencies,
     }
 }
 
-fn problems<S: Store>(view: &CentralView<'_, S>) -> Vec<Problem> {
+fn problems<B: Backend>(view: &CentralView<'_, B>) -> Vec<Problem> {
     let central = view.central;
     let (expiries, now) = (view.expiries(), view.times.time.into());
     let expired = expiries.iter().any(|expiry| expiry.is_over(now));
@@ -53,21 +52,21 @@ fn problems<S: Store>(view: &CentralView<'_, S>) -> Vec<Problem> {
 }
 
 /// Each agency of the lottery: what is durable of it.
-fn agencies<S: Store>(view: &CentralView<'_, S>) -> Vec<Agency> {
-    let (service, lottery) = (&view.central.lottery, view.central.lottery());
+fn agencies<B: Backend>(view: &CentralView<'_, B>) -> Vec<Agency> {
+    let (service, backend) = (&view.central.lottery, view.central.backend());
     let mut connected: Vec<_> = service.connected().collect();
     connected.sort_unstable();
-    (1..=lottery.agencies())
+    (1..=backend.terms().agencies)
         .map(|agency| {
-            let account = lottery.committed().account(agency);
+            let account = backend.account(agency);
             Agency {
                 agency,
-                phase: phase(&account, lottery.is_drawn()),
+                phase: phase(&account, backend.is_drawn()),
                 connected: connected.binary_search(&agency).is_ok(),
                 stored: account.stored,
                 rejected: account.rejected,
                 last_progress: service.tally().last_progress(agency).map(|at| view.times.unix(at)),
-                winners: lottery.is_drawn().then(|| lottery.winning_rows(agency).count),
+                winners: backend.winners(agency),
             }
         })
         .collect()
@@ -82,22 +81,23 @@ fn phase(account: &Account, drawn: bool) -> Phase {
     }
 }
 
-fn lottery<S: Store>(view: &CentralView<'_, S>, agencies: &[Agency]) -> Lottery {
-    let lottery = view.central.lottery();
+fn lottery<B: Backend>(view: &CentralView<'_, B>, agencies: &[Agency]) -> Lottery {
+    let backend = view.central.backend();
+    let Terms { agencies: expected, draw } = backend.terms();
     let sum = |of: fn(&Agency) -> u64| agencies.iter().map(of).sum();
     Lottery {
-        stage: match lottery.agencies() {
+        stage: match expected {
             0 => Stage::Echo,
-            _ if lottery.is_drawn() => Stage::Drawn,
+            _ if backend.is_drawn() => Stage::Drawn,
             _ => Stage::Open,
         },
-        agencies: lottery.agencies(),
+        agencies: expected,
         finished: count(agencies, |phase| matches!(phase, Phase::Finished | Phase::Drawn)),
         stored: sum(|agency| agency.stored),
         rejected: sum(|agency| agency.rejected),
-        winners: lottery.is_drawn().then(|| sum(|agency| agency.winners.unwrap_or_default())),
+        winners: backend.is_drawn().then(|| sum(|agency| agency.winners.unwrap_or_default())),
         drawn: view.central.lottery.tally().drawn.map(|at| view.times.unix(at)),
-        draw: lottery.draw().map(|name| name.to_string()),
+        draw: draw.map(|name| name.to_string()),
     }
 }
 
@@ -106,13 +106,13 @@ fn count(agencies: &[Agency], is_so: impl Fn(Phase) -> bool) -> u32 {
     found.count().try_into().unwrap_or(u32::MAX)
 }
 
-fn commits<S: Store>(view: &CentralView<'_, S>) -> Commits {
-    let durations = view.central.lottery.commit_durations();
+fn commits<B: Backend>(view: &CentralView<'_, B>) -> Commits {
+    let durations = view.central.backend().commit_durations();
     let quantile = |part| durations.quantile(part).map(|duration| duration.as_secs_f64());
     Commits { count: durations.count(), p50: quantile(0.5), p99: quantile(0.99) }
 }
 
-fn connections<S: Store>(view: &CentralView<'_, S>) -> Connections {
+fn connections<B: Backend>(view: &CentralView<'_, B>) -> Connections {
     Connections {
         open: view.gauges.connections as u64,
         limit: view.gauges.connections_limit as u64,

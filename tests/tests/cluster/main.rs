@@ -1,0 +1,127 @@
+//! Several centrals over real etcd, and agencies that know all of them, as real processes: what happens
+//! when one of these is killed or stops answering, and that the lottery doesn't notice.
+
+mod processes;
+mod rounds;
+
+use std::process::Command;
+
+use kit::etcd::Cluster;
+use kit::http::{self, admin_port};
+use kit::process::output;
+use kit::server::command;
+
+use processes::{Lottery, settings};
+use rounds::{Fault, play};
+
+/// Rounds with each kind of fault, unless `CLUSTER_ROUNDS` says how many there are in all.
+const ROUNDS: usize = Fault::ALL.len();
+
+#[test]
+fn three_centrals_hold_one_draw_and_the_export_is_what_a_ledger_would_have() {
+    let etcd = Cluster::start(1);
+    let mut lottery = Lottery::start(&etcd, "one-draw", 5, 2_000);
+    lottery.wait_for_agencies();
+    lottery.check(&etcd);
+}
+
+#[test]
+fn whatever_is_killed_frozen_or_gone_no_bet_is_lost_or_doubled() {
+    let rounds = std::env::var("CLUSTER_ROUNDS")
+        .map_or(ROUNDS, |text| text.parse().expect("CLUSTER_ROUNDS is a number of rounds"));
+    let mut etcd = Cluster::start(3);
+    for round in 0..rounds {
+        let fault = Fault::ALL[round % Fault::ALL.len()];
+        let pause = play(&mut etcd, &format!("round-{round}"), fault);
+        println!("{fault:?}: longest pause of an agency {} ms", pause.as_millis());
+    }
+}
+
+#[test]
+fn a_central_that_is_configured_for_other_agencies_does_not_start() {
+    let etcd = Cluster::start(1);
+    let mut lottery = Lottery::start(&etcd, "other", 2, 10);
+    lottery.wait_for_agencies();
+    let mut other = settings(&etcd, "other", 2);
+    other.retain(|(name, _)| *name != "SERVER_AGENCIES");
+    other.push(("SERVER_AGENCIES", "3".to_owned()));
+    let other: Vec<_> = other.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let ended = output(&mut command(&other));
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let log = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let expected = "expected a draw of 3 agencies, as configured, found one of 2";
+    assert!(log.contains(expected), "{log}");
+}
+
+#[test]
+fn what_the_store_counts_is_documented() {
+    let etcd = Cluster::start(1);
+    let mut lottery = Lottery::start(&etcd, "counted", 2, 300);
+    let mut settings = settings(&etcd, "counted", 2);
+    settings.push(("SERVER_ADMIN_ADDRESS", "127.0.0.1:0".to_owned()));
+    let mut central = processes::start_central(&settings);
+    lottery.wait_for_agencies();
+    central.wait_for("action: sorteo | result: success");
+    let port = admin_port(central.log_so_far());
+    let mut stream = kit::server::connect_from([127, 0, 0, 1].into(), port);
+    let mut ask = || http::ask(&mut stream, "/metrics").expect("answered").body;
+    // The accounts of other centrals' agencies come with the next poll.
+    kit::process::wait_until("all bets are seen", || ask().contains("loteria_ledger_bets 600\n"));
+    let metrics = ask();
+    for sample in [
+        "loteria_draw_done 1\n",
+        "loteria_agencies_by_phase{phase=\"drawn\"} 2\n",
+        "loteria_store_reachable 1\n",
+    ] {
+        assert!(metrics.contains(sample), "{sample}: {metrics}");
+    }
+    let documented = include_str!("../../../docs/cluster.md");
+    let families = metrics.lines().filter_map(|line| line.strip_prefix("# HELP loteria_store_"));
+    let mut count = 0;
+    for family in families {
+        let (name, help) = family.split_once(' ').expect("a name and a text");
+        let row = format!("| `loteria_store_{name}` | ");
+        let row = documented.lines().find(|line| line.starts_with(&row));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| {help} |"))), "{name}: {row:?}");
+        count += 1;
+    }
+    let rows = documented.lines().filter(|line| line.starts_with("| `loteria_store_"));
+    assert_eq!(count, rows.count(), "and no others");
+}
+
+#[test]
+fn what_several_centrals_need_is_asked_for() {
+    let ended = output(command(&[("SERVER_STORE", "etcd")]).arg("--check-config"));
+    let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(2), "{text}");
+    for name in ["SERVER_DRAW", "SERVER_ETCD_ENDPOINTS"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_central_without_etcd_is_not_ready_and_sends_its_agencies_elsewhere() {
+    let etcd = Cluster::start(1);
+    let mut cut_off = settings(&etcd, "cut-off", 1);
+    drop(etcd);
+    cut_off.push(("SERVER_ADMIN_ADDRESS", "127.0.0.1:0".to_owned()));
+    cut_off.push(("SERVER_ETCD_PATIENCE", "50ms".to_owned()));
+    let central = processes::start_central(&cut_off);
+    let port = admin_port(central.log_so_far());
+    let mut stream = kit::server::connect_from([127, 0, 0, 1].into(), port);
+    let ready = http::ask(&mut stream, "/readyz").expect("answered");
+    assert_eq!(ready.status, 503);
+    let mut agency = central.connect();
+    let said = kit::frames::hello_of(1, "cut-off");
+    assert_eq!(kit::frames::ask(&mut agency, &said), "error StoreUnreachable");
+}
+
+/// The rows of a draw, as `server export` writes them.
+fn export(settings: &[(&str, String)], file: &std::path::Path) -> String {
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut command: Command = command(&settings);
+    let ended = output(command.arg("export").arg(file));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    said
+}
