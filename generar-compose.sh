@@ -13,6 +13,9 @@ readonly SMALL_SUBNET=172.25.125.0/24 SMALL_SUBNET_AGENCIES=250
 readonly LARGE_SUBNET=172.25.0.0/16   # for more agencies than the small one has addresses
 # Readers of the merged logs begin late: see "Reading the logs" in docs/exercises.md.
 readonly ANNOUNCE_DELAY=3s EXIT_DELAY=1s
+readonly MOST_CENTRALS=9
+readonly MEMBERS=3   # of etcd: one may fail
+readonly DRAW=compose   # of several centrals; etcd's data ends with its containers
 readonly USAGE="usage: $0 FILE N [MODE]"
 readonly MARK="# Written by generar-compose.sh, which overwrites it."   # the first line of FILE
 
@@ -26,6 +29,9 @@ Writes a Docker Compose file with the central and N agencies.
         What exists is overwritten if its name ends in .yaml or .yml, or if this script wrote it
   N     agencies, 0 to $MOST_AGENCIES; with 0 there is the central alone
   MODE  echo, apuesta or loteria; without it TP0_MODE, without that what docker/mode says
+
+With CENTRALS=3 in the environment, up to $MOST_CENTRALS, there are so many centrals, which keep the lottery in
+an etcd of $MEMBERS members; 1 and nothing are one central with its ledger.
 END
 }
 
@@ -66,12 +72,49 @@ mounted() {
 # Without TLS on a network that nobody else is on: the central needn't warn of that. What watches the
 # central is on that network too, and calls it by its name.
 server() {
-    printf '  server:\n    container_name: server\n    image: server:latest\n'
-    printf '    environment:\n      - SERVER_AGENCIES=%s\n' "$1"
+    local agencies=$1 name=$2
+    printf '  %s:\n    container_name: %s\n    image: server:latest\n' "$name" "$name"
+    printf '    environment:\n      - SERVER_AGENCIES=%s\n' "$agencies"
+    if [ "$centrals" -gt 1 ]; then
+        printf '      - SERVER_STORE=etcd\n      - SERVER_DRAW=%s\n' "$DRAW"
+        printf '      - SERVER_ETCD_ENDPOINTS=%s\n' "$(members NAME:2379)"
+    fi
     printf '      - SERVER_PLAINTEXT_WARNING=false\n'
-    printf '      - SERVER_ADMIN_ADDRESS=0.0.0.0:8080\n      - SERVER_ADMIN_HOSTS=server\n'
+    printf '      - SERVER_ADMIN_ADDRESS=0.0.0.0:8080\n      - SERVER_ADMIN_HOSTS=%s\n' "$name"
     printf '    volumes:\n'
     mounted server/config.ini config.ini
+    printf '    networks:\n      - testing_net\n'
+    if [ "$centrals" -gt 1 ]; then
+        printf '    depends_on:\n'
+        local index
+        for ((index = 1; index <= MEMBERS; index++)); do
+            printf '      etcd%s:\n        condition: service_healthy\n' "$index"
+        done
+    fi
+}
+
+# All members of etcd, each as this says with NAME in place of its name, with commas between them.
+members() {
+    local index all=
+    for ((index = 1; index <= MEMBERS; index++)); do
+        all=$all,${1//NAME/etcd$index}
+    done
+    printf '%s' "${all#,}"
+}
+
+# The centrals' names, the first one's as when it is alone.
+central_names() {
+    local index
+    printf 'server\n'
+    for ((index = 2; index <= centrals; index++)); do printf 'server%s\n' "$index"; done
+}
+
+etcd_member() {
+    local name=etcd$1
+    printf '  %s:\n    container_name: %s\n    image: etcd:latest\n    command:\n' "$name" "$name"
+    printf '      - --name=%s\n      - --initial-cluster=%s\n' "$name" "$(members NAME=http://NAME:2380)"
+    printf '      - --initial-advertise-peer-urls=http://%s:2380\n' "$name"
+    printf '      - --advertise-client-urls=http://%s:2379\n' "$name"
     printf '    networks:\n      - testing_net\n'
 }
 
@@ -89,13 +132,18 @@ client() {
     printf '  client%s:\n    container_name: client%s\n    image: client:latest\n' "$id" "$id"
     printf '    environment:\n      - CLI_ID=%s\n      - CLI_MODE=%s\n' "$id" "$mode"
     printf '      - CLI_ANNOUNCE_DELAY=%s\n      - CLI_EXIT_DELAY=%s\n' "$ANNOUNCE_DELAY" "$EXIT_DELAY"
+    if [ "$centrals" -gt 1 ]; then
+        printf '      - CLI_DRAW=%s\n      - CLI_SERVER_ADDRESS=%s\n' "$DRAW" \
+            "$(central_names | sed 's/$/:12345/' | paste -sd, -)"
+    fi
     if [ "$mode" = apuesta ]; then bet "$id"; fi
     printf '    volumes:\n'
     mounted client/config.yaml config.yaml
     if [ "$mode" = loteria ]; then
         mounted ".data/agency-$id.csv" ".data/agency-$id.csv"
     fi
-    printf '    networks:\n      - testing_net\n    depends_on:\n      - server\n'
+    printf '    networks:\n      - testing_net\n    depends_on:\n'
+    central_names | sed 's/^/      - /'
 }
 
 network() {
@@ -106,9 +154,19 @@ network() {
 }
 
 compose() {
-    local agencies=$1 mode=$2 id
+    local agencies=$1 mode=$2 id index
     printf '%s\nname: tp0\nservices:\n' "$MARK"
-    server "$agencies"
+    server "$agencies" server
+    if [ "$centrals" -gt 1 ]; then
+        for ((index = 2; index <= centrals; index++)); do
+            printf '\n'
+            server "$agencies" "server$index"
+        done
+        for ((index = 1; index <= MEMBERS; index++)); do
+            printf '\n'
+            etcd_member "$index"
+        done
+    fi
     for ((id = 1; id <= agencies; id++)); do
         printf '\n'
         client "$id" "$mode"
@@ -190,6 +248,14 @@ esac
 while [ "${#agencies}" -gt 1 ] && [ "${agencies#0}" != "$agencies" ]; do agencies=${agencies#0}; done
 if [ ${#agencies} -gt 5 ] || [ "$agencies" -gt "$MOST_AGENCIES" ]; then
     fail "N: expected a number, 0 to $MOST_AGENCIES, found '$agencies'"
+fi
+centrals=${CENTRALS:-1}
+case $centrals in
+    [1-9]) ;;
+    *) fail "CENTRALS, of the environment: expected a number, 1 to $MOST_CENTRALS, found '$centrals'" ;;
+esac
+if [ "$centrals" -gt 1 ] && [ "$agencies" -eq 0 ]; then
+    fail "CENTRALS=$centrals: expected at least one agency, as a draw needs one, found none"
 fi
 case $mode in
     echo | apuesta | loteria) ;;

@@ -53,6 +53,7 @@ that containers run as: chmod o+r &/"
     ' problems | sed -n "1,${SHOWN}p"
 }
 
+if grep -q '^    image: etcd:latest$' "$file"; then "$here/images.sh" etcd:docker/etcd; fi
 if [ "$mode" = loteria ]; then
     docker run --rm --user "$(id -u):$(id -g)" -v "$(cd "$here/.." && pwd)/.data:/lottery/.data" \
         dataset:latest --agencies "$agencies" "$@"
