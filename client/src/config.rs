@@ -61,6 +61,8 @@ pub struct Config {
     pub retry: Retry,
     /// How long a response may take.
     pub response_timeout: Duration,
+    /// How long to wait for the draw at one of several centrals before the next one is asked.
+    pub draw_wait: Duration,
     /// How long the ending is drawn out.
     pub exit_delays: ExitDelays,
     /// How much of what a central can repeat is logged.
@@ -149,6 +151,7 @@ impl Config {
             quiet_delay: layers.get(&settings::DATA_QUIET_DELAY)?,
             retry: retry?,
             response_timeout: layers.get(&settings::RESPONSE_TIMEOUT)?,
+            draw_wait: layers.get(&settings::DRAW_WAIT)?,
             exit_delays: ExitDelays {
                 announce: layers.get(&settings::ANNOUNCE_DELAY)?,
                 exit: layers.get(&settings::EXIT_DELAY)?,

@@ -165,6 +165,11 @@ runtime::settings! {
                 .default("60s")
                 .help("From a request to its response's last byte")
                 .details("that of the name server too; waiting for the draw has no limit");
+        DRAW_WAIT: Duration = Names::new("CLI_DRAW_WAIT", "draw.wait", "draw-wait")
+            .duration(POSITIVE)
+            .default("30s")
+            .help("Wait for the draw at one of several centrals")
+            .details("then the next one is asked: one that is frozen says nothing; unused with one address");
     }
 
     "TLS" {

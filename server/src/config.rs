@@ -154,11 +154,13 @@ impl Config {
                 max_size: layers.get(&settings::MAX_LEDGER_SIZE)?,
                 min_free: layers.get(&settings::MIN_FREE_BYTES)?,
             },
-            // The longest that a decoder leaves unconsumed: a line, a frame or a head that isn't whole.
+            // The longest that a decoder leaves unconsumed: a line, a frame or a head that isn't whole,
+            // of a request or of a response of etcd.
             limits: Limits {
                 max_unconsumed: protocol
                     .max_line_size
                     .max(FRAME_MAX)
+                    .max(etcd::client::connections::MAX_HEAD)
                     .max(layers.get(&settings::ADMIN_MAX_HEAD_SIZE)?),
                 ..Self::limits(layers)?
             },

@@ -195,7 +195,12 @@ impl<S: AgencySession> Driver<S> {
         is_timed: bool,
     ) {
         self.is_timed = is_timed;
-        cx.set_deadline(connection, is_timed.then_some(self.config.response_timeout));
+        // A central that is frozen says nothing, and its connections live on: another one may have held
+        // the draw meanwhile.
+        let waits = self.session.waits_for_draw() && self.dialer.has_several();
+        let draw_wait = waits.then_some(self.config.draw_wait);
+        let after = if is_timed { Some(self.config.response_timeout) } else { draw_wait };
+        cx.set_deadline(connection, after);
     }
 
     /// Whether another attempt may come further, at this central or at another one.
@@ -348,9 +353,15 @@ impl<S: AgencySession> Handler for Driver<S> {
         if !self.dialer.is_connected() {
             return self.dialer.on_connect_timeout(cx, connection);
         }
-        let timeout = humantime::format_duration(self.config.response_timeout);
-        let expectation = self.expectation("expected:");
-        self.lost = Some(format!("no whole answer within {timeout}{expectation}"));
+        self.lost = Some(if self.is_timed {
+            let timeout = humantime::format_duration(self.config.response_timeout);
+            format!("no whole answer within {timeout}{}", self.expectation("expected:"))
+        } else {
+            // It is no failure of the central's, and counts towards no budget.
+            self.dialer.on_progress();
+            let wait = humantime::format_duration(self.config.draw_wait);
+            format!("no draw within {wait}, another central may know of it")
+        });
         cx.abort(connection);
     }
 

@@ -30,6 +30,7 @@ fn echoing(loop_amount: u32, max_attempts: u32) -> World<EchoLoop> {
         quiet_delay: Duration::ZERO,
         retry: Retry { min_delay, max_delay, max_attempts },
         response_timeout: TIMEOUT,
+        draw_wait: TIMEOUT,
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
         tls: None,

@@ -714,6 +714,7 @@ fn config(id: Agency, pace: Pace) -> Config {
             max_attempts: 0,
         },
         response_timeout: Duration::from_mins(1),
+        draw_wait: Duration::from_mins(1),
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
         tls: None,

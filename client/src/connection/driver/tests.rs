@@ -18,6 +18,7 @@ use std::time::Duration;
 use wire::{BatchBuilder, Bet, Checksum, ErrorCode, Phase, Request, WinnersBuilder};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
+const DRAW_WAIT: Duration = Duration::from_secs(30);
 const PERIOD: Duration = Duration::from_secs(5);
 
 fn config(max_attempts: u32) -> Config {
@@ -37,6 +38,7 @@ fn config(max_attempts: u32) -> Config {
         quiet_delay: Duration::ZERO,
         retry: Retry { min_delay, max_delay, max_attempts },
         response_timeout: TIMEOUT,
+        draw_wait: DRAW_WAIT,
         exit_delays: ExitDelays::default(),
         log_limits: LogLimits::default(),
         tls: None,

@@ -54,6 +54,27 @@ fn a_central_that_ends_while_the_draw_is_awaited_is_followed_by_the_next() {
     assert_eq!(world.into_handler().close(), End::Complete);
 }
 
+/// One that is frozen keeps its connections, and says nothing.
+#[test]
+fn who_waits_long_for_the_draw_asks_the_next_central_and_that_is_no_failure() {
+    let finished = bytes(&Response::Finished { stored: 5, rejected: 0 });
+    let mut world = driving_to(2, 2);
+    world.open();
+    world.receive(&[welcome(0), stored(2), stored(4), stored(5), finished].concat());
+    for round in 0..10 {
+        assert_eq!(world.deadline(world.id()), Some(DRAW_WAIT), "round {round}");
+        world.expire();
+        assert!(world.fire() <= Duration::from_millis(10));
+        assert_eq!(world.address(world.id()), addresses(2)[(round + 1) % 2]);
+        world.open();
+        let (consumed, checksum, phase) = (BETS as u64, checksum(BETS), Phase::Finished);
+        world.receive(&bytes(&Response::Welcome { consumed, checksum, rejected: 0, phase }));
+        assert_eq!(requests(&mut world).last().map(String::as_str), Some("winners?"));
+    }
+    world.receive(&winners(true));
+    assert_eq!(world.into_handler().close(), End::Complete);
+}
+
 #[test]
 fn an_error_that_another_central_may_not_answer_with_leads_there_and_any_other_is_final() {
     let codes = (0..=u8::MAX).filter_map(|code| ErrorCode::try_from(code).ok());
