@@ -99,6 +99,7 @@ runtime::settings! {
         LOG_FORMAT: Format = Names::new("CLI_LOG_FORMAT", "log.format", "log-format")
             .parsed("text|json", "text or json", |text| text.parse().ok())
             .default("text")
+            .shared_as("LOGGING_FORMAT")
             .help("Form of log lines")
             .details("`json`: one object a line, see [log lines as JSON](operations.md#log-lines-as-json)");
         MODE: ModeName = Names::new("CLI_MODE", "mode", "mode")

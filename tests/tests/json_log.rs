@@ -20,13 +20,21 @@ const HEAD: [&str; 4] = ["time", "level", "action", "result"];
 
 #[test]
 fn every_line_of_a_lottery_is_an_object_and_says_what_the_text_says() {
-    let (text, json) = (lottery("text"), lottery("json"));
+    let (text, json) = (lottery("text", &[]), lottery("json", &[]));
     for (program, text, json) in [("central", &text[0], &json[0]), ("agency", &text[1], &json[1])] {
         let text: BTreeSet<_> = text.lines().map(shape_of_text).collect();
         let json: BTreeSet<_> = json.lines().map(shape_of_json).collect();
         assert_eq!(text, json, "the {program}'s lines");
         assert!(text.len() > 5, "{text:?}");
     }
+}
+
+/// One setting for both, which the agency's own goes before.
+#[test]
+fn an_agency_takes_the_form_that_the_environment_has_for_both_programs() {
+    let [central, agency] = lottery("json", &[("CLI_LOG_FORMAT", "text")]);
+    central.lines().for_each(|line| drop(shape_of_json(line)));
+    agency.lines().for_each(|line| drop(shape_of_text(line)));
 }
 
 /// An error that ends the program is a line like the others.
@@ -48,8 +56,9 @@ fn the_reason_of_an_end_is_an_object_too() {
     assert!(log.contains("no such file") && !log.contains('\u{202e}'), "{log}");
 }
 
-/// Logs of the central and its one agency, from the start to the end.
-fn lottery(format: &str) -> [String; 2] {
+/// Logs of the central and its one agency, from the start to the end: each has this form, unless the
+/// agency's own settings say otherwise.
+fn lottery(format: &str, of_agency: &[(&str, &str)]) -> [String; 2] {
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port().to_string();
     let (mut central, mut stdout) = start_central(folder.path(), &port, format);
@@ -61,7 +70,8 @@ fn lottery(format: &str) -> [String; 2] {
         .env("CLI_SERVER_ADDRESS", format!("127.0.0.1:{port}"))
         .env("CLI_DATA_PATH", file(folder.path(), 1, 500, 100))
         .env("CLI_LOG_LEVEL", "DEBUG")
-        .env("CLI_LOG_FORMAT", format)
+        .env("LOGGING_FORMAT", format)
+        .envs(of_agency.iter().copied())
         .stdin(Stdio::null());
     let ended = output(agency.stdout(Stdio::piped()).stderr(Stdio::piped()));
     assert!(ended.status.success(), "{ended:?}");

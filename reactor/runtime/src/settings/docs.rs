@@ -119,8 +119,9 @@ fn table_of(group: &[&Declaration]) -> String {
 }
 
 fn row(declaration: &Declaration, with_limits: bool) -> String {
-    let Declaration { names, default, unset, help, details, limit, .. } = declaration;
-    let (name, range) = (name(*names), declaration.range());
+    let Declaration { names, shared, default, unset, help, details, limit, .. } = declaration;
+    let shared = shared.map_or_else(String::new, |names| format!(" or `{}`", names.key));
+    let (name, range) = (format!("{}{shared}", name(*names)), declaration.range());
     let separator = if details.is_empty() { "" } else { "; " };
     let default = default.or(*unset).unwrap_or("");
     let mut row = format!("| {name} | {default} | {range} | {help}{separator}{details} |");
@@ -155,6 +156,7 @@ mod tests {
                 .limit("it ends", "a reason");
             NAME: u8 = Names::new("X_NAME", "the.name", "name")
                 .number(0..=9)
+                .shared_as("Y_NAME")
                 .help("Name")
                 .details("a digit");
         }
@@ -172,7 +174,7 @@ mod tests {
              | name | default | values | what it is | when it is reached | why it is there |\n\
              |---|---|---|---|---|---|\n\
              | `X_PORT` | 1 | 0 to 9 (0: any) | Port | it ends | a reason |\n\
-             | `the.name`, `X_NAME` |  | 0 to 9 | Name; a digit |  |  |\n\
+             | `the.name`, `X_NAME` or `Y_NAME` |  | 0 to 9 | Name; a digit |  |  |\n\
              \n### Two\n\n\
              | name | default | values | what it is |\n\
              |---|---|---|---|\n\

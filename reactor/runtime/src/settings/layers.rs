@@ -197,20 +197,21 @@ impl Settings {
         self.put(declaration, names, text, Origin::CommandLine);
     }
 
-    /// The setting that has or had such a name, and its names of that time.
+    /// The setting that has, had or shares such a name, and its names with that one.
     fn find(
         &self,
         is_meant: impl Fn(&Names) -> bool,
     ) -> Option<(&'static Declaration, &'static Names)> {
         self.table.iter().find_map(|setting| {
             let declaration = setting.declaration();
-            let mut names = [Some(&declaration.names), declaration.former.as_ref()].into_iter();
+            let Declaration { names, former, shared, .. } = declaration;
+            let mut names = [Some(names), former.as_ref(), shared.as_ref()].into_iter();
             Some((declaration, names.find_map(|names| names.filter(|names| is_meant(names)))?))
         })
     }
 
-    /// A layer's value. What is set by a former name is warned of, and gives way to the present one in
-    /// the same layer, whichever comes first.
+    /// A layer's value. What is set by a former name or a shared one gives way to the present one in the
+    /// same layer, whichever comes first; a former one is warned of.
     fn put(
         &mut self,
         declaration: &'static Declaration,
@@ -222,7 +223,9 @@ impl Settings {
         let layered = Layered { text, origin, names };
         let mut is_overridden = false;
         if *names != declaration.names {
-            self.warnings.push(renamed(declaration, &layered));
+            if declaration.shared != Some(*names) {
+                self.warnings.push(renamed(declaration, &layered));
+            }
             let before = self.values.get(declaration.names.key);
             is_overridden = before.is_some_and(|before| {
                 let is_same = |one: &Origin, other| {

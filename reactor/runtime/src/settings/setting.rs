@@ -41,6 +41,9 @@ pub struct Declaration {
     pub names: Names,
     /// What it was called before. These names are still read, with a warning.
     pub former: Option<Names>,
+    /// Its names with one in the environment that it shares with settings of other programs, which gives
+    /// way to its own there.
+    pub shared: Option<Names>,
     /// Its value when it isn't set; `None` when it has none then.
     pub default: Option<&'static str>,
     /// When it is needed, or what it means that it isn't set; `None` when it has a default or must be set.
@@ -225,6 +228,7 @@ impl Names {
         let declaration = Declaration {
             names: self,
             former: None,
+            shared: None,
             default: None,
             unset: None,
             kind,
@@ -312,6 +316,14 @@ impl<T> Setting<T> {
     #[must_use]
     pub const fn formerly(mut self, names: Names) -> Self {
         self.declaration.former = Some(names);
+        self
+    }
+
+    /// A name in the environment that it shares with settings of other programs: it is read where its own
+    /// isn't set there.
+    #[must_use]
+    pub const fn shared_as(mut self, key: &'static str) -> Self {
+        self.declaration.shared = Some(Names { key, ..self.declaration.names });
         self
     }
 

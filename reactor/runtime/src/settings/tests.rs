@@ -23,6 +23,7 @@ crate::settings! {
         SPAN: Duration = Names::new("X_FULL_SPAN", "span", "span")
             .duration(Duration::ZERO..=DURATION_MAX)
             .default("5m")
+            .shared_as("Y_SPAN")
             .help("Span");
     }
 }
@@ -331,6 +332,26 @@ fn a_former_name_is_taken_with_a_warning_and_gives_way_to_the_present_one() {
     // An error names it as it was written.
     let text = errors(&mut settings(&["--name", "n"], &[("X_DOOR", "0")]));
     assert_eq!(text, "error: environment variable X_DOOR = \"0\": expected a port, 1 to 65535\n");
+}
+
+/// In the environment, and there alone.
+#[test]
+fn a_shared_name_is_taken_where_its_own_is_not_set() {
+    let span = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut found = settings(arguments, environment);
+        let value = found.get(&SPAN).map(|span| span.as_secs());
+        assert!(found.warnings().is_empty(), "{:?}", found.warnings());
+        value
+    };
+    let (own, shared) = (("X_FULL_SPAN", "2s"), ("Y_SPAN", "3s"));
+    let file = file("span=1s\n");
+    let config = ["--config", file.path().to_str().unwrap()];
+    assert_eq!(span(&config, &[shared]), Some(3));
+    assert_eq!(span(&[], &[shared, own]), Some(2));
+    assert_eq!(span(&[], &[own, shared]), Some(2));
+    assert_eq!(span(&["--span", "4s"], &[shared]), Some(4));
+    let text = errors(&mut settings(&["--name", "n"], &[("Y_SPAN", "x")]));
+    assert!(text.starts_with("error: environment variable Y_SPAN = \"x\": expected "), "{text}");
 }
 
 #[test]
