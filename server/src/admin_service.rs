@@ -181,24 +181,29 @@ struct Connection {
     id: ConnectionId,
     /// TLS is still to begin.
     awaits_tls: bool,
+    /// It is the health check's, which has no certificate to check the central's by: it may do without TLS.
+    is_probe: bool,
     session: Session,
 }
 
 /// Listens where an operator looks, and logs where that is.
 ///
 /// # Errors
-/// The address can't be had.
+/// The address can't be had, or the name leads to none.
 pub fn listen(
     event_loop: &mut EventLoop,
     config: &AdminConfig,
 ) -> Result<AdminService, ServerError> {
     let AdminConfig { address, tls, hosts, limits, .. } = config;
     let listener_limits = listener_limits(limits);
-    let bound = event_loop.bind(*address);
+    let resolved = address.resolve();
+    let resolved = resolved
+        .map_err(|source| ServerError::ResolveAdmin { address: address.clone(), source })?;
+    let bound = event_loop.bind(resolved);
     let listening =
         bound.and_then(|bound| event_loop.listen_apart(bound, BACKLOG, listener_limits));
-    let (listener, listening) =
-        listening.map_err(|source| ServerError::ListenAdmin { address: *address, source })?;
+    let (listener, listening) = listening
+        .map_err(|source| ServerError::ListenAdmin { address: address.clone(), source })?;
     let line = Line::new("listen_admin", Success).with("ip", listening.ip());
     log_line!(Level::Info, line.with("port", listening.port()).with("tls", tls));
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -295,12 +300,13 @@ impl AdminService {
         self.connections.iter().flatten().map(|connection| connection.id)
     }
 
-    pub(crate) fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId) {
+    pub(crate) fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, is_probe: bool) {
         if self.connections.len() <= id.slot() {
             self.connections.resize_with(id.slot() + 1, || None);
         }
         let session = Session::new(&self.shared);
-        self.connections[id.slot()] = Some(Connection { id, awaits_tls: self.is_tls, session });
+        let connection = Connection { id, awaits_tls: self.is_tls, is_probe, session };
+        self.connections[id.slot()] = Some(connection);
         self.arm(cx, id, Deadline::Idle);
     }
 
@@ -322,6 +328,10 @@ impl AdminService {
         let Some(connection) = self.connections.get_mut(id.slot()).and_then(Option::as_mut) else {
             return input.len();
         };
+        if connection.awaits_tls && connection.is_probe && input.first() != Some(&HANDSHAKE) {
+            connection.awaits_tls = false;
+            connection.session = Session::for_health(&self.shared);
+        }
         if connection.awaits_tls {
             return self.begin_tls(cx, id, input, make_layer);
         }

@@ -3,7 +3,7 @@
 //! What a value may be is said where its setting is declared, in [`settings`]; here is how settings
 //! go together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use runtime::settings::{SettingErrors, Settings, write_size};
 use tls::{ClientOptions, KeyFiles, ServerOptions, TrustFiles};
 use wire::{Agency, DrawName, FRAME_MAX};
 
+use crate::admin_address::AdminAddress;
 use crate::central::{Plaintext, ProtocolConfig};
 use crate::settings::{self, StoreKind, TlsMode};
 use crate::store::Terms;
@@ -60,7 +61,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
     /// Where to listen.
-    pub address: SocketAddr,
+    pub address: AdminAddress,
     /// By HTTPS.
     pub tls: bool,
     /// Which hosts requests may be meant for.
@@ -185,7 +186,7 @@ impl Config {
             request_timeout: layers.get(&settings::ADMIN_HEAD_TIMEOUT)?,
             idle_timeout: layers.get(&settings::ADMIN_IDLE_TIMEOUT)?,
         };
-        let hosts = Hosts::new(layers.get(&settings::ADMIN_HOSTS)?);
+        let mut hosts = layers.get(&settings::ADMIN_HOSTS)?;
         let metrics_agencies = layers.get(&settings::METRICS_AGENCIES)?;
         let Some(address) = layers.get(&settings::ADMIN_ADDRESS)? else { return Some(None) };
         if tls && !has_tls {
@@ -196,10 +197,12 @@ impl Config {
             );
             return None;
         }
-        if Self::clashes(layers, address)? {
+        if Self::clashes(layers, &address)? {
             layers.reject(&settings::ADMIN_ADDRESS, "another port than", &settings::PORT);
             return None;
         }
+        hosts.extend(address.host().map(str::to_owned));
+        let hosts = Hosts::new(hosts);
         Some(Some(AdminConfig { address, tls, hosts, limits, metrics_agencies }))
     }
 
@@ -276,10 +279,11 @@ impl Config {
         Some(Some(EtcdUser { name, password_file }))
     }
 
-    /// Whether agencies are to be listened to at the same address.
-    fn clashes(layers: &mut Settings, admin: SocketAddr) -> Option<bool> {
+    /// Whether agencies are to be listened to at the same address. That of a name isn't known yet.
+    fn clashes(layers: &mut Settings, admin: &AdminAddress) -> Option<bool> {
         let (ip, port) = (layers.get(&settings::BIND)?, layers.get(&settings::PORT)?);
-        let overlaps = ip == admin.ip() || ip.is_unspecified() || admin.ip().is_unspecified();
+        let is_same = |admin: IpAddr| ip == admin || admin.is_unspecified();
+        let overlaps = ip.is_unspecified() || admin.ip().is_some_and(is_same);
         Some(port != 0 && port == admin.port() && overlaps)
     }
 

@@ -1,9 +1,11 @@
 //! `server healthcheck`: asks the central that runs with this configuration over loopback how it is.
-//! Where it has an admin listener without TLS, whether it is ready; else for one echo.
+//! Where it has an admin listener, whether it is ready; else for one echo.
 //!
 //! It connects from an address of its own, whose connections the central logs as DEBUG only: a check
-//! every few seconds must not fill the log. No other machine can connect from it.
+//! every few seconds must not fill the log. No other machine can connect from it, so that the central
+//! answers it without TLS where others need that.
 
+pub mod configured;
 mod readiness;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use self::readiness::Answer;
+use crate::admin_address::AdminAddress;
 
 /// The address that the check connects from. On Linux all of 127.0.0.0/8 is this machine; the last byte is the
 /// `H` of health.
@@ -37,7 +40,7 @@ const SHOWN_MAX: usize = 64;
 pub enum Check {
     /// That a line comes back, from the listener of the agencies.
     Echo,
-    /// That `/readyz` says so, from the admin listener, by HTTP without TLS.
+    /// That `/readyz` says so, from the admin listener, by HTTP.
     Readiness,
 }
 
@@ -96,6 +99,14 @@ impl fmt::Display for Check {
 /// Why the central isn't healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
+    /// Where it should listen isn't known.
+    #[error("SERVER_ADMIN_ADDRESS = {address}: can't look that name up: {source}")]
+    NoAddress {
+        /// Its name.
+        address: AdminAddress,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Only its log names the port.
     #[error(
         "{} is 0, any free port, which can't be guessed: set the one that the server logs", .0.port()
@@ -229,7 +240,7 @@ fn failed(check: Check, address: SocketAddr, found: &[u8], source: io::Error) ->
 
 /// The address to connect to for a server bound to `bound`. One bound to all addresses is asked over
 /// IPv4, which an IPv6 socket takes too.
-fn reachable(bound: IpAddr) -> IpAddr {
+pub(crate) fn reachable(bound: IpAddr) -> IpAddr {
     match bound {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
             Ipv4Addr::LOCALHOST.into()

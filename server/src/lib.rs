@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols of the port: echo and the lottery, as a handler of the event loop |
 //! | [`admin_service`] | serves the admin listener: what an operator sees |
+//! | [`admin_address`] | where that is: an address, or a name that is looked up |
 //! | [`with_admin`] | both listeners, as one handler of the event loop |
 //! | [`certificates`] | the certificates, keys and revocation lists that are in force |
 //! | [`disk_thread`] | waits for the disk, so that the loop doesn't |
@@ -24,6 +25,7 @@
 //! | [`exporting`] | writes the rows of a lottery that etcd keeps into a file |
 //! | [`healthcheck`] | whether a running central answers |
 
+pub mod admin_address;
 pub mod admin_service;
 pub mod central;
 pub mod certificates;

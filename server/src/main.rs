@@ -18,7 +18,7 @@ use server::central::{Central, LedgerBackend, ProtocolConfig};
 use server::certificates::Certificates;
 use server::config::{Config, EtcdConfig};
 use server::exporting::Exported;
-use server::healthcheck::Check;
+use server::healthcheck::configured;
 use server::lottery::Lottery;
 use server::observable::{ViewContext, WallClock};
 use server::recovering::Recovering;
@@ -26,7 +26,7 @@ use server::server_error::ServerError;
 use server::settings::{DRAW_KEY, EXPORT, HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::with_admin::WithAdmin;
-use server::{admin_service, disk_thread, exporting, healthcheck, joining, opening, startup_log};
+use server::{admin_service, disk_thread, exporting, joining, opening, startup_log};
 use tls::timestamp::Clock;
 
 fn main() -> ExitCode {
@@ -64,11 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn check_health(config: &Config) -> ExitCode {
-    let checked = match &config.admin {
-        Some(admin) if !admin.tls => healthcheck::check(Check::Readiness, admin.address),
-        _ => healthcheck::check(Check::Echo, config.address),
-    };
-    match checked {
+    match configured::check_server(config) {
         Ok(()) => {
             console::print("healthy\n");
             ExitCode::SUCCESS

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use reactor::RunError;
 use rustix::io::Errno;
 
+use crate::admin_address::AdminAddress;
 use crate::joining::JoinError;
 use crate::store::{StoreError, advice};
 
@@ -22,6 +23,17 @@ pub enum ServerError {
     /// A certificate, a key or a revocation list can't be used.
     #[error(transparent)]
     Certificates(#[from] tls::SettingError),
+    /// The admin listener's name leads nowhere.
+    #[error(
+        "SERVER_ADMIN_ADDRESS = {address}: can't look that name up: {source}: set a name or an address of \
+         this machine, as localhost or 127.0.0.1, or off"
+    )]
+    ResolveAdmin {
+        /// The name.
+        address: AdminAddress,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The admin listener's address can't be had.
     #[error(
         "SERVER_ADMIN_ADDRESS = {address}: can't listen there: {source}: end what listens at that port (ss \
@@ -29,7 +41,7 @@ pub enum ServerError {
     )]
     ListenAdmin {
         /// The address.
-        address: SocketAddr,
+        address: AdminAddress,
         /// What the kernel returned.
         source: io::Error,
     },

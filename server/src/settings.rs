@@ -5,7 +5,7 @@
 //! [`config`](crate::config)'s; the loop's limits are enforced by [`reactor::Limits`], the protocols'
 //! by [`ProtocolConfig`](crate::central::ProtocolConfig).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use runtime::logging::{Format, LevelFilter};
 use runtime::settings::{DURATION_MAX, Names, Program, SIZE_MAX, Subcommand};
 use wire::{Agency, DRAW_NAME_FORM, DrawName};
 
+use crate::admin_address::{AdminAddress, is_host_name};
 use crate::central::{AgencyAddresses, BadEntry};
 use crate::ini;
 
@@ -194,11 +195,11 @@ runtime::settings! {
     }
 
     "Monitoring" {
-        ADMIN_ADDRESS: Option<SocketAddr> = names("SERVER_ADMIN_ADDRESS", "admin-address")
-            .parsed("IP:PORT", "an IP address and a port, as 127.0.0.1:8080 or [::1]:8080, or off", admin_address)
+        ADMIN_ADDRESS: Option<AdminAddress> = names("SERVER_ADMIN_ADDRESS", "admin-address")
+            .parsed("HOST:PORT", "HOST:PORT, as 127.0.0.1:8080, [::1]:8080 or localhost:8080, or off", admin_address)
             .default("off")
             .help("Where an operator looks: page, metrics, health")
-            .details("by HTTP, without a password: every client that reaches it can look, and change nothing; with port 0 the log says which it is; `server healthcheck` asks there");
+            .details("by HTTP, without a password: every client that reaches it can look, and change nothing; a name is looked up at the start, and is one of `SERVER_ADMIN_HOSTS`; with port 0 the log says which it is; `server healthcheck` asks there");
         ADMIN_HOSTS: Vec<String> = names("SERVER_ADMIN_HOSTS", "admin-hosts")
             .parsed("NAMES", "host names, as loteria.example,monitor, or nothing", host_names)
             .default("")
@@ -729,29 +730,16 @@ fn file(path: &str) -> Option<PathBuf> {
 }
 
 #[expect(clippy::option_option, reason = "an address, `off`, or neither")]
-fn admin_address(text: &str) -> Option<Option<SocketAddr>> {
+fn admin_address(text: &str) -> Option<Option<AdminAddress>> {
     match text.trim() {
         "off" => Some(None),
-        text => text.parse().ok().map(Some),
+        text => AdminAddress::parse(text).map(Some),
     }
 }
-
-/// Longest name of DNS, in bytes.
-const HOST_NAME_MAX: usize = 253;
 
 fn host_names(text: &str) -> Option<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(|name| is_host_name(name).then(|| name.to_ascii_lowercase())).collect()
-}
-
-/// As a browser has it in its address, without a port.
-fn is_host_name(name: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let is_label = |label: &str| {
-        let has_ends = !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
-        has_ends && label.bytes().all(is_inner)
-    };
-    name.len() <= HOST_NAME_MAX && name.split('.').all(is_label)
 }
 
 fn parse_store(text: &str) -> Option<StoreKind> {

@@ -84,11 +84,12 @@ impl<H: Observable> Handler for WithAdmin<H> {
     fn on_open(&mut self, cx: &mut impl Context, id: ConnectionId, peer: SocketAddr) {
         match &mut self.admin {
             Some(admin) if cx.listener(id) == Some(admin.listener()) => {
+                let is_probe = healthcheck::is_probe(peer.ip());
                 // As when it asks for an echo: without its ledger a central isn't ready.
-                if healthcheck::is_probe(peer.ip()) {
+                if is_probe {
                     self.inner.on_probe();
                 }
-                admin.on_open(cx, id);
+                admin.on_open(cx, id, is_probe);
             }
             _ => self.inner.on_open(cx, id, peer),
         }

@@ -37,6 +37,8 @@ pub struct Session {
     requests: u16,
     /// The beginning of a head has come, and the deadline of its rest is armed.
     is_partial: bool,
+    /// It is answered how the process is, and nothing else.
+    is_for_health: bool,
     state: State,
 }
 
@@ -97,7 +99,13 @@ impl Session {
     /// A connection that was just accepted. It has [`Deadline::Idle`].
     pub fn new(shared: &Shared) -> Self {
         let decoder = RequestDecoder::new(shared.limits.max_head_bytes);
-        Self { decoder, requests: 0, is_partial: false, state: State::Open }
+        Self { decoder, requests: 0, is_partial: false, is_for_health: false, state: State::Open }
+    }
+
+    /// The same for a health check that comes without the TLS that others need: it is answered `/healthz`
+    /// and `/readyz`.
+    pub fn for_health(shared: &Shared) -> Self {
+        Self { is_for_health: true, ..Self::new(shared) }
     }
 
     /// Whether it is a stream of events.
@@ -206,7 +214,7 @@ impl Session {
         }
     }
 
-    /// Sends a stream a comment, to be called every
+    /// Sends a stream an event without news, to be called every
     /// [`KEEP_ALIVE_INTERVAL`](crate::events::KEEP_ALIVE_INTERVAL); `has_left` as in
     /// [`on_tick`](Self::on_tick).
     pub fn on_keep_alive(&self, has_left: bool, out: &mut Vec<u8>) {
@@ -237,7 +245,8 @@ impl Session {
     ) -> usize {
         self.requests += 1;
         let method = request.method;
-        let resource = match find(request, shared) {
+        let found = find(request, shared).and_then(|resource| self.admit(resource));
+        let resource = match found {
             Ok(Resource::Events) if method == Method::Head || shared.may_stream() => {
                 return self.stream(method, shared, view, out);
             }
@@ -255,6 +264,14 @@ impl Session {
         };
         write(&answer, method, after, shared, out);
         answer.body.len()
+    }
+
+    fn admit(&self, resource: Resource) -> Result<Resource, Answer> {
+        if !self.is_for_health || matches!(resource, Resource::Health | Resource::Readiness) {
+            return Ok(resource);
+        }
+        let text = "expected HTTPS for all but /healthz and /readyz, found HTTP";
+        Err(Answer::text(StatusCode::MisdirectedRequest, text))
     }
 
     /// Begins a stream, or says only how it would begin.

@@ -60,6 +60,7 @@ fn an_operator_and_agencies_are_listened_to_at_different_addresses() {
         ("0.0.0.0", "8080", "127.0.0.1:8081"),
         ("127.0.0.1", "8080", "127.0.0.2:8080"),
         ("127.0.0.1", "0", "127.0.0.1:0"),
+        ("127.0.0.1", "8080", "localhost:8080"),
     ] {
         assert_eq!(with(bind, port, admin), Ok(()), "{bind}:{port}, {admin}");
     }
@@ -68,10 +69,24 @@ fn an_operator_and_agencies_are_listened_to_at_different_addresses() {
         ("0.0.0.0", "127.0.0.1:8080"),
         ("127.0.0.1", "0.0.0.0:8080"),
         ("::", "127.0.0.1:8080"),
+        ("0.0.0.0", "localhost:8080"),
     ] {
         let error = with(bind, "8080", admin).unwrap_err();
         let expected = "expected another port than SERVER_PORT";
         assert!(error.contains("--admin-address") && error.contains(expected), "{error}");
+    }
+}
+
+/// Whoever follows the address that the operator gave says its name.
+#[test]
+fn the_admin_listener_may_be_called_by_its_own_name() {
+    let arguments = ["--admin-address", "Central.Example:8080", "--admin-hosts", "other"];
+    let admin = Config::new(&mut layers(&arguments)).unwrap().admin.unwrap();
+    assert_eq!(admin.address.to_string(), "central.example:8080");
+    for (host, is_admitted) in
+        [("central.example:8080", true), ("other", true), ("evil.example", false)]
+    {
+        assert_eq!(admin.hosts.admit(Some(host)), is_admitted, "{host}");
     }
 }
 

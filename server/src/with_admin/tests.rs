@@ -107,6 +107,10 @@ struct World<H> {
 
 impl<H: Observable<Fatal = Infallible>> World<H> {
     fn new(inner: H) -> Self {
+        Self::with_tls(inner, false)
+    }
+
+    fn with_tls(inner: H, is_tls: bool) -> Self {
         let network = MemoryNetwork::new();
         network.set_capacity(16 << 20);
         let wall = WallClock::new(network.now(), begin());
@@ -117,7 +121,7 @@ impl<H: Observable<Fatal = Infallible>> World<H> {
             .listen_apart(ADDRESS.parse().unwrap(), ListenerLimits::default())
             .expect("nothing else listens");
         let shared = Shared::new(AdminLimits::default(), Hosts::default(), Events::new(1));
-        event_loop.handler.admin = Some(AdminService::new(listener, false, shared));
+        event_loop.handler.admin = Some(AdminService::new(listener, is_tls, shared));
         event_loop.start().expect("it isn't made to fail");
         Self { network, event_loop }
     }
@@ -275,4 +279,25 @@ fn a_slow_head_has_less_time_where_there_are_many_connections() {
     assert_eq!(cut_off_after(Duration::from_millis(200)), 200 - 128);
     assert_eq!(cut_off_after(Duration::from_secs(8)), 0);
     assert_eq!(cut_off_after(Duration::from_secs(1)), 128);
+}
+
+/// Whoever calls from its address is on this machine.
+#[test]
+fn the_health_check_alone_is_answered_without_tls_where_that_is_needed() {
+    let inner = Inner { agencies: 1, stored: 0, progressed: Instant::now(), signals: Vec::new() };
+    let mut world = World::with_tls(inner, true);
+    let mut ask = |from: &str, bytes: &[u8]| {
+        let from = SocketAddr::new(from.parse().unwrap(), 40_000);
+        let peer = world.network.connect_from(from, ADDRESS.parse().unwrap()).expect("it listens");
+        peer.write_all(bytes);
+        world.run();
+        String::from_utf8(peer.read_arrived()).expect("text")
+    };
+    let readiness = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let page = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    assert!(ask("127.0.0.72", readiness).ends_with("\r\n\r\nready\n"));
+    assert!(ask("127.0.0.72", page).starts_with("HTTP/1.1 421 "));
+    assert!(ask("127.0.0.1", readiness).contains("expected HTTPS, found HTTP"));
+    // What it begins as TLS is TLS, of which this handler has none.
+    assert_eq!(ask("127.0.0.72", &[22, 3, 1, 0, 5]), "");
 }

@@ -29,6 +29,12 @@ impl Connection {
         Self { session: Session::new(&shared), shared, central, out: Vec::new(), made: 0 }
     }
 
+    /// A health check's, where others need HTTPS.
+    fn for_health(central: Central) -> Self {
+        let connection = Self::new(central);
+        Self { session: Session::for_health(&connection.shared), ..connection }
+    }
+
     fn data(&mut self, input: &[u8]) -> Progress {
         let progress = self.session.on_data(input, &mut self.shared, &self.central, &mut self.out);
         self.made += progress.made;
@@ -410,4 +416,23 @@ proptest! {
         arrivals.sort_unstable();
         prop_assert_eq!(answered(&stream, &arrivals), answered(&stream, &[]));
     }
+}
+
+#[test]
+fn a_health_check_without_tls_is_answered_how_the_process_is_and_nothing_else() {
+    let mut connection = Connection::for_health(Central::new(1));
+    for (target, status) in [
+        ("/readyz", "200 OK"),
+        ("/", "421 "),
+        ("/metrics", "421 "),
+        ("/status.json", "421 "),
+        ("/events", "421 "),
+        ("/nothing", "404 "),
+        ("/healthz", "200 OK"),
+    ] {
+        let sent =
+            connection.exchange(&format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
+        assert!(sent.starts_with(&format!("HTTP/1.1 {status}")), "{target}: {sent}");
+    }
+    assert!(!connection.session.is_stream());
 }
