@@ -1,10 +1,11 @@
 //! Any bytes to the admin listener, cut anywhere: the same responses as in one piece, a bounded output
 //! at once, little held of the input; and once a connection closes, or is a stream, nothing more comes
-//! of it.
+//! of its input. Then what else may happen to a connection, in any order: ticks, signs of life, a deadline
+//! that passes, its end. Only a stream is sent events, and whatever comes last leaves nothing behind.
 
 #![no_main]
 
-use admin::events::Events;
+use admin::events::{Events, KEEP_ALIVE};
 use admin::exposition::Exposition;
 use admin::host::Hosts;
 use admin::limits::{AdminLimits, OUTPUT_MAX, RESPONSES_MAX};
@@ -44,14 +45,44 @@ struct Outcome {
     next: Next,
 }
 
+/// The first two bytes are the step and what happens after the input, two bits each.
 fuzz_target!(|input: &[u8]| {
-    let Some((&step, stream)) = input.split_first() else { return };
-    let cut = answer(stream, usize::from(step).max(1));
-    assert_eq!(cut, answer(stream, stream.len().max(1)));
+    let [step, then, stream @ ..] = input else { return };
+    let happens = [0, 2, 4, 6].map(|shift| then >> shift & 3);
+    let cut = answer(stream, usize::from(*step).max(1), happens);
+    assert_eq!(cut, answer(stream, stream.len().max(1), happens));
 });
 
-/// Answers a stream that arrives `step` bytes at a time.
-fn answer(stream: &[u8], step: usize) -> Outcome {
+/// What happens to a connection that isn't input.
+fn happen(what: u8, session: &mut Session, rest: &[u8], shared: &mut Shared, out: &mut Vec<u8>) {
+    let (before, was_stream) = (out.len(), session.is_stream());
+    match what {
+        0 => {
+            let event = shared.events.tick(Central.status());
+            session.on_tick(event.as_deref(), true, shared, &Central, out);
+            assert!(was_stream || out.len() == before, "events are for streams");
+        }
+        1 => {
+            // What hasn't left is owed: all of it comes at the next tick.
+            session.on_tick(Some(b"an event"), false, shared, &Central, out);
+            assert_eq!(out.len(), before, "nothing while the last hasn't left");
+            session.on_keep_alive(true, out);
+            let sent: &[u8] = if was_stream { KEEP_ALIVE } else { b"" };
+            assert_eq!(&out[before..], sent);
+        }
+        2 => session.on_deadline(shared, out),
+        _ => {
+            let progress = session.on_eof(rest, shared, &Central, out);
+            assert_eq!((progress.consumed, progress.next), (rest.len(), Next::Close));
+        }
+    }
+    if what >= 2 {
+        assert!(!session.is_stream() && shared.streams() == 0, "it closes");
+    }
+}
+
+/// Answers a stream that arrives `step` bytes at a time, and goes on with what happens then.
+fn answer(stream: &[u8], step: usize, happens: [u8; 4]) -> Outcome {
     let limits = AdminLimits { max_head_bytes: MAX_HEAD, ..AdminLimits::default() };
     let mut shared = Shared::new(limits, Hosts::default(), Events::new(7));
     let (mut session, mut out) = (Session::new(&shared), Vec::new());
@@ -76,6 +107,9 @@ fn answer(stream: &[u8], step: usize) -> Outcome {
             assert!(progress.consumed > 0, "it goes on");
         }
         assert!(to - from < MAX_HEAD, "more is held than a head may have");
+    }
+    for what in happens {
+        happen(what, &mut session, &stream[from..], &mut shared, &mut out);
     }
     let outcome = Outcome { out, responses: shared.responses, streams: shared.streams(), next };
     session.on_close(&mut shared);

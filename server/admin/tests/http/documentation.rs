@@ -3,16 +3,22 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use admin::events::{KEEP_ALIVE, RETRY};
 use admin::status::{Phase, Problem, Stage};
+use admin::view::NotReady;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::central::Central;
 
+fn page() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/monitoring.md");
+    fs::read_to_string(path).expect("the page")
+}
+
 /// The first cell of each row of the section's tables.
 fn first_cells(section: &str) -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/monitoring.md");
-    let page = fs::read_to_string(path).expect("the page");
+    let page = page();
     let begin = page.split_once(&format!("\n## {section}\n")).expect("the section").1;
     let rows = begin.split("\n## ").next().into_iter().flat_map(str::lines);
     let cells = rows.filter_map(|row| row.strip_prefix("| ")?.split(" |").next());
@@ -52,11 +58,12 @@ fn name(value: impl Serialize) -> String {
 
 #[test]
 fn every_value_is_documented() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/monitoring.md");
-    let page = fs::read_to_string(path).expect("the page");
+    let page = page();
     let problems = [
         Problem::Stopping,
+        Problem::Recovering,
         Problem::StorageFailing,
+        Problem::LedgerFull,
         Problem::ConnectionsFull,
         Problem::CertificateExpired,
         Problem::CertificateExpiring,
@@ -66,6 +73,26 @@ fn every_value_is_documented() {
     let phases = [Phase::Waiting, Phase::Sending, Phase::Finished, Phase::Drawn].map(name);
     for name in problems.map(name).iter().chain(&stages).chain(&phases) {
         assert!(page.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn every_reason_not_to_be_ready_is_documented() {
+    let reasons =
+        [NotReady::Recovering, NotReady::StorageFailing, NotReady::LedgerFull, NotReady::Stopping];
+    let reasons = reasons.map(|reason| format!("`{reason}`"));
+    let cells = first_cells("Resources");
+    let found: Vec<_> = cells.iter().skip_while(|cell| *cell != "line").skip(1).collect();
+    assert_eq!(found, reasons.iter().collect::<Vec<_>>());
+}
+
+/// What a stream begins with, and what it is kept alive by.
+#[test]
+fn events_without_news_are_documented_as_they_are_sent() {
+    let page = page();
+    for sent in [RETRY, KEEP_ALIVE] {
+        let sent = str::from_utf8(sent).expect("text");
+        assert!(page.contains(&format!("\n{}\n", sent.trim_end())), "{sent}");
     }
 }
 
