@@ -1,5 +1,6 @@
 //! Central and agencies are killed at random moments, again and again, and started anew: no bet is
-//! lost, none is stored twice, and the lottery is drawn once.
+//! lost, none is stored twice, and the lottery is drawn once; and the metrics of the central that is left say
+//! what the ledger holds, and count what its own log has.
 //!
 //! `KILLS=500` for more of them, `KILLS_SEED` to begin with the seed that a failure names,
 //! `KILLS_DATA=FOLDER` for `agency-1.csv` to `agency-5.csv` there instead of files made here. Chance
@@ -8,11 +9,16 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fastrand::Rng;
+use kit::http::{admin_port, ask};
+use kit::inputs::rows_of;
+use kit::log::successes;
 use kit::lottery::{Input, Lottery, Name, Plan};
+use kit::process::TIMEOUT;
 
 /// Kills when `KILLS` isn't set.
 const KILLS: usize = 200;
@@ -73,8 +79,11 @@ fn round(random: &mut Rng, kills: usize, tally: &mut Tally) {
             kill(random, &mut lottery, tally);
         }
     }
+    lottery.wait_for_end();
+    let metrics = metrics(&lottery);
     lottery.finish();
     lottery.check();
+    check_metrics(&lottery, &metrics);
     let cut = format!("bytes_cut: {} ", TORN.len());
     tally.cut += lottery.central_log.iter().filter(|line| line.contains(&cut)).count();
 }
@@ -104,8 +113,37 @@ fn start_central(random: &mut Rng, lottery: &mut Lottery) {
     let command = lottery.central(&[
         ("SERVER_GROUP_COMMIT_BYTES", group_commit_bytes),
         ("SERVER_READ_BUDGET", read),
+        ("SERVER_ADMIN_ADDRESS", "127.0.0.1:0"),
     ]);
     lottery.start_central(command);
+}
+
+/// The central's metrics, once nothing more happens.
+fn metrics(lottery: &Lottery) -> String {
+    let port = admin_port(&lottery.log_since_start());
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
+    ask(&mut stream, "/metrics").expect("a response").body
+}
+
+fn check_metrics(lottery: &Lottery, metrics: &str) {
+    let number = |name: &str| -> u64 {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name}: {metrics}"))
+    };
+    assert_eq!(number("loteria_ledger_bets"), lottery.rows() as u64);
+    assert_eq!(number("loteria_ledger_rejected_bets"), 0);
+    assert_eq!(number("loteria_winners"), lottery.winners());
+    for agency in lottery.agencies() {
+        let rows = rows_of(&lottery.ledger(), agency).len() as u64;
+        assert_eq!(number(&format!("loteria_agency_bets{{agency=\"{agency}\"}}")), rows);
+    }
+    let log = lottery.log_since_start();
+    let stored: Vec<u64> = successes(&log, "apuesta_recibida")
+        .map(|line| line.value("cantidad").expect("a number"))
+        .collect();
+    assert_eq!(number("loteria_bets_stored_total"), stored.iter().sum::<u64>());
+    assert_eq!(number("loteria_batches_total{outcome=\"stored\"}"), stored.len() as u64);
 }
 
 /// Lets the lottery come some way, and a little further than its next log line.

@@ -82,6 +82,8 @@ pub struct Lottery {
     finished: BTreeMap<u32, u64>,
     /// The central listens since it was started last.
     listens: bool,
+    /// Lines of it that are older.
+    lines_before: usize,
     /// Lines of the central and ends of agencies: how far the lottery has come.
     pub progress: u64,
 }
@@ -108,6 +110,7 @@ impl Lottery {
             confirmed: BTreeMap::new(),
             finished: BTreeMap::new(),
             listens: false,
+            lines_before: 0,
             progress: 0,
         }
     }
@@ -153,6 +156,7 @@ impl Lottery {
     /// Starts the central; it may not even listen yet.
     pub fn start_central(&mut self, command: Command) {
         self.listens = false;
+        self.lines_before = self.central_log.len();
         self.processes.start(Name::Central, command);
     }
 
@@ -266,12 +270,30 @@ impl Lottery {
         }
     }
 
-    /// Waits until all agencies are done, and ends the central in order.
-    pub fn finish(&mut self) {
-        // Before it listens, a signal may still find it unprepared.
+    /// What the central has logged since it was started last, as far as it was read.
+    pub fn log_since_start(&self) -> String {
+        self.central_log[self.lines_before..]
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect()
+    }
+
+    /// Winners that all agencies have received that have come to their end.
+    pub fn winners(&self) -> u64 {
+        self.finished.values().sum()
+    }
+
+    /// Waits until all agencies are done, and the central listens.
+    pub fn wait_for_end(&mut self) {
         while !self.is_over() || !self.listens {
             self.go_on();
         }
+    }
+
+    /// Waits until all agencies are done, and ends the central in order.
+    pub fn finish(&mut self) {
+        // Before it listens, a signal may still find it unprepared.
+        self.wait_for_end();
         self.processes.terminate(Name::Central);
         let status = self.central_end();
         assert_eq!(status.code(), Some(0), "{}", self.last_lines());

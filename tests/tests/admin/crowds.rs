@@ -145,6 +145,7 @@ fn the_health_check_gets_in_beside_a_crowd() {
         ends.store(true, Ordering::Relaxed);
         assert_eq!(answer.status, 200);
     });
+    wait_until("the crowd gone", || ask(&mut central.connect(), "/healthz").is_ok());
     let metrics = central.metrics();
     assert_ne!(metrics["loteria_admin_connections_refused_total"], "0");
     assert_eq!(metrics["loteria_admin_connections_limit"], "16");

@@ -1,7 +1,8 @@
 //! Pages that are kept up to date: everything at first, then what changes, to the last.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kit::http::{get, parse, receive_head};
 use kit::process::{TIMEOUT, raise_descriptors};
@@ -11,12 +12,18 @@ use serde_json::Value;
 use crate::world::{Central, finish, send};
 
 /// A stream of events.
-struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream<S = TcpStream>(BufReader<S>);
 
 impl Stream {
-    fn open(central: &Central) -> Self {
-        let mut stream = central.connect();
-        stream.write_all(get("/events").as_bytes()).expect("sent");
+    pub(crate) fn open(central: &Central) -> Self {
+        Self::open_on(central.connect())
+    }
+}
+
+impl<S: Read + Write> Stream<S> {
+    /// On a connection that is established.
+    pub(crate) fn open_on(mut stream: S) -> Self {
+        stream.write_all(get("/events").as_bytes()).and_then(|()| stream.flush()).expect("sent");
         let head = parse(&receive_head(&mut stream).expect("a head"));
         assert_eq!((head.status, &*head.headers["content-type"]), (200, "text/event-stream"));
         assert_eq!(head.headers["cache-control"], "no-cache");
@@ -39,7 +46,7 @@ impl Stream {
     }
 
     /// The next event: its name and its data.
-    fn event(&mut self) -> Option<(String, Value)> {
+    pub(crate) fn event(&mut self) -> Option<(String, Value)> {
         loop {
             let block = self.block();
             if block.is_empty() {
@@ -101,6 +108,42 @@ fn a_shutdown_is_the_last_that_streams_hear_and_they_hold_it_up_no_longer() {
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
+/// Events that a stream is sent in a second, at most.
+const EVENTS_MAX: usize = 4;
+
+/// By how much times may be off: those of the loop are whole microseconds.
+const JITTER: f64 = 0.001;
+
+/// Counted by the times that the events themselves have: the central's, however late they arrive.
+#[test]
+fn a_stream_is_sent_four_events_a_second_however_many_bets_there_are() {
+    let central = Central::start(2, &[("SERVER_SYNC", "never")]);
+    let mut stream = Stream::open(&central);
+    stream.event().expect("what there is at first");
+    let ends = AtomicBool::new(false);
+    let times: Vec<f64> = std::thread::scope(|scope| {
+        let sending = [1, 2].map(|number| {
+            let (central, ends) = (&central, &ends);
+            scope.spawn(move || {
+                let mut agency = central.agency(number);
+                let batches = (0..).take_while(|_| !ends.load(Ordering::Relaxed));
+                batches.map(|at| send(&mut agency, at, 1, 0)).count()
+            })
+        });
+        let mut events = || stream.event().expect("an event").1;
+        let times = (0..20).map(|_| events()["time"].as_f64().expect("a time")).collect();
+        ends.store(true, Ordering::Relaxed);
+        let batches = sending.map(|one| one.join().expect("it is served"));
+        assert!(batches.iter().all(|count| *count > 20), "more than events: {batches:?}");
+        times
+    });
+    for window in times.windows(EVENTS_MAX + 1) {
+        let lasted = window[EVENTS_MAX] - window[0];
+        assert!(lasted > 1.0 - JITTER, "{} events in {lasted} s: {times:?}", EVENTS_MAX + 1);
+    }
+    central.server.stop();
+}
+
 /// All from one address, which may have half of the connections.
 #[test]
 fn as_many_streams_as_there_may_be_and_no_more() {
@@ -122,6 +165,31 @@ fn as_many_streams_as_there_may_be_and_no_more() {
     drop(streams);
     central.wait_for_metric("loteria_admin_streams", "0");
     Stream::open(&central);
+    central.server.stop();
+}
+
+/// Bytes that an idle stream may take of the central's memory: its connection and its session.
+const STREAM_MEMORY_MAX: usize = 6 << 10;
+
+#[test]
+fn an_idle_stream_takes_little_memory() {
+    const COUNT: usize = 2_000;
+    raise_descriptors();
+    let settings = [("SERVER_ADMIN_CONNECTIONS", "10000"), ("SERVER_ADMIN_STREAMS", "5000")];
+    let central = Central::start(5, &settings);
+    let open = || {
+        let mut stream = Stream::open(&central);
+        assert_eq!(stream.event().expect("what there is").0, "status");
+        stream
+    };
+    // What the process asks for once and for all.
+    let first: Vec<_> = (0..200).map(|_| open()).collect();
+    let before = central.server.anonymous_memory();
+    let others: Vec<_> = (0..COUNT).map(|_| open()).collect();
+    let taken = central.server.anonymous_memory().saturating_sub(before) / COUNT;
+    assert!(taken <= STREAM_MEMORY_MAX, "{taken} bytes for each stream");
+    drop((first, others));
+    central.wait_for_metric("loteria_admin_streams", "0");
     central.server.stop();
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use kit::frames::batch;
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::world::{Central, finish, send, wait_until};
 
@@ -142,29 +141,12 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
-/// Bytes of the log, which is made whole at the start: only the rows reach it.
-const FILE_SIZE_MAX: u64 = 4096 + 2 * 1024 * 1024;
-
-/// A limit on the size of files in place of a full disk, which can be lifted.
-fn limit_files(central: &Central, current: Option<u64>) {
-    let pid = Pid::from_raw(central.server.pid().try_into().expect("a number"));
-    let limit = Rlimit { current, ..getrlimit(Resource::Fsize) };
-    prlimit(pid, Resource::Fsize, limit).expect("it is our own");
-}
-
 #[test]
 fn a_full_disk_is_not_ready_until_there_is_space() {
     let central = Central::start(1, &[("SERVER_COMMIT_RETRY_DELAY", "1ms")]);
     assert_eq!(central.get("/readyz").status, 200);
-    limit_files(&central, Some(FILE_SIZE_MAX));
-    let bets = [("12345678", "7"); 200];
-    let mut position = 0;
-    let mut agency = central.agency(1);
-    // The central hangs up behind it, so that the agency tries again later.
-    while agency.ask(&batch(position, &bets)).starts_with("stored ") {
-        position += bets.len() as u64;
-        assert!(position < 200_000, "nothing failed");
-    }
+    central.fill_disk();
+    let position = central.send_until_refused(1);
     // The central may try again at once, and stays not ready: nothing has been stored.
     let metrics_before = central.metrics();
     wait_until("a turn", || {
@@ -178,9 +160,10 @@ fn a_full_disk_is_not_ready_until_there_is_space() {
     let metrics = central.metrics();
     assert_ne!(metrics["loteria_commit_failures_total"], "0");
     assert_ne!(metrics["loteria_batches_total{outcome=\"unavailable\"}"], "0");
-    limit_files(&central, None);
-    let stored = format!("stored {}", position + bets.len() as u64);
-    wait_until("a bet stored", || central.agency(1).ask(&batch(position, &bets)) == stored);
+    central.make_room();
+    let stored = format!("stored {}", position + 1);
+    let bet = batch(position, &[("12345678", "7")]);
+    wait_until("a bet stored", || central.agency(1).ask(&bet) == stored);
     assert_eq!(central.get("/readyz").body, "ready\n");
     assert_eq!(central.metrics()["loteria_ready"], "1");
     central.server.stop();

@@ -10,6 +10,7 @@ use kit::frames::{batch, end};
 use kit::http::{Response, admin_port, get, metrics, receive};
 use kit::process::TIMEOUT;
 use kit::server::Server;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 /// Wins in every lottery.
 pub(crate) const WINNING: &str = "7574";
@@ -67,6 +68,13 @@ impl Central {
         metrics(&self.get("/metrics").body)
     }
 
+    /// The value of a metric that is a whole number.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        let metrics = self.metrics();
+        let value = metrics.get(name).unwrap_or_else(|| panic!("there is no {name}"));
+        value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))
+    }
+
     pub(crate) fn status(&self) -> serde_json::Value {
         serde_json::from_str(&self.get("/status.json").body).expect("JSON")
     }
@@ -81,6 +89,41 @@ impl Central {
         let (conversation, welcome) = Conversation::introduced(self.server.connect(), agency);
         assert!(welcome.starts_with("welcome "), "{welcome}");
         conversation
+    }
+}
+
+/// Bytes of the wal, which is made whole at the start: only the rows reach it.
+const FILE_SIZE_MAX: u64 = 4096 + 2 * 1024 * 1024;
+
+/// A limit on the size of files in place of a full disk.
+impl Central {
+    /// Nothing grows any more beyond what the wal has already.
+    pub(crate) fn fill_disk(&self) {
+        self.limit_files(Some(FILE_SIZE_MAX));
+    }
+
+    /// There is room again.
+    pub(crate) fn make_room(&self) {
+        self.limit_files(None);
+    }
+
+    fn limit_files(&self, current: Option<u64>) {
+        let pid = Pid::from_raw(self.server.pid().try_into().expect("a number"));
+        let limit = Rlimit { current, ..getrlimit(Resource::Fsize) };
+        prlimit(pid, Resource::Fsize, limit).expect("it is our own");
+    }
+
+    /// Sends batches of an agency until one isn't stored, and returns up to where they were.
+    pub(crate) fn send_until_refused(&self, agency: u32) -> u64 {
+        const BETS: [(&str, &str); 200] = [("12345678", "7"); 200];
+        let mut agency = self.agency(agency);
+        let mut position = 0;
+        // The central hangs up behind it, so that the agency tries again later.
+        while agency.ask(&batch(position, &BETS)).starts_with("stored ") {
+            position += BETS.len() as u64;
+            assert!(position < 200_000, "nothing failed");
+        }
+        position
     }
 }
 
