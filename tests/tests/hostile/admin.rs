@@ -17,6 +17,7 @@ use socket2::{SockRef, Socket};
 use crate::attack::{Attack, mebibytes};
 use crate::conversation::{HOSTILE, connect_to};
 use crate::flood::{Peer, Reading, repeat, run, single_bytes};
+use crate::honest::Phase;
 use crate::scale;
 
 /// `SERVER_ADMIN_CONNECTIONS` by default.
@@ -106,28 +107,36 @@ impl AdminAttack {
     }
 }
 
-/// Requests that aren't answered, each with the status code that says so.
-type Refused = Vec<(Vec<u8>, u16)>;
+/// Requests, each with the status code of its only answer.
+type Requests = Vec<(Vec<u8>, u16)>;
 
 /// Sends each of them over and over, each on a connection of its own. It must be refused and have one answer,
-/// whatever follows it, and the connection must end.
-fn refused(name: &'static str, bound: &str, requests: &Refused) {
-    let rounds = scale(200, 20_000) / THREADS / requests.len();
-    let attack = AdminAttack::begin(name, &[]);
+/// whatever follows it, and the connection must end. Before that, as many that are answered.
+fn refused(name: &'static str, bound: &str, requests: &Requests) {
+    let each = scale(200, 20_000) / THREADS / requests.len() * requests.len();
+    let mut attack = AdminAttack::begin(name, &[]);
+    attack.attack.begin_phase(Phase::Harmless);
+    send_all(&attack, &vec![(last("/healthz"), 200)], each);
+    attack.attack.begin_phase(Phase::Attack);
+    send_all(&attack, requests, each);
+    let measured = format!("{} requests, each refused", each * THREADS);
+    attack.end(bound, &measured, BESIDE, Vec::new());
+}
+
+/// On several threads, so many on each.
+fn send_all(attack: &AdminAttack, requests: &Requests, each: usize) {
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                for (request, status) in requests.iter().cycle().take(rounds * requests.len()) {
-                    check_refused(attack.connect(), request, *status);
+                for (request, status) in requests.iter().cycle().take(each) {
+                    check_answered_once(attack.connect(), request, *status);
                 }
             });
         }
     });
-    let count = rounds * requests.len() * THREADS;
-    attack.end(bound, &format!("{count} requests, each refused"), BESIDE, Vec::new());
 }
 
-fn check_refused(mut stream: TcpStream, request: &[u8], status: u16) {
+fn check_answered_once(mut stream: TcpStream, request: &[u8], status: u16) {
     let shown = String::from_utf8_lossy(&request[..request.len().min(80)]).into_owned();
     stream.write_all(request).expect("sent");
     let mut answers = Vec::new();
@@ -226,14 +235,19 @@ fn answer_len(attack: &AdminAttack) -> u64 {
 #[test]
 fn heads_of_16_kib() {
     let (connections, requests) = (scale(20, 100), scale(20, REQUESTS));
-    let attack = AdminAttack::begin("heads of 16 KiB", &[]);
-    let (whole, answers) = (head(HEAD_MAX), answer_len(&attack) * requests);
-    let peer = || Peer::new(attack.connect(), repeat(&whole, requests), Reading::Bytes(answers));
-    let mut peers: Vec<_> = (0..connections).map(|_| peer()).collect();
-    run(&mut peers, Duration::from_mins(2));
-    let unanswered = peers.iter().filter(|peer| !peer.is_done()).count();
-    drop(peers);
-    check_refused(attack.connect(), &head(HEAD_MAX + 1), 431);
+    let mut attack = AdminAttack::begin("heads of 16 KiB", &[]);
+    let answers = answer_len(&attack) * requests;
+    let ask = |attack: &AdminAttack, head: &[u8]| {
+        let peer = || Peer::new(attack.connect(), repeat(head, requests), Reading::Bytes(answers));
+        let mut peers: Vec<_> = (0..connections).map(|_| peer()).collect();
+        run(&mut peers, Duration::from_mins(2));
+        peers.iter().filter(|peer| !peer.is_done()).count()
+    };
+    attack.attack.begin_phase(Phase::Harmless);
+    assert_eq!(ask(&attack, get("/healthz").as_bytes()), 0, "all are answered");
+    attack.attack.begin_phase(Phase::Attack);
+    let unanswered = ask(&attack, &head(HEAD_MAX));
+    check_answered_once(attack.connect(), &head(HEAD_MAX + 1), 431);
     let broken = (unanswered > 0).then(|| format!("{unanswered} weren't answered"));
     let measured = format!("{connections} connections, {requests} requests each");
     let bound = "`SERVER_ADMIN_MAX_HEAD_SIZE`";
@@ -255,6 +269,7 @@ fn heads_that_lack_a_byte() {
         receive(stream).map_or(0, |answer| answer.status)
     });
     let answered = answers.filter(|status| *status == 200).count();
+    drop(heads);
     let broken = (answered < FEW).then(|| format!("{answered} were answered"));
     let measured = format!("{FEW} of them, then the byte");
     let bound = "`SERVER_ADMIN_MAX_HEAD_SIZE`";
@@ -270,6 +285,7 @@ fn heads_byte_by_byte() {
     let mut peers: Vec<_> = (0..FEW).map(|_| peer()).collect();
     run(&mut peers, Duration::from_mins(2));
     let answered = peers.iter().filter(|peer| peer.is_done()).count();
+    drop(peers);
     let broken = (answered < FEW).then(|| format!("{answered} were answered"));
     let measured = format!("{FEW} heads of {} bytes", whole.len());
     let most = CONNECTIONS * HEAD_MAX + BESIDE;
@@ -355,6 +371,7 @@ fn pipelined_requests() {
     let received: u64 = peers.iter().map(|peer| peer.received).sum();
     let broken = (ended < connections).then(|| format!("{ended} connections have ended"));
     let received = mebibytes(usize::try_from(received).expect("it fits"));
+    drop(peers);
     let measured = format!("{connections} connections that read {received}");
     let bound = "1,000 requests of a connection, 256 KiB in a turn";
     attack.end(bound, &measured, BUFFERED_MAX + BESIDE, broken.into_iter().collect());
@@ -372,6 +389,7 @@ fn answers_that_are_not_read() {
     let mut peers: Vec<_> = (0..MANY).map(|_| peer()).collect();
     run(&mut peers, Duration::from_mins(2));
     let cut_off = peers.iter().filter(|peer| peer.is_cut_off()).count();
+    drop(peers);
     let measured = format!("{requests} requests on each of {MANY} connections, {cut_off} cut off");
     attack.end(BUFFERED_BOUND, &measured, BUFFERED_MAX + BESIDE, Vec::new());
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ended::Ended;
-use crate::honest::{self, Honest, Progress};
+use crate::honest::{self, Honest, Phase, Progress};
 use crate::operator::{Operator, READY};
 use crate::scale;
 use crate::turns::{self, Turns};
@@ -73,12 +73,14 @@ impl Attack {
         folder: tempfile::TempDir,
         command: Command,
     ) -> Self {
-        Self::start(name, folder, command, None)
+        Self::start(name, folder, command, None, Phase::Attack)
     }
 
     /// On the admin listener of a central whose honest peers have been served alone for a while.
     pub(crate) fn begin_at_admin(name: &'static str, environment: &[(&str, &str)]) -> Self {
-        let attack = Self::begin(name, environment);
+        let (folder, command) =
+            (tempfile::tempdir().expect("a folder"), attacked_command(environment));
+        let attack = Self::start(name, folder, command, None, Phase::Alone);
         Self { is_at_admin: true, ..attack }.after_a_while()
     }
 
@@ -89,7 +91,7 @@ impl Attack {
         let mut command = attacked_command(environment);
         command.envs(certificates.server_settings("required"));
         let folder = tempfile::tempdir().expect("a folder");
-        Self::start(name, folder, command, Some(certificates)).after_a_while()
+        Self::start(name, folder, command, Some(certificates), Phase::Alone).after_a_while()
     }
 
     fn start(
@@ -97,12 +99,13 @@ impl Attack {
         folder: tempfile::TempDir,
         mut command: Command,
         certificates: Option<Certificates>,
+        phase: Phase,
     ) -> Self {
         command.env("SERVER_ADMIN_ADDRESS", "127.0.0.1:0");
         let server = Server::start_with_log_file(folder, command);
         let log = fs::read_to_string(server.folder().join("log")).expect("text");
         let admin = SocketAddr::from(([127, 0, 0, 1], admin_port(&log)));
-        let honest = Some(Honest::start(&server, certificates.as_ref()));
+        let honest = Some(Honest::start(&server, certificates.as_ref(), phase));
         let operator = Some(Operator::start(server.pid(), admin));
         let (is_at_admin, readiness, turns) = (false, vec![READY], None);
         let begun = Instant::now();
@@ -133,10 +136,22 @@ impl Attack {
 
     /// Once the honest peers have been served alone.
     fn after_a_while(mut self) -> Self {
-        self.wait_for(|progress| &progress.stored, scale(200, 5_000));
-        self.honest.as_ref().expect("it is at work").note_attack();
-        self.begun = Instant::now();
+        self.wait_a_while();
+        self.begin_phase(Phase::Attack);
         self
+    }
+
+    /// Until the honest peers have been served often enough to say how long that takes.
+    fn wait_a_while(&self) {
+        self.wait_for(|progress| &progress.stored, scale(200, 5_000));
+    }
+
+    /// What the honest peers ask for from now on is beside this.
+    pub(crate) fn begin_phase(&mut self, phase: Phase) {
+        if phase == Phase::Attack {
+            self.begun = Instant::now();
+        }
+        self.honest.as_ref().expect("it is at work").begin(phase);
     }
 
     /// Where its admin listener is.
@@ -200,7 +215,7 @@ impl Attack {
         let stored = served.expect("the honest agency is served").stored;
         echo.expect("the honest echo peer is served");
         honest::finish(&self.server, stored);
-        self.honest = Some(Honest::start(&self.server, None));
+        self.honest = Some(Honest::start(&self.server, None, Phase::Attack));
     }
 
     /// Ends the attack, and prints its row; see [`Ended::report`].
@@ -212,12 +227,17 @@ impl Attack {
     /// end.
     pub(crate) fn ask_to_end(mut self, meanwhile: impl FnOnce()) -> Ended {
         let (peak, spent) = (self.peak(), self.begun.elapsed());
+        let processor = self.processor_time();
+        if self.is_at_admin {
+            self.begin_phase(Phase::Behind);
+            self.wait_a_while();
+        }
         let honest = self.honest.take().expect("it is at work").stop();
         let operator = self.operator.take().expect("it is at work").stop();
         meanwhile();
         let turns = self.turns.as_ref().zip(operator.kept.as_ref().ok());
         let turns = turns.map(|(turns, kept)| turns.end(kept.most_work));
-        let (processor, log_bytes) = (self.processor_time(), self.log_bytes());
+        let log_bytes = self.log_bytes();
         let folder = self.server.take_folder();
         let begun = Instant::now();
         let status = self.server.terminate();

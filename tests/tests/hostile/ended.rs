@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use crate::attack::mebibytes;
-use crate::honest::{self, Latencies, Served};
+use crate::honest::{self, Echoed, Latencies, Served};
 use crate::operator::{ANSWER_MAX, Found, Seen};
 use kit::process::TIMEOUT;
 
@@ -21,7 +21,7 @@ pub(crate) struct Ended {
     pub(crate) spent: Duration,
     pub(crate) processor: Option<Duration>,
     pub(crate) log_bytes: u64,
-    pub(crate) honest: (io::Result<Served>, io::Result<Latencies>),
+    pub(crate) honest: (io::Result<Served>, io::Result<Echoed>),
     pub(crate) operator: Seen,
     pub(crate) is_at_admin: bool,
     pub(crate) readiness: Vec<&'static str>,
@@ -52,7 +52,13 @@ impl Ended {
         }
         let agency =
             latencies_or_failure(agency.as_ref().map(|served| &served.latencies), &mut broken);
-        let echo = latencies_or_failure(echo.as_ref(), &mut broken);
+        if let Ok(Echoed { longest, .. }) = echo
+            && self.is_at_admin
+            && *longest > ANSWER_MAX
+        {
+            broken.push(format!("an echo took {longest:.1?} that the central is to blame for"));
+        }
+        let echo = latencies_or_failure(echo.as_ref().map(|echoed| &echoed.latencies), &mut broken);
         let operator = self.operator_row(&mut broken);
         if let Some(peak) = self.peak.filter(|peak| *peak > self.most) {
             broken.push(format!("{} of memory", mebibytes(peak)));

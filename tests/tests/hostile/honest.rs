@@ -6,17 +6,20 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
 use wire::Request;
 
 use crate::conversation::{HONEST, connect_from};
 use kit::certificates::Certificates;
 use kit::conversation::Conversation;
 use kit::frames::{batch, bytes, end, hello};
+use kit::process::TIMEOUT;
 use kit::server::Server;
+use kit::stopwatch::Stopwatch;
 use kit::stream::Stream;
 use kit::tls_client::{TlsClient, client_config};
 
@@ -35,36 +38,77 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Most requests whose time is kept.
 const TIMES_MAX: usize = 1_000_000;
 
+/// What goes on beside an honest peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Attack,
+    /// Nothing yet.
+    Alone,
+    /// As many requests as the attack has, which ask for what there is: what they cost is the machine's to
+    /// bear, whoever sends them.
+    Harmless,
+    /// Nothing any more.
+    Behind,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Attack, Self::Alone, Self::Harmless, Self::Behind];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Attack => "beside the attack",
+            Self::Alone => "alone",
+            Self::Harmless => "beside as many harmless requests",
+            Self::Behind => "behind it",
+        }
+    }
+}
+
 /// How long responses took.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
-    /// Before the attack, if the peer was served alone first.
-    alone: Vec<Duration>,
-    times: Vec<Duration>,
+    /// In each phase.
+    times: [Vec<Duration>; Phase::ALL.len()],
 }
 
 impl Latencies {
+    /// Beside the attack.
     pub(crate) fn add(&mut self, time: Duration) {
-        if self.times.len() < TIMES_MAX {
-            self.times.push(time);
-        }
+        self.add_in(Phase::Attack, time);
     }
 
-    /// The attack begins.
-    fn note_attack(&mut self) {
-        self.alone.append(&mut self.times);
+    fn add_in(&mut self, phase: Phase, time: Duration) {
+        let times = &mut self.times[phase as usize];
+        if times.len() < TIMES_MAX {
+            times.push(time);
+        }
     }
 }
 
+/// Those beside the attack, and what they are of the others.
 impl fmt::Display for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((most, longest)) = most_and_longest(&self.times) else {
+        let [attack, others @ ..] = &self.times;
+        let Some((most, longest)) = most_and_longest(attack) else {
             return f.write_str("none answered");
         };
         write!(f, "{}, {} ms", milliseconds(most), milliseconds(longest))?;
-        let Some((alone, _)) = most_and_longest(&self.alone) else { return Ok(()) };
-        write!(f, "; {:.1} times that alone", most.as_secs_f64() / alone.as_secs_f64())
+        for (phase, times) in Phase::ALL[1..].iter().zip(others) {
+            if let Some((other, _)) = most_and_longest(times) {
+                let ratio = most.as_secs_f64() / other.as_secs_f64();
+                write!(f, "; {ratio:.1} times that {}", phase.name())?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// How long lines took that were echoed.
+#[derive(Debug, Default)]
+pub(crate) struct Echoed {
+    pub(crate) latencies: Latencies,
+    /// The longest beside the attack that the central was to blame for: an echo waits for no disk.
+    pub(crate) longest: Duration,
 }
 
 /// What 99 % of them aren't longer than, and the longest.
@@ -94,8 +138,13 @@ pub(crate) struct Progress {
     pub(crate) stored: AtomicU64,
     /// UNAVAILABLE responses.
     pub(crate) unavailable: AtomicU64,
-    /// The attack has begun.
-    is_attacked: AtomicBool,
+    phase: AtomicU8,
+}
+
+impl Progress {
+    fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Ordering::Relaxed))]
+    }
 }
 
 /// The two peers, at work until [`stop`](Self::stop).
@@ -103,7 +152,7 @@ pub(crate) struct Honest {
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
     agency: JoinHandle<io::Result<Served>>,
-    echo: JoinHandle<io::Result<Latencies>>,
+    echo: JoinHandle<io::Result<Echoed>>,
 }
 
 /// The bets of the honest agency from a position on: document and number.
@@ -124,12 +173,18 @@ pub(crate) fn rows(stored: u64) -> impl Iterator<Item = String> {
 
 impl Honest {
     /// Inside TLS, when there are certificates.
-    pub(crate) fn start(server: &Server, certificates: Option<&Certificates>) -> Self {
+    pub(crate) fn start(
+        server: &Server,
+        certificates: Option<&Certificates>,
+        phase: Phase,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (conversation, welcome) =
             Conversation::introduced(connect(server, certificates, Some(AGENCY)), AGENCY);
         let echo = connect(server, certificates, None);
         let progress = Arc::new(Progress::default());
+        progress.phase.store(phase as u8, Ordering::Relaxed);
+        let pid = server.pid();
         let (agency_stop, shown) = (stop.clone(), progress.clone());
         let (echo_stop, seen) = (stop.clone(), progress.clone());
         Self {
@@ -138,7 +193,7 @@ impl Honest {
             agency: std::thread::spawn(move || {
                 run_agency(conversation, &welcome, &agency_stop, &shown)
             }),
-            echo: std::thread::spawn(move || run_echo(echo, &echo_stop, &seen.is_attacked)),
+            echo: std::thread::spawn(move || run_echo(echo, pid, &echo_stop, &seen)),
         }
     }
 
@@ -146,13 +201,13 @@ impl Honest {
         &self.progress
     }
 
-    /// How long responses took so far is what they take without an attack.
-    pub(crate) fn note_attack(&self) {
-        self.progress.is_attacked.store(true, Ordering::Relaxed);
+    /// What is asked from now on belongs to this phase.
+    pub(crate) fn begin(&self, phase: Phase) {
+        self.progress.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     /// Lets both have the response they wait for, and takes what they found.
-    pub(crate) fn stop(self) -> (io::Result<Served>, io::Result<Latencies>) {
+    pub(crate) fn stop(self) -> (io::Result<Served>, io::Result<Echoed>) {
         self.stop.store(true, Ordering::Relaxed);
         (self.agency.join().expect("no wrong response"), self.echo.join().expect("no wrong echo"))
     }
@@ -178,19 +233,14 @@ fn run_agency(
         panic!("an honest agency was answered: {welcome}");
     };
     let mut served = Served { stored: consumed.parse().expect("a number"), ..Served::default() };
-    let mut is_alone = true;
     while !stop.load(Ordering::Relaxed) {
-        if is_alone && progress.is_attacked.load(Ordering::Relaxed) {
-            is_alone = false;
-            served.latencies.note_attack();
-        }
-        let begun = Instant::now();
+        let (begun, beside) = (Instant::now(), progress.phase());
         if phase == "Drawn" {
             ask_winners(&mut conversation, served.stored)?;
         } else {
             store(&mut conversation, &mut served, progress)?;
         }
-        served.latencies.add(begun.elapsed());
+        served.latencies.add_in(beside, begun.elapsed());
         std::thread::sleep(PAUSE);
     }
     Ok(served)
@@ -240,28 +290,31 @@ fn ask_winners(conversation: &mut Conversation<Stream>, stored: u64) -> io::Resu
 
 fn run_echo(
     mut stream: Stream,
+    pid: u32,
     stop: &AtomicBool,
-    is_attacked: &AtomicBool,
-) -> io::Result<Latencies> {
-    let mut latencies = Latencies::default();
-    let (mut count, mut is_alone) = (0_u64, true);
+    progress: &Progress,
+) -> io::Result<Echoed> {
+    let mut echoed = Echoed::default();
+    let mut count = 0_u64;
     while !stop.load(Ordering::Relaxed) {
-        if is_alone && is_attacked.load(Ordering::Relaxed) {
-            is_alone = false;
-            latencies.note_attack();
-        }
-        let begun = Instant::now();
+        let (mut stopwatch, phase) = (Stopwatch::start(pid), progress.phase());
         let line = format!("honest line {count:012}\n");
         stream.write_all(line.as_bytes())?;
         stream.flush()?;
+        // A line is short, and comes as a whole.
+        stopwatch.wait(stream.socket(), PollFlags::IN, TIMEOUT)?;
+        let blamed = stopwatch.blamed();
         let mut response = vec![0; line.len()];
         stream.read_exact(&mut response)?;
         assert_eq!(String::from_utf8_lossy(&response), line);
-        latencies.add(begun.elapsed());
+        echoed.latencies.add_in(phase, stopwatch.elapsed());
+        if phase == Phase::Attack {
+            echoed.longest = echoed.longest.max(blamed);
+        }
         count += 1;
         std::thread::sleep(PAUSE);
     }
-    Ok(latencies)
+    Ok(echoed)
 }
 
 /// Ends the honest agency's input, which must be at `stored`.
