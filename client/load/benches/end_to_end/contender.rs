@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use kit::programs::binary;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Central,
+    /// The central of another version: see [`earlier_central`].
+    EarlierCentral,
     BareEcho,
     LinesCodec,
     /// Appends what comes to a file.
@@ -40,8 +42,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Central,
+        Self::EarlierCentral,
         Self::BareEcho,
         Self::LinesCodec,
         Self::BareLedger,
@@ -58,6 +61,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Central => "central",
+            Self::EarlierCentral => "earlier central",
             Self::BareEcho => "bare mio loop",
             Self::BareLedger => "bare mio loop, appending",
             Self::BareLog => "bare mio loop, pre-filled",
@@ -73,7 +77,7 @@ impl Kind {
 
     fn role(self) -> Option<&'static str> {
         match self {
-            Self::Central => None,
+            Self::Central | Self::EarlierCentral => None,
             Self::BareEcho => Some("bare-echo"),
             Self::LinesCodec => Some("lines-codec"),
             Self::BareLedger => Some("bare-ledger"),
@@ -87,6 +91,11 @@ impl Kind {
             Self::SyncingThread => Some("syncing-thread"),
         }
     }
+}
+
+/// The program of a central to compare this one with: `EARLIER_SERVER` names it, if there is one.
+pub(crate) fn earlier_central() -> Option<PathBuf> {
+    std::env::var_os("EARLIER_SERVER").map(PathBuf::from)
 }
 
 /// The process, in a folder of its own. Killed when it is dropped.
@@ -115,7 +124,7 @@ impl Kind {
         let bytes = |space| Bytes::create(&folder.join("frames"), space, is_synced);
         let lottery = || Lottery::create(&folder.join("bets.csv"), secured::AGENCIES);
         match self {
-            Self::Central => Err(io::ErrorKind::Unsupported.into()),
+            Self::Central | Self::EarlierCentral => Err(io::ErrorKind::Unsupported.into()),
             Self::BareEcho => yardstick::echo(port),
             Self::LinesCodec => yardstick::lines_codec(port),
             Self::BareLedger => yardstick::ledger(port, bytes(Space::Appended)?),
@@ -144,14 +153,15 @@ impl Contender {
 
     fn start_in(folder: TempDir, kind: Kind, sync: &str, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
-        let mut command = match kind.role() {
-            Some(role) => {
-                let mut command = Command::new(std::env::current_exe().expect("it has a name"));
-                command.arg(role).arg(port.to_string()).arg(folder.path()).arg(sync);
-                command.envs(environment.iter().copied());
-                command
-            }
-            None => central(port, folder.path(), sync, environment),
+        let mut command = if let Some(role) = kind.role() {
+            let mut command = Command::new(std::env::current_exe().expect("it has a name"));
+            command.arg(role).arg(port.to_string()).arg(folder.path()).arg(sync);
+            command.envs(environment.iter().copied());
+            command
+        } else {
+            let program = earlier_central().filter(|_| kind == Kind::EarlierCentral);
+            let program = program.unwrap_or_else(|| binary("server"));
+            central(&program, port, folder.path(), sync, environment)
         };
         stay_on(SERVER_CORE);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
@@ -207,8 +217,14 @@ impl Killed {
 
 /// The central as it is configured by default, but for what keeps it from listening and from
 /// echoing more than one line.
-fn central(port: u16, folder: &Path, sync: &str, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary("server"));
+fn central(
+    program: &Path,
+    port: u16,
+    folder: &Path,
+    sync: &str,
+    environment: &[(&str, &str)],
+) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(folder)
         .env_clear()

@@ -1,12 +1,14 @@
 //! Honest peers beside crowds: thousands of idle connections, a thousand slow ones. What each costs,
-//! and what it costs the honest ones.
+//! and what it costs the honest ones; and what an idle stream of events costs.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use kit::http::get;
+use kit::process::free_port;
 use load::swarm::{echo, lottery};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wire::MAGIC;
@@ -17,6 +19,12 @@ use crate::{RUNS, load, print, undisturbed};
 
 const IDLE: usize = 9_000;
 const SLOW: usize = 1_000;
+
+/// Streams of events.
+const STREAMS: usize = 2_000;
+
+/// What the data of an event begin with.
+const DATA: &[u8] = b"\ndata: ";
 
 /// What is beside the honest ones.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +104,48 @@ pub(crate) fn run() {
     for kind in [Kind::Central, Kind::LinesCodec] {
         print(&format!("  {:<28} {:>8} B for each of {IDLE}", kind.name(), memory_of_one(kind)));
     }
+    let of_stream = memory_of_stream();
+    print(&format!(
+        "  {:<28} {of_stream:>8} B for each of {STREAMS}",
+        "central, a stream of events"
+    ));
     print("");
+}
+
+/// Anonymous memory of the central for each idle stream of events, in bytes.
+fn memory_of_stream() -> usize {
+    let port = free_port();
+    let (address, limit) = (format!("127.0.0.1:{port}"), (4 * STREAMS).to_string());
+    let contender = Contender::start(
+        Kind::Central,
+        "never",
+        &[
+            ("LOGGING_LEVEL", "WARNING"),
+            ("SERVER_ADMIN_ADDRESS", &address),
+            // One address may have half of them.
+            ("SERVER_ADMIN_CONNECTIONS", &limit),
+            ("SERVER_ADMIN_STREAMS", &(2 * STREAMS).to_string()),
+        ],
+    );
+    let open = |_| open_stream(port).expect("the central answers");
+    let _first: Vec<_> = (0..STREAMS / 10).map(open).collect();
+    let before = contender.anonymous_memory();
+    let _idle: Vec<_> = (0..STREAMS).map(open).collect();
+    contender.anonymous_memory().saturating_sub(before) / STREAMS
+}
+
+/// A stream that has had its first event.
+fn open_stream(port: u16) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.write_all(get("/events").as_bytes())?;
+    let (mut found, mut chunk) = (Vec::new(), [0; 4096]);
+    while !found.windows(DATA.len()).any(|window| window == DATA) || !found.ends_with(b"\n\n") {
+        match stream.read(&mut chunk)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => found.extend_from_slice(&chunk[..count]),
+        }
+    }
+    Ok(stream)
 }
 
 /// The same load beside each of the others.

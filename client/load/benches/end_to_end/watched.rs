@@ -1,5 +1,6 @@
 //! What it costs a central that an operator watches it: with an admin listener, and scraped once a second
-//! with a page open.
+//! with a page open. With `EARLIER_SERVER=PATH`, also beside a central of another version, which counts
+//! nothing for instance.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -11,7 +12,7 @@ use kit::http::{ask, get};
 use kit::process::free_port;
 use load::swarm::{echo, lottery};
 
-use crate::contender::{Contender, Kind};
+use crate::contender::{Contender, Kind, earlier_central};
 use crate::table::{Run, Table};
 use crate::{RUNS, load, undisturbed};
 
@@ -23,16 +24,23 @@ const CONNECTIONS: u32 = 50;
 /// How a central is watched. The first is what the others are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watching {
+    /// Another version, without an admin listener.
+    Earlier,
     Off,
     Listening,
     Watched,
 }
 
-const SIDES: [Watching; 3] = [Watching::Off, Watching::Listening, Watching::Watched];
+/// All that there are, the earlier one if there is one.
+fn sides() -> Vec<Watching> {
+    let earlier = earlier_central().map(|_| Watching::Earlier);
+    earlier.into_iter().chain([Watching::Off, Watching::Listening, Watching::Watched]).collect()
+}
 
 impl Watching {
     fn name(self) -> &'static str {
         match self {
+            Self::Earlier => "earlier central",
             Self::Off => "central",
             Self::Listening => "central, admin listener",
             Self::Watched => "central, scraped, a page open",
@@ -96,9 +104,11 @@ pub(crate) fn run(publish: impl Fn(&Table)) {
 }
 
 fn compare(name: &str, unit: &'static str, run: impl Fn(&Contender) -> Run) -> Table {
-    let mut table = Table::new(name.to_owned(), unit, SIDES.map(Watching::name).to_vec());
+    let sides = sides();
+    let names = sides.iter().map(|side| side.name()).collect();
+    let mut table = Table::new(name.to_owned(), unit, names);
     for _ in 0..RUNS {
-        table.add_round(SIDES.map(|side| run_once(side, &run)).to_vec());
+        table.add_round(sides.iter().map(|side| run_once(*side, &run)).collect());
     }
     table
 }
@@ -107,11 +117,12 @@ fn run_once(side: Watching, run: impl Fn(&Contender) -> Run) -> Run {
     let port = free_port();
     let (agencies, address) = (CONNECTIONS.to_string(), format!("127.0.0.1:{port}"));
     let mut environment = vec![("SERVER_AGENCIES", &*agencies), ("LOGGING_LEVEL", "WARNING")];
-    if side != Watching::Off {
+    if matches!(side, Watching::Listening | Watching::Watched) {
         environment.push(("SERVER_ADMIN_ADDRESS", &address));
     }
+    let kind = if side == Watching::Earlier { Kind::EarlierCentral } else { Kind::Central };
     undisturbed(
-        || Contender::start(Kind::Central, "never", &environment),
+        || Contender::start(kind, "never", &environment),
         |contender| {
             let operator = (side == Watching::Watched).then(|| Operator::start(port));
             let _operator = operator.transpose().expect("the central answers");
