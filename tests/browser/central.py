@@ -17,14 +17,15 @@ import agency as protocol  # noqa: E402  the agency in Python speaks the protoco
 
 PROGRAMS = REPOSITORY / "target" / "release"
 WINNING_NUMBER = "7574"
+REJECTED = 0x83
 
 # Longest wait for anything; far more than it takes.
 PATIENCE = 60
 
 
-def wait_until(condition, what="it"):
+def wait_until(condition, what="it", patience=PATIENCE):
     """Asks again and again until it is so, and returns what was answered."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"{what} never became so"
         time.sleep(0.05)
@@ -40,18 +41,22 @@ def free_port():
 class Central:
     """A central with its admin listener. It may be killed and started again, on the same ledger."""
 
-    def __init__(self, folder, agencies):
-        self.folder, self.agencies = folder, agencies
+    def __init__(self, folder, agencies, admin_host="127.0.0.1", **settings):
+        self.folder, self.agencies, self.admin_host = folder, agencies, admin_host
+        self.settings = settings
         self.port, self.admin_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.admin_port}/"
+        self.url = self.url_at("127.0.0.1")
         self.process = None
+
+    def url_at(self, host):
+        return f"http://{host}:{self.admin_port}/"
 
     def start(self):
         settings = {
             "SERVER_PORT": self.port, "SERVER_BIND": "127.0.0.1", "SERVER_AGENCIES": self.agencies,
             "SERVER_LISTEN_BACKLOG": 1024, "SERVER_STORAGE_PATH": self.folder / "bets.csv",
-            "SERVER_ADMIN_ADDRESS": f"127.0.0.1:{self.admin_port}",
-        }
+            "SERVER_ADMIN_ADDRESS": f"{self.admin_host}:{self.admin_port}",
+        } | self.settings
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith(("SERVER_", "LOGGING_"))}
         environment |= {name: str(value) for name, value in settings.items()}
@@ -76,6 +81,12 @@ class Central:
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+    def metric(self, name):
+        """The value of a metric without labels."""
+        lines = self.get("/metrics")[1].splitlines()
+        [value] = [line.split()[1] for line in lines if line.startswith(name + " ")]
+        return int(value)
 
     def status(self):
         return json.loads(self.get("/status.json")[1])
@@ -107,6 +118,14 @@ class Agency:
             protocol.send(self.stream, protocol.BATCH,
                           protocol.struct.pack("!QH", self.sent + position, count) + data)
             protocol.receive(self.stream, protocol.STORED)
+        self.sent += bets
+        return self
+
+    def send_bad(self, bets):
+        """Sends so many bets whose numbers are none: the batch is rejected as a whole."""
+        rows = b"".join(b"".join(map(protocol.short, ["Ana", "Paz", "30000000", "1999-03-17", "x"])) for _ in range(bets))
+        protocol.send(self.stream, protocol.BATCH, protocol.struct.pack("!QH", self.sent, bets) + rows)
+        protocol.receive(self.stream, REJECTED)
         self.sent += bets
         return self
 

@@ -17,13 +17,13 @@ def pytest_sessionstart(session):
 
 @pytest.fixture
 def lottery(tmp_path):
-    """Starts a central for so many agencies."""
+    """Starts a central for so many agencies, with further settings."""
     centrals = []
 
-    def start(agencies):
+    def start(agencies, **settings):
         folder = tmp_path / f"central-{len(centrals)}"
         folder.mkdir()
-        centrals.append(Central(folder, agencies))
+        centrals.append(Central(folder, agencies, **settings))
         return centrals[-1].start()
 
     yield start
@@ -50,15 +50,14 @@ def browse():
     """Opens a page. In the end none has complained, and none has asked anybody but the central."""
     pages = []
 
-    def browse(url, quiet=True, **how):
+    def browse(url, quiet=True, origin=None, **how):
         page = Page(**how)
-        pages.append((page, url, quiet))
+        pages.append((page, origin or url.split("?")[0], quiet))
         return page.open(url)
 
     yield browse
     try:
-        for page, url, quiet in pages:
-            origin = url.split("?")[0]
+        for page, origin, quiet in pages:
             assert [it for it in page.requests() if not it.startswith((origin, "data:"))] == []
             if quiet:
                 assert page.complaints() == []

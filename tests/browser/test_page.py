@@ -1,5 +1,7 @@
 """The page in a real browser, of a real central, during a real lottery."""
 
+import re
+
 import pytest
 
 from central import Stream, wait_until
@@ -61,6 +63,82 @@ def test_the_page_is_right_at_each_stage(lottery, connect, browse):
     wait_until(lambda: [row[6] for row in page.rows().values()].count("—") == 0, "all winners there")
     assert {number: row[6] for number, row in page.rows().items()} == {1: "2", 2: "0", 3: "5"}
     assert page.attribute("stage") == "drawn"
+
+
+def test_what_moves_is_shown(lottery, connect, browse):
+    """The rate and its sparklines, when each agency came further last, how long commits take, who is connected."""
+    central = lottery(3)
+    page = browse(central.url).wait_live()
+    assert page.text("#commit") == "—" and page.text("#commit-note") == "todavía nada"
+    first, second = connect(central, 1), connect(central, 2)
+
+    def cell(agency, column):
+        return page.rows()[agency][column]
+
+    def points(selector):
+        return (page.run("const it = document.querySelector(arguments[0]); return it && it.getAttribute('d')", selector) or "").count("L")
+
+    def moves():
+        first.send(300)
+        second.send(100)
+        rates = [re.match(r"[0-9.]+", cell(agency, 3)) for agency in (1, 2)]
+        return (all(rate and rate[0] != "0" for rate in rates) and re.fullmatch(r"[1-9][0-9.]* por segundo", page.text("#rate"))
+                and points("tbody tr.send path") >= 2 and points("#graph .line") >= 2)
+    wait_until(moves, "rates and sparklines")
+    assert "en el último minuto mínimo" in cell(1, 3), "it is said, too"
+    assert page.text("#graph-text").startswith("Apuestas por segundo en los últimos dos minutos: mínimo ")
+    assert (cell(1, 5), cell(3, 5)) == ("ahora", "—")
+    assert re.fullmatch(r"[0-9.,]+ (µs|ms|s)", page.text("#commit"))
+    assert re.fullmatch(r"la mitad; 99 de 100 en [0-9.,]+ (µs|ms|s)", page.text("#commit-note"))
+    limit = f"{central.status()['connections']['limit']:,}".replace(",", ".")
+    page.wait_text("#connections", "2")
+    page.wait_text("#connections-note", f"de {limit}; agencias 2, paneles ")
+
+    second.send_bad(7)
+    page.wait_text("#rejected", "7")
+    wait_until(lambda: cell(2, 4) == "7", "the rejected bets of the agency")
+    assert cell(1, 4) == "0"
+    page.wait_text("#chips [data-kind=review]", "1")
+    assert page.run("return document.querySelector('tbody td.some p').textContent") == "7"
+    wait_until(lambda: page.shown()[0] == 2, "what is to be checked comes first")
+    # Nothing is sent any more.
+    wait_until(lambda: re.fullmatch(r"\d+ s", cell(1, 5)), "how long ago that was")
+    wait_until(lambda: cell(1, 3).startswith("0;"), "no rate")
+    first.close()
+    page.wait_text("#connections-note", "agencias 1, paneles ")
+
+
+def test_a_full_ledger_and_a_stalled_agency_are_said(lottery, connect, browse):
+    central = lottery(2, SERVER_MAX_LEDGER_SIZE="64KiB")
+    page = browse(central.url).wait_live()
+    stalled, greedy = connect(central, 1).send(10), connect(central, 2)
+    page.wait_text("#total", "10")
+    wait_until(lambda: not takes(greedy), "a full ledger")
+    page.wait_text("#headline", "El libro de apuestas está lleno: no se guardan más apuestas.")
+    assert page.attribute("level") == "bad"
+    assert central.get("/readyz") == (503, "ledger full: it has reached its limit\n")
+    assert int(page.find("#ledger-bar").get_attribute("value")) >= 90
+    page.wait_text("#ledger-note", "de 64 KiB")
+    greedy.close()
+    # More than a minute passes in which nothing is stored of it.
+    wait_until(lambda: page.rows()[1][1] == "Sin avance", "the stalled agency", patience=100)
+    assert "La agencia 1 no avanza desde hace más de un minuto." in page.text("#headline") + page.text("#also")
+    page.wait_text("#chips [data-kind=review]", "2")
+    # What the central itself renders says the same.
+    still = browse(central.url, javascript=False)
+    assert "no avanza desde hace más de un minuto" in still.find("#verdict").text
+    stalled.end()
+    page.wait_text("#waits", "falta la agencia 2.")
+    wait_until(lambda: page.rows()[1][1] == "Terminó", "it has ended")
+
+
+def takes(agency):
+    """Whether a batch of it is stored."""
+    try:
+        agency.send(100)
+    except (RuntimeError, EOFError, OSError):
+        return False
+    return True
 
 
 def test_the_live_page_says_what_the_central_renders(lottery, connect, browse):
@@ -181,6 +259,25 @@ def test_a_thousand_agencies(lottery, connect, browse, screenshots):
     page.screenshot(screenshots / "thousand-drawn.png")
 
 
+def test_a_thousand_agencies_are_accessible_and_looked_at(lottery, connect, browse, axe, screenshots):
+    central = lottery(1000)
+    for number in range(1, 41):
+        agency = connect(central, number).send(25 * number)
+        if number % 4 == 0:
+            agency.end()
+        if number % 10 == 1:
+            agency.close()
+    page = browse(central.url).wait_live()
+    page.wait_text("#total", "20.500")
+    for dark in (False, True):
+        page.prefer(dark)
+        for name, size in SIZES.items():
+            page.resize(*size)
+            assert violations(page, axe) == [], (dark, name)
+            assert page.run("return document.documentElement.scrollWidth - innerWidth") <= 0, name
+            page.screenshot(screenshots / f"thousand-{'dark' if dark else 'light'}-{name}.png")
+
+
 def test_everything_is_reached_by_keyboard(lottery, browse):
     central = lottery(20)
     page = browse(central.url).wait_live()
@@ -220,6 +317,34 @@ def test_a_hundred_pages_at_once(lottery, connect, browse):
     for stream in streams:
         stream.close()
     wait_until(lambda: central.status()["connections"]["admin"] < 10, "the streams gone")
+
+
+def test_ten_pages_in_a_browser_beside_ninety_streams(lottery, connect, browse):
+    """Each at an address of its own: a browser opens no more than six connections to one."""
+    central = lottery(2, admin_host="0.0.0.0")
+    streams = [Stream(central) for _ in range(90)]
+    page = browse(central.url, origin="http://127.0.0.").wait_live()
+    windows = [page.driver.current_window_handle]
+    for host in range(2, 11):
+        page.driver.switch_to.new_window("window")
+        page.open(central.url_at(f"127.0.0.{host}")).wait_live()
+        windows.append(page.driver.current_window_handle)
+    wait_until(lambda: central.metric("loteria_admin_streams") == 100, "all of them")
+
+    connect(central, 1).send(700)
+    connect(central, 2).send(50)
+    for window in windows:
+        page.driver.switch_to.window(window)
+        page.wait_text("#total", "750")
+        assert page.attribute("link") == "live"
+    for stream in streams:
+        stream.until(lambda data: data["lottery"]["stored"] == 750)
+        stream.close()
+    for window in windows[1:]:
+        page.driver.switch_to.window(window)
+        page.driver.close()
+    page.driver.switch_to.window(windows[0])
+    wait_until(lambda: central.metric("loteria_admin_streams") == 1, "the others gone")
 
 
 @pytest.mark.parametrize("stage", ["new", "wrong", "drawn"])
