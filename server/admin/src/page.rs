@@ -25,7 +25,7 @@ use words::Words;
 ///
 /// The hashes are those of `page/page.js` and `page/page.css` as they are sent; a test holds them to it.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-6XGyjzaU++/CT0evqEUSkgnsvqjx9QkyuPIT9ubZsgo='; \
+    script-src 'sha256-ZdPWEn4p6bmZbt6V0FlUGvZPM90CXAQcmvhQb+XIEC8='; \
     style-src 'sha256-75626XnmsG7gq3Ge4PwuehVadp+AsguGFWRNYdBiXW4='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

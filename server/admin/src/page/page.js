@@ -24,6 +24,7 @@ document.addEventListener('DOMContentLoaded', () => {
 
   // Words and numbers.
 
+  const millis = () => performance.now();   // this page's own clock
   const say = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const plural = (key, count) => say(count === 1 ? key + '_one' : key);
   const number = count => String(count).replace(/\B(?=(\d{3})+$)/g, texts.thousands);
@@ -87,7 +88,7 @@ document.addEventListener('DOMContentLoaded', () => {
   const inOrder = [...rows.values()].sort((one, other) => one.number - other.number);
   inOrder.forEach((row, index) => { row.ball = byId.balls.children[index]; });
 
-  const now = () => !status ? 0 : status.time + (link === 'live' ? (performance.now() - received) / 1000 : 0);
+  const now = () => !status ? 0 : status.time + (link === 'live' ? (millis() - received) / 1000 : 0);
 
   function stateOf(agency, time) {
     if (agency.phase === 'drawn') return 'won';
@@ -133,7 +134,7 @@ document.addEventListener('DOMContentLoaded', () => {
   function schedule() {
     if (painting) return;
     painting = true;
-    setTimeout(() => requestAnimationFrame(paint), Math.max(painted + TABLE_INTERVAL - performance.now(), 0));
+    setTimeout(() => requestAnimationFrame(paint), Math.max(painted + TABLE_INTERVAL - millis(), 0));
   }
 
   /** Assigns what differs: the browser lays out anew for an equal value, too. */
@@ -147,7 +148,7 @@ document.addEventListener('DOMContentLoaded', () => {
 
   function paint() {
     painting = false;
-    painted = performance.now();
+    painted = millis();
     if (!status) return;
     const time = now();
     for (const row of rows.values()) judge(row, time);
@@ -170,24 +171,28 @@ document.addEventListener('DOMContentLoaded', () => {
   }
 
   function drain() {
-    const until = performance.now() + FRAME_BUDGET;
+    const until = millis() + FRAME_BUDGET;
     for (const row of dirty) {
       dirty.delete(row);
       paintRow(row);
-      if (performance.now() > until) break;
+      if (millis() > until) break;
     }
     if (dirty.size) requestAnimationFrame(drain);
     else requestAnimationFrame(() => arrange());
   }
 
   function paintRow(row) {
-    const { agency, shown } = row;
+    const { shown } = row;
     if (row.state !== shown) {
       row.state = row.tr.className = shown;
       if (row.ball) row.ball.className = shown;
       assign(row.label, 'data', texts['state_' + shown]);
       unsorted = true;
     }
+    // Its first rejected bets put it among those to look at first, too.
+    const review = needsReview(row);
+    if (row.review !== review) unsorted = true;
+    row.review = review;
     if (!row.tr.hidden) paintTexts(row);
   }
 
@@ -274,7 +279,7 @@ document.addEventListener('DOMContentLoaded', () => {
 
   /** Begins anew: what changed while nothing was seen has no rate. */
   function restartSamples() {
-    sampled = performance.now();
+    sampled = millis();
     total.before = status.lottery.stored;
     for (const row of rows.values()) row.before = row.agency.stored;
   }
@@ -293,9 +298,9 @@ document.addEventListener('DOMContentLoaded', () => {
   }
 
   function sampleAll() {
-    const seconds = (performance.now() - sampled) / 1000;
+    const seconds = (millis() - sampled) / 1000;
     if (seconds < 0.5) return;
-    sampled = performance.now();
+    sampled = millis();
     sample(total, status.lottery.stored, seconds, TOTAL_SAMPLES);
     for (const row of rows.values()) sampleRow(row, seconds);
     put(byId.rate, status.lottery.stage === 'open' ? say('rate_total', { rate: number(mean(total.samples)) }) : '');
@@ -373,11 +378,11 @@ document.addEventListener('DOMContentLoaded', () => {
 
   /** Puts rows into order: after one has changed its state at most once a second, else every two. */
   function arrange(asked = false) {
-    const since = performance.now() - sorted;
+    const since = millis() - sorted;
     const moves = column && column !== 'agency' && since > 2000;
     if (!asked && !moves && (!unsorted || since < 1000)) return;
     unsorted = false;
-    sorted = performance.now();
+    sorted = millis();
     const value = column ? VALUES[column] : urgency;
     order = inOrder.slice().sort((one, other) =>
       (ascending ? value(one) - value(other) : value(other) - value(one)) || one.number - other.number);
@@ -467,9 +472,9 @@ document.addEventListener('DOMContentLoaded', () => {
     root.classList.add('moment');
     root.classList.toggle('few', rows.size <= FEW * 5);
     held = true;
-    const start = performance.now() + 900;
+    const start = millis() + 900;
     const step = () => {
-      const turn = Math.max(performance.now() - start, 0) / 2200 * inOrder.length;
+      const turn = Math.max(millis() - start, 0) / 2200 * inOrder.length;
       for (const row of dirty) if (inOrder.indexOf(row) < turn) { dirty.delete(row); paintRow(row); }
       if (turn < inOrder.length) return requestAnimationFrame(step);
       held = false;
@@ -506,7 +511,7 @@ document.addEventListener('DOMContentLoaded', () => {
     byId.stale.hidden = link !== 'refused' && (!(link === 'lost' || link === 'paused') || !status);
     if (byId.stale.hidden) return;
     if (link === 'refused') return put(byId.stale, texts.refused_since);
-    const values = { clock: clock(status.time), ago: say('ago', { age: span(Math.floor((performance.now() - heard) / 1000)) }) };
+    const values = { clock: clock(status.time), ago: say('ago', { age: span(Math.floor((millis() - heard) / 1000)) }) };
     put(byId.stale, say(link + '_since', values));
   }
 
@@ -520,12 +525,12 @@ document.addEventListener('DOMContentLoaded', () => {
     close();
     if (paused || document.hidden) return;
     if (link !== 'lost' && link !== 'refused') setLink('connecting');
-    heard = status ? heard : performance.now();
-    opened = performance.now();
+    heard = status ? heard : millis();
+    opened = millis();
     source = new EventSource('events');
     source.addEventListener('status', event => take(event, true));
     source.addEventListener('change', event => take(event, false));
-    source.addEventListener('alive', () => { heard = performance.now(); });
+    source.addEventListener('alive', () => { heard = millis(); });
     source.addEventListener('error', () => {
       // The browser tries again by itself, unless the central has refused.
       if (!source || source.readyState !== EventSource.CLOSED) return setLink('lost');
@@ -560,7 +565,7 @@ document.addEventListener('DOMContentLoaded', () => {
       dirty.add(row);
     }
     status = next;
-    received = heard = performance.now();
+    received = heard = millis();
     backoff = RETRY_MIN;
     largest = inOrder.reduce((most, row) => Math.max(most, row.agency.stored), 0);
     if (whole) restartSamples();
@@ -579,7 +584,7 @@ document.addEventListener('DOMContentLoaded', () => {
   function startOver() {
     close();
     setLink('connecting');
-    retry = setTimeout(() => location.reload(), Math.max(10000 - performance.now(), 0));
+    retry = setTimeout(() => location.reload(), Math.max(10000 - millis(), 0));
   }
 
   function everySecond() {
@@ -588,7 +593,7 @@ document.addEventListener('DOMContentLoaded', () => {
       sampleAll();
       schedule();
     }
-    if (!source || performance.now() - Math.max(heard, opened) <= SILENCE) return;
+    if (!source || millis() - Math.max(heard, opened) <= SILENCE) return;
     setLink('lost');
     open();
   }
