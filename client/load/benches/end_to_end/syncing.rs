@@ -22,8 +22,8 @@ use crate::contender::{Contender, Kind};
 use crate::table::{Run, Table};
 use crate::{RUNS, load, undisturbed};
 
-/// Most agencies of a run.
-const AGENCIES: Agency = 50;
+/// Number of agencies for whose draw the run waits: tells this program's central.
+const AGENCIES: &str = "SERVER_AGENCIES";
 
 /// The central's defaults, as far as they matter here.
 const SEGMENT_SIZE: u64 = 8 << 20;
@@ -51,8 +51,8 @@ const PROTOCOL: ProtocolConfig = ProtocolConfig {
 /// The first is what the other is compared with.
 const SIDES: [Kind; 2] = [Kind::SyncingLoop, Kind::SyncingThread];
 
-/// Agencies, batches under way of each, and batches in all.
-const LOADS: [(u32, usize, u64); 3] = [(1, 1, 4_000), (1, 16, 20_000), (50, 8, 1_500)];
+/// Agencies, batches under way of each, and batches of each.
+const LOADS: [(u32, usize, u64); 3] = [(1, 1, 4_000), (1, 16, 20_000), (50, 8, 1_000)];
 
 /// Serves until it is killed.
 ///
@@ -61,17 +61,23 @@ const LOADS: [(u32, usize, u64); 3] = [(1, 1, 4_000), (1, 16, 20_000), (50, 8, 1
 pub(crate) fn serve(port: u16, folder: &Path, has_thread: bool) -> io::Result<()> {
     let limits = Limits { socket_buffer_size: SOCKET_BUFFER_SIZE, ..Limits::default() };
     let mut event_loop = runtime::event_loop(limits)?;
-    let mut central = central(&folder.join("bets.csv"), has_thread)?;
+    let agencies = std::env::var(AGENCIES).ok().and_then(|text| text.parse().ok());
+    let agencies = agencies.ok_or(io::ErrorKind::InvalidInput)?;
+    let mut central = central(&folder.join("bets.csv"), agencies, has_thread)?;
     event_loop.listen((Ipv4Addr::LOCALHOST, port).into(), BACKLOG)?;
     event_loop.run(&mut central).map(drop).map_err(io::Error::other)
 }
 
-fn central(path: &Path, has_thread: bool) -> io::Result<Central<LedgerBackend<FileStore<File>>>> {
+fn central(
+    path: &Path,
+    agencies: Agency,
+    has_thread: bool,
+) -> io::Result<Central<LedgerBackend<FileStore<File>>>> {
     let options = Options::unbounded(Durability::Synced, SEGMENT_SIZE);
-    let opened = FileStore::open(path, options, AGENCIES, |_| {}, |_| ControlFlow::Continue(()));
+    let opened = FileStore::open(path, options, agencies, |_| {}, |_| ControlFlow::Continue(()));
     let Opened { store, state, .. } = opened.map_err(io::Error::other)?;
     let (rows, wal) = store.descriptors()?;
-    let lottery = Lottery::new(AGENCIES, state, store.rows_len(), WinnerIndex::default());
+    let lottery = Lottery::new(agencies, state, store.rows_len(), WinnerIndex::default());
     let central = Central::new(lottery, store, PROTOCOL);
     Ok(if has_thread { central.with_disk_thread(disk_thread::spawn(rows, wal)?) } else { central })
 }
@@ -89,8 +95,9 @@ pub(crate) fn run(publish: impl Fn(&Table)) {
 }
 
 fn run_once(side: Kind, agencies: u32, window: usize, batches: u64) -> Run {
+    let count = agencies.to_string();
     undisturbed(
-        || Contender::start(side, "always", &[]),
+        || Contender::start(side, "always", &[(AGENCIES, &count)]),
         |contender| {
             let plan = lottery::Plan { window, max_amount: u16::MAX, batches };
             let measured = load(contender, lottery::Agency::members(&plan, agencies));
