@@ -12,7 +12,7 @@ use kit::process::output;
 use kit::server::command;
 
 use processes::{Lottery, settings};
-use rounds::{Fault, play};
+use rounds::{BETS, BETS_OF_CAMPAIGN, Fault, play};
 
 /// Rounds with each kind of fault, unless `CLUSTER_ROUNDS` says how many there are in all.
 const ROUNDS: usize = Fault::ALL.len();
@@ -27,12 +27,13 @@ fn three_centrals_hold_one_draw_and_the_export_is_what_a_ledger_would_have() {
 
 #[test]
 fn whatever_is_killed_frozen_or_gone_no_bet_is_lost_or_doubled() {
-    let rounds = std::env::var("CLUSTER_ROUNDS")
-        .map_or(ROUNDS, |text| text.parse().expect("CLUSTER_ROUNDS is a number of rounds"));
+    let asked = std::env::var("CLUSTER_ROUNDS");
+    let asked = asked.map(|text| text.parse().expect("CLUSTER_ROUNDS is a number of rounds"));
+    let (rounds, bets) = asked.map_or((ROUNDS, BETS), |rounds| (rounds, BETS_OF_CAMPAIGN));
     let mut etcd = Cluster::start(3);
     for round in 0..rounds {
         let fault = Fault::ALL[round % Fault::ALL.len()];
-        let pause = play(&mut etcd, &format!("round-{round}"), fault);
+        let pause = play(&mut etcd, &format!("round-{round}"), fault, bets);
         println!("{fault:?}: longest pause of an agency {} ms", pause.as_millis());
     }
 }

@@ -37,15 +37,18 @@ impl Fault {
 
 const AGENCIES: u32 = 16;
 
-/// Enough that a fault after the first of them is in the middle.
-const BETS: usize = 30_000;
+/// Bets of each agency: enough that a fault after the first of them is in the middle.
+pub(crate) const BETS: usize = 10_000;
+
+/// The same of a campaign.
+pub(crate) const BETS_OF_CAMPAIGN: usize = 30_000;
 
 /// Agency 1's central.
 const FIRST: usize = 0;
 
 /// Plays a lottery; returns the longest pause of any of its agencies.
-pub(crate) fn play(etcd: &mut Cluster, draw: &str, fault: Fault) -> Duration {
-    let mut lottery = Lottery::start(etcd, draw, AGENCIES, BETS);
+pub(crate) fn play(etcd: &mut Cluster, draw: &str, fault: Fault, bets: usize) -> Duration {
+    let mut lottery = Lottery::start(etcd, draw, AGENCIES, bets);
     lottery.wait_for_batches(1, 5);
     strike(etcd, &mut lottery, fault);
     lottery.wait_for_agencies();
