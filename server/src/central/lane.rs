@@ -169,7 +169,7 @@ impl Lane {
     }
 
     /// Nothing that isn't durable had an effect: its replies become UNAVAILABLE. The agency goes on from
-    /// this account. Returns whether there were any.
+    /// this account, which those say too that were UNAVAILABLE behind it. Returns whether there were any.
     pub(crate) fn unavailable(&mut self, account: Account, reason: &Rc<str>) -> bool {
         self.pending = Some(account);
         self.gathered = Gathered::default();
@@ -177,11 +177,18 @@ impl Lane {
         let mut any = false;
         for (step, pending) in &mut self.replies {
             let is_durable = std::mem::replace(step, self.durable) <= self.durable;
-            if !is_durable && pending.reply.depends_on_commit() {
-                any = true;
-                let is_batch = pending.reply.is_of_batch();
-                let (consumed, reason) = (account.consumed, reason.clone());
-                pending.reply = Reply::Unavailable { consumed, reason, is_batch };
+            if is_durable {
+                continue;
+            }
+            let consumed = account.consumed;
+            match &mut pending.reply {
+                Reply::Unavailable { consumed: expected, .. } => *expected = consumed,
+                reply if reply.depends_on_commit() => {
+                    any = true;
+                    let (is_batch, reason) = (reply.is_of_batch(), reason.clone());
+                    *reply = Reply::Unavailable { consumed, reason, is_batch };
+                }
+                _ => {}
             }
         }
         self.begun = self.durable;
@@ -275,3 +282,6 @@ impl Judge for Lane {
         self.pending().standing(self.drawn)
     }
 }
+
+#[cfg(test)]
+mod tests;
