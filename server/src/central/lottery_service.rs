@@ -303,6 +303,8 @@ impl<B: Backend> LotteryService<B> {
         agency: Agency,
         request: &Request<'_>,
     ) -> Result<(), ProtocolError> {
+        // Also what etcd has answered in this very turn.
+        self.note_unavailable(cx, shared);
         let outcome = self.backend.perform(agency, request);
         let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
         let reply = session.resolve(outcome, || self.backend.agency_standing(agency).consumed)?;
@@ -319,7 +321,6 @@ impl<B: Backend> LotteryService<B> {
             agency_log::log_end(&mut shared.log, &session.peer());
         }
         self.backend.commit_if_large(&mut shared.log);
-        self.note_unavailable(cx, shared);
         Ok(())
     }
 
