@@ -115,6 +115,11 @@ impl Lane {
         self.drawn = true;
     }
 
+    /// Whether the draw was held, but the agency hasn't finished as far as is known here.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.drawn && self.pending.is_some_and(|account| !account.finished)
+    }
+
     /// Whether the account is known.
     pub(crate) fn is_open(&self) -> bool {
         self.pending.is_some()

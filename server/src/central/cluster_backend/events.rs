@@ -101,6 +101,11 @@ impl ClusterBackend {
             lane.draw();
         }
         log_line!(Level::Debug, Line::new("close_draw", Success).with("by", by));
+        // All agencies have finished: one that hasn't here has done so at another central.
+        let overtaken = self.lanes.iter().filter(|(_, lane)| lane.is_overtaken());
+        for agency in overtaken.map(|(agency, _)| *agency).collect::<Vec<_>>() {
+            self.refuse(agency, superseded_by(agency));
+        }
     }
 }
 

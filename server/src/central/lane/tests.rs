@@ -56,3 +56,15 @@ fn an_unavailable_behind_a_durable_commit_stays_as_it_is() {
     assert!(lane.done().is_some());
     assert_eq!(pop(&mut lane), [Reply::Duplicate { consumed: 1 }, unavailable(1)]);
 }
+
+#[test]
+fn an_agency_that_has_not_finished_at_the_draw_has_done_so_elsewhere() {
+    let (mut lane, mut finished, mut unknown) = (open(), open(), Lane::new(1, TO));
+    assert_eq!(finished.end(1, 0), Ok(()));
+    assert!(!lane.is_overtaken(), "there is no draw yet");
+    for lane in [&mut lane, &mut finished, &mut unknown] {
+        lane.draw();
+    }
+    assert!(lane.is_overtaken());
+    assert!(!finished.is_overtaken() && !unknown.is_overtaken());
+}
