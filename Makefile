@@ -6,6 +6,7 @@ SEED ?= 1
 KILLS ?= 500
 ROUNDS ?= 100
 SEEDS ?= 100000
+CENTRALS_SEEDS ?= 10000
 FIRST ?= 0
 WINNERS ?= 10000000
 FUZZ_SECONDS ?= 60
@@ -92,9 +93,10 @@ hostile: ## Attack the central with hostile peers, disks and signals, in full si
 	printf '\n| attack | bound | measured | memory | log | processor time | agency: 99 %%, longest | echo: 99 %%, longest | operator: 99 %%, longest; on new connections |\n'; \
 	printf '|---|---|---|---|---|---|---|---|---|\n'; cat $$table; rm -f $$table; exit $$ended
 
-simulate: ## Simulate SEEDS worlds, from seed FIRST on, in which everything goes wrong
+simulate: ## Simulate SEEDS worlds of one central and CENTRALS_SEEDS of several, from seed FIRST on, in which everything goes wrong
 	$(SETUP) simulate
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p system-tests --test simulation -- --nocapture
+	SIMULATION_SEEDS=$(CENTRALS_SEEDS) SIMULATION_FIRST=$(FIRST) $(CARGO) test --release --locked -p system-tests --test cluster_simulation -- --nocapture
 
 model: ## Explore the model of several centrals in larger bounds (some minutes and 2 GB of memory)
 	$(SETUP) model
