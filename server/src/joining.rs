@@ -29,6 +29,9 @@ const SETTINGS: SettingNames = SettingNames {
     if_list_expired: "get a new one",
 };
 
+/// How many times what may be under way to etcd may wait to be sent.
+const GATHERED_TIMES: usize = 4;
+
 /// Why a lottery can't be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
@@ -77,6 +80,7 @@ pub fn join(config: &Config, etcd: &EtcdConfig) -> Result<ClusterBackend, JoinEr
         terms: config.terms,
         members,
         value_max: etcd.limits.value_max,
+        gathered_max: GATHERED_TIMES * etcd.limits.max_request_bytes,
         patience: etcd.limits.patience,
         retry_delay: config.protocol.commit_retry_delay,
     };

@@ -401,7 +401,10 @@ runtime::settings! {
                 .size(ETCD_REQUEST_BYTES_MIN..=MEMORY_MAX)
                 .default("3MiB")
                 .help("Bytes of requests to etcd under way")
-                .limit("agencies wait for each other", "bounds memory, and how far etcd falls behind");
+                .limit(
+                    "agencies wait for each other; no agency is read when four times as much waits to be sent",
+                    "bounds memory, and how far etcd falls behind",
+                );
     }
 
     "TLS" {

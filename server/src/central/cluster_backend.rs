@@ -55,6 +55,8 @@ pub struct ClusterConfig {
     pub members: Vec<Member>,
     /// Bytes of rows and documents in one transaction, at most: at least [`VALUE_MIN`].
     pub value_max: usize,
+    /// Bytes of rows and documents of all agencies that may wait to be written, above which none is read.
+    pub gathered_max: usize,
     /// How long an agency's request may wait for etcd, before the agency is sent to another central.
     pub patience: Duration,
     /// How long nothing more is tried after a commit that had no effect, as with a ledger.
@@ -67,6 +69,24 @@ const LOOKS: u32 = 4;
 /// The least value that takes any batch.
 pub const VALUE_MIN: usize = 2 * REQUEST_MAX;
 
+/// What waits for etcd, of all agencies: as counted at the end of a turn, and what the turn has added.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    /// Of rows and documents that have gathered.
+    bytes: usize,
+    replies: usize,
+}
+
+impl Waiting {
+    fn of(lanes: &BTreeMap<Agency, Lane>, others: &VecDeque<PendingReply>) -> Self {
+        let none = Self { bytes: 0, replies: others.len() };
+        lanes.values().fold(none, |Self { bytes, replies }, lane| Self {
+            bytes: bytes + lane.gathered().len(),
+            replies: replies + lane.waiting_replies(),
+        })
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct ClusterBackend {
@@ -74,7 +94,9 @@ pub struct ClusterBackend {
     links: EtcdLinks,
     terms: Terms,
     value_max: usize,
+    gathered_max: usize,
     patience: Duration,
+    waiting: Waiting,
     lanes: BTreeMap<Agency, Lane>,
     /// Agencies that have something to write, the one first that has waited longest.
     dirty: VecDeque<Agency>,
@@ -104,7 +126,9 @@ impl ClusterBackend {
             picture: Picture::new(config.terms.agencies),
             terms: config.terms,
             value_max: config.value_max.max(VALUE_MIN),
+            gathered_max: config.gathered_max,
             patience: config.patience,
+            waiting: Waiting::default(),
             lanes: BTreeMap::new(),
             dirty: VecDeque::new(),
             leaving: BTreeSet::new(),
@@ -162,6 +186,14 @@ impl ClusterBackend {
             }
         }
         true
+    }
+
+    /// A refusal in the words of a lottery whose draw has a name.
+    fn named(&self, refusal: Refusal) -> Refusal {
+        match (refusal, self.terms.draw) {
+            (Refusal::Drawn, Some(draw)) => Refusal::DrawnOf { draw },
+            (refusal, _) => refusal,
+        }
     }
 
     /// The agency can't go on here.
@@ -308,7 +340,10 @@ impl Backend for ClusterBackend {
 
     fn perform(&mut self, agency: Agency, request: &Request<'_>) -> Result<Reply, Refusal> {
         if let Some(lane) = self.lanes.get_mut(&agency) {
-            return requests::perform(lane, &self.backoff, agency, request);
+            let before = lane.gathered().len();
+            let outcome = requests::perform(lane, &self.backoff, agency, request);
+            self.waiting.bytes += lane.gathered().len() - before;
+            return outcome.map_err(|refusal| self.named(refusal));
         }
         // Its connection is about to be refused.
         let consumed = self.account(agency).consumed;
@@ -319,6 +354,7 @@ impl Backend for ClusterBackend {
 
     fn queue(&mut self, pending: PendingReply) {
         let agency = pending.agency;
+        self.waiting.replies += 1;
         match self.lanes.get_mut(&agency).filter(|lane| lane.to == pending.to) {
             Some(lane) => lane.queue(pending),
             None => self.replies.push_back(pending),
@@ -326,9 +362,11 @@ impl Backend for ClusterBackend {
         self.note_change(agency);
     }
 
-    fn is_full(&self, agency: Option<Agency>, _: usize) -> bool {
+    fn is_full(&self, agency: Option<Agency>, max_replies: usize) -> bool {
         let lane = agency.and_then(|agency| self.lanes.get(&agency));
         lane.is_some_and(|lane| lane.is_full(self.value_max, REQUEST_MAX))
+            || self.waiting.bytes >= self.gathered_max
+            || self.waiting.replies >= max_replies
     }
 
     /// What an agency gathers is bounded by itself.
@@ -344,6 +382,7 @@ impl Backend for ClusterBackend {
         self.pump(cx);
         self.log_reachability();
         self.set_timers(cx);
+        self.waiting = Waiting::of(&self.lanes, &self.replies);
         self.fatal.take().map_or(Ok(()), Err)
     }
 
@@ -451,7 +490,7 @@ impl Backend for ClusterBackend {
     }
 
     fn is_idle(&self) -> bool {
-        self.replies.is_empty() && !self.lanes.values().any(Lane::owes_replies)
+        self.replies.is_empty() && self.lanes.values().all(|lane| lane.waiting_replies() == 0)
     }
 
     fn not_ready(&self) -> Option<NotReady> {

@@ -48,7 +48,7 @@ impl Gathered {
     }
 
     /// Bytes of rows and documents.
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len() + self.winning.len()
     }
 }
@@ -154,13 +154,8 @@ impl Lane {
     /// What is next is under way.
     pub(crate) fn begin(&mut self, next: Next, now: Instant) {
         match next {
-            Next::Commit => {
-                let Gathered { rows, winning, winners, stored, rejected, .. } = &mut self.gathered;
-                // Their memory is kept.
-                rows.clear();
-                winning.clear();
-                (*winners, *stored, *rejected) = (0, 0, 0);
-            }
+            // Its memory too is let go: there may be thousands of agencies.
+            Next::Commit => self.gathered = Gathered::default(),
             Next::End => self.ended = false,
         }
         self.under_way = Some(now);
@@ -215,9 +210,9 @@ impl Lane {
         self.replies.pop_front().map(|(_, pending)| pending)
     }
 
-    /// Whether replies wait.
-    pub(crate) fn owes_replies(&self) -> bool {
-        !self.replies.is_empty()
+    /// Replies that wait.
+    pub(crate) fn waiting_replies(&self) -> usize {
+        self.replies.len()
     }
 
     /// The replies that close a connection, of those that wait: the others are of no use any more.

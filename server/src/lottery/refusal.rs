@@ -65,6 +65,15 @@ pub enum Refusal {
          bets.csv and bets.csv.wal, and start it again"
     )]
     Drawn,
+    /// The draw of this name has run, in etcd.
+    #[error(
+        "the draw {} was held, no bet is taken after it: another lottery has another name (SERVER_DRAW)",
+        .draw.as_str()
+    )]
+    DrawnOf {
+        /// Its name.
+        draw: DrawName,
+    },
     /// The total isn't what was consumed.
     #[error("the end's total must be the position reached, {expected}, found {found}")]
     WrongTotal {
@@ -93,7 +102,7 @@ impl Refusal {
             Self::Gap { .. } => ErrorCode::Gap,
             Self::Overlap { .. } => ErrorCode::Overlap,
             Self::Finished { .. } => ErrorCode::Finished,
-            Self::Drawn => ErrorCode::Drawn,
+            Self::Drawn | Self::DrawnOf { .. } => ErrorCode::Drawn,
             Self::WrongTotal { .. } => ErrorCode::WrongTotal,
             Self::NotFinished { .. } => ErrorCode::NotFinished,
             Self::Malformed(_) => ErrorCode::Malformed,

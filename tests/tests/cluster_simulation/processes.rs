@@ -107,6 +107,7 @@ pub(crate) fn start_central(
         terms: Terms { agencies, draw: Some(draw()) },
         members: (0..MEMBERS).map(member).collect(),
         value_max: VALUE_MIN,
+        gathered_max: 2 * VALUE_MIN,
         patience: PATIENCE,
         retry_delay: Duration::from_millis(100),
     };

@@ -35,7 +35,8 @@ impl ClusterBackend {
             Event::Closed { agency, account } => {
                 self.outcomes.closed += 1;
                 self.picture.see(agency, account_of(&account), account.winners);
-                self.refuse(agency, Refusal::Drawn.into());
+                let refusal = self.named(Refusal::Drawn);
+                self.refuse(agency, refusal.into());
             }
             Event::Unavailable { agency, account, reason } => {
                 self.on_unavailable(agency, &account, reason);
