@@ -17,6 +17,7 @@ mod outcomes;
 mod picture;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use admin::exposition::Exposition;
@@ -34,7 +35,7 @@ use super::backend::Backend;
 use super::commit_backoff::CommitBackoff;
 use super::group_commit::CommitDurations;
 use super::lane::{Gathered, Lane, Next};
-use super::log_budget::LogBudget;
+use super::log_budget::{Cause, LogBudget};
 use super::protocol_error::ProtocolError;
 use super::reply::Reply;
 use super::reply_queue::PendingReply;
@@ -106,6 +107,10 @@ pub struct ClusterBackend {
     lists: Lists,
     outcomes: Outcomes,
     backoff: CommitBackoff,
+    /// Why a commit had no effect in this turn.
+    failure: Option<Rc<str>>,
+    /// The log says that a commit has failed, and not yet that one has succeeded since.
+    failure_logged: bool,
     /// Replies of connections whose lane is gone.
     replies: VecDeque<PendingReply>,
     unavailable: Vec<ConnectionId>,
@@ -135,6 +140,8 @@ impl ClusterBackend {
             lists: Lists::default(),
             outcomes: Outcomes::default(),
             backoff: CommitBackoff::new(config.retry_delay),
+            failure: None,
+            failure_logged: false,
             replies: VecDeque::new(),
             unavailable: Vec::new(),
             refused: Vec::new(),
@@ -240,6 +247,16 @@ impl ClusterBackend {
         }
         if let Some(after) = self.backoff.take_quiet_timer() {
             cx.set_timer(timers::COMMIT_QUIET, Some(after));
+        }
+    }
+
+    fn log_failure(&mut self, log: &mut LogBudget) {
+        if let Some(reason) = self.failure.take()
+            && log.allows(Cause::CommitFailed)
+        {
+            let line = Line::new("commit", InProgress).with_bytes("error", &*reason);
+            log_line!(Level::Warn, line);
+            self.failure_logged = true;
         }
     }
 
@@ -375,12 +392,13 @@ impl Backend for ClusterBackend {
     fn advance(
         &mut self,
         cx: &mut impl Context,
-        _: &mut LogBudget,
+        log: &mut LogBudget,
         _: bool,
     ) -> Result<(), cluster::Error> {
         self.write(cx.now());
         self.pump(cx);
         self.log_reachability();
+        self.log_failure(log);
         self.set_timers(cx);
         self.waiting = Waiting::of(&self.lanes, &self.replies);
         self.fatal.take().map_or(Ok(()), Err)

@@ -72,6 +72,9 @@ impl ClusterBackend {
         self.heard = Some(now);
         self.outcomes.stored += 1;
         self.backoff.on_success(true);
+        if std::mem::take(&mut self.failure_logged) {
+            log_line!(Level::Info, Line::new("commit", Success));
+        }
         self.picture.see(agency, account_of(account), account.winners);
         if let Some(began) = self.lanes.get_mut(&agency).and_then(Lane::done) {
             self.outcomes.observe(now.saturating_duration_since(began));
@@ -84,6 +87,7 @@ impl ClusterBackend {
         self.outcomes.unavailable += 1;
         let reason = Rc::<str>::from(reason);
         self.backoff.on_failure(Suspended::All, &reason);
+        self.failure = Some(reason.clone());
         let Some(lane) = self.lanes.get_mut(&agency) else { return };
         if !lane.is_open() {
             // It wasn't let in, and comes back.
