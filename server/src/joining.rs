@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 use cluster::{ClusterStore, Export};
 use reactor::{Layer, LayerError};
+use runtime::log_line;
+use runtime::logging::{InProgress, Level, Line};
 use tls::timestamp::Clock;
 use tls::{ClientTls, Name, SettingError, SettingNames, TlsLayer};
 
@@ -72,9 +74,10 @@ pub enum JoinError {
 /// # Errors
 /// [`JoinError`].
 pub fn join(config: &Config, etcd: &EtcdConfig) -> Result<ClusterBackend, JoinError> {
-    let members = members(etcd)?;
+    let found = find_members(&etcd.endpoints)?;
+    let members = members(etcd, &found)?;
     let mut random = random_numbers();
-    let store = store_config(config, etcd, random())?;
+    let store = store_config(config, etcd, &found, random())?;
     let store = ClusterStore::new(store, Box::new(random))?;
     let config = ClusterConfig {
         terms: config.terms,
@@ -92,24 +95,27 @@ pub fn join(config: &Config, etcd: &EtcdConfig) -> Result<ClusterBackend, JoinEr
 /// # Errors
 /// [`JoinError`].
 pub fn export(config: &Config, etcd: &EtcdConfig) -> Result<(Export, EtcdLinks), JoinError> {
-    let links = EtcdLinks::new(members(etcd)?);
-    Ok((Export::new(store_config(config, etcd, random_numbers()())?)?, links))
+    let found = find_members(&etcd.endpoints)?;
+    let links = EtcdLinks::new(members(etcd, &found)?);
+    Ok((Export::new(store_config(config, etcd, &found, random_numbers()())?)?, links))
 }
 
 /// Of a store whose first member is chosen by `random`, so that centrals are spread over the members.
 fn store_config(
     config: &Config,
     etcd: &EtcdConfig,
+    found: &[Found<'_>],
     random: u64,
 ) -> Result<cluster::Config, JoinError> {
+    let endpoints = found.iter().map(|found| found.endpoint.to_owned()).collect::<Vec<_>>();
     let client = etcd::Config {
-        first_endpoint: usize::try_from(random % etcd.endpoints.len() as u64).unwrap_or_default(),
+        first_endpoint: usize::try_from(random % endpoints.len() as u64).unwrap_or_default(),
         request_timeout: etcd.limits.request_timeout,
         connect_timeout: etcd.limits.connect_timeout,
         max_requests: etcd.limits.max_requests,
         max_request_bytes: etcd.limits.max_request_bytes,
         credentials: etcd.user.as_ref().map(credentials).transpose()?,
-        ..etcd::Config::new(etcd.endpoints.clone())
+        ..etcd::Config::new(endpoints)
     };
     Ok(cluster::Config::new(client, etcd.draw.as_str(), config.terms.agencies, &own_name()))
 }
@@ -129,19 +135,44 @@ fn own_name() -> String {
     format!("{}/{}", system.nodename().to_string_lossy(), std::process::id())
 }
 
-fn members(etcd: &EtcdConfig) -> Result<Vec<Member>, JoinError> {
+/// A member whose name has an address.
+struct Found<'e> {
+    endpoint: &'e str,
+    address: SocketAddr,
+}
+
+/// Looks all members up. One that can't be found may be down, and where machines come and go its name is
+/// gone then too: it is left out, as long as there is another one.
+fn find_members(endpoints: &[String]) -> Result<Vec<Found<'_>>, JoinError> {
+    let (mut found, mut missing) = (Vec::new(), None);
+    for endpoint in endpoints {
+        match resolve(endpoint) {
+            Ok(address) => found.push(Found { endpoint, address }),
+            Err(source) => {
+                let line = Line::new("resolve_store", InProgress).with("endpoint", endpoint);
+                log_line!(Level::Warn, line.with("error", &source));
+                missing.get_or_insert(JoinError::Endpoint { endpoint: endpoint.clone(), source });
+            }
+        }
+    }
+    match missing {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+fn members(etcd: &EtcdConfig, found: &[Found<'_>]) -> Result<Vec<Member>, JoinError> {
     let tls = etcd.tls.as_ref().map(|options| {
         ClientTls::load(options.clone(), Clock::system())
             .map(Rc::new)
             .map_err(|error| SettingError::new(&SETTINGS, error))
     });
     let tls = tls.transpose()?;
-    etcd.endpoints.iter().map(|endpoint| member(endpoint, tls.as_ref())).collect()
+    found.iter().map(|found| member(found, tls.as_ref())).collect()
 }
 
-fn member(endpoint: &str, tls: Option<&Rc<ClientTls>>) -> Result<Member, JoinError> {
-    let address = resolve(endpoint)
-        .map_err(|source| JoinError::Endpoint { endpoint: endpoint.to_owned(), source })?;
+fn member(found: &Found<'_>, tls: Option<&Rc<ClientTls>>) -> Result<Member, JoinError> {
+    let Found { endpoint, address } = *found;
     let Some(tls) = tls else { return Ok(Member { address, layer: None }) };
     let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
     let name = Name::parse(host)
@@ -167,4 +198,32 @@ fn credentials(user: &EtcdUser) -> Result<etcd::Credentials, JoinError> {
         return Err(error(io::Error::other("its first line is empty")));
     }
     Ok(etcd::Credentials { user: name.clone(), password: password.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(endpoints: &[&str]) -> Result<Vec<String>, JoinError> {
+        let endpoints: Vec<_> = endpoints.iter().map(|&endpoint| endpoint.to_owned()).collect();
+        let found = find_members(&endpoints)?;
+        Ok(found.iter().map(|found| found.endpoint.to_owned()).collect())
+    }
+
+    #[test]
+    fn a_member_without_an_address_is_left_out_as_long_as_there_is_another() {
+        // A label has at most 63 characters: no resolver is asked for this one.
+        let nowhere = format!("{}:2379", "x".repeat(64));
+        assert_eq!(found(&[&nowhere, "127.0.0.1:2379"]).expect("one"), ["127.0.0.1:2379"]);
+        let error = found(&[&nowhere]).expect_err("none").to_string();
+        assert!(error.starts_with(&format!("SERVER_ETCD_ENDPOINTS: {nowhere}: ")), "{error}");
+    }
+
+    #[test]
+    fn no_number_comes_twice() {
+        let (mut one, mut other) = (random_numbers(), random_numbers());
+        let numbers: std::collections::BTreeSet<_> =
+            (0..100).flat_map(|_| [one(), other()]).collect();
+        assert_eq!(numbers.len(), 200);
+    }
 }

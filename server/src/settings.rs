@@ -337,7 +337,7 @@ runtime::settings! {
             .parsed("HOST:PORT,...", "up to 16 HOST:PORT, with commas between them", endpoints)
             .unset("needed with etcd")
             .help("etcd's members")
-            .details("their client ports; names are resolved once, at the start");
+            .details("their client ports; names are resolved once, at the start, and one that has no address then is left out");
         ETCD_CA: PathBuf = names("SERVER_ETCD_CA", "etcd-ca")
             .text("PATH", "the path of a file", file)
             .unset("no TLS")
