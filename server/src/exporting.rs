@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cluster::{Export, ExportEvent};
-use reactor::{CloseReason, ConnectionId, Context, Handler, Outcome, RunError, TimerId};
+use reactor::{CloseReason, ConnectionId, Context, Handler, Hangup, Outcome, RunError, TimerId};
 use runtime::log_line;
 use runtime::logging::{Level, Line, Success};
 
@@ -56,6 +56,14 @@ pub enum ExportError {
     Interrupted,
 }
 
+/// What a signal does.
+#[derive(Debug, Clone, Copy)]
+enum Signals {
+    EndAtOnce,
+    /// The file that isn't complete is removed.
+    EndInOrder,
+}
+
 /// What was exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exported {
@@ -74,14 +82,16 @@ pub struct Exported {
 pub fn export(config: &Config, to: &OsString) -> Result<Exported, ExportError> {
     let etcd = config.etcd.as_ref().ok_or(ExportError::Ledger)?;
     if to == "-" {
-        return run(config, etcd, Path::new("standard output"), io::stdout().lock());
+        // Nothing is left behind, so that a signal ends it at once: whoever reads may have stopped.
+        let path = Path::new("standard output");
+        return run(config, etcd, path, io::stdout().lock(), Signals::EndAtOnce);
     }
     let mut partial = to.clone();
     partial.push(PARTIAL);
     let (path, partial) = (Path::new(to), PathBuf::from(partial));
     let write_error = |source| ExportError::Write { path: partial.clone(), source };
     let file = File::create(&partial).map_err(write_error)?;
-    let exported = run(config, etcd, &partial, &file).and_then(|exported| {
+    let exported = run(config, etcd, &partial, &file, Signals::EndInOrder).and_then(|exported| {
         file.sync_all().and_then(|()| std::fs::rename(&partial, path)).map_err(write_error)?;
         Ok(exported)
     });
@@ -97,11 +107,14 @@ fn run(
     etcd: &EtcdConfig,
     path: &Path,
     out: impl Write,
+    signals: Signals,
 ) -> Result<Exported, ExportError> {
     let (store, links) = joining::export(config, etcd)?;
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ExportError::EventLoop)?;
-    event_loop.handle_signals(reactor::Hangup::Shutdown).map_err(ExportError::EventLoop)?;
+    if let Signals::EndInOrder = signals {
+        event_loop.handle_signals(Hangup::Shutdown).map_err(ExportError::EventLoop)?;
+    }
     let mut exporting = Exporting { store, links, out: BufWriter::new(out), path, exported: None };
     match event_loop.run(&mut exporting) {
         Ok(Outcome::Graceful | Outcome::Forced) => {}

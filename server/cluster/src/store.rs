@@ -320,11 +320,6 @@ impl ClusterStore {
         self.agencies.get(agency)?.since
     }
 
-    /// Since when the agency that has waited longest waits for etcd.
-    pub fn oldest_unknown(&self) -> Option<Instant> {
-        self.agencies.all().filter_map(|agency| agency.since).min()
-    }
-
     fn stage(&self, agency: u32) -> Option<&Stage> {
         self.agencies.get(agency).map(|found| &found.stage)
     }

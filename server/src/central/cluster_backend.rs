@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use admin::exposition::Exposition;
 use admin::view::NotReady;
+use cluster::config::POLL_INTERVAL;
 use cluster::{ClusterStore, NotTaken};
 use reactor::{ConnectionId, Context, TimerId};
 use runtime::log_line;
@@ -162,11 +163,10 @@ impl ClusterBackend {
 
     /// Hands to the store what has gathered, as far as it has room.
     fn write(&mut self, now: Instant) {
-        while let Some(&agency) = self.dirty.front() {
+        while let Some(agency) = self.dirty.pop_front() {
             if !self.write_next(agency, now) {
-                return;
+                return self.dirty.push_front(agency);
             }
-            self.dirty.pop_front();
         }
     }
 
@@ -205,18 +205,30 @@ impl ClusterBackend {
 
     /// The agency can't go on here.
     fn refuse(&mut self, agency: Agency, error: ProtocolError) {
-        if let Some(lane) = self.lanes.remove(&agency) {
-            self.lists.forget(lane.to);
-            self.refused.push((lane.to, error));
-            self.replies.extend(lane.into_last_replies());
+        if let Some(to) = self.end_lane(agency) {
+            self.refused.push((to, error));
         }
+    }
+
+    /// Ends an agency's lane, and whatever waits for its turn: of its replies those that close the
+    /// connection are left. Returns which connection that is.
+    fn end_lane(&mut self, agency: Agency) -> Option<ConnectionId> {
+        let lane = self.lanes.remove(&agency)?;
+        let to = lane.to;
+        if lane.is_queued {
+            self.dirty.retain(|queued| *queued != agency);
+        }
+        self.lists.forget(to);
+        self.replies.extend(lane.into_last_replies());
+        Some(to)
     }
 
     /// Sends agencies elsewhere whose requests etcd hasn't answered for too long, and all, if nothing is
     /// heard of it.
     fn lose_patience(&mut self, now: Instant) {
         let is_long = |since: Instant| now.saturating_duration_since(since) >= self.patience;
-        let silent = self.heard.is_some_and(is_long);
+        // Where nothing else happens, etcd is heard of at each poll.
+        let silent = self.heard.is_some_and(|since| is_long(since + POLL_INTERVAL));
         let is_late = |agency| self.store.unknown_since(agency).is_some_and(is_long);
         let late = self.lanes.keys().copied().filter(|agency| silent || is_late(*agency));
         for agency in late.collect::<Vec<_>>() {
@@ -242,12 +254,7 @@ impl ClusterBackend {
     fn set_timers(&mut self, cx: &mut impl Context) {
         let at = self.store.next_deadline();
         cx.set_timer(timers::STORE, at.map(|at| at.saturating_duration_since(cx.now())));
-        if let Some(delay) = self.backoff.take_timer() {
-            cx.set_timer(timers::COMMIT_RETRY, Some(delay));
-        }
-        if let Some(after) = self.backoff.take_quiet_timer() {
-            cx.set_timer(timers::COMMIT_QUIET, Some(after));
-        }
+        timers::set_commit_timers(cx, &mut self.backoff);
     }
 
     fn log_failure(&mut self, log: &mut LogBudget) {
@@ -332,17 +339,15 @@ impl Backend for ClusterBackend {
     }
 
     fn introduce(&mut self, cx: &mut impl Context, to: ConnectionId, agency: Agency) {
-        if let Some(before) = self.lanes.insert(agency, Lane::new(agency, to)) {
-            self.lists.forget(before.to);
-            self.replies.extend(before.into_last_replies());
-        }
+        self.end_lane(agency);
+        self.lanes.insert(agency, Lane::new(agency, to));
         self.store.hello(agency, cx.now());
         self.pump(cx);
     }
 
     fn leave(&mut self, cx: &mut impl Context, connection: ConnectionId, agency: Agency) {
         if self.lanes.get(&agency).is_some_and(|lane| lane.to == connection) {
-            self.lanes.remove(&agency);
+            self.end_lane(agency);
             self.store.leave(agency, cx.now());
             self.pump(cx);
         }

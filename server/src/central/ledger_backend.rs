@@ -92,15 +92,6 @@ impl<S: Store> LedgerBackend<S> {
         }
         Ok(())
     }
-
-    fn set_timers(&mut self, cx: &mut impl Context) {
-        if let Some(delay) = self.commits.backoff().take_timer() {
-            cx.set_timer(timers::COMMIT_RETRY, Some(delay));
-        }
-        if let Some(after) = self.commits.backoff().take_quiet_timer() {
-            cx.set_timer(timers::COMMIT_QUIET, Some(after));
-        }
-    }
 }
 
 impl<S: Store> Backend for LedgerBackend<S> {
@@ -188,7 +179,7 @@ impl<S: Store> Backend for LedgerBackend<S> {
         self.commits.check()?;
         self.sync(cx, log, shutting_down)?;
         self.commits.check()?;
-        self.set_timers(cx);
+        timers::set_commit_timers(cx, self.commits.backoff());
         Ok(())
     }
 

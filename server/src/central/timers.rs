@@ -1,6 +1,8 @@
-//! The central's timers, one number each.
+//! The central's timers, one number each, and how those of failed commits are set.
 
-use reactor::TimerId;
+use reactor::{Context, TimerId};
+
+use super::commit_backoff::CommitBackoff;
 
 /// Ends a period in which lines were counted.
 pub(crate) const LOG_REPORT: TimerId = TimerId(0);
@@ -31,3 +33,13 @@ pub(crate) const DRAW_PERIOD: TimerId = TimerId(5);
 
 /// Warns of certificates that end soon.
 pub(crate) const EXPIRY: TimerId = TimerId(6);
+
+/// Sets those of commits that have failed.
+pub(crate) fn set_commit_timers(cx: &mut impl Context, backoff: &mut CommitBackoff) {
+    if let Some(delay) = backoff.take_timer() {
+        cx.set_timer(COMMIT_RETRY, Some(delay));
+    }
+    if let Some(after) = backoff.take_quiet_timer() {
+        cx.set_timer(COMMIT_QUIET, Some(after));
+    }
+}
