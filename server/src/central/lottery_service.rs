@@ -215,10 +215,11 @@ impl<B: Backend> LotteryService<B> {
         let shutting_down = shared.shutting_down;
         self.backend.advance(cx, &mut shared.log, shutting_down)?;
         self.note_unavailable(cx, shared);
-        self.send_durable(cx, shared)?;
+        // Before what may leave does: a refusal behind it would wait for another turn.
         for (connection, error) in self.backend.take_refused() {
             self.close_with_error(cx, shared, connection, error);
         }
+        self.send_durable(cx, shared)?;
         self.log_draw_progress(cx, shared);
         Ok(())
     }
