@@ -145,7 +145,7 @@ def test_what_is_malformed_is_marked(tmp_path, frame):
 
 def test_every_error_code_has_its_words(tmp_path):
     page = (REPOSITORY / "docs/protocol.md").read_text()
-    codes = sorted(int(code) for code in re.findall(r"\| (\d+) \| [^|]+ \| (?:yes|no) ", page))
+    codes = sorted(int(code) for code in re.findall(r"\| (\d+) \| [^|]+ \| (?:yes|no|elsewhere) ", page))
     assert codes == list(range(1, codes[-1] + 1)) and len(codes) > 16
     frames = [struct.pack(">BBHB", 0xBE, 0xFF, 5, code) for code in [*codes, codes[-1] + 1]]
     path = write_capture(tmp_path / "errors.pcap", [[frame] for frame in frames])
