@@ -78,8 +78,8 @@ impl Deadlines {
         [self.handler_deadline, self.loop_deadline].into_iter().flatten().min()
     }
 
-    pub(crate) fn has_loop_deadline(&self) -> bool {
-        self.loop_deadline.is_some()
+    pub(crate) fn loop_deadline(&self) -> Option<Moment> {
+        self.loop_deadline
     }
 
     /// Clears the handler's deadline. Its entry stays, and turns out to be stale.

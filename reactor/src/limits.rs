@@ -63,8 +63,8 @@ pub struct Limits {
     pub max_handshakes: usize,
     /// Bytes of memory in the buffers of all connections together, at least 64 KiB. When it is
     /// reached, nothing more is read in this turn. When fifteen sixteenths of it are still held after
-    /// the flush, the connections that hold the most are closed until seven eighths are held. What a
-    /// handler queues at once for one connection may exceed it for a moment.
+    /// the flush, the connections that hold the most are closed until seven eighths are held; output of
+    /// which the peer has taken some in the last 100 ms counts a fourth. What a handler queues at once for one connection may exceed it for a moment.
     pub max_buffered_bytes: usize,
     /// Bytes of input that a connection may leave unconsumed: the largest frame or line. More
     /// closes it.

@@ -1,12 +1,22 @@
 //! Step 8 of a turn: the only place that writes to sockets, and what follows from what they took.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::close_reason::CloseReason;
+use crate::connection::Connection;
 use crate::connections::Connections;
 use crate::id::{ConnectionId, ListenerId};
 use crate::stream::Flush;
-use crate::system::System;
+use crate::system::{Socket, System};
+
+/// Output moves while its peer has taken some of it within this time, or while it is as new.
+const MOVING_TIME: Duration = Duration::from_millis(100);
+
+/// Output that moves counts by a fourth when connections must go for their memory: it leaves by itself,
+/// where that of a peer that takes nothing stays. Not by nothing: a peer can take a byte now and then.
+const MOVING_SHARE: usize = 4;
 
 impl<S: System> Connections<S> {
     /// Sends what waits, once for each connection, and finishes those that are closing.
@@ -41,7 +51,7 @@ impl<S: System> Connections<S> {
         let sent_all = connection.has_sent_all();
         if connection.buffers.unsent() == 0 || connection.is_attached() {
             self.deadlines.set_loop_deadline(id, &mut connection.deadlines, None);
-        } else if sent > 0 || !connection.deadlines.has_loop_deadline() {
+        } else if sent > 0 || connection.deadlines.loop_deadline().is_none() {
             let due = self.clock.moment_at(self.system.now()).after(self.limits.write_timeout);
             self.deadlines.set_loop_deadline(id, &mut connection.deadlines, Some(due));
         }
@@ -67,7 +77,7 @@ impl<S: System> Connections<S> {
         }
     }
 
-    /// Closes the connections that hold the most memory when all of a listener together hold nearly as
+    /// Closes the connections that hold the most memory, and don't give it back by themselves, when all of a listener together hold nearly as
     /// much as [`Limits::max_buffered_bytes`](crate::Limits::max_buffered_bytes). Begins a little below
     /// it, so that the next turn has room to read; ends well below it, so that the next turn doesn't do
     /// it again.
@@ -87,22 +97,35 @@ impl<S: System> Connections<S> {
         if share.pool.held() <= most / 16 * 15 {
             return;
         }
-        let mut holders: Vec<_> = self
-            .table
-            .iter()
-            .filter(|(_, found)| found.share() == listener && !found.is_attached())
-            .map(|(id, connection)| (connection.buffers.capacity(), id))
-            .filter(|(buffered, _)| *buffered > 0)
-            .collect();
-        holders.sort_unstable_by_key(|(buffered, _)| Reverse(*buffered));
-        for (buffered, id) in holders {
+        for id in self.holders(listener) {
             if self.shares[listener].pool.held() <= most / 8 * 7 {
                 return;
             }
+            let Some(connection) = self.table.get_mut(id) else { continue };
+            let buffered = connection.buffers.capacity();
+            connection.buffers.drop_all(&mut self.shares[listener].pool);
             self.mark_closed(id, CloseReason::BufferLimit { buffered });
-            if let Some(connection) = self.table.get_mut(id) {
-                connection.buffers.drop_all(&mut self.shares[listener].pool);
-            }
         }
     }
+
+    /// A listener's connections that hold memory, the one first that has to go first.
+    fn holders(&self, listener: ListenerId) -> Vec<ConnectionId> {
+        let timeout = self.limits.write_timeout;
+        let latest = self.clock.moment_at(self.system.now()).after(timeout);
+        let own = self.table.iter().filter(|(_, found)| found.share() == listener);
+        let weighed = own.filter(|(_, found)| !found.is_attached()).map(|(id, connection)| {
+            let buffered = connection.buffers.capacity();
+            (if is_moving(connection, latest) { buffered / MOVING_SHARE } else { buffered }, id)
+        });
+        let mut holders: Vec<_> = weighed.filter(|(weight, _)| *weight > 0).collect();
+        holders.sort_unstable_by_key(|(weight, _)| Reverse(*weight));
+        holders.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+/// Whether the peer takes the connection's output. Its deadline is moved to the `latest` moment whenever it
+/// does.
+fn is_moving(connection: &Connection<impl Socket>, latest: Moment) -> bool {
+    let due = connection.deadlines.loop_deadline();
+    connection.buffers.unsent() > 0 && due.is_some_and(|due| due.until(latest) < MOVING_TIME)
 }

@@ -594,7 +594,7 @@ runtime::settings! {
             .help("Input and output held for all connections")
             .details("a connection with TLS counts at least 16 KiB: ten thousand are 157 MiB of it")
             .limit(
-                "nothing more is read in this turn; then the connections that hold the most are closed, until seven eighths are held",
+                "nothing more is read in this turn; then the connections that hold the most are closed, until seven eighths are held; output that its peer is taking counts a fourth",
                 "a thousand peers that each stay within their limits are too much together",
             );
         SOCKET_BUFFER_SIZE: usize = names("SERVER_SOCKET_BUFFER_SIZE", "socket-buffer-size")

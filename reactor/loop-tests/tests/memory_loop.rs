@@ -267,6 +267,38 @@ fn no_deadline_passes_before_a_peer_is_read_that_takes_its_responses() {
     }
 }
 
+/// Two peers take nothing of a mebibyte each, and one takes two, piece by piece, as a second ago it did or
+/// still does. All together it is too much: who takes nothing goes first, though the other one holds more.
+#[test]
+fn whose_output_moves_is_not_the_first_to_be_closed_for_its_memory() {
+    const MEBIBYTE: usize = 1 << 20;
+    for stops in [false, true] {
+        let limits = Limits { max_buffered_bytes: 4 * MEBIBYTE, ..Limits::default() };
+        let network = MemoryNetwork::new();
+        network.set_capacity(1_000);
+        let mut event_loop = MemoryLoop::new(&network, limits, Recorder::new(Echo));
+        event_loop.listen(ADDRESS).expect("nobody else listens");
+        let Ok(()) = event_loop.start();
+        let (_idle, idle) = connected(&network, &mut event_loop);
+        let (moving, id) = connected(&network, &mut event_loop);
+        let (_late, late) = connected(&network, &mut event_loop);
+        for (id, len) in [(idle, MEBIBYTE), (id, 2 * MEBIBYTE)] {
+            event_loop.context().send(id, &pattern(len));
+            run_until_quiescent(&mut event_loop);
+        }
+        network.advance(Duration::from_secs(1));
+        if !stops {
+            assert_eq!(moving.read(1_000).unwrap().map(|bytes| bytes.len()), Some(1_000));
+            run_until_quiescent(&mut event_loop);
+        }
+        assert_eq!(endings(&event_loop), []);
+        event_loop.context().send(late, &pattern(MEBIBYTE));
+        run_until_quiescent(&mut event_loop);
+        let there = [idle, id, late].map(|id| event_loop.ids().contains(&id));
+        assert_eq!(there, [stops, !stops, true], "stops: {stops}");
+    }
+}
+
 #[test]
 fn signals_end_it_and_a_second_one_at_once() {
     let (network, mut event_loop) = listening();
