@@ -15,6 +15,9 @@ use crate::process::{TIMEOUT, is_stopped, memory, processor_time};
 use crate::programs::binary;
 use crate::reads::{self, Lines};
 
+/// Longest start, on a disk that takes seconds for each of several syncs.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// A server that runs. Killed when it is dropped.
 #[derive(Debug)]
 #[must_use]
@@ -122,7 +125,7 @@ impl Server {
             command.env("SERVER_STORAGE_PATH", folder.path().join("bets.csv"));
         }
         let mut child = command.stdout(file).spawn().expect("the server starts");
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + START_TIMEOUT;
         let port = loop {
             let lines = read_from(&path, begin);
             if let Some(port) = listening_port(&lines) {

@@ -2,7 +2,7 @@
 //! nothing to the lottery beside them.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use pki::testing::Ca;
 use socket2::{SockRef, Socket};
 
 use crate::attack::{Attack, mebibytes};
-use crate::conversation::{HOSTILE, connect_to};
+use crate::conversation::{HOSTILE, connect_to, own_address};
 use crate::flood::{Peer, Reading, repeat, run, single_bytes};
 use crate::honest::Phase;
 use crate::scale;
@@ -99,8 +99,9 @@ impl AdminAttack {
             broken.push(format!("{} more", mebibytes(taken)));
         }
         let measured = format!("{measured}: {} more", mebibytes(taken));
+        let port = self.attack.admin().port();
         let log = self.attack.end(bound, &measured, broken);
-        let hostile = ADDRESSES.map(|address| Ipv4Addr::new(127, 0, 0, address));
+        let hostile = ADDRESSES.map(|address| own_address(port, address));
         let is_hostile = |ip| hostile.contains(&ip);
         let logged = lines(&log).find(|line| line.value("ip").is_some_and(is_hostile));
         assert!(logged.is_none(), "no client of this listener fills the log: {logged:?}");

@@ -1,6 +1,6 @@
 //! Where connections come from.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -14,7 +14,15 @@ pub(crate) const HONEST: u8 = 2;
 /// Where attacks come from.
 pub(crate) const HOSTILE: u8 = 3;
 
-/// Connects from 127.0.0.`host`.
+/// Where a connection to this port comes from: the honest ones from 127.0.0.2, attacks from 127.0.x.`host`
+/// with an x for each port. The kernel keeps the ports of a closed connection for a minute, and an attack
+/// leaves those of one address used up to the next attack.
+pub(crate) fn own_address(port: u16, host: u8) -> Ipv4Addr {
+    let [_, low] = port.to_be_bytes();
+    Ipv4Addr::new(127, 0, if host == HONEST { 0 } else { low }, host)
+}
+
+/// Connects from [`own_address`].
 pub(crate) fn connect_from(server: &Server, host: u8) -> TcpStream {
     connect_with(server, host, |_| Ok(())).expect("it listens")
 }
@@ -36,8 +44,8 @@ pub(crate) fn connect_to(
 ) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     set(&socket)?;
-    let own = IpAddr::from(Ipv4Addr::new(127, 0, 0, host));
-    socket.bind(&SocketAddr::new(own, 0).into())?;
+    let own = own_address(address.port(), host);
+    socket.bind(&SocketAddr::new(own.into(), 0).into())?;
     socket.connect_timeout(&address.into(), TIMEOUT)?;
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(TIMEOUT))?;
