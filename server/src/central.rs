@@ -345,7 +345,7 @@ impl<B: Backend> Handler for Central<B> {
 
     fn on_eof(&mut self, cx: &mut impl Context, connection: ConnectionId, rest: &[u8]) {
         if self.backend().owns(connection) {
-            return self.lottery.backend_mut().on_lost(cx, connection);
+            return self.lottery.backend_mut().on_lost(cx, connection, None);
         }
         cx.set_deadline(connection, None);
         let Some(session) = self.shared.sessions.get(connection) else { return };
@@ -391,7 +391,7 @@ impl<B: Backend> Handler for Central<B> {
 
     fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if self.backend().owns(connection) {
-            return self.lottery.backend_mut().on_lost(cx, connection);
+            return self.lottery.backend_mut().on_lost(cx, connection, Some(reason));
         }
         let Some(session) = self.shared.sessions.remove(connection) else { return };
         self.lottery.on_close(cx, &mut self.shared, connection, &session.peer(), reason);

@@ -22,7 +22,7 @@ use std::error::Error;
 
 use admin::exposition::Exposition;
 use admin::view::NotReady;
-use reactor::{ConnectionId, Context, TimerId};
+use reactor::{CloseReason, ConnectionId, Context, TimerId};
 use wire::{Agency, Request};
 
 use super::group_commit::CommitDurations;
@@ -159,8 +159,13 @@ pub trait Backend {
     /// Input of one of its connections; returns how many bytes were taken.
     fn on_data(&mut self, cx: &mut impl Context, connection: ConnectionId, input: &[u8]) -> usize;
 
-    /// One of its connections has ended, or couldn't be had.
-    fn on_lost(&mut self, cx: &mut impl Context, connection: ConnectionId);
+    /// One of its connections has ended, or couldn't be had, and why; `None` when its peer has ended it.
+    fn on_lost(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        reason: Option<&CloseReason>,
+    );
 
     /// A timer that isn't the central's has fired.
     fn on_timer(&mut self, cx: &mut impl Context, timer: TimerId);

@@ -9,12 +9,14 @@
 //! | `events` | what the store reports, and what it means to agencies |
 //! | `lists` | lists of winners on their way |
 //! | `outcomes` | what commits came to, in numbers |
+//! | `reachability` | what the log says of whether etcd can be reached |
 //! | `picture` | the whole lottery, as far as this central has seen it |
 
 mod events;
 mod lists;
 mod outcomes;
 mod picture;
+mod reachability;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -24,14 +26,15 @@ use admin::exposition::Exposition;
 use admin::view::NotReady;
 use cluster::config::POLL_INTERVAL;
 use cluster::{ClusterStore, NotTaken};
-use reactor::{ConnectionId, Context, TimerId};
+use reactor::{CloseReason, ConnectionId, Context, TimerId};
 use runtime::log_line;
-use runtime::logging::{InProgress, Level, Line, Success};
+use runtime::logging::{InProgress, Level, Line};
 use wire::{Agency, ErrorCode, Request};
 
 use self::lists::Lists;
 use self::outcomes::Outcomes;
 use self::picture::Picture;
+use self::reachability::Reachability;
 use super::backend::Backend;
 use super::commit_backoff::CommitBackoff;
 use super::group_commit::CommitDurations;
@@ -118,7 +121,7 @@ pub struct ClusterBackend {
     refused: Vec<(ConnectionId, ProtocolError)>,
     /// When etcd was last heard of.
     heard: Option<Instant>,
-    was_reachable: bool,
+    reachability: Reachability,
     /// Why the process must end.
     fatal: Option<cluster::Error>,
 }
@@ -147,7 +150,7 @@ impl ClusterBackend {
             unavailable: Vec::new(),
             refused: Vec::new(),
             heard: None,
-            was_reachable: false,
+            reachability: Reachability::default(),
             fatal: None,
         }
     }
@@ -161,9 +164,12 @@ impl ClusterBackend {
         }
     }
 
-    /// Hands to the store what has gathered, as far as it has room.
+    /// Hands to the store what has gathered, as far as it has room; nothing once that has stopped, of which
+    /// the event may still be queued.
     fn write(&mut self, now: Instant) {
-        while let Some(agency) = self.dirty.pop_front() {
+        while self.store.is_ready()
+            && let Some(agency) = self.dirty.pop_front()
+        {
             if !self.write_next(agency, now) {
                 return self.dirty.push_front(agency);
             }
@@ -264,21 +270,6 @@ impl ClusterBackend {
             let line = Line::new("commit", InProgress).with_bytes("error", &*reason);
             log_line!(Level::Warn, line);
             self.failure_logged = true;
-        }
-    }
-
-    fn log_reachability(&mut self) {
-        let is_reachable = self.store.is_reachable();
-        if std::mem::replace(&mut self.was_reachable, is_reachable) == is_reachable {
-            return;
-        }
-        let endpoint = self.store.current_endpoint();
-        let line = |result| Line::new("reach_store", result).with("endpoint", endpoint);
-        if is_reachable {
-            log_line!(Level::Info, line(Success));
-        } else {
-            let error = "etcd's member doesn't answer, the next one is asked";
-            log_line!(Level::Warn, line(InProgress).with("error", error));
         }
     }
 }
@@ -402,7 +393,7 @@ impl Backend for ClusterBackend {
     ) -> Result<(), cluster::Error> {
         self.write(cx.now());
         self.pump(cx);
-        self.log_reachability();
+        self.reachability.log(&self.store);
         self.log_failure(log);
         self.set_timers(cx);
         self.waiting = Waiting::of(&self.lanes, &self.replies);
@@ -488,7 +479,13 @@ impl Backend for ClusterBackend {
         consumed
     }
 
-    fn on_lost(&mut self, cx: &mut impl Context, connection: ConnectionId) {
+    fn on_lost(
+        &mut self,
+        cx: &mut impl Context,
+        connection: ConnectionId,
+        reason: Option<&CloseReason>,
+    ) {
+        self.reachability.on_lost(reason);
         if let Some(number) = self.links.remove(cx, connection) {
             self.store.on_closed(number, cx.now());
             self.pump(cx);

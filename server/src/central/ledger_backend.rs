@@ -4,7 +4,7 @@
 use std::os::unix::net::UnixStream;
 
 use admin::view::NotReady;
-use reactor::{ConnectionId, Context, TimerId};
+use reactor::{CloseReason, ConnectionId, Context, TimerId};
 use wire::{Agency, Request};
 
 use super::backend::Backend;
@@ -230,7 +230,7 @@ impl<S: Store> Backend for LedgerBackend<S> {
         self.commits.on_disk_data(cx.now(), &mut self.lottery, input)
     }
 
-    fn on_lost(&mut self, _: &mut impl Context, _: ConnectionId) {
+    fn on_lost(&mut self, _: &mut impl Context, _: ConnectionId, _: Option<&CloseReason>) {
         self.commits.on_disk_lost(&mut self.lottery);
     }
 
