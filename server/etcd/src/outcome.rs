@@ -122,9 +122,21 @@ pub(crate) fn of_watch(status: u16, body: &[u8]) -> Outcome<()> {
 
 /// What the response to something else than 200 says.
 fn of_error<A>(status: u16, body: &[u8]) -> Outcome<A> {
-    let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-    let message = if body.message.is_empty() { body.error } else { body.message };
-    of_refusal(status, body.code, &message)
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) if body.message.is_empty() => of_refusal(status, body.code, &body.error),
+        Ok(body) => of_refusal(status, body.code, &body.message),
+        Err(_) => of_plain_text(status, body),
+    }
+}
+
+/// What comes from before the gateway, as a refusal of a certificate does: it is shown, and decides nothing.
+fn of_plain_text<A>(status: u16, body: &[u8]) -> Outcome<A> {
+    let text = String::from_utf8_lossy(&body[..body.len().min(MESSAGE_MAX)]);
+    match of_refusal(status, None, "") {
+        Outcome::Unauthorized(_) => Outcome::Unauthorized(refusal(status, None, text.trim())),
+        Outcome::Misused(_) => Outcome::Misused(refusal(status, None, text.trim())),
+        outcome => outcome,
+    }
 }
 
 /// What an error says, taken apart.
@@ -162,7 +174,7 @@ mod tests {
         let refusal =
             |status, code, message: &str| Refusal { status, code, message: message.to_owned() };
         // As 3.4 writes them, and as 3.5 does, with a space behind each comma.
-        let cases: [(u16, &str, Outcome<Response>); 17] = [
+        let cases: [(u16, &str, Outcome<Response>); 18] = [
             (
                 503,
                 r#"{"error":"etcdserver: no leader","code":14,"message":"etcdserver: no leader"}"#,
@@ -215,7 +227,8 @@ mod tests {
                 r#"{"error":"m","code":3,"message":"etcdserver: user name is empty"}"#,
                 Outcome::Unauthorized(refusal(400, Some(3), "etcdserver: user name is empty")),
             ),
-            (404, "not found", Outcome::Misused(refusal(404, None, ""))),
+            (404, "not found\n", Outcome::Misused(refusal(404, None, "not found"))),
+            (429, NO_SPACE, Outcome::Misused(refusal(429, None, NO_SPACE))),
         ];
         for (status, body, expected) in cases {
             assert_eq!(of_text(status, body), expected, "{status} {body}");
