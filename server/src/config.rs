@@ -111,6 +111,8 @@ pub struct EtcdUser {
     pub name: String,
     /// The file whose first line is its password.
     pub password_file: PathBuf,
+    /// Whether others than its owner may be able to read that file.
+    pub allow_open_file: bool,
 }
 
 /// How connections are secured.
@@ -276,7 +278,8 @@ impl Config {
     fn etcd_user(layers: &mut Settings) -> Option<Option<EtcdUser>> {
         let Some(name) = layers.get_if_set(&settings::ETCD_USER) else { return Some(None) };
         let password_file = layers.get(&settings::ETCD_PASSWORD_FILE)?;
-        Some(Some(EtcdUser { name, password_file }))
+        let allow_open_file = layers.get(&settings::TLS_ALLOW_OPEN_KEY)?;
+        Some(Some(EtcdUser { name, password_file, allow_open_file }))
     }
 
     /// Whether agencies are to be listened to at the same address. That of a name isn't known yet.

@@ -2,17 +2,18 @@
 //!
 //! Nothing is asked of etcd yet: that is done on the loop.
 
-use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cluster::{ClusterStore, Export};
 use reactor::{Layer, LayerError};
 use runtime::log_line;
 use runtime::logging::{InProgress, Level, Line};
+use runtime::regular_file::{self, OpenError};
 use tls::timestamp::Clock;
 use tls::{ClientTls, Name, SettingError, SettingNames, TlsLayer};
 
@@ -33,6 +34,13 @@ const SETTINGS: SettingNames = SettingNames {
 
 /// How many times what may be under way to etcd may wait to be sent.
 const GATHERED_TIMES: usize = 4;
+
+/// Bytes of a password's file that are read: far more than a password has.
+const MAX_PASSWORD_FILE_SIZE: u64 = 4096;
+
+/// Permissions of a file, and those that others than its owner have.
+const PERMISSIONS: u32 = 0o7777;
+const OTHERS: u32 = 0o077;
 
 /// Why a lottery can't be joined.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +70,19 @@ pub enum JoinError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        source: OpenError,
+    },
+    /// Others can read the password.
+    #[error(
+        "SERVER_ETCD_PASSWORD_FILE = {}: expected a file that only its owner can read and write (mode 0600 or \
+         0400), found mode {mode:04o}: chmod 600 it, or set SERVER_TLS_ALLOW_OPEN_KEY to true",
+        .path.display()
+    )]
+    OpenPassword {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// The settings don't go together.
     #[error("etcd: {0}")]
@@ -190,14 +210,26 @@ fn resolve(endpoint: &str) -> io::Result<SocketAddr> {
 }
 
 fn credentials(user: &EtcdUser) -> Result<etcd::Credentials, JoinError> {
-    let EtcdUser { name, password_file: path } = user;
+    let path = &user.password_file;
     let error = |source| JoinError::Password { path: path.clone(), source };
-    let text = fs::read_to_string(path).map_err(error)?;
+    let (text, mode) = read_password_file(path).map_err(error)?;
+    if !user.allow_open_file && mode & OTHERS != 0 {
+        return Err(JoinError::OpenPassword { path: path.clone(), mode });
+    }
     let password = text.lines().next().unwrap_or_default();
     if password.is_empty() {
-        return Err(error(io::Error::other("its first line is empty")));
+        return Err(error(io::Error::other("its first line is empty").into()));
     }
-    Ok(etcd::Credentials { user: name.clone(), password: password.to_owned() })
+    Ok(etcd::Credentials { user: user.name.clone(), password: password.to_owned() })
+}
+
+/// The beginning of its text, and its permissions.
+fn read_password_file(path: &Path) -> Result<(String, u32), OpenError> {
+    let file = regular_file::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & PERMISSIONS;
+    let mut text = String::new();
+    file.take(MAX_PASSWORD_FILE_SIZE).read_to_string(&mut text)?;
+    Ok((text, mode))
 }
 
 #[cfg(test)]

@@ -359,7 +359,7 @@ runtime::settings! {
             .text("PATH", "the path of a file", file)
             .unset("needed with etcd-user")
             .help("File with its password")
-            .details("its first line; read at the start");
+            .details("its first line; only its owner may be able to read it; read at the start");
         ETCD_REQUEST_TIMEOUT: Duration =
             names("SERVER_ETCD_REQUEST_TIMEOUT", "etcd-request-timeout")
                 .duration(POSITIVE)
@@ -450,7 +450,10 @@ runtime::settings! {
             .boolean("true or false")
             .default("false")
             .help("Take a key that others can read")
-            .details("or write, others than its owner; for secrets that are mounted with fixed permissions");
+            .details(
+                "or write, others than its owner; the password file for etcd too; for secrets that are \
+                 mounted with fixed permissions",
+            );
         TLS_ALLOW_EXPIRED_CRL: bool = names("SERVER_TLS_ALLOW_EXPIRED_CRL", "tls-allow-expired-crl")
             .boolean("true or false")
             .default("false")
