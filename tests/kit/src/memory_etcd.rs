@@ -33,6 +33,8 @@ pub struct MemoryEtcd {
     revision: i64,
     /// Named in each response.
     pub cluster_id: u64,
+    /// The same; it grows with each election.
+    pub raft_term: u64,
     /// All that was ever put or deleted.
     pub history: History,
     /// It has no space: no transaction that might put is done.
@@ -61,7 +63,7 @@ struct Entry {
 impl MemoryEtcd {
     /// An empty store.
     pub fn new() -> Self {
-        Self { revision: 1, cluster_id: 7, ..Self::default() }
+        Self { revision: 1, cluster_id: 7, raft_term: 2, ..Self::default() }
     }
 
     /// A store with the keys that a read of a real one has returned, each put when it was put last.
@@ -218,7 +220,7 @@ impl MemoryEtcd {
             "cluster_id": text(self.cluster_id),
             "member_id": "1",
             "revision": text(self.revision),
-            "raft_term": "2",
+            "raft_term": text(self.raft_term),
         })
     }
 

@@ -11,10 +11,13 @@ use crate::world::World;
 /// Most processes of agencies at a time.
 const AGENCIES_MAX: usize = 8;
 
+/// Clocks jump by less than so many seconds: more than anything is waited for.
+const JUMP_MAX: u64 = 7_200;
+
 impl World {
     /// Something fails, or works again.
     pub(crate) fn inject_fault(&mut self) {
-        match self.random.u8(..14) {
+        match self.random.u8(..18) {
             0 => self.break_link("connection reset", MemoryNetwork::break_off),
             1 => self.break_link("connection half open", MemoryNetwork::vanish),
             2 => self.kill_central(),
@@ -35,6 +38,17 @@ impl World {
                 let (member, until) = (self.random.usize(..MEMBERS), self.some_time(2_000));
                 self.etcd.take_down(member, until);
             }
+            9 => {
+                self.fault("etcd's leader is lost, and another one elected");
+                let until = self.some_time(2_000);
+                self.etcd.elect(until);
+            }
+            10 => {
+                // As of a machine that slept: whatever is waited for is overdue.
+                self.fault("clocks jumped");
+                self.network.advance(Duration::from_secs(self.random.u64(1..JUMP_MAX)));
+            }
+            11 | 12 => self.operate(),
             _ => self.start_missing(),
         }
     }

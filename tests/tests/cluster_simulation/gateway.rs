@@ -1,12 +1,13 @@
 //! The members of etcd: takes requests out of connections, lets each meet its fate, and writes responses.
 //! Knows HTTP and the store; nothing of what is kept there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use kit::memory_etcd::http::{self, HttpRequest, RequestReader};
+use kit::memory_etcd::request::Op;
 use kit::memory_etcd::{MemoryEtcd, request};
 use reactor::testing::Peer;
 
@@ -43,6 +44,8 @@ enum Happening {
     /// The member is well again.
     Up(usize),
     HasSpace,
+    /// There is a leader again, another one.
+    HasLeader,
 }
 
 /// All members.
@@ -51,7 +54,12 @@ pub(crate) struct Gateway {
     pub(crate) store: MemoryEtcd,
     /// How many of a hundred requests have another fate than the normal one.
     pub(crate) fault_percent: u8,
+    /// A write of an account that was tried before is settled by a read, without doing it: a mutation.
+    pub(crate) settles_by_reading: bool,
+    /// The bodies of those that were tried.
+    tried: BTreeSet<Vec<u8>>,
     is_down: [bool; MEMBERS],
+    has_leader: bool,
     connections: BTreeMap<Name, Connection>,
     /// Requests that may be done now, in any order.
     ready: Vec<(Option<Name>, HttpRequest)>,
@@ -64,7 +72,10 @@ impl Gateway {
         Self {
             store,
             fault_percent,
+            settles_by_reading: false,
+            tried: BTreeSet::new(),
             is_down: [false; MEMBERS],
+            has_leader: true,
             connections: BTreeMap::new(),
             ready: Vec::new(),
             later: BTreeMap::new(),
@@ -113,6 +124,23 @@ impl Gateway {
         self.after(until, Happening::HasSpace);
     }
 
+    /// There is no leader for a while, and another one then.
+    pub(crate) fn elect(&mut self, until: Instant) {
+        self.has_leader = false;
+        self.after(until, Happening::HasLeader);
+    }
+
+    /// Another cluster takes the place of this one, with what this one had at an earlier time. What was
+    /// asked of this one is never done.
+    pub(crate) fn restore(&mut self, backup: MemoryEtcd) {
+        self.connections.clear();
+        self.ready.clear();
+        self.later.retain(|_, happening| !matches!(happening, Happening::Done(..)));
+        let before = std::mem::replace(&mut self.store, backup);
+        self.store.cluster_id = before.cluster_id + 1;
+        (self.store.is_full, self.store.faults) = (before.is_full, before.faults);
+    }
+
     /// A member is gone for a while, and with it its connections.
     pub(crate) fn take_down(&mut self, member: usize, until: Instant) {
         self.is_down[member] = true;
@@ -124,6 +152,7 @@ impl Gateway {
     pub(crate) fn stop_faults(&mut self) {
         self.fault_percent = 0;
         self.is_down = [false; MEMBERS];
+        self.has_leader = true;
         self.store.is_full = false;
     }
 
@@ -138,6 +167,10 @@ impl Gateway {
             Happening::Lost(name) => drop(self.connections.remove(&name)),
             Happening::Up(member) => self.is_down[member] = false,
             Happening::HasSpace => self.store.is_full = false,
+            Happening::HasLeader => {
+                self.has_leader = true;
+                self.store.raft_term += 1;
+            }
         }
     }
 
@@ -154,7 +187,11 @@ impl Gateway {
             true
         });
         for (name, request) in asked {
-            let fate = Fate::any(random, self.fault_percent);
+            let drawn = Fate::any(random, self.fault_percent);
+            let fate = if self.has_leader { drawn } else { Fate::Refused };
+            if self.is_settled(name, &request) {
+                continue;
+            }
             if request.resource == "/v3/watch" {
                 self.watch(name, &request, fate == Fate::Normal, counts);
             } else {
@@ -163,6 +200,20 @@ impl Gateway {
             }
         }
         has_read
+    }
+
+    /// By a read, if that is how writes of accounts are settled.
+    fn is_settled(&mut self, name: Name, request: &HttpRequest) -> bool {
+        if !self.settles_by_reading || !writes_account(request) {
+            return false;
+        }
+        if self.tried.insert(request.body.clone()) {
+            return false;
+        }
+        self.tried.remove(&request.body);
+        let (status, body) = self.store.fail(&request.body);
+        self.respond(name, &http::response(status, &body));
+        true
     }
 
     fn meet(
@@ -216,7 +267,8 @@ impl Gateway {
         }
     }
 
-    fn report_changes(&mut self) {
+    /// To those that watch.
+    pub(crate) fn report_changes(&mut self) {
         let (store, mut news) = (&self.store, Vec::new());
         for (&name, connection) in &mut self.connections {
             let Some((key, behind)) = &connection.watch else { continue };
@@ -242,4 +294,13 @@ impl Gateway {
             Err(_) => drop(self.connections.remove(&name)),
         }
     }
+}
+
+fn writes_account(request: &HttpRequest) -> bool {
+    let is_account = |key: &[u8]| key.windows(6).any(|part| part == b"/acct/");
+    request.resource == "/v3/kv/txn"
+        && request::txn(&request.body)
+            .success
+            .iter()
+            .any(|op| matches!(op, Op::Put { key, .. } if is_account(key)))
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `world` | who is next |
 //! | `faults` | what goes wrong |
+//! | `operator` | what an operator does meanwhile |
 //! | `fates` | what becomes of a request to etcd |
 //! | `gateway` | etcd's members, and connections to them |
 //! | `processes` | how centrals and agencies are started and killed |
@@ -22,6 +23,7 @@ mod fates;
 mod faults;
 mod gateway;
 mod inputs;
+mod operator;
 mod oracle;
 mod processes;
 mod recorded;
@@ -32,7 +34,8 @@ use std::time::Instant;
 
 use crate::counts::Counts;
 use crate::oracle::{
-    ACCOUNTS, ALL_HAVE_FINISHED, CONFIRMED, NOTHING_GOES_BACK, ONE_DRAW, ROWS, Violation,
+    ACCOUNTS, ALL_HAVE_FINISHED, CONFIRMED, NOTHING_GOES_BACK, ONE_DRAW, ROWS, STAYS_DELETED,
+    Violation,
 };
 use crate::world::{Mutation, NO_FAILURE, World};
 
@@ -44,18 +47,23 @@ const MUTATED_SEEDS: u64 = 1_000;
 
 /// What must have happened in so many seeds: a simulation in which something never happens shows nothing
 /// about it.
-const HAPPENINGS: [&str; 19] = [
+const HAPPENINGS: [&str; 24] = [
     "agency killed",
     "agency started once more",
     "agency went to another central",
+    "backup restored",
+    "central ended: the draw was deleted",
     "central killed",
     "central stopped for a while",
+    "clocks jumped",
     "connection half open",
     "connection reset",
+    "draw deleted",
     "draw while things went wrong",
     "etcd waited too long",
     "etcd without a leader",
     "etcd's connection lost before a request was done",
+    "etcd's leader is lost, and another one elected",
     "etcd's connection lost behind a request",
     "member of etcd down",
     "no space",
@@ -201,4 +209,14 @@ fn a_draw_that_is_not_compared_is_found() {
 #[test]
 fn a_draw_without_a_count_is_found() {
     assert_eq!(violated(Mutation::CountsAll), ALL_HAVE_FINISHED);
+}
+
+#[test]
+fn a_deletion_that_is_not_compared_is_found() {
+    assert_eq!(violated(Mutation::Ignores("/meta")), STAYS_DELETED);
+}
+
+#[test]
+fn an_unknown_that_is_settled_by_reading_is_found() {
+    assert_eq!(violated(Mutation::SettlesByReading), NO_FAILURE);
 }

@@ -24,6 +24,7 @@ pub(crate) const CONFIRMED: &str = "what was confirmed is stored";
 pub(crate) const ONE_DRAW: &str = "the draw is held once";
 pub(crate) const ALL_HAVE_FINISHED: &str = "the draw is held when all agencies have finished";
 pub(crate) const NOTHING_AFTER_CLOSED: &str = "nothing is stored after the draw";
+pub(crate) const STAYS_DELETED: &str = "a draw that is deleted stays so";
 pub(crate) const WINNERS: &str = "each agency gets its winners, after the draw";
 
 /// What doesn't hold, and where.
@@ -49,12 +50,14 @@ pub(crate) struct Oracle {
     seen: usize,
     kept: BTreeMap<Agency, Kept>,
     pub(crate) is_closed: bool,
+    pub(crate) is_deleted: bool,
 }
 
 impl Oracle {
     pub(crate) fn new(inputs: BTreeMap<Agency, Vec<Bet>>) -> Self {
         let kept = |(agency, input)| (agency, Kept { input, ..Kept::default() });
-        Self { seen: 0, kept: inputs.into_iter().map(kept).collect(), is_closed: false }
+        let kept = inputs.into_iter().map(kept).collect();
+        Self { seen: 0, kept, is_closed: false, is_deleted: false }
     }
 
     /// How many changes there were.
@@ -81,10 +84,26 @@ impl Oracle {
         account.map_or(Ok(()), |(agency, account)| self.kept[&agency].check(agency, &account))
     }
 
+    /// What was changed just now is an operator's deletion of the draw. What agencies were told stays true.
+    pub(crate) fn accept_deletion(&mut self, etcd: &MemoryEtcd) {
+        self.seen = etcd.history.changes().len();
+        self.is_deleted = true;
+    }
+
+    /// etcd is again what it was.
+    pub(crate) fn go_back(&mut self, etcd: &MemoryEtcd) -> Result<(), Violation> {
+        let kept = std::mem::take(&mut self.kept);
+        *self = Self::new(kept.into_iter().map(|(agency, kept)| (agency, kept.input)).collect());
+        self.observe(etcd)
+    }
+
     /// Returns the account that was put, and whose it is.
     fn observe_change(&mut self, change: &Change) -> Result<Option<(Agency, Value)>, Violation> {
-        let (key, value) =
-            (text(&change.key), change.value.as_deref().expect("nothing is deleted"));
+        let key = text(&change.key);
+        if self.is_deleted {
+            return Err((STAYS_DELETED, key.to_owned()));
+        }
+        let value = change.value.as_deref().expect("only an operator deletes");
         let key = key.strip_prefix(&format!("/loteria/{DRAW}/")).expect("the draw's keys");
         if self.is_closed {
             let what = if key == "closed" { ONE_DRAW } else { NOTHING_AFTER_CLOSED };

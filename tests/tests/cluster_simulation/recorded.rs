@@ -26,6 +26,10 @@ pub(crate) struct Told {
     pub(crate) refusal: Option<String>,
     /// The list, once it was whole.
     pub(crate) winners: Option<Vec<Vec<u8>>>,
+    /// What is heard on this connection is of an etcd that isn't there any more.
+    is_outdated: bool,
+    /// The process was started before a backup was restored: it may notice, and end.
+    pub(crate) is_before_restore: bool,
 }
 
 /// The session.
@@ -42,7 +46,16 @@ impl Recorded {
 }
 
 impl Told {
+    /// All that was heard is of an etcd that isn't there any more, and so is what comes on this connection.
+    pub(crate) fn forget(&mut self) {
+        (self.consumed, self.winners) = (0, None);
+        (self.is_outdated, self.is_before_restore) = (true, true);
+    }
+
     fn add(&mut self, response: &Response<'_>) {
+        if self.is_outdated {
+            return;
+        }
         match name(response) {
             Some(name) => self.responses.add(name),
             None => self.refusal = Some(format!("{response:?}")),
@@ -84,7 +97,10 @@ impl AgencySession for Recorded {
     }
 
     fn on_connect(&mut self, out: &mut Vec<u8>) {
-        self.told.borrow_mut().documents.clear();
+        let mut told = self.told.borrow_mut();
+        told.documents.clear();
+        told.is_outdated = false;
+        drop(told);
         self.session.on_connect(out);
     }
 

@@ -12,6 +12,7 @@ use wire::Agency;
 use crate::counts::Counts;
 use crate::gateway::{self, Gateway, MEMBERS};
 use crate::inputs;
+use crate::operator::Operator;
 use crate::oracle::{Oracle, Violation};
 use crate::processes::{self, AgencyProcess, CENTRALS, CentralProcess};
 
@@ -36,6 +37,9 @@ pub(crate) const ENDS: &str = "every run ends";
 /// An agency has no reason to fail.
 pub(crate) const NO_FAILURE: &str = "no agency gives up";
 
+/// A central that is stopped for good, says so; and it has no other reason.
+pub(crate) const NO_STOP: &str = "no central stops, but when its draw is deleted";
+
 /// What is wrong with etcd, to see that it is found: the test of the test.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mutation {
@@ -43,6 +47,8 @@ pub(crate) enum Mutation {
     Ignores(&'static str),
     /// Every count says that all agencies have finished.
     CountsAll,
+    /// A write of which nothing is known is settled by a read, without doing it again.
+    SettlesByReading,
 }
 
 impl Mutation {
@@ -50,6 +56,8 @@ impl Mutation {
         match self {
             Self::Ignores(part) => Faults { ignored_condition: Some(part), ..Faults::default() },
             Self::CountsAll => Faults { count: Some(agencies.into()), ..Faults::default() },
+            // Members do that, not the store.
+            Self::SettlesByReading => Faults::default(),
         }
     }
 }
@@ -60,9 +68,10 @@ pub(crate) struct World {
     pub(crate) centrals: [Option<CentralProcess>; CENTRALS],
     pub(crate) agencies: Vec<AgencyProcess>,
     pub(crate) etcd: Gateway,
-    oracle: Oracle,
+    pub(crate) oracle: Oracle,
+    pub(crate) operator: Operator,
     /// Agencies that have their winners.
-    done: BTreeSet<Agency>,
+    pub(crate) done: BTreeSet<Agency>,
     /// What went wrong, and what came of it.
     pub(crate) happened: Counts,
     /// What agencies were told.
@@ -84,7 +93,9 @@ impl World {
         network.hold_connects();
         let mut store = MemoryEtcd::new();
         store.faults = mutation.map(|wrong| wrong.faults(agencies)).unwrap_or_default();
-        let etcd = Gateway::new(store, random.u8(..FAULT_PERCENT_MAX));
+        let mut etcd = Gateway::new(store, random.u8(..FAULT_PERCENT_MAX));
+        etcd.settles_by_reading = matches!(mutation, Some(Mutation::SettlesByReading));
+        let operator = Operator::any(&mut random);
         Self {
             random,
             network,
@@ -92,6 +103,7 @@ impl World {
             agencies: Vec::new(),
             etcd,
             oracle: Oracle::new(inputs),
+            operator,
             done: BTreeSet::new(),
             happened: Counts::default(),
             responses: Counts::default(),
@@ -120,18 +132,27 @@ impl World {
         }
         self.stop_faults();
         for step in 0.. {
-            if self.agencies_left() == 0 {
+            if self.is_over() {
                 break;
             }
             if step == LIVELY {
                 return Err((ENDS, format!("{} agencies are left", self.agencies_left())));
             }
-            if step % RESTART_EVERY == 0 {
+            if step % RESTART_EVERY == 0 && !self.oracle.is_deleted {
                 self.start_missing();
             }
             self.step()?;
         }
-        self.oracle.check_end()
+        if self.oracle.is_deleted { Ok(()) } else { self.oracle.check_end() }
+    }
+
+    /// All agencies have their winners; or, where the draw was deleted, every central has noticed.
+    fn is_over(&self) -> bool {
+        if self.oracle.is_deleted {
+            self.centrals.iter().all(Option::is_none)
+        } else {
+            self.agencies_left() == 0
+        }
     }
 
     /// What it did, in a number.
@@ -165,7 +186,7 @@ impl World {
             0..=2 => self.deliver(),
             3 => self.answer_call(),
             4 => self.turn_of_etcd()?,
-            index if index < 5 + CENTRALS => self.turn_of_central(index - 5),
+            index if index < 5 + CENTRALS => self.turn_of_central(index - 5)?,
             index => self.turn_of_agency(index - 5 - CENTRALS)?,
         };
         self.quiet = if progressed { 0 } else { self.quiet + 1 };
@@ -231,17 +252,30 @@ impl World {
         Ok(progressed)
     }
 
-    fn turn_of_central(&mut self, index: usize) -> bool {
+    fn turn_of_central(&mut self, index: usize) -> Result<bool, Violation> {
         let now = self.network.now();
-        let Some(central) = &mut self.centrals[index] else { return false };
+        let Some(central) = &mut self.centrals[index] else { return Ok(false) };
         central.stopped_until.take_if(|until| *until <= now);
         if central.stopped_until.is_some() || central.event_loop.is_quiescent() {
-            return false;
+            return Ok(false);
         }
         // Of the connections that it may ask for.
         self.network.set_capacity(ETCD_CAPACITY);
-        central.event_loop.turn().expect("nothing stops a central");
-        true
+        if let Err(error) = central.event_loop.turn() {
+            self.on_stop(index, &error)?;
+        }
+        Ok(true)
+    }
+
+    /// A central ends by itself.
+    fn on_stop(&mut self, index: usize, error: &cluster::Error) -> Result<(), Violation> {
+        if !self.oracle.is_deleted || *error != cluster::Error::Deleted {
+            return Err((NO_STOP, format!("central {index}: {error}")));
+        }
+        self.fault("central ended: the draw was deleted");
+        let central = self.centrals[index].take().expect("it has ended just now");
+        processes::kill(&self.network, central.event_loop, &mut self.random);
+        Ok(())
     }
 
     fn turn_of_agency(&mut self, index: usize) -> Result<bool, Violation> {
@@ -260,6 +294,7 @@ impl World {
         let mut told = told.borrow_mut();
         let (consumed, responses) = (told.consumed, std::mem::take(&mut told.responses));
         let (refusal, winners) = (told.refusal.take(), told.winners.take());
+        let is_before_restore = told.is_before_restore;
         drop(told);
         self.happened.add_some(has_hopped.then_some("agency went to another central"));
         self.responses.add_all(&responses);
@@ -276,7 +311,7 @@ impl World {
             let process = self.agencies.remove(index);
             let end = process.event_loop.handler.close();
             self.trace(|| format!("agency {agency} ends: {end:?}"));
-            if !self.done.contains(&agency) {
+            if !self.done.contains(&agency) && !is_before_restore {
                 return Err((NO_FAILURE, format!("agency {agency}")));
             }
         }
