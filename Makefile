@@ -77,7 +77,7 @@ cluster: build ## Run three members of etcd, three centrals and agencies, to the
 cluster-kills: ## Kill, freeze and cut off centrals and members of etcd, in ROUNDS lotteries
 	$(SETUP) cluster-kills
 	$(CARGO) build --release --locked
-	CLUSTER_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked -p system-tests --test cluster whatever -- --nocapture
+	CLUSTER_ROUNDS=$(ROUNDS) $(CARGO) test --release --locked -p system-tests --test cluster whatever -- --nocapture --test-threads=1
 
 kills: ## Kill central and agencies KILLS times, and at every system call
 	$(SETUP) kills

@@ -1,21 +1,33 @@
-//! A cluster of real etcd members on this machine, each a process with a folder of its own.
+//! A cluster of real etcd members, each a process with a folder of its own: on this machine's loopback, with
+//! or without TLS, or each on a host of its own in [networks](crate::networks) of a test.
 //!
 //! Its ports are below the range that the kernel takes ports of outgoing connections from: a member that
 //! is started again would collide with one.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `caller` | how the test itself asks a member |
+//! | `keys` | reads and writes of keys |
+//! | `users` | who may do that |
+
+mod caller;
+mod keys;
+mod users;
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::process::{TIMEOUT, free_port};
+use self::caller::Caller;
+use crate::networks::Host;
+use crate::process::{TIMEOUT, free_port, wait_until};
+
+pub use self::keys::Key;
 
 /// Members of one cluster. They are killed, and their data is removed, when it is dropped.
 #[derive(Debug)]
@@ -24,14 +36,46 @@ pub struct Cluster {
     folder: TempDir,
     /// Further arguments of each member.
     arguments: Vec<String>,
+    /// What clients speak to members: `http` or `https`.
+    scheme: &'static str,
+    caller: Caller,
+    /// Who the test is, where members want to know: user and password.
+    user: Option<[String; 2]>,
 }
 
 #[derive(Debug)]
 struct Member {
-    client_port: u16,
-    peer_port: u16,
+    /// `None` for this machine.
+    host: Option<Host>,
+    client: SocketAddr,
+    peer: SocketAddr,
     process: Option<Child>,
 }
+
+/// Where a member runs, if not on this machine's loopback.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The host.
+    pub host: Host,
+    /// Its address for clients.
+    pub client: Ipv4Addr,
+    /// Its address for the other members.
+    pub peer: Ipv4Addr,
+}
+
+/// Files of TLS: the authority, and a certificate that it has issued, both for a server and for a client.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The authority.
+    pub ca: PathBuf,
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Members' ports, where each has a host of its own: those for clients and for other members.
+const PORTS: [u16; 2] = [2379, 2380];
 
 /// Where Debian's package was unpacked, if it isn't installed.
 const UNPACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/etcd/usr/bin/etcd");
@@ -56,23 +100,53 @@ impl Cluster {
 
     /// The same, with further arguments of each.
     pub fn with_arguments(count: usize, arguments: &[&str]) -> Self {
-        let member = || Member { client_port: free_port(), peer_port: free_port(), process: None };
-        let members = std::iter::repeat_with(member).take(count).collect();
+        Self::launch(on_loopback(count), arguments, "http", Caller::Socket)
+    }
+
+    /// The same over TLS: clients, and the test itself, must have a certificate.
+    pub fn secured(count: usize, files: &TlsFiles, arguments: &[&str]) -> Self {
+        let [ca, certificate, key] = [&files.ca, &files.certificate, &files.key]
+            .map(|path| path.to_str().expect("text").to_owned());
+        let secure = [
+            "--client-cert-auth",
+            "--trusted-ca-file",
+            ca.as_str(),
+            "--cert-file",
+            certificate.as_str(),
+            "--key-file",
+            key.as_str(),
+        ];
+        let caller = Caller::over_tls(&ca, &certificate, &key);
+        Self::launch(on_loopback(count), &[&secure[..], arguments].concat(), "https", caller)
+    }
+
+    /// A member on each of these hosts, asked by the test from another one.
+    pub fn on_hosts(sites: Vec<Site>, asked_from: Host) -> Self {
+        let member = |site: Site| {
+            let [client, peer] = [(site.client, PORTS[0]), (site.peer, PORTS[1])]
+                .map(|(address, port)| SocketAddr::new(IpAddr::V4(address), port));
+            Member { host: Some(site.host), client, peer, process: None }
+        };
+        let members = sites.into_iter().map(member).collect();
+        Self::launch(members, &[], "http", Caller::from_host(asked_from))
+    }
+
+    fn launch(
+        members: Vec<Member>,
+        arguments: &[&str],
+        scheme: &'static str,
+        caller: Caller,
+    ) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let folder = tempfile::tempdir().expect("a folder");
-        let mut cluster = Self { members, folder, arguments };
-        for index in 0..count {
-            cluster.spawn(index);
-        }
-        for index in 0..count {
-            cluster.wait_until_healthy(index);
-        }
+        let mut cluster = Self { members, folder, arguments, scheme, caller, user: None };
+        cluster.restart_all();
         cluster
     }
 
     /// Where a member listens.
     pub fn address(&self, index: usize) -> SocketAddr {
-        ([127, 0, 0, 1], self.members[index].client_port).into()
+        self.members[index].client
     }
 
     /// Where all of them do.
@@ -95,7 +169,7 @@ impl Cluster {
 
     /// Starts all again that were killed; all are healthy when this returns.
     pub fn restart_all(&mut self) {
-        let killed = (0..self.members.len()).filter(|index| !self.runs(*index));
+        let killed = self.indices().filter(|index| !self.runs(*index));
         let killed: Vec<_> = killed.collect();
         for index in &killed {
             self.spawn(*index);
@@ -132,27 +206,61 @@ impl Cluster {
         }
     }
 
-    /// The response to a request of the gateway, head and body; nothing when there is none.
-    pub fn call(&self, index: usize, resource: &str, body: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(self.address(index)).ok()?;
-        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
-        let length = body.len();
-        // HTTP/1.0: no chunks, and the response ends with the connection.
-        let head = format!("POST {resource} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n");
-        stream.write_all((head + body).as_bytes()).ok()?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response).ok()?;
-        Some(response)
+    /// What leads, as one member says; `None` when it knows of nobody, or doesn't say.
+    pub fn leader_id(&self, asked: usize) -> Option<String> {
+        self.status(asked, "\"leader\":\"")
     }
 
-    /// The body of the response to a read of all keys with a prefix.
-    pub fn with_prefix(&self, index: usize, prefix: &str) -> Option<String> {
-        let mut end = prefix.as_bytes().to_vec();
-        *end.last_mut().expect("a prefix") += 1;
-        let (key, end) = (STANDARD.encode(prefix), STANDARD.encode(end));
-        let body = format!(r#"{{"key":"{key}","range_end":"{end}"}}"#);
-        let response = self.call(index, "/v3/kv/range", &body)?;
-        response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+    /// Waits until each member that runs has served a read that all of them agree on.
+    pub fn wait_until_whole(&self) {
+        wait_until("all members are healthy", || {
+            self.indices().all(|index| !self.runs(index) || self.is_healthy(index))
+        });
+    }
+
+    /// Stops a cluster of one member, and keeps a copy of what it has; it is healthy when this returns.
+    pub fn back_up(&mut self) -> Backup {
+        self.kill(0);
+        let backup = Backup(self.folder.path().join("backup"));
+        copy_folder(&self.data(0), &backup.0);
+        self.restart(0);
+        backup
+    }
+
+    /// Has a cluster of one member be as it was then, as if it had never stopped; it is healthy when this
+    /// returns.
+    pub fn restore(&mut self, backup: &Backup) {
+        self.kill(0);
+        fs::remove_dir_all(self.data(0)).expect("it was there");
+        copy_folder(&backup.0, &self.data(0));
+        self.restart(0);
+    }
+
+    /// Has another cluster of one member, which is empty, take the place of this one; it is healthy when
+    /// this returns.
+    pub fn replace(&mut self) {
+        self.kill(0);
+        fs::remove_dir_all(self.data(0)).expect("it was there");
+        self.arguments.extend(["--initial-cluster-token".to_owned(), "another".to_owned()]);
+        self.restart(0);
+    }
+
+    /// The response to a request of the gateway, head and body; nothing when there is none.
+    pub fn call(&self, index: usize, resource: &str, body: &str) -> Option<String> {
+        let token = match &self.user {
+            Some(user) => Some(self.token(index, user)?),
+            None => None,
+        };
+        self.ask(index, resource, body, token.as_deref())
+    }
+
+    /// A member's own metrics.
+    pub fn metrics(&self, index: usize) -> String {
+        self.ask(index, "/metrics", "", None).expect("a response")
+    }
+
+    fn ask(&self, index: usize, resource: &str, body: &str, token: Option<&str>) -> Option<String> {
+        self.caller.call(self.scheme, self.address(index), resource, body, token)
     }
 
     /// Whether the process runs, perhaps frozen.
@@ -162,32 +270,30 @@ impl Cluster {
 
     /// What stands behind a name in the status of a member.
     fn status(&self, index: usize, name: &str) -> Option<String> {
-        let status = self.call(index, "/v3/maintenance/status", "{}")?.replace(' ', "");
-        let (_, rest) = status.split_once(name)?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
+        value_of(name, &self.call(index, "/v3/maintenance/status", "{}")?)
     }
 
     fn spawn(&mut self, index: usize) {
-        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let peer_url = |member: &Member| format!("http://{}", member.peer);
         let peers = self.members.iter().enumerate();
-        let peers: Vec<_> = peers.map(|(at, it)| format!("m{at}={}", url(it.peer_port))).collect();
-        let Member { client_port, peer_port, .. } = self.members[index];
+        let peers: Vec<_> = peers.map(|(at, it)| format!("m{at}={}", peer_url(it))).collect();
+        let member = &self.members[index];
+        let (client, peer) = (format!("{}://{}", self.scheme, member.client), peer_url(member));
         let log = File::options().append(true).create(true).open(self.log(index));
-        let process = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args(["--name", &format!("m{index}"), "--initial-cluster", &peers.join(",")])
             .arg("--data-dir")
-            .arg(self.folder.path().join(format!("data-{index}")))
-            .args(["--listen-client-urls", &url(client_port)])
-            .args(["--advertise-client-urls", &url(client_port)])
-            .args(["--listen-peer-urls", &url(peer_port)])
-            .args(["--initial-advertise-peer-urls", &url(peer_port)])
+            .arg(self.data(index))
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--heartbeat-interval", "50", "--election-timeout", "300"])
-            .args(&self.arguments)
-            .stdout(Stdio::null())
-            .stderr(log.expect("a file"))
-            .spawn()
-            .expect("it starts");
-        self.members[index].process = Some(process);
+            .args(&self.arguments);
+        if let Some(host) = &member.host {
+            command = host.command(&command);
+        }
+        let process = command.stdout(Stdio::null()).stderr(log.expect("a file")).spawn();
+        self.members[index].process = Some(process.expect("it starts"));
     }
 
     fn wait_until_healthy(&mut self, index: usize) {
@@ -211,6 +317,14 @@ impl Cluster {
         })
     }
 
+    fn indices(&self) -> std::ops::Range<usize> {
+        0..self.members.len()
+    }
+
+    fn data(&self, index: usize) -> PathBuf {
+        self.folder.path().join(format!("data-{index}"))
+    }
+
     fn log(&self, index: usize) -> PathBuf {
         self.folder.path().join(format!("log-{index}"))
     }
@@ -219,6 +333,28 @@ impl Cluster {
         let process = self.members[index].process.as_ref().expect("it runs");
         kill_process(Pid::from_child(process), signal).expect("it wasn't waited for");
     }
+}
+
+/// What a cluster had at a time.
+#[derive(Debug)]
+pub struct Backup(PathBuf);
+
+fn on_loopback(count: usize) -> Vec<Member> {
+    let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let member = || Member { host: None, client: address(), peer: address(), process: None };
+    std::iter::repeat_with(member).take(count).collect()
+}
+
+/// What stands behind a name in a response.
+fn value_of(name: &str, response: &str) -> Option<String> {
+    let response = response.replace(' ', "");
+    let (_, rest) = response.split_once(name)?;
+    rest.split_once('"').map(|(value, _)| value.to_owned())
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status().expect("cp runs");
+    assert!(copied.success(), "{} is copied", from.display());
 }
 
 impl Drop for Cluster {

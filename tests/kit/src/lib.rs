@@ -7,6 +7,7 @@
 //! | [`server`], [`client`] | the two programs as processes |
 //! | [`scripted_central`] | a central that does what a script says |
 //! | [`etcd`] | a cluster of real etcd members |
+//! | [`networks`] | networks of a test's own, whose links can be cut |
 //! | [`memory_etcd`] | one in memory, in whose way anything can be put |
 //! | [`sockets`] | connections of a client that is a state machine |
 //! | [`strace`] | programs that are killed, or fail, at a system call |
@@ -37,6 +38,7 @@ pub mod inputs;
 pub mod log;
 pub mod lottery;
 pub mod memory_etcd;
+pub mod networks;
 pub mod process;
 pub mod processes;
 pub mod programs;

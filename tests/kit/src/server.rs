@@ -258,6 +258,12 @@ impl Server {
         lines
     }
 
+    /// What is in its log file.
+    pub fn log(&self) -> String {
+        let Log::File(path) = &self.log else { panic!("its log isn't in a file") };
+        read_from(path, 0)
+    }
+
     /// Sends SIGSTOP, and waits until it is stopped; SIGCONT lets it go on.
     pub fn suspend(&self) {
         self.signal(Signal::STOP);

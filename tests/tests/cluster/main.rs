@@ -1,8 +1,20 @@
 //! Several centrals over real etcd, and agencies that know all of them, as real processes: what happens
-//! when one of these is killed or stops answering, and that the lottery doesn't notice.
+//! when one of these is killed, stops answering or is cut off, and that the lottery doesn't notice.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `site` | where the processes are |
+//! | `processes` | a lottery's processes, and what must come of them |
+//! | `rounds`, `cuts` | what goes wrong in the middle of one: with processes, with networks |
+//! | `secured` | TLS and users towards etcd |
+//! | `endings` | what ends a central, and with which words |
 
+mod cuts;
+mod endings;
 mod processes;
 mod rounds;
+mod secured;
+mod site;
 
 use std::process::Command;
 
@@ -11,39 +23,71 @@ use kit::http::{self, admin_port};
 use kit::process::output;
 use kit::server::command;
 
+use cuts::Cut;
 use processes::{Lottery, settings};
 use rounds::{BETS, BETS_OF_CAMPAIGN, Fault, play};
-
-/// Rounds with each kind of fault, unless `CLUSTER_ROUNDS` says how many there are in all.
-const ROUNDS: usize = Fault::ALL.len();
+use site::{MEMBERS, Site};
 
 #[test]
 fn three_centrals_hold_one_draw_and_the_export_is_what_a_ledger_would_have() {
-    let etcd = Cluster::start(1);
-    let mut lottery = Lottery::start(&etcd, "one-draw", 5, 2_000);
+    let site = Site::loopback(Cluster::start(1));
+    let mut lottery = Lottery::start(&site, "one-draw", 5, 2_000);
     lottery.wait_for_agencies();
-    lottery.check(&etcd);
+    lottery.check(&site);
+}
+
+/// Lotteries of a campaign in one etcd, which keeps them all: then another one takes its place, before the
+/// quota of 2 GB is reached.
+const ROUNDS_OF_ETCD: usize = 20;
+
+/// The faults of a run, of which there are so many kinds and these begin at an index, and how many bets each
+/// agency has: each once, unless `CLUSTER_ROUNDS` says how many rounds there are in all.
+fn plan(first: usize, kinds: usize) -> (Vec<usize>, usize) {
+    let all = Fault::ALL.len() + Cut::ALL.len();
+    let asked = std::env::var("CLUSTER_ROUNDS");
+    let asked = asked.map(|text| text.parse().expect("CLUSTER_ROUNDS is a number of rounds"));
+    let (rounds, bets) = asked.map_or((all, BETS), |rounds| (rounds, BETS_OF_CAMPAIGN));
+    let own = first..first + kinds;
+    let drawn = (0..rounds).map(|round| round % all).filter(|kind| own.contains(kind));
+    (drawn.map(|kind| kind - first).collect(), bets)
 }
 
 #[test]
 fn whatever_is_killed_frozen_or_gone_no_bet_is_lost_or_doubled() {
-    let asked = std::env::var("CLUSTER_ROUNDS");
-    let asked = asked.map(|text| text.parse().expect("CLUSTER_ROUNDS is a number of rounds"));
-    let (rounds, bets) = asked.map_or((ROUNDS, BETS), |rounds| (rounds, BETS_OF_CAMPAIGN));
-    let mut etcd = Cluster::start(3);
-    for round in 0..rounds {
-        let fault = Fault::ALL[round % Fault::ALL.len()];
-        let pause = play(&mut etcd, &format!("round-{round}"), fault, bets);
-        println!("{fault:?}: longest pause of an agency {} ms", pause.as_millis());
+    let (faults, bets) = plan(0, Fault::ALL.len());
+    for (part, faults) in faults.chunks(ROUNDS_OF_ETCD).enumerate() {
+        let mut site = Site::loopback(Cluster::start(MEMBERS));
+        for (round, fault) in faults.iter().map(|kind| Fault::ALL[*kind]).enumerate() {
+            let pause = play(&mut site, &format!("round-{part}-{round}"), bets, |site, lottery| {
+                rounds::strike(fault, site, lottery);
+            });
+            println!("{fault:?}: longest pause of an agency {} ms", pause.as_millis());
+        }
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_no_bet_is_lost_or_doubled() {
+    let (cuts, bets) = plan(Fault::ALL.len(), Cut::ALL.len());
+    for (part, cuts) in cuts.chunks(ROUNDS_OF_ETCD).enumerate() {
+        let mut site = Site::networks();
+        for (round, cut) in cuts.iter().map(|kind| Cut::ALL[*kind]).enumerate() {
+            let pause = play(&mut site, &format!("cut-{part}-{round}"), bets, |site, lottery| {
+                cuts::strike(cut, site, lottery);
+            });
+            site.hosts().mend_all();
+            site.etcd.wait_until_whole();
+            println!("{cut:?}: longest pause of an agency {} ms", pause.as_millis());
+        }
     }
 }
 
 #[test]
 fn a_central_that_is_configured_for_other_agencies_does_not_start() {
-    let etcd = Cluster::start(1);
-    let mut lottery = Lottery::start(&etcd, "other", 2, 10);
+    let site = Site::loopback(Cluster::start(1));
+    let mut lottery = Lottery::start(&site, "other", 2, 10);
     lottery.wait_for_agencies();
-    let mut other = settings(&etcd, "other", 2);
+    let mut other = settings(&site, "other", 2);
     other.retain(|(name, _)| *name != "SERVER_AGENCIES");
     other.push(("SERVER_AGENCIES", "3".to_owned()));
     let other: Vec<_> = other.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -56,9 +100,9 @@ fn a_central_that_is_configured_for_other_agencies_does_not_start() {
 
 #[test]
 fn what_the_store_counts_is_documented() {
-    let etcd = Cluster::start(1);
-    let mut lottery = Lottery::start(&etcd, "counted", 2, 300);
-    let mut settings = settings(&etcd, "counted", 2);
+    let site = Site::loopback(Cluster::start(1));
+    let mut lottery = Lottery::start(&site, "counted", 2, 300);
+    let mut settings = settings(&site, "counted", 2);
     settings.push(("SERVER_ADMIN_ADDRESS", "127.0.0.1:0".to_owned()));
     let mut central = processes::start_central(&settings);
     lottery.wait_for_agencies();
@@ -102,9 +146,9 @@ fn what_several_centrals_need_is_asked_for() {
 
 #[test]
 fn a_central_without_etcd_is_not_ready_and_sends_its_agencies_elsewhere() {
-    let etcd = Cluster::start(1);
-    let mut cut_off = settings(&etcd, "cut-off", 1);
-    drop(etcd);
+    let site = Site::loopback(Cluster::start(1));
+    let mut cut_off = settings(&site, "cut-off", 1);
+    drop(site);
     cut_off.push(("SERVER_ADMIN_ADDRESS", "127.0.0.1:0".to_owned()));
     cut_off.push(("SERVER_ETCD_PATIENCE", "50ms".to_owned()));
     let central = processes::start_central(&cut_off);
@@ -118,10 +162,11 @@ fn a_central_without_etcd_is_not_ready_and_sends_its_agencies_elsewhere() {
 }
 
 /// The rows of a draw, as `server export` writes them.
-fn export(settings: &[(&str, String)], file: &std::path::Path) -> String {
+fn export(site: &Site, settings: &[(&str, String)], file: &std::path::Path) -> String {
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut command: Command = command(&settings);
-    let ended = output(command.arg("export").arg(file));
+    command.arg("export").arg(file);
+    let ended = output(&mut site.operator(command));
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(0), "{said}");
     said

@@ -1,11 +1,11 @@
-//! One lottery with one fault in the middle of it.
+//! One lottery with one fault in the middle of it, which is a process that is killed or stops.
 
 use std::time::Duration;
 
-use kit::etcd::Cluster;
 use rustix::process::Signal;
 
 use crate::processes::Lottery;
+use crate::site::{MEMBERS, Site};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -43,33 +43,33 @@ pub(crate) const BETS: usize = 10_000;
 /// The same of a campaign.
 pub(crate) const BETS_OF_CAMPAIGN: usize = 30_000;
 
-/// Agency 1's central.
-const FIRST: usize = 0;
-
-/// Plays a lottery; returns the longest pause of any of its agencies.
-pub(crate) fn play(etcd: &mut Cluster, draw: &str, fault: Fault, bets: usize) -> Duration {
-    let mut lottery = Lottery::start(etcd, draw, AGENCIES, bets);
+/// Plays a lottery in the middle of which something goes wrong; returns the longest pause of any of its
+/// agencies.
+pub(crate) fn play(
+    site: &mut Site,
+    draw: &str,
+    bets: usize,
+    strike: impl FnOnce(&mut Site, &mut Lottery),
+) -> Duration {
+    let mut lottery = Lottery::start(site, draw, AGENCIES, bets);
     lottery.wait_for_batches(1, 5);
-    strike(etcd, &mut lottery, fault);
+    strike(site, &mut lottery);
     lottery.wait_for_agencies();
     let pause = lottery.longest_pause();
-    lottery.check(etcd);
+    lottery.check(site);
     pause
 }
 
-fn strike(etcd: &mut Cluster, lottery: &mut Lottery, fault: Fault) {
+pub(crate) fn strike(fault: Fault, site: &mut Site, lottery: &mut Lottery) {
+    let (etcd, first) = (&mut site.etcd, lottery.central_of(1));
     match fault {
-        Fault::CentralKilled => drop(lottery.centrals[FIRST].take()),
+        Fault::CentralKilled => drop(lottery.centrals[first].take()),
         Fault::CentralFrozen => {
-            let central = lottery.centrals[FIRST].take().expect("it runs");
+            let central = lottery.centrals[first].take().expect("it runs");
             central.suspend();
-            // Until agency 1 is served elsewhere.
-            let before = lottery.log(1).matches(INTRODUCED).count();
-            kit::process::wait_until("agency 1 goes elsewhere", || {
-                lottery.log(1).matches(INTRODUCED).count() > before
-            });
+            lottery.wait_until_elsewhere(1);
             central.signal(Signal::CONT);
-            lottery.centrals[FIRST] = Some(central);
+            lottery.centrals[first] = Some(central);
         }
         Fault::LeaderKilled => {
             let leader = etcd.leader(0);
@@ -84,17 +84,15 @@ fn strike(etcd: &mut Cluster, lottery: &mut Lottery, fault: Fault) {
             etcd.thaw(leader);
         }
         Fault::FollowerKilled => {
-            let follower = (etcd.leader(0) + 1) % 3;
+            let follower = (etcd.leader(0) + 1) % MEMBERS;
             etcd.kill(follower);
             etcd.restart(follower);
         }
         Fault::AllKilled => {
-            for member in 0..3 {
+            for member in 0..MEMBERS {
                 etcd.kill(member);
             }
             etcd.restart_all();
         }
     }
 }
-
-const INTRODUCED: &str = r#""action":"introduce","result":"success""#;
