@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use cluster::{Export, ExportEvent};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Hangup, Outcome, RunError, TimerId};
-use runtime::log_line;
 use runtime::logging::{Level, Line, Success};
+use runtime::{console, log_line};
 
 use crate::config::{Config, EtcdConfig};
 use crate::etcd_links::EtcdLinks;
@@ -115,7 +115,9 @@ fn run(
     if let Signals::EndInOrder = signals {
         event_loop.handle_signals(Hangup::Shutdown).map_err(ExportError::EventLoop)?;
     }
-    let mut exporting = Exporting { store, links, out: BufWriter::new(out), path, exported: None };
+    let out = BufWriter::new(out);
+    let mut exporting =
+        Exporting { store, links, out, path, exported: None, has_complained: false };
     match event_loop.run(&mut exporting) {
         Ok(Outcome::Graceful | Outcome::Forced) => {}
         Err(RunError::Handler(error)) => return Err(error),
@@ -136,9 +138,22 @@ struct Exporting<'p, W: Write> {
     /// For messages.
     path: &'p Path,
     exported: Option<Exported>,
+    has_complained: bool,
 }
 
 impl<W: Write> Exporting<'_, W> {
+    /// Says once why etcd doesn't answer: nothing else tells the operator what is waited for.
+    fn complain(&mut self, reason: &CloseReason) {
+        let is_failure = matches!(
+            reason,
+            CloseReason::NotConnected(_) | CloseReason::Failed(_) | CloseReason::Layer(_)
+        );
+        if is_failure && self.exported.is_none() && !self.has_complained {
+            self.has_complained = true;
+            console::complain(&format!("a member of etcd isn't reached, asking on: {reason}\n"));
+        }
+    }
+
     fn pump(&mut self, cx: &mut impl Context) {
         while let Some(action) = self.store.poll_action() {
             self.links.act(cx, &action);
@@ -195,8 +210,9 @@ impl<W: Write> Handler for Exporting<'_, W> {
         }
     }
 
-    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, _: &CloseReason) {
+    fn on_close(&mut self, cx: &mut impl Context, connection: ConnectionId, reason: &CloseReason) {
         if let Some(number) = self.links.remove(cx, connection) {
+            self.complain(reason);
             self.store.on_closed(number, cx.now());
         }
     }

@@ -1,11 +1,14 @@
 //! TLS and users towards etcd: a lottery that has both, and what a central says that lacks one of them.
 
 use std::fs::{self, Permissions};
+use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use kit::etcd::{Cluster, TlsFiles};
 use kit::process::{output, wait_until};
+use kit::reads;
 use kit::server::command;
 use pki::testing::{Ca, LeafOptions, Usage};
 
@@ -189,4 +192,26 @@ fn a_central_without_trust_goes_on_asking_and_says_why() {
         let log = central.stop();
         assert!(!log.contains("action: open_lottery"), "{log}");
     }
+}
+
+#[test]
+fn an_export_that_does_not_reach_etcd_says_why() {
+    let files = Files::new();
+    let mut site = Site::loopback(files.start_etcd(1));
+    site.settings = files.settings();
+    let settings = with(settings(&site, DRAW, 1), "SERVER_ETCD_CA", files.path("other-ca.pem"));
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let export = command(&settings);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" export - 2>&1"]).arg(export.get_program()).env_clear();
+    shell.envs(export.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut export = shell.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = reads::lines(export.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a line");
+    let expected =
+        "a member of etcd isn't reached, asking on: the peer's certificate isn't trusted";
+    assert!(line.starts_with(expected), "{line}");
+    export.kill().expect("it goes on asking");
+    export.wait().expect("it ends");
 }
