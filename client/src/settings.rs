@@ -46,6 +46,8 @@ pub static PROGRAM: Program = Program {
         name: CHECK,
         about: "Check files of bets by the central's rules, and end: 0 if all are good, 1 if not",
         operands: Some("FILE"),
+        options: &[],
+        commands: &[],
     }],
     read: yaml::read,
 };

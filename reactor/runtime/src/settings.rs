@@ -43,7 +43,7 @@ pub use error::{SettingError, SettingErrors};
 pub use file::{Contents, Entry, FileError, InvalidValue, RawValue, line_at};
 pub use kind::Kind;
 pub use layers::{Origin, Settings};
-pub use program::{Program, Subcommand};
+pub use program::{CommandOption, Program, Subcommand};
 pub use report::{check, refuse};
 pub use setting::{Declaration, Declared, Limit, Names, Setting, Table};
 pub use values::{DURATION_MAX, SIZE_MAX, number, write_size};

@@ -61,11 +61,13 @@ pub struct Settings {
 }
 
 /// What the command line asks for besides settings.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Invocation {
     pub(super) check_only: bool,
     pub(super) subcommand: Option<String>,
     pub(super) operands: Vec<OsString>,
+    /// Those that are there, with their values.
+    pub(super) options: Vec<(&'static str, String)>,
 }
 
 impl Settings {
@@ -244,7 +246,8 @@ impl Settings {
         self.invocation.check_only
     }
 
-    /// What the program is to do instead of its usual work.
+    /// What the program is to do instead of its usual work; one inside another has both names, with a space
+    /// between them.
     pub fn subcommand(&self) -> Option<&str> {
         self.invocation.subcommand.as_deref()
     }
@@ -252,6 +255,12 @@ impl Settings {
     /// What that is to be done with; empty for a subcommand that takes no operands.
     pub fn operands(&self) -> &[OsString] {
         &self.invocation.operands
+    }
+
+    /// The value of an option of the subcommand, an empty one if it has none; `None` when it isn't there.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let found = self.invocation.options.iter().find(|(option, _)| *option == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// What is likely wrong, in the order in which it was found.

@@ -38,8 +38,24 @@ pub struct Subcommand {
     pub name: &'static str,
     /// One line for `--help`.
     pub about: &'static str,
-    /// What its operands are, for `--help`: it takes one or more. `None` when it takes none.
+    /// What its operands are, for `--help`: it takes one or more, or none as well where that is in
+    /// brackets. `None` when it takes none.
     pub operands: Option<&'static str>,
+    /// What it takes besides settings and operands.
+    pub options: &'static [CommandOption],
+    /// What it is divided into: one of these must be asked for then.
+    pub commands: &'static [Subcommand],
+}
+
+/// An option of a subcommand that is no setting: it is of this one run.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandOption {
+    /// Its name on the command line, without the dashes.
+    pub name: &'static str,
+    /// What its value is, for `--help`; `None` when it has none.
+    pub value: Option<&'static str>,
+    /// One line for `--help`.
+    pub about: &'static str,
 }
 
 const CONFIG: &str = "config";
@@ -134,8 +150,7 @@ impl Program {
             self.table,
             Invocation {
                 check_only: matches.get_flag(CHECK_CONFIG),
-                subcommand: matches.subcommand_name().map(str::to_owned),
-                operands: matches.subcommand().map_or_else(Vec::new, |(_, of_it)| operands(of_it)),
+                ..asked_for(self.commands, matches)
             },
         );
         let path = matches.get_one::<String>(CONFIG).map(PathBuf::from);
@@ -170,10 +185,64 @@ impl Subcommand {
     fn command(&self) -> Command {
         let operands = self.operands.map(|name| {
             let any = clap::value_parser!(OsString);
-            Arg::new(OPERANDS).value_name(name).value_parser(any).num_args(1..).required(true)
+            let (least, required) = if name.starts_with('[') { (0, false) } else { (1, true) };
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            Arg::new(OPERANDS)
+                .value_name(name)
+                .value_parser(any)
+                .num_args(least..)
+                .required(required)
         });
-        Command::new(self.name).about(self.about).args(operands)
+        Command::new(self.name)
+            .about(self.about)
+            .args(operands)
+            .args(self.options.iter().map(CommandOption::argument))
+            .subcommand_required(!self.commands.is_empty())
+            .subcommands(self.commands.iter().map(Self::command))
     }
+}
+
+impl CommandOption {
+    fn argument(&self) -> Arg {
+        let argument = Arg::new(self.name).long(self.name).help(self.about);
+        match self.value {
+            Some(name) => argument.value_name(name),
+            None => argument.action(ArgAction::SetTrue),
+        }
+    }
+
+    /// Its value; an empty one for an option that has none.
+    fn found(&self, matches: &ArgMatches) -> Option<String> {
+        match self.value {
+            Some(_) => matches.get_one::<String>(self.name).cloned(),
+            None => matches.get_flag(self.name).then(String::new),
+        }
+    }
+}
+
+/// What a command line asks for: the names of the subcommand and of those that it is inside, and what
+/// belongs to it.
+fn asked_for(commands: &[Subcommand], matches: &ArgMatches) -> Invocation {
+    let found = matches.subcommand().and_then(|(name, of_it)| {
+        let command = commands.iter().find(|command| command.name == name)?;
+        Some((command, of_it))
+    });
+    let Some((command, of_it)) = found else { return Invocation::default() };
+    let inner = asked_for(command.commands, of_it);
+    let subcommand = match inner.subcommand {
+        None => {
+            let options = command.options.iter();
+            let options = options.filter_map(|option| Some((option.name, option.found(of_it)?)));
+            return Invocation {
+                subcommand: Some(command.name.to_owned()),
+                operands: operands(of_it),
+                options: options.collect(),
+                ..Invocation::default()
+            };
+        }
+        Some(inner) => Some(format!("{} {inner}", command.name)),
+    };
+    Invocation { subcommand, ..inner }
 }
 
 fn argument(names: &Names) -> Arg {

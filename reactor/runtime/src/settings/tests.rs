@@ -62,8 +62,36 @@ const PROGRAM: Program = Program {
     prefixes: &["X_"],
     table: TABLE,
     commands: &[
-        Subcommand { name: "look", about: "Look around", operands: None },
-        Subcommand { name: "read", about: "Read files", operands: Some("FILE") },
+        Subcommand {
+            name: "look",
+            about: "Look around",
+            operands: None,
+            options: &[],
+            commands: &[],
+        },
+        Subcommand {
+            name: "read",
+            about: "Read files",
+            operands: Some("FILE"),
+            options: &[],
+            commands: &[],
+        },
+        Subcommand {
+            name: "box",
+            about: "A box of tools",
+            operands: None,
+            options: &[],
+            commands: &[Subcommand {
+                name: "open",
+                about: "Open it",
+                operands: Some("[KEY]"),
+                options: &[
+                    CommandOption { name: "wide", value: None, about: "Wide" },
+                    CommandOption { name: "hand", value: Some("N"), about: "By which hand" },
+                ],
+                commands: &[],
+            }],
+        },
     ],
     read,
 };
@@ -150,6 +178,21 @@ fn a_subcommand_that_takes_operands_takes_any_number_but_none() {
     );
     assert!(settings(&["look"], &[]).operands().is_empty());
     for bad in [&["x", "read"][..], &["x", "look", "a"], &["x", "a"]] {
+        assert!(PROGRAM.command().try_get_matches_from(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_subcommand_inside_another_has_settings_operands_and_options() {
+    let found = settings(&["box", "open", "--hand", "2", "a", "--wide", "b"], &[("X_PORT", "7")]);
+    assert_eq!(found.subcommand(), Some("box open"));
+    assert_eq!(found.operands(), ["a", "b"].map(OsString::from));
+    assert_eq!((found.option("hand"), found.option("wide")), (Some("2"), Some("")));
+    let mut found = settings(&["box", "--port", "8", "open"], &[]);
+    assert_eq!((found.subcommand(), found.operands().len()), (Some("box open"), 0));
+    assert_eq!((found.option("hand"), found.option("wide")), (None, None));
+    assert_eq!(found.get(&PORT), Some(8));
+    for bad in [&["x", "box"][..], &["x", "box", "shut"], &["x", "box", "open", "--hand"]] {
         assert!(PROGRAM.command().try_get_matches_from(bad).is_err(), "{bad:?}");
     }
 }
