@@ -249,7 +249,7 @@ fn damage_says_where_and_what_helps() {
     assert_eq!(
         refusal(&csv, &THREE),
         format!(
-            "ledger: {name}: its header says that it is \"loteria wal v2\", this program writes \
+            "ledger: {name}: its header says that it is \"loteria wal v2\", the newest that this program knows is \
              \"loteria wal v1\": go on with the version that made it, or for another lottery remove \
              {} and {name}, and start again",
             csv.display()

@@ -129,8 +129,8 @@ pub enum Error {
     },
     /// The wal is of another version.
     #[error(
-        "{}: its header says that it is \"{found}\", this program writes \"{}\"", path.display(),
-        wal_file::FORMAT
+        "{}: its header says that it is \"{found}\", the newest that this program knows is \"{}\"",
+        path.display(), wal_file::FORMAT
     )]
     OtherVersion {
         /// The wal.
@@ -242,6 +242,15 @@ pub enum Error {
     #[error("{}: opening it was interrupted", path.display())]
     Interrupted {
         /// The rows.
+        path: PathBuf,
+    },
+    /// Another process writes to the wal faster than it can be read.
+    #[error(
+        "{}: another process writes to it faster than it can be read: try again when that has less to do",
+        path.display()
+    )]
+    Busy {
+        /// The wal.
         path: PathBuf,
     },
     /// A commit or a checkpoint that no segment of the wal could hold.

@@ -18,6 +18,8 @@
 //! | `syncing` | what is to be synced next, and what is durable |
 //! | `open` | finding, locking and making the two files |
 //! | `recovery` | reading them back after whatever has happened: scan, judge, repair |
+//! | `reader` | a ledger that is only read, also one that another process has open |
+//! | `copying` | a copy of a ledger, and a ledger of a copy |
 //! | `options` | how a ledger is kept: durability, sizes, limits |
 //! | `space` | limits on what is written |
 //! | `state` | where in the two files everything is |
@@ -31,6 +33,7 @@
 //! | `error` | why a ledger can't be opened, read or written |
 //! | `testing` | a disk that crashes |
 
+mod copying;
 #[cfg(test)]
 mod crash_tests;
 mod crc;
@@ -41,6 +44,7 @@ mod open;
 mod options;
 mod paths;
 mod progress;
+mod reader;
 mod record;
 mod recovery;
 mod space;
@@ -51,12 +55,14 @@ mod syncing;
 pub mod testing;
 mod wal_file;
 
+pub use copying::{CopyError, Copying};
 pub use engine::{AppendError, Ledger, Lsn};
 pub use error::{Error, RESTORE, is_out_of_space};
 pub use options::{Durability, Options};
 pub use paths::{Paths, WAL_SUFFIX};
 pub use progress::{Progress, Step};
+pub use reader::Reader;
 pub use record::{Snapshot, checkpoint_record_len, commit_record_len};
-pub use recovery::{Malformed, OpenError, Recovery, Replay, RowReader};
+pub use recovery::{Inspection, Malformed, OpenError, Recovery, Remark, Replay, RowReader};
 pub use storage::Storage;
 pub use syncing::{SyncTarget, Work};

@@ -3,11 +3,25 @@
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Error;
 
+/// How often a lock is tried before another process is said to have it.
+const ATTEMPTS: u32 = 5;
+
+/// Pause between two attempts: who only looks whether a ledger is in use has it for less.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Locks a file. Locks are of the file itself, whatever name leads to it.
 pub(crate) fn lock(file: &File, path: &Path) -> Result<(), Error> {
+    for _ in 1..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            _ => break,
+        }
+    }
+    // Again, if it is had already: that changes nothing.
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => Error::Locked { path: path.to_owned(), holder: holder(file) },
         TryLockError::Error(source) => {

@@ -78,7 +78,7 @@ fn open_file(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-fn require_regular(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+pub(crate) fn require_regular(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return Ok(());
@@ -115,7 +115,7 @@ fn require_wal(rows: &File, paths: &Paths) -> Result<(), Error> {
 }
 
 /// A new file is durable when its folder is.
-fn sync_folder(file: &Path) -> Result<(), Error> {
+pub(crate) fn sync_folder(file: &Path) -> Result<(), Error> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
@@ -213,7 +213,7 @@ impl<S: Storage> Ledger<S> {
 }
 
 /// Fills a new wal with zeros.
-fn preallocate<S: Storage>(
+pub(crate) fn preallocate<S: Storage>(
     wal: &mut S,
     paths: &Paths,
     options: &Options,

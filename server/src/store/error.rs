@@ -42,6 +42,19 @@ pub enum StoreError {
         /// Rows found.
         found: u64,
     },
+    /// A row behind the last checkpoint isn't of the batch that the wal has at its place.
+    #[error(
+        "{}: a row of agency {agency} at byte {offset}, where the wal has a batch of another, or none: {RESTORE}",
+        path.display()
+    )]
+    StrayRow {
+        /// The rows.
+        path: PathBuf,
+        /// Whose the row is.
+        agency: Agency,
+        /// Where it begins.
+        offset: u64,
+    },
     /// The ledger is of another draw.
     #[error(
         "{}: it is of {}, found {} configured: {} to go on with it, or for another draw set a \
@@ -445,7 +458,7 @@ mod tests {
                     rows: path(),
                     found: "loteria wal v2".into(),
                 }),
-                "bets.csv.wal: its header says that it is \"loteria wal v2\", this program writes \
+                "bets.csv.wal: its header says that it is \"loteria wal v2\", the newest that this program knows is \
                  \"loteria wal v1\": go on with the version that made it, or for another lottery \
                  remove bets.csv and bets.csv.wal, and start again",
             ),

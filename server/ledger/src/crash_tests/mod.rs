@@ -3,6 +3,7 @@
 mod crashes;
 mod damage;
 mod files;
+mod inspections;
 mod space;
 
 use std::cell::RefCell;

@@ -71,13 +71,13 @@ impl SegmentScan {
     }
 
     /// The checkpoint that it begins with.
-    fn checkpoint(&self) -> Option<&RecordHeader> {
+    pub(super) fn checkpoint(&self) -> Option<&RecordHeader> {
         self.records.first().filter(|first| first.kind == Kind::Checkpoint)
     }
 
     /// Whether one of these headers has that epoch and shows that the record with this LSN had been
     /// synced.
-    fn imply_synced<'h>(
+    pub(super) fn imply_synced<'h>(
         headers: impl IntoIterator<Item = &'h RecordHeader>,
         epoch: u64,
         lsn: u64,
@@ -171,7 +171,7 @@ fn judge_unused(segment: &SegmentScan, used: u64, damage: Damage) -> Result<(), 
 
 /// The segment in use: each commit follows the one before it, and what follows the last one is
 /// what a crash can leave there.
-fn judge_used(
+pub(super) fn judge_used(
     segment: &SegmentScan,
     checkpoint: RecordHeader,
     index: u64,
@@ -201,6 +201,32 @@ fn judge_used(
         rows_at_checkpoint: checkpoint.rows_before,
         rows_committed: rows,
     })
+}
+
+/// The segment that was used before the one in use, where its checkpoint can be read: all its records were
+/// durable before the newer checkpoint was written, which counts them. Returns where they end. More than a
+/// start needs: nothing in it is ever read again.
+pub(super) fn judge_previous(
+    segment: &SegmentScan,
+    start: u64,
+    newer: &RecordHeader,
+) -> Result<u64, Damage> {
+    let Some(checkpoint) = segment.checkpoint() else { return Ok(start) };
+    let mut cursor = start + checkpoint.record_len();
+    let (mut lsn, mut rows) = (checkpoint.lsn, checkpoint.rows_before);
+    for commit in &segment.records[1..] {
+        let follows = commit.kind == Kind::Commit && commit.lsn == lsn + 1;
+        if !follows || commit.rows_before != rows || commit.rows_len > commit.payload_len {
+            return Err(Damage { offset: cursor, what: "a commit out of its order" });
+        }
+        (cursor, lsn) = (cursor + commit.record_len(), commit.lsn);
+        rows += u64::from(commit.rows_len);
+    }
+    if lsn + 1 != newer.lsn || rows != newer.rows_before {
+        let what = "a commit can't be read, but a later checkpoint counts it";
+        return Err(Damage { offset: cursor, what });
+    }
+    Ok(cursor)
 }
 
 /// Whether a torn commit follows the last one.

@@ -5,12 +5,18 @@
 //! refused, and nothing is changed.
 
 mod files;
+mod inspection;
 mod judge;
+mod live;
+mod remark;
 mod repair;
 mod replay;
 mod rows;
 mod scan;
 
+use std::io;
+
+use crate::paths::Paths;
 use crate::progress::{Step, Watch};
 use crate::record::Checkpoint;
 use crate::state::LedgerState;
@@ -18,8 +24,11 @@ use crate::storage::Section;
 use crate::{Error, Storage};
 
 pub(crate) use files::Files;
+pub use inspection::Inspection;
+pub(crate) use inspection::{Inspected, inspect};
 use judge::{Damage, RowLengths, Verdict};
 pub(crate) use judge::{Existing, judge_existence};
+pub use remark::Remark;
 pub use replay::{Malformed, OpenError, Replay};
 use rows::Failure;
 pub use rows::RowReader;
@@ -77,7 +86,10 @@ pub(crate) fn recover<S: Storage, R: Replay>(
     };
     lengths.judge(paths)?;
     let from_wal = scan.rows_of_commits(&verdict);
-    let rows_crc = hand_over_rows(&files, checkpoint, &lengths, &from_wal, replay, watch)?;
+    let mut file = Section::new(&*files.rows, 0, lengths.checkpoint);
+    let expected = (lengths.checkpoint, checkpoint.rows_crc);
+    watch.begin(Step::ReadRows, lengths.committed).map_err(paths.interrupted())?;
+    let rows_crc = hand_over_rows(&mut file, paths, expected, &from_wal, replay, watch)?;
 
     let recovery = Recovery {
         created: false,
@@ -113,21 +125,18 @@ fn replay_wal<'s, R: Replay>(
     Ok(checkpoint)
 }
 
-/// Hands the user all rows; returns their checksum.
-fn hand_over_rows<S: Storage, R: Replay>(
-    files: &Files<'_, S>,
-    checkpoint: Checkpoint<'_>,
-    lengths: &RowLengths,
+/// Hands the user all rows, those in `file` up to the checkpoint, which says how many bytes these are and
+/// what their checksum is, and then those out of the wal. Returns the checksum of all.
+fn hand_over_rows<R: Replay>(
+    file: &mut dyn io::Read,
+    paths: &Paths,
+    (len, expected): (u64, u32),
     from_wal: &[&[u8]],
     replay: &mut R,
     watch: &mut Watch<'_>,
 ) -> Result<u32, OpenError<R::Error>> {
-    let paths = files.paths;
-    watch.begin(Step::ReadRows, lengths.committed).map_err(paths.interrupted())?;
-    let (len, expected) = (lengths.checkpoint, checkpoint.rows_crc);
-    let mut file = Section::new(&*files.rows, 0, len);
     let mut advance = |bytes| watch.advance(bytes);
-    let mut rows = RowReader::new(&mut file, (len, expected), from_wal, &mut advance);
+    let mut rows = RowReader::new(file, (len, expected), from_wal, &mut advance);
     let taken = replay.rows(&mut rows);
     if !rows.has_failed() {
         taken.map_err(OpenError::Refused)?;

@@ -77,6 +77,27 @@ impl Scan {
         Ok(Self { segment_size, kept, bytes, written_ends, segments })
     }
 
+    /// Reads this segment alone; the other one counts as blank.
+    pub(super) fn read_one<S: Storage>(
+        segment: u64,
+        wal: &S,
+        paths: &Paths,
+        segment_size: u64,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self, Error> {
+        watch.begin(Step::ReadWal, segment_size).map_err(paths.interrupted())?;
+        let start = segment_start(segment, segment_size);
+        let mut bytes = Vec::with_capacity(usize::try_from(segment_size).unwrap_or_default());
+        read_segment(&mut bytes, wal, paths, start..start + segment_size, watch)?;
+        let blank = SegmentScan { records: Vec::new(), end: Slot::Blank, later: Vec::new() };
+        let mut segments = [describe(&bytes, start), blank];
+        if segment == 1 {
+            segments.reverse();
+        }
+        let written_ends = [0, 1].map(|segment| segment_start(segment, segment_size));
+        Ok(Self { segment_size, kept: segment, bytes, written_ends, segments })
+    }
+
     /// Keeps the bytes of this segment from now on: it is the one in use.
     pub(super) fn keep<S: Storage>(
         &mut self,
@@ -98,6 +119,25 @@ impl Scan {
     /// are zeros.
     pub(super) fn written_end(&self, segment: u64) -> u64 {
         self.written_ends[usize::from(segment == 1)]
+    }
+
+    /// The first byte of the file that isn't zero where a record of the kept segment is padded with zeros.
+    pub(super) fn first_bad_padding(&self) -> Option<u64> {
+        let start = segment_start(self.kept, self.segment_size);
+        let mut at = start;
+        self.segments[usize::from(self.kept == 1)].records.iter().find_map(|header| {
+            let padding = at + BLOCK as u64 + u64::from(header.payload_len);
+            at += header.record_len();
+            let len = usize::try_from(at - padding).unwrap_or_default();
+            let zeros = self.bytes_from(padding).get(..len)?;
+            Some(padding + zeros.iter().position(|byte| *byte != 0)? as u64)
+        })
+    }
+
+    /// The first byte from this offset of the file on that isn't zero, in the kept segment.
+    pub(super) fn first_nonzero(&self, from: u64) -> Option<u64> {
+        let at = self.bytes_from(from).iter().position(|byte| *byte != 0)?;
+        Some(from + at as u64)
     }
 
     /// What the kept segment holds from this offset of the file on.
