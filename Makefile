@@ -4,6 +4,7 @@ DATASET_AGENCIES ?= 5
 DATASET_BETS ?= 2000
 SEED ?= 1
 KILLS ?= 500
+BACKUPS ?= 200
 ROUNDS ?= 100
 SEEDS ?= 100000
 CENTRALS_SEEDS ?= 10000
@@ -101,6 +102,11 @@ simulate: ## Simulate SEEDS worlds of one central and CENTRALS_SEEDS of several,
 model: ## Explore the model of several centrals in larger bounds (some minutes and 2 GB of memory)
 	$(SETUP) model
 	MODEL=full $(CARGO) test --locked -p cluster-model -- --nocapture --test-threads=1
+
+backups: ## Back a ledger up BACKUPS times, under load, while its central is killed
+	$(SETUP) backups
+	$(CARGO) build --release --locked
+	BACKUPS=$(BACKUPS) $(CARGO) test --release --locked -p system-tests --test ledger_commands backup -- --nocapture
 
 winners: ## Draw among WINNERS winning bets in 64 MiB of memory
 	$(SETUP) winners
@@ -206,5 +212,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run demo cluster cluster-kills test alarms-test kills hostile simulate model winners settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+.PHONY: help build dataset run demo cluster cluster-kills test alarms-test kills hostile simulate model winners backups settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
 	docker-compose-down docker-compose-logs docker-base-images docker-test browser-test branches clean

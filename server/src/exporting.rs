@@ -1,14 +1,12 @@
-//! `server export FILE`: writes the rows of a draw that etcd keeps, as `bets.csv` of a ledger has them,
-//! each agency's in order.
+//! Reads a draw that etcd keeps: for `server export FILE`, which writes its rows as `bets.csv` of a ledger has
+//! them, each agency's in order, and for a check.
 //!
-//! Everything is of one revision of etcd, so centrals may go on meanwhile. A file is complete or isn't
-//! there: it is written beside its place and moved there at the end.
+//! Everything is of one revision of etcd, so centrals may go on meanwhile. Rows that a ledger keeps are
+//! exported by [`keeping`](crate::keeping).
 
-use std::ffi::OsString;
-use std::fs::File;
+use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use cluster::{Export, ExportEvent};
 use reactor::{CloseReason, ConnectionId, Context, Handler, Hangup, Outcome, RunError, TimerId};
@@ -18,9 +16,7 @@ use runtime::{console, log_line};
 use crate::config::{Config, EtcdConfig};
 use crate::etcd_links::EtcdLinks;
 use crate::joining::{self, JoinError};
-
-/// What a file's name ends with until it is complete.
-const PARTIAL: &str = ".partial";
+use crate::whole_file::{self, WriteError};
 
 /// Fires when etcd's client has something to do.
 const STORE: TimerId = TimerId(0);
@@ -28,9 +24,6 @@ const STORE: TimerId = TimerId(0);
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The settings aren't those of a lottery in etcd.
-    #[error("SERVER_STORE = file: expected etcd: a ledger's rows are in its bets.csv already")]
-    Ledger,
     /// etcd can't be asked.
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -41,13 +34,8 @@ pub enum ExportError {
     #[error(transparent)]
     Read(#[from] cluster::Error),
     /// The file can't be written.
-    #[error("{}: expected to write it: {source}", .path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// Waiting for etcd failed.
     #[error("waiting for etcd failed: {0}")]
     Wait(#[source] io::Error),
@@ -58,7 +46,8 @@ pub enum ExportError {
 
 /// What a signal does.
 #[derive(Debug, Clone, Copy)]
-enum Signals {
+pub(crate) enum Signals {
+    /// It ends the process.
     EndAtOnce,
     /// The file that isn't complete is removed.
     EndInOrder,
@@ -79,76 +68,86 @@ pub struct Exported {
 ///
 /// # Errors
 /// [`ExportError`]; there is no file then, or the one that was there before.
-pub fn export(config: &Config, to: &OsString) -> Result<Exported, ExportError> {
-    let etcd = config.etcd.as_ref().ok_or(ExportError::Ledger)?;
-    if to == "-" {
+pub fn export(config: &Config, etcd: &EtcdConfig, to: &OsStr) -> Result<Exported, ExportError> {
+    let signals = if whole_file::is_standard_output(to) {
         // Nothing is left behind, so that a signal ends it at once: whoever reads may have stopped.
-        let path = Path::new("standard output");
-        return run(config, etcd, path, io::stdout().lock(), Signals::EndAtOnce);
-    }
-    let mut partial = to.clone();
-    partial.push(PARTIAL);
-    let (path, partial) = (Path::new(to), PathBuf::from(partial));
-    let write_error = |source| ExportError::Write { path: partial.clone(), source };
-    let file = File::create(&partial).map_err(write_error)?;
-    let exported = run(config, etcd, &partial, &file, Signals::EndInOrder).and_then(|exported| {
-        file.sync_all().and_then(|()| std::fs::rename(&partial, path)).map_err(write_error)?;
+        Signals::EndAtOnce
+    } else {
+        Signals::EndInOrder
+    };
+    whole_file::write(to, |path, out| {
+        let mut out = BufWriter::new(out);
+        let write_error = |source| WriteError { path: path.to_owned(), source };
+        let (exported, _) = read(config, etcd, What::Rows, signals, |event| match event {
+            ExportEvent::Rows(rows) => Ok(out.write_all(&rows).map_err(write_error)?),
+            _ => Ok::<_, ExportError>(()),
+        })?;
+        out.flush().map_err(write_error)?;
         Ok(exported)
-    });
-    if exported.is_err() {
-        // Of no use; that it can't be removed changes nothing about the error.
-        let _ = std::fs::remove_file(&partial);
-    }
-    exported
+    })
 }
 
-fn run(
+/// What of a draw is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Its rows.
+    Rows,
+    /// All that is kept of it, which is compared with its accounts.
+    Everything,
+}
+
+/// Hands what is read to `take`; says how much it was, and whether the draw was held, if everything was read.
+///
+/// # Errors
+/// [`ExportError`], or that of `take`.
+pub(crate) fn read<E>(
     config: &Config,
     etcd: &EtcdConfig,
-    path: &Path,
-    out: impl Write,
+    what: What,
     signals: Signals,
-) -> Result<Exported, ExportError> {
-    let (store, links) = joining::export(config, etcd)?;
+    take: impl FnMut(ExportEvent) -> Result<(), E>,
+) -> Result<(Exported, bool), E>
+where
+    E: std::error::Error + From<ExportError>,
+{
+    let (store, links) = joining::export(config, etcd).map_err(ExportError::from)?;
+    let store = if what == What::Everything { store.of_everything() } else { store };
     let mut event_loop =
         runtime::event_loop(config.limits.clone()).map_err(ExportError::EventLoop)?;
     if let Signals::EndInOrder = signals {
         event_loop.handle_signals(Hangup::Shutdown).map_err(ExportError::EventLoop)?;
     }
-    let out = BufWriter::new(out);
-    let mut exporting =
-        Exporting { store, links, out, path, exported: None, has_complained: false };
-    match event_loop.run(&mut exporting) {
+    let mut reading = Reading { store, links, take, done: None, has_complained: false };
+    match event_loop.run(&mut reading) {
         Ok(Outcome::Graceful | Outcome::Forced) => {}
         Err(RunError::Handler(error)) => return Err(error),
-        Err(RunError::Poll(error)) => return Err(ExportError::Wait(error)),
+        Err(RunError::Poll(error)) => return Err(ExportError::Wait(error).into()),
     }
-    // However it has ended: what counts is whether all was written.
-    let exported = exporting.exported.ok_or(ExportError::Interrupted)?;
-    let Exported { bets, finished, revision } = exported;
+    // However it has ended: what counts is whether all was read.
+    let done = reading.done.ok_or(ExportError::Interrupted)?;
+    let Exported { bets, finished, revision } = done.0;
     let line = Line::new("export", Success).with("bets", bets).with("finished", finished);
     log_line!(Level::Debug, line.with("of", config.terms.agencies).with("revision", revision));
-    Ok(exported)
+    Ok(done)
 }
 
-struct Exporting<'p, W: Write> {
+struct Reading<F> {
     store: Export,
     links: EtcdLinks,
-    out: BufWriter<W>,
-    /// For messages.
-    path: &'p Path,
-    exported: Option<Exported>,
+    take: F,
+    /// All was read; whether the draw was held.
+    done: Option<(Exported, bool)>,
     has_complained: bool,
 }
 
-impl<W: Write> Exporting<'_, W> {
+impl<F> Reading<F> {
     /// Says once why etcd doesn't answer: nothing else tells the operator what is waited for.
     fn complain(&mut self, reason: &CloseReason) {
         let is_failure = matches!(
             reason,
             CloseReason::NotConnected(_) | CloseReason::Failed(_) | CloseReason::Layer(_)
         );
-        if is_failure && self.exported.is_none() && !self.has_complained {
+        if is_failure && self.done.is_none() && !self.has_complained {
             self.has_complained = true;
             console::complain(&format!("a member of etcd isn't reached, asking on: {reason}\n"));
         }
@@ -162,25 +161,31 @@ impl<W: Write> Exporting<'_, W> {
         cx.set_timer(STORE, after);
     }
 
-    fn take_events(&mut self, cx: &mut impl Context) -> Result<(), ExportError> {
-        let write_error = |source| ExportError::Write { path: self.path.to_owned(), source };
+    fn take_events<E>(&mut self, cx: &mut impl Context) -> Result<(), E>
+    where
+        E: From<ExportError>,
+        F: FnMut(ExportEvent) -> Result<(), E>,
+    {
         while let Some(event) = self.store.poll_event() {
             match event {
-                ExportEvent::Rows(rows) => self.out.write_all(&rows).map_err(write_error)?,
-                ExportEvent::Done { revision, bets, finished } => {
-                    self.out.flush().map_err(write_error)?;
-                    self.exported = Some(Exported { bets, finished, revision });
+                ExportEvent::Done { revision, bets, finished, is_drawn } => {
+                    self.done = Some((Exported { bets, finished, revision }, is_drawn));
                     cx.shutdown();
                 }
-                ExportEvent::Failed(error) => return Err(error.into()),
+                ExportEvent::Failed(error) => return Err(ExportError::from(error).into()),
+                event => (self.take)(event)?,
             }
         }
         Ok(())
     }
 }
 
-impl<W: Write> Handler for Exporting<'_, W> {
-    type Fatal = ExportError;
+impl<E, F> Handler for Reading<F>
+where
+    E: std::error::Error + From<ExportError>,
+    F: FnMut(ExportEvent) -> Result<(), E>,
+{
+    type Fatal = E;
 
     fn on_start(&mut self, cx: &mut impl Context) {
         self.store.start(cx.now());
@@ -221,7 +226,7 @@ impl<W: Write> Handler for Exporting<'_, W> {
         self.store.on_time(cx.now());
     }
 
-    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), ExportError> {
+    fn before_flush(&mut self, cx: &mut impl Context) -> Result<(), E> {
         self.pump(cx);
         self.take_events(cx)
     }

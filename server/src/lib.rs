@@ -19,9 +19,12 @@
 //! | [`observable`] | the seam between the admin listener and what is looked at |
 //! | [`recovering`] | what an operator sees while the ledger is being read |
 //! | [`server_error`] | why the server fails, and what to do about it |
+//! | [`commands`] | what `server ledger` can do |
+//! | [`keeping`] | doing it: check, export, backup and restore of a ledger |
 //! | [`settings`] | what can be set: each setting and limit, declared once |
 //! | [`config`] | what was set, as each part of the program takes it |
 //! | [`ini`] | the file that it is set in |
+//! | [`whole_file`] | a file that is complete or isn't there |
 //! | [`exporting`] | writes the rows of a lottery that etcd keeps into a file |
 //! | [`healthcheck`] | whether a running central answers |
 
@@ -29,6 +32,7 @@ pub mod admin_address;
 pub mod admin_service;
 pub mod central;
 pub mod certificates;
+pub mod commands;
 pub mod config;
 pub mod disk_thread;
 pub mod etcd_links;
@@ -36,6 +40,7 @@ pub mod exporting;
 pub mod healthcheck;
 pub mod ini;
 pub mod joining;
+pub mod keeping;
 pub mod lottery;
 pub mod observable;
 pub mod opening;
@@ -45,5 +50,6 @@ pub mod server_error;
 pub mod settings;
 pub mod startup_log;
 pub mod store;
+pub mod whole_file;
 pub mod winners_scan;
 pub mod with_admin;

@@ -1,6 +1,5 @@
 //! Runs the central: configuration, ledger, event loop, and everything closed in order at the end.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -16,17 +15,20 @@ use runtime::{EventLoop, console, exit_code, log_line};
 use server::admin_service::AdminService;
 use server::central::{Central, LedgerBackend, ProtocolConfig};
 use server::certificates::Certificates;
+use server::commands::{
+    JSON, LEDGER_BACKUP, LEDGER_CHECK, LEDGER_EXPORT, LEDGER_RESTORE, ONE_AGENCY,
+};
 use server::config::{Config, EtcdConfig};
-use server::exporting::Exported;
 use server::healthcheck::configured;
+use server::keeping::{check, commands as keeping};
 use server::lottery::Lottery;
 use server::observable::{ViewContext, WallClock};
 use server::recovering::Recovering;
 use server::server_error::ServerError;
-use server::settings::{DRAW_KEY, EXPORT, HEALTHCHECK, PROGRAM, TABLE};
+use server::settings::{DRAW_KEY, HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::with_admin::WithAdmin;
-use server::{admin_service, disk_thread, exporting, joining, opening, startup_log};
+use server::{admin_service, disk_thread, joining, opening, startup_log};
 use tls::timestamp::Clock;
 
 fn main() -> ExitCode {
@@ -43,8 +45,8 @@ fn main() -> ExitCode {
     if settings.subcommand() == Some(HEALTHCHECK) {
         return check_health(&config);
     }
-    if settings.subcommand() == Some(EXPORT) {
-        return export(&config, settings.operands());
+    if settings.subcommand().is_some() {
+        return keep(&settings, &config);
     }
     let _flushed_at_the_end = logging::init(config.level, config.format);
     log_configuration(&settings, &config);
@@ -76,22 +78,28 @@ fn check_health(config: &Config) -> ExitCode {
     }
 }
 
-fn export(config: &Config, operands: &[OsString]) -> ExitCode {
-    let [to] = operands else {
-        console::complain("error: export: expected one FILE, or - for standard output\n");
-        return ExitCode::from(exit_code::BAD_CONFIGURATION);
+/// Does what was asked for in place of running.
+fn keep(settings: &Settings, config: &Config) -> ExitCode {
+    let done = match settings.subcommand() {
+        Some(LEDGER_CHECK) => {
+            let as_json = settings.option(JSON).is_some();
+            return check::print(&keeping::check_ledger(config, settings.operands()), as_json);
+        }
+        Some(LEDGER_EXPORT) => {
+            keeping::export_ledger(settings.operands(), settings.option(ONE_AGENCY))
+        }
+        Some(LEDGER_BACKUP) => keeping::back_up_ledger(settings.operands()),
+        Some(LEDGER_RESTORE) => keeping::restore_ledger(settings.operands()),
+        _ => keeping::export_draw(config, settings.operands()),
     };
-    match exporting::export(config, to) {
-        Ok(Exported { bets, finished, revision }) => {
-            let agencies = config.terms.agencies;
-            console::complain(&format!(
-                "{bets} bets, {finished} of {agencies} agencies have finished, revision {revision}\n"
-            ));
+    match done {
+        Ok(said) => {
+            console::complain(&said);
             ExitCode::SUCCESS
         }
         Err(error) => {
             console::complain(&format!("error: {error}\n"));
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }

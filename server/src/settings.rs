@@ -18,6 +18,7 @@ use wire::{Agency, DRAW_NAME_FORM, DrawName};
 
 use crate::admin_address::{AdminAddress, is_host_name};
 use crate::central::{AgencyAddresses, BadEntry};
+use crate::commands;
 use crate::ini;
 
 /// Most agencies: a checkpoint with all of them must fit into a segment of the wal.
@@ -66,7 +67,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
 /// The subcommand that asks a running server.
 pub const HEALTHCHECK: &str = "healthcheck";
 
-/// The subcommand that writes what etcd keeps into a file.
+/// The subcommand that writes the rows of the draw into a file.
 pub const EXPORT: &str = "export";
 
 /// The key of the draw's name.
@@ -90,11 +91,12 @@ pub static PROGRAM: Program = Program {
         },
         Subcommand {
             name: EXPORT,
-            about: "Write the rows of the draw that etcd keeps into FILE, as in bets.csv; - is standard output",
+            about: "Write the rows of the draw into FILE, as in bets.csv; - is standard output",
             operands: Some("FILE"),
             options: &[],
             commands: &[],
         },
+        commands::LEDGER,
     ],
     read: ini::read,
 };

@@ -27,4 +27,5 @@ pub(crate) use error::advice;
 pub use file_store::{FileStore, Opened};
 pub use interface::{AppendError, ReadRows, Store};
 pub use loading::Recovery;
+pub(crate) use snapshot::{decode as decode_snapshot, encode as encode_snapshot};
 pub use terms::Terms;

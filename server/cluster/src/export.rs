@@ -1,5 +1,6 @@
 //! Reads all rows of a draw at one revision of etcd, agency by agency: what `bets.csv` of a ledger would
-//! have, each agency's rows in order.
+//! have, each agency's rows in order. Everything else that is kept of the draw is read and compared with
+//! the accounts where that is asked for.
 //!
 //! A state machine like [`ClusterStore`](crate::ClusterStore), and driven like it. Only reads. Knows no file.
 
@@ -28,6 +29,15 @@ const PAGE: u32 = 16;
 pub enum ExportEvent {
     /// The next rows.
     Rows(Vec<u8>),
+    /// The next documents of winners, each with a line feed behind it. Only where everything is read.
+    Documents(Vec<u8>),
+    /// That was all of this agency. Only where everything is read.
+    Agency {
+        /// Which.
+        agency: u32,
+        /// Its account; `None` if it has none.
+        account: Option<Account>,
+    },
     /// There are no more. The last event.
     Done {
         /// The revision that they are of.
@@ -36,6 +46,8 @@ pub enum ExportEvent {
         bets: u64,
         /// Agencies that have finished.
         finished: u32,
+        /// The draw was held; false where not everything is read.
+        is_drawn: bool,
     },
     /// It can't be had. The last event.
     Failed(Error),
@@ -46,11 +58,18 @@ impl fmt::Debug for ExportEvent {
         match self {
             // What people have bet isn't shown.
             Self::Rows(rows) => f.debug_tuple("Rows").field(&rows.len()).finish(),
-            Self::Done { revision, bets, finished } => f
+            Self::Documents(documents) => {
+                f.debug_tuple("Documents").field(&documents.len()).finish()
+            }
+            Self::Agency { agency, account } => {
+                f.debug_struct("Agency").field("agency", agency).field("account", account).finish()
+            }
+            Self::Done { revision, bets, finished, is_drawn } => f
                 .debug_struct("Done")
                 .field("revision", revision)
                 .field("bets", bets)
                 .field("finished", finished)
+                .field("is_drawn", is_drawn)
                 .finish(),
             Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
         }
@@ -62,8 +81,27 @@ impl fmt::Debug for ExportEvent {
 enum Step {
     Meta,
     Account(u32),
-    Rows { agency: u32, account: Account, rest: KeyRange, found: u64 },
+    Rows { of: Of, rest: KeyRange, found: u64 },
+    Winners { of: Of, rest: KeyRange, found: u64 },
+    End(Of),
+    Closed,
     Ended,
+}
+
+/// An agency whose values are being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Of {
+    agency: u32,
+    /// `None` if it has none: then it has no values either.
+    account: Option<Account>,
+    /// Where the next rows may begin in its input.
+    position: u64,
+}
+
+impl Of {
+    fn account(&self) -> Account {
+        self.account.unwrap_or_default()
+    }
 }
 
 /// An export under way.
@@ -72,6 +110,8 @@ pub struct Export {
     keys: Keys,
     agencies: u32,
     max_response_bytes: usize,
+    /// Whatever is kept of the draw is read, not rows alone.
+    everything: bool,
     step: Step,
     /// The revision of the first response.
     revision: i64,
@@ -95,6 +135,7 @@ impl Export {
             agencies: config.agencies,
             max_response_bytes: config.etcd.max_response_bytes,
             client: Client::new(config.etcd)?,
+            everything: false,
             step: Step::Meta,
             revision: 0,
             page: PAGE,
@@ -103,6 +144,12 @@ impl Export {
             ticket: 0,
             events: VecDeque::new(),
         })
+    }
+
+    /// The same, of everything that is kept of the draw: every value is compared with its agency's account.
+    #[must_use]
+    pub fn of_everything(self) -> Self {
+        Self { everything: true, ..self }
     }
 
     /// Begins.
@@ -180,7 +227,17 @@ impl Export {
                 let range = Range { revision, ..Range::of_key(&key) };
                 self.client.submit(&Request::Range(range), ticket, now)
             }
-            Step::Rows { rest, .. } => {
+            Step::End(Of { agency, .. }) => {
+                let key = self.keys.finished(*agency);
+                let range = Range { revision, ..Range::of_key(&key) };
+                self.client.submit(&Request::Range(range), ticket, now)
+            }
+            Step::Closed => {
+                let key = self.keys.closed();
+                let range = Range { revision, ..Range::of_key(&key) };
+                self.client.submit(&Request::Range(range), ticket, now)
+            }
+            Step::Rows { rest, .. } | Step::Winners { rest, .. } => {
                 let range =
                     Range { revision, limit: self.page, ..Range::between(&rest.first, &rest.end) };
                 self.client.submit(&Request::Range(range), ticket, now)
@@ -193,7 +250,7 @@ impl Export {
     fn on_completed(&mut self, completion: Completion) -> Result<(), Error> {
         match (completion, self.step.clone()) {
             (Completion::Done(response), step) => self.on_response(response, step),
-            (Completion::TooLarge, Step::Rows { .. }) if self.page > 1 => {
+            (Completion::TooLarge, Step::Rows { .. } | Step::Winners { .. }) if self.page > 1 => {
                 self.page /= 2;
                 Ok(())
             }
@@ -218,19 +275,18 @@ impl Export {
                 Ok(())
             }
             Step::Account(agency) => {
-                let range = range(response)?;
-                self.step = match found::account(&self.keys, agency, &range)? {
-                    None => self.behind(agency),
-                    Some(account) => {
-                        let rest = self.keys.bets_of(agency);
-                        Step::Rows { agency, account, rest, found: 0 }
-                    }
+                let account = found::account(&self.keys, agency, &range(response)?)?;
+                let of = Of { agency, account, position: 0 };
+                self.step = match account {
+                    None if !self.everything => self.behind(agency),
+                    _ => Step::Rows { of, rest: self.keys.bets_of(agency), found: 0 },
                 };
                 Ok(())
             }
-            Step::Rows { agency, account, rest, found } => {
-                self.on_rows(range(response)?, agency, account, rest, found)
-            }
+            Step::Rows { of, rest, found } => self.on_rows(range(response)?, of, rest, found),
+            Step::Winners { of, rest, found } => self.on_winners(range(response)?, of, rest, found),
+            Step::End(of) => self.on_end(&range(response)?, of),
+            Step::Closed => self.on_closed_key(&range(response)?),
             Step::Ended => Ok(()),
         }
     }
@@ -238,43 +294,129 @@ impl Export {
     fn on_rows(
         &mut self,
         page: RangeResponse,
-        agency: u32,
-        account: Account,
+        mut of: Of,
         rest: KeyRange,
         found: u64,
     ) -> Result<(), Error> {
         let last = page.kvs.last().map(|kv| kv.key.clone());
-        let mut count = found;
+        let mut total = found;
         for KeyValue { key, value, .. } in page.kvs {
-            if value.last() != Some(&b'\n') {
-                return Err(Error::corrupt(&key, "rows, each with its line end", b"(not shown)"));
+            let count = lines(&key, &value, "rows, each with its line end")?;
+            if self.everything {
+                of.position = behind_rows(&key, of, count)?;
             }
-            count += value.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            total += count;
             self.events.push_back(ExportEvent::Rows(value));
         }
         if page.more {
             let last = last.ok_or(Error::Response { expected: "a page with keys" })?;
-            self.step = Step::Rows { agency, account, rest: rest.behind(&last), found: count };
+            self.step = Step::Rows { of, rest: rest.behind(&last), found: total };
             return Ok(());
         }
-        if count != account.stored {
-            return Err(Error::Rows { agency, expected: account.stored, found: count });
+        let (agency, account) = (of.agency, of.account());
+        if total != account.stored {
+            return Err(Error::Rows { agency, expected: account.stored, found: total });
         }
-        self.bets += count;
+        self.bets += total;
         self.finished += u32::from(account.is_finished);
+        self.step = if self.everything {
+            Step::Winners { of, rest: self.keys.winners_of(agency), found: 0 }
+        } else {
+            self.behind(agency)
+        };
+        Ok(())
+    }
+
+    fn on_winners(
+        &mut self,
+        page: RangeResponse,
+        of: Of,
+        rest: KeyRange,
+        found: u64,
+    ) -> Result<(), Error> {
+        let last = page.kvs.last().map(|kv| kv.key.clone());
+        let mut total = found;
+        for KeyValue { key, value, .. } in page.kvs {
+            total += lines(&key, &value, "documents, each with a line feed")?;
+            self.events.push_back(ExportEvent::Documents(value));
+        }
+        if page.more {
+            let last = last.ok_or(Error::Response { expected: "a page with keys" })?;
+            self.step = Step::Winners { of, rest: rest.behind(&last), found: total };
+            return Ok(());
+        }
+        let (agency, expected) = (of.agency, of.account().winners);
+        if total != expected {
+            return Err(Error::Winners { agency, expected, found: total });
+        }
+        self.step = Step::End(of);
+        Ok(())
+    }
+
+    /// `fin/` of an agency, which is there when its account says so, and only then.
+    fn on_end(&mut self, range: &RangeResponse, of: Of) -> Result<(), Error> {
+        let key = self.keys.finished(of.agency);
+        match (found::value(range), of.account().is_finished) {
+            (Some(value), false) => {
+                return Err(Error::corrupt(&key, "no such key: its account isn't finished", value));
+            }
+            (None, true) => {
+                return Err(Error::corrupt(&key, "the key: its account is finished", b""));
+            }
+            _ => {}
+        }
+        let Of { agency, account, .. } = of;
+        self.events.push_back(ExportEvent::Agency { agency, account });
         self.step = self.behind(agency);
+        Ok(())
+    }
+
+    fn on_closed_key(&mut self, range: &RangeResponse) -> Result<(), Error> {
+        let closed = found::closed(&self.keys, range)?;
+        if let Some(by) = &closed
+            && self.finished < self.agencies
+        {
+            let expected = "no such key while agencies haven't finished";
+            return Err(Error::corrupt(&self.keys.closed(), expected, by.as_bytes()));
+        }
+        self.step = self.done(closed.is_some());
         Ok(())
     }
 
     /// What comes when nothing more is to be read of an agency.
     fn behind(&mut self, agency: u32) -> Step {
-        if agency < self.agencies {
-            return Step::Account(agency + 1);
+        match (agency < self.agencies, self.everything) {
+            (true, _) => Step::Account(agency + 1),
+            (false, true) => Step::Closed,
+            (false, false) => self.done(false),
         }
+    }
+
+    fn done(&mut self, is_drawn: bool) -> Step {
         let Self { revision, bets, finished, .. } = *self;
-        self.events.push_back(ExportEvent::Done { revision, bets, finished });
+        self.events.push_back(ExportEvent::Done { revision, bets, finished, is_drawn });
         Step::Ended
     }
+}
+
+/// How many lines a value has, each of which ends with a line feed.
+fn lines(key: &[u8], value: &[u8], expected: &'static str) -> Result<u64, Error> {
+    if value.last() != Some(&b'\n') {
+        return Err(Error::corrupt(key, expected, b"(not shown)"));
+    }
+    Ok(value.iter().map(|byte| u64::from(*byte == b'\n')).sum())
+}
+
+/// Where rows may begin behind those of this key: they are in the order of the agency's input, and all of
+/// them are consumed.
+fn behind_rows(key: &[u8], of: Of, count: u64) -> Result<u64, Error> {
+    let digits = key.rsplit(|byte| *byte == b'/').next().and_then(|end| str::from_utf8(end).ok());
+    let first: Option<u64> = digits.and_then(|digits| digits.parse().ok());
+    let end =
+        first.filter(|first| *first >= of.position).and_then(|first| first.checked_add(count));
+    let expected = "a position behind the rows before it, of rows that were consumed";
+    let end = end.filter(|end| *end <= of.account().consumed);
+    end.ok_or_else(|| Error::corrupt(key, expected, b"(not shown)"))
 }
 
 fn range(response: Response) -> Result<RangeResponse, Error> {

@@ -37,7 +37,7 @@ fn name(terms: &Terms) -> &[u8] {
 }
 
 /// Makes `out` the bytes of a snapshot; `terms` is for which lottery the ledger is, if it says so.
-pub(super) fn encode<'b>(
+pub(crate) fn encode<'b>(
     terms: Option<Terms>,
     state: &State,
     out: &'b mut Vec<u8>,
@@ -56,7 +56,7 @@ pub(super) fn encode<'b>(
 }
 
 /// For which lottery the ledger is, if it says so, and the state; `None` when it isn't one.
-pub(super) fn decode(snapshot: Snapshot<'_>) -> Option<(Option<Terms>, State)> {
+pub(crate) fn decode(snapshot: Snapshot<'_>) -> Option<(Option<Terms>, State)> {
     let (terms, rest) = match snapshot.format {
         STATE_ALONE => (None, snapshot.bytes),
         OF_A_LOTTERY => {

@@ -171,3 +171,43 @@ fn export(site: &Site, settings: &[(&str, String)], file: &std::path::Path) -> S
     assert_eq!(ended.status.code(), Some(0), "{said}");
     said
 }
+
+/// `server ledger check` with a central's settings: what it has printed, and its exit code.
+fn check(settings: &[(&str, String)]) -> (Option<i32>, String) {
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let ended = output(command(&settings).args(["ledger", "check"]));
+    let said = [ended.stdout, ended.stderr].concat();
+    (ended.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[test]
+fn a_draw_in_etcd_is_checked_against_its_accounts() {
+    let site = Site::loopback(Cluster::start(1));
+    let mut lottery = Lottery::start(&site, "checked", 2, 300);
+    let settings = settings(&site, "checked", 2);
+    let mut central = processes::start_central(&settings);
+    lottery.wait_for_agencies();
+    central.wait_for("action: sorteo | result: success");
+    let (code, said) = check(&settings);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("draw checked: the draw has run\n"), "{said}");
+    assert!(said.contains("   all           600           600             0"), "{said}");
+    assert!(said.ends_with(": good\n"), "{said}");
+
+    // Each of these by itself is found, and named.
+    let key = |rest: &str| format!("/loteria/checked/{rest}");
+    let is_damaged = |what: &str| {
+        let (code, said) = check(&settings);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(what), "{what}: {said}");
+    };
+    site.etcd.put(0, &key("win/1/99999999999999999999"), "12345678\n");
+    is_damaged("agency 1: expected ");
+    site.etcd.delete(0, &key("win/1/99999999999999999999"));
+    site.etcd.delete(0, &key("fin/2"));
+    is_damaged("key /loteria/checked/fin/2: expected the key: its account is finished");
+    site.etcd.put(0, &key("fin/2"), "");
+    assert_eq!(check(&settings).0, Some(0));
+    site.etcd.put(0, &key("bets/2/00000000000000000600"), "2,Ana,Paz,1,2000-01-01,7\r\n");
+    is_damaged("bets/2/00000000000000000600: expected a position behind the rows before it");
+}
