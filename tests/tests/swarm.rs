@@ -63,6 +63,19 @@ fn a_draw_with_a_name_takes_agencies_that_say_it() {
 }
 
 #[test]
+fn connections_are_spread_over_several_servers_in_turn() {
+    let servers = [(); 2].map(|()| Server::start(&[("SERVER_ECHO_KEEP_ALIVE", "true")]));
+    let addresses = servers.each_ref().map(Server::address).join(",");
+    let pids = servers.each_ref().map(|server| server.pid().to_string()).join(",");
+    let load = ["echo", "--connections", "5", "--lines", "10", "--pid", &pids];
+    let report = report(&swarm(&addresses, &load));
+    assert_eq!(report["messages"], 50);
+    assert!(report["server_cpu_seconds"].as_f64() > Some(0.0), "{report}");
+    let echoed = |server: Server| server.stop().matches("action: receive_message").count();
+    assert_eq!(servers.map(echoed), [30, 20]);
+}
+
+#[test]
 fn idle_connections_are_held() {
     let server = Server::start(&[("SERVER_LISTEN_BACKLOG", "1024")]);
     let report = report(&swarm(&server.address(), &["idle", "--connections", "100"]));
@@ -142,6 +155,11 @@ fn handshakes_are_counted_when_the_central_has_answered_over_them() {
     let report = report(&secured_swarm(&server, &load, &tls(&certificates, "agency-{id}")));
     assert_eq!((&report["connections"], &report["messages"]), (&5.into(), &40.into()));
     assert!(report["latency_us"]["min"].as_f64() > Some(0.0), "{report}");
+    let two = format!("{0},{0}", server.address());
+    let own = tls(&certificates, "agency-{id}");
+    let arguments: Vec<_> = load.iter().copied().chain(own.iter().map(String::as_str)).collect();
+    let complaint = String::from_utf8(swarm(&two, &arguments).stderr).expect("text");
+    assert!(complaint.contains("handshakes are made with one address"), "{complaint}");
     let log = server.stop();
     assert_eq!(log.matches("action: receive_message | result: success").count(), 40);
 }

@@ -44,8 +44,9 @@ const LATENCY_MAX: u64 = 600_000_000_000;
 /// What all members of a swarm have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Where the central listens.
-    pub address: SocketAddr,
+    /// Where the central listens, or each of several: members begin at one of them each, in turn, as
+    /// agencies do by their numbers. At least one.
+    pub addresses: Vec<SocketAddr>,
     /// Connections that may be asked for and not established. The central's backlog must hold these,
     /// and those that it hasn't accepted yet: else the kernel drops some, and tries again a second
     /// later.
@@ -54,6 +55,13 @@ pub struct Plan {
     pub hold: Duration,
     /// Longest time that all of it may take.
     pub timeout: Duration,
+}
+
+impl Plan {
+    /// Where a member connects to.
+    fn address(&self, member: usize) -> SocketAddr {
+        self.addresses[member % self.addresses.len()]
+    }
 }
 
 /// How far a member is.
@@ -191,7 +199,7 @@ pub struct Measured {
     pub tally: Tally,
     /// From the first message to the last response.
     pub time: Duration,
-    /// Processor time that the watched process took meanwhile.
+    /// Processor time that the watched processes took meanwhile.
     pub cpu: Option<Duration>,
 }
 
@@ -254,7 +262,7 @@ impl<M: Member> Swarm<M> {
         Self { security, ..self }
     }
 
-    /// Measures the processor time of the process under load too.
+    /// Measures the processor time of what is under load too.
     #[must_use]
     pub fn watching(self, watch: Option<cpu::Watch>) -> Self {
         Self { watch, ..self }
@@ -290,7 +298,7 @@ impl<M: Member> Swarm<M> {
         while self.connections.len() < self.members.len()
             && self.connections.len() - self.established < self.plan.connecting
         {
-            let connection = cx.connect(self.plan.address);
+            let connection = cx.connect(self.plan.address(self.connections.len()));
             // One that couldn't even be asked for has no slot, and is reported as closed.
             if let Some(member) = self.by_slot.get_mut(connection.slot()) {
                 *member = self.connections.len();
@@ -433,9 +441,10 @@ impl<M: Member> Handler for Swarm<M> {
             return;
         }
         let index = self.connections.iter().position(|found| *found == connection);
+        let address = self.plan.address(index.unwrap_or_default());
         let (member, members) = (index.map_or(0, |index| index + 1), self.members.len());
         let established = !matches!(reason, CloseReason::NotConnected(_) | CloseReason::Layer(_));
-        let (address, reason) = (self.plan.address, reason.to_string());
+        let reason = reason.to_string();
         self.fail(cx, SwarmError::Lost { member, members, address, established, reason });
     }
 

@@ -263,6 +263,11 @@ impl Cluster {
         self.caller.call(self.scheme, self.address(index), resource, body, token)
     }
 
+    /// The process of a member that runs.
+    pub fn pid(&self, index: usize) -> u32 {
+        self.members[index].process.as_ref().expect("it runs").id()
+    }
+
     /// Whether the process runs, perhaps frozen.
     pub fn runs(&self, index: usize) -> bool {
         self.members[index].process.is_some()

@@ -108,7 +108,8 @@ pub(crate) struct Contender {
 /// What is left of a central that was killed.
 pub(crate) struct Killed(TempDir);
 
-struct Process(Child);
+/// Killed when it is dropped.
+pub(crate) struct Process(pub(crate) Child);
 
 /// This bench starts itself anew as the contender that these arguments name.
 pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
@@ -163,9 +164,9 @@ impl Contender {
             let program = program.unwrap_or_else(|| binary("server"));
             central(&program, port, folder.path(), sync, environment)
         };
-        stay_on(SERVER_CORE);
+        stay_on(&[SERVER_CORE]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
-        stay_on(LOAD_CORE);
+        stay_on(&[LOAD_CORE]);
         let contender = Self { process: Process(child), port, folder };
         contender.wait_until_it_listens();
         contender

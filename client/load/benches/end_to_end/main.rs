@@ -6,16 +6,19 @@
 //! cargo bench -p load -- tls               the same over TLS
 //! cargo bench -p load -- watched           the same while an operator looks
 //! cargo bench -p load -- syncing           a central whose loop waits for the disk, and the central
+//! cargo bench -p load -- cluster           three centrals over etcd, and a loader of the same transactions
 //! cargo bench -p load -- --save echo       the same, kept for the documentation, with new charts
 //! cargo bench -p load -- --charts          no measurement: the charts of what is kept
 //! ```
 //!
-//! One core has the load, the other what is under load. Load and server are about equally cheap, so
-//! the rate alone would show only which of the two is slower: what counts is the processor time that
-//! the server takes for each message or bet. These machines are shared: every figure is a median of
-//! alternating runs, and a run beside which others took much of the machine is made again.
+//! One core has the load, the other what is under load; only several centrals and their etcd have both.
+//! Load and server are about equally cheap, so the rate alone would show only which of the two is
+//! slower: what counts is the processor time that the server takes for each message or bet. These
+//! machines are shared: every figure is a median of alternating runs, and a run beside which others took
+//! much of the machine is made again.
 
 mod charts;
+mod cluster;
 mod contender;
 mod crowd;
 mod files;
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     }
     let is_saved = arguments.iter().any(|text| text == "--save");
     arguments.retain(|text| text != "--save");
-    machine::stay_on(machine::LOAD_CORE);
+    machine::stay_on(&[machine::LOAD_CORE]);
     let wanted = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|word| name.contains(word.as_str()))
     };
@@ -75,6 +78,9 @@ fn main() -> ExitCode {
     }
     if wanted("syncing") {
         syncing::run(|table| publish(table, is_saved));
+    }
+    if wanted("cluster") {
+        cluster::run(|table| publish(table, is_saved));
     }
     if wanted("crowd") {
         crowd::run();
@@ -94,7 +100,7 @@ fn print(line: &str) {
 
 fn plan(contender: &Contender) -> Plan {
     Plan {
-        address: contender.address(),
+        addresses: vec![contender.address()],
         connecting: 200,
         hold: Duration::ZERO,
         timeout: Duration::from_mins(2),
@@ -109,18 +115,26 @@ fn load<M: Member>(contender: &Contender, members: Vec<M>) -> Measured {
 
 /// One undisturbed run, or the last of several disturbed ones.
 fn undisturbed(start: impl Fn() -> Contender, run: impl Fn(&Contender) -> Run) -> Run {
-    let mut last = None;
-    for _ in 0..=AGAIN {
+    let once = || {
         let contender = start();
-        let disturbance = Disturbance::watch(contender.pid());
+        let disturbance = Disturbance::watch(&[contender.pid()]);
         let mut run = run(&contender);
         run.disturbance = disturbance.share();
-        if run.disturbance <= DISTURBED {
-            return run;
+        (run, ())
+    };
+    calm(once).0
+}
+
+/// The first run that says it is undisturbed, or the last of several, and what came with it.
+fn calm<T>(mut once: impl FnMut() -> (Run, T)) -> (Run, T) {
+    let mut last = once();
+    for _ in 0..AGAIN {
+        if last.0.disturbance <= DISTURBED {
+            break;
         }
-        last = Some(run);
+        last = once();
     }
-    last.expect("at least one was made")
+    last
 }
 
 /// Prints a table; keeps its figures and draws the charts anew, if that was asked for.

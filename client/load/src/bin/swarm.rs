@@ -39,7 +39,10 @@ fn command() -> Command {
         .about("Makes load from one process and measures what a server makes of it")
         .subcommand_required(true)
         .args([
-            argument("address", "127.0.0.1:12345", "Where the server listens").global(true),
+            argument("address", "127.0.0.1:12345", "Where the server listens; of several: in turn")
+                .value_name("HOST:PORT,...")
+                .value_delimiter(',')
+                .global(true),
             argument("connecting", "5", "Connections to ask for at once: the server's backlog")
                 .value_parser(few())
                 .global(true),
@@ -51,9 +54,11 @@ fn command() -> Command {
                 .global(true),
             Arg::new("pid")
                 .long("pid")
+                .value_name("PID,...")
+                .value_delimiter(',')
                 .value_parser(value_parser!(u32))
                 .global(true)
-                .help("Process of the server, to measure its processor time too"),
+                .help("Process of the server or of several, to measure their processor time too"),
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
@@ -118,7 +123,7 @@ fn security() -> [Arg; 4] {
             .long("tls-server-name")
             .value_name("NAME")
             .global(true)
-            .help("Name in the server's certificate [default: the host of the address]"),
+            .help("Name in the server's certificate [default: the host of the first address]"),
     ]
 }
 
@@ -162,7 +167,7 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
 
 fn plan(own: &ArgMatches) -> Result<Plan, String> {
     Ok(Plan {
-        address: resolve(&value::<String>(own, "address"))?,
+        addresses: addresses(own)?,
         connecting: size(own, "connecting"),
         hold: value(own, "hold"),
         timeout: value(own, "timeout"),
@@ -189,7 +194,10 @@ fn measure_handshakes(own: &ArgMatches) -> Result<(), String> {
     let Some(security) = load_security(own, connections)? else {
         return Err("handshakes need --tls-ca".to_owned());
     };
-    let (address, timeout) = (resolve(&value::<String>(own, "address"))?, value(own, "timeout"));
+    let [address] = addresses(own)?[..] else {
+        return Err("handshakes are made with one address".to_owned());
+    };
+    let timeout = value(own, "timeout");
     let handshakes = value(own, "handshakes");
     let plan = handshakes::Plan { address, connections, handshakes, timeout };
     let swarm = Handshakes::new(plan, security, watch(own));
@@ -198,7 +206,13 @@ fn measure_handshakes(own: &ArgMatches) -> Result<(), String> {
 }
 
 fn watch(own: &ArgMatches) -> Option<Watch> {
-    own.get_one::<u32>("pid").map(|pid| Watch::process(*pid))
+    let pids = own.get_many::<u32>("pid")?;
+    Some(Watch::processes(&pids.copied().collect::<Vec<_>>()))
+}
+
+fn addresses(own: &ArgMatches) -> Result<Vec<SocketAddr>, String> {
+    let all = own.get_many::<String>("address").expect("it has a default");
+    all.map(|address| resolve(address)).collect()
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, String> {

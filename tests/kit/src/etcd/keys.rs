@@ -40,6 +40,15 @@ impl Cluster {
         response["kvs"].as_array().into_iter().flatten().map(key).collect()
     }
 
+    /// The value of a key, as one member says; `None` if there is none, or the member doesn't say.
+    pub fn value(&self, index: usize, key: &str) -> Option<Vec<u8>> {
+        let body = self.range(index, key, r#","limit":1"#)?;
+        let response: Value = serde_json::from_str(&body).ok()?;
+        let found = &response["kvs"][0];
+        let is_it = found["key"] == STANDARD.encode(key).as_str();
+        STANDARD.decode(found["value"].as_str().filter(|_| is_it)?).ok()
+    }
+
     /// Puts a key, as an operator does by hand.
     pub fn put(&self, index: usize, key: &str, value: &str) {
         let (key, value) = (STANDARD.encode(key), STANDARD.encode(value));
