@@ -19,6 +19,7 @@
 //! A backend knows connections by number alone, and no session.
 
 use std::error::Error;
+use std::time::Instant;
 
 use admin::exposition::Exposition;
 use admin::view::NotReady;
@@ -68,6 +69,12 @@ pub trait Backend {
 
     /// How many winners an agency has; `None` before the draw, and while it isn't known.
     fn winners(&self, agency: Agency) -> Option<u64>;
+
+    /// When an agency was last seen to have come further at another central.
+    fn progress_elsewhere(&self, agency: Agency) -> Option<Instant> {
+        let _ = agency;
+        None
+    }
 
     /// An agency has introduced itself on this connection: its WELCOME is queued, or will be once its
     /// account is known. Until then [`is_full`](Self::is_full) holds for it.

@@ -329,6 +329,10 @@ impl Backend for ClusterBackend {
         self.is_drawn().then(|| self.picture.winners(agency))
     }
 
+    fn progress_elsewhere(&self, agency: Agency) -> Option<Instant> {
+        self.picture.progress_elsewhere(agency)
+    }
+
     fn introduce(&mut self, cx: &mut impl Context, to: ConnectionId, agency: Agency) {
         self.end_lane(agency);
         self.lanes.insert(agency, Lane::new(agency, to));

@@ -43,6 +43,7 @@ pub struct CentralView<'a, B> {
 struct Times {
     started: SystemTime,
     /// The turn's moment.
+    moment: Instant,
     time: SystemTime,
     wall: WallClock,
 }
@@ -68,7 +69,7 @@ impl<'a, B: Backend> CentralView<'a, B> {
             counters: cx.counters(),
             gauges: cx.gauges(ListenerId::MAIN),
             turn_durations: *cx.turn_durations(),
-            times: Times { started, time: wall.at(cx.now()), wall },
+            times: Times { started, moment: cx.now(), time: wall.at(cx.now()), wall },
             metrics_agencies,
             loses_lines: lost_lines.are_recent(cx.now()),
             admin_connections,

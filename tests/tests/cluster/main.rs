@@ -22,6 +22,7 @@ use kit::etcd::Cluster;
 use kit::http::{self, admin_port};
 use kit::process::output;
 use kit::server::command;
+use serde_json::Value;
 
 use cuts::Cut;
 use processes::{Lottery, settings};
@@ -159,6 +160,29 @@ fn a_central_without_etcd_is_not_ready_and_sends_its_agencies_elsewhere() {
     let mut agency = central.connect();
     let said = kit::frames::hello_of(1, "cut-off");
     assert_eq!(kit::frames::ask(&mut agency, &said), "error StoreUnreachable");
+}
+
+#[test]
+fn a_central_shows_an_agency_that_sends_to_another_one_as_one_that_sends() {
+    let site = Site::loopback(Cluster::start(1));
+    let mut settings = settings(&site, "elsewhere", 2);
+    settings.push(("SERVER_ADMIN_ADDRESS", "127.0.0.1:0".to_owned()));
+    let [served, other] = [(); 2].map(|()| processes::start_central(&settings));
+    let mut agency = served.connect();
+    kit::frames::ask(&mut agency, &kit::frames::hello_of(1, "elsewhere"));
+    let bets = [("30904465", "1"), ("30904466", "2")];
+    assert_eq!(kit::frames::ask(&mut agency, &kit::frames::batch(0, &bets)), "stored 2");
+    let port = admin_port(other.log_so_far());
+    let mut stream = kit::server::connect_from([127, 0, 0, 1].into(), port);
+    let mut shown = || -> Value {
+        let body = http::ask(&mut stream, "/status.json").expect("answered").body;
+        serde_json::from_str::<Value>(&body).expect("JSON")["agencies"].take()
+    };
+    kit::process::wait_until("the other central sees it", || shown()[0]["stored"] == 2);
+    let [one, absent] = [0, 1].map(|index| shown()[index].clone());
+    assert_eq!((&one["phase"], &one["connected"]), (&"sending".into(), &true.into()));
+    assert!(one["last_progress"].is_f64(), "{one}");
+    assert_eq!((&absent["connected"], &absent["last_progress"]), (&false.into(), &Value::Null));
 }
 
 /// The rows of a draw, as `server export` writes them.

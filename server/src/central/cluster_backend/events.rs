@@ -24,7 +24,9 @@ impl ClusterBackend {
                 let line = Line::new("open_lottery", Success).with("agencies", self.terms.agencies);
                 log_line!(Level::Info, line.with_some("draw", self.terms.draw));
             }
-            Event::Opened { agency, account, phase } => self.on_opened(agency, &account, phase),
+            Event::Opened { agency, account, phase } => {
+                self.on_opened(agency, &account, phase, now);
+            }
             Event::Committed { agency, account } | Event::Ended { agency, account } => {
                 self.on_done(agency, &account, now);
             }
@@ -34,7 +36,7 @@ impl ClusterBackend {
             }
             Event::Closed { agency, account } => {
                 self.outcomes.closed += 1;
-                self.picture.see(agency, account_of(&account), account.winners);
+                self.picture.see_read(agency, account_of(&account), account.winners, now);
                 let refusal = self.named(Refusal::Drawn);
                 self.refuse(agency, refusal.into());
             }
@@ -47,7 +49,7 @@ impl ClusterBackend {
             }
             Event::Accounts(accounts) => {
                 for (agency, account) in accounts {
-                    self.picture.see(agency, account_of(&account), account.winners);
+                    self.picture.see_read(agency, account_of(&account), account.winners, now);
                 }
             }
             Event::Finished(count) => {
@@ -60,8 +62,14 @@ impl ClusterBackend {
         }
     }
 
-    fn on_opened(&mut self, agency: Agency, account: &cluster::Account, phase: Phase) {
-        self.picture.see(agency, account_of(account), account.winners);
+    fn on_opened(
+        &mut self,
+        agency: Agency,
+        account: &cluster::Account,
+        phase: Phase,
+        now: Instant,
+    ) {
+        self.picture.see_read(agency, account_of(account), account.winners, now);
         if let Some(lane) = self.lanes.get_mut(&agency) {
             lane.open(account_of(account), phase == Phase::Drawn);
             self.note_change(agency);

@@ -4,6 +4,7 @@
 //! For the operator and the log. Nothing is decided by it.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use wire::Agency;
 
@@ -16,6 +17,8 @@ pub(super) struct Picture {
     state: State,
     /// By agency.
     winners: BTreeMap<Agency, u64>,
+    /// When an agency was last seen to have come further, other than by what this central has done.
+    progress_elsewhere: BTreeMap<Agency, Instant>,
     /// Agencies whose account says that they have finished.
     finished: Agency,
     /// How many etcd has counted last.
@@ -28,23 +31,45 @@ impl Picture {
             agencies,
             state: State::default(),
             winners: BTreeMap::new(),
+            progress_elsewhere: BTreeMap::new(),
             finished: 0,
             counted: 0,
         }
     }
 
-    /// An account was seen. One that is older than what was seen before changes nothing.
+    /// What this central has written of an agency is durable.
     pub(super) fn see(&mut self, agency: Agency, account: Account, winners: u64) {
+        self.take_newer(agency, account, winners);
+    }
+
+    /// An account was read, and may be another central's work.
+    pub(super) fn see_read(
+        &mut self,
+        agency: Agency,
+        account: Account,
+        winners: u64,
+        now: Instant,
+    ) {
+        if self.take_newer(agency, account, winners) {
+            self.progress_elsewhere.insert(agency, now);
+        }
+    }
+
+    /// An account that is older than what was seen before changes nothing. Returns whether the agency has
+    /// come further.
+    fn take_newer(&mut self, agency: Agency, account: Account, winners: u64) -> bool {
         let before = self.state.account(agency);
-        let is_newer = (account.consumed, account.finished) >= (before.consumed, before.finished);
-        if !is_newer || !(1..=self.agencies).contains(&agency) {
-            return;
+        let how_far = |account: &Account| (account.consumed, account.finished);
+        let is_older = how_far(&account) < how_far(&before);
+        if is_older || !(1..=self.agencies).contains(&agency) {
+            return false;
         }
         self.finished += Agency::from(account.finished && !before.finished);
         self.state.set_account(agency, account);
         if winners > 0 {
             self.winners.insert(agency, winners);
         }
+        how_far(&account) > how_far(&before)
     }
 
     /// etcd has counted so many that have finished.
@@ -78,6 +103,11 @@ impl Picture {
         self.winners.get(&agency).copied().unwrap_or_default()
     }
 
+    /// When an agency was last seen to have come further at another central.
+    pub(super) fn progress_elsewhere(&self, agency: Agency) -> Option<Instant> {
+        self.progress_elsewhere.get(&agency).copied()
+    }
+
     pub(super) fn standing(&self) -> Standing {
         Standing::new(&self.state, self.agencies)
     }
@@ -85,6 +115,8 @@ impl Picture {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn account(consumed: u64, finished: bool) -> Account {
@@ -109,5 +141,21 @@ mod tests {
         let mut picture = Picture::new(3);
         picture.see(4, account(5, true), 0);
         assert!(!picture.has_begun());
+    }
+
+    #[test]
+    fn what_is_read_and_news_is_progress_at_another_central() {
+        let (mut picture, first) = (Picture::new(3), Instant::now());
+        let [second, third, fourth] = [1, 2, 3].map(|seconds| first + Duration::from_secs(seconds));
+        picture.see_read(2, account(0, false), 0, first);
+        assert_eq!(picture.progress_elsewhere(2), None, "it has said HELLO alone");
+        picture.see_read(2, account(5, false), 0, second);
+        picture.see_read(2, account(5, false), 0, third);
+        picture.see_read(2, account(4, false), 0, third);
+        picture.see(2, account(6, false), 0);
+        picture.see_read(2, account(6, false), 0, third);
+        assert_eq!(picture.progress_elsewhere(2), Some(second));
+        picture.see_read(2, account(6, true), 0, fourth);
+        assert_eq!([1, 2].map(|agency| picture.progress_elsewhere(agency)), [None, Some(fourth)]);
     }
 }

@@ -1,5 +1,7 @@
 //! The central's state as the status that the page shows.
 
+use std::time::Duration;
+
 use admin::status::{
     Agency, Commits, Connections, Lottery, Phase, Problem, Stage, Status, Usage, seconds,
 };
@@ -9,6 +11,10 @@ use super::CentralView;
 use crate::central::backend::Backend;
 use crate::lottery::Account;
 use crate::store::Terms;
+
+/// How long an agency counts as connected after it was seen to come further at another central, which alone
+/// knows whether it is: as long as the page takes silence for nothing special.
+const CONNECTED_ELSEWHERE: Duration = Duration::from_mins(1);
 
 pub(super) fn of<B: Backend>(view: &CentralView<'_, B>) -> Status {
     let agencies = agencies(view);
@@ -59,13 +65,19 @@ fn agencies<B: Backend>(view: &CentralView<'_, B>) -> Vec<Agency> {
     (1..=backend.terms().agencies)
         .map(|agency| {
             let account = backend.account(agency);
+            let elsewhere = backend.progress_elsewhere(agency);
+            let is_elsewhere = elsewhere.is_some_and(|at| {
+                view.times.moment.saturating_duration_since(at) < CONNECTED_ELSEWHERE
+            });
+            // Of an agency that came here from another central, the newer of the two.
+            let last_progress = service.tally().last_progress(agency).max(elsewhere);
             Agency {
                 agency,
                 phase: phase(&account, backend.is_drawn()),
-                connected: connected.binary_search(&agency).is_ok(),
+                connected: is_elsewhere || connected.binary_search(&agency).is_ok(),
                 stored: account.stored,
                 rejected: account.rejected,
-                last_progress: service.tally().last_progress(agency).map(|at| view.times.unix(at)),
+                last_progress: last_progress.map(|at| view.times.unix(at)),
                 winners: backend.winners(agency),
             }
         })
