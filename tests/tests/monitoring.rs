@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use kit::certificates::Certificates;
 use kit::client::Client;
+use kit::etcd::Cluster;
 use kit::inputs::file;
 use kit::process::{TIMEOUT, finish, free_port};
 use kit::programs::binary;
@@ -156,16 +157,7 @@ fn a_prometheus_sees_what_was_sent_and_raises_alarms() {
     prometheus.wait_until(name, |it| it.alarm(name).as_deref() == Some("firing"));
     assert_eq!(prometheus.alarm("LoteriaCentralDown"), None);
 
-    let folder = tempfile::tempdir().expect("a folder");
-    let bets = file(folder.path(), 1, BETS.into(), 2);
-    let mut command = Command::new(binary("client"));
-    command.env_clear().env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", central.address());
-    let (code, log) = Client::start({
-        command.env("CLI_DATA_PATH", bets);
-        command
-    })
-    .end();
-    assert_eq!(code, Some(0), "{log}");
+    hold_lottery(&central.address(), "");
     let expected = Some(f64::from(BETS));
     prometheus.wait_until("all bets", |it| it.value("loteria_bets_stored_total") == expected);
     prometheus.wait_until("the draw", |it| it.value("loteria_draw_done") == Some(1.0));
@@ -175,24 +167,33 @@ fn a_prometheus_sees_what_was_sent_and_raises_alarms() {
     prometheus.wait_until(name, |it| it.alarm(name).as_deref() == Some("pending"));
 }
 
-#[test]
-fn the_figures_are_as_prometheus_wants_them_and_those_of_every_alarm_are_there() {
-    let certificates = Certificates::new(1);
-    let admin = free_port();
-    let central = central(&certificates, admin);
+/// A lottery of one agency, to its end: all that a central has figures of.
+fn hold_lottery(address: &str, draw: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let bets = file(folder.path(), 1, BETS.into(), 2);
     let mut command = Command::new(binary("client"));
-    command.env_clear().env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", central.address());
-    command.env("CLI_DATA_PATH", bets);
-    assert_eq!(Client::start(command).end().0, Some(0));
+    command.env_clear().env("CLI_ID", "1").env("CLI_SERVER_ADDRESS", address);
+    command.env("CLI_DRAW", draw).env("CLI_DATA_PATH", bets);
+    let (code, log) = Client::start(command).end();
+    assert_eq!(code, Some(0), "{log}");
+}
 
-    let text = get(admin, "/metrics").expect("an answer");
-    let rules = shipped("loteria.rules.yaml");
-    let found = metrics(&text);
-    let missing: Vec<_> = metrics(&rules).difference(&found).copied().collect();
-    assert!(missing.is_empty(), "alarms ask for {missing:?}: {text}");
+/// What a central that keeps the lottery in etcd exposes, after the draw.
+fn figures_with_etcd() -> String {
+    let (etcd, admin) = (Cluster::start(1), free_port());
+    let central = Server::start(&[
+        ("SERVER_AGENCIES", "1"),
+        ("SERVER_ADMIN_ADDRESS", &format!("127.0.0.1:{admin}")),
+        ("SERVER_STORE", "etcd"),
+        ("SERVER_DRAW", "hoy"),
+        ("SERVER_ETCD_ENDPOINTS", &etcd.address(0).to_string()),
+    ]);
+    hold_lottery(&central.address(), "hoy");
+    get(admin, "/metrics").expect("an answer")
+}
 
+/// Whether Prometheus' own tool has nothing to say of it.
+fn check_metrics(text: &str) {
     let mut check = program("promtool");
     check.args(["check", "metrics"]).stdin(Stdio::piped());
     let mut check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -200,4 +201,20 @@ fn the_figures_are_as_prometheus_wants_them_and_those_of_every_alarm_are_there()
     let ended = finish(check);
     let complaints = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success() && complaints.is_empty(), "{complaints}");
+}
+
+#[test]
+fn the_figures_are_as_prometheus_wants_them_and_those_of_every_alarm_are_there() {
+    let certificates = Certificates::new(1);
+    let admin = free_port();
+    let central = central(&certificates, admin);
+    hold_lottery(&central.address(), "");
+    let texts = [get(admin, "/metrics").expect("an answer"), figures_with_etcd()];
+    let rules = shipped("loteria.rules.yaml");
+    let found = texts.iter().flat_map(|text| metrics(text)).collect();
+    let missing: Vec<_> = metrics(&rules).difference(&found).copied().collect();
+    assert!(missing.is_empty(), "alarms ask for {missing:?}: {texts:?}");
+    for text in &texts {
+        check_metrics(text);
+    }
 }
