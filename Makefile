@@ -15,7 +15,9 @@ DEMO_TIME ?= 2m
 CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
-OVERRIDE = $(if $(PERSISTENT),-f docker/persistent.yaml)
+# Several centrals keep the lottery in etcd.
+KEPT = $(if $(shell grep -s '^    image: etcd:latest$$' $(COMPOSE_FILE)),persistent-etcd,persistent)
+OVERRIDE = $(if $(PERSISTENT),-f docker/$(KEPT).yaml)
 TLS_OVERRIDE = $(if $(TLS),-f .tls/compose.yaml)
 ADMIN_OVERRIDE = $(if $(ADMIN),-f docker/admin.yaml)
 MONITORING_OVERRIDE = $(if $(MONITORING),-f docker/monitoring.yaml)
@@ -161,10 +163,10 @@ docker-image: ## Build the images server:latest, client:latest, dataset:latest a
 $(COMPOSE_FILE):
 	./generar-compose.sh $@ $(DATASET_AGENCIES)
 
-docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the ledger outlives them; TLS=1; ADMIN=8080: the page; MONITORING=1: Prometheus)
+docker-compose-up: docker-image $(COMPOSE_FILE) ## Run the lottery in containers (PERSISTENT=1: the lottery outlives them; TLS=1; ADMIN=8080: the page; MONITORING=1: Prometheus)
 	$(SETUP) docker-compose-up
 	$(if $(TLS),@docker/tls.sh $(COMPOSE_FILE))
-	$(if $(MONITORING),@docker/images.sh prometheus:docker/prometheus)
+	$(if $(MONITORING),@docker/monitoring.sh $(COMPOSE_FILE))
 	@DATASET_AGENCIES=$(if $(call asked_for,DATASET_AGENCIES),$(DATASET_AGENCIES)) \
 		docker/up.sh $(COMPOSE_FILE) $(OVERRIDE) $(TLS_OVERRIDE) $(ADMIN_OVERRIDE) $(MONITORING_OVERRIDE) -- $(DATASET)
 	$(if $(ADMIN),@echo "the page: http://127.0.0.1:$(ADMIN)/")

@@ -185,7 +185,7 @@ put() {
 # written anew (not one of the repository's own), an empty one holds nothing.
 check_overwriting() {
     local target=$1 own first=
-    for own in client/config.yaml docker/{persistent,monitoring,admin}.yaml \
+    for own in client/config.yaml docker/{persistent,persistent-etcd,monitoring,admin}.yaml \
         docker/prometheus/{prometheus,loteria.rules,loteria.test}.yaml; do
         if [ "$target" -ef "$repository/$own" ]; then fail "FILE is $own, which is no generated file"; fi
     done

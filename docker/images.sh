@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the images server:latest, client:latest, dataset:latest and pki:latest, or those that are named,
-# each as NAME:FOLDER. Where the image that they are made from is neither on this machine nor to be pulled,
+# each as NAME:FOLDER, with BUILD_ARGUMENTS of the environment. Where the image that they are made from is neither on this machine nor to be pulled,
 # it says what can be done.
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,5 +22,6 @@ fi
 for image; do
     name=${image%:*} folder=${image#*:}
     echo "building $name:latest"
-    docker build -f "./$folder/Dockerfile" -t "$name:latest" .
+    # shellcheck disable=SC2086  # several arguments are several words
+    docker build ${BUILD_ARGUMENTS:-} -f "./$folder/Dockerfile" -t "$name:latest" .
 done

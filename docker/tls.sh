@@ -2,7 +2,8 @@
 # What a lottery over TLS needs beside a generated compose file: docker/tls.sh FILE [PKI_ARGUMENT...]
 #
 #   .tls/authority                 the authority of `pki`, which no container of the lottery sees
-#   .tls/server, .tls/agency-N     what one program needs: its container mounts this folder alone
+#   .tls/server, .tls/agency-N     what one program needs: its container mounts this folder alone.
+#                                  Several centrals have one certificate, with the names of all
 #   .tls/compose.yaml              put on top of FILE, mounts these folders and sets TLS
 #
 # What is there is kept: the same authority for each lottery, a certificate for each agency that has none.
@@ -20,6 +21,7 @@ file=$1
 shift
 tls=$(cd "$(dirname "$file")" && pwd)/.tls
 agencies=$(grep -c '^    container_name: client' "$file" || true)
+centrals=$(sed -n 's/^    container_name: \(server[0-9]*\)$/\1/p' "$file")
 
 # Runs pki as a user: pki USER ARGUMENT...
 pki() {
@@ -40,10 +42,24 @@ without_certificate() {
     done
 }
 
+# Whether a certificate was issued that has the names of all centrals.
+names_all() {
+    for central in $centrals; do
+        grep -q "^[^,]*,server,\([^,]* \)\{0,1\}$central[ ,]" "$tls/authority/issued.csv" || return 1
+    done
+}
+
 make_authority() {
     mkdir -p "$tls/authority"
     [ -e "$tls/authority/ca.pem" ] || issue init
-    [ -e "$tls/authority/server.pem" ] || issue server server localhost
+    if [ -e "$tls/authority/server.pem" ] && ! names_all; then
+        # Made for fewer centrals. It stays valid: it names none but ours.
+        for kind in pem key; do
+            mv "$tls/authority/server.$kind" "$tls/authority/server.old.$kind"
+        done
+    fi
+    # shellcheck disable=SC2086  # several centrals are several words
+    [ -e "$tls/authority/server.pem" ] || issue server $centrals localhost
     # shellcheck disable=SC2046  # several numbers are several words
     [ -z "$(without_certificate)" ] || issue agency $(without_certificate) > /dev/null
     [ -z "$(find "$tls/authority/crl.pem" -mtime +6)" ] || issue crl
@@ -64,10 +80,12 @@ mounted() {
 
 override() {
     printf '# Written by docker/tls.sh. Put on top of a generated file, the lottery is over TLS.\nservices:\n'
-    printf '  server:\n    environment:\n      - SERVER_TLS=required\n'
-    printf '      - SERVER_TLS_CERT=%s/server.pem\n      - SERVER_TLS_KEY=%s/server.key\n' $MOUNTED $MOUNTED
-    printf '      - SERVER_TLS_CLIENT_CA=%s/ca.pem\n      - SERVER_TLS_CRL=%s/crl.pem\n' $MOUNTED $MOUNTED
-    mounted server
+    for central in $centrals; do
+        printf '  %s:\n    environment:\n      - SERVER_TLS=required\n' "$central"
+        printf '      - SERVER_TLS_CERT=%s/server.pem\n      - SERVER_TLS_KEY=%s/server.key\n' $MOUNTED $MOUNTED
+        printf '      - SERVER_TLS_CLIENT_CA=%s/ca.pem\n      - SERVER_TLS_CRL=%s/crl.pem\n' $MOUNTED $MOUNTED
+        mounted server
+    done
     numbers | while read -r agency; do
         own=$MOUNTED/agency-$agency
         printf '\n  client%s:\n    environment:\n      - CLI_TLS=on\n' "$agency"

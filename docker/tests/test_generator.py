@@ -117,7 +117,8 @@ def test_its_own_files_empty_ones_and_those_named_as_compose_files_are_overwritt
 
 
 @pytest.mark.parametrize("name", ["client/config.yaml", "docker/persistent.yaml",
-                                  "docker/monitoring.yaml", "docker/admin.yaml",
+                                  "docker/persistent-etcd.yaml", "docker/monitoring.yaml",
+                                  "docker/admin.yaml",
                                   "docker/prometheus/loteria.rules.yaml"])
 def test_files_of_the_repository_are_not_overwritten(tmp_path, name):
     clone = copy_repository(tmp_path / "clone")
