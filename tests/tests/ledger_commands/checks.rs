@@ -153,18 +153,21 @@ fn what_cannot_be_read_or_understood_ends_with_2() {
 #[test]
 fn flipped_bits_are_found() {
     const FLIPS: usize = 60;
+    let seed = fastrand::u64(..);
+    eprintln!("seed: {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
     for rest in [Rest::closed(), Rest::killed()] {
         let good = checked(&rest.rows());
         let (rows, wal) =
             (fs::read(rest.rows()).expect("rows"), fs::read(rest.wal()).expect("wal"));
         let written: Vec<_> = (0..wal.len()).filter(|at| wal[*at] != 0).collect();
         for _ in 0..FLIPS {
-            let bit = 1 << fastrand::u8(..8);
-            if fastrand::bool() {
-                let at = written[fastrand::usize(..written.len())];
+            let bit = 1 << random.u8(..8);
+            if random.bool() {
+                let at = written[random.usize(..written.len())];
                 flip(&rest.wal(), at as u64, bit);
             } else {
-                flip(&rest.rows(), fastrand::u64(..rows.len() as u64), bit);
+                flip(&rest.rows(), random.u64(..rows.len() as u64), bit);
             }
             let said = ledger("check", &[rest.rows().as_os_str(), OsStr::new("--json")]);
             if said.code == 0 {

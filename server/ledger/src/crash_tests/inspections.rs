@@ -156,7 +156,7 @@ fn inspected<S: Storage>(rows: &S, wal: &S, in_use: bool) -> Result<(Inspection,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Whatever happens between any two reads, what is found is what had been committed at some time, with
     /// all that had been confirmed before.
