@@ -362,11 +362,9 @@ impl Backend for ClusterBackend {
             self.waiting.bytes += lane.gathered().len() - before;
             return outcome.map_err(|refusal| self.named(refusal));
         }
-        // Its connection is about to be refused.
-        let consumed = self.account(agency).consumed;
-        let reason = "the agency isn't served here any more".into();
-        let is_batch = matches!(request, Request::Bet(_) | Request::Batch(_));
-        Ok(Reply::Unavailable { consumed, reason, is_batch })
+        // It was refused, and then nothing is taken from it. What it is owed is known to nobody here.
+        debug_assert!(false, "agency {agency} has no lane");
+        Ok(Reply::CloseAfterReplies)
     }
 
     fn queue(&mut self, pending: PendingReply) {

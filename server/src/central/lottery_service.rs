@@ -216,9 +216,7 @@ impl<B: Backend> LotteryService<B> {
         self.backend.advance(cx, &mut shared.log, shutting_down)?;
         self.note_unavailable(cx, shared);
         // Before what may leave does: a refusal behind it would wait for another turn.
-        for (connection, error) in self.backend.take_refused() {
-            self.close_with_error(cx, shared, connection, error);
-        }
+        self.close_refused(cx, shared);
         self.send_durable(cx, shared)?;
         self.log_draw_progress(cx, shared);
         Ok(())
@@ -304,8 +302,13 @@ impl<B: Backend> LotteryService<B> {
         agency: Agency,
         request: &Request<'_>,
     ) -> Result<(), ProtocolError> {
-        // Also what etcd has answered in this very turn.
+        // Also what etcd has answered in this very turn: a connection that is refused has no account any
+        // more that a response to it could be of.
         self.note_unavailable(cx, shared);
+        self.close_refused(cx, shared);
+        if shared.sessions.lottery(connection).is_none() {
+            return Ok(());
+        }
         let outcome = self.backend.perform(agency, request);
         let Some(session) = shared.sessions.lottery(connection) else { return Ok(()) };
         let reply = session.resolve(outcome, || self.backend.agency_standing(agency).consumed)?;
@@ -379,6 +382,13 @@ impl<B: Backend> LotteryService<B> {
             if session.is_some_and(LotterySession::note_unavailable) {
                 shared.resume_reading(cx, connection);
             }
+        }
+    }
+
+    /// Closes the connections that the backend serves no more.
+    fn close_refused(&mut self, cx: &mut impl Context, shared: &mut Shared) {
+        for (connection, error) in self.backend.take_refused() {
+            self.close_with_error(cx, shared, connection, error);
         }
     }
 

@@ -178,6 +178,18 @@ fn whatever_goes_wrong_no_bet_is_lost_or_doubled_and_there_is_one_draw() {
     }
 }
 
+/// Worlds in which something was found that few others have.
+#[test]
+fn what_was_found_once_stays_mended() {
+    // A batch arrived in the turn in which etcd said that another central has the agency, and was answered
+    // with that one's account.
+    let found = [28_303, 50_706];
+    let mut totals = Totals::default();
+    for seed in found {
+        totals.run(seed, false);
+    }
+}
+
 #[test]
 fn the_same_seed_does_the_same() {
     let mut totals = Totals::default();
