@@ -1,7 +1,7 @@
 //! The loop over the kernel: what a program makes, and runs.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use crate::counters::Counters;
 use crate::handler::Handler;
@@ -69,6 +69,16 @@ impl<T: TurnHook> EventLoop<T> {
     /// When the address can't be bound.
     pub fn bind(&self, address: SocketAddr) -> io::Result<Bound> {
         Bound::new(address, &self.0.connections.limits)
+    }
+
+    /// Takes over a socket that another process has made listen, as a service manager does for a program
+    /// that it starts when somebody connects: what waits there is accepted as soon as the loop
+    /// [listens](Self::listen_at), and the backlog stays as that process has it.
+    ///
+    /// # Errors
+    /// When the socket doesn't listen.
+    pub fn adopt(&self, listener: TcpListener) -> io::Result<Bound> {
+        Bound::adopted(listener, &self.0.connections.limits)
     }
 
     /// Listens at a bound address, with a kernel backlog of `backlog` connections; returns the

@@ -44,11 +44,16 @@ pub(crate) enum Accept<S> {
     Failed(io::Error),
 }
 
-/// An address that is bound and not listened at yet: connections to it are refused.
+/// An address that is bound. Connections to it are refused until it is listened at.
 ///
-/// Another process may bind it too meanwhile, unless one of the two listens by then.
+/// Another process may bind it too meanwhile, unless one of the two listens by then. A socket that
+/// another process has [passed on](crate::EventLoop::adopt) is listened at from the beginning.
 #[derive(Debug)]
-pub struct Bound(Socket);
+pub struct Bound {
+    socket: Socket,
+    /// Whoever has passed it on listens already, with a backlog of its own choice.
+    is_listening: bool,
+}
 
 impl Bound {
     pub(crate) fn new(address: SocketAddr, limits: &Limits) -> io::Result<Self> {
@@ -59,19 +64,39 @@ impl Bound {
         )?;
         // A restarted central must get its port back while old connections are in TIME_WAIT.
         socket.set_reuse_address(true)?;
-        // Accepted sockets inherit all of it: no system call per connection.
-        socket_options::set(&SockRef::from(&socket), limits.tcp_keepalive)?;
-        socket_options::set_buffers(&socket, limits.socket_buffer_size)?;
+        set_options(&socket, limits)?;
         socket.bind(&address.into())?;
-        Ok(Self(socket))
+        Ok(Self { socket, is_listening: false })
     }
 
-    /// Listens there, with a backlog of so many connections.
+    /// A socket that another process has made listen and passed on.
+    pub(crate) fn adopted(listener: std::net::TcpListener, limits: &Limits) -> io::Result<Self> {
+        let socket = Socket::from(listener);
+        if !socket.is_listener()? {
+            let error = "expected a socket that listens, found one that doesn't";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        set_options(&socket, limits)?;
+        Ok(Self { socket, is_listening: true })
+    }
+
+    /// Listens there, with a backlog of so many connections, unless it is listened at already: what waits
+    /// there while no program runs is for whoever has made the socket to say.
     pub(crate) fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let Self(socket) = self;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let Self { socket, is_listening } = self;
+        if !is_listening {
+            socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        }
         Ok(TcpListener::from_std(socket.into()))
     }
+}
+
+/// Accepted sockets inherit all of it: no system call per connection.
+fn set_options(socket: &Socket, limits: &Limits) -> io::Result<()> {
+    socket_options::set(&SockRef::from(socket), limits.tcp_keepalive)?;
+    socket_options::set_buffers(socket, limits.socket_buffer_size)
 }
 
 /// One attempt to accept.
@@ -134,6 +159,30 @@ mod tests {
         let listener = bound.listen(5).unwrap();
         let second = Bound::new(listener.local_addr().unwrap(), &limits).unwrap_err();
         assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    /// As many as one program is restarted for.
+    #[test]
+    fn what_waits_at_an_adopted_socket_is_accepted_and_its_backlog_stays() {
+        const WAITING: usize = 5;
+        let passed_on = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = passed_on.local_addr().unwrap();
+        let bound = Bound::adopted(passed_on, &Limits::default()).unwrap();
+        let listener = bound.listen(0).unwrap();
+        let timeout = Duration::from_secs(20);
+        let connect = |()| std::net::TcpStream::connect_timeout(&address, timeout).unwrap();
+        let _peers = [(); WAITING].map(connect);
+        for _ in 0..WAITING {
+            assert!(matches!(accept(&listener), Accept::Connection(..)));
+        }
+        assert!(matches!(accept(&listener), Accept::WouldBlock), "it is non-blocking");
+    }
+
+    #[test]
+    fn a_socket_that_does_not_listen_is_not_adopted() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let error = Bound::adopted(socket.into(), &Limits::default()).unwrap_err();
+        assert_eq!(error.to_string(), "expected a socket that listens, found one that doesn't");
     }
 
     /// The kernel doubles what is asked for.

@@ -14,7 +14,7 @@
 //!  8. flush     the only place that writes to a socket; the connections that hold the most memory
 //!               are closed if all of their listener hold too much
 //!  9. reap      connections that were marked as closed are removed -> Handler::on_close;
-//!               TurnHook::flush again
+//!               TurnHook::flush again, and TurnHook::on_turn_end
 //! ```
 //!
 //! The order is the guarantee: nothing that a handler sends in 2 to 6 leaves before 6 is done.
@@ -285,9 +285,10 @@ impl<S: System, T: TurnHook> Reactor<S, T> {
     /// 7 to 9, and the end of the turn.
     pub(crate) fn flush<H: Handler>(&mut self, handler: &mut H) {
         self.flush_and_reap(handler);
+        let hooked = self.hook.on_turn_end();
         let counters = &mut self.connections.counters;
         counters.turns += 1;
-        let idle = counters.progress() == self.progress_before && !self.signaled;
+        let idle = counters.progress() == self.progress_before && !self.signaled && !hooked;
         counters.idle_turns += u64::from(idle);
     }
 

@@ -1,7 +1,8 @@
 //! What a program does at fixed moments of every turn beside serving connections.
 //!
 //! The loop logs nothing itself and knows no logger. A program whose output is buffered for a turn,
-//! such as log lines, flushes it here. The calls are generic: without a hook they cost nothing.
+//! such as log lines, flushes it here, and says here that it is alive to whoever watches it. The calls
+//! are generic: without a hook they cost nothing.
 
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ pub trait TurnHook {
     /// reaped. Must not block.
     fn flush(&mut self) {}
 
-    /// The longest that the loop may wait for events before the next [`flush`](Self::flush); `None`
-    /// for as long as nothing happens. Asked after a flush that may have left something.
+    /// The longest that the loop may wait for events before the next [`flush`](Self::flush) and the next
+    /// [`on_turn_end`](Self::on_turn_end); `None` for as long as nothing happens. Asked after a flush that
+    /// may have left something.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
@@ -26,6 +28,12 @@ pub trait TurnHook {
 
     /// A shutdown signal came.
     fn on_shutdown_signal(&mut self) {}
+
+    /// A turn is complete. Returns whether the hook has done what it had asked for a turn for, see
+    /// [`retry_after`](Self::retry_after): such a turn isn't counted as one in which nothing happened.
+    fn on_turn_end(&mut self) -> bool {
+        false
+    }
 }
 
 impl TurnHook for () {}

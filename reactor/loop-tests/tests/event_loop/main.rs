@@ -12,6 +12,7 @@ mod budgets;
 mod closing;
 mod connecting;
 mod connection_limits;
+mod hooks;
 mod misbehaving;
 mod reading;
 mod shutdown;
