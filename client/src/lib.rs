@@ -13,6 +13,7 @@
 //! | [`exit_schedule`] | when the result is logged, and when the program ends |
 //! | [`log_budget`] | the budgets of lines that a central can repeat |
 //! | [`progress`], [`progress_bar`] | the progress of a run, and its bar on a terminal |
+//! | `service_status` | the progress of a run as a line for a service manager |
 //! | `test_world` | a handler over the loop in memory, for unit tests |
 
 pub mod check_files;
@@ -23,6 +24,7 @@ pub mod exit_schedule;
 pub mod log_budget;
 pub mod progress;
 pub mod progress_bar;
+mod service_status;
 pub mod session;
 pub mod settings;
 pub mod source;

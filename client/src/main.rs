@@ -18,6 +18,7 @@ use client::source::csv_source::CsvSource;
 use client::source::error::InputError;
 use reactor::{Hangup, Limits, Outcome};
 use runtime::logging::{self, Fail, Level, Line, Success};
+use runtime::service_manager::ServiceManager;
 use runtime::settings::{self, Settings};
 use runtime::{EventLoop, exit_code, log_line};
 use tls::timestamp::Clock;
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
     };
     let _flushed_at_the_end = logging::init(config.level, config.format);
     log_configuration(&settings, &config);
-    match run(&config) {
+    let service = ServiceManager::from_environment();
+    let outcome = run(&config, &service);
+    service.stopping();
+    match outcome {
         Ok((Outcome::Forced, _)) => {
             let error = "a second signal came before the end";
             log_line!(Level::Error, Line::new("shutdown", Fail).with("error", error));
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Ok((Outcome::Graceful, End::Complete | End::Interrupted)) => ExitCode::SUCCESS,
         Ok((Outcome::Graceful, End::Failed)) => ExitCode::FAILURE,
         Err(error) => {
+            service.status(&format_args!("failed: {error}"));
             log_failed(&error);
             ExitCode::FAILURE
         }
@@ -120,9 +125,9 @@ fn reason(error: &Failed) -> String {
     format!("{error}{advice}")
 }
 
-fn run(config: &Config) -> Result<(Outcome, End), Failed> {
+fn run(config: &Config, service: &ServiceManager) -> Result<(Outcome, End), Failed> {
     // Before anything else: process 1 of a container ignores signals without a handler.
-    let mut event_loop = runtime::event_loop(Limits::default())?;
+    let mut event_loop = runtime::managed_event_loop(Limits::default(), service.clone())?;
     // With TLS there is something to reload.
     let hangup = if config.tls.is_some() { Hangup::Notify } else { Hangup::Shutdown };
     event_loop.handle_signals(hangup)?;
@@ -133,6 +138,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
     match &config.mode {
         Mode::Echo => {
             let mut echo = EchoLoop::new(config, seed).secured(security);
+            service.ready();
             let outcome = event_loop.run(&mut echo)?;
             Ok((outcome, echo.close()))
         }
@@ -141,7 +147,8 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
             if config.data_check {
                 session = session.checking_first();
             }
-            drive(event_loop, Driver::new(session, config, seed, None).secured(security))
+            let driver = Driver::new(session, config, seed, None).secured(security);
+            drive(event_loop, driver, service)
         }
         Mode::Lottery { path } => {
             if !config.data_check {
@@ -162,7 +169,7 @@ fn run(config: &Config) -> Result<(Outcome, End), Failed> {
                 agency = agency.checking_first();
             }
             let driver = Driver::new(agency, config, seed, Bar::on_terminal());
-            drive(event_loop, driver.secured(security))
+            drive(event_loop, driver.secured(security), service)
         }
     }
 }
@@ -181,8 +188,12 @@ fn with_advice(error: InputError) -> Failed {
 
 fn drive<S: AgencySession>(
     mut event_loop: EventLoop,
-    mut driver: Driver<S>,
+    driver: Driver<S>,
+    service: &ServiceManager,
 ) -> Result<(Outcome, End), Failed> {
+    let mut driver = driver.managed_by(service.clone());
+    // A central that is down is for the agency to wait for, not for who starts it.
+    service.ready();
     let outcome = event_loop.run(&mut driver)?;
     Ok((outcome, driver.close()))
 }

@@ -3,9 +3,9 @@
 //!
 //! Knows no lottery: what there is to see comes as a [`View`].
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use admin::events::{Events, INTERVAL, KEEP_ALIVE_INTERVAL};
+use admin::events::{INTERVAL, KEEP_ALIVE_INTERVAL};
 use admin::exposition::Exposition;
 use admin::limits::AdminLimits;
 use admin::process::Process;
@@ -16,14 +16,11 @@ use admin::view::{NotReady, View};
 use http1::{AfterResponse, Method, Response, StatusCode};
 use reactor::{
     CloseReason, ConnectionId, Context, Gauges, Layer, LayerError, ListenerEvent, ListenerId,
-    ListenerLimits, TimerId,
+    TimerId,
 };
-use runtime::logging::{Fail, InProgress, Level, Line, Success};
-use runtime::{EventLoop, log_line};
+use runtime::log_line;
+use runtime::logging::{Fail, Level, Line};
 use tls::HANDSHAKE;
-
-use crate::config::AdminConfig;
-use crate::server_error::ServerError;
 
 /// Sends streams what has changed. The central's timers have smaller numbers.
 pub(crate) const TICK: TimerId = TimerId(32);
@@ -44,12 +41,6 @@ const EVENTS_MAX: usize = 4 * 1024 * 1024;
 /// each byte, and so isn't closed to let another one in: without this, as many as there may be would
 /// keep everybody out for as long as a head may take.
 const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Clients that wait to be accepted.
-const BACKLOG: u32 = 128;
-
-/// Connections that are kept for the health check, and for addresses that agencies have called from.
-const RESERVED: usize = 8;
 
 /// What a client hears that speaks HTTP to a listener of HTTPS.
 const PLAINTEXT_REFUSAL: &[u8] = b"expected HTTPS, found HTTP: SERVER_ADMIN_TLS is true here\n";
@@ -184,64 +175,6 @@ struct Connection {
     /// It is the health check's, which has no certificate to check the central's by: it may do without TLS.
     is_probe: bool,
     session: Session,
-}
-
-/// Listens where an operator looks, and logs where that is.
-///
-/// # Errors
-/// The address can't be had, or the name leads to none.
-pub fn listen(
-    event_loop: &mut EventLoop,
-    config: &AdminConfig,
-) -> Result<AdminService, ServerError> {
-    let AdminConfig { address, tls, hosts, limits, .. } = config;
-    let listener_limits = listener_limits(limits);
-    let resolved = address.resolve();
-    let resolved = resolved
-        .map_err(|source| ServerError::ResolveAdmin { address: address.clone(), source })?;
-    let bound = event_loop.bind(resolved);
-    let listening =
-        bound.and_then(|bound| event_loop.listen_apart(bound, BACKLOG, listener_limits));
-    let (listener, listening) = listening
-        .map_err(|source| ServerError::ListenAdmin { address: address.clone(), source })?;
-    let line = Line::new("listen_admin", Success).with("ip", listening.ip());
-    log_line!(Level::Info, line.with("port", listening.port()).with("tls", tls));
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let epoch = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-    let limits = limits_within(event_loop, listener, limits);
-    let shared = Shared::new(limits, hosts.clone(), Events::new(epoch));
-    Ok(AdminService::new(listener, *tls, shared))
-}
-
-/// The loop's limits for so many connections.
-fn listener_limits(limits: &AdminLimits) -> ListenerLimits {
-    ListenerLimits {
-        max_connections: limits.connections,
-        reserved_connections: RESERVED,
-        max_connections_per_address: (limits.connections / 2).max(1),
-        ..ListenerLimits::default()
-    }
-}
-
-/// The limits that are left where there are fewer descriptors than asked for: streams are never closed
-/// for others, so they must not take all connections.
-fn limits_within(
-    event_loop: &EventLoop,
-    listener: ListenerId,
-    limits: &AdminLimits,
-) -> AdminLimits {
-    let effective = event_loop.listener_limits(listener);
-    let connections = effective.map_or(limits.connections, |limits| limits.max_connections);
-    if connections >= limits.connections {
-        return limits.clone();
-    }
-    let streams = limits.streams.min(connections / 2);
-    let line = Line::new("listen_admin", InProgress)
-        .with("connections", connections)
-        .with("streams", streams)
-        .with("warning", "the limit of open files leaves no more than these: raise it (ulimit -n)");
-    log_line!(Level::Warn, line);
-    AdminLimits { connections, streams, ..limits.clone() }
 }
 
 impl AdminService {

@@ -110,6 +110,7 @@ use wire::ErrorCode;
 use crate::healthcheck;
 use crate::lottery::{Lottery, State};
 use crate::observable::{Observable, ViewContext};
+use crate::service_status::ServiceStatus;
 use crate::store::Store;
 
 /// The handler.
@@ -284,6 +285,20 @@ impl<B: Backend> Observable for Central<B> {
         admin_connections: usize,
     ) -> CentralView<'_, B> {
         CentralView::new(self, cx, view_context, admin_connections)
+    }
+
+    fn service_status(&self) -> Option<ServiceStatus> {
+        let backend = self.backend();
+        let agencies = backend.terms().agencies;
+        Some(match backend.not_ready() {
+            _ if backend.is_drawn() => ServiceStatus::Drawn,
+            Some(reason) => ServiceStatus::NotReady(reason),
+            None if agencies == 0 => ServiceStatus::Echo,
+            None => {
+                let missing = agencies.saturating_sub(backend.finished());
+                ServiceStatus::Open { missing, agencies }
+            }
+        })
     }
 
     fn is_revoked(&self, chain: &[&[u8]]) -> bool {

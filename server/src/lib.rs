@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`central`] | both protocols of the port: echo and the lottery, as a handler of the event loop |
 //! | [`admin_service`] | serves the admin listener: what an operator sees |
+//! | [`admin_listener`] | where it listens |
 //! | [`admin_address`] | where that is: an address, or a name that is looked up |
 //! | [`with_admin`] | both listeners, as one handler of the event loop |
 //! | [`certificates`] | the certificates, keys and revocation lists that are in force |
@@ -18,6 +19,8 @@
 //! | [`opening`] | opens the ledger, and closes it in order |
 //! | [`observable`] | the seam between the admin listener and what is looked at |
 //! | [`recovering`] | what an operator sees while the ledger is being read |
+//! | [`service_status`] | how the central stands, in one line for its service manager |
+//! | [`passed_sockets`] | which socket that the service manager passes on is whose |
 //! | [`server_error`] | why the server fails, and what to do about it |
 //! | [`commands`] | what `server ledger` can do |
 //! | [`keeping`] | doing it: check, export, backup and restore of a ledger |
@@ -29,6 +32,7 @@
 //! | [`healthcheck`] | whether a running central answers |
 
 pub mod admin_address;
+pub mod admin_listener;
 pub mod admin_service;
 pub mod central;
 pub mod certificates;
@@ -44,9 +48,11 @@ pub mod keeping;
 pub mod lottery;
 pub mod observable;
 pub mod opening;
+pub mod passed_sockets;
 pub mod recovering;
 pub mod row;
 pub mod server_error;
+pub mod service_status;
 pub mod settings;
 pub mod startup_log;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 use ledger::Durability;
 use reactor::{Bound, Hangup, Outcome};
 use runtime::logging::{self, Fail, Level, Line, Success};
+use runtime::service_manager::{self, PassedSocket, PassedSocketsError, ServiceManager};
 use runtime::settings::{self, Settings};
 use runtime::{EventLoop, console, exit_code, log_line};
 use server::admin_service::AdminService;
@@ -23,12 +24,13 @@ use server::healthcheck::configured;
 use server::keeping::{check, commands as keeping};
 use server::lottery::Lottery;
 use server::observable::{ViewContext, WallClock};
+use server::passed_sockets::PassedSockets;
 use server::recovering::Recovering;
 use server::server_error::ServerError;
 use server::settings::{DRAW_KEY, HEALTHCHECK, PROGRAM, TABLE};
 use server::store::FileStore;
 use server::with_admin::WithAdmin;
-use server::{admin_service, disk_thread, joining, opening, startup_log};
+use server::{admin_listener, disk_thread, joining, opening, startup_log};
 use tls::timestamp::Clock;
 
 fn main() -> ExitCode {
@@ -48,9 +50,14 @@ fn main() -> ExitCode {
     if settings.subcommand().is_some() {
         return keep(&settings, &config);
     }
+    // Before there are threads, and descriptors of our own.
+    let passed = service_manager::take_passed_sockets();
     let _flushed_at_the_end = logging::init(config.level, config.format);
     log_configuration(&settings, &config);
-    match run(&config) {
+    let service = ServiceManager::from_environment();
+    let outcome = run(&config, passed, &service);
+    service.stopping();
+    match outcome {
         Ok(Outcome::Graceful) => ExitCode::SUCCESS,
         Ok(Outcome::Forced) => {
             let error = "a second signal came before the end";
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
             ExitCode::from(exit_code::FORCED)
         }
         Err(error) => {
+            service.status(&format_args!("failed: {error}"));
             let line = Line::new("run", Fail).with_bytes("error", error.to_string());
             log_line!(Level::Error, line);
             ExitCode::FAILURE
@@ -122,11 +130,16 @@ fn configuration(settings: &Settings, config: &Config) -> Line {
     line.with_some("draw", config.terms.draw)
 }
 
-fn run(config: &Config) -> Result<Outcome, ServerError> {
-    let front = Front::open(config)?;
+fn run(
+    config: &Config,
+    passed: Result<Vec<PassedSocket>, PassedSocketsError>,
+    service: &ServiceManager,
+) -> Result<Outcome, ServerError> {
+    let passed = PassedSockets::assign(passed?, config.admin.is_some())?;
+    let front = Front::open(config, passed, service)?;
     match &config.etcd {
-        None => run_on_ledger(config, front),
-        Some(etcd) => run_in_cluster(config, etcd, front),
+        None => run_on_ledger(config, front, service),
+        Some(etcd) => run_in_cluster(config, etcd, front, service),
     }
 }
 
@@ -141,21 +154,25 @@ struct Front {
 }
 
 impl Front {
-    fn open(config: &Config) -> Result<Self, ServerError> {
+    fn open(
+        config: &Config,
+        passed: PassedSockets,
+        service: &ServiceManager,
+    ) -> Result<Self, ServerError> {
         let started = SystemTime::now();
         // First of all: the first process of a container loses a signal that it has no handler for.
-        let mut event_loop =
-            runtime::event_loop(config.limits.clone()).map_err(ServerError::EventLoop)?;
+        let mut event_loop = runtime::managed_event_loop(config.limits.clone(), service.clone())
+            .map_err(ServerError::EventLoop)?;
         event_loop.handle_signals(Hangup::Notify).map_err(ServerError::EventLoop)?;
         // Before anything is opened or made: most likely to be wrong.
         let load = |tls| Certificates::load(tls, Clock::system());
         let certificates = config.tls.as_ref().map(load).transpose()?;
         startup_log::warn_of_plaintext(config);
         // Before the ledger: a server that can't have the port leaves no files behind, and says that it
-        // is the port. No client is accepted, nor kept waiting, before the ledger is open.
-        let bound =
-            event_loop.bind(config.address).map_err(|source| listen_error(config, source))?;
-        let listen_admin = |admin| admin_service::listen(&mut event_loop, admin);
+        // is the port. No client is accepted before the ledger is open, nor kept waiting, unless a service
+        // manager does that.
+        let bound = bind(config, &event_loop, passed.lottery)?;
+        let listen_admin = |admin| admin_listener::listen(&mut event_loop, admin, passed.admin);
         let admin = config.admin.as_ref().map(listen_admin).transpose()?;
         startup_log::warn_of_few_connections(config, event_loop.limits().max_connections);
         logging::flush();
@@ -166,17 +183,35 @@ impl Front {
     }
 }
 
+fn bind(
+    config: &Config,
+    event_loop: &EventLoop,
+    passed: Option<TcpListener>,
+) -> Result<Bound, ServerError> {
+    let Some(listener) = passed else {
+        return event_loop.bind(config.address).map_err(|source| listen_error(config, source));
+    };
+    if let Ok(address) = listener.local_addr() {
+        startup_log::warn_of_other_port("SERVER_PORT", config.address.port(), address);
+    }
+    let error = |source| ServerError::ListenPassed { listener: "SERVER_PORT", source };
+    event_loop.adopt(listener).map_err(error)
+}
+
 fn listen_error(config: &Config, source: io::Error) -> ServerError {
     ServerError::Listen { address: config.address, source }
 }
 
-fn run_on_ledger(config: &Config, front: Front) -> Result<Outcome, ServerError> {
+fn run_on_ledger(
+    config: &Config,
+    front: Front,
+    service: &ServiceManager,
+) -> Result<Outcome, ServerError> {
     let Front { mut event_loop, certificates, bound, admin, view_context } = front;
     let recovering = Recovering::new(config.terms.draw, certificates.as_ref());
     let mut recovering = WithAdmin::new(recovering, admin, view_context, SystemTime::now);
-    let Some((store, lottery)) = opening::open(config, &mut event_loop, &mut recovering)? else {
-        return Ok(Outcome::Graceful);
-    };
+    let opened = opening::open(config, &mut event_loop, &mut recovering, service)?;
+    let Some((store, lottery)) = opened else { return Ok(Outcome::Graceful) };
     let (recovering, admin) = recovering.into_parts();
     let signals = recovering.into_signals();
     let prepared = prepare(config, &store).and_then(|prepared| {
@@ -198,8 +233,9 @@ fn run_on_ledger(config: &Config, front: Front) -> Result<Outcome, ServerError> 
         central = central.with_trust(certificates);
     }
     log_listening(listening);
+    service.ready();
     let handler = WithAdmin::new(central, admin, view_context, SystemTime::now);
-    let mut handler = handler.with_signals(signals);
+    let mut handler = handler.with_signals(signals).managed_by(service.clone());
     let outcome = event_loop.run(&mut handler);
     let (mut central, _) = handler.into_parts();
     central.report_log();
@@ -218,6 +254,7 @@ fn run_in_cluster(
     config: &Config,
     etcd: &EtcdConfig,
     front: Front,
+    service: &ServiceManager,
 ) -> Result<Outcome, ServerError> {
     let Front { mut event_loop, certificates, bound, admin, view_context } = front;
     let backend = joining::join(config, etcd)?;
@@ -229,7 +266,9 @@ fn run_in_cluster(
         central = central.with_trust(certificates);
     }
     log_listening(listening);
-    let mut handler = WithAdmin::new(central, admin, view_context, SystemTime::now);
+    service.ready();
+    let handler = WithAdmin::new(central, admin, view_context, SystemTime::now);
+    let mut handler = handler.managed_by(service.clone());
     let outcome = event_loop.run(&mut handler);
     let (mut central, _) = handler.into_parts();
     central.report_log();

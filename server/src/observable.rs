@@ -6,6 +6,8 @@ use admin::view::View;
 use reactor::{Context, Handler, Layer, LayerError};
 use wire::Agency;
 
+use crate::service_status::ServiceStatus;
+
 /// A handler that an operator can look at.
 pub trait Observable: Handler {
     /// How it is in one turn.
@@ -20,6 +22,11 @@ pub trait Observable: Handler {
         view_context: ViewContext,
         admin_connections: usize,
     ) -> Self::View<'_>;
+
+    /// How it stands, for a service manager; `None` when that hears of it elsewhere. Asked in every turn.
+    fn service_status(&self) -> Option<ServiceStatus> {
+        None
+    }
 
     /// The health check asks: looks at what a healthy process can't be without.
     fn on_probe(&mut self) {}

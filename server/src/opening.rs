@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ledger::Progress;
 use runtime::logging::{self, InProgress, Level, Line, Success};
+use runtime::service_manager::ServiceManager;
 use runtime::{EventLoop, log_line};
 
 use crate::config::Config;
@@ -22,8 +23,13 @@ use crate::with_admin::WithAdmin;
 /// How often an opening logs how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a step may take from one sign of progress to the next, for a service manager: a disk that
+/// stalls for longer isn't one to wait for.
+const STALL_MAX: Duration = Duration::from_mins(1);
+
 /// Opens the ledger; returns it with the lottery that is in it, or `None` when a signal asked the
-/// process to end before all was read. `meanwhile` serves who is connected already.
+/// process to end before all was read. `meanwhile` serves who is connected already, and `service` hears
+/// that the start goes on.
 ///
 /// # Errors
 /// The ledger can't be had, or isn't what was committed.
@@ -31,10 +37,11 @@ pub fn open(
     config: &Config,
     event_loop: &mut EventLoop,
     meanwhile: &mut WithAdmin<Recovering<'_>>,
+    service: &ServiceManager,
 ) -> Result<Option<(FileStore<File>, Lottery)>, StoreError> {
     let mut winners = WinnerIndex::default();
     let visit = |stored: &StoredBet<'_>| winners.visit(stored);
-    let watch = watch_progress(event_loop, meanwhile);
+    let watch = watch_progress(event_loop, meanwhile, service);
     match FileStore::open(&config.storage, config.ledger, config.terms, visit, watch) {
         Ok(Opened { store, state, recovery }) => {
             startup_log::log_opened(config, &recovery);
@@ -60,15 +67,23 @@ pub fn open(
 fn watch_progress(
     event_loop: &mut EventLoop,
     meanwhile: &mut WithAdmin<Recovering<'_>>,
+    service: &ServiceManager,
 ) -> impl FnMut(Progress) -> ControlFlow<()> {
     let mut next_report = Instant::now() + PROGRESS_INTERVAL;
-    move |Progress { step, done, total }| {
+    let mut next_extension = Instant::now();
+    move |progress| {
+        let Progress { step, done, total } = progress;
         if is_interrupted(event_loop) {
             return ControlFlow::Break(());
         }
         // For an operator alone: should the poll fail, it fails again when the loop runs.
         let _ = event_loop.turn_now(meanwhile);
         let now = Instant::now();
+        if now >= next_extension {
+            next_extension = now + PROGRESS_INTERVAL;
+            service.extend_timeout(STALL_MAX);
+            service.status(&describe(progress));
+        }
         if now >= next_report {
             next_report = now + PROGRESS_INTERVAL;
             let line = Line::new("recover_ledger", InProgress).with("step", step);
@@ -77,6 +92,12 @@ fn watch_progress(
         }
         ControlFlow::Continue(())
     }
+}
+
+/// An opening in a line for people.
+fn describe(Progress { step, done, total }: Progress) -> String {
+    let percent = (done * 100).checked_div(total).unwrap_or_default();
+    format!("recovering the ledger: {step}, {percent} %")
 }
 
 /// Whether a signal asks the process to end; logs which.

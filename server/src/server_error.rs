@@ -5,10 +5,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use reactor::RunError;
+use runtime::service_manager::PassedSocketsError;
 use rustix::io::Errno;
 
 use crate::admin_address::AdminAddress;
 use crate::joining::JoinError;
+use crate::passed_sockets::AssignError;
 use crate::store::{StoreError, advice};
 
 /// The first port that takes no privilege, unless the system is configured otherwise.
@@ -68,6 +70,20 @@ pub enum ServerError {
         /// Which.
         address: SocketAddr,
         /// What the operating system says.
+        source: io::Error,
+    },
+    /// What a service manager passes on can't be used.
+    #[error(transparent)]
+    PassedSockets(#[from] PassedSocketsError),
+    /// What it passes on isn't what is configured.
+    #[error(transparent)]
+    Assign(#[from] AssignError),
+    /// A socket that it passes on can't be listened at.
+    #[error("the passed socket of {listener}: can't listen there: {source}")]
+    ListenPassed {
+        /// Whose it is.
+        listener: &'static str,
+        /// What was found.
         source: io::Error,
     },
     /// The kernel gives no poll, or no signals.

@@ -1,5 +1,6 @@
 //! Log lines of a start: where the ledger is, how it was found, what was repaired.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use ledger::{Durability, Paths, WAL_SUFFIX};
@@ -40,6 +41,21 @@ pub fn warn_of_full_ledger(store: &impl Store, lottery: &Lottery) {
         .with("limit", limit)
         .with("warning", "no bet is taken: raise SERVER_MAX_LEDGER_SIZE");
     log_line!(Level::Warn, line);
+}
+
+/// Warns when a socket that a service manager has passed on is at another port than `setting` says, which
+/// the health check asks and messages name.
+pub fn warn_of_other_port(setting: &str, configured: u16, listening: SocketAddr) {
+    let passed = listening.port();
+    if configured == 0 || configured == passed {
+        return;
+    }
+    let warning = format!(
+        "the passed socket is at port {passed}, and {setting} says {configured}: the health check asks \
+         there, set it to the port of the socket"
+    );
+    let line = Line::new("listen", InProgress).with("ip", listening.ip()).with("port", passed);
+    log_line!(Level::Warn, line.with("warning", warning));
 }
 
 /// Warns when any host that reaches the port may speak for any agency.

@@ -1,5 +1,5 @@
 //! The admin listener beside another handler, as one handler of the loop: each event goes to whom it
-//! belongs.
+//! belongs. A service manager hears here how the other handler stands.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -10,10 +10,12 @@ use reactor::{
 };
 
 use runtime::logging;
+use runtime::service_manager::ServiceManager;
 
 use crate::admin_service::{self, AdminService};
 use crate::healthcheck;
 use crate::observable::{Observable, ViewContext};
+use crate::service_status::ServiceStatus;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -26,6 +28,9 @@ pub struct WithAdmin<H> {
     clock: fn() -> SystemTime,
     /// Have come before the loop began.
     signals: Vec<Signal>,
+    service: ServiceManager,
+    /// What it was told last.
+    service_status: Option<ServiceStatus>,
 }
 
 impl<H: Observable> WithAdmin<H> {
@@ -36,7 +41,15 @@ impl<H: Observable> WithAdmin<H> {
         view_context: ViewContext,
         clock: fn() -> SystemTime,
     ) -> Self {
-        Self { inner, admin, view_context, clock, signals: Vec::new() }
+        Self {
+            inner,
+            admin,
+            view_context,
+            clock,
+            signals: Vec::new(),
+            service: ServiceManager::default(),
+            service_status: None,
+        }
     }
 
     /// The same, with signals that have come before the loop began.
@@ -45,9 +58,34 @@ impl<H: Observable> WithAdmin<H> {
         Self { signals, ..self }
     }
 
+    /// The same, of which a service manager hears.
+    #[must_use]
+    pub fn managed_by(self, service: ServiceManager) -> Self {
+        Self { service, ..self }
+    }
+
     /// Both parts again.
     pub fn into_parts(self) -> (H, Option<AdminService>) {
         (self.inner, self.admin)
+    }
+
+    fn close_revoked(&self, cx: &mut impl Context) {
+        for id in self.admin.iter().flat_map(AdminService::ids).collect::<Vec<_>>() {
+            if self.inner.is_revoked(&cx.peer_certificates(id)) {
+                cx.close(id);
+            }
+        }
+    }
+
+    fn tell_service_manager(&mut self) {
+        if !self.service.is_present() {
+            return;
+        }
+        let status = self.inner.service_status();
+        if let Some(status) = status.filter(|_| status != self.service_status) {
+            self.service_status = Some(status);
+            self.service.status(&status);
+        }
     }
 }
 
@@ -176,13 +214,13 @@ impl<H: Observable> Handler for WithAdmin<H> {
     }
 
     fn on_signal(&mut self, cx: &mut impl Context, signal: Signal) {
-        self.inner.on_signal(cx, signal);
-        let Some(admin) = self.admin.as_ref().filter(|_| signal == Signal::Hangup) else { return };
-        for id in admin.ids().collect::<Vec<_>>() {
-            if self.inner.is_revoked(&cx.peer_certificates(id)) {
-                cx.close(id);
-            }
+        if signal != Signal::Hangup {
+            return self.inner.on_signal(cx, signal);
         }
+        self.service.reloading();
+        self.inner.on_signal(cx, signal);
+        self.close_revoked(cx);
+        self.service.ready();
     }
 
     fn on_shutdown(&mut self, cx: &mut impl Context, cause: ShutdownCause) {
@@ -202,7 +240,9 @@ impl<H: Observable> Handler for WithAdmin<H> {
         if let Some(admin) = &mut self.admin {
             admin.before_flush(cx);
         }
-        self.inner.before_flush(cx)
+        self.inner.before_flush(cx)?;
+        self.tell_service_manager();
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use reactor::{CloseReason, ConnectionId, Context, Handler, ShutdownCause, Signal, TimerId};
 use runtime::logging::{Escaped, Fail, InProgress, Level, Line, Success};
+use runtime::service_manager::ServiceManager;
 use runtime::{log_line, log_within};
 use wire::{Frame, FrameDecoder, FrameError, Response};
 
@@ -30,6 +31,7 @@ use crate::exit_schedule::{EXIT, End, ExitSchedule};
 use crate::log_budget::{Kind, LogBudget};
 use crate::progress::Progress;
 use crate::progress_bar::Bar;
+use crate::service_status::{ServiceStatus, Where};
 use crate::session::agency_session::{Action, AgencySession, Prepared};
 use crate::session::failure::Failure;
 
@@ -58,6 +60,7 @@ pub struct Driver<S> {
     /// Requests of the session; kept for its memory.
     out: Vec<u8>,
     bar: Option<Bar>,
+    service: ServiceStatus,
     end: Option<End>,
 }
 
@@ -78,8 +81,15 @@ impl<S: AgencySession> Driver<S> {
             has_received_frame: false,
             out: Vec::new(),
             bar,
+            service: ServiceStatus::default(),
             end: None,
         }
+    }
+
+    /// The same, of whose progress a service manager hears.
+    #[must_use]
+    pub fn managed_by(self, service: ServiceManager) -> Self {
+        Self { service: ServiceStatus::new(service), ..self }
     }
 
     /// The same, over TLS.
@@ -417,7 +427,7 @@ impl<S: AgencySession> Handler for Driver<S> {
             Signal::User2 => {
                 log_line!(Level::Info, Line::new("count", Success).with_all(&cx.counters()));
             }
-            Signal::Hangup => self.dialer.reload(cx),
+            Signal::Hangup => self.service.reload(|| self.dialer.reload(cx)),
         }
     }
 
@@ -441,6 +451,12 @@ impl<S: AgencySession> Handler for Driver<S> {
         if let Some(bar) = &self.bar {
             bar.show(self.session.progress(), self.end.is_some());
         }
+        self.service.follow(cx.now(), || Where {
+            agency: self.config.id,
+            stage: self.session.stage(),
+            connection: self.dialer.state_name(),
+            progress: self.session.progress(),
+        });
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`settings`](mod@settings) | settings in layers, from one table per program |
 //! | [`logging`] | log lines that leave once a turn and never block it |
-//! | `turn` | the adapter between the two: [`event_loop`] makes a loop that flushes log lines |
+//! | [`service_manager`] | who has started the program: notifications, watchdog, sockets that are passed on |
+//! | `turn` | the adapter between the loop and these: [`event_loop`] makes a loop that flushes log lines |
 //! | [`console`] | output for a person, outside the log |
 //! | [`exit_code`] | exit codes that every program shares |
 //! | [`regular_file`] | opening files without blocking on a named pipe |
@@ -16,7 +17,8 @@ pub mod console;
 pub mod exit_code;
 pub mod logging;
 pub mod regular_file;
+pub mod service_manager;
 pub mod settings;
 mod turn;
 
-pub use turn::{EventLoop, FlushLog, event_loop};
+pub use turn::{EventLoop, Surroundings, event_loop, managed_event_loop};

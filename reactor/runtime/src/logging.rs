@@ -29,7 +29,8 @@
 //! | `escaped` | [`Escaped`]: any bytes as a value; texts that contain such values |
 //! | [`budget`] | lines that a peer can cause at will: the first are logged, the rest counted |
 //!
-//! Knows no loop, no connection and no setting: the loop's hook flushes it ([`FlushLog`](crate::FlushLog)).
+//! Knows no loop, no connection and no setting: the loop's hook flushes it
+//! ([`Surroundings`](crate::Surroundings)).
 
 pub mod budget;
 mod escaped;

@@ -5,6 +5,7 @@
 //! | [`programs`] | this workspace's programs, built from the sources as they are |
 //! | [`process`], [`processes`] | any process, several of them |
 //! | [`server`], [`client`] | the two programs as processes |
+//! | [`service_manager`] | who has started a program, as systemd would |
 //! | [`scripted_central`] | a central that does what a script says |
 //! | [`etcd`] | a cluster of real etcd members |
 //! | [`networks`] | networks of a test's own, whose links can be cut |
@@ -45,6 +46,7 @@ pub mod programs;
 pub mod reads;
 pub mod scripted_central;
 pub mod server;
+pub mod service_manager;
 pub mod sockets;
 pub mod stopwatch;
 pub mod strace;

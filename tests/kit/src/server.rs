@@ -44,7 +44,8 @@ pub fn command(environment: &[(&str, &str)]) -> Command {
     configure(Command::new(binary("server")), environment)
 }
 
-fn configure(mut command: Command, environment: &[(&str, &str)]) -> Command {
+/// A command that becomes the server, with an environment of its own.
+pub(crate) fn configure(mut command: Command, environment: &[(&str, &str)]) -> Command {
     command.env_clear().env("SERVER_PORT", "0").env("SERVER_BIND", "127.0.0.1");
     command.env("SERVER_WAL_SEGMENT_SIZE", "1MiB");
     command.envs(environment.iter().copied()).stdin(Stdio::null());
