@@ -12,6 +12,9 @@ FIRST ?= 0
 WINNERS ?= 10000000
 FUZZ_SECONDS ?= 60
 DEMO_TIME ?= 2m
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
 CARGO ?= cargo
 PYTHON ?= python3
 COMPOSE_FILE = docker-compose-dev.yaml
@@ -41,6 +44,17 @@ help: ## Show this list
 build: ## Build all programs, optimised
 	$(SETUP) build
 	$(CARGO) build --release --locked
+
+man: ## Make manual pages and completions of the programs, in target/manual
+	$(SETUP) man
+	$(CARGO) run --release --locked -q -p packaging -- target/manual
+
+# Builds nothing: it is called as root, and `make build man` isn't.
+install: ## Install what `make build man` has made (PREFIX=/usr/local, SYSCONFDIR=/etc, DESTDIR=)
+	@PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR) DESTDIR=$(DESTDIR) server/packaging/install.sh install
+
+uninstall: ## Remove it again, but for configuration that was changed (the same PREFIX, SYSCONFDIR, DESTDIR)
+	@PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR) DESTDIR=$(DESTDIR) server/packaging/install.sh uninstall
 
 dataset: ## Make .data/agency-*.csv (DATASET_AGENCIES, DATASET_BETS, SEED; FORCE=1 overwrites your own)
 	$(SETUP) dataset
@@ -214,5 +228,5 @@ clean: ## Remove what was built and the generated dataset
 	$(CARGO) clean
 	@.ci/clean-dataset .data
 
-.PHONY: help build dataset run demo cluster cluster-kills test alarms-test kills hostile simulate model winners backups settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
+.PHONY: help build man install uninstall dataset run demo cluster cluster-kills test alarms-test kills hostile simulate model winners backups settings-docs fuzz fmt lint doc bench charts docker-image docker-compose-up \
 	docker-compose-down docker-compose-logs docker-base-images docker-test browser-test branches clean

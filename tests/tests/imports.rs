@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates' sources.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "wire/src",
     "wire/http1/src",
     "reactor/src",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 16] = [
     "server/cluster/src",
     "server/etcd/src",
     "server/ledger/src",
+    "server/packaging/src",
     "server/pki/src",
     "client/src",
     "client/load/src",

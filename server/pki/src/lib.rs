@@ -29,6 +29,7 @@
 //! | `files` | files that are created and never overwritten, or replaced as a whole; copies for another user |
 //! | `names`, `serial`, `validity`, `key`, `random` | what they are made of |
 //! | `error` | what can go wrong |
+//! | [`command_line`] | how the program is called |
 //! | `testing` | certificates in memory, odd ones too, for tests |
 //!
 //! # Examples
@@ -45,6 +46,7 @@
 
 mod authority;
 mod certificate;
+pub mod command_line;
 mod error;
 mod files;
 mod key;

@@ -95,7 +95,8 @@ pub fn former_names(table: Table) -> String {
     format!("\n| before | now |\n|---|---|\n{}\n", rows.collect::<String>())
 }
 
-fn groups(table: Table) -> Vec<Vec<&'static Declaration>> {
+/// Settings by the headings that they are listed under, in the order of the table.
+pub fn groups(table: Table) -> Vec<Vec<&'static Declaration>> {
     let mut groups: Vec<Vec<&Declaration>> = Vec::new();
     for declaration in table.iter().map(|setting| setting.declaration()) {
         match groups.iter_mut().find(|group| group[0].group == declaration.group) {

@@ -172,7 +172,7 @@ impl Kind {
     }
 
     /// The shape of a value, for `--help`.
-    pub(super) fn shape(&self) -> String {
+    pub fn shape(&self) -> String {
         match *self {
             Self::Number { .. } => "NUMBER".to_owned(),
             Self::Size { .. } => "SIZE".to_owned(),

@@ -70,7 +70,7 @@ impl Declaration {
     }
 
     /// The same for a column of a table.
-    pub(super) fn range(&self) -> String {
+    pub fn range(&self) -> String {
         format!("{}{}", self.kind.range(), self.zero_note())
     }
 
