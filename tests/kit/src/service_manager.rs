@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -41,9 +41,14 @@ impl ServiceManager {
     }
 
     /// Messages until one says this, with an assignment that begins so; that one is the last.
+    ///
+    /// # Panics
+    /// After [`TIMEOUT`], whatever else it hears until then.
     pub fn wait_for(&self, wanted: &str) -> Vec<String> {
         let mut heard = Vec::new();
+        let deadline = Instant::now() + TIMEOUT;
         loop {
+            assert!(Instant::now() < deadline, "no {wanted}: {heard:?}");
             heard.push(self.receive().unwrap_or_else(|| panic!("no {wanted}: {heard:?}")));
             let last = heard.last().expect("just heard");
             if last.lines().any(|line| line.starts_with(wanted)) {
