@@ -8,7 +8,7 @@ import pytest
 
 from system import REPOSITORY, checked, wait_until
 
-FEW_BYTES = 8 << 20
+FEW_BYTES = 10 << 20
 
 
 def inspect(name):
