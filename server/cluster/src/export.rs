@@ -298,7 +298,7 @@ impl Export {
         rest: KeyRange,
         found: u64,
     ) -> Result<(), Error> {
-        let last = page.kvs.last().map(|kv| kv.key.clone());
+        let next = behind_page(&page, rest)?;
         let mut total = found;
         for KeyValue { key, value, .. } in page.kvs {
             let count = lines(&key, &value, "rows, each with its line end")?;
@@ -308,9 +308,8 @@ impl Export {
             total += count;
             self.events.push_back(ExportEvent::Rows(value));
         }
-        if page.more {
-            let last = last.ok_or(Error::Response { expected: "a page with keys" })?;
-            self.step = Step::Rows { of, rest: rest.behind(&last), found: total };
+        if let Some(rest) = next {
+            self.step = Step::Rows { of, rest, found: total };
             return Ok(());
         }
         let (agency, account) = (of.agency, of.account());
@@ -334,15 +333,14 @@ impl Export {
         rest: KeyRange,
         found: u64,
     ) -> Result<(), Error> {
-        let last = page.kvs.last().map(|kv| kv.key.clone());
+        let next = behind_page(&page, rest)?;
         let mut total = found;
         for KeyValue { key, value, .. } in page.kvs {
             total += lines(&key, &value, "documents, each with a line feed")?;
             self.events.push_back(ExportEvent::Documents(value));
         }
-        if page.more {
-            let last = last.ok_or(Error::Response { expected: "a page with keys" })?;
-            self.step = Step::Winners { of, rest: rest.behind(&last), found: total };
+        if let Some(rest) = next {
+            self.step = Step::Winners { of, rest, found: total };
             return Ok(());
         }
         let (agency, expected) = (of.agency, of.account().winners);
@@ -397,6 +395,15 @@ impl Export {
         self.events.push_back(ExportEvent::Done { revision, bets, finished, is_drawn });
         Step::Ended
     }
+}
+
+/// What is left of a range behind a page of it, if anything is.
+fn behind_page(page: &RangeResponse, range: KeyRange) -> Result<Option<KeyRange>, Error> {
+    if !page.more {
+        return Ok(None);
+    }
+    let last = page.kvs.last().ok_or(Error::Response { expected: "a page with keys" })?;
+    Ok(Some(range.behind(&last.key)))
 }
 
 /// How many lines a value has, each of which ends with a line feed.

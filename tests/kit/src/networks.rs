@@ -97,12 +97,14 @@ impl Networks {
         }
         self.run(&steps.join(" && "));
         let holder = self.holder.id();
+        // The holder's files as it sees them.
+        let seen = format!("/proc/{holder}/root");
         let enter = [
             "--target",
             &holder.to_string(),
             "--user",
             "--preserve-credentials",
-            &format!("--net=/proc/{holder}/root/run/netns/{name}"),
+            &format!("--net={seen}/run/netns/{name}"),
         ];
         Host { name: name.to_owned(), enter: enter.map(str::to_owned).to_vec() }
     }

@@ -72,12 +72,7 @@ pub(crate) fn inspect<S: Storage, R: Replay>(
 
     let found = files.rows.len().map_err(paths.rows_error("measure it"))?;
     let is_clean = checkpoint.clean && verdict.commits == 0 && !verdict.torn;
-    let lengths = RowLengths {
-        found,
-        checkpoint: verdict.rows_at_checkpoint,
-        committed: verdict.rows_committed,
-        surplus: if is_clean { 0 } else { 2 * segment_size },
-    };
+    let lengths = RowLengths::new(&verdict, found, is_clean, segment_size);
     let is_sealed = is_clean && verdict.checkpoint.epoch == 1;
     if in_use || is_sealed {
         // More is being appended, or a later copying was interrupted.

@@ -265,6 +265,17 @@ pub(super) struct RowLengths {
 }
 
 impl RowLengths {
+    /// Of a file with `found` bytes beside a wal that came to `verdict`.
+    pub(super) fn new(verdict: &Verdict, found: u64, is_clean: bool, segment_size: u64) -> Self {
+        Self {
+            found,
+            checkpoint: verdict.rows_at_checkpoint,
+            committed: verdict.rows_committed,
+            // Rows that were appended and never committed are in the wal too.
+            surplus: if is_clean { 0 } else { 2 * segment_size },
+        }
+    }
+
     /// The file has at least what the last checkpoint vouches for, and at most what the last run can
     /// have left: what is beyond that was put there by another program, which would lose it.
     pub(super) fn judge(&self, paths: &Paths) -> Result<(), Error> {

@@ -77,13 +77,7 @@ pub(crate) fn recover<S: Storage, R: Replay>(
 
     let found = files.rows.len().map_err(paths.rows_error("measure it"))?;
     let clean = checkpoint.clean && verdict.commits == 0 && !verdict.torn;
-    let lengths = RowLengths {
-        found,
-        checkpoint: verdict.rows_at_checkpoint,
-        committed: verdict.rows_committed,
-        // Rows that were appended and never committed are in the wal too.
-        surplus: if clean { 0 } else { 2 * segment_size },
-    };
+    let lengths = RowLengths::new(&verdict, found, clean, segment_size);
     lengths.judge(paths)?;
     let from_wal = scan.rows_of_commits(&verdict);
     let mut file = Section::new(&*files.rows, 0, lengths.checkpoint);
